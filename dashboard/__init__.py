@@ -1,0 +1,1 @@
+"""The vetting app: draws and asks, never computes."""

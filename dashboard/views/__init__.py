@@ -1,0 +1,1 @@
+"""One file per panel: figure functions and a thin viewer."""

@@ -1,0 +1,1 @@
+"""Tables: who is who, what is stored, what was decided, what goes out."""

@@ -1,0 +1,226 @@
+"""Every column of ``candidates``: name, unit, format, UCD and description, in the order of the spine.
+
+The names are the contract of the project (scripts rely on them): the store, the exports,
+the screen and the README read them from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core.constants import FIT_LINES
+from msfa_core.errors import CatalogueError
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``int``, ``float``, ``bool`` or ``str``; the pandas type is nullable where needed.
+    step : str
+        Step that fills it: ``ingest``, ``classify``, ``measure``, ``match``, ``label``,
+        ``place``, ``identify`` or ``vet``.
+    description : str
+    unit : str
+        As astropy's unit parser reads it; empty when dimensionless.
+    format : str
+        Python format specification of exported text.
+    ucd : str
+        IVOA UCD1+ word(s).
+    """
+
+    name: str
+    kind: str
+    step: str
+    description: str
+    unit: str = ""
+    format: str = ""
+    ucd: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """The pandas type: missing integers and booleans stay integers and booleans."""
+        return {"int": "Int64", "float": "float64", "bool": "boolean", "str": "str"}[self.kind]
+
+
+_LINE_NAME = {"hdelta": "Hδ", "hgamma": "Hγ"}
+# name, what, unit, format, has an error column
+_INDICES = (
+    ("kp", "Ca II K index KP (Beers et al. 1999), saturation-safe"),
+    ("ew_mgii4481", "equivalent width of Mg II 4481"),
+    ("ew_hei4471", "equivalent width of He I 4471"),
+    ("ew_siii4130", "equivalent width of Si II 4128+4131"),
+    ("ew_feii4233", "equivalent width of Fe II 4233"),
+)
+
+
+# fmt: off
+def _identity() -> list[Column]:
+    return [
+        Column("obsid", "int", "ingest", "LAMOST observation identifier", "", "d", "meta.id;meta.main"),
+        Column("uid", "str", "identify", "Star identifier: G+Gaia, P+PS1 or L+HEALPix", "", "s", "meta.id"),
+        Column("file", "str", "ingest", "File the spectrum was read from", "", "s", "meta.file"),
+        Column("ra", "float", "ingest", "Right ascension (ICRS)", "deg", ".6f", "pos.eq.ra;meta.main"),
+        Column("dec", "float", "ingest", "Declination (ICRS)", "deg", ".6f", "pos.eq.dec;meta.main"),
+        Column("snr_g", "float", "ingest", "Signal-to-noise ratio in g", "", ".2f", "stat.snr"),
+        Column("z", "float", "ingest", "Doppler shift of the header", "", ".8f", "src.redshift"),
+        Column("class", "str", "ingest", "Class of the header: STAR, GALAXY, QSO", "", "s", "src.class"),
+        Column("subclass", "str", "ingest", "Subclass of the header", "", "s", "src.spType"),
+        Column("data_release", "str", "ingest", "Data release of the file", "", "s", "meta.version"),
+        Column("n_epochs", "int", "identify", "Spectra of this star in the survey", "", "d", "meta.number"),
+        Column("is_representative", "bool", "identify", "Spectrum of highest S/N of its star", "", "", "meta.code"),
+    ]
+
+
+def _classify() -> list[Column]:
+    names = {"bhb": "BHB", "a": "A", "b": "B", "hsd": "hot subdwarf", "wd": "white dwarf"}
+    return [
+        Column("in_search_domain", "bool", "classify", "Star of subclass A or B above the S/N cut", "", "", "meta.code"),
+        *(
+            Column(f"p_class_{key}", "float", "classify", f"Stage-1 probability of class {text}", "", ".4f", "stat.probability")
+            for key, text in names.items()
+        ),
+        Column("predicted_class", "str", "classify", "Class of highest stage-1 probability", "", "s", "src.class"),
+        Column("p_bhb", "float", "classify", "Stage-2 probability of BHB", "", ".4f", "stat.probability"),
+        Column("is_candidate", "bool", "classify", "In the domain, stage 1 says BHB, p_bhb at or above the threshold", "", "", "meta.code"),
+        Column("novelty", "float", "classify", "How unlike the training set; larger is stranger", "", ".3f", "stat.fit.goodness"),
+        Column("known_in", "str", "classify", "Catalogues that already list this star", "", "s", "meta.bib"),
+    ]
+
+
+def _measure() -> list[Column]:
+    columns: list[Column] = []
+    for line in FIT_LINES:
+        text = _LINE_NAME[line]
+        columns += [
+            Column(f"d02_{line}", "float", "measure", f"Full width of {text} 20 % below the continuum", "Angstrom", ".2f", "spect.line.width"),
+            Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}", "Angstrom", ".2f", "stat.error;spect.line.width"),
+            Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum", "", ".3f", "spect.line"),
+            Column(f"fm_{line}_err", "float", "measure", f"Error of fm of {text}", "", ".3f", "stat.error;spect.line"),
+            Column(f"depth_{line}", "float", "measure", f"SWS depth a of {text}", "", ".3f", "spect.line.intensity"),
+            Column(f"width_{line}", "float", "measure", f"SWS width b of {text}", "Angstrom", ".2f", "spect.line.width"),
+            Column(f"shape_{line}", "float", "measure", f"SWS shape c of {text}", "", ".3f", "spect.line.profile"),
+            Column(f"continuum_{line}", "float", "measure", f"Local continuum n of {text}", "", ".3f", "spect.continuum"),
+            Column(f"rms_{line}", "float", "measure", f"Residual rms of the fit of {text}", "", ".4f", "stat.fit.residual"),
+            Column(f"balmer_flags_{line}", "int", "measure", f"Caveats of the fit of {text}; 0 = good", "", "d", "meta.code.qual"),
+        ]
+    columns.append(
+        Column("in_bhb_region", "bool", "measure", "Both lines inside the chosen D0.2-fm selection", "", "", "meta.code")
+    )
+    for name, text in _INDICES:
+        columns += [
+            Column(name, "float", "measure", text.capitalize() if text[0].islower() else text, "Angstrom", ".3f", "spect.line.eqWidth"),
+            Column(f"{name}_err", "float", "measure", f"Error of {name}", "Angstrom", ".3f", "stat.error;spect.line.eqWidth"),
+        ]
+    return columns
+
+
+def _match() -> list[Column]:
+    return [
+        Column("template_class", "str", "match", "Class of the best template", "", "s", "src.class"),
+        Column("template_subclass", "str", "match", "Subclass of the best template", "", "s", "src.spType"),
+        Column("template_z", "float", "match", "Doppler shift of the template match", "", ".8f", "src.redshift"),
+        Column("template_z_err", "float", "match", "Error of template_z", "", ".8f", "stat.error;src.redshift"),
+        Column("template_chi2", "float", "match", "Reduced chi2 of the template match", "", ".3f", "stat.fit.chi2"),
+        Column("template_confidence", "float", "match", "Confidence of the template match", "percent", ".1f", "stat.confidenceLevel"),
+        Column("template_flags", "int", "match", "Caveats of the template match; 0 = good", "", "d", "meta.code.qual"),
+    ]
+
+
+def _label() -> list[Column]:
+    return [
+        Column("teff", "float", "label", "Effective temperature", "K", ".2f", "phys.temperature.effective"),
+        Column("teff_err", "float", "label", "Error of teff", "K", ".2f", "stat.error;phys.temperature.effective"),
+        Column("logg", "float", "label", "Surface gravity", "dex(cm/s2)", ".2f", "phys.gravity"),
+        Column("logg_err", "float", "label", "Error of logg", "dex(cm/s2)", ".2f", "stat.error;phys.gravity"),
+        Column("feh", "float", "label", "Iron abundance [Fe/H]", "dex(1)", ".2f", "phys.abund.Fe"),
+        Column("feh_err", "float", "label", "Error of feh", "dex(1)", ".2f", "stat.error;phys.abund.Fe"),
+        Column("label_chi2", "float", "label", "Reduced chi2 of the label fit", "", ".3f", "stat.fit.chi2"),
+        Column("label_flags", "int", "label", "Caveats of the labels; 0 = good", "", "d", "meta.code.qual"),
+    ]
+
+
+def _place() -> list[Column]:
+    return [
+        Column("gaia_source_id", "int", "place", "Gaia DR3 source_id", "", "d", "meta.id.cross"),
+        Column("g_mag", "float", "place", "Gaia G magnitude", "mag", ".4f", "phot.mag;em.opt"),
+        Column("bp_rp", "float", "place", "Gaia BP-RP colour", "mag", ".6f", "phot.color;em.opt.B;em.opt.R"),
+        Column("abs_mag_g", "float", "place", "Absolute G magnitude from the parallax", "mag", ".6f", "phot.mag;em.opt"),
+        Column("parallax_mas", "float", "place", "Gaia parallax", "mas", ".4f", "pos.parallax"),
+        Column("parallax_over_error", "float", "place", "Parallax over its error", "", ".2f", "stat.snr;pos.parallax"),
+        Column("pmra", "float", "place", "Proper motion in RA times cos Dec", "mas/yr", ".3f", "pos.pm;pos.eq.ra"),
+        Column("pmdec", "float", "place", "Proper motion in Dec", "mas/yr", ".3f", "pos.pm;pos.eq.dec"),
+        Column("ebv", "float", "place", "Reddening E(B-V)", "mag", ".4f", "phot.color.excess"),
+        Column("in_cmd_trapezoid", "bool", "place", "Inside the trapezoid of Culpan et al. (2021)", "", "", "meta.code"),
+        Column("cmd_flags", "int", "place", "Caveats of the photometry; 0 = good", "", "d", "meta.code.qual"),
+    ]
+
+
+def _vet() -> list[Column]:
+    return [
+        Column("verdict", "str", "vet", "Verdict of record: accept, reject, unsure", "", "s", "meta.code"),
+        Column("verdict_class", "str", "vet", "Class given by the reviewer", "", "s", "src.class"),
+        Column("confidence", "int", "vet", "Reviewer's confidence, 1 (guess) to 4 (certain)", "", "d", "meta.code"),
+        Column("comment", "str", "vet", "Reviewer's comment", "", "s", "meta.note"),
+        Column("reviewer", "str", "vet", "Who decided", "", "s", "meta.id"),
+        Column("decided_at", "str", "vet", "When it was decided (UTC, ISO 8601)", "", "s", "time.processing"),
+        Column("n_reviews", "int", "vet", "Reviewers that decided on this star", "", "d", "meta.number"),
+        Column("agreement", "float", "vet", "Share of reviewers that share the verdict of record", "", ".2f", "stat.probability"),
+    ]
+
+
+# fmt: on
+COLUMNS: Final = tuple(
+    [*_identity(), *_classify(), *_measure(), *_match(), *_label(), *_place(), *_vet()]
+)
+BY_NAME: Final = {column.name: column for column in COLUMNS}
+# Table 6 of the paper, in its order
+PAPER_COLUMNS: Final = ("obsid", "ra", "dec", "snr_g", "bp_rp", "abs_mag_g", "teff", "logg", "feh")
+
+
+def columns_of(step: str) -> tuple[Column, ...]:
+    """Return the columns that a step fills."""
+    return tuple(column for column in COLUMNS if column.step == step)
+
+
+def check_columns(table: pd.DataFrame, needed: Iterable[str], what: str) -> None:
+    """Raise when a table lacks columns that a step needs.
+
+    Raises
+    ------
+    CatalogueError
+        Naming the missing columns, and those the table has.
+    """
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise CatalogueError(
+            f"{what} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}."
+        )
+
+
+def conform(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with every column of the contract, typed and ordered.
+
+    Columns the table lacks are added as missing; columns outside the contract (``true_*`` of a
+    simulated survey, a user's own) follow behind, unchanged.
+    """
+    data = {}
+    for column in COLUMNS:
+        if column.name in table.columns:
+            data[column.name] = table[column.name].astype(column.dtype)
+        else:
+            filler = None if column.kind in ("int", "bool", "str") else np.nan
+            data[column.name] = pd.Series(
+                [filler] * len(table), index=table.index, dtype=column.dtype
+            )
+    extra = {name: table[name] for name in table.columns if name not in data}
+    return pd.DataFrame({**data, **extra}, index=table.index)

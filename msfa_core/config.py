@@ -1,0 +1,120 @@
+"""Settings of a survey: defaults < ``msfa.toml`` < ``MSFA_*`` variables < command line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from msfa_core.constants import (
+    BHB_THRESHOLD,
+    FEH_OUTLIER,
+    LOGG_OUTLIER,
+    MATCH_RADIUS_ARCSEC,
+    SNR_MIN,
+)
+from msfa_core.errors import ConfigError
+
+SETTINGS_FILE = "msfa.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a user may set; each field is an option of ``msfa.toml``.
+
+    Attributes
+    ----------
+    snr_min : float
+        Least S/N in g of the search domain.
+    bhb_threshold : float
+        Least stage-2 probability of a candidate.
+    selection : str
+        Named D0.2–fm selection: ``xue2008``, ``xue2011`` or ``ju2024``.
+    match_radius_arcsec : float
+        Radius of position matches [arcsec].
+    logg_outlier, feh_outlier : float
+        Limits above which a label counts as an outlier [dex].
+    models : str
+        Folder of the network weights; empty for the shipped ones.
+    database : str
+        URL of the decision store; empty for ``vetting.sqlite`` in the survey.
+    workers : int
+        Worker processes of ``msfa run``; 0 for one per core.
+    shard_size : int
+        Spectra per shard: the unit of work and of restart.
+    """
+
+    snr_min: float = float(SNR_MIN)
+    bhb_threshold: float = float(BHB_THRESHOLD)
+    selection: str = "ju2024"
+    match_radius_arcsec: float = float(MATCH_RADIUS_ARCSEC)
+    logg_outlier: float = float(LOGG_OUTLIER)
+    feh_outlier: float = float(FEH_OUTLIER)
+    models: str = ""
+    database: str = ""
+    workers: int = 0
+    shard_size: int = 1000
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, for provenance."""
+        return asdict(self)
+
+
+def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings of a survey.
+
+    Parameters
+    ----------
+    survey : Path, optional
+        Survey folder whose ``msfa.toml`` counts.
+    **overrides
+        Command-line values; ``None`` means not given.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown setting or a value of the wrong type, naming where it came from.
+    """
+    values: dict[str, Any] = {}
+    path = survey / SETTINGS_FILE if survey else None
+    if path and path.exists():
+        try:
+            entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{path} is not valid TOML ({error}); correct or remove it."
+            ) from error
+        _merge(values, entries, str(path))
+    environment = {
+        key.removeprefix("MSFA_").lower(): value
+        for key, value in os.environ.items()
+        if key.startswith("MSFA_") and key.removeprefix("MSFA_").lower() in _TYPES
+    }
+    _merge(values, environment, "environment (MSFA_*)")
+    _merge(values, {k: v for k, v in overrides.items() if v is not None}, "command line")
+    return Settings(**values)
+
+
+_TYPES: dict[str, type] = {
+    field.name: {"float": float, "int": int, "str": str}[str(field.type)]
+    for field in fields(Settings)
+}
+
+
+def _merge(values: dict[str, Any], entries: Mapping[str, Any], origin: str) -> None:
+    """Add typed entries to ``values``."""
+    for name, value in entries.items():
+        if name not in _TYPES:
+            raise ConfigError(
+                f"{origin}: unknown setting {name!r}; known are {', '.join(sorted(_TYPES))}."
+            )
+        kind = _TYPES[name]
+        try:
+            if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
+                raise ValueError
+            values[name] = kind(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{origin}: {name} = {value!r} is not a {kind.__name__}.") from error

@@ -1,0 +1,180 @@
+"""Every number from the literature, with its name, unit, source and certainty.
+
+A :class:`Sourced` number behaves as a float and carries where it comes from, so that
+the dashboard can show the provenance beside the number.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPEED_OF_LIGHT: Final = 299_792.458  # km/s, exact (SI)
+
+
+class Certainty(enum.StrEnum):
+    """How well a number is known."""
+
+    SOURCE = "read in a public source"
+    VERIFIED = "computed and checked"
+    RECALLED = "recalled, not re-read"
+    DEFAULT = "our default where the source could not be read"
+
+
+class Sourced(float):
+    """A float that knows its unit, source and certainty.
+
+    Parameters
+    ----------
+    value : float
+    unit : str
+        Unit as written for people; empty when dimensionless.
+    source : str
+        Where the number was read or how it was found.
+    certainty : Certainty
+    """
+
+    unit: str
+    source: str
+    certainty: Certainty
+
+    def __new__(
+        cls, value: float, unit: str, source: str, certainty: Certainty = Certainty.SOURCE
+    ) -> Sourced:
+        """Make the number; its notes ride along."""
+        number = super().__new__(cls, value)
+        number.unit, number.source, number.certainty = unit, source, certainty
+        return number
+
+    def __reduce__(self) -> tuple[type[Sourced], tuple[float, str, str, Certainty]]:
+        """Keep the notes when the number is pickled (workers receive settings)."""
+        return Sourced, (float(self), self.unit, self.source, self.certainty)
+
+    @property
+    def provenance(self) -> str:
+        """One phrase for a tooltip: source and certainty."""
+        return f"{self.source} ({self.certainty})"
+
+
+@dataclass(frozen=True, slots=True)
+class WavelengthGrid:
+    """A linear wavelength grid, both ends included.
+
+    Attributes
+    ----------
+    start, stop : float
+        First and last wavelength [Å, vacuum].
+    n_pixels : int
+    """
+
+    start: float
+    stop: float
+    n_pixels: int
+
+    @property
+    def wavelength(self) -> NDArray[np.float64]:
+        """(n_pixels,) wavelengths [Å, vacuum]."""
+        return np.linspace(self.start, self.stop, self.n_pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class LogGrid:
+    """A grid of equal steps in log10 wavelength.
+
+    Attributes
+    ----------
+    first : int
+        log10 of the first wavelength in units of ``step`` (35682 is 10**3.5682 Å), an
+        integer so that two grids of the same step differ by a whole number of pixels.
+    n_pixels : int
+    step : float
+        Step in log10 λ.
+    """
+
+    first: int
+    n_pixels: int
+    step: float = 1e-4
+
+    @property
+    def wavelength(self) -> NDArray[np.float64]:
+        """(n_pixels,) wavelengths [Å, vacuum]."""
+        wavelength: NDArray[np.float64] = np.power(
+            10.0, (self.first + np.arange(self.n_pixels)) * self.step
+        )
+        return wavelength
+
+
+NETWORK_GRID: Final = WavelengthGrid(4000.0, 7000.0, 2430)  # paper §II.3; step 1.235076 Å
+LAMOST_GRID: Final = LogGrid(35682, 3909)  # COEFF0 3.5682, COEFF1 1e-4: 3699.99–9099.13 Å
+LAMOST_RESOLUTION: Final = Sourced(1800, "", "LAMOST low-resolution survey design")
+
+# --- lines -------------------------------------------------------------------------------
+# Vacuum wavelengths [Å], computed from the air values by the inverse of Edlén as adopted in
+# the IAU standard (checked to 0.001 Å).
+BALMER_LINES: Final = {
+    "hdelta": Sourced(4102.892, "Å", "air 4101.734 to vacuum", Certainty.VERIFIED),
+    "hgamma": Sourced(4341.692, "Å", "air 4340.472 to vacuum", Certainty.VERIFIED),
+    "hbeta": Sourced(4862.71, "Å", "air 4861.35 to vacuum", Certainty.VERIFIED),
+    "halpha": Sourced(6564.60, "Å", "air 6562.79 to vacuum", Certainty.VERIFIED),
+}
+HEPSILON: Final = Sourced(3971.20, "Å", "air 3970.08 to vacuum", Certainty.VERIFIED)
+FIT_LINES: Final = ("hdelta", "hgamma")  # the two lines of the paper (§V.2)
+
+# Marker list of the spectrum panel: name -> (vacuum wavelength [Å], kind)
+LINE_LIST: Final = {
+    "Ca II K": (3934.777, "metal"),
+    "Hε": (3971.20, "balmer"),
+    "He I 4026": (4027.33, "helium"),
+    "Hδ": (4102.892, "balmer"),
+    "Si II 4128": (4129.22, "metal"),
+    "Si II 4131": (4132.06, "metal"),
+    "Fe II 4233": (4234.36, "metal"),
+    "Hγ": (4341.692, "balmer"),
+    "He I 4388": (4389.16, "helium"),
+    "He I 4471": (4472.76, "helium"),
+    "Mg II 4481": (4482.39, "metal"),
+    "He II 4686": (4687.02, "helium"),
+    "Hβ": (4862.71, "balmer"),
+    "Mg I b": (5176.1, "metal"),
+    "He I 5876": (5877.25, "helium"),
+    "Na I D2": (5891.58, "metal"),
+    "Na I D1": (5897.56, "metal"),
+    "Hα": (6564.60, "balmer"),
+    "He I 6678": (6680.0, "helium"),
+}
+# Not redshifted: they stand still on the observed axis.
+TELLURIC_LIST: Final = {
+    "[O I] sky 5577": (5578.89, "sky"),
+    "Na D sky": (5894.6, "sky"),
+    "[O I] sky 6300": (6302.05, "sky"),
+    "telluric B": (6869.0, "telluric"),
+    "telluric A": (7605.0, "telluric"),
+}
+ARM_JOINT: Final = (5700.0, 6000.0)  # Å, where the blue and red arms meet
+
+# --- search ------------------------------------------------------------------------------
+SNR_MIN: Final = Sourced(10.0, "", "g-band S/N cut of the search", Certainty.DEFAULT)
+BHB_THRESHOLD: Final = Sourced(0.5, "", "stage-2 probability, paper §V.1")
+MATCH_RADIUS_ARCSEC: Final = Sourced(3.0, "arcsec", "known catalogues by sky, paper §V.1")
+
+# --- photometry (Culpan et al. 2021, A&A 654, A107) ---------------------------------------
+CMD_BP_RP: Final = (
+    Sourced(-0.1, "mag", "Culpan et al. 2021"),
+    Sourced(0.53, "mag", "Culpan et al. 2021"),
+)
+CMD_ABS_MAG_BRIGHT: Final = Sourced(-1.0, "mag", "Culpan et al. 2021")
+CMD_FAINT_INTERCEPT: Final = Sourced(2.5, "mag", "Culpan et al. 2021")
+CMD_FAINT_SLOPE: Final = Sourced(-2.77, "mag/mag", "Culpan et al. 2021")
+PARALLAX_ERROR_MAX: Final = Sourced(0.2, "", "σ/ϖ of the paper's CMD sample, §V.3.2")
+
+# --- labels -------------------------------------------------------------------------------
+LOGG_OUTLIER: Final = Sourced(4.0, "dex(cm/s2)", "high log g outlier limit", Certainty.DEFAULT)
+FEH_OUTLIER: Final = Sourced(-1.0, "dex", "high [Fe/H] outlier limit", Certainty.DEFAULT)
+KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan et al. 2024)
+    (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),
+    (Sourced(4.4157, "", "Culpan et al. 2024"), Sourced(-13.720, "", "Culpan et al. 2024")),
+)

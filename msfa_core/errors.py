@@ -1,0 +1,62 @@
+"""Exceptions of the project: what is wrong with a *call*, and its remedy.
+
+What is wrong with one star is never an exception but a flag and a NaN.
+
+::
+
+    MsfaError
+    ├── ConfigError       a setting, option or msfa.toml entry
+    ├── SpectrumError     arrays that do not form a spectrum
+    ├── ReadError         a file that cannot be read (names the file)
+    ├── SurveyError       a survey folder that is missing, half made or in use
+    ├── CatalogueError    a table without the columns or rows that a step needs
+    ├── StoreError        the decision store
+    │   └── ConflictError a decision made for another star than the one on screen
+    ├── ExportError       a table that cannot be written as asked
+    ├── ModelError        weights or model files: missing, altered, of another architecture
+    └── TrainingError     a training set or run that cannot give a model
+"""
+
+
+class MsfaError(Exception):
+    """Base of all exceptions that this project raises on purpose."""
+
+
+class ConfigError(MsfaError):
+    """A setting, option or entry of ``msfa.toml`` is wrong."""
+
+
+class SpectrumError(MsfaError):
+    """Arrays do not form a spectrum or a batch of spectra."""
+
+
+class ReadError(MsfaError):
+    """A file cannot be read; the message names it and says why."""
+
+
+class SurveyError(MsfaError):
+    """A survey folder is missing, half made, or in use by another process."""
+
+
+class CatalogueError(MsfaError):
+    """A table lacks the columns or rows that a step needs."""
+
+
+class StoreError(MsfaError):
+    """The decision store cannot be opened, read or written."""
+
+
+class ConflictError(StoreError):
+    """A decision names another star than the one that was on screen."""
+
+
+class ExportError(MsfaError):
+    """A table cannot be written as asked."""
+
+
+class ModelError(MsfaError):
+    """Weights or model files are missing, altered or of another architecture."""
+
+
+class TrainingError(MsfaError):
+    """A training set or run cannot give a model."""

@@ -1,0 +1,1 @@
+"""What Gaia and 2MASS say of a star."""

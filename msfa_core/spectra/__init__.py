@@ -1,0 +1,1 @@
+"""One spectrum: what it is, where it comes from, how it is made ready."""
