@@ -157,6 +157,19 @@ TELLURIC_LIST: Final = {
 ARM_JOINT: Final = (5700.0, 6000.0)  # Å, where the blue and red arms meet
 
 # --- search ------------------------------------------------------------------------------
+
+
+class StellarClass(enum.StrEnum):
+    """The five classes of stage 1 (paper §II.2), in the order of the network's outputs."""
+
+    BHB = "BHB"  # blue horizontal-branch star
+    A = "A"
+    B = "B"
+    HSD = "HSD"  # hot subdwarf
+    WD = "WD"  # white dwarf
+
+
+STELLAR_CLASSES: Final = tuple(StellarClass)  # stage 1: 0 BHB, 1 A, 2 B, 3 HSD, 4 WD
 SNR_MIN: Final = Sourced(10.0, "", "g-band S/N cut of the search", Certainty.DEFAULT)
 BHB_THRESHOLD: Final = Sourced(0.5, "", "stage-2 probability, paper §V.1")
 MATCH_RADIUS_ARCSEC: Final = Sourced(3.0, "arcsec", "known catalogues by sky, paper §V.1")
@@ -169,6 +182,8 @@ CMD_BP_RP: Final = (
 CMD_ABS_MAG_BRIGHT: Final = Sourced(-1.0, "mag", "Culpan et al. 2021")
 CMD_FAINT_INTERCEPT: Final = Sourced(2.5, "mag", "Culpan et al. 2021")
 CMD_FAINT_SLOPE: Final = Sourced(-2.77, "mag/mag", "Culpan et al. 2021")
+BP_RP_FLUX_OVER_ERROR_MIN: Final = Sourced(10, "", "Culpan et al. 2021")
+EXCESS_FACTOR_SIGMA_MAX: Final = Sourced(5, "", "|C*| limit, Culpan et al. 2021; C* of Riello 2021")
 PARALLAX_ERROR_MAX: Final = Sourced(0.2, "", "σ/ϖ of the paper's CMD sample, §V.3.2")
 
 # --- labels -------------------------------------------------------------------------------

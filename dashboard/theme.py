@@ -1,0 +1,259 @@
+"""Colours, fonts and plot defaults: defined once, used by every view, light and dark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import panel as pn
+from bokeh.plotting import figure
+from bokeh.themes import Theme
+
+STATIC: Final = Path(__file__).parent / "static"
+FONT: Final = 'Inter, "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
+TOOLS: Final = "pan,xwheel_zoom,box_zoom,reset,save"
+
+# Okabe & Ito's colour-blind-safe set, in the order of the five classes.
+CLASS_COLOURS: Final = {
+    "BHB": "#0072B2",
+    "A": "#E69F00",
+    "B": "#56B4E9",
+    "HSD": "#D55E00",
+    "WD": "#009E73",
+}
+VERDICT_COLOURS: Final = {"accept": "#009E73", "reject": "#D55E00", "unsure": "#CC79A7"}
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of one theme; every view draws with these and no others.
+
+    Attributes
+    ----------
+    name : str
+        ``light`` or ``dark``.
+    page, surface, raised : str
+        Background of the page, of a panel, of a field or button.
+    text, muted, line, grid : str
+        Words, secondary words, borders, grid lines.
+    accent : str
+        The one accent: what is selected, what can be pressed.
+    data, band, smooth, model, residual, masked : str
+        Spectrum, its ±1σ band, smoothed spectrum, fitted model, residuals, bad pixels.
+    cloud, ring : str
+        All candidates in a plane; this star in a plane.
+    good, bad, warn : str
+        Agreement, contradiction, caution.
+    """
+
+    name: str
+    page: str
+    surface: str
+    raised: str
+    text: str
+    muted: str
+    line: str
+    grid: str
+    accent: str
+    data: str
+    band: str
+    smooth: str
+    model: str
+    residual: str
+    masked: str
+    cloud: str
+    ring: str
+    good: str
+    bad: str
+    warn: str
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether this is the dark theme."""
+        return self.name == "dark"
+
+
+LIGHT: Final = Palette(
+    name="light",
+    page="#eef1f4",
+    surface="#ffffff",
+    raised="#f5f7f9",
+    text="#18212b",
+    muted="#5b6875",
+    line="#d3dae1",
+    grid="#e8ecf0",
+    accent="#0063a6",
+    data="#243447",
+    band="#9fb2c5",
+    smooth="#0072B2",
+    model="#D55E00",
+    residual="#5b6875",
+    masked="#c2410c",
+    cloud="#8fa3b6",
+    ring="#d1005d",
+    good="#00794f",
+    bad="#b93a00",
+    warn="#8a5a00",
+)
+DARK: Final = Palette(
+    name="dark",
+    page="#10151b",
+    surface="#171e26",
+    raised="#202a34",
+    text="#e3e9ef",
+    muted="#98a6b3",
+    line="#2e3a46",
+    grid="#232d37",
+    accent="#62b6f0",
+    data="#d5dee7",
+    band="#4a5d70",
+    smooth="#62b6f0",
+    model="#ff9248",
+    residual="#98a6b3",
+    masked="#ff7a59",
+    cloud="#5d7287",
+    ring="#ff5fa2",
+    good="#3ec796",
+    bad="#ff8a5c",
+    warn="#f0b94a",
+)
+
+
+def palette() -> Palette:
+    """Return the palette of this session (the ``theme`` argument of the address)."""
+    return DARK if pn.config.theme == "dark" else LIGHT
+
+
+def bokeh_theme(colours: Palette) -> Theme:
+    """Return the Bokeh theme, for the document and for HoloViews' renderer."""
+    return Theme(json={"attrs": _attributes(colours)})
+
+
+def _attributes(colours: Palette) -> dict[str, dict[str, Any]]:
+    """Return the default of every themed property, by Bokeh model."""
+    return {
+        "Plot": {
+            "background_fill_color": colours.surface,
+            "border_fill_color": colours.surface,
+            "outline_line_color": colours.line,
+        },
+        "Grid": {"grid_line_color": colours.grid},
+        "Axis": {
+            "major_tick_line_color": colours.muted,
+            "minor_tick_line_color": None,
+            "axis_line_color": colours.line,
+            "major_label_text_color": colours.muted,
+            "major_label_text_font": FONT,
+            "major_label_text_font_size": "11px",
+            "axis_label_text_color": colours.text,
+            "axis_label_text_font": FONT,
+            "axis_label_text_font_style": "normal",
+            "axis_label_text_font_size": "12px",
+            "axis_label_standoff": 4,
+            "major_tick_in": 0,
+            "major_tick_out": 4,
+        },
+        "Title": {
+            "text_color": colours.text,
+            "text_font": FONT,
+            "text_font_size": "12px",
+            "text_font_style": "bold",
+        },
+        "Legend": {
+            "background_fill_color": colours.surface,
+            "background_fill_alpha": 0.85,
+            "border_line_color": colours.line,
+            "label_text_color": colours.text,
+            "label_text_font": FONT,
+            "label_text_font_size": "11px",
+            "spacing": 1,
+            "padding": 4,
+            "margin": 6,
+            "glyph_width": 16,
+        },
+        "ColorBar": {
+            "background_fill_color": colours.surface,
+            "major_label_text_color": colours.muted,
+            "title_text_color": colours.text,
+        },
+        "BoxAnnotation": {"line_color": colours.line},
+        "Label": {"text_color": colours.text, "text_font": FONT, "text_font_size": "11px"},
+    }
+
+
+def new_figure(colours: Palette, **options: Any) -> figure:
+    """Return an empty figure that already wears the theme.
+
+    Parameters
+    ----------
+    colours : Palette
+    **options
+        As for `bokeh.plotting.figure`; tools, sizing and toolbar have house defaults.
+    """
+    options = {
+        "tools": TOOLS,
+        "active_drag": "auto",
+        "toolbar_location": "right",
+        "sizing_mode": "stretch_both",
+        "min_border": 2,
+        "output_backend": "canvas",
+    } | options
+    plot = figure(**options)
+    style_figure(plot, colours)
+    return plot
+
+
+def style_figure(plot: figure, colours: Palette) -> None:
+    """Put the theme's colours and fonts on a figure that exists already (HoloViews made it)."""
+    attributes = _attributes(colours)
+    plot.update(**attributes["Plot"])
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = False
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.update(**attributes["Axis"])
+    for grid in (*plot.xgrid, *plot.ygrid):
+        grid.update(**attributes["Grid"])
+    if plot.title is not None:
+        plot.title.update(**attributes["Title"])
+    for legend in plot.legend:
+        legend.update(**attributes["Legend"])
+
+
+def plot_hook(colours: Palette) -> Any:
+    """Return a HoloViews hook (``hooks=[plot_hook(palette())]``) that themes its figure."""
+
+    def apply(plot: Any, _element: Any) -> None:
+        style_figure(plot.state, colours)
+
+    return apply
+
+
+def css_variables(colours: Palette) -> str:
+    """Return the palette as CSS variables for ``app.css`` and for Panel's own widgets."""
+    own = {
+        name: getattr(colours, name)
+        for name in colours.__dataclass_fields__
+        if name not in ("name",)
+    }
+    classes = {f"class-{key.lower()}": value for key, value in CLASS_COLOURS.items()}
+    verdicts = {f"verdict-{key}": value for key, value in VERDICT_COLOURS.items()}
+    lines = [f"  --msfa-{key}: {value};" for key, value in (own | classes | verdicts).items()]
+    panel = {
+        "primary-color": colours.accent,
+        "on-primary-color": colours.surface,
+        "background-color": colours.surface,
+        "on-background-color": colours.text,
+        "surface-color": colours.raised,
+        "on-surface-color": colours.text,
+        "border-color": colours.line,
+    }
+    lines += [f"  --panel-{key}: {value} !important;" for key, value in panel.items()]
+    lines += [f"  --design-{key}: {value};" for key, value in panel.items()]
+    lines += [f"  --msfa-font: {FONT};", f"  color-scheme: {colours.name};"]
+    return ":root {\n" + "\n".join(lines) + "\n}\n"
+
+
+def stylesheet() -> str:
+    """Return the text of the one stylesheet, for components that have a shadow root."""
+    return (STATIC / "app.css").read_text(encoding="utf-8")

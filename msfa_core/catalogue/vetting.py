@@ -1,0 +1,450 @@
+"""Decisions of reviewers: what one is, which counts, and how well reviewers agree.
+
+A decision is bound to the spectrum that was on screen (``obsid``) and reaches every epoch
+of that star. The latest standing decision on a star is its verdict of record; a withdrawn
+decision no longer stands, and whatever was decided before it counts again.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core import __version__
+from msfa_core.columns import check_columns, columns_of
+from msfa_core.errors import CatalogueError, StoreError
+
+REVIEWER_LENGTH: Final = 64  # characters; a name, not a story
+CLASS_LENGTH: Final = 32
+COMMENT_LENGTH: Final = 4000
+FLAG_LENGTH: Final = 32
+MAX_FLAGS: Final = 20
+SHOWN_LENGTH: Final = 65_536  # characters of JSON: what was on screen, not the screen itself
+UID_LENGTH: Final = 64
+CONFIDENCE: Final = {  # what the four levels mean, written beside the keys
+    1: "a guess",
+    2: "more likely than not",
+    3: "probable",
+    4: "certain",
+}
+_INT64_MAX: Final = 2**63 - 1
+
+
+class Verdict(enum.StrEnum):
+    """What a reviewer can say of a star."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of the history of vetting; checked and tidied when it is made.
+
+    Names and comments are stored as written, less control characters; views escape them.
+
+    Attributes
+    ----------
+    obsid : int
+        The spectrum that was on screen.
+    uid : str
+        Its star at that moment; empty when stars were not yet identified.
+    verdict : Verdict
+        A withdrawal repeats the verdict that it takes back.
+    reviewer : str
+    verdict_class : str
+        Class given by the reviewer, or empty.
+    confidence : int, optional
+        1 to 4, see `CONFIDENCE`.
+    comment : str
+    issue_flags : tuple of str
+    shown : mapping
+        What was on screen, as JSON can hold it (numbers that are not finite become null).
+    software_version : str
+    decided_at : str
+        UTC, ISO 8601; the store writes it when empty.
+    decision_id : int, optional
+        Given by the store, rising with every append.
+    withdraws : int, optional
+        The decision that this row takes back.
+
+    Raises
+    ------
+    StoreError
+        Naming the field that is wrong and what it may be.
+    """
+
+    obsid: int
+    uid: str
+    verdict: Verdict
+    reviewer: str
+    verdict_class: str = ""
+    confidence: int | None = None
+    comment: str = ""
+    issue_flags: tuple[str, ...] = ()
+    shown: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    software_version: str = __version__
+    decided_at: str = ""
+    decision_id: int | None = None
+    withdraws: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field; store the tidied value."""
+        tidy = {
+            "obsid": _whole_number(self.obsid, "obsid"),
+            "uid": _line(self.uid, "uid", UID_LENGTH),
+            "verdict": _verdict(self.verdict),
+            "reviewer": _line(self.reviewer, "reviewer", REVIEWER_LENGTH),
+            "verdict_class": _line(self.verdict_class, "verdict_class", CLASS_LENGTH),
+            "confidence": _confidence(self.confidence),
+            "comment": _text(self.comment, "comment", COMMENT_LENGTH),
+            "issue_flags": _flags(self.issue_flags),
+            "shown": _shown(self.shown),
+            "software_version": _line(self.software_version, "software_version", FLAG_LENGTH),
+            "decided_at": _moment(self.decided_at),
+        }
+        if not tidy["reviewer"]:
+            raise StoreError("A decision needs a reviewer: write your name before deciding.")
+        for name, value in tidy.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether this row takes an earlier decision back."""
+        return self.withdraws is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return asdict(self) | {"verdict": str(self.verdict)}
+
+
+# --- checks of one field -------------------------------------------------------------------
+def _whole_number(value: object, name: str) -> int:
+    """Return an int64 as a Python int, never through a float."""
+    if isinstance(value, str) and value.strip().isdigit():  # ids are strings in the browser
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise StoreError(f"{name} = {value!r} is not a whole number; give the LAMOST obsid.")
+    if abs(int(value)) > _INT64_MAX:
+        raise StoreError(f"{name} = {value} does not fit 64 bits; give the LAMOST obsid.")
+    return int(value)
+
+
+def _verdict(value: object) -> Verdict:
+    try:
+        return Verdict(str(value))
+    except ValueError as error:
+        known = ", ".join(Verdict)
+        raise StoreError(f"verdict {value!r} is not known; it is one of {known}.") from error
+
+
+def _confidence(value: object) -> int | None:
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise StoreError(f"confidence {value!r} is not a whole number from 1 to 4 (or None).")
+    if int(value) not in CONFIDENCE:
+        raise StoreError(f"confidence {value} is outside 1 to 4 (or None).")
+    return int(value)
+
+
+def _without_controls(text: str) -> str:
+    """Drop control characters and lone surrogates; keep line ends and tabs."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    return "".join(kept)
+
+
+def _text(value: object, name: str, length: int) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise StoreError(f"{name} is {type(value).__name__}, expected text.")
+    tidy = _without_controls(value).strip()
+    if len(tidy) > length:
+        raise StoreError(f"{name} has {len(tidy)} characters, at most {length}: shorten it.")
+    return tidy
+
+
+def _line(value: object, name: str, length: int) -> str:
+    """Return text of one line, runs of white space made one space."""
+    return " ".join(_text(value, name, length).split())
+
+
+def _flags(values: object) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise StoreError(f"issue_flags {values!r} is not a list of words.")
+    flags = tuple(
+        dict.fromkeys(_line(value, "an issue flag", FLAG_LENGTH).replace(";", ",") for value in values)
+    )
+    flags = tuple(flag for flag in flags if flag)
+    if len(flags) > MAX_FLAGS:
+        raise StoreError(f"issue_flags has {len(flags)} entries, at most {MAX_FLAGS}.")
+    return flags
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold exactly; what is not finite becomes None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NA or isinstance(value, bool | int):
+        return None if value is pd.NA else value
+    if isinstance(value, str):
+        return _without_controls(str(value))
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_without_controls(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    raise StoreError(f"shown holds a {type(value).__name__}; give numbers, text, lists or maps.")
+
+
+def _shown(value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise StoreError(f"shown is {type(value).__name__}, expected a map of names to values.")
+    plain: dict[str, Any] = _plain(value)
+    length = len(json.dumps(plain, ensure_ascii=False))
+    if length > SHOWN_LENGTH:
+        raise StoreError(f"shown has {length} characters of JSON, at most {SHOWN_LENGTH}.")
+    return plain
+
+
+def _moment(value: object) -> str:
+    """Return a UTC time as text of fixed layout, so that text order is time order."""
+    if not value:
+        return ""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise StoreError(f"decided_at {value!r} is not an ISO 8601 time.") from error
+    if moment.utcoffset() != timedelta(0):
+        raise StoreError(f"decided_at {value!r} is not in UTC: end it with Z.")
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- which decision counts -----------------------------------------------------------------
+_FRAME_DTYPES: Final = {
+    "decision_id": "int64",
+    "obsid": "int64",
+    "uid": "str",
+    "verdict": "str",
+    "verdict_class": "str",
+    "confidence": "Int64",
+    "comment": "str",
+    "reviewer": "str",
+    "decided_at": "str",
+    "issue_flags": "str",
+    "software_version": "str",
+    "withdraws": "Int64",
+}
+
+
+def decisions_table(rows: Iterable[Decision | Mapping[str, Any]]) -> pd.DataFrame:
+    """Return decisions as a table in the order they were appended.
+
+    Parameters
+    ----------
+    rows : decisions, or mappings with their fields
+
+    Returns
+    -------
+    DataFrame
+        One row per decision (``shown`` left out); issue flags joined by ``;``.
+
+    Raises
+    ------
+    CatalogueError
+        When a decision was never appended, so that its place in the history is unknown.
+    """
+    records = [row.as_dict() if isinstance(row, Decision) else dict(row) for row in rows]
+    if any(record["decision_id"] is None for record in records):
+        raise CatalogueError("A decision has no decision_id: append it to the store first.")
+    data: dict[str, Any] = {
+        name: pd.Series([record[name] for record in records], dtype=dtype)
+        for name, dtype in _FRAME_DTYPES.items()
+        if name != "issue_flags"
+    }
+    flags = [
+        value if isinstance(value, str) else ";".join(value)
+        for value in (record["issue_flags"] for record in records)
+    ]
+    data["issue_flags"] = pd.Series(flags, dtype="str")
+    table = pd.DataFrame(data)[list(_FRAME_DTYPES)]
+    return table.sort_values("decision_id", ignore_index=True)
+
+
+def standing_decisions(decisions: pd.DataFrame | Iterable[Decision]) -> pd.DataFrame:
+    """Return the decisions that nobody took back, oldest first.
+
+    Parameters
+    ----------
+    decisions : DataFrame or decisions
+        As from `decisions_table` or ``Store.standing()``.
+    """
+    if not isinstance(decisions, pd.DataFrame):
+        decisions = decisions_table(decisions)
+    check_columns(decisions, ("decision_id", "obsid", "verdict", "reviewer"), "decisions")
+    if "withdraws" in decisions.columns:
+        is_withdrawal = decisions["withdraws"].notna()
+        gone = decisions["decision_id"].isin(decisions.loc[is_withdrawal, "withdraws"])
+        decisions = decisions[~is_withdrawal & ~gone]
+    return decisions.sort_values("decision_id", ignore_index=True)
+
+
+def _star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
+    """Return the obsid index of the candidates and the number of each row's star."""
+    if "obsid" in candidates.columns:
+        obsid = candidates["obsid"]
+    elif candidates.index.name == "obsid":
+        obsid = candidates.index.to_series()
+    else:
+        raise CatalogueError("candidates have no obsid: neither a column nor the index.")
+    if obsid.isna().any():
+        raise CatalogueError(f"{int(obsid.isna().sum())} candidate(s) have no obsid.")
+    index = pd.Index(obsid.to_numpy(np.int64), name="obsid")
+    if not index.is_unique:
+        twice = index[index.duplicated()][0]
+        raise CatalogueError(f"obsid {twice} appears more than once among the candidates.")
+    if "uid" not in candidates.columns:
+        return index, np.arange(len(index))
+    star, stars = pd.factorize(candidates["uid"])
+    alone = star < 0  # not identified yet: a star of its own
+    star[alone] = len(stars) + np.arange(int(alone.sum()))
+    return index, star.astype(np.int64)
+
+
+def verdict_of_record(
+    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the judgement in force for every candidate.
+
+    A decision reaches all spectra that share the present ``uid`` of its ``obsid``; the latest
+    standing one counts. Decisions on spectra that left the survey are kept in the store and
+    listed by `orphaned_decisions`.
+
+    Parameters
+    ----------
+    decisions : (m,) DataFrame or decisions
+        The history, with or without withdrawals.
+    candidates : (n,) DataFrame
+        With ``obsid`` and, where identified, ``uid``.
+
+    Returns
+    -------
+    (n,) DataFrame
+        The ``vet`` columns, indexed by obsid in the order of the candidates; missing where
+        nobody decided, except ``n_reviews``, which is then 0. ``agreement`` is the share of
+        reviewers whose own latest verdict is the verdict of record.
+
+    Raises
+    ------
+    CatalogueError
+        When an obsid appears twice among the candidates or is missing.
+    """
+    index, star = _star_of_row(candidates)
+    standing = standing_decisions(decisions)
+    row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
+    known = row >= 0
+    standing = standing[known].assign(star=star[row[known]])
+    latest = standing.drop_duplicates("star", keep="last").set_index("star")
+    own = standing.drop_duplicates(["star", "reviewer"], keep="last")
+    shares = own["verdict"].to_numpy() == latest["verdict"].reindex(own["star"]).to_numpy()
+    by_star = pd.Series(shares, index=own["star"]).groupby(level=0)
+    latest = latest.assign(n_reviews=by_star.size(), agreement=by_star.mean())
+    result = {}
+    place = latest.index.get_indexer(star)
+    for column in columns_of("vet"):
+        values = latest[column.name].astype(column.dtype) if column.name in latest else None
+        if values is None:
+            values = pd.Series(pd.NA, index=latest.index, dtype=column.dtype)
+        result[column.name] = pd.Series(values.array.take(place, allow_fill=True), index=index)
+    table = pd.DataFrame(result, index=index)
+    for name in ("verdict_class", "comment"):  # said nothing: missing, like other text columns
+        table[name] = table[name].where(table[name] != "")
+    return table.assign(n_reviews=table["n_reviews"].fillna(0))
+
+
+def orphaned_decisions(
+    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the standing decisions on spectra that are no longer in the survey.
+
+    Parameters
+    ----------
+    decisions : DataFrame or decisions
+    candidates : DataFrame
+        With ``obsid``.
+    """
+    index, _ = _star_of_row(candidates)
+    standing = standing_decisions(decisions)
+    return standing[~standing["obsid"].isin(index)].reset_index(drop=True)
+
+
+# --- agreement -----------------------------------------------------------------------------
+def latest_by_reviewer(
+    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
+) -> pd.DataFrame:
+    """Return each reviewer's own latest verdict on each star.
+
+    Parameters
+    ----------
+    decisions : DataFrame or decisions
+    candidates : DataFrame
+        With ``obsid`` and, where identified, ``uid``.
+
+    Returns
+    -------
+    DataFrame
+        One row per decided star, indexed by the obsid of its first candidate row; one column
+        per reviewer, missing where that reviewer has not decided.
+    """
+    index, star = _star_of_row(candidates)
+    standing = standing_decisions(decisions)
+    row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
+    known = row >= 0
+    _, first = np.unique(star, return_index=True)
+    name = pd.Series(index.to_numpy()[first], index=np.unique(star))
+    own = standing[known].assign(obsid=name.reindex(star[row[known]]).to_numpy())
+    own = own.drop_duplicates(["obsid", "reviewer"], keep="last")
+    return own.pivot_table(index="obsid", columns="reviewer", values="verdict", aggfunc="last")
+
+
+def cohen_kappa(first: Iterable[Any], second: Iterable[Any]) -> float:
+    """Return Cohen's kappa of two reviewers: agreement beyond chance.
+
+    Parameters
+    ----------
+    first, second : (n,) verdicts
+        Stars where either is missing are left out.
+
+    Returns
+    -------
+    float
+        1 for full agreement, 0 for chance; NaN when undefined (no common star, or both
+        always say the same one thing).
+    """
+    return fleiss_like_table(pd.DataFrame({"a": list(first), "b": list(second)}), paired=True)
+
+
+def fleiss_kappa(verdicts: pd.DataFrame) -> float:
+    """Return Fleiss' kappa of several reviewers.
+
+    Parameters
+    ----------
+    verdicts : (n, reviewer) DataFrame
+        As from `latest_by_reviewer`; stars with fewer than two verdicts are left out, and
+        stars may have different numbers of verdicts.
+    """
+    return fleiss_like_table(verdicts, paired=False)

@@ -1,0 +1,262 @@
+"""The Gaia colour–magnitude diagram: M_G, parallax quality and the BHB trapezoid (paper §V.3.2).
+
+Formulae and limits are those of Culpan et al. (2021, A&A 654, A107) and, for the corrected
+excess factor, Riello et al. (2021, A&A 649, A3). No extinction and no parallax zero point are
+applied, as in the paper's figure.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from msfa_core.columns import check_columns
+from msfa_core.constants import (
+    BP_RP_FLUX_OVER_ERROR_MIN,
+    CMD_ABS_MAG_BRIGHT,
+    CMD_BP_RP,
+    CMD_FAINT_INTERCEPT,
+    CMD_FAINT_SLOPE,
+    EXCESS_FACTOR_SIGMA_MAX,
+    PARALLAX_ERROR_MAX,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+class CmdFlag(enum.IntFlag):
+    """Why a place in the colour–magnitude diagram should not be trusted; 0 means it can."""
+
+    NO_GAIA = 1
+    NO_COLOUR = 2
+    NO_PARALLAX = 4
+    POOR_PARALLAX = 8
+    COLOUR_EXCESS = 16
+    FAINT_COLOUR = 32
+    AMBIGUOUS = 64
+
+
+CMD_FLAG_WORDS: Final = {
+    CmdFlag.NO_GAIA: "no Gaia row for this star",
+    CmdFlag.NO_COLOUR: "no BP or RP magnitude",
+    CmdFlag.NO_PARALLAX: "parallax missing, zero or negative: no absolute magnitude",
+    CmdFlag.POOR_PARALLAX: f"parallax error above {float(PARALLAX_ERROR_MAX):g} of the parallax",
+    CmdFlag.COLOUR_EXCESS: "BP and RP do not add up to G (corrected excess factor)",
+    CmdFlag.FAINT_COLOUR: "BP or RP flux below 10 times its error",
+    CmdFlag.AMBIGUOUS: "several Gaia sources within the match radius; the nearest was taken",
+}
+
+
+def describe_cmd_flags(flags: int) -> list[str]:
+    """Return one phrase per set bit."""
+    return [words for flag, words in CMD_FLAG_WORDS.items() if int(flags) & flag]
+
+
+def trapezoid_vertices() -> FloatArray:
+    """Return the corners of the BHB trapezoid of Culpan et al. (2021).
+
+    Returns
+    -------
+    (4, 2) array
+        BP−RP and M_G [mag] of the corners, in drawing order.
+    """
+    blue, red = (float(limit) for limit in CMD_BP_RP)
+    bright = float(CMD_ABS_MAG_BRIGHT)
+    return np.array(
+        [[blue, bright], [red, bright], [red, _faint_limit(red)], [blue, _faint_limit(blue)]]
+    )
+
+
+def _faint_limit(bp_rp: ArrayLike) -> FloatArray:
+    """Return the faint edge M_G [mag] of the trapezoid at a colour."""
+    return float(CMD_FAINT_INTERCEPT) + float(CMD_FAINT_SLOPE) * np.asarray(bp_rp, dtype=float)
+
+
+def in_trapezoid(bp_rp: ArrayLike, abs_mag_g: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which stars lie inside the BHB trapezoid.
+
+    Parameters
+    ----------
+    bp_rp, abs_mag_g : (n,) arrays [mag]
+
+    Returns
+    -------
+    (n,) bool array
+        False where either is missing.
+    """
+    colour = np.asarray(bp_rp, dtype=float)
+    magnitude = np.asarray(abs_mag_g, dtype=float)
+    blue, red = (float(limit) for limit in CMD_BP_RP)
+    with np.errstate(invalid="ignore"):
+        return (
+            (colour > blue)
+            & (colour < red)
+            & (magnitude > float(CMD_ABS_MAG_BRIGHT))
+            & (magnitude < _faint_limit(colour))
+        )
+
+
+def absolute_magnitude(g_mag: ArrayLike, parallax_mas: ArrayLike) -> FloatArray:
+    """Return M_G = G + 5 log10(ϖ/mas) − 10.
+
+    Parameters
+    ----------
+    g_mag : (n,) array [mag]
+    parallax_mas : (n,) array [mas]
+
+    Returns
+    -------
+    (n,) array [mag]
+        NaN where the parallax is missing, zero or negative.
+    """
+    parallax = np.asarray(parallax_mas, dtype=float)
+    positive = np.where(parallax > 0, parallax, np.nan)
+    return np.asarray(g_mag, dtype=float) + 5 * np.log10(positive) - 10
+
+
+# Riello et al. (2021), Table 2: (upper BP−RP, polynomial coefficients from the constant up)
+_EXCESS_PIECES: Final = (
+    (0.5, (1.154360, 0.033772, 0.032277)),
+    (4.0, (1.162004, 0.011464, 0.049255, -0.005879)),
+    (np.inf, (1.057572, 0.140537)),
+)
+
+
+def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> FloatArray:
+    """Return C* of Riello et al. (2021): the excess factor less its trend with colour.
+
+    Parameters
+    ----------
+    bp_rp : (n,) array [mag]
+    excess_factor : (n,) array
+        ``phot_bp_rp_excess_factor`` of Gaia DR3.
+
+    Returns
+    -------
+    (n,) array
+    """
+    colour = np.asarray(bp_rp, dtype=float)
+    trend = np.full(colour.shape, np.nan)
+    lower = -np.inf
+    for upper, coefficients in _EXCESS_PIECES:
+        piece = (colour >= lower) & (colour < upper)
+        trend[piece] = np.polynomial.polynomial.polyval(colour[piece], coefficients)
+        lower = upper
+    return np.asarray(excess_factor, dtype=float) - trend
+
+
+def excess_factor_sigma(g_mag: ArrayLike) -> FloatArray:
+    """Return the 1σ scatter of C* at a G magnitude (Riello et al. 2021, Eq. 18)."""
+    return 0.0059898 + 8.817481e-12 * np.asarray(g_mag, dtype=float) ** 7.618399
+
+
+def cmd_position(gaia: pd.DataFrame) -> pd.DataFrame:
+    """Place stars in the Gaia colour–magnitude diagram.
+
+    Parameters
+    ----------
+    gaia : n rows
+        House names: ``gaia_source_id, g_mag, bp_rp, parallax_mas`` and ``parallax_error_mas`` or
+        ``parallax_over_error``; used when present: ``excess_factor, bp_flux_over_error,
+        rp_flux_over_error, gaia_ambiguous``. Missing values stay missing.
+
+    Returns
+    -------
+    n rows, same index
+        ``bp_rp`` [mag], ``abs_mag_g`` [mag], ``parallax_mas`` [mas], ``parallax_over_error``,
+        ``in_cmd_trapezoid``, ``cmd_flags`` (:class:`CmdFlag`). ``in_cmd_trapezoid`` is missing
+        where colour or absolute magnitude is.
+
+    Raises
+    ------
+    CatalogueError
+        When a needed column is absent.
+    """
+    check_columns(gaia, ("gaia_source_id", "g_mag", "bp_rp", "parallax_mas"), "the Gaia table")
+    colour, magnitude = _values(gaia, "bp_rp"), _values(gaia, "g_mag")
+    parallax = _values(gaia, "parallax_mas")
+    if "parallax_over_error" in gaia.columns:
+        over_error = _values(gaia, "parallax_over_error")
+    else:
+        check_columns(gaia, ("parallax_error_mas",), "the Gaia table")
+        over_error = parallax / _values(gaia, "parallax_error_mas")
+    absolute = absolute_magnitude(magnitude, parallax)
+    has_gaia = np.isfinite(magnitude) | np.isfinite(parallax) | gaia["gaia_source_id"].notna()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        flags = np.zeros(len(gaia), dtype=np.int64)
+        raised = {
+            CmdFlag.NO_GAIA: ~has_gaia.to_numpy(dtype=bool),
+            CmdFlag.NO_COLOUR: ~np.isfinite(colour),
+            CmdFlag.NO_PARALLAX: ~(parallax > 0),
+            CmdFlag.POOR_PARALLAX: (parallax > 0) & ~(over_error > 1 / float(PARALLAX_ERROR_MAX)),
+            CmdFlag.COLOUR_EXCESS: _excess_is_bad(gaia, colour, magnitude),
+            CmdFlag.FAINT_COLOUR: _colour_is_faint(gaia),
+            CmdFlag.AMBIGUOUS: _true_where(gaia, "gaia_ambiguous"),
+        }
+    for flag, rows in raised.items():
+        flags[rows] |= int(flag)
+    inside = pd.array(in_trapezoid(colour, absolute), dtype="boolean")
+    inside[~(np.isfinite(colour) & np.isfinite(absolute))] = pd.NA
+    return pd.DataFrame(
+        {
+            "bp_rp": colour,
+            "abs_mag_g": absolute,
+            "parallax_mas": parallax,
+            "parallax_over_error": over_error,
+            "in_cmd_trapezoid": inside,
+            "cmd_flags": pd.array(flags, dtype="Int64"),
+        },
+        index=gaia.index,
+    )
+
+
+def has_good_parallax(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which rows pass the paper's parallax cut: ϖ > 0 and σ/ϖ below the limit.
+
+    Parameters
+    ----------
+    table : n rows with ``parallax_mas`` and ``parallax_over_error``
+
+    Returns
+    -------
+    (n,) bool array
+    """
+    with np.errstate(invalid="ignore"):
+        return (_values(table, "parallax_mas") > 0) & (
+            _values(table, "parallax_over_error") > 1 / float(PARALLAX_ERROR_MAX)
+        )
+
+
+def _values(table: pd.DataFrame, name: str) -> FloatArray:
+    """Return a column as float64, missing as NaN."""
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _true_where(table: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """Return a boolean column, missing or absent as False."""
+    if name not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return table[name].astype("boolean").fillna(False).to_numpy(dtype=bool)
+
+
+def _excess_is_bad(
+    gaia: pd.DataFrame, colour: FloatArray, magnitude: FloatArray
+) -> NDArray[np.bool_]:
+    """Tell where |C*| exceeds its limit; False where the excess factor is unknown."""
+    if "excess_factor" not in gaia.columns:
+        return np.zeros(len(gaia), dtype=bool)
+    corrected = corrected_excess_factor(colour, _values(gaia, "excess_factor"))
+    return np.abs(corrected) >= float(EXCESS_FACTOR_SIGMA_MAX) * excess_factor_sigma(magnitude)
+
+
+def _colour_is_faint(gaia: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell where BP or RP is too faint for a colour; False where that is unknown."""
+    faint = np.zeros(len(gaia), dtype=bool)
+    for name in ("bp_flux_over_error", "rp_flux_over_error"):
+        if name in gaia.columns:
+            faint |= _values(gaia, name) <= float(BP_RP_FLUX_OVER_ERROR_MIN)
+    return faint

@@ -1,0 +1,225 @@
+"""The two-stage search: five classes, then BHB or not, with calibrated probabilities (§V.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
+from msfa_core.errors import ModelError
+from msfa_core.networks.msfa_net import MSFANet
+from msfa_core.networks.weights import (
+    MODELS_FOLDER,
+    STAGE_CLASSES,
+    STAGE_FILES,
+    load_weights,
+    read_checksums,
+    sha256_of_model,
+)
+from msfa_core.spectra.spectrum import PreparedSpectra
+
+BATCH: Final = 16  # fastest on one core: the feature maps of a batch stay in the caches
+Progress = Callable[[int, int], None]  # (spectra done, spectra in all)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the two stages say of each spectrum.
+
+    Attributes
+    ----------
+    obsid : (n,) int64 array
+    class_probability : (n, 5) float64 array
+        Stage 1, in the order of ``STELLAR_CLASSES``; a row of NaN where the spectrum could
+        not be prepared.
+    p_bhb : (n,) float64 array
+        Stage 2: probability of BHB against not BHB, for every spectrum.
+    """
+
+    obsid: NDArray[np.int64]
+    class_probability: NDArray[np.float64]
+    p_bhb: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check shapes, and that each row is a distribution or missing throughout."""
+        n = len(self.obsid)
+        if self.class_probability.shape != (n, len(STELLAR_CLASSES)) or self.p_bhb.shape != (n,):
+            raise ModelError(
+                f"class_probability has shape {self.class_probability.shape} and p_bhb "
+                f"{self.p_bhb.shape}, expected ({n}, {len(STELLAR_CLASSES)}) and ({n},): one row "
+                "per obsid, one column per class."
+            )
+        everything = np.column_stack([self.class_probability, self.p_bhb])
+        missing = np.isnan(everything)
+        known = everything[~missing.any(axis=1)]
+        if (missing.any(axis=1) != missing.all(axis=1)).any() or not (
+            np.all((known >= 0) & (known <= 1))
+            and np.allclose(known[:, :-1].sum(axis=1), 1, atol=1e-4)
+        ):
+            raise ModelError(
+                "probabilities must lie in [0, 1], the five classes add up to 1, and a spectrum "
+                "without a result be NaN throughout; give probabilities, not network outputs."
+            )
+
+    def __len__(self) -> int:
+        """Return the number of spectra."""
+        return len(self.obsid)
+
+    @property
+    def predicted_class(self) -> NDArray[np.str_]:
+        """(n,) names of the most probable classes; empty where there is no result."""
+        names = np.array([str(c) for c in STELLAR_CLASSES])
+        known = np.isfinite(self.p_bhb)
+        best = np.where(known[:, None], self.class_probability, 0.0).argmax(axis=1)
+        return np.where(known, names[best], "")
+
+    def are_bhb(self, threshold: float = float(BHB_THRESHOLD)) -> NDArray[np.bool_]:
+        """(n,) True where stage 1 says BHB and stage 2 agrees at the threshold."""
+        return (self.predicted_class == str(StellarClass.BHB)) & (self.p_bhb >= threshold)
+
+
+class TwoStageSearch:
+    """Five classes, then BHB or not, by two networks of one family.
+
+    Parameters
+    ----------
+    stage1, stage2 : MSFANet
+        With five and two outputs.
+    threshold : float
+        Least stage-2 probability of a candidate.
+    temperature : (float, float)
+        Divides the outputs of the two networks before the softmax (fitted on validation
+        spectra); 1 leaves them as they are.
+    weights_checksum : str, optional
+        Identity of the weights for provenance; made from the weights when not given.
+    """
+
+    def __init__(
+        self,
+        stage1: MSFANet,
+        stage2: MSFANet,
+        threshold: float = float(BHB_THRESHOLD),
+        temperature: tuple[float, float] = (1.0, 1.0),
+        weights_checksum: str | None = None,
+    ) -> None:
+        for stage, model in ((1, stage1), (2, stage2)):
+            if model.config.n_classes != len(STAGE_CLASSES[stage]):
+                raise ModelError(
+                    f"stage {stage} has {model.config.n_classes} outputs, expected "
+                    f"{len(STAGE_CLASSES[stage])} ({', '.join(STAGE_CLASSES[stage])}); "
+                    "were the two stages swapped?"
+                )
+        if not 0 <= threshold <= 1:
+            raise ModelError(f"threshold is {threshold}; give a probability between 0 and 1.")
+        if not all(np.isfinite(t) and t > 0 for t in temperature):
+            raise ModelError(f"temperature is {temperature}; both numbers must be positive.")
+        self.stage1, self.stage2 = stage1.eval(), stage2.eval()
+        self.threshold = threshold
+        self.temperature = temperature
+        self._checksum = weights_checksum
+
+    @classmethod
+    def load(
+        cls, folder: str | Path | None = None, threshold: float = float(BHB_THRESHOLD)
+    ) -> TwoStageSearch:
+        """Read both networks of a models folder, after checking that they were not altered.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            Holds ``stage1.safetensors``, ``stage2.safetensors`` and ``checksums.json``; the
+            weights shipped with the project when not given.
+        threshold : float
+
+        Raises
+        ------
+        ModelError
+            When a file is missing, altered, or made for other classes.
+        """
+        folder = Path(folder) if folder else MODELS_FOLDER
+        checksums = read_checksums(folder)
+        models, temperatures = [], []
+        for stage, name in STAGE_FILES.items():
+            if name not in checksums:
+                raise ModelError(
+                    f"{folder} has no checksum of {name}; train both stages, or restore the folder."
+                )
+            model, card = load_weights(folder / name, checksums[name])
+            _check_classes(card, stage, folder / name)
+            models.append(model)
+            temperatures.append(float(card.get("temperature", 1.0)))
+        identity = " ".join(f"{name}:{checksums[name]}" for name in STAGE_FILES.values())
+        return cls(models[0], models[1], threshold, (temperatures[0], temperatures[1]), identity)
+
+    @property
+    def weights_checksum(self) -> str:
+        """Names and SHA-256 of both files, or of the weights in memory: one line of text."""
+        if self._checksum is None:
+            self._checksum = (
+                f"stage1:{sha256_of_model(self.stage1)} stage2:{sha256_of_model(self.stage2)}"
+            )
+        return self._checksum
+
+    def classify(self, prepared: PreparedSpectra, progress: Progress | None = None) -> Candidates:
+        """Give the five probabilities and ``p_bhb`` of every spectrum.
+
+        Parameters
+        ----------
+        prepared : PreparedSpectra
+            ``n`` rows; a row with NaN gets NaN probabilities.
+        progress : callable, optional
+            Called with (spectra done, spectra in all) after each batch.
+
+        Returns
+        -------
+        Candidates
+        """
+        n = len(prepared)
+        class_probability = np.full((n, len(STAGE_CLASSES[1])), np.nan)
+        p_bhb = np.full(n, np.nan)
+        rows = np.flatnonzero(np.isfinite(prepared.flux).all(axis=1))
+        done = n - len(rows)
+        with one_thread(), torch.inference_mode():
+            for start in range(0, len(rows), BATCH):
+                batch = rows[start : start + BATCH]
+                flux = torch.from_numpy(prepared.flux[batch])[:, None]  # (16, 1, 2430)
+                class_probability[batch] = self._probability(self.stage1, flux, 0)
+                p_bhb[batch] = self._probability(self.stage2, flux, 1)[:, 0]
+                done += len(batch)
+                if progress is not None:
+                    progress(done, n)
+        return Candidates(prepared.obsid, class_probability, p_bhb)
+
+    def _probability(self, model: MSFANet, flux: torch.Tensor, stage: int) -> NDArray[np.float64]:
+        """(n, n_classes) probabilities of one network."""
+        logits = model(flux).double() / self.temperature[stage]
+        probability: NDArray[np.float64] = torch.softmax(logits, dim=1).numpy()
+        return probability
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread: threads collapse on a busy machine, processes do not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _check_classes(card: Mapping[str, Any], stage: int, path: Path) -> None:
+    """Refuse weights whose outputs mean something else than this stage's classes."""
+    classes = tuple(card.get("classes", ()))
+    if classes != STAGE_CLASSES[stage]:
+        raise ModelError(
+            f"{path} gives the classes {classes}, stage {stage} needs {STAGE_CLASSES[stage]}; "
+            "were the files of the two stages swapped?"
+        )
