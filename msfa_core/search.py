@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
+from msfa_core.networks.inference import BATCH, Progress, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
@@ -24,9 +23,6 @@ from msfa_core.networks.weights import (
     sha256_of_model,
 )
 from msfa_core.spectra.spectrum import PreparedSpectra
-
-BATCH: Final = 16  # fastest on one core: the feature maps of a batch stay in the caches
-Progress = Callable[[int, int], None]  # (spectra done, spectra in all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +95,8 @@ class TwoStageSearch:
         spectra); 1 leaves them as they are.
     weights_checksum : str, optional
         Identity of the weights for provenance; made from the weights when not given.
+    bf16 : bool
+        Compute in 16-bit brain floats: the same classes, faster where the processor has them.
     """
 
     def __init__(
@@ -108,6 +106,7 @@ class TwoStageSearch:
         threshold: float = float(BHB_THRESHOLD),
         temperature: tuple[float, float] = (1.0, 1.0),
         weights_checksum: str | None = None,
+        bf16: bool = False,
     ) -> None:
         for stage, model in ((1, stage1), (2, stage2)):
             if model.config.n_classes != len(STAGE_CLASSES[stage]):
@@ -123,11 +122,16 @@ class TwoStageSearch:
         self.stage1, self.stage2 = stage1.eval(), stage2.eval()
         self.threshold = threshold
         self.temperature = temperature
+        self.bf16 = bf16
         self._checksum = weights_checksum
 
     @classmethod
     def load(
-        cls, folder: str | Path | None = None, threshold: float = float(BHB_THRESHOLD)
+        cls,
+        folder: str | Path | None = None,
+        threshold: float = float(BHB_THRESHOLD),
+        *,
+        bf16: bool = False,
     ) -> TwoStageSearch:
         """Read both networks of a models folder, after checking that they were not altered.
 
@@ -137,6 +141,7 @@ class TwoStageSearch:
             Holds ``stage1.safetensors``, ``stage2.safetensors`` and ``checksums.json``; the
             weights shipped with the project when not given.
         threshold : float
+        bf16 : bool
 
         Raises
         ------
@@ -156,7 +161,9 @@ class TwoStageSearch:
             models.append(model)
             temperatures.append(float(card.get("temperature", 1.0)))
         identity = " ".join(f"{name}:{checksums[name]}" for name in STAGE_FILES.values())
-        return cls(models[0], models[1], threshold, (temperatures[0], temperatures[1]), identity)
+        return cls(
+            models[0], models[1], threshold, (temperatures[0], temperatures[1]), identity, bf16
+        )
 
     @property
     def weights_checksum(self) -> str:
@@ -185,34 +192,19 @@ class TwoStageSearch:
         class_probability = np.full((n, len(STAGE_CLASSES[1])), np.nan)
         p_bhb = np.full(n, np.nan)
         rows = np.flatnonzero(np.isfinite(prepared.flux).all(axis=1))
-        done = n - len(rows)
-        with one_thread(), torch.inference_mode():
-            for start in range(0, len(rows), BATCH):
-                batch = rows[start : start + BATCH]
-                flux = torch.from_numpy(prepared.flux[batch])[:, None]  # (16, 1, 2430)
-                class_probability[batch] = self._probability(self.stage1, flux, 0)
-                p_bhb[batch] = self._probability(self.stage2, flux, 1)[:, 0]
-                done += len(batch)
-                if progress is not None:
-                    progress(done, n)
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            flux = prepared.flux[batch]
+            for stage, model in enumerate((self.stage1, self.stage2)):
+                logits = predict_logits(model, flux, bf16=self.bf16)
+                probability = softmax(logits, self.temperature[stage])
+                if stage == 0:
+                    class_probability[batch] = probability
+                else:
+                    p_bhb[batch] = probability[:, 0]
+            if progress is not None:
+                progress(n - len(rows) + start + len(batch), n)
         return Candidates(prepared.obsid, class_probability, p_bhb)
-
-    def _probability(self, model: MSFANet, flux: torch.Tensor, stage: int) -> NDArray[np.float64]:
-        """(n, n_classes) probabilities of one network."""
-        logits = model(flux).double() / self.temperature[stage]
-        probability: NDArray[np.float64] = torch.softmax(logits, dim=1).numpy()
-        return probability
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to one thread: threads collapse on a busy machine, processes do not."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_classes(card: Mapping[str, Any], stage: int, path: Path) -> None:

@@ -2,11 +2,17 @@
 
 ``MSFANet.forward`` reads top to bottom beside Table 1. Shapes in comments are those of the full
 network (``width=64``), as (n, channel, pixel).
+
+The convolutions along the spectrum are written as those of images of height one, with channels
+innermost in memory: the same numbers and weights, at the speed of matrix products, where the
+one-dimensional ones of torch reach about half of it. Between layers, tensors therefore have the
+shape (n, channel, 1, pixel).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal, get_args
 
 import torch
@@ -14,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from msfa_core.errors import ModelError
+from msfa_core.networks.fourier import amplitude_spectrum
 
 Pooling = Literal["spp", "gap"]
 SFAPlace = Literal["msfa_layer", "msfe_layer2"]
@@ -88,6 +95,31 @@ class MSFANetConfig:
         return asdict(self)
 
 
+class PixelConv(nn.Linear):
+    """1×1 convolution as the matrix product that it is: every pixel's channels are mixed alike."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, channel, 1, pixel) of (n, channel, 1, pixel)."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _conv(channels_in: int, channels_out: int, kernel: int, *, bias: bool = True) -> nn.Module:
+    """Convolution along the spectrum that keeps its length."""
+    if kernel == 1:
+        return PixelConv(channels_in, channels_out, bias=bias)
+    return nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, kernel // 2), bias=bias)
+
+
+def _full_precision(x: Tensor) -> Tensor:
+    """Half-precision features as float32; float32 and float64 as they are."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _halve() -> nn.MaxPool2d:
+    """Maximum of each two pixels."""
+    return nn.MaxPool2d((1, 2))
+
+
 class MSBlock(nn.Module):
     """Multi-scale residual block: four kernel sizes side by side, mixed by a 1×1 convolution.
 
@@ -100,16 +132,15 @@ class MSBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Conv1d(channels, channels // len(SCALES), kernel, padding="same")
-            for kernel in SCALES
+            _conv(channels, channels // len(SCALES), kernel) for kernel in SCALES
         )
-        self.mix = nn.Conv1d(channels, channels, 1)
-        self.norm = nn.BatchNorm1d(channels)
+        self.mix = _conv(channels, channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ReLU(BN(mix(branches)) + x), (n, channel, pixel) as given."""
+        """Return ReLU(BN(mix(branches)) + x), of the shape of x."""
         scales = torch.cat([branch(x) for branch in self.branches], dim=1)
-        return functional.relu(self.norm(self.mix(scales)) + x)
+        return functional.relu(self.norm(self.mix(scales)) + x, inplace=True)
 
 
 class SFABlock(nn.Module):
@@ -143,49 +174,64 @@ class SFABlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x + α·x_f, where x_f holds the channels weighed in Fourier space."""
         with torch.autocast(x.device.type, enabled=False):  # no FFT in half precision
-            signal = x if x.dtype == torch.float64 else x.float()
-            spectrum = torch.fft.rfft(signal, norm="ortho")
-            amplitude = spectrum.abs()
-            weight = self.weights(amplitude)[..., None]
+            signal = _full_precision(x).squeeze(2)  # (n, channel, pixel)
             if self.fourier == "shortcut":
-                return (signal * (1 + self.alpha * weight)).to(x.dtype)
-            weighed = torch.polar(weight * amplitude, spectrum.angle())
-            filtered = torch.fft.irfft(weighed, n=x.shape[-1], norm="ortho")
-            return (signal + self.alpha * filtered).to(x.dtype)
+                weight = self.weights(amplitude_spectrum(signal))[..., None]
+                out = signal * (1 + self.alpha * weight)
+            else:
+                spectrum = torch.fft.rfft(signal, norm="ortho")
+                amplitude = spectrum.abs()
+                weight = self.weights(amplitude)[..., None]
+                weighed = torch.polar(weight * amplitude, spectrum.angle())
+                filtered = torch.fft.irfft(weighed, n=x.shape[-1], norm="ortho")
+                out = signal + self.alpha * filtered
+            return out.to(x.dtype).unsqueeze(2)
 
 
 class SPPBlock(nn.Module):
     """Spatial pyramid pooling: mean, standard deviation and minimum of 1, 2 and 4 bins."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (n, channel·7·3) statistics of (n, channel, pixel) features."""
+        """Return (n, channel·7·3) statistics of (n, channel, 1, pixel) features."""
         with torch.autocast(x.device.type, enabled=False):  # E[x²] − E[x]² needs the digits
-            x = x if x.dtype == torch.float64 else x.float()
-            square = x * x
+            x = _full_precision(x).squeeze(2)  # (n, channel, pixel)
+            length = x.shape[-1]
+            bins = [
+                slice(i * length // n, -(-(i + 1) * length // n))
+                for n in SPP_BINS
+                for i in range(n)
+            ]
+            # Bins overlap by pixels, so each statistic is first taken between all their edges.
+            edges = sorted({edge for b in bins for edge in (b.start, b.stop)})
+            parts = x.split([stop - start for start, stop in pairwise(edges)], dim=-1)
+            total = torch.stack([part.sum(dim=-1) for part in parts], dim=-1)
+            square = torch.stack([part.square().sum(dim=-1) for part in parts], dim=-1)
+            least = torch.stack([part.amin(dim=-1) for part in parts], dim=-1)
             statistics = []
-            for bins in SPP_BINS:
-                mean = functional.adaptive_avg_pool1d(x, bins)
-                variance = functional.adaptive_avg_pool1d(square, bins) - mean * mean
-                statistics += [
-                    mean,
-                    torch.sqrt(functional.relu(variance) + SPP_FLOOR),
-                    -functional.adaptive_max_pool1d(-x, bins),
-                ]
-            return torch.cat([s.flatten(1) for s in statistics], dim=1)
+            for b in bins:
+                inside = slice(edges.index(b.start), edges.index(b.stop))
+                n_pixels = b.stop - b.start
+                mean = total[..., inside].sum(dim=-1) / n_pixels
+                variance = square[..., inside].sum(dim=-1) / n_pixels - mean * mean
+                deviation = torch.sqrt(functional.relu(variance) + SPP_FLOOR)
+                statistics += [mean, deviation, least[..., inside].amin(dim=-1)]
+            return torch.cat(statistics, dim=1)
 
 
 class GAPBlock(nn.Module):
     """Global average pooling, the ablation of pyramid pooling."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (n, channel) means of (n, channel, pixel) features."""
-        return x.mean(dim=-1)
+        """Return (n, channel) means of (n, channel, 1, pixel) features."""
+        return _full_precision(x).mean(dim=(-2, -1))
 
 
 def _widen(channels_in: int, channels_out: int) -> nn.Sequential:
     """1×1 convolution to more channels, normalised and rectified."""
     return nn.Sequential(
-        nn.Conv1d(channels_in, channels_out, 1), nn.BatchNorm1d(channels_out), nn.ReLU()
+        _conv(channels_in, channels_out, 1),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -202,15 +248,13 @@ class MSFANet(nn.Module):
         self.config = config = config or MSFANetConfig()
         c1, c2, c3 = config.width, 2 * config.width, 4 * config.width
         self.stem = nn.Sequential(
-            nn.Conv1d(1, c1, STEM_KERNEL, padding="same", bias=False),
-            nn.BatchNorm1d(c1),
-            nn.ReLU(),
+            _conv(1, c1, STEM_KERNEL, bias=False), nn.BatchNorm2d(c1), nn.ReLU(inplace=True)
         )
-        self.msfe_layer1 = nn.Sequential(MSBlock(c1), nn.MaxPool1d(2))
-        self.msfe_layer2 = nn.Sequential(_widen(c1, c2), MSBlock(c2), nn.MaxPool1d(2))
+        self.msfe_layer1 = nn.Sequential(MSBlock(c1), _halve())
+        self.msfe_layer2 = nn.Sequential(_widen(c1, c2), MSBlock(c2), _halve())
         self.sfa_after_layer2 = self._sfa(c2, "msfe_layer2")
         self.msfa_layer = nn.Sequential(
-            _widen(c2, c3), MSBlock(c3), self._sfa(c3, "msfa_layer"), nn.MaxPool1d(2)
+            _widen(c2, c3), MSBlock(c3), self._sfa(c3, "msfa_layer"), _halve()
         )
         features = c3 * sum(SPP_BINS) * SPP_STATISTICS if config.pooling == "spp" else c3
         self.pooling = SPPBlock() if config.pooling == "spp" else GAPBlock()
@@ -225,6 +269,7 @@ class MSFANet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Return the (n, 5376) pooled features of (n, 1, 2430) prepared spectra."""
+        x = x[:, :, None].contiguous(memory_format=torch.channels_last)
         x = self.stem(x)  # (n, 64, 2430)
         x = self.msfe_layer1(x)  # (n, 64, 1215)
         x = self.msfe_layer2(x)  # (n, 128, 607)

@@ -23,6 +23,7 @@ from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 
 FORMAT: Final = "msfa-weights-1"
+_HEADER: Final = "msfa"
 MODELS_FOLDER: Final = Path(__file__).resolve().parents[2] / "data" / "models"  # shipped
 CHECKSUMS_FILE: Final = "checksums.json"
 STAGE_FILES: Final = {1: "stage1.safetensors", 2: "stage2.safetensors"}
@@ -106,12 +107,15 @@ def save_weights(model: MSFANet, path: str | Path, card: Mapping[str, Any]) -> P
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     _check_finite(state, "the network to save")
-    metadata = {
+    header = {
         "format": FORMAT,
         "architecture": type(model).__name__,
-        "config": json.dumps(model.config.as_dict(), sort_keys=True),
-        "card": json.dumps(dict(card), sort_keys=True),
+        "config": model.config.as_dict(),
+        "card": dict(card),
     }
+    # One entry only: safetensors writes several in any order, and equal weights shall give
+    # equal files.
+    metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     return write_atomically(path, save(state, metadata=metadata))
 
 
@@ -153,24 +157,7 @@ def load_weights(
         raise ModelError(
             f"{path} is not a safetensors file ({error}); restore it or train again."
         ) from error
-    if metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"{path} was not written by this project (format {metadata.get('format')!r}, "
-            f"expected {FORMAT!r}); give weights made by `msfa train`."
-        )
-    if metadata.get("architecture") != MSFANet.__name__:
-        raise ModelError(
-            f"{path} holds a {metadata.get('architecture')}, not a {MSFANet.__name__}; "
-            "give weights of that architecture."
-        )
-    try:
-        config = MSFANetConfig(**json.loads(metadata["config"]))
-        card = json.loads(metadata["card"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path} has a header that cannot be understood ({error}); it may come from another "
-            "version of the software. Train again."
-        ) from error
+    config, card = _read_header(metadata, path)
     model = MSFANet(config)
     try:
         model.load_state_dict(state)
@@ -182,6 +169,29 @@ def load_weights(
         ) from error
     _check_finite(state, str(path))
     return model.eval(), card
+
+
+def _read_header(metadata: Mapping[str, str], path: Path) -> tuple[MSFANetConfig, dict[str, Any]]:
+    """Architecture and card of a weights file."""
+    if _HEADER not in metadata:
+        raise ModelError(
+            f"{path} was not written by this project; give weights made by `msfa train`."
+        )
+    try:
+        header = json.loads(metadata[_HEADER])
+        if header["format"] != FORMAT:
+            raise ValueError(f"format {header['format']!r}, expected {FORMAT!r}")
+        if header["architecture"] != MSFANet.__name__:
+            raise ModelError(
+                f"{path} holds a {header['architecture']}, not a {MSFANet.__name__}; give weights "
+                "of that architecture."
+            )
+        return MSFANetConfig(**header["config"]), dict(header["card"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path} has a header that cannot be understood ({error}); it may come from another "
+            "version of the software. Train again."
+        ) from error
 
 
 def write_checksums(folder: str | Path) -> dict[str, str]:

@@ -1,0 +1,143 @@
+"""Logits and probabilities of many spectra, in batches that suit the processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from msfa_core.errors import ModelError
+from msfa_core.networks.msfa_net import MSBlock, MSFANet
+
+BATCH: Final = 16  # on one core the feature maps of a small batch stay in the caches
+GPU_BATCH: Final = 512
+Progress = Callable[[int, int], None]  # (spectra done, spectra in all)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread: threads collapse on a busy machine, processes do not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        When the name is unknown or CUDA is asked for and absent.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"unknown device {name!r}; choose auto, cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "no CUDA device here; choose the device auto or cpu, or install torch for CUDA."
+        )
+    return device
+
+
+def folded(model: MSFANet) -> MSFANet:
+    """Return a copy for inference whose batch normalisations are part of the convolutions.
+
+    The same function of the spectra as ``model.eval()``; to be used without training.
+    """
+    copy = deepcopy(model).eval()
+    for module in copy.modules():
+        if isinstance(module, MSBlock):
+            _fold(module.mix, module.norm)
+            module.norm = nn.Identity()
+        elif isinstance(module, nn.Sequential):
+            for index, (first, second) in enumerate(pairwise(list(module))):
+                if isinstance(second, nn.BatchNorm2d):
+                    _fold(first, second)
+                    module[index + 1] = nn.Identity()
+    return copy.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _fold(layer: nn.Module, norm: nn.Module) -> None:
+    """Scale the weights of a convolution and move its bias as the normalisation after it does."""
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    weight = layer.weight.double()
+    bias = torch.zeros_like(scale) if layer.bias is None else layer.bias.double()
+    shift = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+    dtype = layer.weight.dtype
+    layer.weight = nn.Parameter(
+        (weight * scale.view(-1, *[1] * (weight.dim() - 1))).to(dtype), requires_grad=False
+    )
+    layer.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
+
+
+def predict_logits(
+    model: nn.Module,
+    flux: NDArray[np.float32] | torch.Tensor,
+    *,
+    device: torch.device | None = None,
+    bf16: bool = False,
+    batch: int | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Run a network over prepared spectra.
+
+    Parameters
+    ----------
+    model : Module
+        Put into evaluation mode; stays on ``device``.
+    flux : (n, 2430) float32 array or tensor
+        Prepared spectra, finite.
+    device : torch.device, optional
+        Where to compute; the CPU when not given.
+    bf16 : bool
+        Convolutions and products in 16-bit brain floats.
+    batch : int, optional
+        Spectra at a time; 16 on the CPU, 512 on a GPU.
+    progress : callable, optional
+        Called with (spectra done, spectra in all) after each batch.
+
+    Returns
+    -------
+    (n, n_classes) float64 array
+        Logits.
+    """
+    device = device or torch.device("cpu")
+    batch = batch or (BATCH if device.type == "cpu" else GPU_BATCH)
+    spectra = torch.from_numpy(flux) if isinstance(flux, np.ndarray) else flux
+    model = model.to(device).eval()
+    logits = []
+    with (
+        one_thread(),
+        torch.inference_mode(),
+        torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16),
+    ):
+        for start in range(0, max(len(spectra), 1), batch):  # no spectra: one empty batch
+            rows = spectra[start : start + batch].to(device)  # (batch, 2430)
+            logits.append(model(rows[:, None]).double())  # (batch, n_classes)
+            if progress is not None:
+                progress(min(start + batch, len(spectra)), len(spectra))
+    everything: NDArray[np.float64] = torch.cat(logits).cpu().numpy()
+    return everything
+
+
+def softmax(logits: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np.float64]:
+    """(n, n_classes) probabilities of logits divided by a temperature."""
+    scaled = logits / temperature
+    exponential = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    probability: NDArray[np.float64] = exponential / exponential.sum(axis=1, keepdims=True)
+    return probability
