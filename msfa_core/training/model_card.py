@@ -1,0 +1,240 @@
+"""The result of a training, written for machines (weights, figures) and people (model card)."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from msfa_core.networks.msfa_net import n_parameters
+from msfa_core.networks.weights import (
+    STAGE_CLASSES,
+    STAGE_FILES,
+    save_weights,
+    write_atomically,
+    write_checksums,
+)
+from msfa_core.training.dataset import LabelledSpectra, Split
+from msfa_core.training.evaluate import Evaluation
+from msfa_core.training.train import TrainedStage
+
+CARD_FILE: Final = "MODEL_CARD.md"
+FIGURES_FILE: Final = "evaluation.json"
+_DIGITS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStages:
+    """Both networks, their calibration and their figures.
+
+    Attributes
+    ----------
+    stages : (TrainedStage, TrainedStage)
+    temperature : (float, float)
+        Fitted on the validation spectra.
+    evaluation : Evaluation
+        On the test spectra, which neither training nor calibration has seen.
+    plane : DataFrame
+        The search beside straight cuts in the D0.2–fm plane, on the same test spectra; empty
+        when the set has no line measurements.
+    split : Split
+    checksums : dict
+        File name -> SHA-256 of the weights written.
+    """
+
+    stages: tuple[TrainedStage, TrainedStage]
+    temperature: tuple[float, float]
+    evaluation: Evaluation
+    plane: pd.DataFrame
+    split: Split
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
+def write_models(result: TwoStages, data: LabelledSpectra, models_folder: str | Path) -> TwoStages:
+    """Write weights, checksums, figures and model card of both stages.
+
+    Returns
+    -------
+    TwoStages
+        The same with the checksums of the files.
+    """
+    models_folder = Path(models_folder)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    figures = result.evaluation.summary()
+    about_data = {
+        "fingerprint": data.fingerprint(),
+        "class_counts": data.class_counts,
+        "provenance": data.provenance,
+        "split": {
+            "seed": result.split.seed,
+            "n_train": len(result.split.train),
+            "n_validation": len(result.split.validation),
+            "n_test": len(result.split.test),
+        },
+    }
+    for stage, trained, temperature in zip(
+        STAGE_FILES, result.stages, result.temperature, strict=True
+    ):
+        config = asdict(trained.config)
+        card = {
+            "made": made,
+            "stage": stage,
+            "classes": list(STAGE_CLASSES[stage]),
+            "temperature": temperature,
+            "n_parameters": n_parameters(trained.model),
+            "training": {
+                **{k: v for k, v in config.items() if k != "network"},
+                "epochs_done": len(trained.history),
+                "best_epoch": trained.best_epoch,
+                "validation_score": trained.score,
+            },
+            "data": about_data,
+            "test_figures": figures,
+        }
+        save_weights(trained.model, models_folder / STAGE_FILES[stage], plain(card))
+    result = replace(result, checksums=write_checksums(models_folder))
+    tables = {
+        **figures,
+        "by_snr": result.evaluation.by_snr.to_dict("records"),
+        "by_teff": result.evaluation.by_teff.to_dict("records"),
+        "plane": result.plane.to_dict("index"),
+    }
+    text = json.dumps(plain(tables), indent=1, ensure_ascii=False) + "\n"
+    write_atomically(models_folder / FIGURES_FILE, text.encode())
+    write_atomically(models_folder / CARD_FILE, model_card(result, data, made).encode())
+    return result
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: NaN becomes null, infinity text, keys text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "item"):  # NumPy scalars
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
+    """Return ``MODEL_CARD.md``: what the weights are, what they reach, and where they end."""
+    evaluation, split = result.evaluation, result.split
+    simulated = bool(data.provenance.get("simulated"))
+    lines = [
+        "# MSFA-Net weights: two-stage search for BHB stars",
+        "",
+        f"Made {made} by the training of this project (`msfa_core/training`). Architecture, loss "
+        "and schedule are the paper's; the split is by star, once for both stages, and the "
+        "schedule and the choice of epoch use validation stars only.",
+        "",
+        "## Data",
+        "",
+        f"{len(data)} spectra of {len(set(data.star.tolist()))} stars"
+        + (", **all simulated** from model atmospheres." if simulated else "."),
+        f"Training {len(split.train)}, validation {len(split.validation)}, test "
+        f"{len(split.test)} spectra; split seed {split.seed}.",
+        "",
+        _table(pd.DataFrame({"spectra": pd.Series(data.class_counts)}), "class"),
+        "",
+        *(f"- {name}: {value}" for name, value in sorted(data.provenance.items())),
+        f"- fingerprint: `{data.fingerprint()}`",
+        "",
+        "## Training",
+        "",
+        _table(
+            pd.DataFrame(
+                {
+                    f"stage {trained.config.stage}": {
+                        "parameters": f"{n_parameters(trained.model):,}",
+                        "epochs": str(len(trained.history)),
+                        "best epoch": str(trained.best_epoch),
+                        "validation score": f"{trained.score:.4f}",
+                        "seed": str(trained.config.seed),
+                        "batch": str(trained.config.batch),
+                        "learning rate": f"{trained.config.learning_rate:g}",
+                        "not BHB in stage 2": trained.config.negatives,
+                        "bf16": str(trained.config.bf16),
+                        "temperature": f"{temperature:.4f}",
+                    }
+                    for trained, temperature in zip(result.stages, result.temperature, strict=True)
+                }
+            ),
+            "",
+        ),
+        "",
+        "## Figures on the test stars",
+        "",
+        f"Five-class accuracy **{evaluation.accuracy:.4f}**; BHB after both stages: precision "
+        f"**{evaluation.two_stage['precision']:.4f}**, recall "
+        f"**{evaluation.two_stage['recall']:.4f}**, F1 **{evaluation.two_stage['f1']:.4f}**. "
+        f"Expected calibration error {evaluation.ece_stage1:.4f} (stage 1), "
+        f"{evaluation.ece_stage2:.4f} (stage 2).",
+        "",
+        _table(evaluation.per_class, "class (stage 1)"),
+        "",
+        "True class down, predicted class across:",
+        "",
+        _table(evaluation.confusion, "true"),
+        "",
+        "Share of each class that ends as a candidate:",
+        "",
+        _table(pd.DataFrame({"share": pd.Series(evaluation.let_through)}), "class"),
+    ]
+    for title, table in (
+        ("Against S/N in g", evaluation.by_snr),
+        ("Against true Teff [K]", evaluation.by_teff),
+    ):
+        if len(table):
+            lines += ["", f"### {title}", "", _table(table.drop(columns="to"), "", index="from")]
+    if len(result.plane):
+        lines += ["", "### Beside cuts in the D0.2–fm plane, same test spectra", ""]
+        lines += [_table(result.plane, "method")]
+    lines += ["", "## Limits", "", *_limits(simulated), "", "## Checksums (SHA-256)", ""]
+    lines += [f"- `{name}`: `{checksum}`" for name, checksum in result.checksums.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _limits(simulated: bool) -> list[str]:
+    """Sentences on where the figures do not hold."""
+    limits = [
+        "- The figures hold for stars like those of the set. A spectrum of another kind (F star, "
+        "galaxy, faulty reduction) still gets one of the five classes.",
+        "- Probabilities are calibrated on validation stars, whose class shares are not those of "
+        "the sky: p(BHB) is not the share of BHB stars among candidates of a survey.",
+    ]
+    if simulated:
+        limits.insert(
+            0,
+            "- Trained and tested on simulated spectra: the figures say how well the search tells "
+            "simulated stars apart, not how it does on the sky. Figures on real stars are kept "
+            "apart from these.",
+        )
+    return limits
+
+
+def _table(table: pd.DataFrame, corner: str, index: str | None = None) -> str:
+    """Markdown table of a frame; ``index`` names the column to use for the row names."""
+    if index is not None:
+        table = table.set_index(index)
+        corner = index
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.{_DIGITS}f}" if not value.is_integer() else f"{value:.0f}"
+        return str(value)
+
+    header = [corner, *map(str, table.columns)]
+    rows = [
+        [cell(name), *map(cell, row)]
+        for name, row in zip(table.index, table.itertuples(index=False), strict=True)
+    ]
+    return "\n".join(
+        "| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)
+    )

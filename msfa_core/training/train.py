@@ -1,0 +1,373 @@
+"""Training of one stage: loss, AdamW, plateau schedule, checkpoints (paper §IV.5).
+
+Every random number of an epoch follows from the seed, the stage and the epoch, so a run that was
+killed and resumed gives the weights of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from msfa_core.constants import STELLAR_CLASSES, StellarClass
+from msfa_core.errors import TrainingError
+from msfa_core.networks.inference import one_thread, pick_device, predict_logits
+from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+from msfa_core.networks.weights import STAGE_CLASSES, sha256_of_model
+from msfa_core.training.checkpoint import read_checkpoint, write_checkpoint
+from msfa_core.training.curves import write_curves
+from msfa_core.training.dataset import (
+    STAGE2_NEGATIVES,
+    LabelledSpectra,
+    Negatives,
+    Split,
+    require_classes,
+    split_by_star,
+    stage_labels,
+)
+from msfa_core.training.evaluate import confusion_matrix, macro_f1, precision_recall_f1
+from msfa_core.training.loss import LABEL_SMOOTHING, Augmentation, SmoothedLoss, class_weights
+from msfa_core.training.progress import Meter, Progress
+
+EPOCHS: Final = {1: 150, 2: 100}
+_FREE_TO_CHANGE: Final = ("epochs", "device", "bf16")  # on resume
+_LEAST_BATCH: Final = 2  # batch normalisation has no variance of one spectrum
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run; the defaults are the paper's.
+
+    Attributes
+    ----------
+    stage : int
+        1 (five classes) or 2 (BHB or not).
+    network : MSFANetConfig
+        Its number of classes is set by the stage.
+    epochs : int
+        0 for the paper's: 150 in stage 1, 100 in stage 2.
+    batch : int
+    learning_rate, weight_decay : float
+        Of AdamW.
+    smoothing : float
+        ε of the labels.
+    plateau_factor, plateau_patience, least_learning_rate : float, int, float
+        Of ReduceLROnPlateau on the validation score: macro-F1 (stage 1), F1 of BHB (stage 2).
+    seed : int
+    negatives : {"paper", "all"}
+        Stage 2: A and HSD, or every class that is not BHB.
+    augmentation : Augmentation
+        Off in the paper.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    bf16 : bool
+        Mixed precision; weights, loss and schedule stay in float32.
+    """
+
+    stage: int = 1
+    network: MSFANetConfig = field(default_factory=MSFANetConfig)
+    epochs: int = 0
+    batch: int = 96
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    smoothing: float = LABEL_SMOOTHING
+    plateau_factor: float = 0.5
+    plateau_patience: int = 8
+    least_learning_rate: float = 1e-6
+    seed: int = 42
+    negatives: Negatives = "paper"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    device: str = "auto"
+    bf16: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values; set the classes of the network and the epochs by the stage."""
+        if self.stage not in EPOCHS:
+            raise TrainingError(f"stage is {self.stage}; there are 1 (five classes) and 2 (BHB).")
+        if self.epochs < 0 or self.batch < _LEAST_BATCH or self.learning_rate <= 0:
+            raise TrainingError(
+                f"epochs {self.epochs}, batch {self.batch}, learning rate {self.learning_rate}: "
+                f"epochs cannot be negative, a batch holds at least {_LEAST_BATCH} spectra, the "
+                "learning rate is positive."
+            )
+        if self.negatives not in STAGE2_NEGATIVES:
+            raise TrainingError(
+                f"negatives is {self.negatives!r}; choose {' or '.join(STAGE2_NEGATIVES)}."
+            )
+        object.__setattr__(self, "epochs", self.epochs or EPOCHS[self.stage])
+        network = replace(self.network, n_classes=len(STAGE_CLASSES[self.stage]))
+        object.__setattr__(self, "network", network)
+
+    @property
+    def classes(self) -> tuple[StellarClass, ...]:
+        """Classes whose spectra the stage learns from."""
+        if self.stage == 1:
+            return STELLAR_CLASSES
+        return (StellarClass.BHB, *STAGE2_NEGATIVES[self.negatives])
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedStage:
+    """Result of a run.
+
+    Attributes
+    ----------
+    model : MSFANet
+        Weights of the best epoch by validation score, on the CPU, in evaluation mode.
+    history : DataFrame
+        A row per epoch: losses, validation accuracy and score, learning rate, seconds.
+    best_epoch : int
+        From 1.
+    score : float
+        Validation score of that epoch.
+    config : TrainConfig
+    """
+
+    model: MSFANet
+    history: pd.DataFrame
+    best_epoch: int
+    score: float
+    config: TrainConfig
+
+
+def transfer(stage1: MSFANet, n_classes: int) -> MSFANet:
+    """Return a network with all weights of stage 1 except those of ``fc``."""
+    model = MSFANet(replace(stage1.config, n_classes=n_classes))
+    state = {k: v for k, v in stage1.state_dict().items() if not k.startswith("fc.")}
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def train(
+    config: TrainConfig,
+    data: LabelledSpectra,
+    run_folder: str | Path,
+    *,
+    split: Split | None = None,
+    stage1: MSFANet | None = None,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> TrainedStage:
+    """Train one stage.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    data : LabelledSpectra
+    run_folder : str or Path
+        Gets ``stage<k>.checkpoint`` after each epoch, ``stage<k>_history.csv`` and
+        ``stage<k>_curves.png``.
+    split : Split, optional
+        Made by star from the seed when not given. Give both stages the same one.
+    stage1 : MSFANet, optional
+        Where stage 2 starts from; needed there.
+    resume : bool
+        Go on from the checkpoint of the same run, if there is one.
+    progress : callable, optional
+        Called about twice a second and after each epoch.
+
+    Raises
+    ------
+    TrainingError
+        When classes are absent, the checkpoint belongs to another run, or the loss is not
+        finite.
+    """
+    run_folder = Path(run_folder)
+    split = split or split_by_star(data, config.seed)
+    if config.stage != 1 and stage1 is None:
+        raise TrainingError("stage 2 starts from the weights of stage 1; train stage 1 first.")
+    require_classes(data, config.classes)
+    run = {
+        **{k: v for k, v in asdict(config).items() if k not in _FREE_TO_CHANGE},
+        "data": data.fingerprint(),
+        "split": split.fingerprint(),
+        "stage1": sha256_of_model(stage1) if stage1 is not None else "",
+    }
+    checkpoint = run_folder / f"stage{config.stage}.checkpoint"
+    cuda = [torch.cuda.current_device()] if pick_device(config.device).type == "cuda" else []
+    with one_thread(), torch.random.fork_rng(devices=cuda):
+        trainer = _Trainer(config, data, split, stage1)
+        state = read_checkpoint(checkpoint, run) if resume else None
+        if state is not None:
+            trainer.restore(state)
+        meter = Meter(config.stage, config.epochs, trainer.n_train, trainer.epoch, progress)
+        while trainer.epoch < config.epochs:
+            trainer.run_epoch(meter)
+            write_checkpoint(checkpoint, run, trainer.state())
+        history = pd.DataFrame(trainer.history)
+        write_curves(history, run_folder, config.stage)
+        return TrainedStage(
+            trainer.best_model(), history, trainer.best_epoch, trainer.best_score, config
+        )
+
+
+class _Trainer:
+    """Network, optimiser, schedule and spectra of one run, on one device."""
+
+    def __init__(
+        self, config: TrainConfig, data: LabelledSpectra, split: Split, stage1: MSFANet | None
+    ) -> None:
+        self.config = config
+        self.device = pick_device(config.device)
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # all batches but the last have one shape
+            torch.set_float32_matmul_precision("high")
+        self._seed(0)
+        if stage1 is None:
+            model = MSFANet(config.network)
+        else:
+            model = transfer(stage1, config.network.n_classes)
+        self.model = model.to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.device.type == "cuda",
+        )
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer,
+            mode="max",
+            factor=config.plateau_factor,
+            patience=config.plateau_patience,
+            min_lr=config.least_learning_rate,
+        )
+        label = stage_labels(data.label, config.stage, config.negatives)
+        self.flux, self.label = self._on_device(data, label, split.train)
+        self.n_train = len(self.label)
+        rows = split.validation[label[split.validation] >= 0]
+        self.validation_flux, _ = self._on_device(data, label, rows)
+        self.validation_label = label[rows]
+        n_classes = config.network.n_classes
+        weight = class_weights(self.label.cpu().numpy(), n_classes)
+        self.loss = SmoothedLoss(weight, config.smoothing).to(self.device)
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.best_epoch, self.best_score = 0, float("nan")
+        self.best_state = self._weights()
+
+    def _on_device(
+        self, data: LabelledSpectra, label: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor]:
+        """Spectra and labels of the rows that the stage learns from, where they are used."""
+        rows = rows[label[rows] >= 0]
+        flux = torch.from_numpy(data.flux[rows]).to(self.device)
+        return flux, torch.from_numpy(label[rows]).to(self.device)
+
+    def _seed(self, epoch: int) -> None:
+        """Make all that is random in an epoch (0: the first weights) follow from its number."""
+        sequence = np.random.SeedSequence([self.config.seed, self.config.stage, epoch])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Copy of the weights, on the CPU."""
+        return {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+
+    def run_epoch(self, meter: Meter) -> None:
+        """Pass once over the training spectra, then score the validation spectra."""
+        started = time.monotonic()
+        config = self.config
+        self._seed(self.epoch + 1)
+        order = torch.randperm(self.n_train).to(self.device)
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        seen = 0
+        for start in range(0, self.n_train, config.batch):
+            rows = order[start : start + config.batch]
+            if len(rows) < _LEAST_BATCH:
+                break
+            flux = config.augmentation(self.flux[rows])[:, None]  # (96, 1, 2430)
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
+                logits = self.model(flux)  # (96, n_classes)
+            loss = self.loss(logits, self.label[rows])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach() * len(rows)
+            seen += len(rows)
+            meter.tell(self.epoch, seen, self.best_score)
+        train_loss = float(total) / seen
+        if not np.isfinite(train_loss):
+            raise TrainingError(
+                f"the loss of epoch {self.epoch + 1} is {train_loss}; lower the learning rate "
+                f"({config.learning_rate}) or train without bf16. The last checkpoint is whole."
+            )
+        self._finish_epoch(train_loss, started)
+        meter.tell(self.epoch, 0, self.best_score, always=True)
+
+    def _finish_epoch(self, train_loss: float, started: float) -> None:
+        """Score, schedule, remember the best weights, and write the row of history."""
+        scores = self._validate()
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        self.scheduler.step(scores["score"])
+        self.epoch += 1
+        if not scores["score"] <= self.best_score:  # NaN before the first epoch
+            self.best_epoch, self.best_score = self.epoch, scores["score"]
+            self.best_state = self._weights()
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": train_loss,
+                **scores,
+                "learning_rate": learning_rate,
+                "seconds": time.monotonic() - started,
+            }
+        )
+
+    def _validate(self) -> dict[str, float]:
+        """Loss, accuracy and score of the validation spectra."""
+        logits = predict_logits(
+            self.model, self.validation_flux, device=self.device, bf16=self.config.bf16
+        )
+        label, n_classes = self.validation_label, self.config.network.n_classes
+        loss = self.loss(
+            torch.from_numpy(logits).to(self.device, torch.float32),
+            torch.from_numpy(label).to(self.device),
+        )
+        predicted = logits.argmax(axis=1)
+        if self.config.stage == 1:
+            score = macro_f1(label, predicted, n_classes)
+        else:
+            score = float(precision_recall_f1(confusion_matrix(label, predicted, n_classes))[0, 2])
+        return {
+            "validation_loss": float(loss),
+            "validation_accuracy": float((predicted == label).mean()),
+            "score": score,
+        }
+
+    def best_model(self) -> MSFANet:
+        """Return the network of the best epoch, on the CPU."""
+        model = MSFANet(self.config.network)
+        model.load_state_dict(self.best_state)
+        return model.eval()
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resumed run needs; its random numbers follow from the epoch."""
+        return {
+            "epoch": self.epoch,
+            "model": self._weights(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "best_score": self.best_score,
+            "best_state": self.best_state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where :meth:`state` was taken, on this run's device."""
+        self.model.load_state_dict(state["model"])
+        for group in state["optimizer"]["param_groups"]:
+            group["fused"] = self.device.type == "cuda"
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.best_epoch, self.best_score = state["best_epoch"], state["best_score"]
+        self.best_state = state["best_state"]

@@ -1,0 +1,213 @@
+"""Training: the paper's protocol, resumed runs, transfer to stage 2."""
+
+import errno
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pytest import approx
+
+from msfa_core.errors import TrainingError
+from msfa_core.networks import weights
+from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+from msfa_core.networks.weights import sha256_of_model
+from msfa_core.training.dataset import split_by_star
+from msfa_core.training.loss import Augmentation
+from msfa_core.training.train import TrainConfig, train, transfer
+
+TINY = MSFANetConfig(width=4, dropout=0.3)
+QUICK = TrainConfig(network=TINY, epochs=3, batch=20, device="cpu")
+
+
+def test_the_defaults_are_the_protocol_of_the_paper():
+    one, two = TrainConfig(stage=1), TrainConfig(stage=2)
+    assert (one.epochs, two.epochs) == (150, 100)
+    assert (one.batch, one.learning_rate, one.weight_decay) == (96, 1e-3, 1e-4)
+    assert (one.plateau_factor, one.plateau_patience, one.least_learning_rate) == (0.5, 8, 1e-6)
+    assert (one.smoothing, one.seed, one.negatives) == (0.1, 42, "paper")
+    assert (one.network.n_classes, two.network.n_classes) == (5, 2)
+    assert one.augmentation.is_off
+
+
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_set, tmp_path):
+    config = replace(QUICK, augmentation=Augmentation(noise=0.02, shift=1.0))
+    whole = train(config, small_set, tmp_path / "whole")
+    train(replace(config, epochs=1), small_set, tmp_path / "cut")  # killed after an epoch
+    resumed = train(config, small_set, tmp_path / "cut")
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    columns = ["epoch", "train_loss", "validation_loss", "score", "learning_rate"]
+    pd.testing.assert_frame_equal(whole.history[columns], resumed.history[columns])
+    assert whole.best_epoch == resumed.best_epoch
+
+
+def test_a_run_killed_within_an_epoch_resumes_from_the_last_whole_one(small_set, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(at):
+        if at.done > 60:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(QUICK, small_set, tmp_path / "cut", progress=kill)
+    done = []
+    resumed = train(QUICK, small_set, tmp_path / "cut", progress=done.append)
+    assert min(at.epoch for at in done) >= 2
+    whole = train(QUICK, small_set, tmp_path / "whole")
+    assert sha256_of_model(resumed.model) == sha256_of_model(whole.model)
+
+
+def test_a_finished_run_is_not_trained_again(small_set, tmp_path):
+    first = train(QUICK, small_set, tmp_path)
+    seen = []
+    again = train(QUICK, small_set, tmp_path, progress=seen.append)
+    assert seen == []
+    assert sha256_of_model(again.model) == sha256_of_model(first.model)
+
+
+def test_training_learns_and_keeps_the_best_epoch_by_validation(small_set, tmp_path):
+    config = replace(QUICK, epochs=6, learning_rate=5e-3, network=replace(TINY, width=8))
+    result = train(config, small_set, tmp_path)
+    history = result.history
+    assert history["train_loss"].iloc[-1] < 0.8 * history["train_loss"].iloc[0]
+    assert result.score == history["score"].max()
+    assert result.best_epoch == history["epoch"][history["score"].idxmax()]
+    assert not result.model.training
+
+
+def test_learning_curves_are_a_table_and_a_picture(small_set, tmp_path):
+    result = train(QUICK, small_set, tmp_path)
+    table = pd.read_csv(tmp_path / "stage1_history.csv")
+    assert table["epoch"].tolist() == [1, 2, 3]
+    assert table["score"].tolist() == approx(result.history["score"].tolist())
+    assert (tmp_path / "stage1_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_learning_rate_halves_when_the_score_stands_still(small_set, tmp_path):
+    config = replace(QUICK, epochs=5, learning_rate=1e-12, plateau_patience=1)
+    config = replace(config, least_learning_rate=0.0)
+    rates = train(config, small_set, tmp_path).history["learning_rate"]
+    assert rates.tolist() == approx([1e-12, 1e-12, 1e-12, 0.5e-12, 0.5e-12])
+
+
+def test_stage_2_starts_from_all_of_stage_1_except_fc():
+    torch.manual_seed(1)
+    stage1 = MSFANet(TINY)
+    stage1.stem[1].running_var.fill_(3.0)
+    stage2 = transfer(stage1, 2)
+    for name, tensor in stage1.state_dict().items():
+        if not name.startswith("fc."):
+            assert torch.equal(tensor, stage2.state_dict()[name]), name
+    assert stage2.fc.out_features == 2
+    assert stage2.config == replace(stage1.config, n_classes=2)
+
+
+def test_stage_2_moves_all_weights_and_scores_bhb(small_set, tmp_path):
+    split = split_by_star(small_set)
+    stage1 = train(replace(QUICK, epochs=1), small_set, tmp_path, split=split).model
+    config = replace(QUICK, stage=2, epochs=1)
+    result = train(config, small_set, tmp_path, split=split, stage1=stage1)
+    start = transfer(stage1, 2).state_dict()
+    for name, parameter in result.model.named_parameters():
+        assert not torch.equal(parameter, start[name]), name
+    assert 0 <= result.score <= 1
+
+
+def test_stage_2_without_stage_1_is_refused(small_set, tmp_path):
+    with pytest.raises(TrainingError, match="train stage 1 first"):
+        train(replace(QUICK, stage=2), small_set, tmp_path)
+
+
+def test_a_checkpoint_of_other_settings_data_or_stage_1_is_refused(small_set, tmp_path):
+    train(replace(QUICK, epochs=1), small_set, tmp_path)
+    with pytest.raises(TrainingError, match="another run: learning_rate differ"):
+        train(replace(QUICK, learning_rate=2e-3), small_set, tmp_path)
+    rows = np.arange(len(small_set) - 1)
+    with pytest.raises(TrainingError, match="data, split differ"):
+        train(QUICK, small_set[rows], tmp_path)
+    afresh = train(replace(QUICK, epochs=1, seed=1), small_set, tmp_path, resume=False)
+    assert len(afresh.history) == 1
+
+
+def test_a_damaged_checkpoint_is_refused(small_set, tmp_path):
+    train(replace(QUICK, epochs=1), small_set, tmp_path)
+    path = tmp_path / "stage1.checkpoint"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="damaged.*delete it"):
+        train(QUICK, small_set, tmp_path)
+
+
+def test_a_disk_that_fills_leaves_the_last_checkpoint(small_set, tmp_path, monkeypatch):
+    train(replace(QUICK, epochs=1), small_set, tmp_path)
+    before = (tmp_path / "stage1.checkpoint").read_bytes()
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights.os, "fsync", full)
+        with pytest.raises(TrainingError, match="No space left.*resumes there"):
+            train(QUICK, small_set, tmp_path)
+    assert (tmp_path / "stage1.checkpoint").read_bytes() == before
+    assert len(train(QUICK, small_set, tmp_path).history) == 3
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(small_set, tmp_path):
+    with pytest.raises(TrainingError, match="loss of epoch 1 is"):
+        train(replace(QUICK, learning_rate=1e30), small_set, tmp_path)
+    assert not (tmp_path / "stage1.checkpoint").exists()
+
+
+def test_progress_tells_rate_and_time_left(small_set, tmp_path):
+    seen = []
+    train(QUICK, small_set, tmp_path, progress=seen.append)
+    n_train = len(split_by_star(small_set).train)
+    assert [at.done for at in seen if at.done % n_train == 0][-1] == 3 * n_train
+    assert seen[-1].total == 3 * n_train
+    assert seen[-1].seconds_left == 0
+    assert seen[-1].rate > 0
+
+
+def test_a_class_without_spectra_is_refused(small_set, tmp_path):
+    with pytest.raises(TrainingError, match="no spectra of class WD"):
+        train(QUICK, small_set[small_set.label != 4], tmp_path)
+
+
+def test_a_last_batch_of_one_spectrum_is_left_out(small_set, tmp_path):
+    n_train = len(split_by_star(small_set).train)
+    result = train(replace(QUICK, epochs=1, batch=n_train - 1), small_set, tmp_path)
+    assert np.isfinite(result.history["train_loss"]).all()
+
+
+def test_training_leaves_torchs_generator_alone(small_set, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(replace(QUICK, epochs=1), small_set, tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_bf16_training_follows_float32(small_set, tmp_path):
+    exact = train(replace(QUICK, epochs=2), small_set, tmp_path / "float32")
+    short = train(replace(QUICK, epochs=2, bf16=True), small_set, tmp_path / "bf16")
+    assert short.history["train_loss"].to_numpy() == approx(
+        exact.history["train_loss"].to_numpy(), rel=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stage": 3}, {"epochs": -1}, {"batch": 1}, {"negatives": "none"}]
+)
+def test_settings_that_cannot_be_trained_are_refused(wrong):
+    with pytest.raises(TrainingError, match=next(iter(wrong))):
+        TrainConfig(**wrong)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_run_moves_between_cuda_and_the_cpu(small_set, tmp_path):
+    train(replace(QUICK, epochs=1, device="cuda", bf16=True), small_set, tmp_path)
+    moved = train(replace(QUICK, epochs=2, device="cpu"), small_set, tmp_path)
+    assert len(moved.history) == 2
