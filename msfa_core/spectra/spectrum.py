@@ -13,6 +13,7 @@ from msfa_core.constants import LAMOST_GRID, NETWORK_GRID, LogGrid
 from msfa_core.errors import SpectrumError
 
 _ON_GRID = 0.1  # pixel: float32 wavelengths scatter by 0.01
+_GAP = 10.0  # median steps: wider holes between pixels are gaps, not sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Spectrum:
         shapes = {
             name: getattr(self, name).shape for name in ("wavelength", "flux", "ivar", "mask")
         }
-        if len(set(shapes)) != 1 or len(self.wavelength.shape) != 1:
+        if len(set(shapes.values())) != 1 or len(self.wavelength.shape) != 1:
             raise SpectrumError(
                 f"obsid {self.obsid}: wavelength, flux, ivar and mask have shapes {shapes}; "
                 "give four one-dimensional arrays of equal length."
@@ -156,6 +157,29 @@ class PreparedSpectra:
         return len(self.obsid)
 
 
+def log_pixels(wavelength: NDArray[np.floating], step: float) -> NDArray[np.int64] | None:
+    """Return the pixel numbers of wavelengths that lie on a grid of equal steps in log10 λ.
+
+    Parameters
+    ----------
+    wavelength : (pixel,) array [Å]
+    step : float
+        Step in log10 λ.
+
+    Returns
+    -------
+    (pixel,) int64 array or None
+        log10 λ in whole steps; None when a pixel is off the grid by a tenth of a pixel or
+        more, or when pixels are left out in between.
+    """
+    if not np.all(np.isfinite(wavelength) & (wavelength > 0)):
+        return None
+    position = np.log10(wavelength.astype(np.float64)) / step
+    pixel = np.rint(position).astype(np.int64)
+    aligned = np.abs(position - pixel).max() < _ON_GRID and np.all(np.diff(pixel) == 1)
+    return pixel if aligned else None
+
+
 def on_grid(spectra: Sequence[Spectrum], grid: LogGrid = LAMOST_GRID) -> Spectra:
     """Put single spectra on one logarithmic grid, without touching a pixel where possible.
 
@@ -180,9 +204,9 @@ def on_grid(spectra: Sequence[Spectrum], grid: LogGrid = LAMOST_GRID) -> Spectra
     mask = np.ones((n, m), dtype=bool)
     wavelength = grid.wavelength
     for row, spectrum in enumerate(spectra):
-        position = np.log10(spectrum.wavelength.astype(np.float64)) / grid.step - grid.first
-        pixel = np.rint(position).astype(np.int64)
-        if np.abs(position - pixel).max() < _ON_GRID and np.all(np.diff(pixel) == 1):
+        pixel = log_pixels(spectrum.wavelength, grid.step)
+        if pixel is not None:
+            pixel = pixel - grid.first
             own = (pixel >= 0) & (pixel < m)
             target = pixel[own]
             flux[row, target] = spectrum.flux[own]
@@ -210,8 +234,14 @@ def _interpolate_row(
     ivar: NDArray[np.float32],
     mask: NDArray[np.bool_],
 ) -> None:
-    """Fill one row of a batch by linear interpolation; a pixel beside a bad one is bad."""
+    """Fill one row of a batch by linear interpolation; a pixel beside a bad one is bad.
+
+    Gaps (between the arms of a medium-resolution spectrum) are not bridged.
+    """
     inside = (wavelength >= spectrum.wavelength[0]) & (wavelength <= spectrum.wavelength[-1])
+    step = np.diff(spectrum.wavelength)
+    right = np.clip(np.searchsorted(spectrum.wavelength, wavelength), 1, len(step))
+    inside &= step[right - 1] < _GAP * np.median(step)
     at = wavelength[inside]
     flux[inside] = np.interp(at, spectrum.wavelength, spectrum.flux)
     ivar[inside] = np.interp(at, spectrum.wavelength, spectrum.ivar)

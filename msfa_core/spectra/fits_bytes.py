@@ -1,0 +1,376 @@
+"""A FITS file as bytes: its cards, images and table columns, read where they lie.
+
+Spectra are small and plain, so most of the time a general FITS library needs for them goes
+into generality. Here the cards of a header are looked up in its bytes and the arrays are views of
+the data. What is not plain (scaled or compressed data, variable-length columns, odd cards) is
+left to astropy, which gives the same records.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from isal import igzip_lib, isal_zlib
+from numpy.typing import NDArray
+
+from msfa_core.errors import ReadError
+
+_InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
+_BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
+_CARD: Final = 80
+_KEY: Final = 8
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 31  # zlib's number for "gzip header and checksum, largest window"
+_MOST_FIELDS: Final = 999  # axes or columns; FITS standard
+_LARGEST: Final = 2**29  # bytes; spectra are 0.02–5 MB, so more is not a spectrum
+_END_CARD: Final = b"END".ljust(_CARD)
+_IMAGE_TYPES: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+# TFORM letter -> (NumPy type, bytes); None = its bytes are skipped, its values never read here
+_COLUMN_TYPES: Final[dict[str, tuple[str | None, int]]] = {
+    "L": (None, 1),
+    "B": ("u1", 1),
+    "I": (">i2", 2),
+    "J": (">i4", 4),
+    "K": (">i8", 8),
+    "E": (">f4", 4),
+    "D": (">f8", 8),
+    "A": ("S", 1),
+    "C": (None, 8),
+    "M": (None, 16),
+    "P": (None, 8),
+    "Q": (None, 16),
+}
+_TFORM: Final = re.compile(r"(\d*)([A-Z])")
+_INTEGER: Final = re.compile(rb"[+-]\d+")
+_REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
+_WORDS: Final = {b"T": True, b"F": False, b"": None}
+_WEB_PAGE: Final = re.compile(
+    rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.I
+)
+_AGAIN: Final = "download it again"
+
+
+class UnusualFits(Exception):  # noqa: N818
+    """The file is not plain; astropy has to read it. Never leaves the readers."""
+
+
+def problem(path: Path | str, reason: str, remedy: str) -> ReadError:
+    """Return the one-line error of a file: its name, what is wrong, what to do."""
+    return ReadError(" ".join(f"{path}: {reason}; {remedy}.".split()))
+
+
+class Hdu(Protocol):
+    """One header-data unit.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME, upper case; empty when it has none.
+    image : array or None
+        Data of an image, its axes in NumPy's order.
+    columns : sequence of str
+        Names of the columns of a binary table, upper case.
+    """
+
+    name: str
+
+    def card(self, key: str) -> Any:
+        """Return the value of a header card; None when absent or undefined."""
+
+    @property
+    def image(self) -> NDArray[Any] | None:
+        """The image; None for a table or an empty unit."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the table columns, upper case; empty for an image."""
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return all values of a column as one flat array."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file, inflated when it is a gzip stream (whatever its name says).
+
+    Raises
+    ------
+    ReadError
+        When there is no such file, or it is empty, a folder, cut short, or a web page.
+    """
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= _LARGEST else None
+    except FileNotFoundError:
+        raise problem(path, "no such file", "check the path") from None
+    except IsADirectoryError:
+        raise problem(path, "is a folder", "name a file in it, or ingest the folder") from None
+    except OSError as error:
+        raise problem(path, f"cannot be opened ({error.strerror})", "check the disk") from None
+    if raw is None:
+        raise problem(path, "is too large for one spectrum", "give one spectrum a file")
+    if not raw:
+        raise problem(path, "empty file (0 bytes)", _AGAIN)
+    if raw.startswith(_GZIP):
+        raw = _inflate(path, raw)
+    if not raw.startswith(b"SIMPLE  ="):
+        if _WEB_PAGE.match(raw):
+            reason = "holds a web page, not a spectrum (a login or error page was saved)"
+            raise problem(path, reason, f"{_AGAIN}, with your LAMOST token where one is needed")
+        raise problem(path, "is not a FITS file", "give a LAMOST or SDSS spectrum in FITS")
+    return raw
+
+
+def _inflate(path: Path, raw: bytes) -> bytes:
+    """Inflate every member of a gzip stream; bytes behind the last member are padding."""
+    parts = []
+    room = _LARGEST
+    while raw.startswith(_GZIP):
+        member = isal_zlib.decompressobj(wbits=_GZIP_WINDOW)
+        try:
+            parts.append(member.decompress(raw, room))
+        except _InflateError as error:
+            raise problem(path, f"the gzip stream is damaged ({error})", _AGAIN) from None
+        room -= len(parts[-1])
+        if not member.eof and room <= 0:
+            raise problem(path, "is too large for one spectrum", "give one spectrum a file")
+        if not member.eof:
+            raise problem(path, "the gzip stream ends too early (truncated)", _AGAIN)
+        raw = member.unused_data
+    content = parts[0] if len(parts) == 1 else b"".join(parts)
+    if not content:
+        raise problem(path, "empty file (0 bytes in the gzip stream)", _AGAIN)
+    return content
+
+
+class PlainHdu:
+    """One unit of a plain file: cards looked up and arrays viewed in the bytes."""
+
+    def __init__(self, path: Path, raw: bytes, start: int) -> None:
+        end = _find_end(path, raw, start)
+        keys = np.ndarray((end - start) // _CARD, f"S{_KEY}", raw, start, (_CARD,)).tolist()
+        # Walking backwards leaves the first of repeated cards, the one that counts.
+        self._cards = dict(zip(keys[::-1], range(end - _CARD, start - 1, -_CARD), strict=True))
+        self._raw = raw
+        n_axes = self._count("NAXIS", _MOST_FIELDS)
+        self._axes = [self._count(f"NAXIS{i}", _LARGEST) for i in range(1, n_axes + 1)]
+        self._data = start + _whole_blocks(end + _CARD - start)
+        size = self._data_size()
+        if self._data + size > len(raw):
+            reason = f"data end after {len(raw):,} of {self._data + size:,} bytes (truncated)"
+            raise problem(path, reason, _AGAIN)
+        self.next = self._data + _whole_blocks(size)
+        self.name = str(self.card("EXTNAME") or "").strip().upper()
+        self._layout: dict[str, tuple[int, int, str | None]] | None = None
+
+    def card(self, key: str) -> Any:
+        """Return the value of a header card; None when absent or undefined."""
+        at = self._cards.get(key.ljust(_KEY).encode())
+        return None if at is None else _card_value(self._raw[at + _KEY : at + _CARD])
+
+    def _count(self, key: str, largest: int) -> int:
+        """Value of a card that counts something; 0 when absent."""
+        value = self.card(key) or 0
+        if type(value) is not int or not 0 <= value <= largest:
+            raise UnusualFits(key)
+        return value
+
+    def _data_size(self) -> int:
+        """Bytes of data, as the mandatory cards promise them."""
+        axes, bits = self._axes, self.card("BITPIX")
+        if type(bits) is not int or bits not in _IMAGE_TYPES or (axes and axes[0] == 0):
+            raise UnusualFits("data cards")
+        n_values = math.prod(axes) if axes else 0
+        return abs(bits) // 8 * (n_values + self._count("PCOUNT", _LARGEST))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the unit is a binary table."""
+        return self.card("XTENSION") == "BINTABLE"
+
+    @property
+    def image(self) -> NDArray[Any] | None:
+        """The image; None for a table or an empty unit."""
+        axes = self._axes
+        if not axes or self.is_table:
+            return None
+        if self.card("BSCALE") not in (None, 1) or self.card("BZERO") not in (None, 0):
+            raise UnusualFits("scaled image")
+        dtype = _IMAGE_TYPES[self.card("BITPIX")]
+        return np.ndarray(tuple(axes[::-1]), dtype, buffer=self._raw, offset=self._data)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the table columns, upper case; empty for an image."""
+        return tuple(self._table_layout())
+
+    def _table_layout(self) -> dict[str, tuple[int, int, str | None]]:
+        """Name -> (offset in the row, repeat, NumPy type) of each column."""
+        if self._layout is None:
+            self._layout = {}
+            offset = 0
+            n_columns = self._count("TFIELDS", _MOST_FIELDS) if self.is_table else 0
+            if n_columns and len(self._axes) != len(("row bytes", "rows")):
+                raise UnusualFits("table axes")
+            for i in range(1, n_columns + 1):
+                form = _TFORM.match(str(self.card(f"TFORM{i}")))
+                if not form or form[2] not in _COLUMN_TYPES:
+                    raise UnusualFits("table column")
+                repeat = int(form[1] or 1)
+                dtype, width = _COLUMN_TYPES[form[2]]
+                if any(self.card(f"{key}{i}") is not None for key in ("TSCAL", "TZERO", "TNULL")):
+                    dtype = None
+                name = str(self.card(f"TTYPE{i}") or "").strip().upper()
+                self._layout.setdefault(name, (offset, repeat, dtype))
+                offset += repeat * width
+            if self._layout and offset != self._axes[0]:
+                raise UnusualFits("row length")
+        return self._layout
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return all values of a column as one flat array."""
+        offset, repeat, dtype = self._table_layout()[name]
+        if dtype is None:
+            raise UnusualFits("column type")
+        row_bytes, rows = self._axes
+        if dtype == "S":
+            dtype, repeat = f"S{max(repeat, 1)}", 1
+        shape, item = (rows, repeat), np.dtype(dtype).itemsize
+        view: NDArray[Any] = np.ndarray(
+            shape, dtype, buffer=self._raw, offset=self._data + offset, strides=(row_bytes, item)
+        )
+        return view.ravel()
+
+
+def _find_end(path: Path, raw: bytes, start: int) -> int:
+    """Position of the END card of the header that begins at ``start``."""
+    end = raw.find(_END_CARD, start)
+    while end >= 0 and (end - start) % _CARD:
+        end = raw.find(_END_CARD, end + 1)
+    if end < 0:
+        raise problem(path, "the header has no END card (truncated)", _AGAIN)
+    return end
+
+
+def _whole_blocks(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _card_value(raw: bytes) -> Any:
+    """Value of the 72 bytes behind a keyword; None when there is none."""
+    if not raw.startswith(b"= "):
+        return None
+    text = raw[2:].lstrip()
+    if text.startswith(b"'"):
+        return _string_value(text.decode("latin-1"))
+    text = text.partition(b"/")[0].rstrip()
+    if text.isdigit():
+        return int(text)
+    if _REAL.fullmatch(text):
+        return float(text.replace(b"D", b"E").replace(b"d", b"e"))
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if text not in _WORDS:
+        raise UnusualFits("card value")
+    return _WORDS[text]
+
+
+def _string_value(text: str) -> str:
+    """Text between the quotes; a doubled quote is a quote."""
+    end = text.find("'", 1)
+    while end >= 0 and text[end + 1 : end + 2] == "'":
+        end = text.find("'", end + 2)
+    if end < 0 or text[1:end].endswith("&"):
+        raise UnusualFits("long or open string")
+    return text[1:end].replace("''", "'").rstrip()
+
+
+class PlainFits:
+    """The units of a file, found one after the other and only as far as they are asked for."""
+
+    def __init__(self, path: Path, raw: bytes) -> None:
+        self._path, self._raw = path, raw
+        self._found: list[PlainHdu] = []
+
+    def __iter__(self) -> Iterator[Hdu]:
+        """Walk through the units, from the primary one."""
+        index, start = 0, 0
+        while start < len(self._raw) and (index == 0 or self._is_extension(start)):
+            if index == len(self._found):
+                self._found.append(PlainHdu(self._path, self._raw, start))
+            yield self._found[index]
+            start, index = self._found[index].next, index + 1
+
+    def _is_extension(self, start: int) -> bool:
+        """Whether another unit begins here (not the padding some writers leave)."""
+        return self._raw.startswith(b"XTENSION=", start)
+
+
+class _AstropyHdu:
+    """One unit as astropy read it."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any], data: Any) -> None:
+        self._path = path
+        self._header = header
+        self._data = data
+        self.name = str(self.card("EXTNAME") or "").strip().upper()
+        names = getattr(getattr(data, "dtype", None), "names", None)
+        self._names = {} if names is None else {name.strip().upper(): name for name in names[::-1]}
+
+    def card(self, key: str) -> Any:
+        """Return the value of a header card; None when absent or undefined."""
+        from astropy.io.fits import VerifyError  # noqa: PLC0415  see astropy_units
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = self._header.get(key)
+        except VerifyError:  # a card that makes no sense says nothing
+            return None
+        if isinstance(value, str):
+            return value.rstrip()
+        return value if isinstance(value, (bool, int, float)) else None
+
+    @property
+    def image(self) -> NDArray[Any] | None:
+        """The image; None for a table or an empty unit."""
+        return None if self._data is None or self._names else np.asarray(self._data)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the table columns, upper case; empty for an image."""
+        return tuple(self._names)[::-1]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return all values of a column as one flat array."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return np.asarray(self._data[self._names[name]]).ravel()
+            except Exception as error:  # see astropy_units
+                raise problem(self._path, f"is damaged FITS ({error})", _AGAIN) from None
+
+
+def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
+    """Read a file that is not plain with astropy, silently.
+
+    Raises
+    ------
+    ReadError
+        When astropy cannot read it either.
+    """
+    from astropy.io import fits  # noqa: PLC0415  slow to import, seldom needed
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with fits.open(io.BytesIO(raw), memmap=False) as units:
+                return [_AstropyHdu(path, unit.header, unit.data) for unit in units]
+        except Exception as error:
+            # What a damaged file makes astropy raise has no bounds.
+            raise problem(path, f"is damaged FITS ({error})", _AGAIN) from None

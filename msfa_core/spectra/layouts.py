@@ -1,0 +1,238 @@
+"""The layouts of LAMOST and SDSS files: where each keeps flux, wavelength and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.spectra.fits_bytes import Hdu, problem
+
+_IMAGE_ROWS: Final = ("flux", "inverse variance", "wavelength", "and-mask", "or-mask")
+_SDSS_PIXEL_BITS: Final = 16  # bits below tell of the whole fibre, not of the pixel
+_SDSS_G: Final = 1  # of SN_MEDIAN in u, g, r, i, z
+_ARMS: Final = ("B", "R")  # of the medium-resolution survey
+_EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the names of its units
+_SHOWN: Final = 8  # columns named in a message
+_SENTINELS: Final = (-999.0, -9999.0)
+_GIVE_A_SPECTRUM: Final = "give a LAMOST or SDSS spectrum"
+
+
+class Pixels(NamedTuple):
+    """What a file stores pixel by pixel, in the machine's byte order and the file's precision."""
+
+    flux: NDArray[Any]
+    ivar: NDArray[Any]
+    andmask: NDArray[np.integer]
+    ormask: NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a layout gives.
+
+    Attributes
+    ----------
+    layout : str
+        As in ``Spectrum.meta["layout"]``.
+    wavelength : (pixel,) array [Å, vacuum]
+    pixels : Pixels
+    meta : dict
+        What the tables of the file say of the object, by house names.
+    pixel_bits : int
+        Bits of the masks below this one say nothing of single pixels.
+    """
+
+    layout: str
+    wavelength: NDArray[Any]
+    pixels: Pixels
+    meta: dict[str, Any] = field(default_factory=dict)
+    pixel_bits: int = 0
+
+
+def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
+    """Recognise the layout of a file and find its arrays.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    primary : Hdu
+    units : iterable of Hdu
+        All units, the primary one included.
+
+    Raises
+    ------
+    ReadError
+        When the file follows none of the layouts.
+    """
+    image = primary.image
+    if image is not None:
+        return _lamost_image(path, primary, image)
+    seen: list[Hdu] = []
+    for unit in units:
+        seen.append(unit)
+        names = unit.columns
+        if unit.name not in ("COADD", "") or "FLUX" not in names or "IVAR" not in names:
+            continue
+        if "WAVELENGTH" in names:
+            return Content("lamost-table", _numbers(path, unit, "WAVELENGTH"), _columns(path, unit))
+        if "LOGLAM" in names:
+            return _sdss(path, unit, units)
+    exposures = [unit for unit in seen if {"FLUX", "IVAR", "LOGLAM"} <= set(unit.columns)]
+    if any(unit.name.startswith(_EXPOSURES) for unit in exposures):
+        return _lamost_medium(path, exposures)
+    found = [", ".join(unit.columns[:_SHOWN]) for unit in seen if unit.columns]
+    raise problem(
+        path,
+        "no table with the columns FLUX, IVAR and WAVELENGTH (LAMOST) or LOGLAM (SDSS); "
+        f"it has {' | '.join(found) if found else 'no table at all'}",
+        _GIVE_A_SPECTRUM,
+    )
+
+
+def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
+    """Rows flux, inverse variance, wavelength *or sub-continuum*, and-mask, or-mask."""
+    if "SDSS" in str(primary.card("TELESCOP")).upper():
+        reason = "is an SDSS file in the layout before DR8 (spSpec)"
+        raise problem(path, reason, "download it as spec-PLATE-MJD-FIBER.fits")
+    if image.ndim != len(("row", "pixel")) or len(image) != len(_IMAGE_ROWS):
+        shape = " × ".join(map(str, image.shape))
+        reason = f"holds an image of {shape} pixels, a LAMOST spectrum has {len(_IMAGE_ROWS)} × N"
+        raise problem(path, reason, _GIVE_A_SPECTRUM)
+    flux, ivar, third, andmask, ormask = native(image)
+    pixels = Pixels(flux, ivar, _bits(andmask), _bits(ormask))
+    rows = str(primary.card("EXTEN0")).lower()
+    if "wavelength" in rows or ("subcontinuum" not in rows and _is_monotonic(third)):
+        return Content("lamost-image", third, pixels)
+    first, step = primary.card("COEFF0"), primary.card("COEFF1")
+    if not (isinstance(first, float | int) and isinstance(step, float | int)):
+        reason = "has neither a wavelength row nor the cards COEFF0 and COEFF1"
+        raise problem(path, reason, "download it again or give another release of the file")
+    wavelength = _log_linear(float(first), float(step), len(flux))
+    return Content("lamost-image-subcontinuum", wavelength, pixels)
+
+
+@lru_cache(maxsize=64)
+def _log_linear(first: float, step: float, n_pixels: int) -> NDArray[np.float64]:
+    """(pixel,) wavelengths [Å]; shared by all spectra of one sampling, thus read-only."""
+    with np.errstate(over="ignore"):
+        wavelength: NDArray[np.float64] = np.power(10.0, first + np.arange(n_pixels) * step)
+    wavelength.setflags(write=False)
+    return wavelength
+
+
+def _is_monotonic(values: NDArray[Any]) -> bool:
+    """Whether the values rise or fall throughout, as wavelengths do."""
+    steps = values[1:] - values[:-1]
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _numbers(path: Path, unit: Hdu, name: str) -> NDArray[Any]:
+    """Return a column of numbers in the byte order of the machine."""
+    values = unit.column(name)
+    if values.dtype.kind not in "fiu":
+        raise problem(path, f"column {name} does not hold numbers", _GIVE_A_SPECTRUM)
+    return native(values)
+
+
+def _columns(path: Path, unit: Hdu) -> Pixels:
+    """Flux, inverse variance, and-mask and or-mask; a mask that is missing is zero."""
+    flux, ivar = _numbers(path, unit, "FLUX"), _numbers(path, unit, "IVAR")
+    masks = []
+    for names in (("ANDMASK", "AND_MASK", "PIXMASK"), ("ORMASK", "OR_MASK", "PIXMASK")):
+        found = [_numbers(path, unit, name) for name in names if name in unit.columns]
+        masks.append(_bits(found[0]) if found else np.zeros(flux.shape, dtype=np.int32))
+    return Pixels(flux, ivar, *masks)
+
+
+def _bits(values: NDArray[Any]) -> NDArray[np.integer]:
+    """Mask values as integers; what is no number becomes a bit, thus bad."""
+    if values.dtype.kind in "iu":
+        return values
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.int32)
+
+
+def _loglam(path: Path, unit: Hdu) -> NDArray[np.float64]:
+    """(pixel,) wavelengths [Å] from their decimal logarithms."""
+    logarithm = _numbers(path, unit, "LOGLAM").astype(np.float64)
+    with np.errstate(over="ignore"):  # nonsense becomes infinite and is refused later
+        wavelength: NDArray[np.float64] = np.power(10.0, logarithm)
+    return wavelength
+
+
+def _sdss(path: Path, unit: Hdu, units: Iterable[Hdu]) -> Content:
+    """Co-added SDSS spectrum; the row about the object is in SPECOBJ or SPALL."""
+    meta: dict[str, Any] = {}
+    for other in units:
+        if "CLASS" in other.columns and "SUBCLASS" in other.columns:
+            meta = _sdss_object(other)
+            break
+    return Content("sdss", _loglam(path, unit), _columns(path, unit), meta, _SDSS_PIXEL_BITS)
+
+
+def _sdss_object(unit: Hdu) -> dict[str, Any]:
+    """Class, subclass, shift and S/N of the row about the object."""
+    meta: dict[str, Any] = {}
+    if not len(unit.column("CLASS")):
+        return meta
+    for key in ("CLASS", "SUBCLASS"):
+        text = unit.column(key)[0]
+        text = text.decode("latin-1") if isinstance(text, bytes) else str(text)
+        meta[key.lower()] = text.strip()
+    for key, name in (("Z", "z"), ("Z_ERR", "z_err")):
+        if key in unit.columns:
+            meta[name] = as_number(unit.column(key)[0])
+    if "SN_MEDIAN" in unit.columns and len(unit.column("SN_MEDIAN")) > _SDSS_G:
+        meta["snr_g"] = as_number(unit.column("SN_MEDIAN")[_SDSS_G])
+    return meta
+
+
+def _lamost_medium(path: Path, units: Sequence[Hdu]) -> Content:
+    """Blue and red arm joined: the co-added spectrum of each, else its best exposure."""
+    chosen = []
+    for arm in _ARMS:
+        coadd = [unit for unit in units if unit.name.startswith(f"COADD_{arm}")]
+        single = [unit for unit in units if unit.name.startswith(f"{arm}-")]
+        if coadd:
+            chosen.append(coadd[0])
+        elif single:
+            chosen.append(max(single, key=partial(_exposure_quality, path)))
+    parts = []
+    reached = 0.0
+    for unit in chosen:
+        wavelength = _loglam(path, unit)
+        beyond = wavelength > reached  # where the arms overlap, the blue one counts
+        reached = max(reached, float(wavelength.max(initial=0.0)))
+        parts.append([array[beyond] for array in (wavelength, *_columns(path, unit))])
+    wavelength, *pixels = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+    how = f"{' and '.join(unit.name for unit in chosen)} joined by wavelength"
+    meta = {"resolution": "medium", "assembled": how}
+    return Content("lamost-medium", wavelength, Pixels(*pixels), meta)
+
+
+def _exposure_quality(path: Path, unit: Hdu) -> float:
+    """Median signal-to-noise ratio of an exposure."""
+    flux, ivar, *_ = _columns(path, unit)
+    used = (ivar > 0) & np.isfinite(flux)
+    return float(np.median(flux[used] * np.sqrt(ivar[used]))) if used.any() else 0.0
+
+
+def native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values in the byte order of the machine, their precision kept."""
+    return values.astype(values.dtype.newbyteorder("="))
+
+
+def as_number(value: Any) -> float:
+    """Return a value of a file as a float; NaN when absent, no number, or a sentinel."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+    return float("nan") if number in _SENTINELS else number

@@ -1,0 +1,262 @@
+"""Read one spectrum from a file: the LAMOST layouts and SDSS (paper §II.1).
+
+What the layouts have in common ends up in a :class:`Spectrum`; what tempts one to misread
+them is settled here: the third row of the earliest files is a sub-continuum and not a wavelength,
+``HELIO_RV`` is a correction already applied and not the star's velocity, and some files carry
+neither an observation number nor a signal-to-noise ratio.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.constants import G_BAND
+from msfa_core.spectra.fits_bytes import (
+    Hdu,
+    PlainFits,
+    UnusualFits,
+    astropy_units,
+    problem,
+    read_bytes,
+)
+from msfa_core.spectra.layouts import Content, as_number, read_layout
+from msfa_core.spectra.spectrum import Spectrum
+
+# House name -> header card, as written by LAMOST; the writers use the same list.
+META_CARDS: Final = {
+    "class": "CLASS",
+    "subclass": "SUBCLASS",
+    "z_err": "Z_ERR",
+    "data_release": "DATA_V",
+    "designation": "DESIG",
+    "lmjd": "LMJD",
+    "planid": "PLANID",
+    "spid": "SPID",
+    "fiberid": "FIBERID",
+}
+_WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
+_SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
+_PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
+
+_LAMOST_NAME: Final = re.compile(r"(?:spec|med)-(\d+)-(.+)_sp(\d+)-(\d+)", re.I)
+_SDSS_NAME: Final = re.compile(r"spec-(\d+)-(\d+)-(\d+)", re.I)
+# Made numbers lie above every LAMOST number and below 2**53, where a float is still exact.
+_MADE_BITS: Final = 52
+
+
+def identity_from_name(name: str | Path) -> tuple[int, str, int, int] | None:
+    """Return what the name of a LAMOST file says about the observation.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``spec-{LMJD}-{PLANID}_sp{SPID}-{FIBERID}.fits[.gz]``, with or without a folder.
+
+    Returns
+    -------
+    (lmjd, planid, spid, fiberid) or None
+        None when the name follows another pattern.
+    """
+    match = _LAMOST_NAME.match(Path(name).name)
+    if not match:
+        return None
+    return int(match[1]), match[2], int(match[3]), int(match[4])
+
+
+def obsid_from_name(name: str | Path) -> int:
+    """Return a number for an observation whose file has none.
+
+    The same local date, plan, spectrograph and fibre (SDSS: plate, date and fibre) give the same
+    number on every machine; it lies between 2**52 and 2**53, so that it never meets a LAMOST
+    number and survives a float.
+    """
+    return _made_obsid(name, identity_from_name(name))
+
+
+def _made_obsid(name: str | Path, identity: tuple[int, str, int, int] | None) -> int:
+    stem = re.sub(r"\.(gz|fits?)$", "", re.sub(r"\.gz$", "", Path(name).name, flags=re.I))
+    sdss = _SDSS_NAME.fullmatch(stem)
+    if identity:
+        lmjd, planid, spid, fiberid = identity
+        key = f"lamost/{lmjd}/{planid.upper()}/{spid}/{fiberid}"
+    elif sdss:
+        key = f"sdss/{int(sdss[1])}/{int(sdss[2])}/{int(sdss[3])}"
+    else:
+        key = f"file/{stem}"
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    return (int.from_bytes(digest) >> (64 - _MADE_BITS)) | (1 << _MADE_BITS)
+
+
+def read_spectrum(path: str | Path) -> Spectrum:
+    """Read a LAMOST (low or medium resolution) or SDSS spectrum, plain or gzipped.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Spectrum
+        Flux and inverse variance with the values and precision of the file. ``meta`` holds
+        the layout, the header's class and identity, and the masks as stored.
+
+    Raises
+    ------
+    ReadError
+        When the file is damaged, of another kind, or without a usable pixel; one line with
+        its name, the reason and the remedy.
+    """
+    path = Path(path)
+    raw = read_bytes(path)
+    try:
+        return _read_units(path, PlainFits(path, raw))
+    except UnusualFits:
+        return _read_units(path, astropy_units(path, raw))
+
+
+def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
+    """Recognise the layout and make the spectrum."""
+    primary = next(iter(units))
+    content = read_layout(path, primary, units)
+    _check(path, content)
+    return _spectrum(path, primary, content)
+
+
+def _check(path: Path, content: Content) -> None:
+    """Refuse arrays that are no spectrum."""
+    wavelength, (flux, ivar, *masks) = content.wavelength, content.pixels
+    if len({len(array) for array in (wavelength, flux, ivar, *masks)}) != 1 or len(flux) <= 1:
+        raise problem(path, "its arrays differ in length or are empty", "download it again")
+    steps = wavelength[1:] - wavelength[:-1]
+    if not (steps > 0).all():
+        reason = "wavelengths do not increase along the spectrum"
+        if (steps < 0).all():
+            reason = f"wavelengths run backwards, {wavelength[0]:.1f} to {wavelength[-1]:.1f} Å"
+        remedy = "reverse or sort all arrays by wavelength, or download it again"
+        raise problem(path, reason, remedy)
+    if not _PLAUSIBLE[0] <= wavelength[0] <= wavelength[-1] <= _PLAUSIBLE[1]:
+        reason = (
+            f"wavelengths {wavelength[0]:.4g} to {wavelength[-1]:.4g} are not optical ones in Å"
+        )
+        raise problem(path, reason, "convert them to vacuum Å")
+
+
+def _bad_pixels(path: Path, content: Content) -> NDArray[np.bool_]:
+    """(pixel,) mask; a file without a single usable pixel is refused."""
+    flux, ivar, andmask, _ = content.pixels
+    finite = np.isfinite(flux)
+    usable = (ivar > 0) & (ivar < np.inf) & finite
+    if not usable.any():
+        reason = "no pixel has both a flux and an inverse variance"
+        if not finite.any():
+            reason = "flux is NaN everywhere"
+        elif not (ivar > 0).any():
+            reason = "inverse variance is zero everywhere"
+        raise problem(path, f"no usable pixel: {reason}", "download it again or leave it out")
+    if content.pixel_bits:
+        andmask = andmask >> content.pixel_bits
+    bad: NDArray[np.bool_] = (andmask != 0) | ~usable
+    return bad
+
+
+def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
+    """Make the record from the arrays and the cards of the primary header."""
+    mask = _bad_pixels(path, content)
+    flux, ivar = content.pixels.flux, content.pixels.ivar
+    meta = _meta(primary, content)
+    z, snr_g = meta.pop("z", None), meta.pop("snr_g", math.nan)
+    for key in _SNR_CARDS:
+        snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
+    if not math.isfinite(snr_g):
+        snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
+    prefix = "PLUG_" if content.layout == "sdss" else ""  # SDSS: RA is the telescope's
+    return Spectrum(
+        obsid=_obsid(path, primary, meta),
+        wavelength=content.wavelength,
+        flux=flux,
+        ivar=ivar,
+        mask=mask,
+        z=as_number(primary.card("Z")) if z is None else z,
+        ra=as_number(primary.card(f"{prefix}RA")),
+        dec=as_number(primary.card(f"{prefix}DEC")),
+        snr_g=snr_g,
+        file=str(path),
+        meta=meta,
+    )
+
+
+def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
+    """Collect what the cards say, by house names, and the masks as stored."""
+    meta: dict[str, Any] = {"layout": content.layout, "resolution": "low"}
+    for name, key in META_CARDS.items():
+        value = primary.card(key)
+        if value is None:
+            continue
+        if name in _WHOLE_NUMBERS:
+            value = _whole(value)
+        elif name == "z_err":
+            value = as_number(value)
+        else:
+            value = str(value).strip()
+        if value is not None:
+            meta[name] = value
+    meta["andmask"], meta["ormask"] = content.pixels.andmask, content.pixels.ormask
+    return meta | content.meta
+
+
+def _obsid(path: Path, primary: Hdu, meta: dict[str, Any]) -> int:
+    """Return the number of the observation: the header's, else made from the identity."""
+    obsid = _whole(primary.card("OBSID"))
+    if obsid is not None and obsid > 0:
+        return obsid
+    if meta["layout"] == "sdss":
+        numbers = [_whole(primary.card(key)) for key in ("PLATEID", "MJD", "FIBERID")]
+        if None not in numbers:
+            return obsid_from_name("spec-{}-{}-{}".format(*numbers))
+        return obsid_from_name(path)
+    identity = identity_from_name(path)
+    if identity is None and all(key in meta for key in ("lmjd", "planid", "spid", "fiberid")):
+        identity = (meta["lmjd"], meta["planid"], meta["spid"], meta["fiberid"])
+    return _made_obsid(path, identity)
+
+
+def median_snr_g(
+    wavelength: NDArray[np.floating],
+    flux: NDArray[np.floating],
+    ivar: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+) -> float:
+    """Return the median of flux·sqrt(ivar) over the good pixels of the g band.
+
+    Parameters
+    ----------
+    wavelength : (pixel,) array [Å]
+    flux, ivar : (pixel,) array
+    mask : (pixel,) bool array
+        True = bad.
+
+    Returns
+    -------
+    float
+        NaN when no good pixel lies between 4000 and 5500 Å.
+    """
+    used = ~mask & (wavelength >= G_BAND[0]) & (wavelength <= G_BAND[1])
+    if not used.any():
+        return float("nan")
+    return float(np.median(flux[used].astype(np.float64) * np.sqrt(ivar[used])))
+
+
+def _whole(value: Any) -> int | None:
+    """Card value as an int (some writers quote it); None when it is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,477 @@
+"""Each layout gives its arrays bit for bit; each damaged file gives one clear line."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pytest import approx
+
+from msfa_core.errors import ReadError
+from msfa_core.spectra.fits_bytes import PlainFits, astropy_units, read_bytes
+from msfa_core.spectra.readers import (
+    identity_from_name,
+    median_snr_g,
+    obsid_from_name,
+    read_spectrum,
+)
+
+NAME = "spec-55862-B6212_sp06-007.fits"
+N = 3909
+LOG_WAVELENGTH = 3.5682 + np.arange(N) * 1e-4
+WAVELENGTH = 10**LOG_WAVELENGTH
+IDENTITY = {"LMJD": 55862, "PLANID": "B6212", "SPID": 6, "FIBERID": 7}
+
+
+def arrays(dtype=np.float32, seed=1):
+    """Flux, ivar, wavelength, and-mask, or-mask of a star with a few bad pixels."""
+    rng = np.random.default_rng(seed)
+    flux = (rng.normal(1000, 30, N) * (WAVELENGTH / 4000) ** -2).astype(dtype)
+    ivar = np.full(N, 1 / 900, dtype)
+    ivar[100:110] = 0
+    andmask, ormask = np.zeros(N, dtype), np.zeros(N, dtype)
+    andmask[200:205] = 4
+    ormask[200:220] = 4
+    return np.stack([flux, ivar, WAVELENGTH.astype(dtype), andmask, ormask])
+
+
+def lamost_header(**cards):
+    header = fits.Header({"TELESCOP": "LAMOST", "RA": 150.5, "DEC": -2.25, "HELIO_RV": 25.1})
+    header.update({"Z": -0.0005, "COEFF0": 3.5682, "COEFF1": 1e-4, "CLASS": "STAR"})
+    header.update(IDENTITY | {"SUBCLASS": "A2V", "DESIG": "LAMOST J100200.00-021500.0"})
+    header.update(cards)
+    return header
+
+
+def image_file(path, rows, exten0="Flux, Inverse, Wavelength, Andmask, Ormask", **cards):
+    header = lamost_header(EXTEN0=exten0, **cards)
+    fits.PrimaryHDU(rows, header).writeto(path, overwrite=True)
+    return path
+
+
+def table_file(path, rows, names=("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK"), **cards):
+    columns = [
+        fits.Column(name, f"{len(row)}{'D' if row.dtype == np.float64 else 'E'}", array=[row])
+        for name, row in zip(names, rows, strict=True)
+    ]
+    primary = fits.PrimaryHDU(header=lamost_header(**cards))
+    table = fits.BinTableHDU.from_columns(columns, name="COADD")
+    fits.HDUList([primary, table]).writeto(path, overwrite=True)
+    return path
+
+
+def sdss_file(path, and_mask=0):
+    loglam = (3.5571 + np.arange(3800) * 1e-4).astype(np.float32)
+    columns = [
+        fits.Column("flux", "E", array=np.linspace(1, 2, 3800)),
+        fits.Column("loglam", "E", array=loglam),
+        fits.Column("ivar", "E", array=np.full(3800, 4.0)),
+        fits.Column("and_mask", "J", array=np.full(3800, and_mask)),
+        fits.Column("or_mask", "J", array=np.zeros(3800)),
+    ]
+    about = [
+        fits.Column("CLASS", "6A", array=["STAR"]),
+        fits.Column("SUBCLASS", "21A", array=["A0"]),
+        fits.Column("Z", "E", array=[0.0003]),
+        fits.Column("SN_MEDIAN", "5E", array=[[1, 23.5, 3, 4, 5]]),
+    ]
+    cards = {"TELESCOP": "SDSS 2.5-M", "PLATEID": 266, "MJD": 51602, "FIBERID": 13}
+    cards |= {"RA": 145.9, "DEC": 0.06, "PLUG_RA": 146.9341, "PLUG_DEC": -0.6704}
+    units = [
+        fits.PrimaryHDU(header=fits.Header(cards)),
+        fits.BinTableHDU.from_columns(columns, name="COADD"),
+        fits.BinTableHDU.from_columns(about, name="SPECOBJ"),
+    ]
+    fits.HDUList(units).writeto(path, overwrite=True)
+    return path
+
+
+def arm(name, first, last, n, level=1.0, masks=("ANDMASK", "ORMASK")):
+    columns = [
+        fits.Column("FLUX", "E", array=np.full(n, level)),
+        fits.Column("IVAR", "E", array=np.ones(n)),
+        fits.Column("LOGLAM", "E", array=np.linspace(np.log10(first), np.log10(last), n)),
+        *(fits.Column(mask, "I", array=np.zeros(n)) for mask in masks),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name=name)
+
+
+def medium_file(path, *arms):
+    primary = fits.PrimaryHDU(header=lamost_header(OBSID=5))
+    fits.HDUList([primary, *arms]).writeto(path, overwrite=True)
+    return path
+
+
+def zipped(path):
+    target = path.with_name(path.name + ".gz")
+    target.write_bytes(gzip.compress(path.read_bytes()))
+    return target
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gz"])
+def test_image_layout_gives_its_rows_bit_for_bit(tmp_path, compressed):
+    rows = arrays()
+    path = image_file(tmp_path / NAME, rows, OBSID=101013, SNRG=33.5, DATA_V="LAMOST DR5")
+    spectrum = read_spectrum(zipped(path) if compressed else path)
+    assert spectrum.flux.tobytes() == rows[0].tobytes()
+    assert spectrum.ivar.tobytes() == rows[1].tobytes()
+    assert spectrum.wavelength.tobytes() == rows[2].tobytes()
+    assert np.flatnonzero(spectrum.mask).tolist() == [*range(100, 110), *range(200, 205)]
+    assert spectrum.meta["ormask"][210] == 4
+    assert (spectrum.obsid, spectrum.snr_g, spectrum.z) == (101013, 33.5, -0.0005)
+    assert (spectrum.ra, spectrum.dec) == (150.5, -2.25)
+    expected = {"class": "STAR", "subclass": "A2V", "data_release": "LAMOST DR5", "lmjd": 55862}
+    expected |= {"layout": "lamost-image", "resolution": "low", "planid": "B6212", "fiberid": 7}
+    assert expected.items() <= spectrum.meta.items()
+
+
+def test_float64_image_keeps_its_precision(tmp_path):
+    rows = arrays(np.float64)
+    spectrum = read_spectrum(image_file(tmp_path / NAME, rows))
+    assert spectrum.flux.dtype == np.float64
+    assert spectrum.flux.tobytes() == rows[0].tobytes()
+
+
+@pytest.mark.parametrize("exten0", ["Flux Inverse Subcontinuum Andmask Ormask", ""])
+def test_third_row_of_the_earliest_layout_is_not_taken_for_the_wavelength(tmp_path, exten0):
+    rows = arrays()
+    rows[2] = rows[0] - 900 * np.sin(np.arange(N))  # sub-continuum
+    spectrum = read_spectrum(image_file(tmp_path / NAME, rows, exten0))
+    np.testing.assert_allclose(spectrum.wavelength, WAVELENGTH, rtol=1e-14)
+    assert spectrum.meta["layout"] == "lamost-image-subcontinuum"
+
+
+def test_trimmed_file_starts_where_its_header_says(tmp_path):
+    rows = arrays()[:, :3820]
+    exten0 = "Flux Inverse Subcontinuum Andmask Ormask"
+    spectrum = read_spectrum(image_file(tmp_path / NAME, rows, exten0, COEFF0=3.5690))
+    assert spectrum.wavelength[[0, -1]] == approx([10**3.5690, 10 ** (3.5690 + 0.3819)])
+
+
+def test_table_layout_ignores_a_normalization_that_was_not_made(tmp_path):
+    rows = np.vstack([arrays(), np.full(N, -9999, np.float32)])
+    names = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK", "NORMALIZATION")
+    spectrum = read_spectrum(table_file(tmp_path / NAME, rows, names, OBSID=7, NORM=0))
+    assert spectrum.flux.tobytes() == rows[0].tobytes()
+    assert spectrum.wavelength.tobytes() == rows[2].tobytes()
+    assert spectrum.meta["layout"] == "lamost-table"
+    assert spectrum.mask.sum() == 15
+
+
+def test_heliocentric_correction_is_not_the_velocity_of_the_star(tmp_path):
+    assert read_spectrum(image_file(tmp_path / NAME, arrays())).z == -0.0005
+    header = lamost_header(EXTEN0="Flux, Inverse, Wavelength, Andmask, Ormask")
+    del header["Z"]
+    fits.PrimaryHDU(arrays(), header).writeto(tmp_path / "noz.fits")
+    assert np.isnan(read_spectrum(tmp_path / "noz.fits").z)
+
+
+def test_sentinel_of_the_header_is_a_missing_value(tmp_path):
+    path = image_file(tmp_path / NAME, arrays(), Z=-9999, SNRG=-9999.0)
+    spectrum = read_spectrum(path)
+    assert np.isnan(spectrum.z)
+    assert 20 < spectrum.snr_g < 30  # 1000 / 30 at 4000 Å, falling
+
+
+def test_signal_to_noise_without_a_card_is_the_median_over_g(tmp_path):
+    rows = arrays()
+    rows[0, :338] = 1e6  # below 4000 Å
+    spectrum = read_spectrum(image_file(tmp_path / NAME, rows))
+    used = (WAVELENGTH >= 4000) & (WAVELENGTH <= 5500) & ~spectrum.mask
+    assert spectrum.snr_g == approx(np.median(rows[0, used] / 30), rel=1e-5)
+    outside = spectrum.wavelength > 6000
+    four = (spectrum.wavelength, spectrum.flux, spectrum.ivar, spectrum.mask)
+    assert np.isnan(median_snr_g(*(array[outside] for array in four)))
+
+
+def test_older_name_of_the_signal_to_noise_card_counts(tmp_path):
+    assert read_spectrum(image_file(tmp_path / NAME, arrays(), SN_G=46.76)).snr_g == 46.76
+
+
+def test_file_without_a_number_is_known_by_date_plan_spectrograph_and_fibre(tmp_path):
+    rows = arrays()
+    first = read_spectrum(image_file(tmp_path / NAME, rows))
+    copy = read_spectrum(zipped(image_file(tmp_path / NAME, rows)))
+    renamed = read_spectrum(image_file(tmp_path / "mystar.fits", rows))
+    other = read_spectrum(image_file(tmp_path / NAME.replace("007", "008"), rows))
+    assert first.obsid == copy.obsid == renamed.obsid == obsid_from_name(f"/any/where/{NAME}.gz")
+    assert other.obsid != first.obsid
+    assert 2**52 <= first.obsid < 2**53
+    assert int(float(first.obsid)) == first.obsid
+
+
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [
+        ("spec-55862-B6212_sp06-007.fits.gz", (55862, "B6212", 6, 7)),
+        ("d/spec-55863-GAC_105N29_B1_sp01-009.fits", (55863, "GAC_105N29_B1", 1, 9)),
+        ("spec-55859-F5902_sp01-013_dr8.fits.gz", (55859, "F5902", 1, 13)),
+        ("med-58268-HIP95119KP01_sp12-076.fits.gz", (58268, "HIP95119KP01", 12, 76)),
+        ("spec-0266-51602-0001.fits", None),
+        ("star.fits", None),
+    ],
+)
+def test_identity_is_read_from_the_file_name(name, identity):
+    assert identity_from_name(name) == identity
+
+
+def test_quoted_whole_numbers_are_numbers(tmp_path):
+    spectrum = read_spectrum(image_file(tmp_path / NAME, arrays(), FIBERID="7", OBSID="101013"))
+    assert (spectrum.meta["fiberid"], spectrum.obsid) == (7, 101013)
+
+
+def test_sdss_file_gives_the_star_and_not_the_telescope(tmp_path):
+    spectrum = read_spectrum(sdss_file(tmp_path / "spec-0266-51602-0013.fits"))
+    loglam = (3.5571 + np.arange(3800) * 1e-4).astype(np.float32)
+    assert np.array_equal(spectrum.wavelength, 10 ** loglam.astype(float))
+    assert (spectrum.ra, spectrum.dec, spectrum.snr_g) == (146.9341, -0.6704, 23.5)
+    assert spectrum.z == np.float32(0.0003)
+    expected = {"layout": "sdss", "class": "STAR", "subclass": "A0"}
+    assert expected.items() <= spectrum.meta.items()
+    assert spectrum.obsid == obsid_from_name("spec-0266-51602-0013.fits.gz")
+
+
+@pytest.mark.parametrize(("bit", "bad"), [(4, False), (9, False), (16, True), (23, True)])
+def test_sdss_bits_of_the_whole_fibre_do_not_mask_its_pixels(tmp_path, bit, bad):
+    spectrum = read_spectrum(sdss_file(tmp_path / "spec-0266-51602-0013.fits", 1 << bit))
+    assert spectrum.mask.all() == bad
+    assert spectrum.mask.any() == bad
+
+
+def test_arms_of_a_medium_resolution_file_are_joined_by_wavelength(tmp_path):
+    arms = [arm("COADD_B", 4950, 5350, 400), arm("COADD_R", 6300, 6800, 500, 2.0)]
+    arms.append(arm("B-83906016", 4950, 5350, 410, 9.0, ["PIXMASK"]))
+    spectrum = read_spectrum(medium_file(tmp_path / "med-58268-H_sp12-076.fits", *arms))
+    assert spectrum.flux.tolist() == [1.0] * 400 + [2.0] * 500
+    assert spectrum.wavelength[[0, -1]] == approx([4950, 6800], rel=1e-6)
+    assert spectrum.meta["resolution"] == "medium"
+    assert spectrum.meta["assembled"] == "COADD_B and COADD_R joined by wavelength"
+
+
+def test_medium_resolution_file_without_co_added_arms_gives_its_best_exposures(tmp_path):
+    arms = [arm(f"B-{i}", 4950, 5350, 400, level, ["PIXMASK"]) for i, level in ((1, 1), (2, 3))]
+    arms.append(arm("R-1", 5300, 5800, 501, 2.0, ["PIXMASK"]))
+    spectrum = read_spectrum(medium_file(tmp_path / "med.fits", *arms))
+    assert spectrum.meta["assembled"] == "B-2 and R-1 joined by wavelength"
+    assert spectrum.flux[:400].tolist() == [3.0] * 400
+    assert np.all(np.diff(spectrum.wavelength) > 0)  # the overlap counts once
+
+
+def test_gzip_stream_of_two_members_is_read_whole(tmp_path):
+    raw = image_file(tmp_path / NAME, arrays(), OBSID=3).read_bytes()
+    path = tmp_path / "two.fits.gz"
+    path.write_bytes(gzip.compress(raw[:30000]) + gzip.compress(raw[30000:]))
+    assert read_spectrum(path).flux.tobytes() == arrays()[0].tobytes()
+
+
+def test_content_counts_and_not_the_ending_of_the_name(tmp_path):
+    packed = zipped(image_file(tmp_path / NAME, arrays(), OBSID=3))
+    renamed = packed.rename(tmp_path / "renamed.fits")
+    assert read_spectrum(renamed).obsid == 3
+
+
+def scaled_image(path):
+    """16-bit pixels with BSCALE and BZERO, as some archives repack."""
+    rows = arrays(np.float64).round()
+    rows[1] = 1
+    rows[2] = np.arange(N) + 4000
+    unit = fits.PrimaryHDU(rows.copy(), lamost_header(EXTEN0="Flux Inverse Wavelength", OBSID=11))
+    unit.scale("int16", bscale=1, bzero=5000)
+    unit.writeto(path)
+    return rows
+
+
+def test_scaled_image_is_read_through_astropy(tmp_path):
+    rows = scaled_image(tmp_path / "scaled.fits")
+    spectrum = read_spectrum(tmp_path / "scaled.fits")
+    np.testing.assert_array_equal(spectrum.flux, rows[0])
+    assert spectrum.obsid == 11
+
+
+def test_nan_card_does_not_stop_the_reader(tmp_path):
+    path = image_file(tmp_path / NAME, arrays(), OBSID=12)
+    raw = path.read_bytes()
+    at = raw.index(b"Z       =")
+    path.write_bytes(raw[:at] + b"Z       =                  NaN".ljust(80) + raw[at + 80 :])
+    spectrum = read_spectrum(path)
+    assert np.isnan(spectrum.z)
+    assert spectrum.obsid == 12
+
+
+CARDS = {"ABC": "it's", "DEF": 1.5e-7, "GHI": -12, "JKL": True, "MNO": "", "PQR": "a/b"}
+
+
+def test_cards_have_the_values_astropy_gives(tmp_path):
+    path = image_file(tmp_path / NAME, arrays(), **CARDS)
+    raw = read_bytes(path)
+    plain, reference = next(iter(PlainFits(path, raw))), astropy_units(path, raw)[0]
+    for key in fits.getheader(path):
+        assert plain.card(key) == reference.card(key), key
+    assert {key: plain.card(key) for key in CARDS} == CARDS
+    assert plain.card("ABSENT") is None
+
+
+def html(path):
+    path.write_text("\n<!DOCTYPE html><html><body>Please log in</body></html>")
+
+
+def html_gz(path):
+    path.write_bytes(gzip.compress(b"<html><body>404</body></html>"))
+
+
+def truncated_gz(path):
+    raw = gzip.compress(image_file(path.with_name("whole.fits"), arrays()).read_bytes())
+    path.write_bytes(raw[: len(raw) // 2])
+
+
+def damaged_gz(path):
+    raw = bytearray(gzip.compress(image_file(path.with_name("w.fits"), arrays()).read_bytes()))
+    raw[len(raw) // 2] ^= 0xFF
+    path.write_bytes(raw)
+
+
+def truncated(path):
+    raw = image_file(path.with_name("whole.fits"), arrays()).read_bytes()
+    path.write_bytes(raw[:40000])
+
+
+def truncated_in_header(path):
+    raw = image_file(path.with_name("whole.fits"), arrays()).read_bytes()
+    path.write_bytes(raw[:1000])
+
+
+def with_rows(**changed):
+    def make(path):
+        rows = arrays()
+        for row, value in changed.items():
+            rows[int(row[1:])] = value
+        image_file(path, rows)
+
+    return make
+
+
+def reversed_table(path):
+    table_file(path, arrays()[:, ::-1])
+
+
+def wrong_columns(path):
+    table_file(path, arrays(), ("lam", "counts", "err", "a", "b"))
+
+
+def lengths_differ(path):
+    rows = [row[: N - 5 * i] for i, row in enumerate(arrays())]
+    table_file(path, rows)
+
+
+def in_nanometres(path):
+    with_rows(r2=WAVELENGTH / 10)(path)
+
+
+def photograph(path):
+    fits.PrimaryHDU(np.zeros((20, 30))).writeto(path)
+
+
+def old_sdss(path):
+    image_file(path, arrays(), TELESCOP="SDSS 2.5-M")
+
+
+def no_data(path):
+    fits.PrimaryHDU(header=lamost_header()).writeto(path)
+
+
+def absurd_size(path):
+    image_file(path, arrays())
+    raw = path.read_bytes()
+    at = raw.index(b"NAXIS1  =")
+    card = b"NAXIS1  =            400000000".ljust(80)
+    path.write_bytes(raw[:at] + card + raw[at + 80 :])
+
+
+def nonsense_axis(path):
+    image_file(path, arrays())
+    raw = path.read_bytes()
+    at = raw.index(b"NAXIS2  =")
+    path.write_bytes(raw[:at] + b"NAXIS2  = 'five    '".ljust(80) + raw[at + 80 :])
+
+
+BAD_FILES = {
+    "empty": (lambda path: path.touch(), "empty file"),
+    "empty gz": (lambda path: path.write_bytes(gzip.compress(b"")), "empty file"),
+    "web page": (html, "web page"),
+    "web page gz": (html_gz, "web page"),
+    "text": (lambda path: path.write_text("wavelength flux\n4000 1\n"), "not a FITS file"),
+    "truncated gz": (truncated_gz, "truncated"),
+    "damaged gz": (damaged_gz, "gzip stream"),
+    "truncated": (truncated, "truncated"),
+    "truncated header": (truncated_in_header, "truncated"),
+    "flux NaN": (with_rows(r0=np.nan), "no usable pixel: flux is NaN"),
+    "no ivar": (with_rows(r1=0), "no usable pixel: inverse variance is zero"),
+    "ivar NaN": (with_rows(r1=np.nan), "no usable pixel"),
+    "backwards": (with_rows(r2=WAVELENGTH[::-1]), "run backwards"),
+    "backwards table": (reversed_table, "run backwards"),
+    "wavelength NaN": (with_rows(r2=np.nan), "do not increase"),
+    "nanometres": (in_nanometres, "not optical ones in Å"),
+    "wrong columns": (wrong_columns, "LAM, COUNTS, ERR"),
+    "lengths": (lengths_differ, "differ in length"),
+    "photograph": (photograph, "20 × 30"),
+    "old SDSS": (old_sdss, "before DR8"),
+    "no data": (no_data, "no table at all"),
+    "absurd size": (absurd_size, "truncated"),
+    "nonsense axis": (nonsense_axis, "damaged FITS"),
+    "folder": (lambda path: path.mkdir(), "is a folder"),
+    "absent": (lambda path: None, "no such file"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_file_that_is_no_spectrum_gives_one_line_with_name_reason_and_remedy(tmp_path, kind):
+    make, reason = BAD_FILES[kind]
+    path = tmp_path / "bad.fits"
+    make(path)
+    with pytest.raises(ReadError) as caught:
+        read_spectrum(path)
+    message = str(caught.value)
+    assert re.fullmatch(rf"{re.escape(str(path))}: .*{re.escape(reason)}.*; .+\.", message), message
+    assert "\n" not in message
+    assert len(message.removeprefix(str(path))) < 260
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory):
+    """Bytes of a short file in each layout."""
+    path = tmp_path_factory.mktemp("whole") / "whole.fits"
+    rows = arrays()[:, :300]
+    contents = [make(path, rows, OBSID=5).read_bytes() for make in (image_file, table_file)]
+    contents.append(sdss_file(path).read_bytes())
+    contents.append(medium_file(path, arm("COADD_B", 4950, 5350, 400)).read_bytes())
+    return contents
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    layout=st.integers(0, 3),
+    changes=st.lists(
+        st.tuples(st.integers(0, 7000), st.binary(min_size=1, max_size=12)), min_size=1, max_size=4
+    ),
+    length=st.integers(0, 20_000),
+)
+def test_damaged_bytes_give_a_spectrum_or_one_clear_line(
+    tmp_path, whole_files, layout, changes, length
+):
+    raw = bytearray(whole_files[layout])
+    for at, new in changes:
+        raw[at : at + len(new)] = new
+    path = tmp_path / "damaged.fits"
+    path.write_bytes(raw[: max(length, 2000)])
+    try:
+        spectrum = read_spectrum(path)
+    except ReadError as error:
+        assert str(error).startswith(f"{path}: ")
+        assert "\n" not in str(error)
+    else:
+        assert len(spectrum.flux) == len(spectrum.wavelength)
