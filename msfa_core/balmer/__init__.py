@@ -1,1 +1,28 @@
-"""SWS profile fitting of Hδ and Hγ, and the D0.2–fm plane."""
+"""SWS profile fits of Balmer lines, the D0.2–fm plane and line indices (paper §V.2)."""
+
+from msfa_core.balmer.fit import FitFlag, LineFits, LineWindow, describe, fit_lines, line_window
+from msfa_core.balmer.sws import (
+    SELECTIONS,
+    Selection,
+    SWSParameters,
+    box_selection,
+    in_bhb_region,
+    line_width_d02,
+    sws_profile,
+)
+
+__all__ = [
+    "SELECTIONS",
+    "FitFlag",
+    "LineFits",
+    "LineWindow",
+    "SWSParameters",
+    "Selection",
+    "box_selection",
+    "describe",
+    "fit_lines",
+    "in_bhb_region",
+    "line_width_d02",
+    "line_window",
+    "sws_profile",
+]

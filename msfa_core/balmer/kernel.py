@@ -1,0 +1,357 @@
+"""From a batch of spectra to raw line measurements: windows, continuum, fit, covariance.
+
+Everything here is compiled and works on one row and one line at a time, in place, so that a
+batch needs no memory beyond its results. :mod:`msfa_core.balmer.fit` turns the raw numbers into
+measurements with flags.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from msfa_core.balmer.continuum import N_COEFFICIENTS, fit_continuum, solve_spd
+from msfa_core.balmer.solver import LOG_B, N_STATE, N_SUMS, WORK_ROWS, A, C, N, X0, fit_profile
+from msfa_core.balmer.vectormath import compiled
+
+WINDOW: Final = 70.0  # Å on either side of the line
+CORE: Final = 6.0  # Å on either side of the centre that must be seen
+N_SWS: Final = 5  # n, a, b, c, λ0
+_REJECT_ROUNDS: Final = 3
+_REJECT_TRIGGER: Final = 4.5  # largest residual over rms that calls for a closer look
+_REJECT_SIGMA: Final = 6.0
+_REJECT_LEAST: Final = 0.04  # of the continuum
+_LEAST_PIXELS: Final = 12
+_CENTRE_HALF: Final = 2.2  # Å: the core itself …
+_SHOULDER: Final = (3.0, 6.5)  # … and what it is compared with
+_SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
+
+# Places in the raw values of one line
+(
+    RAW_N, RAW_A, RAW_B, RAW_C, RAW_X0, RAW_CHI2, RAW_USED, RAW_RMS, RAW_SNR, RAW_LEFT,
+    RAW_RIGHT, RAW_GAP, RAW_CONVERGED, RAW_REVERSAL, RAW_REVERSAL_SIGMA, RAW_SIDES,
+    RAW_SIDES_SIGMA, RAW_CORE_OUTLIERS, RAW_REJECTED, RAW_LEVEL, RAW_CONTINUUM_SEEN, RAW_CORE,
+    RAW_CORE_SIGMA,
+) = range(23)  # fmt: skip
+N_RAW: Final = 23
+
+
+@compiled
+def _find(wavelength, value):  # type: ignore[no-untyped-def]
+    """First index whose wavelength is at or above the value."""
+    low, high = 0, len(wavelength)
+    while low < high:
+        middle = (low + high) // 2
+        if wavelength[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _covered(rest, ranges):  # type: ignore[no-untyped-def]
+    """Whether a rest wavelength lies in one of the (low, high) ranges."""
+    for k in range(len(ranges)):
+        if ranges[k, 0] <= rest <= ranges[k, 1]:
+            return True
+    return False
+
+
+@compiled
+def _collect_continuum(  # type: ignore[no-untyped-def]
+    wavelength, flux, ivar, mask, stretch, limits, excluded, x, y, w
+):
+    """Gather the usable continuum pixels; return their number and the number there should be."""
+    middle, half = 0.5 * (limits[0] + limits[1]), 0.5 * (limits[1] - limits[0])
+    m = 0
+    expected = 0
+    for i in range(_find(wavelength, limits[0] * stretch), _find(wavelength, limits[1] * stretch)):
+        rest = wavelength[i] / stretch
+        if _covered(rest, excluded):
+            continue
+        expected += 1
+        if mask[i] or not (ivar[i] > 0.0) or not math.isfinite(flux[i]):
+            continue
+        x[m] = (rest - middle) / half
+        y[m] = flux[i]
+        w[m] = ivar[i]
+        m += 1
+    return m, expected
+
+
+@compiled
+def _collect_window(  # type: ignore[no-untyped-def]
+    wavelength, flux, ivar, mask, stretch, line, limits, masked, coefficients, x, y, w, scaled
+):
+    """Gather the usable pixels of a line window, normalised; return their number and left, right.
+
+    Left and right are the shares of either half of the window that are usable, metal lines
+    aside.
+    """
+    middle, half = 0.5 * (limits[0] + limits[1]), 0.5 * (limits[1] - limits[0])
+    first = _find(wavelength, (line - WINDOW) * stretch)
+    last = _find(wavelength, (line + WINDOW) * stretch)
+    m = 0
+    left = right = 0.0
+    for i in range(first, last):
+        rest = wavelength[i] / stretch
+        step = (wavelength[i] - wavelength[i - 1] if i > 0 else wavelength[1] - wavelength[0]) / (
+            stretch
+        )
+        usable = not mask[i] and ivar[i] > 0.0 and math.isfinite(flux[i])
+        metal = _covered(rest, masked)
+        if usable or metal:
+            if rest < line:
+                left += step
+            else:
+                right += step
+        if metal or not usable:
+            continue
+        s = (rest - middle) / half
+        level = coefficients[0] + s * (
+            coefficients[1] + s * (coefficients[2] + s * coefficients[3])
+        )
+        if not level > 0.0:
+            continue
+        x[m] = rest - line
+        y[m] = flux[i] / level - 1.0
+        w[m] = ivar[i] * level * level
+        scaled[m] = s
+        m += 1
+    return m, min(left / WINDOW, 1.0), min(right / WINDOW, 1.0)
+
+
+@compiled
+def _core_gap(x, m):  # type: ignore[no-untyped-def]
+    """Widest stretch without a usable pixel that touches the core [Å]."""
+    widest = 0.0
+    before = -WINDOW
+    for i in range(m + 1):
+        at = x[i] if i < m else WINDOW
+        if at > -CORE and before < CORE:
+            widest = max(widest, at - before)
+        before = at
+    return widest
+
+
+@compiled
+def _residuals(x, y, w, m, best, residual):  # type: ignore[no-untyped-def]
+    """Fill the residuals; return χ², Σr² and the largest |r|·sqrt(w)."""
+    b, c = math.exp(best[LOG_B]), best[C]
+    chi2 = square = largest = 0.0
+    for i in range(m):
+        t = (abs(x[i] - best[X0]) / b) ** c
+        r = y[i] - (best[N] - best[A] * math.exp(-t))
+        residual[i] = r
+        chi2 += w[i] * r * r
+        square += r * r
+        largest = max(largest, abs(r) * math.sqrt(w[i]))
+    return chi2, square, largest
+
+
+@compiled
+def _reject(x, y, w, m, scaled, residual, x0, counts):  # type: ignore[no-untyped-def]
+    """Drop outlying pixels; return how many pixels remain, and count those in the core.
+
+    A spike in the core is not dropped: the star must be flagged, for the core is what is
+    measured.
+    """
+    sizes = np.empty(m)
+    for i in range(m):
+        sizes[i] = abs(residual[i]) * math.sqrt(w[i])
+    limit = _REJECT_SIGMA * max(1.4826 * np.median(sizes), 1.0)
+    counts[0] = 0.0
+    k = 0
+    for i in range(m):
+        outlying = sizes[i] > limit and abs(residual[i]) > _REJECT_LEAST
+        if outlying and abs(x[i] - x0) <= CORE:
+            counts[0] += 1.0
+            outlying = False
+        if outlying:
+            counts[1] += 1.0
+            continue
+        x[k], y[k], w[k], scaled[k] = x[i], y[i], w[i], scaled[i]
+        k += 1
+    return k
+
+
+@compiled
+def _band(x, value, w, m, low, high, out):  # type: ignore[no-untyped-def]
+    """Weighted mean and its variance over low <= x < high."""
+    total = weight = 0.0
+    for i in range(m):
+        if low <= x[i] < high:
+            total += w[i] * value[i]
+            weight += w[i]
+    out[0] = total / weight if weight > 0 else 0.0
+    out[1] = 1.0 / weight if weight > 0 else math.inf
+
+
+@compiled
+def _shape_tests(x, y, w, m, x0, residual, scale, raw):  # type: ignore[no-untyped-def]
+    """Is the core turned up, filled in, or the line lopsided?"""
+    a, b, c = np.empty(2), np.empty(2), np.empty(2)
+    _band(x, y, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
+    _band(x, y, w, m, x0 - _SHOULDER[1], x0 - _SHOULDER[0], b)
+    _band(x, y, w, m, x0 + _SHOULDER[0], x0 + _SHOULDER[1], c)
+    shoulder = 0.5 * (b[0] + c[0])
+    raw[RAW_REVERSAL] = a[0] - shoulder
+    raw[RAW_REVERSAL_SIGMA] = raw[RAW_REVERSAL] / (scale * math.sqrt(a[1] + 0.25 * (b[1] + c[1])))
+    _band(x, residual, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
+    raw[RAW_CORE] = a[0]
+    raw[RAW_CORE_SIGMA] = a[0] / (scale * math.sqrt(a[1]))
+    _band(x, residual, w, m, x0 - _SIDE[1], x0 - _SIDE[0], b)
+    _band(x, residual, w, m, x0 + _SIDE[0], x0 + _SIDE[1], c)
+    raw[RAW_SIDES] = c[0] - b[0]
+    raw[RAW_SIDES_SIGMA] = raw[RAW_SIDES] / (scale * math.sqrt(b[1] + c[1]))
+
+
+@compiled
+def _fill_covariance(  # type: ignore[no-untyped-def]
+    x, y, w, m, best, scaled, coefficients, polynomial, covariance
+):
+    """Covariance of (n, a, b, c, λ0): photon noise, and that of the continuum polynomial.
+
+    A continuum that is wrong by δC moves the normalised flux by −y·δC/C, and the parameters by
+    (JᵀWJ)⁻¹JᵀW times that.
+    """
+    b, c, a = math.exp(best[LOG_B]), best[C], best[A]
+    normal = np.zeros((N_SWS, N_SWS))
+    cross = np.zeros((N_SWS, N_COEFFICIENTS))
+    row = np.empty(N_SWS)
+    for i in range(m):
+        offset = x[i] - best[X0]
+        u = max(abs(offset), 1e-9) / b
+        t = u**c
+        e = math.exp(-t)
+        row[0] = 1.0
+        row[1] = -e
+        row[2] = -a * c * e * t / b
+        row[3] = a * e * t * math.log(u)
+        row[4] = -a * c * e * t * (0.0 if offset == 0.0 else 1.0 / offset)
+        s = scaled[i]
+        level = coefficients[0] + s * (
+            coefficients[1] + s * (coefficients[2] + s * coefficients[3])
+        )
+        pull = -(y[i] + 1.0) / level
+        for j in range(N_SWS):
+            wj = w[i] * row[j]
+            for k in range(j + 1):
+                normal[j, k] += wj * row[k]
+            power = wj * pull
+            for k in range(N_COEFFICIENTS):
+                cross[j, k] += power
+                power *= s
+    for j in range(N_SWS):
+        for k in range(j):
+            normal[k, j] = normal[j, k]
+    if not solve_spd(normal, N_SWS):
+        return False
+    moved = normal @ cross
+    covariance[:, :] = normal + moved @ polynomial @ moved.T
+    return True
+
+
+@compiled
+def measure_line(  # type: ignore[no-untyped-def]
+    wavelength, flux, ivar, mask, stretch, line, limits, masked, coefficients, polynomial,
+    scratch, work, raw, covariance,
+):  # fmt: skip
+    """Measure one line of one spectrum whose continuum is known; return the pixels used.
+
+    ``scratch`` rows 0–3 hold the pixels used afterwards: distance, flux − 1, inverse variance,
+    scaled wavelength.
+    """
+    x, y, w, scaled, residual = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
+    m, raw[RAW_LEFT], raw[RAW_RIGHT] = _collect_window(
+        wavelength, flux, ivar, mask, stretch, line, limits, masked, coefficients, x, y, w, scaled
+    )
+    raw[RAW_USED] = m
+    raw[RAW_GAP] = _core_gap(x, m)
+    if m < _LEAST_PIXELS:
+        return m
+    best = np.empty(N_STATE)
+    counts = np.zeros(2)
+    chi2 = square = 0.0
+    for round_ in range(_REJECT_ROUNDS):
+        raw[RAW_CONVERGED] = 1.0 if fit_profile(x, y, w, m, best, work) else 0.0
+        chi2, square, largest = _residuals(x, y, w, m, best, residual)
+        if largest <= _REJECT_TRIGGER * math.sqrt(chi2 / m) or round_ == _REJECT_ROUNDS - 1:
+            break
+        remaining = _reject(x, y, w, m, scaled, residual, best[X0], counts)
+        if remaining == m or remaining < _LEAST_PIXELS:
+            break
+        m = remaining
+    raw[RAW_CORE_OUTLIERS], raw[RAW_REJECTED] = counts[0], counts[1]
+    raw[RAW_N], raw[RAW_A], raw[RAW_B] = best[N] + 1.0, best[A], math.exp(best[LOG_B])
+    raw[RAW_C], raw[RAW_X0], raw[RAW_CHI2] = best[C], best[X0], chi2
+    raw[RAW_USED], raw[RAW_RMS] = m, math.sqrt(square / m)
+    raw[RAW_GAP] = _core_gap(x, m)
+    scale = max(math.sqrt(chi2 / (m - N_SWS)), 1e-9)
+    _shape_tests(x, y, w, m, best[X0], residual, scale, raw)
+    if not _fill_covariance(x, y, w, m, best, scaled, coefficients, polynomial, covariance):
+        covariance[:, :] = math.nan
+    return m
+
+
+@compiled
+def measure_rows(  # type: ignore[no-untyped-def]
+    wavelength, flux, ivar, mask, z, lines, limits, excluded, masked, raw, covariances, scratch,
+    coefficients,
+):  # fmt: skip
+    """Measure every line of every row.
+
+    Parameters
+    ----------
+    wavelength : (pixel,) float64 [Å, observed frame]
+    flux, ivar : (n, pixel)
+    mask : (n, pixel) bool
+    z : (n,)
+    lines : (line,) rest wavelengths [Å]
+    limits : (line, 2) continuum range of each line [Å]
+    excluded : (k, 2) ranges left out of the continuum [Å]
+    masked : (k, 2) metal and helium lines left out of the windows [Å]
+    raw : (n, line, N_RAW), NaN on entry
+    covariances : (n, line, 5, 5), NaN on entry
+    scratch : (5, >= pixel)
+        Holds the pixels of the last line measured afterwards; their number is returned.
+    coefficients : (4,)
+        Continuum polynomial of the last line measured afterwards.
+    """
+    work = np.zeros((WORK_ROWS, N_SUMS))
+    polynomial = np.zeros((N_COEFFICIENTS, N_COEFFICIENTS))
+    m = 0
+    for r in range(len(z)):
+        if not z[r] > -1.0 or not math.isfinite(z[r]):
+            continue
+        stretch = 1.0 + z[r]
+        scatter = seen = snr = level = math.nan
+        for k in range(len(lines)):
+            values = raw[r, k]
+            m = 0
+            if k == 0 or limits[k, 0] != limits[k - 1, 0] or limits[k, 1] != limits[k - 1, 1]:
+                c, expected = _collect_continuum(
+                    wavelength, flux[r], ivar[r], mask[r], stretch, limits[k], excluded,
+                    scratch[0], scratch[1], scratch[2],
+                )  # fmt: skip
+                seen = c / expected if expected > 0 else 0.0
+                scatter = fit_continuum(
+                    scratch[0], scratch[1], scratch[2], c, coefficients, polynomial, scratch[3]
+                )
+                snr = level = 0.0
+                for i in range(c):
+                    snr += scratch[1, i] * math.sqrt(scratch[2, i]) / c
+                    level += scratch[1, i] / c
+            values[RAW_CONTINUUM_SEEN], values[RAW_SNR], values[RAW_LEVEL] = seen, snr, level
+            if math.isnan(scatter):
+                coefficients[:] = math.nan
+                values[RAW_LEFT] = values[RAW_RIGHT] = values[RAW_USED] = 0.0
+                continue
+            m = measure_line(
+                wavelength, flux[r], ivar[r], mask[r], stretch, lines[k], limits[k], masked,
+                coefficients, polynomial, scratch, work, values, covariances[r, k],
+            )  # fmt: skip
+    return m
