@@ -132,7 +132,7 @@ class Decision:
 # --- checks of one field -------------------------------------------------------------------
 def _whole_number(value: object, name: str) -> int:
     """Return an int64 as a Python int, never through a float."""
-    if isinstance(value, str) and value.strip().isdigit():  # ids are strings in the browser
+    if isinstance(value, str) and value.strip().isdecimal():  # ids are strings in the browser
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise StoreError(f"{name} = {value!r} is not a whole number; give the LAMOST obsid.")
@@ -186,7 +186,9 @@ def _flags(values: object) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise StoreError(f"issue_flags {values!r} is not a list of words.")
     flags = tuple(
-        dict.fromkeys(_line(value, "an issue flag", FLAG_LENGTH).replace(";", ",") for value in values)
+        dict.fromkeys(
+            _line(value, "an issue flag", FLAG_LENGTH).replace(";", ",") for value in values
+        )
     )
     flags = tuple(flag for flag in flags if flag)
     if len(flags) > MAX_FLAGS:
@@ -435,7 +437,13 @@ def cohen_kappa(first: Iterable[Any], second: Iterable[Any]) -> float:
         1 for full agreement, 0 for chance; NaN when undefined (no common star, or both
         always say the same one thing).
     """
-    return fleiss_like_table(pd.DataFrame({"a": list(first), "b": list(second)}), paired=True)
+    both = pd.DataFrame({"first": list(first), "second": list(second)}).dropna()
+    if both.empty:
+        return math.nan
+    observed = float((both["first"] == both["second"]).mean())
+    shares = [both[name].value_counts(normalize=True) for name in both]
+    chance = float(shares[0].mul(shares[1], fill_value=0).sum())
+    return _beyond_chance(observed, chance)
 
 
 def fleiss_kappa(verdicts: pd.DataFrame) -> float:
@@ -446,5 +454,24 @@ def fleiss_kappa(verdicts: pd.DataFrame) -> float:
     verdicts : (n, reviewer) DataFrame
         As from `latest_by_reviewer`; stars with fewer than two verdicts are left out, and
         stars may have different numbers of verdicts.
+
+    Returns
+    -------
+    float
+        NaN when undefined (no star seen twice, or only one thing ever said).
     """
-    return fleiss_like_table(verdicts, paired=False)
+    counts = pd.DataFrame(
+        {kind: (verdicts == kind).fillna(False).sum(axis=1) for kind in map(str, Verdict)}
+    ).to_numpy(np.float64)
+    n_reviews = counts.sum(axis=1)
+    counts, n_reviews = counts[n_reviews > 1], n_reviews[n_reviews > 1]
+    if len(counts) == 0:
+        return math.nan
+    pairs = n_reviews * (n_reviews - 1)
+    observed = float(np.mean((np.square(counts).sum(axis=1) - n_reviews) / pairs))
+    chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
+    return _beyond_chance(observed, chance)
+
+
+def _beyond_chance(observed: float, chance: float) -> float:
+    return math.nan if math.isclose(chance, 1.0) else (observed - chance) / (1.0 - chance)

@@ -1,0 +1,518 @@
+"""Who is who: catalogues joined by obsid, by file name or by place on the sky (paper §V.1)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from msfa_core.columns import BY_NAME, check_columns
+from msfa_core.constants import MATCH_RADIUS_ARCSEC
+from msfa_core.errors import CatalogueError
+
+logger = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+MAX_RADIUS_ARCSEC: Final = 18_000.0  # 5 deg; a larger one pairs everything with everything
+EXACT_FLOAT_LIMIT: Final = 2**53  # whole numbers beyond it lose digits in a float
+RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
+POLE: Final = 90.0  # deg
+_KNOWN_SEPARATOR: Final = ";"
+_LEAF_SIZE: Final = 16  # points per leaf of the tree; measured best for 600,000 stars
+
+# House name -> names in LAMOST (and kindred) catalogues, the first one present is taken.
+CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "ra": ("ra", "ra_obs", "raj2000", "radeg"),
+    "dec": ("dec", "dec_obs", "dej2000", "decj2000", "dedeg"),
+    "snr_g": ("snr_g", "snrg", "sn_g", "snmedian_g"),
+    "z": ("z",),
+    "class": ("class",),
+    "subclass": ("subclass",),
+    "data_release": ("data_release",),
+    "gaia_source_id": ("gaia_source_id", "source_id", "gaia_id"),
+    "g_mag": ("g_mag", "gaia_g_mean_mag", "phot_g_mean_mag"),
+    "bp_rp": ("bp_rp",),
+    "parallax_mas": ("parallax_mas", "parallax"),
+    "parallax_error_mas": ("parallax_error_mas", "parallax_error"),
+    "parallax_over_error": ("parallax_over_error",),
+    "pmra": ("pmra",),
+    "pmdec": ("pmdec",),
+    "ebv": ("ebv",),
+    "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor"),
+    "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error"),
+    "rp_flux_over_error": ("rp_flux_over_error", "phot_rp_mean_flux_over_error"),
+    "teff": ("teff", "teff_lasp"),
+    "teff_err": ("teff_err", "teff_lasp_err"),
+    "logg": ("logg", "logg_lasp"),
+    "logg_err": ("logg_err", "logg_lasp_err"),
+    "feh": ("feh", "feh_lasp"),
+    "feh_err": ("feh_err", "feh_lasp_err"),
+}
+# Taken along under their own names: other identifiers, velocities, LAMOST's own D0.2
+ALSO_TAKEN: Final = ("ps_id", "designation", "rv", "rv_err", "hdelta_d02", "hgamma_d02")
+_OBSID_NAMES: Final = ("obsid", "lamost_obsid", "obs_id")
+_FILE_NAMES: Final = ("file", "filename", "file_name", "fits_name", "spectrum")
+_RA_NAMES: Final = (
+    "ra",
+    "radeg",
+    "raj2000",
+    "_raj2000",
+    "_ra",
+    "ra_icrs",
+    "ra_deg",
+    "ura",
+    "ra_obs",
+)
+_DEC_NAMES: Final = (
+    *("dec", "dedeg", "decdeg", "dej2000", "decj2000", "_dej2000", "_de"),
+    *("dec_icrs", "de_icrs", "dec_deg", "udec", "dec_obs"),
+)
+_SEXAGESIMAL: Final = ("rah", "ram", "ras", "de-", "ded", "dem", "des")  # of CDS and AAS tables
+_OBSERVATION: Final = ("lmjd", "planid", "spid", "fiberid")
+
+
+# --- by place ------------------------------------------------------------------------------
+def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> FloatArray:
+    """Return places on the sky as unit vectors.
+
+    Parameters
+    ----------
+    ra, dec : (n,) arrays [deg]
+        Any multiple of 360° may be added to ``ra``.
+
+    Returns
+    -------
+    (n, 3) array
+
+    Raises
+    ------
+    CatalogueError
+        When a declination is beyond a pole or the arrays differ in length.
+    """
+    ra, dec = np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
+    if ra.shape != dec.shape or ra.ndim != 1:
+        raise CatalogueError(f"ra has shape {ra.shape} and dec {dec.shape}; give two equal rows.")
+    if np.any(np.abs(dec) > POLE):
+        worst = dec[np.nanargmax(np.abs(dec))]
+        raise CatalogueError(f"dec = {worst} lies beyond a pole; give degrees (ICRS).")
+    ra, dec = np.radians(ra), np.radians(dec)
+    cos_dec = np.cos(dec)
+    return np.stack([cos_dec * np.cos(ra), cos_dec * np.sin(ra), np.sin(dec)], axis=1)
+
+
+def check_radius(radius_arcsec: float) -> float:
+    """Return the chord on the unit sphere of an angle [arcsec], once it makes sense.
+
+    Raises
+    ------
+    CatalogueError
+        When the radius is not above 0 and at most `MAX_RADIUS_ARCSEC`.
+    """
+    if not 0.0 < radius_arcsec <= MAX_RADIUS_ARCSEC:
+        raise CatalogueError(
+            f"The match radius is {radius_arcsec} arcsec; give one above 0 and at most "
+            f"{MAX_RADIUS_ARCSEC:.0f}."
+        )
+    return float(2.0 * np.sin(np.radians(radius_arcsec / 3600.0) / 2.0))
+
+
+def plant(vectors: FloatArray) -> cKDTree:
+    """Return the search tree of unit vectors (built the way that measured fastest)."""
+    return cKDTree(vectors, leafsize=_LEAF_SIZE, balanced_tree=False)
+
+
+def match_sky(
+    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, radius_arcsec: float
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return every pair of rows of two lists within a radius, one-to-many included.
+
+    Right across RA 0 and at the poles. Rows without a position match nothing.
+
+    Parameters
+    ----------
+    ra1, dec1 : (n,) arrays [deg]
+    ra2, dec2 : (m,) arrays [deg]
+    radius_arcsec : float
+        A pair at exactly this distance counts.
+
+    Returns
+    -------
+    i, j : (pair,) arrays
+        Rows in the first and second list, ordered by ``i`` and then by separation.
+    separation : (pair,) array [arcsec]
+
+    Raises
+    ------
+    CatalogueError
+        For a radius or declination that makes no sense.
+    """
+    chord = check_radius(radius_arcsec)
+    first, second = unit_vectors(ra1, dec1), unit_vectors(ra2, dec2)
+    rows1 = np.flatnonzero(np.isfinite(first).all(axis=1))
+    rows2 = np.flatnonzero(np.isfinite(second).all(axis=1))
+    if len(rows1) == 0 or len(rows2) == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    pairs = plant(first[rows1]).sparse_distance_matrix(
+        plant(second[rows2]), chord * (1.0 + RIM), output_type="ndarray"
+    )
+    separation = np.degrees(2.0 * np.arcsin(pairs["v"] / 2.0)) * 3600.0
+    order = np.lexsort((pairs["j"], separation, pairs["i"]))
+    i = rows1[pairs["i"][order]].astype(np.int64)
+    j = rows2[pairs["j"][order]].astype(np.int64)
+    return i, j, separation[order]
+
+
+# --- known stars ---------------------------------------------------------------------------
+def mark_known(
+    candidates: pd.DataFrame,
+    known: Mapping[str, pd.DataFrame],
+    radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
+) -> pd.Series:
+    """Return which known catalogues list each candidate.
+
+    A row of a catalogue is matched by ``obsid`` where it has one, else by its position.
+
+    Parameters
+    ----------
+    candidates : (n,) DataFrame
+        With ``obsid`` and, for catalogues of positions, ``ra`` and ``dec`` [deg].
+    known : mapping of names to tables
+        The names are what is written.
+    radius_arcsec : float
+
+    Returns
+    -------
+    (n,) Series of str
+        Names joined by ``;`` in the order given, missing where nobody lists the star; with
+        the index of the candidates.
+
+    Raises
+    ------
+    CatalogueError
+        When a table has neither obsids nor positions.
+    """
+    check_columns(candidates, ("obsid",), "candidates")
+    marks = np.full(len(candidates), "", dtype=object)
+    for name, table in known.items():
+        if not name or _KNOWN_SEPARATOR in name:
+            raise CatalogueError(f"{name!r} cannot name a catalogue: no name, or it holds ';'.")
+        listed = _is_listed(candidates, table, name, radius_arcsec)
+        logger.info("%s lists %d of %d candidates", name, listed.sum(), len(candidates))
+        marks[listed] = [f"{old}{_KNOWN_SEPARATOR}{name}" if old else name for old in marks[listed]]
+    marks[marks == ""] = None
+    return pd.Series(marks, index=candidates.index, dtype="str", name="known_in")
+
+
+def drop_known(
+    candidates: pd.DataFrame,
+    known: Mapping[str, pd.DataFrame] | None = None,
+    radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
+) -> pd.DataFrame:
+    """Return the candidates that no known catalogue lists.
+
+    Parameters
+    ----------
+    candidates : (n,) DataFrame
+    known : mapping of names to tables, optional
+        Left out, the column ``known_in`` decides.
+    radius_arcsec : float
+    """
+    if known is None:
+        check_columns(candidates, ("known_in",), "candidates")
+        marks = candidates["known_in"]
+    else:
+        marks = mark_known(candidates, known, radius_arcsec)
+    return candidates[marks.isna()]
+
+
+def _is_listed(
+    candidates: pd.DataFrame, table: pd.DataFrame, name: str, radius_arcsec: float
+) -> NDArray[np.bool_]:
+    """Return which candidates a catalogue lists."""
+    listed = np.zeros(len(candidates), dtype=bool)
+    if len(table) == 0:
+        return listed
+    obsid = _obsids(table, name)
+    rest = table
+    if obsid is not None:
+        listed |= as_ids(candidates["obsid"], "obsid").isin(obsid.dropna()).to_numpy()
+        rest = table[obsid.isna().to_numpy()]
+    if len(rest) == 0:
+        return listed
+    position = positions(rest, name)
+    if position is None:
+        if obsid is not None:
+            return listed
+        have = ", ".join(map(str, table.columns))
+        raise CatalogueError(
+            f"{name} has neither obsids nor positions (it has {have}); "
+            "name a column 'obsid', or two 'ra' and 'dec' in degrees."
+        )
+    check_columns(candidates, ("ra", "dec"), "candidates")
+    here = candidates["ra"].to_numpy(np.float64), candidates["dec"].to_numpy(np.float64)
+    listed[match_sky(*here, *position, radius_arcsec)[0]] = True
+    return listed
+
+
+# --- catalogues joined ---------------------------------------------------------------------
+def join_catalogue(
+    candidates: pd.DataFrame,
+    table: pd.DataFrame,
+    how: Literal["auto", "obsid", "file"] = "auto",
+) -> pd.DataFrame:
+    """Return the candidates with what a LAMOST catalogue knows of them.
+
+    Columns take their house names (`CATALOGUE_NAMES`). What the header of the spectrum said
+    (position, S/N, class, z) is only completed; labels and photometry are those of the
+    catalogue wherever it has a value.
+
+    Parameters
+    ----------
+    candidates : (n,) DataFrame
+        With ``obsid``, and ``file`` when joined by file name.
+    table : DataFrame
+        As `read_table` gives it: any order, any further columns.
+    how : str
+        ``obsid``, ``file`` (base name, with or without ``.fits.gz``; or lmjd, planid, spid,
+        fiberid), or ``auto``: by obsid when that matches anything, else by file.
+
+    Returns
+    -------
+    (n,) DataFrame
+
+    Raises
+    ------
+    CatalogueError
+        When nothing matches (with identifiers of both sides), or a column cannot be read.
+    """
+    if how not in ("auto", "obsid", "file"):
+        raise CatalogueError(f"how = {how!r}; a catalogue is joined by 'obsid', 'file' or 'auto'.")
+    check_columns(candidates, ("obsid",), "candidates")
+    lower = {str(name).lower(): name for name in table.columns}
+    tried: list[str] = []
+    for key in ("obsid", "file") if how == "auto" else (how,):
+        here, there = _keys(candidates, key), _keys(table, key)
+        if here is None or there is None:
+            side = "the catalogue" if there is None else "the candidates"
+            tried.append(f"no column for the {key} in {side}")
+            continue
+        row = _row_of(here, there)
+        if (row >= 0).any():
+            logger.info("%d of %d candidates found by %s", (row >= 0).sum(), len(row), key)
+            return _filled(candidates, table, row, lower)
+        tried.append(f"by {key}: {_examples(here)} here, {_examples(there)} in the catalogue")
+    raise CatalogueError(
+        f"The catalogue has none of the {len(candidates)} candidates ({'; '.join(tried)}). "
+        "Name the file of the same data release, with a column 'obsid' or 'filename'."
+    )
+
+
+def _keys(table: pd.DataFrame, key: str) -> pd.Series | None:
+    """Return the column that identifies rows, in comparable form."""
+    if key == "obsid":
+        return _obsids(table, "the catalogue")
+    name = _first(table, _FILE_NAMES)
+    if name is not None:
+        return file_key(table[name])
+    lower = {str(column).lower(): column for column in table.columns}
+    if not set(_OBSERVATION) <= set(lower):
+        return None
+    lmjd, planid, spid, fiberid = (table[lower[part]] for part in _OBSERVATION)
+    numbers = [
+        pd.to_numeric(part, errors="coerce").astype("Int64") for part in (lmjd, spid, fiberid)
+    ]
+    day, spectrograph, fibre = (part.astype("str") for part in numbers)
+    text = "spec-" + day + "-" + planid.astype("str").str.strip()
+    return file_key(text + "_sp" + spectrograph.str.zfill(2) + "-" + fibre.str.zfill(3))
+
+
+def file_key(names: pd.Series) -> pd.Series:
+    """Return file names without folder, case and ``.fits``, ``.fit``, ``.gz``."""
+    base = names.astype("str").str.strip().str.replace("\\", "/", regex=False)
+    base = base.str.replace(r"^.*/", "", regex=True).str.lower()
+    return base.str.replace(r"(\.fits?)?(\.gz)?$", "", regex=True)
+
+
+def _row_of(here: pd.Series, there: pd.Series) -> IntArray:
+    """Return the row of the catalogue for each candidate, -1 for none."""
+    rows = pd.Series(np.arange(len(there)), index=there.array)
+    rows = rows[rows.index.notna()]
+    twice = rows.index.duplicated()
+    if twice.any():
+        logger.warning("%d rows of the catalogue repeat a key; the first counts", twice.sum())
+        rows = rows[~twice]
+    found = rows.index.get_indexer(pd.Index(here.array))
+    return np.where(found >= 0, rows.to_numpy()[found], -1)
+
+
+def _filled(
+    candidates: pd.DataFrame, table: pd.DataFrame, row: IntArray, lower: Mapping[str, object]
+) -> pd.DataFrame:
+    """Return the candidates with the catalogue's columns written in."""
+    sources: dict[str, object] = {}
+    for house, names in CATALOGUE_NAMES.items():
+        found = next((lower[name] for name in names if name in lower), None)
+        if found is not None:
+            sources[house] = found
+    sources |= {name: lower[name] for name in ALSO_TAKEN if name in lower}
+    sources |= {name: name for name in table.columns if str(name).startswith("true_")}
+    joined = candidates.copy()
+    for house, name in sources.items():
+        values = _typed(table[name], house).array.take(row, allow_fill=True)
+        new = pd.Series(values, index=candidates.index)
+        if house not in joined.columns:
+            joined[house] = new
+        elif house in BY_NAME and BY_NAME[house].step == "ingest":
+            joined[house] = joined[house].where(joined[house].notna(), new)
+        else:
+            joined[house] = new.where(new.notna(), joined[house])
+    return joined
+
+
+def _typed(values: pd.Series, house: str) -> pd.Series:
+    """Return a column in the type of the contract, or say which value stops it."""
+    column = BY_NAME.get(house)
+    kind = column.kind if column else {"ps_id": "int"}.get(house, "")
+    if not kind and house not in CATALOGUE_NAMES:
+        return values  # taken along as it is
+    if kind == "int":
+        return as_ids(values, house)
+    if kind == "str":
+        return values.astype("str")
+    numbers = pd.to_numeric(values, errors="coerce")
+    bad = values.notna() & numbers.isna()
+    if values.dtype != "float64" and bad.any():
+        text = values[bad].astype("str").str.strip()
+        wrong = text[~text.str.lower().isin(("", "nan", "null", "none", "--"))]
+        if len(wrong):
+            raise CatalogueError(f"{house} has {wrong.iloc[0]!r} where a number belongs.")
+    return numbers.astype("float64")
+
+
+# --- what identifies a row -----------------------------------------------------------------
+def as_ids(values: pd.Series, name: str) -> pd.Series:
+    """Return identifiers as exact 64-bit integers, missing where there is none.
+
+    Parameters
+    ----------
+    values : (n,) Series
+        Integers, or text of digits (with a prefix such as ``Gaia DR3`` allowed).
+    name : str
+        For messages.
+
+    Returns
+    -------
+    (n,) Series of Int64
+        Zero and negative numbers count as missing.
+
+    Raises
+    ------
+    CatalogueError
+        When a float has lost digits already, or the text is no number.
+    """
+    if pd.api.types.is_float_dtype(values.dtype):
+        numbers = values.astype("float64")
+        if (numbers.abs() >= EXACT_FLOAT_LIMIT).any():
+            raise CatalogueError(
+                f"{name} was read as floating point and has lost digits; read it as text."
+            )
+        if (numbers.dropna() % 1 != 0).any():
+            raise CatalogueError(f"{name} holds fractions; identifiers are whole numbers.")
+        ids = numbers.astype("Int64")
+    elif pd.api.types.is_integer_dtype(values.dtype):
+        ids = values.astype("Int64")
+    else:
+        text = values.astype("str").str.strip().str.replace(r"^Gaia\s+E?DR\d\s+", "", regex=True)
+        text = text.str.replace(r"\.0+$", "", regex=True)
+        empty = text.isna() | text.str.lower().isin(("", "nan", "null", "none", "--", "<na>"))
+        text = text.where(~empty)
+        wrong = text[~empty & ~text.str.fullmatch(r"[+-]?\d{1,19}").fillna(False).astype(bool)]
+        if len(wrong):
+            raise CatalogueError(f"{name} has {wrong.iloc[0]!r} where a whole number belongs.")
+        ids = pd.Series(
+            pd.array([None if skip else int(one) for one, skip in zip(text, empty, strict=True)]),
+            index=values.index,
+        ).astype("Int64")
+    return ids.where(ids > 0)
+
+
+def _obsids(table: pd.DataFrame, what: str) -> pd.Series | None:
+    name = _first(table, _OBSID_NAMES)
+    return None if name is None else as_ids(table[name], f"{name} of {what}")
+
+
+def positions(table: pd.DataFrame, what: str) -> tuple[FloatArray, FloatArray] | None:
+    """Return the positions of a table whatever it calls them, or None when it has none.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With degrees (``ra``, ``RAdeg``, ``RAJ2000`` …), text such as ``12:34:56.7``, or the
+        seven columns ``RAh … DEs`` of machine-readable tables.
+    what : str
+        Name of the table, for messages.
+
+    Returns
+    -------
+    ra, dec : (n,) arrays [deg]
+
+    Raises
+    ------
+    CatalogueError
+        When the columns cannot be read as positions.
+    """
+    lower = {str(name).lower(): name for name in table.columns}
+    ra, dec = _first(table, _RA_NAMES), _first(table, _DEC_NAMES)
+    if ra is not None and dec is not None:
+        return _degrees(table[ra], what, hours=True), _degrees(table[dec], what, hours=False)
+    if set(_SEXAGESIMAL) - {"de-"} <= set(lower):
+        part = {
+            name: pd.to_numeric(table[lower[name]], errors="coerce").to_numpy(np.float64)
+            for name in _SEXAGESIMAL
+            if name != "de-"
+        }
+        south = np.signbit(part["ded"])
+        if "de-" in lower:
+            south |= (table[lower["de-"]].astype("str").str.strip() == "-").to_numpy()
+        size = np.abs(part["ded"]) + part["dem"] / 60.0 + part["des"] / 3600.0
+        hours = part["rah"] + part["ram"] / 60.0 + part["ras"] / 3600.0
+        return 15.0 * hours, np.where(south, -size, size)
+    return None
+
+
+def _degrees(values: pd.Series, what: str, *, hours: bool) -> FloatArray:
+    """Return an angle column in degrees; text with colons or blanks is sexagesimal."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    text = values.astype("str").str.strip()
+    rest = numbers.isna() & values.notna() & ~text.str.lower().isin(("", "nan", "--", "null"))
+    degrees = numbers.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    if rest.any():
+        from astropy.coordinates import Angle  # noqa: PLC0415  # rarely needed, slow to import
+
+        unit = "hourangle" if hours else "deg"
+        try:
+            degrees = degrees.copy()
+            degrees[rest.to_numpy()] = Angle(text[rest].tolist(), unit=unit).deg
+        except ValueError as error:
+            raise CatalogueError(
+                f"{what}: {text[rest].iloc[0]!r} in {values.name} is not an angle."
+            ) from error
+    return degrees
+
+
+def _first(table: pd.DataFrame, names: tuple[str, ...]) -> str | None:
+    """Return the first column that goes by one of these names, whatever its case."""
+    lower = {str(name).lower(): name for name in table.columns}
+    return next((lower[name] for name in names if name in lower), None)
+
+
+def _examples(keys: pd.Series) -> str:
+    some = keys.dropna().iloc[:2].astype("str").tolist()
+    return ", ".join(some) + (", …" if len(keys) > len(some) else "") if some else "none"

@@ -1,0 +1,197 @@
+"""Which candidates are looked at, and in what order: each choice with its sentence and its SQL.
+
+What is on screen, in the store and in the header of an export is described by the same
+sentence. Contradictions are the cases where two witnesses disagree about a star.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.config import Settings
+
+BoolArray = NDArray[np.bool_]
+Predicate = Callable[[pd.DataFrame], BoolArray]
+GOOD_PARALLAX: Final = 5.0  # parallax over error from which the CMD counts as a witness
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition on candidates.
+
+    Attributes
+    ----------
+    name : str
+        Key of the condition; a second filter of the same name replaces the first.
+    sentence : str
+        The condition in words, as screens and export headers show it.
+    predicate : callable
+        Table of ``n`` candidates -> (n,) bool array.
+    sql : str
+        The same condition in SQL where it has one.
+    """
+
+    name: str
+    sentence: str
+    predicate: Predicate
+    sql: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order of candidates: ascending ``key``, missing values last."""
+
+    name: str
+    sentence: str
+    key: Callable[[pd.DataFrame], NDArray[np.float64]]
+
+
+def is_true(table: pd.DataFrame, column: str) -> BoolArray:
+    """Return where a nullable boolean column is known and true."""
+    return table[column].to_numpy(dtype=bool, na_value=False)
+
+
+def is_false(table: pd.DataFrame, column: str) -> BoolArray:
+    """Return where a nullable boolean column is known and false."""
+    return ~table[column].to_numpy(dtype=bool, na_value=True)
+
+
+def numbers(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """Return a column as (n,) floats, NaN where missing."""
+    return table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _says(table: pd.DataFrame, column: str, value: str) -> BoolArray:
+    return (table[column] == value).to_numpy(dtype=bool, na_value=False)
+
+
+def _known(table: pd.DataFrame, column: str) -> BoolArray:
+    text = table[column]
+    return (text.notna() & (text != "")).to_numpy(dtype=bool, na_value=False)
+
+
+def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray]:
+    """Return, for every pair of witnesses, where they disagree.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        Columns of `columns.conform`.
+    settings : Settings
+
+    Returns
+    -------
+    dict of sentence -> (n,) bool array
+        False where either witness is missing.
+    """
+    p_bhb = numbers(table, "p_bhb")
+    says_bhb = _says(table, "predicted_class", "BHB")
+    probable = p_bhb >= settings.bhb_threshold
+    judged = _known(table, "predicted_class") & np.isfinite(p_bhb)
+    candidate = is_true(table, "is_candidate")
+    letter = table["subclass"].str.slice(0, 1)
+    hot = letter.isin(["A", "B"]).to_numpy(dtype=bool, na_value=False)
+    template = table["template_subclass"].str.slice(0, 1)
+    template_hot = template.isin(["A", "B", "O"]).to_numpy(dtype=bool, na_value=False)
+    parallax = numbers(table, "parallax_over_error") > GOOD_PARALLAX
+    return {
+        "stage 1 and stage 2 disagree": judged & (says_bhb != probable),
+        "header subclass is neither A nor B": says_bhb & _known(table, "subclass") & ~hot,
+        "best template is not an early type": says_bhb
+        & _known(table, "template_subclass")
+        & ~template_hot,
+        "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
+        "outside the CMD trapezoid": candidate & parallax & is_false(table, "in_cmd_trapezoid"),
+        "log g above the limit": candidate & (numbers(table, "logg") > settings.logg_outlier),
+        "[Fe/H] above the limit": candidate & (numbers(table, "feh") > settings.feh_outlier),
+    }
+
+
+def preset_filters(settings: Settings) -> dict[str, Filter]:
+    """Return the named conditions that the queue offers."""
+
+    def any_contradiction(table: pd.DataFrame) -> BoolArray:
+        return np.logical_or.reduce(list(contradictions(table, settings).values()))
+
+    threshold = settings.bhb_threshold
+    presets = (
+        Filter(
+            "candidates",
+            f"candidates in the search domain (p_bhb ≥ {threshold:g})",
+            lambda table: is_true(table, "is_candidate") & is_true(table, "in_search_domain"),
+            "is_candidate AND in_search_domain",
+        ),
+        Filter(
+            "outside box",
+            "candidates outside the D0.2–fm box",
+            lambda table: is_true(table, "is_candidate") & is_false(table, "in_bhb_region"),
+            "is_candidate AND NOT in_bhb_region",
+        ),
+        Filter("disagreement", "spectra whose witnesses disagree", any_contradiction),
+        Filter(
+            "doubtful",
+            "p_bhb between 0.2 and 0.8, in the search domain",
+            lambda table: (
+                is_true(table, "in_search_domain") & (np.abs(numbers(table, "p_bhb") - 0.5) < 0.3)
+            ),  # noqa: PLR2004
+            "in_search_domain AND p_bhb > 0.2 AND p_bhb < 0.8",
+        ),
+        Filter(
+            "reviewers disagree",
+            "stars on which reviewers disagree",
+            lambda table: numbers(table, "agreement") < 1,
+            "agreement < 1",
+        ),
+        Filter(
+            "in domain",
+            "all spectra in the search domain",
+            lambda table: is_true(table, "in_search_domain"),
+            "in_search_domain",
+        ),
+        Filter("all", "all spectra", lambda table: np.ones(len(table), dtype=bool), "TRUE"),
+    )
+    return {preset.name: preset for preset in presets}
+
+
+def verdict_filters() -> dict[str, Filter]:
+    """Return the conditions on verdicts of record: with, without, and of each kind."""
+    presets = [
+        Filter("with verdict", "with a verdict", lambda t: _known(t, "verdict"), "verdict <> ''"),
+        Filter(
+            "without verdict",
+            "without a verdict",
+            lambda t: ~_known(t, "verdict"),
+            "verdict IS NULL",
+        ),
+    ]
+    for verdict in ("accept", "reject", "unsure"):
+        presets.append(
+            Filter(
+                verdict,
+                f"verdict {verdict}",
+                lambda t, verdict=verdict: _says(t, "verdict", verdict),  # type: ignore[misc]
+                f"verdict = '{verdict}'",
+            )
+        )
+    return {preset.name: preset for preset in presets}
+
+
+ORDERS: Final = {
+    order.name: order
+    for order in (
+        Order("p_bhb", "p_bhb, highest first", lambda t: -numbers(t, "p_bhb")),
+        Order("doubt", "most doubtful first", lambda t: np.abs(numbers(t, "p_bhb") - 0.5)),
+        Order("snr_g", "S/N, highest first", lambda t: -numbers(t, "snr_g")),
+        Order("faint", "S/N, lowest first", lambda t: numbers(t, "snr_g")),
+        Order("novelty", "strangest first", lambda t: -numbers(t, "novelty")),
+        Order("d02", "widest Hδ first", lambda t: -numbers(t, "d02_hdelta")),
+        Order("ra", "right ascension", lambda t: numbers(t, "ra")),
+        Order("obsid", "obsid", lambda t: np.argsort(np.argsort(t["obsid"].to_numpy(np.int64)))),
+    )
+}
