@@ -1,0 +1,339 @@
+"""The page: which view sits where; the header; what a session does besides drawing."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import panel as pn
+import param
+
+from dashboard.state import VettingState
+from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
+from dashboard.views.balmer import BalmerView
+from dashboard.views.classes import ClassView
+from dashboard.views.cmd import CmdView
+from dashboard.views.exporting import ExportView
+from dashboard.views.keyboard import Keyboard
+from dashboard.views.parameters import ParametersView
+from dashboard.views.plane import PlaneView
+from dashboard.views.queue import QueueView
+from dashboard.views.spectrum import SpectrumView
+from dashboard.views.verdict import VerdictBar
+from msfa_core import __version__
+from msfa_core.balmer.fit import fit_lines
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.survey import Survey
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_EVERY: Final = 4000  # ms between looks at what other reviewers decided
+_MAKING = threading.Lock()
+_LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def page_css() -> str:
+    """Return the styles of the whole page: the palette of this session, then the stylesheet."""
+    return css_variables(palette()) + stylesheet()
+
+
+def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[str, bool]:
+    """Return the reviewer's name, and whether it comes from a login and stands.
+
+    Without a login it is a suggestion: ``MSFA_REVIEWER``, else the user of this computer when
+    the browser runs on it too. The browser's own memory of a name goes before it.
+    """
+    if pn.state.user and pn.state.user != "guest":
+        return str(pn.state.user), True
+    if environment.get("MSFA_REVIEWER", "").strip():
+        return environment["MSFA_REVIEWER"].strip(), False
+    context = pn.state.curdoc.session_context if pn.state.curdoc else None
+    request = context.request if context is not None else None
+    headers = getattr(request, "headers", None) or {}
+    host = str(headers.get("Host", "")).rsplit(":", 1)[0].strip("[]")
+    is_local = request is not None and host in _LOCALHOST and "X-Forwarded-For" not in headers
+    if not is_local:
+        return "", False
+    try:
+        return getpass.getuser(), False
+    except (KeyError, OSError):  # a container without a user entry
+        return "", False
+
+
+def header_html(survey: Survey, n_spectra: int, n_candidates: int) -> str:
+    """Return the title of the page, with a loud label when the survey is made up."""
+    simulated = (
+        '<b class="msfa-simulated" title="These stars do not exist: their spectra were computed.">'
+        "SIMULATED</b>"
+        if survey.is_simulated
+        else ""
+    )
+    return (
+        '<div class="msfa-title"><strong>BHB vetting</strong>'
+        f'<span class="msfa-survey">{escape(survey.path.resolve().name)}</span>{simulated}'
+        f'<span class="msfa-counts">{n_spectra:,} spectra · {n_candidates:,} candidates</span>'
+        "</div>"
+    )
+
+
+class VettingApp(pn.viewable.Viewer):
+    """One reviewer's page on one survey.
+
+    Parameters
+    ----------
+    survey : Survey or str or Path
+    reviewer : str, optional
+        Name to begin with; by default that of the session.
+    """
+
+    def __init__(self, survey: Survey | str | Path, reviewer: str | None = None) -> None:
+        super().__init__()
+        if not isinstance(survey, Survey):
+            survey = Survey.open(survey)
+        name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
+        self.state = VettingState(survey=survey, reviewer=name)
+        self._open_link()
+        self.spectrum = SpectrumView(state=self.state)
+        self.queue = QueueView(state=self.state)
+        self.classes = ClassView(state=self.state)
+        self.balmer = BalmerView(state=self.state)
+        self.plane = PlaneView(state=self.state)
+        self.cmd = CmdView(state=self.state)
+        self.parameters = ParametersView(state=self.state)
+        self.export = ExportView(state=self.state)
+        self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
+        self.keyboard = Keyboard(
+            {"smooth": self.spectrum.step_smoothing, "blind": self._toggle_blind}
+        )
+        self.page = self._lay_out()
+        if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
+            pn.state.onload(self._begin_following)
+
+    # --- what a session does besides drawing -------------------------------------------------
+    def _open_link(self) -> None:
+        """Show the star that the address names: ``?obj=OBSID``."""
+        wanted = pn.state.session_args.get("obj", [b""])[0].decode("utf-8", errors="replace")
+        if wanted:
+            self.state.attempt(self.state.select, wanted)
+
+    def _begin_following(self) -> None:
+        pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
+
+    def _follow(self) -> None:
+        self.state.attempt(self.state.follow)
+
+    def _toggle_blind(self) -> None:
+        self.state.blind = not self.state.blind
+        words = "the machine and other reviewers are hidden" if self.state.blind else "off"
+        self.state.say(f"blind: {words}")
+
+    # --- where things sit --------------------------------------------------------------------
+    def _lay_out(self) -> pn.Column:
+        css = [stylesheet()]
+        fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0, "stylesheets": css}
+        left = pn.Column(
+            self.queue,
+            css_classes=["msfa-panel"],
+            **{**fill, "width": 270, "sizing_mode": "stretch_height"},
+        )
+        centre = pn.Column(
+            pn.Column(self.spectrum, css_classes=["msfa-panel", "msfa-spectrum"], **fill),
+            pn.Column(self.balmer, css_classes=["msfa-panel", "msfa-balmer"], **fill),
+            css_classes=["msfa-centre"],
+            **fill,
+        )
+        planes = pn.Tabs(
+            ("D0.2–fm", self.plane),
+            ("CMD", self.cmd),
+            ("Parameters", self.parameters),
+            dynamic=True,
+            css_classes=["msfa-tabs"],
+            **fill,
+        )
+        right = pn.Column(
+            pn.Column(
+                self.classes,
+                css_classes=["msfa-panel"],
+                **{**fill, "height": 206, "sizing_mode": "stretch_width"},
+            ),
+            pn.Column(planes, css_classes=["msfa-panel"], **fill),
+            css_classes=["msfa-right"],
+            **{**fill, "width": 418, "sizing_mode": "stretch_height"},
+        )
+        vet = pn.Column(
+            pn.Row(left, centre, right, css_classes=["msfa-main"], **fill),
+            pn.Column(
+                self.verdict,
+                css_classes=["msfa-panel", "msfa-bottom"],
+                **{**fill, "sizing_mode": "stretch_width", "height": 138},
+            ),
+            css_classes=["msfa-vet"],
+            **fill,
+        )
+        export = pn.Column(
+            self.export, css_classes=["msfa-panel", "msfa-export"], visible=False, **fill
+        )
+        return pn.Column(
+            self._header(vet, export),
+            vet,
+            export,
+            self.keyboard,
+            css_classes=["msfa-page"],
+            **{**fill, "stylesheets": [page_css().replace(":root", ":host")]},
+        )
+
+    def _header(self, vet: pn.Column, export: pn.Column) -> pn.Row:
+        css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
+        candidates = self.state.presets["candidates"].predicate(self.state.table)
+        title = pn.pane.HTML(
+            header_html(self.state.survey, len(self.state.table), int(np.sum(candidates))),
+            sizing_mode="stretch_width",
+            **css,
+        )
+        pages = pn.widgets.RadioButtonGroup(
+            options=["Vet", "Export"], value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
+        )
+
+        def turn(event: param.parameterized.Event) -> None:
+            vet.visible, export.visible = event.new == "Vet", event.new == "Export"
+
+        pages.param.watch(turn, "value")
+        other = LIGHT if palette().is_dark else DARK
+        theme = pn.widgets.Button(
+            label=f"{other.name} theme", css_classes=["msfa-quiet", "msfa-theme"], **css
+        )
+        theme.js_on_click(
+            code=f"""
+            const url = new URL(window.location)
+            url.searchParams.set("theme", "{"dark" if other.is_dark else "default"}")
+            window.location.assign(url)
+            """
+        )
+        keys = pn.widgets.Button(label="keys ?", css_classes=["msfa-quiet"], **css)
+        keys.js_on_click(code='window.dispatchEvent(new CustomEvent("msfa:help"))')
+        reload = pn.widgets.Button(label="reload", css_classes=["msfa-quiet"], **css)
+        reload.on_click(lambda _: self.state.attempt(self.state.reload))
+        return pn.Row(
+            title,
+            pages,
+            reload,
+            keys,
+            theme,
+            sizing_mode="stretch_width",
+            height=36,
+            margin=0,
+            css_classes=["msfa-header"],
+            stylesheets=[stylesheet()],
+        )
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self.page
+
+
+# --- before the first page -------------------------------------------------------------------
+def warm_up() -> threading.Thread:
+    """Compile what is compiled on first use, in the background, so that no reviewer waits."""
+    thread = threading.Thread(target=_compile, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def _compile() -> None:
+    wavelength = LAMOST_GRID.wavelength
+    rng = np.random.default_rng(0)
+    flux = 1.0 + 0.01 * rng.standard_normal(len(wavelength))
+    spectrum = Spectrum(
+        obsid=1,
+        wavelength=wavelength,
+        flux=flux,
+        ivar=np.full(len(flux), 1e4),
+        mask=np.zeros(len(flux), dtype=bool),
+        z=0.0,
+    )
+    fit_lines(spectrum)
+    logger.info("ready: version %s", __version__)
+
+
+# --- pages that are no survey ----------------------------------------------------------------
+def error_page(title: str, words: str) -> pn.Column:
+    """Return a page that says what is wrong and what to do."""
+    return _notice(f"<h1>{escape(title)}</h1><p>{escape(words)}</p>")
+
+
+def _notice(html: str, *more: pn.viewable.Viewable) -> pn.Column:
+    css = [page_css().replace(":root", ":host")]
+    return pn.Column(
+        pn.pane.HTML(
+            html, css_classes=["msfa-letter"], stylesheets=css, sizing_mode="stretch_width"
+        ),
+        *more,
+        css_classes=["msfa-letter-page"],
+        stylesheets=css,
+        sizing_mode="stretch_both",
+    )
+
+
+class DemoMaker:
+    """Makes the demo survey once for the whole process, and says how it gets on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.words, self.share = "starting", 0.0
+        self.error = ""
+        self.is_done = False
+        self._thread = threading.Thread(target=self._make, name="demo", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def at(cls, path: Path) -> DemoMaker:
+        """Return the maker that is at work; begin when there is none, or the last one failed."""
+        with _MAKING:
+            maker = pn.state.cache.get("demo")
+            if maker is None or maker.is_done:
+                maker = pn.state.cache["demo"] = cls(path)
+            return maker
+
+    def _make(self) -> None:
+        from msfa_core.pipeline import make_demo  # noqa: PLC0415  (torch: seconds to import)
+
+        try:
+            make_demo(self.path, progress=self._progress)
+        except Exception as error:
+            logger.exception("the demo survey could not be made")
+            self.error = str(error) or type(error).__name__
+        self.is_done = True
+
+    def _progress(self, step: str, done: int, total: int, shard: str = "") -> None:
+        self.words, self.share = step, done / total if total else 0.0
+
+
+def demo_page(maker: DemoMaker) -> pn.Column:
+    """Return the page that is shown while the demo survey is being made; it reloads itself."""
+    bar = pn.indicators.Progress(value=0, max=100, sizing_mode="stretch_width", margin=(8, 0))
+    words = pn.pane.HTML("", stylesheets=[stylesheet()], css_classes=["msfa-letter"])
+
+    def look() -> None:
+        if maker.error:
+            words.object = f"<p>It could not be made: {escape(maker.error)}</p>"
+        elif maker.is_done:
+            pn.state.location.reload = True
+        else:
+            bar.value = int(100 * maker.share)
+            words.object = f"<p>{escape(maker.words)}: {100 * maker.share:.0f} %</p>"
+
+    look()
+    pn.state.onload(lambda: pn.state.add_periodic_callback(look, period=500))
+    return _notice(
+        "<h1>Making the demo survey</h1><p>1,500 simulated stars, run through every step. "
+        "This takes a minute or two, once; the page opens by itself.</p>",
+        bar,
+        words,
+    )

@@ -1,0 +1,16 @@
+"""What the server does once, before the first page is asked for."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def on_server_loaded(_server_context: Any) -> None:
+    """Compile in the background what would make the first reviewer wait."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from dashboard.app import warm_up  # noqa: PLC0415
+
+    warm_up()

@@ -1,0 +1,43 @@
+"""Entry point of ``panel serve dashboard [--args SURVEY]``."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # the server puts only this folder on the path
+    sys.path.insert(0, str(ROOT))
+
+import panel as pn  # noqa: E402
+
+pn.extension(
+    "tabulator",
+    reconnect=True,
+    notifications=True,
+    sizing_mode="stretch_width",
+    disconnect_notification="The connection to the server is lost: nothing is saved until it is back.",
+)
+
+from dashboard.app import DemoMaker, VettingApp, demo_page, error_page, page_css  # noqa: E402
+from msfa_core.errors import MsfaError  # noqa: E402
+from msfa_core.survey import Survey, is_survey  # noqa: E402
+
+logger = logging.getLogger("dashboard")
+
+
+def page() -> pn.viewable.Viewable:
+    """Return the page of the survey that was named, else of the demo survey."""
+    named = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MSFA_SURVEY", "")
+    path = Path(named) if named else ROOT / "data" / "demo"
+    try:
+        if not named and not is_survey(path):
+            return demo_page(DemoMaker.at(path))
+        return VettingApp(Survey.open(path))
+    except MsfaError as error:
+        logger.warning("no page: %s", error)
+        return error_page("This survey cannot be opened", str(error))
+
+
+pn.config.raw_css.append(page_css())
+page().servable(title="BHB vetting")

@@ -1,0 +1,103 @@
+// Keys of the whole page. Verdicts and moves go to the verdict bar as an event of the window;
+// what needs a field or the help is done here; the rest is sent to the server.
+
+const FIELDS = new Set(["INPUT", "TEXTAREA", "SELECT"])
+const TO_VERDICT_BAR = new Set([
+  "accept", "reject", "unsure", "suggestion", "undo", "next", "previous", "comment", "flag",
+  "confidence",
+])
+
+function is_field(target) {
+  return target instanceof Element && (FIELDS.has(target.tagName) || target.isContentEditable)
+}
+
+// First element of this class, inside any shadow root.
+function find(root, selector) {
+  const found = root.querySelector(selector)
+  if (found) return found
+  for (const element of root.querySelectorAll("*")) {
+    const inner = element.shadowRoot && find(element.shadowRoot, selector)
+    if (inner) return inner
+  }
+  return null
+}
+
+function build_help(keys) {
+  const help = document.createElement("div")
+  help.className = "msfa-help"
+  help.setAttribute("role", "dialog")
+  help.setAttribute("aria-label", "Keys")
+  const box = document.createElement("div")
+  box.className = "msfa-help-box"
+  const title = document.createElement("h2")
+  title.textContent = "Keys"
+  const list = document.createElement("dl")
+  for (const key of keys) {
+    const term = document.createElement("dt")
+    const cap = document.createElement("kbd")
+    cap.textContent = key.shown || key.key
+    term.append(cap)
+    const words = document.createElement("dd")
+    words.textContent = key.words
+    list.append(term, words)
+  }
+  box.append(title, list)
+  help.append(box)
+  help.hidden = true
+  help.addEventListener("click", () => { help.hidden = true })
+  return help
+}
+
+export function render({model}) {
+  const help = build_help(model.keys)
+  const table = new Map(model.keys.map(key => [key.key, key]))
+
+  const show_help = () => { help.hidden = !help.hidden }
+
+  const on_key = (event) => {
+    const target = event.composedPath()[0]
+    if (event.key === "Escape") {
+      help.hidden = true
+      if (target instanceof HTMLElement && target !== document.body) target.blur()
+      return
+    }
+    if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return
+    if (is_field(target)) return
+    const is_button = target instanceof Element && target.closest("button, a, [role=tab]")
+    if (is_button && (event.key === "Enter" || event.key === " ")) return
+    const key = table.get(event.key) ?? table.get(event.key.toLowerCase())
+    if (!key) return
+    event.preventDefault()
+    if (key.action === "help") show_help()
+    else if (!help.hidden) return
+    else if (key.action === "search") find(document, ".msfa-search input")?.focus()
+    else if (TO_VERDICT_BAR.has(key.action)) {
+      const detail = {action: key.action, value: key.value}
+      window.dispatchEvent(new CustomEvent("msfa:action", {detail}))
+    } else model.send_msg({action: key.action})
+  }
+
+  // A slider or a menu that keeps the focus would take the arrow keys from the queue.
+  const on_release = (event) => {
+    const target = event.composedPath()[0]
+    if (!(target instanceof HTMLElement)) return
+    const takes_text = target.tagName === "TEXTAREA" || target.matches("input[type=text], input:not([type])")
+    if (!takes_text && target.tagName !== "SELECT" && target !== document.body) target.blur()
+  }
+  const on_change = (event) => {
+    const target = event.composedPath()[0]
+    if (target instanceof HTMLSelectElement) target.blur()
+  }
+
+  window.addEventListener("keydown", on_key)
+  window.addEventListener("mouseup", on_release)
+  window.addEventListener("change", on_change)
+  window.addEventListener("msfa:help", show_help)
+  model.on("remove", () => {
+    window.removeEventListener("keydown", on_key)
+    window.removeEventListener("mouseup", on_release)
+    window.removeEventListener("change", on_change)
+    window.removeEventListener("msfa:help", show_help)
+  })
+  return help
+}

@@ -1,0 +1,305 @@
+// The verdict bar. Every verdict names the star that was painted when it was given; while an
+// answer is awaited, further keys wait in line, one for each star that is painted afterwards.
+
+const ANSWER_WITHIN = 15000 // ms, after which the connection counts as lost
+const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
+const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
+
+function element(tag, css = "", text = "") {
+  const made = document.createElement(tag)
+  if (css) made.className = css
+  if (text) made.textContent = text // never innerHTML: names and comments are other people's
+  return made
+}
+
+function button(css, text, key = "", title = "") {
+  const made = element("button", css)
+  made.type = "button"
+  made.append(element("span", "", text))
+  if (key) made.append(element("kbd", "", key))
+  if (title) made.title = title
+  return made
+}
+
+function after_paint(action) {
+  requestAnimationFrame(() => requestAnimationFrame(action))
+}
+
+// What is typed for a star stays with it: through a lost connection, a reload, a look elsewhere.
+class Drafts {
+  constructor(survey) { this.prefix = `msfa-draft:${survey}:` }
+  read(obsid) {
+    try { return JSON.parse(localStorage.getItem(this.prefix + obsid)) ?? {} } catch { return {} }
+  }
+  write(obsid, draft) {
+    const is_empty = !draft.comment && !draft.confidence && !draft.issue_flags.length
+    if (is_empty) localStorage.removeItem(this.prefix + obsid)
+    else localStorage.setItem(this.prefix + obsid, JSON.stringify(draft))
+  }
+  forget(obsid) { localStorage.removeItem(this.prefix + obsid) }
+}
+
+// Lets one action through at a time, and only for a star that has been painted.
+class Gate {
+  constructor(send, on_lost, on_armed) {
+    Object.assign(this, {send, on_lost, on_armed})
+    this.painted = ""      // obsid whose spectrum is on the screen
+    this.expected = null   // obsid that the server says is on screen
+    this.busy = true
+    this.line = []
+  }
+  paint(obsid) {
+    after_paint(() => { this.painted = obsid; this.settle() })
+  }
+  answer(obsid, is_done) {
+    clearTimeout(this.timer)
+    this.expected = obsid
+    this.awaiting = false
+    if (!is_done) this.line = []
+    this.settle()
+  }
+  settle() {
+    if (this.awaiting || (this.expected !== null && this.expected !== this.painted)) return
+    this.busy = false
+    this.on_armed(this.painted)
+    const next = this.line.shift()
+    if (next) this.pass(next)
+  }
+  ask(make) {
+    if (this.busy) this.line.push(make)
+    else this.pass(make)
+  }
+  pass(make) {
+    this.busy = this.awaiting = true
+    this.timer = setTimeout(() => {
+      this.line = []
+      this.awaiting = this.busy = false
+      this.on_lost()
+    }, ANSWER_WITHIN)
+    this.send(make(this.painted))
+  }
+}
+
+export function render({model, view}) {
+  const drafts = new Drafts(model.survey_name)
+  const bar = element("div", "msfa-verdict")
+
+  // --- what the reviewer sets -------------------------------------------------------------
+  const verdicts = element("div", "msfa-verdict-buttons")
+  const choices = [["accept", "Accept", "a"], ["reject", "Reject", "r"], ["unsure", "Unsure", "u"]]
+  for (const [name, text, key] of choices) {
+    const made = button(`msfa-button msfa-${name}`, text, key)
+    made.addEventListener("click", () => act(name, ""))
+    verdicts.append(made)
+  }
+  const classes = element("div", "msfa-segment")
+  classes.append(element("span", "msfa-caption", "reject as"))
+  model.classes.forEach((name, place) => {
+    const made = button("msfa-small", name, String(place + 1))
+    made.addEventListener("click", () => act("reject", name))
+    classes.append(made)
+  })
+  const confidence = element("div", "msfa-segment msfa-confidence")
+  confidence.append(element("span", "msfa-caption", "confidence"))
+  const meaning = element("span", "msfa-meaning")
+  const levels = Object.entries(model.confidence_words).map(([level, words]) => {
+    const made = button("msfa-small", level, "", words)
+    made.addEventListener("click", () => set_confidence(draft.confidence === +level ? null : +level))
+    confidence.append(made)
+    return [+level, words, made]
+  })
+  confidence.append(meaning)
+  const flags = element("div", "msfa-segment msfa-flags")
+  flags.append(element("span", "msfa-caption", "issues"))
+  const flag_buttons = model.issue_flags.map(name => {
+    const made = button("msfa-small msfa-flag", name)
+    made.addEventListener("click", () => toggle_flag(name))
+    flags.append(made)
+    return [name, made]
+  })
+  const comment = element("textarea", "msfa-comment")
+  comment.rows = 2
+  comment.maxLength = 4000
+  comment.placeholder = "comment (e) · saved with the verdict"
+  comment.setAttribute("aria-label", "comment")
+  const undo = button("msfa-small msfa-undo", "Undo", "z")
+  undo.addEventListener("click", () => act("undo", ""))
+  const reviewer = element("input", "msfa-reviewer")
+  reviewer.type = "text"
+  reviewer.maxLength = 64
+  reviewer.placeholder = "your name"
+  reviewer.setAttribute("aria-label", "reviewer")
+  const who = element("label", "msfa-who")
+  who.append(element("span", "msfa-caption", "reviewer"), reviewer, undo)
+
+  const on_star = element("div", "msfa-on-star")
+  const status = element("div", "msfa-status")
+  status.setAttribute("role", "status")
+  const recent = element("ol", "msfa-recent")
+  recent.setAttribute("aria-label", "last decisions")
+
+  const left = element("div", "msfa-verdict-left")
+  const row_1 = element("div", "msfa-row")
+  row_1.append(verdicts, classes)
+  const row_2 = element("div", "msfa-row")
+  row_2.append(confidence, flags)
+  left.append(row_1, row_2, status)
+  const middle = element("div", "msfa-verdict-middle")
+  middle.append(comment, who)
+  const right = element("div", "msfa-verdict-right")
+  right.append(on_star, recent)
+  bar.append(left, middle, right)
+
+  // --- drafts -----------------------------------------------------------------------------
+  const nothing = () => ({comment: "", confidence: null, issue_flags: []})
+  let draft = nothing()
+  let draft_of = ""
+  const show_draft = () => {
+    if (comment.value !== draft.comment) comment.value = draft.comment
+    for (const [level, words, made] of levels) {
+      made.classList.toggle("msfa-on", draft.confidence === level)
+      made.setAttribute("aria-pressed", String(draft.confidence === level))
+      if (draft.confidence === level) meaning.textContent = words
+    }
+    if (!draft.confidence) meaning.textContent = ""
+    for (const [name, made] of flag_buttons) {
+      const is_on = draft.issue_flags.includes(name)
+      made.classList.toggle("msfa-on", is_on)
+      made.setAttribute("aria-pressed", String(is_on))
+    }
+  }
+  const keep_draft = () => { if (draft_of) drafts.write(draft_of, draft); show_draft() }
+  // Typed while a verdict was on its way: it belongs to the star that comes next.
+  const open_draft = (obsid) => {
+    if (obsid === draft_of) return
+    const kept = {...nothing(), ...drafts.read(obsid)}
+    const fresh = draft_of === "" ? draft : nothing()
+    draft = {
+      comment: [kept.comment, fresh.comment].filter(Boolean).join(" "),
+      confidence: fresh.confidence ?? kept.confidence,
+      issue_flags: [...new Set([...kept.issue_flags, ...fresh.issue_flags])],
+    }
+    draft_of = obsid
+    keep_draft()
+  }
+  const hand_over = (obsid) => {
+    open_draft(obsid)
+    const given = draft
+    draft = nothing()
+    draft_of = ""
+    show_draft()
+    return given
+  }
+  const set_confidence = (level) => { draft.confidence = level; keep_draft() }
+  const toggle_flag = (name) => {
+    const others = draft.issue_flags.filter(flag => flag !== name)
+    draft.issue_flags = others.length < draft.issue_flags.length ? others : [...others, name]
+    keep_draft()
+  }
+  comment.addEventListener("input", () => { draft.comment = comment.value; keep_draft() })
+
+  // --- actions ----------------------------------------------------------------------------
+  const say = (text, tone) => {
+    status.textContent = text
+    status.className = `msfa-status msfa-tone-${tone}`
+  }
+  const on_lost = () => say("No answer from the server: not saved. Reload the page.", "error")
+  const on_armed = (obsid) => {
+    open_draft(obsid)
+    bar.dataset.painted = obsid
+    bar.classList.remove("msfa-busy")
+  }
+  const gate = new Gate(message => {
+    bar.classList.add("msfa-busy")
+    model.send_msg(message)
+  }, on_lost, on_armed)
+  const act = (action, value) => {
+    if (bar.offsetParent === null) return // another page is shown: nothing is judged unseen
+    gate.ask(painted => {
+      const given = VERDICTS.has(action) ? hand_over(painted) : {}
+      return {action, value, painted, ...given, reviewer: reviewer.value.trim()}
+    })
+  }
+  const needs_name = () => {
+    reviewer.classList.toggle("msfa-missing", !reviewer.value.trim())
+  }
+  const on_action = ({detail: {action, value}}) => {
+    if (action === "comment") comment.focus()
+    else if (action === "flag") flag_buttons[0]?.[1].focus()
+    else if (action === "confidence") set_confidence(((draft.confidence ?? 0) + 1) % 5 || null)
+    else act(action, value)
+  }
+  window.addEventListener("msfa:action", on_action)
+
+  // --- the reviewer's name ----------------------------------------------------------------
+  const known = localStorage.getItem("msfa-reviewer")
+  reviewer.value = model.reviewer_locked ? model.reviewer : (known ?? model.reviewer)
+  reviewer.readOnly = model.reviewer_locked
+  const send_name = () => {
+    needs_name()
+    localStorage.setItem("msfa-reviewer", reviewer.value.trim())
+    model.send_msg({action: "reviewer", value: reviewer.value.trim()})
+  }
+  reviewer.addEventListener("change", send_name)
+  reviewer.addEventListener("keydown", event => { if (event.key === "Enter") reviewer.blur() })
+  needs_name()
+  if (!model.reviewer_locked && reviewer.value !== model.reviewer) send_name()
+
+  // --- what the server says ---------------------------------------------------------------
+  const line_of = (decision, with_star) => {
+    const item = element("li", decision.is_withdrawn ? "msfa-gone" : "")
+    const text = decision.is_withdrawal ? "withdrawn" : decision.verdict
+    item.append(element("b", `msfa-word msfa-${decision.verdict}`, text))
+    if (decision.verdict_class) item.append(element("span", "msfa-as", `as ${decision.verdict_class}`))
+    if (with_star) {
+      const link = button("msfa-link", decision.star)
+      link.title = `obsid ${decision.obsid}`
+      link.addEventListener("click", () => act("select", decision.obsid))
+      item.append(link)
+    }
+    item.append(element("span", "msfa-by", decision.reviewer))
+    item.append(element("time", "", decision.when))
+    if (decision.detail) {
+      item.title = decision.detail
+      item.append(element("span", "msfa-note", decision.detail))
+    }
+    return item
+  }
+  const show_status = () => say(model.message, model.tone)
+  const show_recent = () => {
+    recent.replaceChildren(...model.recent.map(decision => line_of(decision, true)))
+    if (!model.recent.length) recent.append(element("li", "msfa-none", "no decisions yet"))
+  }
+  const show_on_star = () => {
+    const list = element("ul", "msfa-recent")
+    list.append(...model.on_star.map(decision => line_of(decision, false)))
+    on_star.replaceChildren(element("span", "msfa-caption", "this star"), list)
+    if (!model.on_star.length) list.append(element("li", "msfa-none", model.on_star_none))
+  }
+  model.on(["message", "tone"], show_status)
+  model.on("recent", show_recent)
+  model.on(["on_star", "on_star_none"], show_on_star)
+  show_status()
+  show_recent()
+  show_on_star()
+  model.on("msg:custom", answer => {
+    if (answer.saved) drafts.forget(answer.saved)
+    needs_name()
+    if (answer.needs_name) reviewer.focus()
+    gate.answer(answer.obsid, answer.is_done)
+  })
+
+  // --- the spectrum that is painted -------------------------------------------------------
+  const watch_source = () => {
+    const source = view.model.document?.get_model_by_name(SOURCE)
+    if (!source) { setTimeout(watch_source, 50); return }
+    const painted = () => gate.paint(String(source.tags[0] ?? ""))
+    source.properties.tags.change.connect(painted)
+    model.on("remove", () => source.properties.tags.change.disconnect(painted))
+    painted()
+  }
+  watch_source()
+
+  model.on("remove", () => window.removeEventListener("msfa:action", on_action))
+  return bar
+}

@@ -1,0 +1,302 @@
+"""Hδ and Hγ of the star on screen: data, SWS fit, residuals, D0.2 and fm (paper §V.2)."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import panel as pn
+import param
+from bokeh.layouts import column
+from bokeh.models import Arrow, ColumnDataSource, NormalHead, Range1d, Span
+from numpy.typing import NDArray
+
+from dashboard.state import VettingState
+from dashboard.theme import FONT, Palette, new_figure, palette, stylesheet
+from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow, describe
+from msfa_core.constants import BALMER_LINES, FIT_LINES
+
+LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
+HALF_WINDOW: Final = 72.0  # Å on either side of the line
+FLUX_RANGE: Final = (0.0, 1.25)  # the same for every star, so that depths can be compared
+RESIDUAL_LEAST: Final = 0.06  # the residual panel never zooms in further
+MARGIN: Final = 1.15
+CORE_MARK: Final = 12.0  # Å: the mark of fm begins so far left of the core
+AXIS_WIDTH: Final = 44  # px: both panels of a line begin at the same wavelength
+PIXEL_FIELDS: Final = ("x", "flux", "low", "high", "residual", "residual_low", "residual_high")
+LEVEL_FIELDS: Final = ("x0", "x1", "y", "text_x", "text")
+
+
+def pixels(window: LineWindow, rows: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """Return the pixels of these rows as a data source holds them."""
+    flux, error, residual = window.flux[rows], window.error[rows], window.residual[rows]
+    values = (
+        window.wavelength[rows], flux, flux - error, flux + error,
+        residual, residual - error, residual + error,
+    )  # fmt: skip
+    return dict(zip(PIXEL_FIELDS, values, strict=True))
+
+
+def residual_limit(window: LineWindow) -> float:
+    """Return the half-height of the residual panel: most of the used pixels fit in."""
+    residual = np.abs(window.residual[window.used & np.isfinite(window.residual)])
+    most = float(np.percentile(residual, 99)) if residual.size else 0.0
+    return max(RESIDUAL_LEAST, MARGIN * most)
+
+
+def flux_limits(window: LineWindow) -> tuple[float, float]:
+    """Return the limits of the flux: the house range, wider where the spectrum needs it."""
+    flux = window.flux[np.isfinite(window.flux)]
+    if not flux.size:
+        return FLUX_RANGE
+    low, high = np.percentile(flux, (1, 99))
+    return min(FLUX_RANGE[0], float(low)), max(FLUX_RANGE[1], float(high) * 1.03)
+
+
+def levels(window: LineWindow, fm: float, centre: float) -> dict[str, dict[str, list[Any]]]:
+    """Return the three levels that the measurement speaks of, as data sources hold them.
+
+    Returns
+    -------
+    dict
+        ``d02`` (the arrow at 20 % below the continuum), ``fm`` (the core) and ``continuum``;
+        empty lists where one is not defined.
+    """
+    nothing: dict[str, list[Any]] = {name: [] for name in LEVEL_FIELDS}
+    found = {"d02": nothing, "fm": nothing, "continuum": nothing}
+    rest = float(BALMER_LINES[window.line])
+    left, right = rest - HALF_WINDOW, rest + HALF_WINDOW
+
+    def level(x0: float, x1: float, y: float, text_x: float, text: str) -> dict[str, list[Any]]:
+        return dict(zip(LEVEL_FIELDS, ([v] for v in (x0, x1, y, text_x, text)), strict=True))
+
+    if np.isfinite(window.continuum):
+        found["continuum"] = level(left, right, window.continuum, left, "")
+        core = fm * window.continuum
+        found["fm"] = level(centre - CORE_MARK, right, core, right - 1, f"fm {fm:.3f}")
+    if np.isfinite(window.d02_edges).all():
+        x0, x1 = window.d02_edges
+        found["d02"] = level(x0, x1, window.d02_level, left + 1, f"D0.2 {x1 - x0:.1f} Å")
+    return found
+
+
+def header_html(fits: LineFits, line: str) -> str:
+    """Return the measurement of one line in words: values, errors, flags."""
+    k = fits.lines.index(line)
+
+    def value(name: str, digits: int, unit: str = "") -> str:
+        number = getattr(fits, name)[0, k]
+        if not np.isfinite(number):
+            return "—"
+        error = getattr(fits, f"{name}_err", None)
+        spread = f"±{error[0, k]:.{digits}f}" if error is not None else ""
+        return f"{number:.{digits}f}{spread}{unit}".replace("-", "−")
+
+    quantities = " &nbsp;".join(
+        f"<i>{symbol}</i>&thinsp;{value(name, digits, unit)}"
+        for symbol, name, digits, unit in (
+            ("a", "depth", 2, ""), ("b", "width", 1, "&thinsp;Å"), ("c", "shape", 2, ""),
+            ("n", "continuum", 2, ""), ("rms", "rms", 3, ""),
+        )
+    )  # fmt: skip
+    doubts = escape(" ".join(describe(int(fits.flags[0, k]))))
+    flags = (
+        f"<span class='msfa-fit-flags' title='{doubts}'>{doubts}</span>"
+        if doubts
+        else "<span class='msfa-fit-good'>no flags</span>"
+    )
+    return (
+        f"<div><strong>{LINE_TEXT[line]}</strong> &nbsp; "
+        f"D0.2 <strong>{value('d02', 2, '&thinsp;Å')}</strong> &nbsp; "
+        f"fm <strong>{value('fm', 3)}</strong></div>"
+        f"<div class='msfa-fit-values'>{quantities}</div><div>{flags}</div>"
+    )
+
+
+def legend_html(colours: Palette) -> str:
+    """Return what the marks mean, in one line for both lines."""
+    marks = (
+        ("●", colours.data, "pixel, ±1σ"),
+        ("○", colours.masked, "left out"),
+        ("▮", colours.band, "metal and He lines"),
+        ("━", colours.model, "SWS fit"),
+        ("┅", colours.muted, "continuum n"),
+        ("↔", colours.accent, "D0.2 at 0.8 n"),
+        ("━", colours.good, "fm"),
+    )
+    return "<div>" + " &ensp;".join(
+        f"<b style='color:{colour}'>{mark}</b>&nbsp;{escape(text)}" for mark, colour, text in marks
+    ) + "</div>"  # fmt: skip
+
+
+class LinePlot:
+    """One line on the screen: flux above, residuals below, updated in place."""
+
+    def __init__(self, line: str, colours: Palette) -> None:
+        self.line, self.colours = line, colours
+        self.used = ColumnDataSource({name: [] for name in PIXEL_FIELDS})
+        self.left_out = ColumnDataSource({name: [] for name in PIXEL_FIELDS})
+        self.model = ColumnDataSource({"x": [], "y": []})
+        self.levels = {
+            name: ColumnDataSource({field: [] for field in LEVEL_FIELDS})
+            for name in ("d02", "fm", "continuum")
+        }
+        rest = float(BALMER_LINES[line])
+        shared: dict[str, Any] = {
+            "tools": "pan,box_zoom,reset,save",
+            "x_range": Range1d(rest - HALF_WINDOW, rest + HALF_WINDOW),
+            "min_border_left": AXIS_WIDTH,
+            "min_border_right": 6,
+        }
+        self.flux = new_figure(
+            colours, y_range=Range1d(*FLUX_RANGE), y_axis_label="flux / continuum",
+            min_height=60, toolbar_inner=True, **shared,
+        )  # fmt: skip
+        self.residual = new_figure(
+            colours, y_range=Range1d(-RESIDUAL_LEAST, RESIDUAL_LEAST), y_axis_label="O−C",
+            x_axis_label="rest wavelength [Å, vacuum]", height=72, sizing_mode="stretch_width",
+            toolbar_location=None, **shared,
+        )  # fmt: skip
+        self.flux.toolbar.autohide = True
+        self.flux.xaxis.major_label_text_font_size = "0px"
+        self.flux.xaxis.axis_label_standoff = 0
+        self.residual.yaxis.ticker.desired_num_ticks = 3
+        self.residual.yaxis.axis_label_text_font_size = "10px"
+        self._draw_flux()
+        self._draw_residual()
+        self.layout = column(self.flux, self.residual, sizing_mode="stretch_both", spacing=0)
+
+    def show(self, window: LineWindow | None, fits: LineFits | None) -> None:
+        """Draw the line of another star in place."""
+        if window is None or fits is None:
+            empty = {name: [] for name in PIXEL_FIELDS}
+            self.used.data, self.left_out.data = empty, dict(empty)
+            self.model.data = {"x": [], "y": []}
+            for source in self.levels.values():
+                source.data = {name: [] for name in LEVEL_FIELDS}
+            return
+        k = fits.lines.index(self.line)
+        there = np.isfinite(window.flux)
+        self.used.data = pixels(window, window.used & there)
+        self.left_out.data = pixels(window, ~window.used & there)
+        fitted = np.isfinite(window.model)
+        self.model.data = {"x": window.wavelength[fitted], "y": window.model[fitted]}
+        found = levels(window, float(fits.fm[0, k]), float(fits.centre[0, k]))
+        for name, source in self.levels.items():
+            source.data = found[name]
+        bottom, top = flux_limits(window)
+        _move(self.flux.y_range, bottom, top)
+        limit = residual_limit(window)
+        _move(self.residual.y_range, -limit, limit)
+
+    def _draw_flux(self) -> None:
+        plot, colours, levels = self.flux, self.colours, self.levels
+        self._shade_masked(plot)
+        plot.segment("x", "low", "x", "high", source=self.used, line_color=colours.band)
+        plot.scatter("x", "flux", source=self.used, size=3.5, color=colours.data)
+        plot.scatter(
+            "x", "flux", source=self.left_out, size=4, line_color=colours.masked, fill_color=None
+        )
+        plot.segment(
+            "x0", "y", "x1", "y", source=levels["continuum"], line_color=colours.muted,
+            line_dash="dashed",
+        )  # fmt: skip
+        plot.line("x", "y", source=self.model, line_color=colours.model, line_width=2)
+        plot.segment(
+            "x0", "y", "x1", "y", source=levels["fm"], line_color=colours.good, line_width=1.2
+        )
+        plot.add_layout(
+            Arrow(
+                x_start="x0", y_start="y", x_end="x1", y_end="y", source=levels["d02"],
+                start=self._head(), end=self._head(), line_color=colours.accent, line_width=1.8,
+                level="overlay",
+            )
+        )  # fmt: skip
+        for name, colour, align, base, up in (
+            ("d02", colours.accent, "left", "top", 6),
+            ("fm", colours.good, "right", "bottom", 0),
+        ):
+            plot.text(
+                "text_x", "y", "text", source=levels[name], text_color=colour, text_align=align,
+                text_baseline=base, y_offset=up, text_font_size="11px", text_font_style="bold",
+                text_font={"value": FONT},
+            )  # fmt: skip
+
+    def _draw_residual(self) -> None:
+        plot, colours = self.residual, self.colours
+        self._shade_masked(plot)
+        plot.add_layout(
+            Span(location=0, dimension="width", line_color=colours.model, line_width=1.2)
+        )
+        plot.segment(
+            "x", "residual_low", "x", "residual_high", source=self.used, line_color=colours.band
+        )
+        plot.scatter("x", "residual", source=self.used, size=3, color=colours.residual)
+        plot.scatter(
+            "x", "residual", source=self.left_out, size=3, line_color=colours.masked,
+            fill_color=None,
+        )  # fmt: skip
+
+    def _shade_masked(self, plot: Any) -> None:
+        """Shade the metal and helium lines that every fit leaves out."""
+        plot.quad(
+            left=[low for low, _ in MASKED_RANGES], right=[high for _, high in MASKED_RANGES],
+            bottom=-5, top=5, fill_color=self.colours.band, fill_alpha=0.35, line_color=None,
+            level="underlay",
+        )  # fmt: skip
+
+    def _head(self) -> NormalHead:
+        accent = self.colours.accent
+        return NormalHead(size=7, fill_color=accent, line_color=accent)
+
+
+def _move(shown: Range1d, start: float, end: float) -> None:
+    shown.update(start=start, end=end, reset_start=start, reset_end=end)
+
+
+class BalmerView(pn.viewable.Viewer):
+    """Both lines side by side, bound to the star on screen."""
+
+    state = param.ClassSelector(class_=VettingState)
+
+    def __init__(self, state: VettingState, **params: Any) -> None:
+        super().__init__(state=state, **params)
+        self.colours = palette()
+        small: dict[str, Any] = {
+            "margin": (2, 8, 0, 8),
+            "sizing_mode": "stretch_width",
+            "stylesheets": [stylesheet()],
+            "css_classes": ["msfa-fit-words"],
+        }
+        self.plots = {line: LinePlot(line, self.colours) for line in FIT_LINES}
+        self.headers = {line: pn.pane.HTML("", **small) for line in FIT_LINES}
+        self._legend = pn.pane.HTML(legend_html(self.colours), **small)
+        self.draw()
+        self.state.param.watch(lambda _: self.draw(), "star")
+
+    def draw(self) -> None:
+        """Draw the star on screen; nothing when there is none."""
+        star = self.state.star
+        for line, plot in self.plots.items():
+            plot.show(None if star is None else star.windows.get(line), star and star.fits)
+            self.headers[line].object = (
+                "no star on screen" if star is None else header_html(star.fits, line)
+            )
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        halves = [
+            pn.Column(
+                self.headers[line],
+                pn.pane.Bokeh(plot.layout, sizing_mode="stretch_both", margin=0),
+                sizing_mode="stretch_both",
+                margin=0,
+            )
+            for line, plot in self.plots.items()
+        ]
+        return pn.Column(
+            pn.Row(*halves, sizing_mode="stretch_both", margin=0),
+            self._legend,
+            sizing_mode="stretch_both",
+            margin=0,
+        )

@@ -1,0 +1,169 @@
+"""What the machine says of the star, how sure it is, and what contradicts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import param
+
+from dashboard.state import Star, VettingState
+from dashboard.theme import stylesheet
+from msfa_core.catalogue.filters import contradictions
+from msfa_core.config import Settings
+from msfa_core.constants import STELLAR_CLASSES
+
+_STRANGE: Final = 3.0  # novelty from which the number is shown as a warning
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a cell of the table holds nothing."""
+    return value is None or bool(pd.isna(value)) or value == ""
+
+
+def _bar(name: str, probability: Any, css: str, mark: float | None = None) -> str:
+    """Return one labelled bar of a probability."""
+    known = not is_missing(probability)
+    width = 100.0 * float(np.clip(probability, 0.0, 1.0)) if known else 0.0
+    number = f"{float(probability):.3f}" if known else "–"
+    line = f'<i class="msfa-mark" style="left:{100 * mark:.1f}%"></i>' if mark is not None else ""
+    return (
+        f'<div class="msfa-bar {css}"><span class="msfa-bar-name">{escape(name)}</span>'
+        f'<span class="msfa-bar-track"><span class="msfa-bar-fill" style="width:{width:.1f}%">'
+        f'</span>{line}</span><span class="msfa-bar-number">{number}</span></div>'
+    )
+
+
+def probability_bars(row: pd.Series, threshold: float) -> str:
+    """Return the stage-2 probability with its threshold, then the five of stage 1."""
+    said = row["predicted_class"]
+    bars = []
+    for name in STELLAR_CLASSES:
+        css = f"msfa-class-{name.lower()}" + (" msfa-best" if said == str(name) else "")
+        bars.append(_bar(str(name), row[f"p_class_{name.lower()}"], css))
+    two = _bar("p_bhb", row["p_bhb"], "msfa-p-bhb", threshold)
+    return f'<div class="msfa-bars">{two}</div><div class="msfa-bars">{"".join(bars)}</div>'
+
+
+def _fact(name: str, value: Any, css: str = "") -> str:
+    text = "–" if is_missing(value) else escape(str(value))
+    return f'<span class="msfa-fact {css}"><em>{escape(name)}</em> {text}</span>'
+
+
+def domain_reasons(row: pd.Series, settings: Settings) -> list[str]:
+    """Return why a spectrum is outside the search domain; nothing when it is inside."""
+    if is_missing(row["in_search_domain"]):
+        return ["not classified yet: run msfa run"]
+    if row["in_search_domain"]:
+        return []
+    reasons = []
+    if is_missing(row["class"]) or str(row["class"]).upper() != "STAR":
+        reasons.append("no class in the header" if is_missing(row["class"]) else f"{row['class']}")
+    subclass = "" if is_missing(row["subclass"]) else str(row["subclass"])
+    if subclass[:1] not in ("A", "B"):
+        reasons.append(f"subclass {subclass or 'missing'}")
+    if is_missing(row["snr_g"]) or row["snr_g"] <= settings.snr_min:
+        reasons.append(f"S/N(g) not above {settings.snr_min:g}")
+    return reasons or ["resolution or coverage unsuited"]
+
+
+def disagreements(row: pd.Series, settings: Settings) -> list[str]:
+    """Return the sentences of all witnesses that contradict each other on this star."""
+    table = row.to_frame().T
+    table = table.astype({"subclass": "str", "template_subclass": "str", "predicted_class": "str"})
+    found = contradictions(table, settings)
+    return [sentence for sentence, holds in found.items() if holds[0]]
+
+
+def _notes(sentences: Iterable[str], css: str) -> str:
+    return "".join(f'<li class="{css}">{escape(sentence)}</li>' for sentence in sentences)
+
+
+def class_html(star: Star | None, settings: Settings, blind: bool = False) -> str:
+    """Return the panel: probabilities, what else names a class, and what contradicts.
+
+    Every text that comes from a file is escaped.
+    """
+    if star is None:
+        return '<div class="msfa-empty">No star on screen: this queue is empty.</div>'
+    row = star.row
+    header = _fact("LAMOST", row["subclass"])
+    if not is_missing(row["template_class"]):
+        confidence = row["template_confidence"]
+        sure = "" if is_missing(confidence) else f" · {confidence:.0f} %"
+        header += _fact("template", f"{row['template_subclass']}{sure}")
+    if blind:
+        note = "The machine's opinion is hidden: press b to show it."
+        facts = f'<div class="msfa-facts">{header}</div>'
+        return f'<div class="msfa-class">{facts}<p class="msfa-hint">{note}</p>{identity_html(star)}</div>'
+    if is_missing(row["p_bhb"]) and is_missing(row["predicted_class"]):
+        body = (
+            '<p class="msfa-hint">No probabilities: this spectrum was not classified '
+            "(run <code>msfa run</code>, or it could not be prepared).</p>"
+        )
+    else:
+        body = probability_bars(row, settings.bhb_threshold)
+    said = row["predicted_class"]
+    css = "" if is_missing(said) else f"msfa-word-{str(said).lower()}"
+    header = _fact("stage 1", said, f"msfa-said {css}") + header
+    if not is_missing(row["novelty"]):
+        strange = "msfa-warn" if row["novelty"] > _STRANGE else ""
+        header += _fact("novelty", f"{row['novelty']:.2f}", strange)
+    notes = _notes((f"✕ {sentence}" for sentence in disagreements(row, settings)), "msfa-contra")
+    reasons = domain_reasons(row, settings)
+    if reasons:
+        notes += _notes([f"outside the search domain: {', '.join(reasons)}"], "msfa-out")
+    known = row["known_in"]
+    if not is_missing(known):
+        notes += _notes([f"known: {known}"], "msfa-known")
+    if not notes:
+        notes = _notes(["no witness contradicts"], "msfa-agrees")
+    return (
+        f'<div class="msfa-class"><div class="msfa-facts">{header}</div>{body}'
+        f'<ul class="msfa-notes">{notes}</ul>{identity_html(star)}</div>'
+    )
+
+
+def identity_html(star: Star) -> str:
+    """Return who the star is: identifier, epochs, position, brightness."""
+    row = star.row
+    n_epochs = len(star.epochs)
+    facts = [
+        escape(str(row["uid"])) if not is_missing(row["uid"]) else "no star identifier yet",
+        f"{n_epochs} spectra" if n_epochs > 1 else "1 spectrum",
+    ]
+    if not is_missing(row["ra"]) and not is_missing(row["dec"]):
+        facts.append(f"{row['ra']:.5f} {row['dec']:+.5f}°".replace("-", "−"))
+    if not is_missing(row["g_mag"]):
+        facts.append(f"G {row['g_mag']:.2f}")
+    return f'<div class="msfa-identity">{" · ".join(facts)}</div>'
+
+
+class ClassView(pn.viewable.Viewer):
+    """The class panel, bound to the star on screen."""
+
+    state = param.ClassSelector(class_=VettingState)
+
+    def __init__(self, state: VettingState, **params: Any) -> None:
+        super().__init__(state=state, **params)
+        self._pane = pn.pane.HTML(
+            self._html(),
+            sizing_mode="stretch_both",
+            margin=0,
+            stylesheets=[stylesheet()],
+            css_classes=["msfa-class-pane"],
+        )
+        state.param.watch(self._draw, ["star", "blind"])
+
+    def _html(self) -> str:
+        return class_html(self.state.star, self.state.data.settings, self.state.blind)
+
+    def _draw(self, *_: Any) -> None:
+        self._pane.object = self._html()
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._pane

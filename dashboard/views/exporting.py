@@ -1,0 +1,244 @@
+"""What goes out: which stars, which columns, which format; a look at the first rows; the file."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import param
+
+from dashboard.state import VettingState
+from dashboard.theme import palette, stylesheet
+from msfa_core.catalogue.export import export
+from msfa_core.catalogue.filters import Filter, verdict_filters
+from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
+from msfa_core.errors import MsfaError
+
+FORMAT_TEXT: Final = {
+    "Machine-readable table (MRT)": "mrt",
+    "FITS table": "fits",
+    "VOTable": "vot",
+    "CSV": "csv",
+    "Parquet": "parquet",
+}
+COLUMNS_TEXT: Final = {"as Table 6 of the paper": "paper", "every column": "full"}
+PREVIEW_ROWS: Final = 8
+CELLS_LIMIT: Final = 8_000_000  # more than this is not sent through a browser
+STEM: Final = "bhb"
+
+
+def rows_offered() -> dict[str, Filter | None]:
+    """Return the choices of rows, by their words; None stands for the queue."""
+    verdicts = verdict_filters()
+    return {
+        "accepted stars": verdicts["accept"],
+        "every vetted star": verdicts["with verdict"],
+        "unsure stars": verdicts["unsure"],
+        "rejected stars": verdicts["reject"],
+        "the queue": None,
+        "every spectrum": Filter("all", "all spectra", lambda t: np.ones(len(t), dtype=bool)),
+    }
+
+
+def verdict_counts(table: pd.DataFrame) -> str:
+    """Return how the verdicts of these rows are spread, in words."""
+    verdicts = table["verdict"].astype(object)
+    named = [(word, int((verdicts == word).sum())) for word in ("accept", "reject", "unsure")]
+    undecided = len(table) - sum(count for _, count in named)
+    return ", ".join(
+        f"{count:,} {word}" for word, count in [*named, ("undecided", undecided)] if count
+    )
+
+
+def preview_html(table: pd.DataFrame, columns: str) -> str:
+    """Return the first rows as an HTML table, formatted as they go out; every cell is escaped."""
+    names = [name for name in PAPER_COLUMNS if name in table]
+    if columns == "full":
+        names = [column.name for column in COLUMNS if column.name in table]
+    head = "".join(
+        f"<th title='{escape(BY_NAME[name].description, quote=True)}'>{escape(name)}<br>"
+        f"<small>{escape(BY_NAME[name].unit) or '&nbsp;'}</small></th>"
+        for name in names
+    )
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell_text(row[name], name))}</td>" for name in names)
+        + "</tr>"
+        for _, row in table.head(PREVIEW_ROWS).iterrows()
+    )  # fmt: skip
+    return (
+        f"<table class='msfa-preview'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def cell_text(value: Any, name: str) -> str:
+    """Return a value as the export formats it; missing is empty."""
+    if value is None or pd.isna(value):
+        return ""
+    column = BY_NAME[name]
+    return format(value, column.format) if column.kind in ("int", "float") else str(value)
+
+
+def export_bytes(
+    table: pd.DataFrame, suffix: str, columns: str, header: Mapping[str, str]
+) -> io.BytesIO:
+    """Return the finished file: written by `catalogue.export`, as the command line writes it.
+
+    Raises
+    ------
+    ExportError
+        When the table cannot be written as asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="msfa-export-") as folder:
+        path = export(table, Path(folder) / f"{STEM}.{suffix}", columns=columns, header=header)
+        return io.BytesIO(Path(path).read_bytes())
+
+
+class ExportView(pn.viewable.Viewer):
+    """The table that will be published, and the button that makes it."""
+
+    state = param.ClassSelector(class_=VettingState)
+    rows = param.Selector(default="accepted stars", objects=list(rows_offered()))
+    suffix = param.Selector(default="mrt", objects=FORMAT_TEXT)
+    columns = param.Selector(default="paper", objects=COLUMNS_TEXT)
+    one_per_star = param.Boolean(default=False, doc="Only the representative spectrum of a star")
+    table_title = param.String(default="Blue horizontal-branch stars from LAMOST spectra")
+    authors = param.String(default="")
+
+    def __init__(self, state: VettingState, **params: Any) -> None:
+        super().__init__(state=state, **params)
+        css: dict[str, Any] = {"stylesheets": [stylesheet()]}
+        self._offered = rows_offered()
+        self._words = pn.pane.HTML("", margin=(6, 10), sizing_mode="stretch_width", **css)
+        self._preview = pn.pane.HTML(
+            "", margin=(6, 10), sizing_mode="stretch_width", styles={"overflow-x": "auto"}, **css
+        )
+        self._button = pn.widgets.FileDownload(
+            callback=self._file, filename=f"{STEM}.mrt", label="Download", color="primary",
+            css_classes=["export-download"], margin=(6, 10), width=180,
+        )  # fmt: skip
+        self._form = self._fields()
+        self.refresh()
+        self.state.param.watch(lambda _: self.refresh(), ["version", "queue", "table"])
+        choices = ["rows", "suffix", "columns", "one_per_star"]
+        self.param.watch(lambda _: self.refresh(), choices)
+
+    # --- what goes out -------------------------------------------------------------------
+    def outgoing(self) -> pd.DataFrame:
+        """Return the rows that are chosen."""
+        table, chosen = self.state.table, self._offered[self.rows]
+        keep = (
+            np.isin(table["obsid"].to_numpy(np.int64), self.state.queue)
+            if chosen is None
+            else chosen.predicate(table)
+        )
+        if self.one_per_star:
+            keep = keep & table["is_representative"].fillna(True).to_numpy(dtype=bool)
+        return table.loc[keep]
+
+    @property
+    def sentence(self) -> str:
+        """The choice of rows in words, as the header of the file has it."""
+        chosen = self._offered[self.rows]
+        words = "; ".join(self.state.sentences) if chosen is None else chosen.sentence
+        return f"{words}; one spectrum per star" if self.one_per_star else words
+
+    @property
+    def header(self) -> dict[str, str]:
+        """What the file says of itself."""
+        fields = {
+            "title": self.table_title.strip(),
+            "authors": self.authors.strip(),
+            "selection": self.sentence,
+            "survey": self.state.survey.path.resolve().name,
+            "simulated": "these stars do not exist" if self.state.survey.is_simulated else "",
+        }
+        return {name: text for name, text in fields.items() if text}
+
+    def obstacle(self, table: pd.DataFrame) -> str:
+        """Return why these rows cannot be downloaded, and what to do; empty when they can."""
+        if not len(table):
+            return {
+                "accepted stars": "Nothing is accepted yet: accept stars (key a), or choose "
+                "other rows.",
+                "the queue": "The queue is empty: widen its filters, or choose other rows.",
+            }.get(self.rows, f"There are no {self.rows}: choose other rows.")
+        width = len(PAPER_COLUMNS) if self.columns == "paper" else table.shape[1]
+        if len(table) * width > CELLS_LIMIT:
+            option = "--all" if self.rows == "every spectrum" else "--verdict …"
+            return (
+                f"{len(table):,} rows of {width} columns are too many for a browser: write them "
+                f"with `msfa export {self.state.survey.path.name} {STEM}.{self.suffix} {option}`."
+            )
+        return ""
+
+    # --- on the screen -------------------------------------------------------------------
+    def refresh(self) -> None:
+        """Show what would go out now."""
+        table = self.outgoing()
+        obstacle = self.obstacle(table)
+        self._button.filename = f"{STEM}.{self.suffix}"
+        self._button.disabled = bool(obstacle)
+        self._button.label = "Nothing to download" if obstacle else f"Download {STEM}.{self.suffix}"
+        stars = table["uid"].nunique() + int(table["uid"].isna().sum())
+        words = (
+            f"<p class='msfa-export-obstacle' style='color:{palette().warn}'>{escape(obstacle)}</p>"
+            if obstacle
+            else f"<p><strong>{len(table):,} spectra of {stars:,} stars</strong> "
+            f"({escape(verdict_counts(table))}).</p>"
+        )
+        simulated = (
+            "<p><strong>This survey is simulated:</strong> these stars do not exist.</p>"
+            if self.state.survey.is_simulated
+            else ""
+        )
+        self._words.object = (
+            f"{words}<p>Rows: {escape(self.sentence)} · the filters of the queue "
+            f"{'count' if self._offered[self.rows] is None else 'do not count'} here.</p>"
+            f"{simulated}"
+        )
+        self._preview.object = preview_html(table, self.columns) if len(table) else ""
+
+    def _file(self) -> io.BytesIO:
+        """Make the file when the button is pressed; what is refused is said, not raised."""
+        table = self.outgoing()
+        try:
+            content = export_bytes(table, self.suffix, self.columns, self.header)
+        except MsfaError as error:
+            self.state.say(str(error), "error")
+            raise param.Skip from error
+        self.state.say(f"exported {len(table):,} rows to {self._button.filename}")
+        return content
+
+    def _fields(self) -> pn.Column:
+        wide = {"sizing_mode": "stretch_width", "margin": (4, 10)}
+        make = pn.widgets.Select.from_param
+        return pn.Column(
+            make(self.param.rows, label="Rows", **wide),
+            pn.widgets.Checkbox.from_param(
+                self.param.one_per_star,
+                label="one spectrum per star (highest S/N)", margin=(4, 10),
+            ),
+            make(self.param.columns, label="Columns", **wide),
+            make(self.param.suffix, label="Format", **wide),
+            pn.widgets.TextInput.from_param(self.param.table_title, label="Title", **wide),
+            pn.widgets.TextInput.from_param(
+                self.param.authors, label="Authors", placeholder="as in the paper", **wide
+            ),
+            self._button,
+            max_width=380,
+            sizing_mode="stretch_width",
+        )  # fmt: skip
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return pn.Row(
+            self._form,
+            pn.Column(self._words, self._preview, sizing_mode="stretch_both"),
+            sizing_mode="stretch_both",
+        )

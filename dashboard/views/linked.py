@@ -1,0 +1,241 @@
+"""Views of linked planes: what is brushed in one is vivid in all, and is the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import param
+from numpy.typing import NDArray
+
+from dashboard.state import Star, VettingState
+from dashboard.theme import palette, stylesheet
+from dashboard.views.scatter import (
+    GROUPINGS,
+    BoolArray,
+    Groups,
+    blind_groups,
+    dataset_of,
+)
+from dashboard.views.scatterplot import Axis, Plane
+
+RECOLOUR_DELAY_MS: Final = 400  # verdicts are painted when the reviewer's keys pause
+
+
+def caption() -> pn.pane.HTML:
+    """Return the empty small print under a figure."""
+    return pn.pane.HTML(
+        "", css_classes=["msfa-plot-caption"], stylesheets=[stylesheet()], margin=(0, 8, 4, 8),
+        sizing_mode="stretch_width",
+    )  # fmt: skip
+
+
+def caption_html(lines: Sequence[str], tooltip: str) -> str:
+    """Return the small print: each line cut at the panel's edge, whole in its tooltip."""
+    return "".join(
+        f"<div title='{escape(f'{line}. {tooltip}', quote=True)}'>{escape(line)}</div>"
+        for line in lines
+        if line
+    )
+
+
+def notice(title: str, *sentences: str) -> str:
+    """Return what is missing and how to add it, as HTML; the words are escaped."""
+    lines = "".join(f"<p style='margin:6px 0 0'>{sentence_html(s)}</p>" for s in sentences)
+    return (
+        "<div class='msfa-notice' style='padding:18px 20px;line-height:1.45'>"
+        f"<strong>{escape(title)}</strong>{lines}</div>"
+    )
+
+
+def sentence_html(sentence: str) -> str:
+    """Return a sentence as HTML, escaped; what stands between back-ticks becomes code."""
+    pieces = escape(sentence).split("`")
+    return "".join(
+        f"<code>{piece}</code>" if odd % 2 else piece for odd, piece in enumerate(pieces)
+    )
+
+
+def colour_switch(view: LinkedView) -> pn.widgets.Select:
+    """Return the choice of what colours mean."""
+    return pn.widgets.Select.from_param(
+        view.param["colour"], label="", width=86, margin=(0, 2), align="center",
+        css_classes=["msfa-select", "colour-by"], stylesheets=[stylesheet()],
+    )  # fmt: skip
+
+
+def controls(*parts: Any) -> pn.Row:
+    """Return the bar above a figure."""
+    return pn.Row(
+        *parts, sizing_mode="stretch_width", height=30, margin=0, css_classes=["msfa-controls"],
+        stylesheets=[stylesheet()],
+    )  # fmt: skip
+
+
+def quiet_button(label: str, action: Callable[[], object], tooltip: str, name: str) -> Any:
+    """Return a small button that does one thing."""
+    button = pn.widgets.Button(
+        label=label, description=tooltip, margin=(0, 2), css_classes=["msfa-chips", name],
+        stylesheets=[stylesheet()],
+    )  # fmt: skip
+    button.on_click(lambda _: action())
+    return button
+
+
+class LinkedView(pn.viewable.Viewer):
+    """Planes bound to the state; a subclass says which, and what it writes on them."""
+
+    state = param.ClassSelector(class_=VettingState)
+    colour = param.Selector(default="class", objects=list(GROUPINGS), doc="What colours mean")
+    shown = param.Selector(default="", objects=[""], doc="Key of the plane on screen")
+
+    def __init__(self, state: VettingState, **params: Any) -> None:
+        super().__init__(state=state, **params)
+        self.colours = palette()
+        self.planes: dict[str, Plane] = {}
+        self._panes: dict[str, pn.pane.Bokeh] = {}
+        self._stale: set[str] = set()
+        self._recolouring = False
+
+    def add_plane(self, key: str, x: Axis, y: Axis, label: str, **options: Any) -> Plane:
+        """Add a plane; the first one added is on screen."""
+        plane = Plane(
+            x, y, self.colours, self._select, self._brusher(label),
+            **options,
+        )  # fmt: skip
+        self.planes[key] = plane
+        self.param["shown"].objects = list(self.planes)
+        self.shown = next(iter(self.planes))
+        return plane
+
+    def follow(self) -> None:
+        """Draw, and from now on follow the state."""
+        self.redraw()
+        self.draw_star()
+        watch = self.state.param.watch
+        watch(lambda _: self.draw_star(), "star")
+        watch(lambda _: self.redraw(), ["table", "filters", "blind"])
+        watch(lambda _: self._recolour_soon(), "version")
+        self.param.watch(lambda _: self.redraw(), "colour")
+        self.param.watch(lambda _: self._show(), "shown")
+
+    # --- drawing -------------------------------------------------------------------------
+    @property
+    def on_screen(self) -> list[str]:
+        """Keys of the planes that are visible."""
+        return [self.shown]
+
+    def groups(self) -> Groups:
+        """Return the colour of every star."""
+        make = blind_groups if self.state.blind else GROUPINGS[self.colour]
+        return make(self.state.table, self.colours)
+
+    def brushed(self) -> BoolArray | None:
+        """Return which stars are brushed; None when no brush is in force."""
+        for condition in self.state.filters:
+            if condition.name == "brush":
+                return np.asarray(condition.predicate(self.state.table), dtype=bool)
+        return None
+
+    def keep(self) -> BoolArray | None:
+        """Return which stars are drawn at all; None for all of them."""
+        return None
+
+    def redraw(self) -> None:
+        """Draw the visible planes anew; the hidden ones when they are shown."""
+        self._stale = set(self.planes)
+        self._draw_stale()
+        self.describe()
+
+    def draw_star(self) -> None:
+        """Move the ring to the star on screen."""
+        star = self.state.star
+        row = None if star is None else self.star_row(star)
+        for key, plane in self.planes.items():
+            plane.draw_star(
+                row,
+                None if star is None else star.epochs,
+                0.0 if star is None else self.correlation(key, star),
+            )
+        self.describe()
+
+    def star_row(self, star: Star) -> pd.Series:
+        """Return the row that the ring is drawn from."""
+        return star.row
+
+    def correlation(self, _key: str, _star: Star) -> float:
+        """Return the correlation of the star's errors in a plane; 0 unless a subclass knows."""
+        return 0.0
+
+    def describe(self) -> None:
+        """Write the captions; for subclasses."""
+
+    # --- parts ---------------------------------------------------------------------------
+    def figure_panes(self) -> pn.Column:
+        """Return the place of the visible plane; the others are not in the page."""
+        fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0}
+        self._panes = {
+            key: pn.pane.Bokeh(plane.figure, min_height=160, **fill)
+            for key, plane in self.planes.items()
+        }
+        self._place = pn.Column(self._panes[self.shown], **fill)
+        return self._place
+
+    def plane_switch(self) -> pn.widgets.RadioButtonGroup:
+        """Return the buttons that choose the visible plane."""
+        return pn.widgets.RadioButtonGroup.from_param(
+            self.param["shown"], label="", margin=(0, 2),
+            css_classes=["msfa-chips", "plane-switch"], stylesheets=[stylesheet()],
+        )  # fmt: skip
+
+    def outside_words(self) -> str:
+        """Return how many stars lie beyond the frame of the visible plane, and whether this one."""
+        plane, star = self.planes[self.shown], self.state.star
+        words = [f"{plane.n_outside:,} stars lie outside the frame"] if plane.n_outside else []
+        if star is not None and plane.places(star.row) and not plane.holds(star.row):
+            words.append("this star lies outside the frame (zoom out)")
+        return "; ".join(words)
+
+    def _draw_stale(self) -> None:
+        waiting = [key for key in self.on_screen if key in self._stale]
+        if not waiting:
+            return
+        dataset, groups = dataset_of(self.state), self.groups()
+        brushed, keep = self.brushed(), self.keep()
+        for key in waiting:
+            self.planes[key].draw(dataset, groups, brushed, keep)
+            self._stale.discard(key)
+
+    def _show(self) -> None:
+        self._place[0] = self._panes[self.shown]
+        self._draw_stale()
+        self.describe()
+
+    def _recolour_soon(self) -> None:
+        """Paint new verdicts after a pause, so that no key waits for it."""
+        if self.colour != "verdict" or self.state.blind or self._recolouring:
+            return
+        document = pn.state.curdoc
+        if document is None or document.session_context is None:
+            self.redraw()
+            return
+        self._recolouring = True
+        document.add_timeout_callback(self._recolour, RECOLOUR_DELAY_MS)
+
+    def _recolour(self) -> None:
+        self._recolouring = False
+        self.redraw()
+
+    # --- hands ---------------------------------------------------------------------------
+    def _select(self, obsid: int) -> None:
+        self.state.attempt(self.state.select, obsid)
+
+    def _brusher(self, label: str) -> Callable[[NDArray[np.int64]], None]:
+        def brush(obsids: NDArray[np.int64]) -> None:
+            self.state.brush(obsids, f"{len(obsids):,} stars brushed in {label}")
+
+        return brush

@@ -1,0 +1,247 @@
+"""The queue: which stars, in what order, how far the reviewer has come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import param
+from numpy.typing import NDArray
+
+from dashboard.state import VettingState
+from dashboard.theme import stylesheet
+from msfa_core.catalogue.filters import ORDERS, Filter
+
+_FOLLOW_AFTER: Final = 60  # ms: the list follows once the spectrum has been painted
+PAGE: Final = 200  # rows sent to the browser at a time
+_SCOPES: Final = (
+    "candidates",
+    "outside box",
+    "disagreement",
+    "doubtful",
+    "reviewers disagree",
+    "in domain",
+    "all",
+)
+_VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure")
+
+
+def queue_page(state: VettingState, page: int) -> pd.DataFrame:
+    """Return one page of the queue as text, in order.
+
+    Text throughout: 64-bit ids lose digits in a browser, and nothing is read as HTML.
+    """
+    rows = state.data.rows(state.queue[page * PAGE : (page + 1) * PAGE])
+    table = state.table.iloc[rows]
+    hidden = np.full(len(rows), "·", dtype=object)
+    classes = table["predicted_class"].fillna("").to_numpy(object)
+    return pd.DataFrame(
+        {
+            "obsid": table["obsid"].astype("str").to_numpy(object),
+            "S/N": _fixed(table["snr_g"], 0),
+            "p_bhb": hidden if state.blind else _fixed(table["p_bhb"], 2),
+            "class": hidden if state.blind else classes,
+            "verdict": verdict_words(state, rows),
+        },
+        dtype=object,
+    )
+
+
+def verdict_words(state: VettingState, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    """Return the verdict of record of these rows; a blind reviewer's own instead."""
+    if state.blind:
+        return state.mine[rows]
+    return state.table["verdict"].iloc[rows].fillna("").to_numpy(object)
+
+
+def _fixed(values: pd.Series, digits: int) -> NDArray[np.object_]:
+    """Return numbers as text of fixed digits; empty where missing."""
+    numbers = values.to_numpy(np.float64, na_value=np.nan)
+    return np.array(["" if np.isnan(v) else f"{v:.{digits}f}" for v in numbers], dtype=object)
+
+
+def progress_words(state: VettingState) -> str:
+    """Return how far the reviewer has come: ``12 of 251 vetted, 3 unsure``."""
+    vetted, unsure, total = state.progress
+    words = f"{vetted:,} of {total:,} vetted"
+    return f"{words}, {unsure:,} unsure" if unsure else words
+
+
+def progress_html(state: VettingState) -> str:
+    """Return the progress in words over a bar, and the filters that no menu shows."""
+    vetted, _, total = state.progress
+    share = 100.0 * vetted / total if total else 0.0
+    brush = [f.sentence for f in state.filters if f.name == "brush"]
+    brushed = f'<div class="msfa-brushed">{escape(brush[0])}</div>' if brush else ""
+    return (
+        f'<div class="msfa-progress-words">{escape(progress_words(state))}</div>'
+        f'<div class="msfa-progress-track"><i style="width:{share:.1f}%"></i></div>{brushed}'
+    )
+
+
+def vetted_scope(state: VettingState, choice: str) -> Filter | None:
+    """Return the filter behind a choice of the verdict menu."""
+    if choice == "mine":
+        done = set(state.data.obsid[state.mine != ""].tolist())
+        return Filter(
+            "verdict",
+            "not vetted by me",
+            lambda table: ~table["obsid"].isin(done).to_numpy(dtype=bool),
+        )
+    if not choice:
+        return None
+    return replace(state.presets[choice], name="verdict")
+
+
+class QueueView(pn.viewable.Viewer):
+    """List, filters, order, search and progress, bound to the state."""
+
+    state = param.ClassSelector(class_=VettingState)
+
+    def __init__(self, state: VettingState, **params: Any) -> None:
+        super().__init__(state=state, **params)
+        css = [stylesheet()]
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": css, "margin": 0}
+        presets = state.presets
+        scopes = {presets[name].sentence: name for name in _SCOPES}
+        self.search = pn.widgets.TextInput(
+            placeholder="search obsid, star or file  ( / )", css_classes=["msfa-search"], **wide
+        )
+        self.scope = pn.widgets.Select(
+            label="show", options=scopes, value="candidates", css_classes=["msfa-select"], **wide
+        )
+        self.verdict = pn.widgets.Select(
+            label="verdict",
+            options={"any verdict or none": ""}
+            | {"not vetted by me": "mine"}
+            | {presets[name].sentence: name for name in _VERDICTS},
+            value="",
+            css_classes=["msfa-select"],
+            **wide,
+        )
+        self.order = pn.widgets.Select(
+            label="order",
+            options={order.sentence: name for name, order in ORDERS.items()},
+            value=state.order,
+            css_classes=["msfa-select"],
+            **wide,
+        )
+        self.lift = pn.widgets.Button(
+            label="✕ lift the brush", css_classes=["msfa-lift"], visible=False, **wide
+        )
+        self.progress = pn.pane.HTML("", css_classes=["msfa-progress"], **wide)
+        self.pager = pn.pane.HTML("", css_classes=["msfa-pager"], **wide)
+        step: dict[str, Any] = {"width": 30, "stylesheets": css, "margin": 0}
+        self.back = pn.widgets.Button(label="‹", css_classes=["msfa-step"], **step)
+        self.forth = pn.widgets.Button(label="›", css_classes=["msfa-step"], **step)
+        self.page = 0
+        self.table = pn.widgets.Tabulator(
+            queue_page(state, 0),
+            show_index=False,
+            disabled=True,
+            selectable=1,
+            sortable=False,
+            pagination=None,
+            layout="fit_columns",
+            row_height=24,
+            widths={"obsid": 84, "S/N": 36, "p_bhb": 44, "class": 42},
+            text_align={"S/N": "right", "p_bhb": "right"},
+            sizing_mode="stretch_both",
+            margin=0,
+            min_height=120,
+            theme="simple",
+            css_classes=["msfa-queue-table"],
+            stylesheets=css,
+        )
+        self._follow_due = False
+        self.table.on_click(self._open)
+        self.search.param.watch(self._find, "value")
+        self.scope.param.watch(self._filter, "value")
+        self.verdict.param.watch(self._filter, "value")
+        self.order.param.watch(lambda event: state.set_order(event.new), "value")
+        self.lift.on_click(lambda _: state.brush((), ""))
+        self.back.on_click(lambda _: self._show_page(self.page - 1))
+        self.forth.on_click(lambda _: self._show_page(self.page + 1))
+        state.param.watch(self._refill, ["queue", "blind"])
+        state.param.watch(self._follow_soon, ["star", "version"])
+        self._refill()
+
+    # --- what the reviewer chooses -----------------------------------------------------------
+    def _filter(self, *_: Any) -> None:
+        brushes = [f for f in self.state.filters if f.name == "brush"]
+        verdict = vetted_scope(self.state, self.verdict.value)
+        scope = self.state.presets[self.scope.value]
+        self.state.set_filters([scope, *([verdict] if verdict else []), *brushes])
+        self.state.first()
+
+    def _find(self, event: Any) -> None:
+        if event.new.strip():
+            self.state.attempt(self.state.find, event.new)
+            self.search.value = ""
+
+    def _open(self, event: Any) -> None:
+        place = self.page * PAGE + int(event.row)
+        if place < len(self.state.queue):
+            self.state.attempt(self.state.select, int(self.state.queue[place]))
+
+    # --- what is shown -----------------------------------------------------------------------
+    def _refill(self, *_: Any) -> None:
+        """Show the queue after it has changed, at the star on screen."""
+        self.lift.visible = any(f.name == "brush" for f in self.state.filters)
+        self._show_page(max(self.state.place, 0) // PAGE)
+        self._follow()
+
+    def _show_page(self, page: int) -> None:
+        n_pages = max(-(-len(self.state.queue) // PAGE), 1)
+        self.page = min(max(page, 0), n_pages - 1)
+        self.table.value = queue_page(self.state, self.page)
+        first, last = self.page * PAGE + 1, min((self.page + 1) * PAGE, len(self.state.queue))
+        self.pager.object = f"{first:,}–{last:,} of {len(self.state.queue):,}" if last else "none"
+        self.back.disabled, self.forth.disabled = self.page == 0, self.page == n_pages - 1
+        self.table.selection = self._selection()
+
+    def _selection(self) -> list[int]:
+        row = self.state.place - self.page * PAGE
+        return [row] if 0 <= row < len(self.table.value) else []
+
+    def _follow_soon(self, *_: Any) -> None:
+        """Follow the star on screen a little later: the spectrum is painted first."""
+        if pn.state.curdoc is None or pn.state.curdoc.session_context is None:
+            self._follow()
+        elif not self._follow_due:
+            self._follow_due = True
+            pn.state.curdoc.add_timeout_callback(self._follow, _FOLLOW_AFTER)
+
+    def _follow(self) -> None:
+        self._follow_due = False
+        self.progress.object = progress_html(self.state)
+        place = self.state.place
+        if place >= 0 and place // PAGE != self.page:
+            self._show_page(place // PAGE)
+            return
+        rows = self.state.data.rows(self.state.queue[self.page * PAGE : (self.page + 1) * PAGE])
+        shown, now = self.table.value["verdict"].to_numpy(), verdict_words(self.state, rows)
+        changed = np.flatnonzero(shown != now)
+        if len(changed):
+            self.table.patch({"verdict": [(int(row), now[row]) for row in changed]})
+        self.table.selection = self._selection()
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return pn.Column(
+            self.search,
+            self.scope,
+            self.verdict,
+            self.order,
+            self.progress,
+            self.lift,
+            self.table,
+            pn.Row(self.back, self.pager, self.forth, sizing_mode="stretch_width", margin=0),
+            sizing_mode="stretch_both",
+            margin=0,
+            css_classes=["msfa-queue"],
+            stylesheets=[stylesheet()],
+        )

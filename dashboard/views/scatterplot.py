@@ -1,0 +1,393 @@
+"""Planes on the screen: all stars, the brushed ones, and a ring around the star on screen.
+
+Few stars are drawn as points that can be pointed at, many as an image counted by datashader.
+Everything is updated in place: no model is made after the first drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+from bokeh.events import RangesUpdate, SelectionGeometry, Tap
+from bokeh.models import (
+    BoxSelectTool,
+    ColumnDataSource,
+    GlyphRenderer,
+    HoverTool,
+    LassoSelectTool,
+    Legend,
+    LegendItem,
+    Range1d,
+)
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+from dashboard.theme import Palette, new_figure
+from dashboard.views.scatter import (
+    IMAGE_SIZE,
+    Axis,
+    BoolArray,
+    FloatArray,
+    Groups,
+    Names,
+    Window,
+    count_image,
+    frame_limits,
+    inside_geometry,
+)
+
+POINTS_LIMIT: Final = 5_000  # more stars than this are drawn as an image
+TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
+TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
+SLOTS: Final = 7  # the most groups a colouring may have
+STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top")
+CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+POINT_FIELDS: Final = ("x", "y", "obsid", "group")
+IMAGE_FIELDS: Final = ("image", "x", "y", "dw", "dh")
+NO_ROWS: Final = np.zeros(0, dtype=int)
+
+
+def _nothing(fields: tuple[str, ...]) -> dict[str, list[float]]:
+    return {name: [] for name in fields}
+
+
+class Layer:
+    """Stars of one kind: points while they are few, an image when they are many."""
+
+    def __init__(self, plot: figure, slots: int, alpha: float, size: float) -> None:
+        self.image = ColumnDataSource(_nothing(IMAGE_FIELDS))
+        plot.image_rgba(
+            image="image", x="x", y="y", dw="dw", dh="dh", source=self.image, global_alpha=alpha
+        )
+        self.points: list[GlyphRenderer] = [
+            plot.scatter(
+                "x",
+                "y",
+                source=ColumnDataSource(_nothing(POINT_FIELDS)),
+                size=size,
+                line_color=None,
+                fill_alpha=alpha,
+            )
+            for _ in range(slots)
+        ][::-1]  # the first group, BHB stars, lies on top
+        self._counted: tuple[hv.Dataset, Mapping[str, str]] | None = None
+
+    @property
+    def n_points(self) -> int:
+        """Stars drawn as points."""
+        return sum(len(points.data_source.data["x"]) for points in self.points)
+
+    def draw(self, frame: pd.DataFrame, names: Names, groups: Groups, keep: BoolArray) -> None:
+        """Draw the kept rows in place of what was drawn before; an image waits for `count`."""
+        many = int(keep.sum()) > POINTS_LIMIT
+        words = [*groups.colour, *[""] * (len(self.points) - len(groups.colour))]
+        for code, renderer in enumerate(self.points):
+            renderer.glyph.fill_color = groups.colour.get(words[code])
+            rows = np.flatnonzero(keep & (groups.word.codes == code)) if not many else NO_ROWS
+            if rows.size or len(renderer.data_source.data["x"]):
+                renderer.data_source.data = {
+                    "x": frame[names[0]].to_numpy()[rows],
+                    "y": frame[names[1]].to_numpy()[rows],
+                    "obsid": frame["obsid"].to_numpy()[rows].astype(str),
+                    "group": np.full(rows.size, words[code]),
+                }
+        self._counted = None
+        if many:
+            shown = frame.loc[keep, list(names)].assign(group=groups.word[keep])
+            self._counted = hv.Dataset(shown, kdims=list(names), vdims=["group"]), groups.colour
+        elif len(self.image.data["x"]):
+            self.image.data = _nothing(IMAGE_FIELDS)
+
+    def count(self, names: Names, window: Window, size: tuple[int, int]) -> None:
+        """Count the stars of an image anew for a window; points need nothing."""
+        if self._counted is None:
+            return
+        x0, x1, y0, y1 = window
+        self.image.data = {
+            "image": [count_image(*self._counted, names, window, size)],
+            "x": [x0],
+            "y": [y0],
+            "dw": [x1 - x0],
+            "dh": [y1 - y0],
+        }
+
+
+class Plane:
+    """One plane on the screen: figure, sources, and what a hand does in it.
+
+    Parameters
+    ----------
+    x, y : Axis
+    colours : Palette
+    on_select : callable
+        Called with the obsid of a star that was tapped.
+    on_brush : callable
+        Called with the obsids inside a box or lasso.
+    **options
+        As for `theme.new_figure`.
+    """
+
+    def __init__(
+        self,
+        x: Axis,
+        y: Axis,
+        colours: Palette,
+        on_select: Callable[[int], object],
+        on_brush: Callable[[NDArray[np.int64]], object],
+        **options: Any,
+    ) -> None:
+        self.x, self.y, self.colours = x, y, colours
+        self._on_select, self._on_brush = on_select, on_brush
+        self.n_outside = 0
+        self._frame = pd.DataFrame({"obsid": [], x.column: [], y.column: []})
+        self.figure = new_figure(
+            colours,
+            tools="pan,wheel_zoom,reset,save",
+            active_scroll="wheel_zoom",
+            x_range=Range1d(*_ordered(x)),
+            y_range=Range1d(*_ordered(y)),
+            x_axis_label=x.label,
+            y_axis_label=y.label,
+            **options,
+        )
+        self.rest = Layer(self.figure, 1, alpha=0.5, size=3)
+        self.vivid = Layer(self.figure, SLOTS, alpha=0.8, size=4.5)
+        self.star = ColumnDataSource(_nothing(STAR_FIELDS))
+        self.ellipse = ColumnDataSource(_nothing(("x", "y")))
+        self.epochs = ColumnDataSource(_nothing(("x", "y")))
+        self._legend = self._add_legend()
+        self._add_tools()
+        self._add_star()
+        self.figure.on_event(Tap, self._tapped)
+        self.figure.on_event(SelectionGeometry, self._drawn)
+        self.figure.on_event(RangesUpdate, self._moved)
+
+    @property
+    def names(self) -> Names:
+        """Columns of the two axes."""
+        return self.x.column, self.y.column
+
+    # --- drawing -------------------------------------------------------------------------
+    def draw(
+        self,
+        dataset: hv.Dataset,
+        groups: Groups,
+        brushed: BoolArray | None = None,
+        keep: BoolArray | None = None,
+    ) -> None:
+        """Draw the stars by group: the brushed ones vivid, the others grey.
+
+        Parameters
+        ----------
+        dataset : Dataset of n stars
+        groups : Groups
+        brushed : (n,) bool array, optional
+            Without it every star is vivid.
+        keep : (n,) bool array, optional
+            Stars that are drawn at all.
+        """
+        frame = dataset.data
+        x, y = (frame[name].to_numpy() for name in self.names)
+        shown = np.isfinite(x) & np.isfinite(y)
+        if keep is not None:
+            shown &= keep
+        if self._frame is not frame:
+            self._frame = frame
+            self._open_frame(x[shown], y[shown])
+        x0, x1, y0, y1 = self.window
+        inside = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+        self.n_outside = int((shown & ~inside).sum())
+        vivid = shown if brushed is None else shown & brushed
+        grey = Groups(
+            pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), categories=["other"]),
+            {"other": self.colours.cloud},
+        )
+        self.rest.draw(frame, self.names, grey, shown & ~vivid)
+        self.vivid.draw(frame, self.names, groups, vivid)
+        self._count()
+        present = np.bincount(groups.word.codes[vivid], minlength=len(groups.colour)) > 0
+        for item, word, there in zip(self._legend.items, groups.colour, present, strict=False):
+            item.update(label={"value": word}, visible=bool(there))
+        for item in self._legend.items[len(groups.colour) :]:
+            item.visible = False
+
+    def draw_star(
+        self,
+        row: pd.Series | None,
+        epochs: pd.DataFrame | None = None,
+        correlation: float = 0.0,
+    ) -> None:
+        """Ring the star on screen, with its 1σ ellipse; its other epochs get a small diamond.
+
+        Parameters
+        ----------
+        row : Series, optional
+            The star; without it, or without a place in this plane, the ring goes.
+        epochs : DataFrame, optional
+            Rows of all its spectra.
+        correlation : float
+            Of the errors of the two axes.
+        """
+        x, y = (number(row, name) for name in self.names)
+        if np.isfinite(x) and np.isfinite(y):
+            x_err, y_err = (_error(row, axis.error) for axis in (self.x, self.y))
+            values = (x, y, x - x_err, x + x_err, y - y_err, y + y_err)
+            self.star.data = {
+                name: [value] for name, value in zip(STAR_FIELDS, values, strict=True)
+            }
+            self.ellipse.data = error_ellipse(x, y, x_err, y_err, correlation)
+        else:
+            self.star.data = _nothing(STAR_FIELDS)
+            self.ellipse.data = _nothing(("x", "y"))
+        if row is None or epochs is None or not set(self.names) <= set(epochs.columns):
+            others = pd.DataFrame(columns=list(self.names), dtype=float)
+        else:
+            others = epochs.loc[epochs["obsid"] != row["obsid"], list(self.names)].dropna()
+        if len(others) or len(self.epochs.data["x"]):
+            self.epochs.data = {
+                "x": others[self.names[0]].to_numpy(dtype=float),
+                "y": others[self.names[1]].to_numpy(dtype=float),
+            }
+
+    def places(self, row: pd.Series | None) -> bool:
+        """Tell whether the star has a place in this plane."""
+        return all(np.isfinite(number(row, name)) for name in self.names)
+
+    def holds(self, row: pd.Series | None) -> bool:
+        """Tell whether the star lies inside the frame as it is opened now."""
+        x0, x1, y0, y1 = self.window
+        x, y = (number(row, name) for name in self.names)
+        return x0 <= x <= x1 and y0 <= y <= y1
+
+    @property
+    def window(self) -> Window:
+        """The frame as it is opened now, ascending."""
+        x, y = self.figure.x_range, self.figure.y_range
+        return (*sorted((x.start, x.end)), *sorted((y.start, y.end)))
+
+    # --- hands ---------------------------------------------------------------------------
+    def _tapped(self, event: Tap) -> None:
+        """Select the star nearest to a tap, unless none is near."""
+        x0, x1, y0, y1 = self.window
+        width, height = self._size(TAP_FRAME)
+        x, y = (self._frame[name].to_numpy() for name in self.names)
+        distance = np.hypot((x - event.x) / (x1 - x0) * width, (y - event.y) / (y1 - y0) * height)
+        if np.isfinite(distance).any() and np.nanmin(distance) <= TAP_REACH:
+            self._on_select(int(self._frame["obsid"].to_numpy()[np.nanargmin(distance)]))
+
+    def _drawn(self, event: SelectionGeometry) -> None:
+        """Hand on the stars inside a finished box or lasso."""
+        if event.final and event.geometry["type"] in ("rect", "poly"):
+            x, y = (self._frame[name].to_numpy() for name in self.names)
+            inside = inside_geometry(event.geometry, x, y)
+            self._on_brush(self._frame["obsid"].to_numpy(dtype=np.int64)[inside])
+
+    def _moved(self, _event: RangesUpdate) -> None:
+        self._count()
+
+    # --- parts ---------------------------------------------------------------------------
+    def _open_frame(self, x: FloatArray, y: FloatArray) -> None:
+        plot = self.figure
+        for values, axis, shown in ((x, self.x, plot.x_range), (y, self.y, plot.y_range)):
+            start, end = frame_limits(values, axis)
+            shown.update(start=start, end=end, reset_start=start, reset_end=end)
+
+    def _size(self, otherwise: tuple[float, float]) -> tuple[float, float]:
+        """Return the inner size that the browser reported, else the given one."""
+        told = self.figure.properties_with_values(include_defaults=False)
+        width, height = told.get("inner_width"), told.get("inner_height")
+        return (width, height) if width and height else otherwise
+
+    def _count(self) -> None:
+        width, height = self._size(IMAGE_SIZE)
+        for layer in (self.rest, self.vivid):
+            layer.count(self.names, self.window, (int(width), int(height)))
+
+    def _add_legend(self) -> Legend:
+        legend = Legend(
+            items=[
+                LegendItem(label="", renderers=[points], visible=False)
+                for points in self.vivid.points
+            ],
+            orientation="horizontal",
+            location="left",
+            click_policy="hide",
+            margin=0,
+            padding=0,
+            spacing=8,
+            border_line_color=None,
+            background_fill_alpha=0,
+            label_text_color=self.colours.text,
+            label_text_font_size="11px",
+            label_standoff=0,
+            glyph_width=14,
+            glyph_height=14,
+            label_height=14,
+        )
+        self.figure.add_layout(legend, "above")
+        return legend
+
+    def _add_tools(self) -> None:
+        box = BoxSelectTool(persistent=False, renderers=[])
+        lasso = LassoSelectTool(continuous=False, persistent=False, renderers=[])
+        hover = HoverTool(
+            renderers=self.vivid.points,
+            tooltips=[
+                ("obsid", "@obsid"),
+                *(
+                    (axis.label, f"@{name}{{0.{'0' * axis.digits}}}")
+                    for name, axis in (("x", self.x), ("y", self.y))
+                ),
+                ("", "@group"),
+            ],
+        )
+        self.figure.add_tools(box, lasso, hover)
+        self.figure.toolbar.active_drag = box
+
+    def _add_star(self) -> None:
+        """Add the ring on the overlay level: a change repaints that level alone."""
+        plot, ring = self.figure, self.colours.ring
+        line = {"line_color": ring, "line_width": 1.5}
+        plot.patch(
+            "x", "y", source=self.ellipse, level="overlay",
+            fill_color=ring, fill_alpha=0.18, line_color=None,
+        )  # fmt: skip
+        plot.segment("left", "y", "right", "y", source=self.star, level="overlay", **line)
+        plot.segment("x", "bottom", "x", "top", source=self.star, level="overlay", **line)
+        plot.scatter(
+            "x", "y", source=self.epochs, level="overlay", marker="diamond", size=8,
+            fill_color=None, **line,
+        )  # fmt: skip
+        plot.scatter(
+            "x", "y", source=self.star, level="overlay", size=13, fill_color=None,
+            line_color=ring, line_width=2.5,
+        )  # fmt: skip
+
+
+def error_ellipse(
+    x: float, y: float, x_err: float, y_err: float, correlation: float
+) -> dict[str, FloatArray]:
+    """Return the outline of the 1σ ellipse of two correlated errors."""
+    rho = float(np.clip(correlation, -1, 1)) if np.isfinite(correlation) else 0.0
+    across, up = np.cos(CIRCLE), np.sin(CIRCLE)
+    return {"x": x + x_err * across, "y": y + y_err * (rho * across + np.sqrt(1 - rho**2) * up)}
+
+
+def _ordered(axis: Axis) -> tuple[float, float]:
+    return axis.always[::-1] if axis.flipped else axis.always  # type: ignore[return-value]
+
+
+def number(row: pd.Series | None, name: str) -> float:
+    """Return a number of a row; missing is NaN."""
+    value = None if row is None else row.get(name)
+    return float("nan") if value is None or pd.isna(value) else float(value)
+
+
+def _error(row: pd.Series | None, name: str) -> float:
+    """Return an error of a row; an unknown error draws no bar."""
+    error = number(row, name) if name else float("nan")
+    return error if np.isfinite(error) else 0.0

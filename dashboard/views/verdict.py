@@ -1,0 +1,201 @@
+"""The verdict bar: decide, undo, say how sure and why; who decided what and when."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import panel as pn
+import param
+
+from dashboard.state import VettingState
+from dashboard.theme import STATIC, stylesheet
+from dashboard.views.keyboard import REJECT_CLASSES
+from msfa_core.catalogue.vetting import CONFIDENCE, Decision, Verdict
+from msfa_core.errors import StoreError, SurveyError
+
+logger = logging.getLogger(__name__)
+
+ISSUE_FLAGS: Final = (
+    "bad continuum",
+    "cosmic ray",
+    "sky residual",
+    "arm joint",
+    "low S/N",
+    "wrong RV",
+    "emission",
+    "binary?",
+    "blend",
+)
+_VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
+
+
+def suggestion(state: VettingState) -> tuple[Verdict, str]:
+    """Return what the machine would decide of the star on screen, and as which class.
+
+    Raises
+    ------
+    StoreError
+        When the reviewer works blind, or the star was not classified.
+    """
+    if state.blind:
+        raise StoreError("Not saved: the machine's opinion is hidden (press b to show it).")
+    row = state.star.row if state.star is not None else {}
+    said = row.get("predicted_class")
+    if not isinstance(said, str) or not said:
+        raise StoreError("Not saved: the machine has no suggestion for this star.")
+    if said == "BHB":
+        p_bhb, threshold = row["p_bhb"], state.data.settings.bhb_threshold
+        return (Verdict.ACCEPT if p_bhb >= threshold else Verdict.UNSURE), ""
+    return Verdict.REJECT, said
+
+
+def decision_line(decision: Decision, withdrawn: set[int | None]) -> dict[str, Any]:
+    """Return one decision as the browser lists it; plain text, which the browser escapes."""
+    detail = [
+        f"confidence {decision.confidence}" if decision.confidence else "",
+        ", ".join(decision.issue_flags),
+        decision.comment,
+    ]
+    return {
+        "obsid": str(decision.obsid),
+        "star": decision.uid or str(decision.obsid),
+        "verdict": str(decision.verdict),
+        "verdict_class": decision.verdict_class,
+        "reviewer": decision.reviewer,
+        "when": when(decision.decided_at, datetime.now(UTC).date().isoformat()),
+        "detail": " · ".join(part for part in detail if part),
+        "is_withdrawal": decision.is_withdrawal,
+        "is_withdrawn": decision.decision_id in withdrawn,
+    }
+
+
+def when(moment: str, today: str) -> str:
+    """Return a moment in few characters: the time of today, else the date (UTC)."""
+    return moment[11:19] if moment.startswith(today) else moment[:10]
+
+
+class VerdictBar(pn.custom.JSComponent):
+    """Buttons, comment and history; its messages come from the keys as well.
+
+    Parameters
+    ----------
+    state : VettingState
+    reviewer_locked : bool
+        The name comes from the login and cannot be changed on the page.
+    """
+
+    survey_name = param.String(doc="Keeps drafts of different surveys apart")
+    classes = param.List(default=list(REJECT_CLASSES))
+    confidence_words = param.Dict(default={str(k): v for k, v in CONFIDENCE.items()})
+    issue_flags = param.List(default=list(ISSUE_FLAGS))
+    reviewer = param.String()
+    reviewer_locked = param.Boolean()
+    message = param.String()
+    tone = param.String(default="calm")
+    recent = param.List(doc="Last decisions on the survey")
+    on_star = param.List(doc="Decisions on the star on screen")
+    on_star_none = param.String(default="nobody has decided yet")
+
+    _esm = (STATIC / "verdict.js").read_text(encoding="utf-8")
+    _stylesheets = [stylesheet()]
+
+    def __init__(self, state: VettingState, reviewer_locked: bool = False, **params: Any):
+        super().__init__(
+            **{
+                "survey_name": str(state.survey.path),
+                "reviewer": state.reviewer,
+                "reviewer_locked": reviewer_locked,
+                "sizing_mode": "stretch_width",
+                "margin": 0,
+            }
+            | params
+        )
+        self._state = state
+        self._show_star()
+        self._show_message()
+        state.param.watch(lambda *_: self._show_star(), ["star", "version", "blind"])
+        state.param.watch(lambda *_: self._show_message(), ["message", "tone"])
+
+    # --- what the server shows ---------------------------------------------------------------
+    def _show_star(self) -> None:
+        state = self._state
+        history = state.recent()
+        on_star = list(state.star.decisions) if state.star is not None else []
+        if state.blind:
+            history = [d for d in history if d.reviewer == state.reviewer]
+            on_star = [d for d in on_star if d.reviewer == state.reviewer]
+        gone = {decision.withdraws for decision in [*history, *on_star]}
+        nothing = "you have not decided yet" if state.blind else "nobody has decided yet"
+        self.param.update(
+            recent=[decision_line(decision, gone) for decision in history],
+            on_star=[
+                decision_line(decision, gone)
+                for decision in on_star
+                if not decision.is_withdrawal and decision.decision_id not in gone
+            ],
+            on_star_none=nothing if state.star is not None else "no star on screen",
+        )
+
+    def _show_message(self) -> None:
+        self.param.update(message=self._state.message, tone=self._state.tone)
+
+    # --- what the reviewer does --------------------------------------------------------------
+    def _handle_msg(self, data: Any) -> None:
+        # A change of a figure inside this handler would fail (the document is not locked for
+        # it here), so the work is done in the document's own turn.
+        pn.state.execute(partial(self.handle, data), schedule=True)
+
+    def handle(self, message: dict[str, Any]) -> None:
+        """Do what a message of the browser asks for, and answer it."""
+        state = self._state
+        action = str(message.get("action", ""))
+        if "reviewer" in message and not self.reviewer_locked:
+            state.reviewer = str(message["reviewer"])
+        if action == "reviewer":
+            if not self.reviewer_locked:
+                state.reviewer = str(message.get("value", ""))
+            return
+        decided_on = state.star.obsid if state.star is not None else None
+        try:
+            is_done = state.attempt(self._do, action, message)
+        except Exception:
+            logger.exception("%s of obsid %s", action, decided_on)
+            is_done = False
+            state.say("An error on the server: see the last decisions for what was saved.", "error")
+        is_verdict = action in _VERDICTS or action == "suggestion"
+        self._send_msg(
+            {
+                "obsid": str(state.star.obsid) if state.star is not None else "",
+                "is_done": is_done,
+                "saved": str(decided_on) if is_verdict and is_done else "",
+                "needs_name": is_verdict and not state.reviewer.strip(),
+            }
+        )
+
+    def _do(self, action: str, message: dict[str, Any]) -> None:
+        state = self._state
+        if action == "next":
+            state.next()
+        elif action == "previous":
+            state.previous()
+        elif action == "select":
+            state.select(str(message.get("value", "")))
+        elif action == "undo":
+            state.undo()
+        elif action in _VERDICTS or action == "suggestion":
+            verdict, verdict_class = action, str(message.get("value") or "")
+            if action == "suggestion":
+                verdict, verdict_class = suggestion(state)
+            state.decide(
+                verdict,
+                painted_obsid=str(message.get("painted", "")),
+                verdict_class=verdict_class,
+                confidence=message.get("confidence"),
+                comment=str(message.get("comment") or ""),
+                issue_flags=tuple(message.get("issue_flags") or ()),
+            )
+        else:
+            raise SurveyError(f"unknown action {action!r}")
