@@ -156,6 +156,8 @@ TELLURIC_LIST: Final = {
 }
 ARM_JOINT: Final = (5700.0, 6000.0)  # Å, where the blue and red arms meet
 
+G_BAND: Final = (4000.0, 5500.0)  # Å, pixels of a S/N in g where the header gives none
+
 # --- search ------------------------------------------------------------------------------
 
 
@@ -173,6 +175,37 @@ STELLAR_CLASSES: Final = tuple(StellarClass)  # stage 1: 0 BHB, 1 A, 2 B, 3 HSD,
 SNR_MIN: Final = Sourced(10.0, "", "g-band S/N cut of the search", Certainty.DEFAULT)
 BHB_THRESHOLD: Final = Sourced(0.5, "", "stage-2 probability, paper §V.1")
 MATCH_RADIUS_ARCSEC: Final = Sourced(3.0, "arcsec", "known catalogues by sky, paper §V.1")
+
+
+# --- Balmer selections (D0.2 in Å) ----------------------------------------------------------
+def _box(source: str, certainty: Certainty, *limits: float) -> tuple[Sourced, ...]:
+    """Return (D0.2 low, D0.2 high, fm low, fm high)."""
+    units = ("Å", "Å", "", "")
+    return tuple(
+        Sourced(limit, unit, source, certainty) for limit, unit in zip(limits, units, strict=True)
+    )
+
+
+BOX_XUE2008: Final = _box("Xue et al. 2008, Hδ box", Certainty.RECALLED, 17.0, 28.5, 0.1, 0.3)
+BOX_JU2024: Final = _box(
+    "paper Eq. 12 (Ju et al. 2024): numbers unread, the Hδ box of Xue et al. 2008 for both lines",
+    Certainty.DEFAULT,
+    17.0,
+    28.5,
+    0.1,
+    0.3,
+)
+_XUE2011: Final = "Xue et al. 2011"
+BOX_XUE2011: Final = {
+    "hdelta_d02_max": Sourced(29.0, "Å", _XUE2011),
+    "hdelta_fm_max": Sourced(0.35, "", _XUE2011),
+    "hgamma_shape_min": Sourced(0.75, "", _XUE2011),
+    "hgamma_shape_max": Sourced(1.25, "", _XUE2011),
+    "hgamma_width_min": Sourced(7.0, "Å", _XUE2011),
+    "hgamma_width_offset": Sourced(10.8, "Å", _XUE2011),
+    "hgamma_width_curvature": Sourced(26.5, "Å", _XUE2011),
+    "hgamma_width_vertex": Sourced(1.08, "", _XUE2011),
+}
 
 # --- photometry (Culpan et al. 2021, A&A 654, A107) ---------------------------------------
 CMD_BP_RP: Final = (
@@ -193,3 +226,22 @@ KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan
     (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),
     (Sourced(4.4157, "", "Culpan et al. 2024"), Sourced(-13.720, "", "Culpan et al. 2024")),
 )
+
+
+class LabelFlag(enum.IntFlag):
+    """What to know about the labels of a star before trusting them; 0 = measured and good."""
+
+    FROM_CATALOGUE = 1  # taken from a catalogue, not measured here
+    MISSING = 2  # not all of Teff, log g and [Fe/H] are known
+    HIGH_LOGG = 4  # above the log g limit of the settings
+    HIGH_FEH = 8  # above the [Fe/H] limit of the settings
+    OUTSIDE_KIEL_BAND = 16  # Teff and log g are not those of a BHB star
+
+
+LABEL_FLAG_WORDS: Final = {
+    LabelFlag.FROM_CATALOGUE: "from a catalogue, not measured here",
+    LabelFlag.MISSING: "not all of Teff, log g and [Fe/H] are known",
+    LabelFlag.HIGH_LOGG: "log g above the limit",
+    LabelFlag.HIGH_FEH: "[Fe/H] above the limit",
+    LabelFlag.OUTSIDE_KIEL_BAND: "outside the BHB band of the Kiel diagram",
+}

@@ -11,7 +11,7 @@ from msfa_core.columns import COLUMNS, PAPER_COLUMNS
 from msfa_core.config import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA_NAMES = {"torch": "pytorch"}  # where conda-forge has another name
+CONDA_NAMES = {"torch": "pytorch", "isal": "python-isal"}  # where conda-forge has another name
 
 
 def project():

@@ -1,0 +1,85 @@
+"""The command line: ``msfa simulate | ingest | run | status | export | serve | train | evaluate``.
+
+Exit codes: 0 done, 1 something failed (one line on standard error says what), 2 wrong usage,
+130 stopped with Ctrl-C. Commands import what they need, so that ``msfa --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from enum import IntEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from msfa_core import __version__
+from msfa_core.cli import surveys, training  # noqa: F401 (they register their commands)
+from msfa_core.cli.app import app
+from msfa_core.cli.show import say
+from msfa_core.errors import MsfaError
+
+# typer brings its own copy of click, or the library, depending on its version
+_USAGE_ERROR: Final[Any] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    INTERRUPTED = 130
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        print(f"msfa {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="msfa: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(run_cli(sys.argv[1:]))
+
+
+def run_cli(arguments: list[str]) -> int:
+    """Run one command; say in one line what went wrong, if anything.
+
+    Returns
+    -------
+    int
+        One of `Exit`.
+    """
+    try:
+        code = app(arguments, standalone_mode=False)
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except _USAGE_ERROR as error:
+        error.show()
+        return Exit.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        say("msfa: stopped; what was finished is kept, and the same command goes on from there")
+        return Exit.INTERRUPTED
+    except MsfaError as error:
+        say(f"msfa: {' '.join(str(error).split())}")
+        return Exit.FAILED
+    except BrokenPipeError:  # `msfa status S | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    return int(code or Exit.DONE)
+
+
+def _stop(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt

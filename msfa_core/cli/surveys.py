@@ -1,0 +1,309 @@
+"""Commands that deal with a survey: simulate, ingest, run, status, export, serve."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
+from msfa_core.cli.show import say, show_progress
+from msfa_core.errors import ExportError, ReadError, SurveyError
+
+if TYPE_CHECKING:
+    from msfa_core.ingest import IngestReport
+    from msfa_core.survey import Survey
+
+_REASONS: Final = 10  # rejected files named on the screen; all are in rejected.csv
+
+
+class VerdictChoice(StrEnum):
+    """Verdicts that can be exported."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNSURE = "unsure"
+
+
+class ColumnChoice(StrEnum):
+    """Sets of columns that can be exported."""
+
+    PAPER = "paper"
+    FULL = "full"
+
+
+@app.command()
+def simulate(
+    survey: SurveyArgument,
+    stars: Annotated[int, typer.Option(help="How many stars.", min=1)] = 1500,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same survey.", min=0)] = 20,
+    write_fits: Annotated[
+        Path | None,
+        typer.Option(help="Folder that gets LAMOST files, gaia.csv and truth.csv as well."),
+    ] = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Make a survey of simulated stars with known truth (columns true_*)."""
+    from msfa_core.ingest import simulate as fill  # noqa: PLC0415
+    from msfa_core.simulate.survey import demo_plan  # noqa: PLC0415
+    from msfa_core.survey import Survey, is_survey  # noqa: PLC0415
+
+    plan = replace(demo_plan(seed), n_stars=stars)
+    made = Survey(survey) if is_survey(survey) else Survey.create(survey, simulated=True)
+    with show_progress(quiet) as progress:
+        n_new = fill(made, plan, write_fits, progress, workers)
+    print(f"{made.path}: {n_new:,} simulated spectra of {stars:,} stars stored (seed {seed})")
+    print(f"next: msfa run {made.path}")
+
+
+@app.command()
+def ingest(
+    survey: SurveyArgument,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="FITS files, or folders searched to any depth.", show_default=False),
+    ] = None,
+    catalogue: Annotated[
+        list[Path] | None,
+        typer.Option(help="CSV, FITS, VOTable or MRT joined on obsid or file name; repeatable."),
+    ] = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Read LAMOST or SDSS spectra, of any layout, and join catalogues to them."""
+    from msfa_core.ingest import find_files  # noqa: PLC0415
+    from msfa_core.ingest import ingest as take  # noqa: PLC0415
+    from msfa_core.survey import Survey, is_survey  # noqa: PLC0415
+
+    paths, catalogues = paths or [], catalogue or []
+    if not paths and not catalogues:
+        raise typer.BadParameter("Name FITS files or folders, or a table with --catalogue.")
+    for path in catalogues:
+        if not path.is_file():
+            raise ReadError(f"{path}: no such file; check the name of the catalogue.")
+    is_new = not is_survey(survey)
+    if is_new:
+        if not paths:
+            raise SurveyError(f"{survey} is no survey yet: name the FITS files it is to hold.")
+        find_files(paths)  # before anything is made
+    target = Survey.create(survey) if is_new else Survey(survey)
+    try:
+        with show_progress(quiet) as progress:
+            report = take(target, paths, catalogues, progress, workers)
+    finally:
+        is_empty = is_new and not len(target.archive)
+        if is_empty:
+            shutil.rmtree(target.path, ignore_errors=True)
+    _print_ingest(report, target, is_empty)
+
+
+def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
+    """Say what became of the files; raise when nothing came of any."""
+    print(
+        f"{report.n_files:,} files: {report.n_stored:,} spectra stored, {report.n_unchanged:,} "
+        f"stored before, {len(report.duplicates):,} duplicates, {len(report.rejected):,} rejected "
+        f"({report.seconds:.1f} s)"
+    )
+    for file, obsid, kept in report.duplicates[:_REASONS]:
+        print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept")
+    for name, n in report.joined.items():
+        print(f"{name}: joined to {n:,} spectra")
+    useful = report.n_stored or report.n_unchanged or report.duplicates or report.joined
+    if report.rejected and not useful:
+        first = report.rejected[0][1]
+        if len(report.rejected) == 1:
+            raise ReadError(first)
+        for _, reason in report.rejected[1:_REASONS]:
+            say(f"rejected: {reason}")
+        where = "nothing was stored" if is_empty else f"see {survey.path / 'rejected.csv'}"
+        n = len(report.rejected)
+        raise ReadError(f"none of the {n:,} files could be read; {where}. First: {first}")
+    for _, reason in report.rejected[:_REASONS]:
+        say(f"rejected: {reason}")
+    if report.rejected:
+        print(f"all rejected files are listed in {survey.path / 'rejected.csv'}")
+    print(f"next: msfa run {survey.path}")
+
+
+@app.command()
+def run(
+    survey: SurveyArgument,
+    steps: Annotated[
+        str,
+        typer.Option(help="Steps to do, separated by commas: all when not given."),
+    ] = "",
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table of known stars, by obsid or position; repeatable."),
+    ] = None,
+    gaia: Annotated[Path | None, typer.Option(help="Table of Gaia rows.")] = None,
+    workers: Workers = 0,
+    scheduler: Annotated[
+        str, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Do again what was done.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Classify, measure, match, label, place and identify the spectra of a survey."""
+    from msfa_core import pipeline  # noqa: PLC0415
+
+    for path in [*(known or []), *([gaia] if gaia else [])]:
+        if not path.is_file():
+            raise ReadError(f"{path}: no such file; check the name of the table.")
+    if scheduler and workers:
+        raise typer.BadParameter("Give --workers or --scheduler, not both.")
+    with show_progress(quiet) as progress:
+        report = pipeline.run(
+            survey,
+            steps.split(",") if steps else None,
+            known or (),
+            gaia,
+            workers,
+            scheduler or None,
+            force,
+            progress,
+        )
+    for step in report.steps:
+        if step.note:
+            print(f"{step.step}: {step.note}")
+        elif not step.n_done:
+            print(f"{step.step}: done before")
+        else:
+            print(f"{step.step}: done ({step.seconds:.1f} s)")
+    print(
+        f"{report.n_spectra:,} spectra, {report.n_in_domain:,} in the search domain, "
+        f"{report.n_candidates:,} candidates, {report.n_in_region:,} of them in the D0.2–fm region"
+    )
+    print(f"next: msfa serve {survey}")
+
+
+@app.command()
+def status(survey: SurveyArgument) -> None:
+    """Show what is in a survey, what has been done, and what is flagged or missing."""
+    from msfa_core.status import status as report  # noqa: PLC0415
+
+    for line in report(survey).lines():
+        print(line)
+
+
+@app.command()
+def export(
+    survey: SurveyArgument,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="File ending in .mrt, .fits, .vot, .csv or .parquet.", show_default=False
+        ),
+    ],
+    every: Annotated[
+        bool, typer.Option("--all", help="All spectra, whatever their verdict.")
+    ] = False,
+    verdict: Annotated[
+        VerdictChoice | None,
+        typer.Option(help="Spectra of stars with this verdict (accept when not given)."),
+    ] = None,
+    columns: Annotated[
+        ColumnChoice, typer.Option(help="Table 6 of the paper, or everything.")
+    ] = ColumnChoice.PAPER,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+    ] = False,
+) -> None:
+    """Write the table: the spectra of accepted stars, unless told otherwise."""
+    from msfa_core.catalogue.export import export as write  # noqa: PLC0415
+    from msfa_core.survey import Survey  # noqa: PLC0415
+
+    if every and verdict:
+        raise typer.BadParameter("Give --all or --verdict, not both.")
+    source = Survey(survey)
+    table = source.table_with_verdicts()
+    words = "all spectra"
+    if not every:
+        chosen = str(verdict or VerdictChoice.ACCEPT)
+        words = f"stars with verdict {chosen}"
+        table = table[(table["verdict"] == chosen).fillna(False).astype(bool)]
+        if table.empty:
+            raise ExportError(
+                f"{out} not written: {survey} has no star with verdict {chosen}. Vet stars with "
+                f"`msfa serve {survey}`, or export all spectra with --all."
+            )
+    write(
+        table,
+        out,
+        columns=str(columns),
+        header=source.export_header(words),
+        overwrite=overwrite,
+    )
+    stars = table["uid"].nunique() + int(table["uid"].isna().sum())
+    print(f"{out}: {len(table):,} spectra of {stars:,} stars ({words})")
+
+
+@app.command()
+def serve(
+    survey: Annotated[
+        Path | None, typer.Argument(help="Survey folder; the demo survey when not given.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the server.", min=0, max=65535)] = 5006,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
+    show: Annotated[bool, typer.Option("--show", help="Open a browser.")] = False,
+) -> None:
+    """Open the dashboard: `panel serve dashboard --args SURVEY`."""
+    from msfa_core.survey import Survey  # noqa: PLC0415
+
+    if survey is None:
+        survey = _demo()
+    opened = Survey(survey)  # a clear message here, before a server starts
+    host = "localhost" if address in ("", "0.0.0.0", "127.0.0.1") else address
+    kind = "SIMULATED stars" if opened.is_simulated else "survey"
+    print(f"{kind} {opened.path}: http://{host}:{port}/dashboard (Ctrl-C stops)", flush=True)
+    command = [
+        *(sys.executable, "-m", "panel", "serve", str(_dashboard_folder())),
+        *("--port", str(port), "--address", address),
+        *("--unused-session-lifetime", "60000", "--check-unused-sessions", "10000"),
+        *(["--show"] if show else []),
+        *("--args", str(opened.path.absolute())),
+    ]
+    environment = {"BOKEH_RESOURCES": "server", **os.environ}
+    with subprocess.Popen(command, env=environment) as server:
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            server.wait()
+            return
+    if code:
+        raise SurveyError(
+            f"the dashboard stopped with code {code}: see its messages above (is port {port} in "
+            "use? name another with --port)."
+        )
+
+
+def _dashboard_folder() -> Path:
+    """Return the folder of the dashboard without importing it."""
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    spec = find_spec("dashboard")
+    if spec is None or spec.origin is None:
+        raise SurveyError("the dashboard is not installed: install the project again.")
+    return Path(spec.origin).parent
+
+
+def _demo() -> Path:
+    """Return the demo survey, made on first use."""
+    from msfa_core.pipeline import demo_path, make_demo  # noqa: PLC0415
+    from msfa_core.survey import is_survey  # noqa: PLC0415
+
+    path = demo_path()
+    if not is_survey(path):
+        print(f"making the demo survey in {path}: simulated stars, about a minute", flush=True)
+        with show_progress(False) as progress:
+            make_demo(path, progress)
+    return path

@@ -1,0 +1,497 @@
+"""Files in: spectra of any layout, and the catalogues that go with them, into a survey.
+
+The pipeline's first step (``pipeline.ingest`` is this :func:`ingest`), kept apart because it
+reads foreign files, and the pipeline only what the survey holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+import pandas as pd
+
+from msfa_core.columns import BY_NAME
+from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
+from msfa_core.parallel import in_order, n_cores
+from msfa_core.spectra.archive import layout_of
+from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.survey import (
+    CATALOGUE_FOLDER,
+    Survey,
+    identities,
+    write_parquet,
+    write_whole,
+)
+
+if TYPE_CHECKING:
+    from msfa_core.simulate.survey import SurveyPlan
+
+SUFFIXES: Final = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz")
+MANY_FILES: Final = 200  # from here on, worker processes are worth their start
+CHUNK: Final = 32  # files that a worker reads at a time
+TRUTH: Final = "true_"  # prefix of the columns that only a simulation knows
+_IDENTITY: Final = ("obsid", "ra", "dec", "z", "snr_g")  # fields of a Spectrum
+
+
+class Progress(Protocol):
+    """Told how a step gets on; ``shard`` is named when one has just been finished."""
+
+    def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
+        """Take note."""
+
+
+def no_progress(step: str, done: int, total: int, shard: str = "") -> None:
+    """Take no note."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the files given to :func:`ingest`.
+
+    Attributes
+    ----------
+    n_files : int
+        Files looked at.
+    n_stored : int
+        Spectra that are new in the survey.
+    n_unchanged : int
+        Files whose spectrum was stored before (same path, size and time, or same path and
+        obsid).
+    duplicates : tuple of (file, obsid, kept)
+        Files whose obsid is stored from another file, ``kept``.
+    rejected : tuple of (file, reason)
+    joined : dict of str to int
+        Spectra that each catalogue knew.
+    seconds : float
+    """
+
+    n_files: int
+    n_stored: int
+    n_unchanged: int
+    duplicates: tuple[tuple[str, int, str], ...]
+    rejected: tuple[tuple[str, str], ...]
+    joined: dict[str, int]
+    seconds: float
+
+
+def find_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the spectra among files and folders, folders searched to any depth.
+
+    Raises
+    ------
+    ReadError
+        When a path does not exist, or none leads to a spectrum.
+    """
+    given = [Path(path) for path in paths]
+    found: dict[Path, None] = {}
+    for path in given:
+        if path.is_dir():
+            found.update(dict.fromkeys(_spectra_below(path)))
+        elif path.exists():
+            found[path.absolute()] = None
+        else:
+            raise ReadError(f"{path}: no such file or folder; check the name.")
+    if not found:
+        where = ", ".join(map(str, given)) or "nothing"
+        raise ReadError(
+            f"{where}: no spectra found (files ending in {', '.join(SUFFIXES)}); name the files, "
+            "or the folder that holds them."
+        )
+    return list(found)
+
+
+def _spectra_below(folder: Path) -> list[Path]:
+    """Return the spectra below a folder in the order of their names; links are followed once."""
+    found, seen = [], set()
+    for here, below, names in os.walk(folder.absolute(), followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        found += [
+            Path(here, name)
+            for name in sorted(names)
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One file that was read, or why not."""
+
+    file: str
+    spectrum: Spectrum | None
+    reason: str = ""
+
+
+def _read_files(files: Sequence[Path]) -> list[_Read]:
+    """Read some files; the work of one task."""
+    return [_read_file(file) for file in files]
+
+
+def _read_file(file: Path) -> _Read:
+    from msfa_core.spectra.readers import read_spectrum  # noqa: PLC0415
+
+    try:
+        spectrum = read_spectrum(file)
+        said = file.stat()
+    except MsfaError as error:
+        return _Read(str(file), None, str(error))
+    except Exception as error:  # one strange file must not stop thousands of others
+        reason = " ".join(str(error).split()) or "no further reason given"
+        return _Read(str(file), None, f"{file}: cannot be read ({type(error).__name__}: {reason}).")
+    kept = {"file_size": said.st_size, "file_mtime_ns": said.st_mtime_ns}
+    meta = {key: value for key, value in spectrum.meta.items() if key != "andmask"}
+    return _Read(str(file), replace(spectrum, file=str(file), meta={**meta, **kept}))
+
+
+def ingest(
+    survey: Survey,
+    paths: Iterable[str | Path],
+    catalogues: Sequence[str | Path] = (),
+    progress: Progress = no_progress,
+    workers: int = 0,
+) -> IngestReport:
+    """Store the spectra of files and folders, and join catalogues to them.
+
+    Spectra are stored shard by shard; given again after an interruption, it goes on where it
+    stopped. Of several files with one obsid the first is kept.
+
+    Parameters
+    ----------
+    survey : Survey
+    paths : files and folders
+        May be empty when there are catalogues to join.
+    catalogues : files
+        Tables joined on obsid or file name; they fill what the spectra's files do not say, and
+        add their other columns.
+    progress : callable, optional
+    workers : int
+        Processes that read many files; 0 for one per core.
+
+    Returns
+    -------
+    IngestReport
+
+    Raises
+    ------
+    ReadError
+        When a path does not exist or holds no spectra.
+    CatalogueError
+        When a catalogue cannot be read, or knows none of the spectra.
+    SurveyError
+        When the survey is simulated or in use, or the disk is full.
+    """
+    began = time.monotonic()
+    paths = list(paths)
+    files = find_files(paths) if paths or not catalogues else []
+    tables = _read_catalogues(catalogues)
+    if survey.is_simulated and paths:
+        raise SurveyError(
+            f"the spectra of {survey.path} are simulated: ingest real files into a survey of "
+            "their own."
+        )
+    with survey.lock():
+        store = _Storing(survey, progress, len(files))
+        store.take(files, workers or survey.settings.workers or n_cores())
+        joined: dict[str, int] = {}
+        failure: CatalogueError | None = None
+        try:
+            for name, table in tables.items():
+                joined[name] = _join(survey, name, table)
+        except CatalogueError as error:
+            failure = error  # the spectra are stored all the same
+        survey.write_candidates(refreshed(survey.candidates(), base_table(survey)))
+        report = IngestReport(
+            n_files=len(files),
+            n_stored=store.n_stored,
+            n_unchanged=store.n_unchanged,
+            duplicates=tuple(store.duplicates),
+            rejected=tuple(store.rejected),
+            joined=joined,
+            seconds=time.monotonic() - began,
+        )
+        _record(survey, report, paths)
+    if failure is not None:
+        raise failure
+    return report
+
+
+def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -> None:
+    survey.record(
+        "ingest",
+        paths=[str(Path(path).absolute()) for path in paths],
+        files=report.n_files,
+        stored=report.n_stored,
+        unchanged=report.n_unchanged,
+        duplicates=len(report.duplicates),
+        rejected=len(report.rejected),
+        catalogues=report.joined,
+        seconds=round(report.seconds, 1),
+    )
+
+
+class _Storing:
+    """Spectra on their way into the archive: gathered by layout, committed by the shard."""
+
+    def __init__(self, survey: Survey, progress: Progress, total: int) -> None:
+        self.survey, self.progress, self.total = survey, progress, total
+        self.shard_size = max(survey.settings.shard_size, 1)
+        self.pending: dict[object, list[Spectrum]] = {}
+        self.n_done = self.n_stored = self.n_unchanged = 0
+        self.duplicates: list[tuple[str, int, str]] = []
+        self.rejected: list[tuple[str, str]] = []
+        self.read: list[str] = []
+        stored = survey.archive.metadata()
+        names = stored["file"] if "file" in stored else pd.Series([""] * len(stored))
+        self.kept: dict[int, str] = dict(zip(stored["obsid"].tolist(), names.tolist(), strict=True))
+        self.unchanged: dict[str, tuple[int, int]] = {}
+        if {"file_size", "file_mtime_ns"} <= set(stored.columns):
+            known = stored.dropna(subset=["file_size", "file_mtime_ns"])
+            sizes = known["file_size"].astype("int64").tolist()
+            times = known["file_mtime_ns"].astype("int64").tolist()
+            self.unchanged = dict(
+                zip(known["file"].tolist(), zip(sizes, times, strict=True), strict=True)
+            )
+
+    def take(self, files: Sequence[Path], workers: int) -> None:
+        """Read and store files; what was committed stays, whatever happens after."""
+        new = [file for file in files if not self._is_stored(file)]
+        self.n_done = self.n_unchanged = len(files) - len(new)
+        self.progress("ingest", self.n_done, self.total)
+        chunks = [new[at : at + CHUNK] for at in range(0, len(new), CHUNK)]
+        many = len(new) > MANY_FILES
+        try:
+            for results in in_order(_read_files, chunks, workers if many else 1):
+                for result in results:
+                    self._sort(result)
+                self.progress("ingest", self.n_done, self.total)
+            self.finish()
+        finally:
+            self.survey.reject(self.rejected, forgive=self.read)
+
+    def add(self, spectra: Iterable[Spectrum]) -> None:
+        """Store spectra that were made in memory, unless they are there."""
+        for spectrum in spectra:
+            if spectrum.obsid not in self.kept:
+                self._keep(spectrum)
+        self.progress("ingest", self.n_done, self.total)
+
+    def finish(self) -> None:
+        """Commit what is still in hand."""
+        for layout in list(self.pending):
+            self._commit(layout)
+
+    def _is_stored(self, file: Path) -> bool:
+        known = self.unchanged.get(str(file))
+        if known is None:
+            return False
+        said = file.stat()
+        return known == (said.st_size, said.st_mtime_ns)
+
+    def _sort(self, result: _Read) -> None:
+        self.n_done += 1
+        if result.spectrum is None:
+            self.rejected.append((result.file, result.reason))
+            return
+        self.read.append(result.file)
+        obsid = result.spectrum.obsid
+        kept = self.kept.get(obsid)
+        if kept is None:
+            self._keep(result.spectrum)
+        elif kept == result.file:
+            self.n_unchanged += 1
+        else:
+            self.duplicates.append((result.file, obsid, kept))
+
+    def _keep(self, spectrum: Spectrum) -> None:
+        self.kept[spectrum.obsid] = spectrum.file
+        layout = layout_of(spectrum)
+        self.pending.setdefault(layout, []).append(spectrum)
+        if len(self.pending[layout]) >= self.shard_size:
+            self._commit(layout)
+
+    def _commit(self, layout: object) -> None:
+        spectra = self.pending.pop(layout)
+        for shard in self.survey.archive.append(spectra):
+            self.n_stored += len(shard)
+            self.progress("ingest", self.n_done, self.total, shard.name)
+
+
+# --- simulated spectra -----------------------------------------------------------------------
+def simulate(
+    survey: Survey,
+    plan: SurveyPlan | None = None,
+    write_fits: str | Path | None = None,
+    progress: Progress = no_progress,
+    workers: int = 0,
+) -> int:
+    """Fill a survey with simulated spectra; the truth goes into columns ``true_*``.
+
+    Given again after an interruption, it goes on where it stopped.
+
+    Parameters
+    ----------
+    survey : Survey
+        Made with ``simulated=True``.
+    plan : SurveyPlan, optional
+        What to simulate; the demo survey when not given.
+    write_fits : folder, optional
+        Gets the spectra as LAMOST files, ``gaia.csv`` and ``truth.csv``.
+    progress : callable, optional
+    workers : int
+        Processes; 0 for one per core.
+
+    Returns
+    -------
+    int
+        How many spectra are new.
+
+    Raises
+    ------
+    SurveyError
+        When the survey holds real spectra, or others than the plan's.
+    """
+    from msfa_core.simulate.survey import demo_plan  # noqa: PLC0415
+
+    plan = plan or demo_plan()
+    if not survey.is_simulated:
+        raise SurveyError(f"{survey.path} is a survey of real spectra: simulate into a new one.")
+    said = json.loads(json.dumps(asdict(plan)))
+    earlier = [entry["plan"] for entry in survey.provenance if entry["step"] == "simulate"]
+    if any(plan_before != said for plan_before in earlier):
+        raise SurveyError(
+            f"{survey.path} was simulated with other numbers: name a new survey, or give the same "
+            "--stars and --seed to go on with this one."
+        )
+    with survey.lock():
+        if not earlier:
+            survey.record("simulate", simulated=True, plan=said)
+        store = _Storing(survey, progress, plan.n_stars)
+        folder = Path(write_fits) if write_fits is not None else None
+        work = [(plan, index, folder) for index in range(plan.n_chunks)]
+        n_workers = min(workers or survey.settings.workers or n_cores(), plan.n_chunks)
+        truths = []
+        for index, (spectra, truth) in enumerate(in_order(_simulate_chunk, work, n_workers)):
+            truths.append(truth)
+            store.n_done = min((index + 1) * plan.chunk, plan.n_stars)
+            store.add(spectra)
+        store.finish()
+        if folder is not None:
+            _write_truth(pd.concat(truths, ignore_index=True), folder)
+        if store.n_stored:
+            survey.write_candidates(refreshed(survey.candidates(), base_table(survey)))
+    return store.n_stored
+
+
+def _simulate_chunk(
+    work: tuple[SurveyPlan, int, Path | None],
+) -> tuple[list[Spectrum], pd.DataFrame]:
+    """Simulate some spectra, with all that is known of them in ``meta``."""
+    from msfa_core.simulate.instrument import as_spectrum_list  # noqa: PLC0415
+    from msfa_core.simulate.survey import simulate_chunk  # noqa: PLC0415
+
+    plan, index, folder = work
+    batch, truth = simulate_chunk(plan, index)
+    truth = truth.rename(columns={"parallax_error": "parallax_error_mas"})
+    spectra = []
+    for spectrum, row in zip(as_spectrum_list(batch, truth), truth.to_dict("records"), strict=True):
+        said = {name: value for name, value in row.items() if name not in _IDENTITY}
+        name = "spec-{lmjd}-{planid}_sp{spid:02d}-{fiberid:03d}.fits.gz".format(**row)
+        if folder is not None:
+            from msfa_core.spectra.writers import write_lamost  # noqa: PLC0415
+
+            name = str(write_lamost(spectrum, folder.absolute() / row["planid"] / name))
+        spectra.append(replace(spectrum, file=name, meta={**said, **spectrum.meta}))
+    return spectra, truth
+
+
+def _write_truth(truth: pd.DataFrame, folder: Path) -> None:
+    """Write beside the files what Gaia would say of the stars, and what they are."""
+    from msfa_core.photometry.gaia import GAIA_COLUMNS  # noqa: PLC0415
+
+    gaia = ["obsid", "ra", "dec", *(name for name in GAIA_COLUMNS if name in truth.columns)]
+    known = ["obsid", *(name for name in truth.columns if str(name).startswith(TRUTH))]
+    for name, columns in (("gaia.csv", gaia), ("truth.csv", known)):
+        text = truth[columns].to_csv(index=False, lineterminator="\n")
+        write_whole(folder / name, text.encode())
+
+
+# --- catalogues ------------------------------------------------------------------------------
+def _read_catalogues(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
+    if not paths:
+        return {}
+    from msfa_core.catalogue.tables import read_table  # noqa: PLC0415
+
+    return {Path(path).name: read_table(path) for path in paths}
+
+
+def _join(survey: Survey, name: str, table: pd.DataFrame) -> int:
+    """Keep the rows of a catalogue that belong to spectra of the survey; return how many."""
+    from msfa_core.catalogue.crossmatch import join_catalogue  # noqa: PLC0415
+
+    own = identities(survey.archive)
+    if own.empty:
+        raise CatalogueError(f"{name}: the survey holds no spectra to join it to; ingest some.")
+    own = own[["obsid", "file"]]
+    try:
+        rows = join_catalogue(own, table)
+    except CatalogueError as error:
+        raise CatalogueError(f"{name}: {error}") from error
+    rows = rows.drop(columns="file")
+    matched = rows[rows.drop(columns="obsid").notna().any(axis=1)]
+    write_parquet(survey.path / CATALOGUE_FOLDER / f"{name}.parquet", matched)
+    return len(matched)
+
+
+def base_table(survey: Survey) -> pd.DataFrame:
+    """Return what is known of each spectrum before any step: its file, and joined catalogues.
+
+    What a file says stays; what it does not say is filled from the catalogues, the first name
+    in the alphabet first.
+    """
+    table = identities(survey.archive)
+    for path in sorted((survey.path / CATALOGUE_FOLDER).glob("*.parquet")):
+        table = _filled(table, pd.read_parquet(path))
+    return table
+
+
+def _filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Fill missing values, and add columns, from rows of another table with the same obsid."""
+    rows = rows.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
+    rows = rows.set_axis(table.index)
+    columns = {}
+    for name in rows.columns:
+        values = rows[name].astype(BY_NAME[name].dtype) if name in BY_NAME else rows[name]
+        if name in table.columns:
+            own = table[name].astype(values.dtype) if name in BY_NAME else table[name]
+            values = own.where(own.notna(), values)
+        columns[name] = values
+    return table.assign(**columns)
+
+
+def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of candidates with what files and catalogues now say.
+
+    Results of steps stay until the steps are run again.
+    """
+    base = base.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
+    base = base.set_axis(table.index)
+    columns = {}
+    for name in base.columns:
+        if name in BY_NAME and BY_NAME[name].step != "ingest":
+            new = base[name].astype(BY_NAME[name].dtype)
+            columns[name] = table[name].where(table[name].notna(), new)
+        else:
+            columns[name] = base[name]
+    return table.assign(**columns)

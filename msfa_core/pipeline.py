@@ -1,0 +1,436 @@
+"""The spine: files in, classified, measured, placed, identified; local or on a Dask cluster.
+
+:func:`run` composes every step in the order of the paper; what a step does is in
+``steps.py``, how files come in (:func:`ingest`) in ``ingest.py``. Each result is kept with a
+key of its inputs, so a step that was done is not done again and a killed run resumes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core import steps as do
+from msfa_core.columns import columns_of
+from msfa_core.config import Settings
+from msfa_core.errors import ConfigError, SurveyError
+from msfa_core.ingest import (
+    IngestReport,
+    Progress,
+    base_table,
+    ingest,
+    no_progress,
+    refreshed,
+    simulate,
+)
+from msfa_core.parallel import in_order, n_cores
+from msfa_core.status import StatusReport, status
+from msfa_core.steps import NOT_AVAILABLE, RESULTS, STEPS
+from msfa_core.survey import (
+    CANDIDATES_FILE,
+    STEPS_FOLDER,
+    Survey,
+    is_survey,
+    making,
+    write_parquet,
+)
+
+__all__ = [
+    "STEPS",
+    "IngestReport",
+    "RunReport",
+    "StatusReport",
+    "ingest",
+    "demo_path",
+    "make_demo",
+    "run",
+    "simulate",
+    "status",
+]
+
+KNOWN_FOLDER: Final = "known"
+GAIA_FILE: Final = "gaia.parquet"
+CONNECT_SECONDS: Final = 20
+DEMO_VARIABLE: Final = "MSFA_DEMO"
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one step did.
+
+    Attributes
+    ----------
+    step : str
+    n_done, n_skipped : int
+        Shards (or the table, counted as one) that were worked on, or were done before.
+    seconds : float
+    note : str
+        Why nothing was done, where that needs saying.
+    """
+
+    step: str
+    n_done: int
+    n_skipped: int
+    seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    steps : tuple of StepReport
+    n_spectra, n_in_domain, n_candidates, n_in_region : int
+        Of the whole survey, afterwards.
+    """
+
+    steps: tuple[StepReport, ...]
+    n_spectra: int
+    n_in_domain: int
+    n_candidates: int
+    n_in_region: int
+
+    @property
+    def did_work(self) -> bool:
+        """Whether anything had to be done."""
+        return any(step.n_done for step in self.steps)
+
+
+Apply = Callable[[Sequence[do.Task]], Iterator[pd.DataFrame]]
+
+
+def run(
+    survey: Survey | str | Path,
+    steps: Sequence[str] | None = None,
+    known: Sequence[str | Path] = (),
+    gaia: str | Path | None = None,
+    workers: int = 0,
+    scheduler: str | None = None,
+    force: bool = False,
+    progress: Progress = no_progress,
+) -> RunReport:
+    """Do the steps of the spine, in its order, on all spectra of a survey.
+
+    Parameters
+    ----------
+    survey : Survey or path
+    steps : sequence of str, optional
+        Of ``STEPS``; all of them when not given.
+    known : files
+        Tables of stars that are already known; kept in the survey for later runs.
+    gaia : file, optional
+        Table of Gaia rows; kept in the survey for later runs.
+    workers : int
+        Processes; 0 for the setting, and then for one per core.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers see the survey under the same path.
+    force : bool
+        Do again what was done.
+    progress : callable, optional
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    ConfigError
+        For a step that does not exist.
+    SurveyError
+        When the survey is empty or in use, or the disk is full.
+    CatalogueError
+        When a table cannot be read.
+    """
+    survey = survey if isinstance(survey, Survey) else Survey(survey)
+    wanted = _check_steps(steps)
+    if not len(survey.archive):
+        raise SurveyError(
+            f"{survey.path} holds no spectra yet: give `msfa ingest {survey.path} FILES` first."
+        )
+    settings = survey.settings
+    with survey.lock():
+        _adopt(survey, known, gaia)
+        n_workers = workers or settings.workers or n_cores()
+        with _workers(n_workers, scheduler) as apply:
+            spine = _Spine(survey, settings, apply, force, progress)
+            reports = [spine.perform(step) for step in STEPS if step in wanted]
+        table = spine.write()
+        report = RunReport(
+            tuple(reports),
+            len(table),
+            int(table["in_search_domain"].fillna(False).sum()),
+            int(table["is_candidate"].fillna(False).sum()),
+            int((table["is_candidate"] & table["in_bhb_region"]).fillna(False).sum()),
+        )
+        if report.did_work:
+            _record(survey, report, spine)
+    return report
+
+
+def _check_steps(steps: Sequence[str] | None) -> tuple[str, ...]:
+    wanted = tuple(step.strip() for step in steps) if steps else STEPS
+    unknown = [step for step in wanted if step not in STEPS]
+    if unknown:
+        raise ConfigError(f"unknown step {unknown[0]!r}; the steps are {', '.join(STEPS)}.")
+    return wanted
+
+
+def _record(survey: Survey, report: RunReport, spine: _Spine) -> None:
+    for step in report.steps:
+        if step.n_done:
+            inputs = spine.inputs.get(step.step, {})
+            survey.record(step.step, done=step.n_done, seconds=round(step.seconds, 1), **inputs)
+    survey.record(
+        "run",
+        spectra=report.n_spectra,
+        in_search_domain=report.n_in_domain,
+        candidates=report.n_candidates,
+        candidates_in_region=report.n_in_region,
+    )
+
+
+def _adopt(survey: Survey, known: Sequence[str | Path], gaia: str | Path | None) -> None:
+    """Copy tables into the survey: it holds all that belongs to it, and later runs use them."""
+    if not known and gaia is None:
+        return
+    from msfa_core.catalogue.tables import read_table  # noqa: PLC0415
+
+    for path in map(Path, known):
+        write_parquet(survey.path / KNOWN_FOLDER / f"{path.name}.parquet", read_table(path))
+    if gaia is not None:
+        from msfa_core.photometry.gaia import house_gaia  # noqa: PLC0415
+
+        write_parquet(survey.path / GAIA_FILE, house_gaia(read_table(Path(gaia))))
+
+
+class _Spine:
+    """The steps of one run."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        settings: Settings,
+        apply: Apply,
+        force: bool,
+        progress: Progress,
+    ) -> None:
+        self.survey, self.settings, self.apply = survey, settings, apply
+        self.force, self.progress = force, progress
+        self.base = base_table(survey)
+        self.inputs: dict[str, dict[str, Any]] = {}
+
+    def perform(self, step: str) -> StepReport:
+        """Do one step, as far as it was not done before."""
+        began = time.monotonic()
+        if step in NOT_AVAILABLE:
+            note = f"not available in this version: {NOT_AVAILABLE[step]}"
+            return StepReport(step, 0, 0, 0.0, note)
+        if step in ("classify", "measure"):
+            done, skipped = self._spectra(step)
+            if step == "classify":
+                more = self._table("known", self._known)
+                done, skipped = done + more[0], skipped + more[1]
+        else:
+            done, skipped = self._table(step, getattr(self, f"_{step}"))
+        if done:
+            self.write()
+        return StepReport(step, done, skipped, time.monotonic() - began)
+
+    def _spectra(self, step: str) -> tuple[int, int]:
+        tasks = do.tasks(self.survey, step, self.base, self.settings)
+        if step == "classify":
+            models = do.models_folder(self.settings)
+            self.inputs[step] = {"weights": do.network(models).weights_checksum}
+        if step == "measure":
+            self.inputs[step] = {"selection": self.settings.selection}
+        todo = [task for task in tasks if self.force or not self._is_kept(step, task)]
+        total = len(self.base)
+        n_of = {shard.name: len(shard) for shard in self.survey.archive.shards}
+        n_done = total - sum(n_of[task.shard] for task in todo)
+        self.progress(step, n_done, total)
+        for task, table in zip(todo, self.apply(todo), strict=True):
+            do.keep(self.survey, step, task.shard, task.key, table)
+            n_done += n_of[task.shard]
+            self.progress(step, n_done, total, task.shard)
+        return len(todo), len(tasks) - len(todo)
+
+    def _is_kept(self, step: str, task: do.Task) -> bool:
+        return do.key_of(do.result_path(self.survey, step, task.shard)) == task.key
+
+    def _table(
+        self, step: str, how: Callable[[], tuple[str, Callable[[], pd.DataFrame]]]
+    ) -> tuple[int, int]:
+        key, compute = how()
+        total = len(self.base)
+        if not self.force and do.key_of(do.result_path(self.survey, step)) == key:
+            self.progress(step, total, total)
+            return 0, 1
+        self.progress(step, 0, total)
+        do.keep(self.survey, step, "table", key, compute())
+        self.progress(step, total, total, "table")
+        return 1, 0
+
+    def _known(self) -> tuple[str, Callable[[], pd.DataFrame]]:
+        folder = self.survey.path / KNOWN_FOLDER
+        files = sorted(folder.glob("*.parquet"))
+        tables = {path.name.split(".")[0]: pd.read_parquet(path) for path in files}
+        radius = self.settings.match_radius_arcsec
+        rows = self.base[["obsid", "ra", "dec"]]
+        key = do.make_key("known", rows=rows, tables=tables, radius=radius)
+        return key, lambda: do.known(rows, tables, radius)
+
+    def _label(self) -> tuple[str, Callable[[], pd.DataFrame]]:
+        names = [c.name for c in columns_of("label") if c.name in self.base.columns]
+        rows = self.base[["obsid", *names]]
+        limits = [self.settings.logg_outlier, self.settings.feh_outlier]
+        key = do.make_key("label", rows=rows, limits=limits)
+        return key, lambda: do.label(rows, self.settings)
+
+    def _place(self) -> tuple[str, Callable[[], pd.DataFrame]]:
+        from msfa_core.photometry.gaia import GAIA_COLUMNS  # noqa: PLC0415
+
+        path = self.survey.path / GAIA_FILE
+        gaia = pd.read_parquet(path) if path.exists() else None
+        names = [name for name in GAIA_COLUMNS if name in self.base.columns]
+        rows = self.base[["obsid", "ra", "dec", *names]]
+        radius = self.settings.match_radius_arcsec
+        key = do.make_key("place", rows=rows, gaia=gaia, radius=radius)
+        return key, lambda: do.place(rows, gaia, radius)
+
+    def _identify(self) -> tuple[str, Callable[[], pd.DataFrame]]:
+        table = self._with_results(self.base, ("place",))
+        names = ["obsid", "ra", "dec", "snr_g", "gaia_source_id", "ps_id"]
+        rows = table[[name for name in names if name in table.columns]]
+        radius = self.settings.match_radius_arcsec
+        key = do.make_key("identify", rows=rows, radius=radius)
+        return key, lambda: do.identify(rows, radius)
+
+    def _with_results(self, table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+        """Write the results of steps into a table of spectra, by obsid."""
+        for step in names:
+            result = do.kept(self.survey, step)
+            if result is not None:
+                rows = result.drop_duplicates("obsid", keep="last").set_index("obsid")
+                rows = rows.reindex(table["obsid"].to_numpy(np.int64)).set_axis(table.index)
+                table = table.assign(**{name: rows[name] for name in rows.columns})
+        return table
+
+    def write(self) -> pd.DataFrame:
+        """Put all results together as the table of candidates; return it."""
+        state = self._state()
+        if do.key_of(self.survey.path / CANDIDATES_FILE) == state:
+            return self.survey.candidates()
+        table = self._with_results(refreshed(self.survey.candidates(), self.base), RESULTS)
+        table["in_search_domain"] = do.in_search_domain(table, self.settings)
+        table["is_candidate"] = do.are_candidates(table, self.settings)
+        table["in_bhb_region"] = do.are_in_bhb_region(table, self.settings.selection)
+        self.survey.write_candidates(table, {do.KEY: state})
+        return self.survey.candidates()
+
+    def _state(self) -> str:
+        """Return the key of the table: of all results, the files' words and the settings."""
+        folder = self.survey.path / STEPS_FOLDER
+        keys = {
+            f"{step}/{path.name}": do.key_of(path)
+            for step in RESULTS
+            for path in (folder / step).glob("*.parquet")
+        }
+        names = ("snr_min", "bhb_threshold", "selection")
+        limits = {name: getattr(self.settings, name) for name in names}
+        return do.make_key("table", base=self.base, keys=keys, limits=limits)
+
+
+# --- where the work is done ------------------------------------------------------------------
+@contextmanager
+def _workers(n_workers: int, scheduler: str | None) -> Iterator[Apply]:
+    """Yield what applies `steps.work` to tasks: here, in processes, or on a cluster."""
+    if scheduler:
+        with _cluster(scheduler) as apply:
+            yield apply
+    else:
+        yield lambda tasks: in_order(do.work, tasks, min(n_workers, len(tasks)))
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Apply]:
+    """Yield what applies `steps.work` on the workers of a Dask scheduler."""
+    from distributed import Client  # noqa: PLC0415 (heavy, and only for clusters)
+
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SurveyError(
+            f"no Dask scheduler answers at {address} ({error}): check the address, or leave "
+            "--scheduler out to work on this machine."
+        ) from error
+
+    def apply(tasks: Sequence[do.Task]) -> Iterator[pd.DataFrame]:
+        ahead = max(2 * len(client.scheduler_info().get("workers", {})), 2)
+        waiting = deque(tasks)
+        running: deque[Any] = deque()
+        while waiting or running:
+            while waiting and len(running) < ahead:
+                running.append(client.submit(do.work, waiting.popleft(), pure=False))
+            yield running.popleft().result()
+
+    with client:
+        yield apply
+
+
+# --- the demo survey -------------------------------------------------------------------------
+def demo_path() -> Path:
+    """Return where the demo survey lies: ``MSFA_DEMO``, ``data/demo`` of a clone, or the cache."""
+    named = os.environ.get(DEMO_VARIABLE)
+    if named:
+        return Path(named)
+    root = Path(__file__).resolve().parents[1]
+    if (root / "pyproject.toml").exists() and os.access(root / "data", os.W_OK):
+        return root / "data" / "demo"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "msfa-bhb" / "demo"
+
+
+def make_demo(path: str | Path, progress: Progress = no_progress) -> Survey:
+    """Make the demo survey where there is none: simulated stars, run through every step.
+
+    Parameters
+    ----------
+    path : str or Path
+        Made as a whole: an interrupted call leaves nothing there.
+    progress : callable, optional
+
+    Returns
+    -------
+    Survey
+        With ``is_simulated`` set.
+
+    Raises
+    ------
+    SurveyError
+        When something else is at ``path``.
+    """
+    path = Path(path)
+    if is_survey(path):
+        return Survey(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise SurveyError(f"{path} exists and is no survey: name another place for the demo.")
+    try:
+        with making(path) as folder:
+            survey = Survey.create(folder, simulated=True)
+            simulate(survey, progress=progress)
+            run(survey, progress=progress)
+    except SurveyError:
+        if not is_survey(path):  # else another process made it meanwhile
+            raise
+    return Survey(path)

@@ -1,0 +1,1 @@
+"""Stellar labels by forward modelling (paper §V.3.1)."""

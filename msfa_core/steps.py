@@ -1,0 +1,369 @@
+"""What each step of the spine does with a survey, and when its result can be used again.
+
+Two kinds of step: those that look at spectra (classify, measure) work shard by shard, in any
+process; those that look at the table (known, label, place, identify) take it whole. Each
+result is a parquet file below ``steps/`` that carries the key of its inputs; equal keys mean
+equal results, and the work is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core import __version__
+from msfa_core.columns import Column, columns_of
+from msfa_core.config import Settings
+from msfa_core.constants import FIT_LINES, STELLAR_CLASSES, LabelFlag
+from msfa_core.errors import SurveyError
+from msfa_core.spectra.archive import Shard
+from msfa_core.spectra.spectrum import Spectra
+from msfa_core.survey import ARCHIVE_FOLDER, STEPS_FOLDER, Survey, write_parquet
+
+if TYPE_CHECKING:
+    from msfa_core.balmer.fit import LineFits
+    from msfa_core.search import TwoStageSearch
+
+STEPS: Final = ("classify", "measure", "match", "label", "place", "identify")  # the spine
+NOT_AVAILABLE: Final = {"match": "no template set"}
+RESULTS: Final = ("classify", "known", "measure", "label", "place", "identify")  # kept results
+KEY: Final = "msfa_key"
+LABELS: Final = ("teff", "logg", "feh")
+PLACED: Final = tuple(column.name for column in columns_of("place"))
+
+
+# --- steps that look at spectra ----------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One step on one shard: all that a worker needs to know.
+
+    Attributes
+    ----------
+    survey, shard, step : str
+    z : (n,) float64 array
+        Doppler shift of each spectrum: of its file, else of a catalogue.
+    is_low : (n,) bool array
+        True for low resolution: what the networks know.
+    models : str
+        Folder of the weights; empty for the shipped ones.
+    key : str
+        Of the result.
+    """
+
+    survey: str
+    shard: str
+    step: str
+    z: NDArray[np.float64]
+    is_low: NDArray[np.bool_]
+    models: str
+    key: str
+
+
+def work(task: Task) -> pd.DataFrame:
+    """Do one step on one shard; return its columns, one row per obsid."""
+    shard = Shard(Path(task.survey) / ARCHIVE_FOLDER / task.shard)
+    return _WORK[task.step](replace(shard.spectra(), z=task.z), task)
+
+
+def network(models: str) -> TwoStageSearch:
+    """Return the two networks, loaded once in each process (and again when retrained)."""
+    from msfa_core.networks.weights import MODELS_FOLDER  # noqa: PLC0415 (torch)
+
+    checksums = Path(models or MODELS_FOLDER) / "checksums.json"
+    return _load(models, checksums.stat().st_mtime_ns if checksums.exists() else 0)
+
+
+@lru_cache(maxsize=1)
+def _load(models: str, _changed: int) -> TwoStageSearch:
+    from msfa_core.search import TwoStageSearch  # noqa: PLC0415 (torch)
+
+    return TwoStageSearch.load(Path(models) if models else None)
+
+
+def models_folder(settings: Settings) -> str:
+    """Return the folder of the weights as workers find it; empty for the shipped ones."""
+    return str(Path(settings.models).absolute()) if settings.models else ""
+
+
+def _classify(spectra: Spectra, task: Task) -> pd.DataFrame:
+    from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
+
+    n = len(spectra)
+    p_class = np.full((n, len(STELLAR_CLASSES)), np.nan)
+    p_bhb = np.full(n, np.nan)
+    predicted: NDArray[Any] = np.full(n, None, dtype=object)
+    rows = np.flatnonzero(task.is_low)
+    if len(rows):
+        found = network(task.models).classify(prepare(spectra[rows]))
+        p_class[rows], p_bhb[rows] = found.class_probability, found.p_bhb
+        predicted[rows] = [str(name) or None for name in found.predicted_class]
+    columns = {f"p_class_{c.lower()}": p_class[:, k] for k, c in enumerate(STELLAR_CLASSES)}
+    predicted_class = pd.Series(predicted, dtype="str")
+    return pd.DataFrame(
+        {"obsid": spectra.obsid, **columns, "predicted_class": predicted_class, "p_bhb": p_bhb}
+    )
+
+
+def _measure(spectra: Spectra, task: Task) -> pd.DataFrame:
+    from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
+    from msfa_core.balmer.indices import line_indices  # noqa: PLC0415
+
+    table = pd.DataFrame({"obsid": spectra.obsid})
+    for part in (fit_lines(spectra).as_table(), line_indices(spectra)):
+        rows = part.set_index("obsid") if "obsid" in part.columns else part
+        table = table.join(rows.reindex(spectra.obsid).reset_index(drop=True))
+    return table.drop(columns="in_bhb_region", errors="ignore")
+
+
+_WORK: Final[dict[str, Callable[[Spectra, Task], pd.DataFrame]]] = {
+    "classify": _classify,
+    "measure": _measure,
+}
+
+
+def tasks(survey: Survey, step: str, base: pd.DataFrame, settings: Settings) -> list[Task]:
+    """Return the tasks of a step, one per shard.
+
+    Parameters
+    ----------
+    survey : Survey
+    step : str
+        ``classify`` or ``measure``.
+    base : (n,) DataFrame
+        Every spectrum: what its file and the catalogues say.
+    settings : Settings
+    """
+    models = models_folder(settings)
+    inputs = {"weights": network(models).weights_checksum} if step == "classify" else {}
+    place = pd.Index(base["obsid"].to_numpy(np.int64))
+    all_z = base["z"].to_numpy(np.float64, na_value=np.nan)
+    all_low = are_low_resolution(base)
+    result = []
+    for shard in survey.archive.shards:
+        rows = place.get_indexer(pd.Index(shard.obsid))
+        z, is_low = all_z[rows], all_low[rows]
+        key = make_key(step, obsid=shard.obsid, z=z, is_low=is_low, **inputs)
+        path = str(survey.path.absolute())
+        result.append(Task(path, shard.name, step, z, is_low, models, key))
+    return result
+
+
+def are_low_resolution(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """(n,) True where a spectrum is of the low-resolution survey (or kin: SDSS)."""
+    if "resolution" not in table.columns:
+        return np.ones(len(table), dtype=bool)
+    return (table["resolution"].fillna("low") == "low").to_numpy(dtype=bool)
+
+
+# --- steps that look at the table ------------------------------------------------------------
+def in_search_domain(table: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Tell which spectra the search is about: stars of subclass A or B above the S/N cut.
+
+    A spectrum without a class or an S/N is outside (a catalogue can add them), and so is
+    medium resolution.
+    """
+    is_star = table["class"].str.strip().str.upper() == "STAR"
+    is_hot = table["subclass"].str.strip().str.upper().str.startswith(("A", "B"))
+    is_clear = table["snr_g"] > settings.snr_min
+    inside = is_star.fillna(False) & is_hot.fillna(False) & is_clear.fillna(False)
+    return (inside & are_low_resolution(table)).astype("boolean")
+
+
+def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Tell which spectra the search keeps: in the domain, BHB for both stages.
+
+    Missing where the networks have not said anything.
+    """
+    says_bhb = (table["predicted_class"] == "BHB") & (table["p_bhb"] >= settings.bhb_threshold)
+    kept = (table["in_search_domain"] & says_bhb.fillna(False)).astype("boolean")
+    return kept.mask(table["p_bhb"].isna(), pd.NA)
+
+
+def are_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
+    """Tell which spectra lie in the named D0.2–fm selection; missing where not measured."""
+    from msfa_core.balmer.sws import in_bhb_region  # noqa: PLC0415
+
+    def line_columns(what: str) -> NDArray[np.float64]:
+        names = [f"{what}_{line}" for line in FIT_LINES]
+        return table[names].to_numpy(np.float64, na_value=np.nan)
+
+    fits = SimpleNamespace(
+        lines=FIT_LINES, **{what: line_columns(what) for what in ("d02", "fm", "width", "shape")}
+    )
+    inside = pd.Series(in_bhb_region(cast("LineFits", fits), selection), index=table.index)
+    measured = table[[f"balmer_flags_{line}" for line in FIT_LINES]].notna().all(axis=1)
+    return inside.astype("boolean").mask(~measured, pd.NA)
+
+
+def label(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Take Teff, log g and [Fe/H] from the catalogues, and say what is odd about them.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With the columns that a catalogue gave, if any.
+    settings : Settings
+
+    Returns
+    -------
+    (n,) DataFrame
+        ``obsid`` and the columns of the step; flags are those of `LabelFlag`.
+    """
+    from msfa_core.slam.labels import in_kiel_band  # noqa: PLC0415
+
+    result = pd.DataFrame({"obsid": table["obsid"]})
+    for column in columns_of("label"):
+        values = table[column.name] if column.name in table.columns else _missing(table, column)
+        result[column.name] = values.astype(column.dtype)
+    teff, logg, feh = (result[name].to_numpy(np.float64, na_value=np.nan) for name in LABELS)
+    known = np.isfinite(np.column_stack([teff, logg, feh]))
+    raised = {
+        LabelFlag.FROM_CATALOGUE: known.any(axis=1),
+        LabelFlag.MISSING: ~known.all(axis=1),
+        LabelFlag.HIGH_LOGG: logg > settings.logg_outlier,
+        LabelFlag.HIGH_FEH: feh > settings.feh_outlier,
+        LabelFlag.OUTSIDE_KIEL_BAND: known[:, :2].all(axis=1) & ~in_kiel_band(teff, logg),
+    }
+    flags = np.zeros(len(table), dtype=np.int64)
+    for flag, rows in raised.items():
+        flags[rows] |= int(flag)
+    result["label_flags"] = pd.array(flags, dtype="Int64")
+    return result
+
+
+def place(table: pd.DataFrame, gaia: pd.DataFrame | None, radius_arcsec: float) -> pd.DataFrame:
+    """Place the stars in the colour–magnitude diagram.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        Every spectrum; Gaia columns that a catalogue gave count where ``gaia`` has no row.
+    gaia : DataFrame, optional
+        As from `photometry.gaia.house_gaia`.
+    radius_arcsec : float
+
+    Returns
+    -------
+    (n,) DataFrame
+        ``obsid`` and the columns of the step.
+    """
+    from msfa_core.photometry.cmd import cmd_position  # noqa: PLC0415
+    from msfa_core.photometry.gaia import GAIA_COLUMNS, join_gaia  # noqa: PLC0415
+
+    own = pd.DataFrame(index=table.index)
+    for name in GAIA_COLUMNS:
+        column = Column(name, "int" if name == "gaia_source_id" else "float", "place", "")
+        values = table[name] if name in table.columns else _missing(table, column)
+        own[name] = values.astype(column.dtype)
+    ratio = own["parallax_mas"] / own["parallax_error_mas"]
+    own["parallax_over_error"] = own["parallax_over_error"].fillna(ratio)
+    if gaia is not None:
+        from msfa_core.catalogue.crossmatch import match_sky  # noqa: PLC0415
+
+        pairs = match_sky(table["ra"], table["dec"], gaia["ra"], gaia["dec"], radius_arcsec)
+        joined = join_gaia(table, gaia, pairs)
+        has_row = joined["g_mag"].notna() | joined["gaia_source_id"].notna()
+        own = own.where(~has_row, joined[list(own.columns)])
+        own["gaia_source_id"] = own["gaia_source_id"].astype("Int64")
+        own["gaia_ambiguous"] = joined["gaia_ambiguous"] & has_row
+    placed = own.drop(columns=["abs_mag_g"], errors="ignore").join(
+        cmd_position(own), rsuffix="_placed"
+    )
+    result = pd.DataFrame({"obsid": table["obsid"]})
+    for column in columns_of("place"):
+        name = f"{column.name}_placed"
+        values = placed[name if name in placed.columns else column.name]
+        result[column.name] = values.astype(column.dtype)
+    return result
+
+
+def known(table: pd.DataFrame, tables: dict[str, pd.DataFrame], radius: float) -> pd.DataFrame:
+    """Name the known catalogues that list each star, as ``known_in``."""
+    from msfa_core.catalogue.crossmatch import mark_known  # noqa: PLC0415
+
+    return pd.DataFrame(
+        {"obsid": table["obsid"], "known_in": mark_known(table, tables, radius).array}
+    )
+
+
+def identify(table: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
+    """Group spectra into stars: ``uid``, ``n_epochs``, ``is_representative``."""
+    from msfa_core.catalogue.epochs import assign_uids  # noqa: PLC0415
+
+    uids = assign_uids(table, radius_arcsec)
+    return pd.concat([table[["obsid"]], uids.drop(columns="obsid", errors="ignore")], axis=1)
+
+
+def _missing(table: pd.DataFrame, column: Column) -> pd.Series:
+    return pd.Series([None] * len(table), index=table.index, dtype=column.dtype)
+
+
+# --- results that are kept -------------------------------------------------------------------
+def make_key(step: str, **inputs: Any) -> str:
+    """Return a digest of a step and all it depends on; arrays and tables by their content."""
+    digest = hashlib.sha256(f"{step} {__version__}".encode())
+    for name in sorted(inputs):
+        digest.update(f"\n{name} ".encode())
+        for part in _content(inputs[name]):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _content(value: Any) -> Iterator[bytes]:
+    if isinstance(value, pd.DataFrame):
+        yield json.dumps([str(name) for name in value.columns]).encode()
+        yield pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes()
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype} {value.shape}".encode()
+        yield np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, dict):
+        for name in sorted(value):
+            yield str(name).encode()
+            yield from _content(value[name])
+    else:
+        yield json.dumps(value).encode()
+
+
+def result_path(survey: Survey, step: str, part: str = "table") -> Path:
+    """Return where the result of a step is kept: of a shard, or of the whole table."""
+    return survey.path / STEPS_FOLDER / step / f"{part}.parquet"
+
+
+def key_of(path: Path) -> str:
+    """Return the key of a kept result; empty when there is none that can be read."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        notes = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return ""
+    return str(notes.get(KEY.encode(), b"").decode())
+
+
+def keep(survey: Survey, step: str, part: str, key: str, table: pd.DataFrame) -> None:
+    """Keep the result of a step with its key, whole or not at all."""
+    write_parquet(result_path(survey, step, part), table, {KEY: key})
+
+
+def kept(survey: Survey, step: str) -> pd.DataFrame | None:
+    """Return what a step gave for all shards (or the whole table), None before its first run."""
+    parts = sorted((survey.path / STEPS_FOLDER / step).glob("*.parquet"))
+    try:
+        tables = [pd.read_parquet(path) for path in parts]
+    except (OSError, ValueError) as error:
+        raise SurveyError(
+            f"a result below {survey.path / STEPS_FOLDER / step} cannot be read ({error}); remove "
+            f"that folder and give `msfa run {survey.path} --steps {step}`."
+        ) from error
+    return pd.concat(tables, ignore_index=True) if tables else None
