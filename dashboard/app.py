@@ -40,11 +40,6 @@ _MAKING = threading.Lock()
 _LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
 
 
-def page_css() -> str:
-    """Return the styles of the whole page: the palette of this session, then the stylesheet."""
-    return css_variables(palette()) + stylesheet()
-
-
 def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[str, bool]:
     """Return the reviewer's name, and whether it comes from a login and stands.
 
@@ -106,9 +101,6 @@ class VettingApp(pn.viewable.Viewer):
         self.classes = ClassView(state=self.state)
         self.balmer = BalmerView(state=self.state)
         self.plane = PlaneView(state=self.state)
-        self.cmd = CmdView(state=self.state)
-        self.parameters = ParametersView(state=self.state)
-        self.export = ExportView(state=self.state)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
         self.keyboard = Keyboard(
             {"smooth": self.spectrum.step_smoothing, "blind": self._toggle_blind}
@@ -152,12 +144,20 @@ class VettingApp(pn.viewable.Viewer):
         )
         planes = pn.Tabs(
             ("D0.2–fm", self.plane),
-            ("CMD", self.cmd),
-            ("Parameters", self.parameters),
+            ("CMD", pn.Column(**fill)),
+            ("Parameters", pn.Column(**fill)),
             dynamic=True,
             css_classes=["msfa-tabs"],
             **fill,
         )
+        later = {1: CmdView, 2: ParametersView}
+
+        def open_tab(event: param.parameterized.Event) -> None:
+            view = later.pop(event.new, None)
+            if view is not None:  # made when first looked at: the first page comes sooner
+                planes[event.new].append(view(state=self.state))
+
+        planes.param.watch(open_tab, "active")
         right = pn.Column(
             pn.Column(
                 self.classes,
@@ -178,16 +178,14 @@ class VettingApp(pn.viewable.Viewer):
             css_classes=["msfa-vet"],
             **fill,
         )
-        export = pn.Column(
-            self.export, css_classes=["msfa-panel", "msfa-export"], visible=False, **fill
-        )
+        export = pn.Column(css_classes=["msfa-panel", "msfa-export"], visible=False, **fill)
         return pn.Column(
             self._header(vet, export),
             vet,
             export,
             self.keyboard,
             css_classes=["msfa-page"],
-            **{**fill, "stylesheets": [page_css().replace(":root", ":host")]},
+            **{**fill, "stylesheets": [stylesheet(), css_variables(palette())]},
         )
 
     def _header(self, vet: pn.Column, export: pn.Column) -> pn.Row:
@@ -203,6 +201,8 @@ class VettingApp(pn.viewable.Viewer):
         )
 
         def turn(event: param.parameterized.Event) -> None:
+            if event.new == "Export" and not len(export):
+                export.append(ExportView(state=self.state))
             vet.visible, export.visible = event.new == "Vet", event.new == "Export"
 
         pages.param.watch(turn, "value")
@@ -269,7 +269,7 @@ def error_page(title: str, words: str) -> pn.Column:
 
 
 def _notice(html: str, *more: pn.viewable.Viewable) -> pn.Column:
-    css = [page_css().replace(":root", ":host")]
+    css = [stylesheet(), css_variables(palette())]
     return pn.Column(
         pn.pane.HTML(
             html, css_classes=["msfa-letter"], stylesheets=css, sizing_mode="stretch_width"

@@ -16,10 +16,11 @@ pn.extension(
     reconnect=True,
     notifications=True,
     sizing_mode="stretch_width",
-    disconnect_notification="The connection to the server is lost: nothing is saved until it is back.",
+    disconnect_notification="Connection lost: nothing is saved until it is back.",
 )
 
-from dashboard.app import DemoMaker, VettingApp, demo_page, error_page, page_css  # noqa: E402
+from dashboard.app import DemoMaker, VettingApp, demo_page, error_page  # noqa: E402
+from dashboard.theme import page_css, palette  # noqa: E402
 from msfa_core.errors import MsfaError  # noqa: E402
 from msfa_core.survey import Survey, is_survey  # noqa: E402
 
@@ -39,5 +40,5 @@ def page() -> pn.viewable.Viewable:
         return error_page("This survey cannot be opened", str(error))
 
 
-pn.config.raw_css.append(page_css())
+pn.config.raw_css.append(page_css(palette()))
 page().servable(title="BHB vetting")

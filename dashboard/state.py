@@ -19,7 +19,13 @@ import param
 from numpy.typing import NDArray
 
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
-from msfa_core.catalogue.filters import ORDERS, Filter, preset_filters, verdict_filters
+from msfa_core.catalogue.filters import (
+    ORDERS,
+    Filter,
+    contradictions,
+    preset_filters,
+    verdict_filters,
+)
 from msfa_core.catalogue.one_star import own_verdict, standing, vet_columns
 from msfa_core.catalogue.vetting import Decision, Verdict, verdict_of_record
 from msfa_core.columns import columns_of, conform
@@ -30,6 +36,7 @@ from msfa_core.survey import Survey
 logger = logging.getLogger(__name__)
 
 N_HELD = 400  # stars kept ready to draw, per survey
+PROBE_SECONDS = 0.015  # a star that was read ahead comes on screen within this [s]
 N_AHEAD = 4  # stars read ahead of the reviewer
 N_UNREADABLE = 5  # stars passed over because they cannot be read, before giving up
 N_RECENT = 10  # decisions shown under the verdict bar
@@ -80,6 +87,7 @@ class SurveyData:
         self.archive = survey.archive
         self.store = survey.store()
         self.candidates = conform(survey.candidates()).reset_index(drop=True)
+        self.contradictions = contradictions(self.candidates, self.settings)
         self.obsid = self.candidates["obsid"].to_numpy(np.int64)
         self._index = pd.Index(self.obsid)
         self.star, _ = pd.factorize(self.candidates["uid"])
@@ -107,6 +115,11 @@ class SurveyData:
             raise SurveyError(f"obsid {obsid} is not in this survey; search for another one.")
         return row
 
+    def disagreements_on(self, obsid: int) -> list[str]:
+        """Return the sentences of the witnesses that contradict each other on a spectrum."""
+        row = self.row(obsid)
+        return [sentence for sentence, holds in self.contradictions.items() if holds[row]]
+
     def same_star(self, row: int) -> NDArray[np.intp]:
         """Return the rows of all spectra of the star of this row."""
         star = self.star[row]
@@ -114,10 +127,17 @@ class SurveyData:
 
     def _measure(self, obsid: int) -> tuple[Spectrum, LineFits, dict[str, LineWindow]]:
         """Read one spectrum and fit its lines: the code path of the whole survey, one row."""
-        batch = self.archive.spectra(np.array([obsid], dtype=np.int64))
+        try:
+            batch = self.archive.spectra(np.array([obsid], dtype=np.int64))
+            spectrum = self.archive.original(obsid)
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            raise SurveyError(
+                f"the spectrum of obsid {obsid} cannot be read ({error}): restore its shard from a "
+                "copy, or ingest its files again."
+            ) from error
         fits = fit_lines(batch)
         windows = {line: line_window(batch, fits, 0, line) for line in fits.lines}
-        return self.archive.original(obsid), fits, windows
+        return spectrum, fits, windows
 
     def read_ahead(self, obsids: Iterable[int]) -> Future[None]:
         """Read these stars in the background, so that they are there when they are wanted."""
@@ -332,8 +352,8 @@ class VettingState(param.Parameterized):
             When the survey has no such spectrum, or it cannot be read.
         """
         try:
-            number = int(str(obsid).strip())
-        except ValueError as error:
+            number = int(np.int64(int(str(obsid).strip())))
+        except (ValueError, OverflowError) as error:
             raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
         star = self._read_star(number)
         self.param.update(star=star, selected=str(number))

@@ -230,7 +230,7 @@ def plot_hook(colours: Palette) -> Any:
 
 
 def css_variables(colours: Palette) -> str:
-    """Return the palette as CSS variables for ``app.css`` and for Panel's own widgets."""
+    """Return the palette as CSS variables, for the outermost component: the rest inherits them."""
     own = {
         name: getattr(colours, name)
         for name in colours.__dataclass_fields__
@@ -251,9 +251,22 @@ def css_variables(colours: Palette) -> str:
     lines += [f"  --panel-{key}: {value} !important;" for key, value in panel.items()]
     lines += [f"  --design-{key}: {value};" for key, value in panel.items()]
     lines += [f"  --msfa-font: {FONT};", f"  color-scheme: {colours.name};"]
-    return ":root {\n" + "\n".join(lines) + "\n}\n"
+    return ":host {\n" + "\n".join(lines) + "\n}\n"
 
 
 def stylesheet() -> str:
-    """Return the text of the one stylesheet, for components that have a shadow root."""
-    return (STATIC / "app.css").read_text(encoding="utf-8")
+    """Return the one stylesheet, for components that have a shadow root.
+
+    Served by ``panel serve dashboard`` it is an address, sent once and kept by the browser;
+    anywhere else it is the text itself.
+    """
+    path = STATIC / "app.css"
+    document = pn.state.curdoc
+    if document is None or document.session_context is None or not pn.state.app_url:
+        return path.read_text(encoding="utf-8")
+    return f"{pn.state.app_url.strip('/')}/static/app.css?v={path.stat().st_mtime_ns}"
+
+
+def page_css(colours: Palette) -> str:
+    """Return the few rules for the page itself; every component gets them too, so: few."""
+    return f"html, body {{ height: 100%; margin: 0; background: {colours.page}; }}"

@@ -68,7 +68,7 @@ def _identity() -> list[Column]:
     return [
         Column("obsid", "int", "ingest", "LAMOST observation identifier", "", "d", "meta.id;meta.main"),
         Column("uid", "str", "identify", "Star identifier: G+Gaia, P+PS1 or L+HEALPix", "", "s", "meta.id"),
-        Column("file", "str", "ingest", "File the spectrum was read from", "", "s", "meta.file"),
+        Column("file", "str", "ingest", "File the spectrum was read from", "", "s", "meta.id;meta.file"),
         Column("ra", "float", "ingest", "Right ascension (ICRS)", "deg", ".6f", "pos.eq.ra;meta.main"),
         Column("dec", "float", "ingest", "Declination (ICRS)", "deg", ".6f", "pos.eq.dec;meta.main"),
         Column("snr_g", "float", "ingest", "Signal-to-noise ratio in g", "", ".2f", "stat.snr"),
@@ -104,12 +104,12 @@ def _measure() -> list[Column]:
         columns += [
             Column(f"d02_{line}", "float", "measure", f"Full width of {text} 20 % below the continuum", "Angstrom", ".2f", "spect.line.width"),
             Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}", "Angstrom", ".2f", "stat.error;spect.line.width"),
-            Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum", "", ".3f", "spect.line"),
+            Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum", "", ".3f", "phot.flux;spect.line"),
             Column(f"fm_{line}_err", "float", "measure", f"Error of fm of {text}", "", ".3f", "stat.error;spect.line"),
             Column(f"depth_{line}", "float", "measure", f"SWS depth a of {text}", "", ".3f", "spect.line.intensity"),
             Column(f"width_{line}", "float", "measure", f"SWS width b of {text}", "Angstrom", ".2f", "spect.line.width"),
             Column(f"shape_{line}", "float", "measure", f"SWS shape c of {text}", "", ".3f", "spect.line.profile"),
-            Column(f"continuum_{line}", "float", "measure", f"Local continuum n of {text}", "", ".3f", "spect.continuum"),
+            Column(f"continuum_{line}", "float", "measure", f"Local continuum n of {text}", "", ".3f", "phot.flux;spect.continuum"),
             Column(f"rms_{line}", "float", "measure", f"Residual rms of the fit of {text}", "", ".4f", "stat.fit.residual"),
             Column(f"balmer_flags_{line}", "int", "measure", f"Caveats of the fit of {text}; 0 = good", "", "d", "meta.code.qual"),
         ]

@@ -14,21 +14,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import numpy as np
 import pandas as pd
 
-from msfa_core.columns import BY_NAME
+from msfa_core.durable import write_whole
 from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
+from msfa_core.joining import base_table, join, read_catalogues, refreshed
 from msfa_core.parallel import in_order, n_cores
-from msfa_core.spectra.archive import layout_of
+from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.survey import (
-    CATALOGUE_FOLDER,
-    Survey,
-    identities,
-    write_parquet,
-    write_whole,
-)
+from msfa_core.survey import Survey
 
 if TYPE_CHECKING:
     from msfa_core.simulate.survey import SurveyPlan
@@ -108,7 +102,7 @@ def find_files(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _spectra_below(folder: Path) -> list[Path]:
-    """Return the spectra below a folder in the order of their names; links are followed once."""
+    """Return the spectra below a folder in the order of their paths; links are followed once."""
     found, seen = [], set()
     for here, below, names in os.walk(folder.absolute(), followlinks=True):
         real = os.path.realpath(here)
@@ -116,13 +110,12 @@ def _spectra_below(folder: Path) -> list[Path]:
             below.clear()
             continue
         seen.add(real)
-        below.sort()
         found += [
             Path(here, name)
-            for name in sorted(names)
+            for name in names
             if name.lower().endswith(SUFFIXES) and not name.startswith(".")
         ]
-    return found
+    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +188,7 @@ def ingest(
     began = time.monotonic()
     paths = list(paths)
     files = find_files(paths) if paths or not catalogues else []
-    tables = _read_catalogues(catalogues)
+    tables = read_catalogues(catalogues)
     if survey.is_simulated and paths:
         raise SurveyError(
             f"the spectra of {survey.path} are simulated: ingest real files into a survey of "
@@ -208,7 +201,7 @@ def ingest(
         failure: CatalogueError | None = None
         try:
             for name, table in tables.items():
-                joined[name] = _join(survey, name, table)
+                joined[name] = join(survey, name, table)
         except CatalogueError as error:
             failure = error  # the spectra are stored all the same
         survey.write_candidates(refreshed(survey.candidates(), base_table(survey)))
@@ -411,7 +404,9 @@ def _simulate_chunk(
         if folder is not None:
             from msfa_core.spectra.writers import write_lamost  # noqa: PLC0415
 
-            name = str(write_lamost(spectrum, folder.absolute() / row["planid"] / name))
+            path = folder.absolute() / str(row["planid"]) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name = str(write_lamost(spectrum, path))
         spectra.append(replace(spectrum, file=name, meta={**said, **spectrum.meta}))
     return spectra, truth
 
@@ -425,73 +420,3 @@ def _write_truth(truth: pd.DataFrame, folder: Path) -> None:
     for name, columns in (("gaia.csv", gaia), ("truth.csv", known)):
         text = truth[columns].to_csv(index=False, lineterminator="\n")
         write_whole(folder / name, text.encode())
-
-
-# --- catalogues ------------------------------------------------------------------------------
-def _read_catalogues(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
-    if not paths:
-        return {}
-    from msfa_core.catalogue.tables import read_table  # noqa: PLC0415
-
-    return {Path(path).name: read_table(path) for path in paths}
-
-
-def _join(survey: Survey, name: str, table: pd.DataFrame) -> int:
-    """Keep the rows of a catalogue that belong to spectra of the survey; return how many."""
-    from msfa_core.catalogue.crossmatch import join_catalogue  # noqa: PLC0415
-
-    own = identities(survey.archive)
-    if own.empty:
-        raise CatalogueError(f"{name}: the survey holds no spectra to join it to; ingest some.")
-    own = own[["obsid", "file"]]
-    try:
-        rows = join_catalogue(own, table)
-    except CatalogueError as error:
-        raise CatalogueError(f"{name}: {error}") from error
-    rows = rows.drop(columns="file")
-    matched = rows[rows.drop(columns="obsid").notna().any(axis=1)]
-    write_parquet(survey.path / CATALOGUE_FOLDER / f"{name}.parquet", matched)
-    return len(matched)
-
-
-def base_table(survey: Survey) -> pd.DataFrame:
-    """Return what is known of each spectrum before any step: its file, and joined catalogues.
-
-    What a file says stays; what it does not say is filled from the catalogues, the first name
-    in the alphabet first.
-    """
-    table = identities(survey.archive)
-    for path in sorted((survey.path / CATALOGUE_FOLDER).glob("*.parquet")):
-        table = _filled(table, pd.read_parquet(path))
-    return table
-
-
-def _filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Fill missing values, and add columns, from rows of another table with the same obsid."""
-    rows = rows.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
-    rows = rows.set_axis(table.index)
-    columns = {}
-    for name in rows.columns:
-        values = rows[name].astype(BY_NAME[name].dtype) if name in BY_NAME else rows[name]
-        if name in table.columns:
-            own = table[name].astype(values.dtype) if name in BY_NAME else table[name]
-            values = own.where(own.notna(), values)
-        columns[name] = values
-    return table.assign(**columns)
-
-
-def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of candidates with what files and catalogues now say.
-
-    Results of steps stay until the steps are run again.
-    """
-    base = base.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
-    base = base.set_axis(table.index)
-    columns = {}
-    for name in base.columns:
-        if name in BY_NAME and BY_NAME[name].step != "ingest":
-            new = base[name].astype(BY_NAME[name].dtype)
-            columns[name] = table[name].where(table[name].notna(), new)
-        else:
-            columns[name] = base[name]
-    return table.assign(**columns)

@@ -22,27 +22,14 @@ import pandas as pd
 from msfa_core import steps as do
 from msfa_core.columns import columns_of
 from msfa_core.config import Settings
+from msfa_core.durable import making, write_parquet
 from msfa_core.errors import ConfigError, SurveyError
-from msfa_core.ingest import (
-    IngestReport,
-    Progress,
-    base_table,
-    ingest,
-    no_progress,
-    refreshed,
-    simulate,
-)
+from msfa_core.ingest import IngestReport, Progress, ingest, no_progress, simulate
+from msfa_core.joining import base_table, refreshed
 from msfa_core.parallel import in_order, n_cores
 from msfa_core.status import StatusReport, status
 from msfa_core.steps import NOT_AVAILABLE, RESULTS, STEPS
-from msfa_core.survey import (
-    CANDIDATES_FILE,
-    STEPS_FOLDER,
-    Survey,
-    is_survey,
-    making,
-    write_parquet,
-)
+from msfa_core.survey import CANDIDATES_FILE, STEPS_FOLDER, Survey, is_survey
 
 __all__ = [
     "STEPS",

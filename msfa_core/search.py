@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
-from msfa_core.networks.inference import BATCH, Progress, predict_logits, softmax
+from msfa_core.networks.inference import BATCH, Progress, folded, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
@@ -120,6 +120,7 @@ class TwoStageSearch:
         if not all(np.isfinite(t) and t > 0 for t in temperature):
             raise ModelError(f"temperature is {temperature}; both numbers must be positive.")
         self.stage1, self.stage2 = stage1.eval(), stage2.eval()
+        self._folded = folded(stage1), folded(stage2)
         self.threshold = threshold
         self.temperature = temperature
         self.bf16 = bf16
@@ -195,7 +196,7 @@ class TwoStageSearch:
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
             flux = prepared.flux[batch]
-            for stage, model in enumerate((self.stage1, self.stage2)):
+            for stage, model in enumerate(self._folded):
                 logits = predict_logits(model, flux, bf16=self.bf16)
                 probability = softmax(logits, self.temperature[stage])
                 if stage == 0:

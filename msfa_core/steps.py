@@ -25,10 +25,11 @@ from msfa_core import __version__
 from msfa_core.columns import Column, columns_of
 from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, STELLAR_CLASSES, LabelFlag
+from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError
-from msfa_core.spectra.archive import Shard
+from msfa_core.spectra.shards import Shard
 from msfa_core.spectra.spectrum import Spectra
-from msfa_core.survey import ARCHIVE_FOLDER, STEPS_FOLDER, Survey, write_parquet
+from msfa_core.survey import ARCHIVE_FOLDER, STEPS_FOLDER, Survey
 
 if TYPE_CHECKING:
     from msfa_core.balmer.fit import LineFits
@@ -276,14 +277,11 @@ def place(table: pd.DataFrame, gaia: pd.DataFrame | None, radius_arcsec: float) 
         own = own.where(~has_row, joined[list(own.columns)])
         own["gaia_source_id"] = own["gaia_source_id"].astype("Int64")
         own["gaia_ambiguous"] = joined["gaia_ambiguous"] & has_row
-    placed = own.drop(columns=["abs_mag_g"], errors="ignore").join(
-        cmd_position(own), rsuffix="_placed"
-    )
+    position = cmd_position(own)
     result = pd.DataFrame({"obsid": table["obsid"]})
     for column in columns_of("place"):
-        name = f"{column.name}_placed"
-        values = placed[name if name in placed.columns else column.name]
-        result[column.name] = values.astype(column.dtype)
+        source = position if column.name in position.columns else own
+        result[column.name] = source[column.name].astype(column.dtype)
     return result
 
 

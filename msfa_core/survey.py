@@ -23,13 +23,11 @@ import inspect
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
-from glob import escape as glob_escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +37,9 @@ import pandas as pd
 from msfa_core import __version__
 from msfa_core.columns import columns_of, conform
 from msfa_core.config import SETTINGS_FILE, Settings, load_settings
+from msfa_core.durable import WRITING, making, write_error, write_parquet, write_whole
 from msfa_core.errors import SurveyError
-from msfa_core.spectra.archive import Archive, sync, write_error
+from msfa_core.spectra.archive import Archive
 
 if TYPE_CHECKING:
     from msfa_core.catalogue.store import Store
@@ -319,7 +318,7 @@ class Survey:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             self.archive.sweep()
-            for leftover in self.path.rglob(f"*{_WRITING}"):
+            for leftover in self.path.rglob(f"*{WRITING}"):
                 leftover.unlink(missing_ok=True)
             yield
         finally:
@@ -369,97 +368,6 @@ def settings_help() -> dict[str, list[str]]:
             for name in names:
                 meaning[name].append(line.strip())
     return meaning
-
-
-# --- files that are whole or not there ---------------------------------------------------------
-_WRITING: Final = ".writing"
-_MAKING: Final = ".making-"
-
-
-@contextmanager
-def making(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill that takes its name only when it is complete.
-
-    What an earlier, killed process left of the same folder is removed.
-
-    Raises
-    ------
-    SurveyError
-        When it cannot be written.
-    """
-    path = path.absolute()
-    for leftover in path.parent.glob(f".{glob_escape(path.name)}{_MAKING}*"):
-        if not _is_alive(leftover.name.rpartition("-")[2]):
-            shutil.rmtree(leftover, ignore_errors=True)
-    folder = path.with_name(f".{path.name}{_MAKING}{os.getpid()}")
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        folder.rename(path)
-        sync(path.parent)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: str) -> bool:
-    """Tell whether the process of a number is there."""
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file: after a crash it holds the old content or the new, never half.
-
-    Raises
-    ------
-    SurveyError
-        When it cannot be written; the old content is untouched.
-    """
-    temporary = path.with_name(path.name + _WRITING)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise write_error(path.parent, error) from error
-
-
-def write_parquet(path: Path, table: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
-    """Replace a parquet file as a whole.
-
-    Parameters
-    ----------
-    path : Path
-    table : DataFrame
-    notes : dict, optional
-        Text kept in the file's schema, so that it can never part from the rows.
-
-    Raises
-    ------
-    SurveyError
-        When it cannot be written; the old file is untouched.
-    """
-    import pyarrow as pa  # noqa: PLC0415 (a third of a second; not every command writes)
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    rows = pa.Table.from_pandas(table, preserve_index=False)
-    if notes:
-        rows = rows.replace_schema_metadata({**(rows.schema.metadata or {}), **notes})
-    buffer = pa.BufferOutputStream()
-    pq.write_table(rows, buffer)
-    write_whole(path, buffer.getvalue().to_pybytes())
 
 
 def _now() -> str:

@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs2", type=int, default=0, help="0: the paper's 100")
     add("--batch", type=int, default=96)
     add("--learning-rate", type=float, default=1e-3)
+    add("--patience", type=int, default=8, help="epochs without gain before the rate is halved")
     add("--bf16", action="store_true")
     add("--width", type=int, default=64)
     add("--negatives", choices=get_args(Negatives), default="paper")
@@ -143,6 +144,7 @@ def _run(options: argparse.Namespace) -> None:
         amp=options.bf16,
         seed=options.seed,
         learning_rate=options.learning_rate,
+        patience=options.patience,
         network=MSFANetConfig(width=options.width),
         negatives=options.negatives,
         augmentation=Augmentation(options.noise, options.shift, options.slope),

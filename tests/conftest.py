@@ -1,4 +1,4 @@
-"""What all tests share: where the real data lie, and how to say that they are missing."""
+"""What all tests share: the real data, tiny networks, and a few simulated LAMOST files."""
 
 from pathlib import Path
 
@@ -13,3 +13,44 @@ def real_data() -> Path:
     if not REAL.is_dir():
         pytest.skip("no ../shared/real beside the project: test on real data left out")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory) -> Path:
+    """Folder of two networks with few channels and seeded weights: quick, of no other use."""
+    import torch
+
+    from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+    from msfa_core.networks.weights import (
+        STAGE_CLASSES,
+        STAGE_FILES,
+        save_weights,
+        write_checksums,
+    )
+
+    folder = tmp_path_factory.mktemp("models")
+    for stage, file in STAGE_FILES.items():
+        classes = list(STAGE_CLASSES[stage])
+        with torch.random.fork_rng():
+            torch.manual_seed(stage)
+            model = MSFANet(MSFANetConfig(n_classes=len(classes), width=4))
+        save_weights(model, folder / file, {"stage": stage, "classes": classes})
+    write_checksums(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lamost_files(tmp_path_factory) -> Path:
+    """Folder of 24 simulated LAMOST files in two plans' folders; obsid 3000000000 and on."""
+    from msfa_core.simulate.instrument import as_spectrum_list
+    from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
+    from msfa_core.spectra.writers import lamost_name, write_lamost
+
+    folder = tmp_path_factory.mktemp("lamost")
+    spectra = as_spectrum_list(*simulate_chunk(SurveyPlan(24, seed=2, chunk=24), 0))
+    for number, spectrum in enumerate(spectra):
+        layout = ("lamost-table", "lamost-image")[number % 2]
+        path = folder / f"plan{number % 3}" / f"{lamost_name(spectrum.meta)}.gz"
+        path.parent.mkdir(exist_ok=True)
+        write_lamost(spectrum, path, layout)
+    return folder

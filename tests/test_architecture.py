@@ -7,17 +7,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [  # top first; names on one line do not know each other
-    "main",
+    "main app_hooks",
     "app",
     "views",
     "state theme",
     "cli",
     "pipeline",
+    "status",
+    "ingest",
+    "steps joining train_on_simulations",
     "training search explain simulate",
     "survey",
     "networks balmer templates slam photometry catalogue",
     "spectra",
-    "constants columns errors config",
+    "constants columns errors config durable parallel",
 ]
 DEPTH = {name: depth for depth, line in enumerate(LAYERS) for name in line.split()}
 FOUNDATION = set(LAYERS[-1].split())

@@ -13,7 +13,6 @@ import param
 
 from dashboard.state import Star, VettingState
 from dashboard.theme import stylesheet
-from msfa_core.catalogue.filters import contradictions
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
 
@@ -71,19 +70,16 @@ def domain_reasons(row: pd.Series, settings: Settings) -> list[str]:
     return reasons or ["resolution or coverage unsuited"]
 
 
-def disagreements(row: pd.Series, settings: Settings) -> list[str]:
-    """Return the sentences of all witnesses that contradict each other on this star."""
-    table = row.to_frame().T
-    table = table.astype({"subclass": "str", "template_subclass": "str", "predicted_class": "str"})
-    found = contradictions(table, settings)
-    return [sentence for sentence, holds in found.items() if holds[0]]
-
-
 def _notes(sentences: Iterable[str], css: str) -> str:
     return "".join(f'<li class="{css}">{escape(sentence)}</li>' for sentence in sentences)
 
 
-def class_html(star: Star | None, settings: Settings, blind: bool = False) -> str:
+def class_html(
+    star: Star | None,
+    settings: Settings,
+    disagreements: Iterable[str] = (),
+    blind: bool = False,
+) -> str:
     """Return the panel: probabilities, what else names a class, and what contradicts.
 
     Every text that comes from a file is escaped.
@@ -97,9 +93,9 @@ def class_html(star: Star | None, settings: Settings, blind: bool = False) -> st
         sure = "" if is_missing(confidence) else f" · {confidence:.0f} %"
         header += _fact("template", f"{row['template_subclass']}{sure}")
     if blind:
-        note = "The machine's opinion is hidden: press b to show it."
+        note = '<p class="msfa-hint">The machine\'s opinion is hidden: press b to show it.</p>'
         facts = f'<div class="msfa-facts">{header}</div>'
-        return f'<div class="msfa-class">{facts}<p class="msfa-hint">{note}</p>{identity_html(star)}</div>'
+        return f'<div class="msfa-class">{facts}{note}{identity_html(star)}</div>'
     if is_missing(row["p_bhb"]) and is_missing(row["predicted_class"]):
         body = (
             '<p class="msfa-hint">No probabilities: this spectrum was not classified '
@@ -113,7 +109,7 @@ def class_html(star: Star | None, settings: Settings, blind: bool = False) -> st
     if not is_missing(row["novelty"]):
         strange = "msfa-warn" if row["novelty"] > _STRANGE else ""
         header += _fact("novelty", f"{row['novelty']:.2f}", strange)
-    notes = _notes((f"✕ {sentence}" for sentence in disagreements(row, settings)), "msfa-contra")
+    notes = _notes((f"✕ {sentence}" for sentence in disagreements), "msfa-contra")
     reasons = domain_reasons(row, settings)
     if reasons:
         notes += _notes([f"outside the search domain: {', '.join(reasons)}"], "msfa-out")
@@ -160,7 +156,9 @@ class ClassView(pn.viewable.Viewer):
         state.param.watch(self._draw, ["star", "blind"])
 
     def _html(self) -> str:
-        return class_html(self.state.star, self.state.data.settings, self.state.blind)
+        state = self.state
+        found = [] if state.star is None else state.data.disagreements_on(state.star.obsid)
+        return class_html(state.star, state.data.settings, found, state.blind)
 
     def _draw(self, *_: Any) -> None:
         self._pane.object = self._html()

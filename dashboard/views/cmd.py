@@ -106,7 +106,9 @@ class CmdView(LinkedView):
         self._switch = pn.widgets.Checkbox.from_param(
             self.param.good_parallax_only,
             label=f"only ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
-            margin=(0, 8), align="center", css_classes=["msfa-oneline"], stylesheets=[stylesheet()],
+            description=None,
+            width=190, margin=(0, 8), align="center", css_classes=["msfa-oneline"],
+            stylesheets=[stylesheet()],
         )  # fmt: skip
         self._controls = controls(self._switch, pn.layout.HSpacer(), colour_switch(self))
         self.follow()

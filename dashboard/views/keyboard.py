@@ -78,10 +78,10 @@ class Keyboard(pn.custom.JSComponent):
     keys = param.List(default=[asdict(key) for key in KEYS], doc="The table of keys")
 
     _esm = (STATIC / "keyboard.js").read_text(encoding="utf-8")
-    _stylesheets = [stylesheet()]
 
     def __init__(self, on_action: dict[str, Callable[[], Any]] | None = None, **params: Any):
-        super().__init__(**{"width": 0, "height": 0, "margin": 0} | params)
+        still: dict[str, Any] = {"width": 0, "height": 0, "margin": 0}
+        super().__init__(**still | {"stylesheets": [stylesheet()]} | params)
         self._on_action = dict(on_action or {})
 
     def _handle_msg(self, data: Any) -> None:

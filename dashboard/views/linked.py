@@ -63,7 +63,7 @@ def sentence_html(sentence: str) -> str:
 def colour_switch(view: LinkedView) -> pn.widgets.Select:
     """Return the choice of what colours mean."""
     return pn.widgets.Select.from_param(
-        view.param["colour"], label="", width=86, margin=(0, 2), align="center",
+        view.param["colour"], label="", description=None, width=86, margin=(0, 2), align="center",
         css_classes=["msfa-select", "colour-by"], stylesheets=[stylesheet()],
     )  # fmt: skip
 
@@ -188,7 +188,7 @@ class LinkedView(pn.viewable.Viewer):
     def plane_switch(self) -> pn.widgets.RadioButtonGroup:
         """Return the buttons that choose the visible plane."""
         return pn.widgets.RadioButtonGroup.from_param(
-            self.param["shown"], label="", margin=(0, 2),
+            self.param["shown"], label="", description=None, margin=(0, 2),
             css_classes=["msfa-chips", "plane-switch"], stylesheets=[stylesheet()],
         )  # fmt: skip
 

@@ -85,8 +85,8 @@ def counts_sentence(reasons: pd.Categorical) -> str:
     rich = int(count[str(LabelOutlier.METALS)]) + both
     band = int(count[str(LabelOutlier.OUTSIDE_BAND)])
     return (
-        f"{labelled:,} stars with labels: {heavy:,} high log g, {rich:,} high [Fe/H] "
-        f"({both:,} both), {band:,} otherwise outside the band"
+        f"{heavy:,} high log g, {rich:,} high [Fe/H] ({both:,} both), {band:,} off the band, "
+        f"of {labelled:,} with labels"
     )
 
 
@@ -102,7 +102,7 @@ def star_sentence(row: pd.Series, logg_limit: float, feh_limit: float) -> str:
         return "this star has no labels"
     values = ([number(row, name)] for name in ("teff", "logg", "feh"))
     reason = label_outliers(*values, logg_limit=logg_limit, feh_limit=feh_limit)[0]
-    return f"this star: {', '.join(words)} · {reason}"
+    return f"this star: {reason} · {', '.join(words)}"
 
 
 def draw_kiel_band(plane: Plane) -> None:

@@ -256,7 +256,7 @@ class PlaneView(LinkedView):
     def _add_own_box(self, line: str, plane: Plane) -> BoxAnnotation:
         accent = plane.colours.accent
         box = BoxAnnotation(
-            editable=True, visible=False, fill_color=accent, fill_alpha=0.08, line_color=accent,
+            editable=True, visible=False, fill_color=accent, fill_alpha=0.08, line_color=accent, line_alpha=1.0,
             line_width=1.5, line_dash="dashed", level="underlay",
         )  # fmt: skip
 
@@ -307,7 +307,7 @@ class PlaneView(LinkedView):
 
     def _controls(self) -> pn.Row:
         choice = pn.widgets.Select.from_param(
-            self.param.selection_name, label="", width=84, margin=(0, 2), align="center",
+            self.param.selection_name, label="", description=None, width=84, margin=(0, 2), align="center",
             css_classes=["msfa-select", "selection-name"], stylesheets=[stylesheet()],
         )  # fmt: skip
         button = quiet_button(

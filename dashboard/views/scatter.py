@@ -208,6 +208,7 @@ def count_image(
     (height, width) uint32 array
         RGBA, rows running upwards.
     """
+    alone = len(colour) == 1
     counted = rasterize(
         hv.Points(dataset, list(names), ["group"]),
         dynamic=False,
@@ -215,9 +216,12 @@ def count_image(
         height=size[1],
         x_range=window[:2],
         y_range=window[2:],
-        aggregator=datashader.by("group", datashader.count()),
+        aggregator=datashader.count() if alone else datashader.by("group", datashader.count()),
     )
-    shaded = shade(counted, dynamic=False, color_key=dict(colour), min_alpha=IMAGE_MIN_ALPHA)
+    coloured: dict[str, Any] = (
+        {"cmap": next(iter(colour.values()))} if alone else {"color_key": dict(colour)}
+    )
+    shaded = shade(counted, dynamic=False, min_alpha=IMAGE_MIN_ALPHA, **coloured)
     spread = dynspread(shaded, dynamic=False, threshold=SPREAD, max_px=SPREAD_MAX)
     channels = [spread.dimension_values(band, flat=False) for band in ("R", "G", "B", "A")]
     packed = np.ascontiguousarray(np.dstack(channels), dtype=np.uint8)

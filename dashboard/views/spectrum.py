@@ -101,7 +101,9 @@ def title_of(star: Star | None) -> str:
         str(star.obsid),
         "" if is_missing(row["snr_g"]) else f"S/N(g) {row['snr_g']:.0f}",
         "no subclass" if is_missing(row["subclass"]) else str(row["subclass"]),
-        f"RV {velocity:+.0f} km/s".replace("-", "−") if np.isfinite(velocity) else "no z: observed wavelengths",
+        f"RV {velocity:+.0f} km/s".replace("-", "−")
+        if np.isfinite(velocity)
+        else "no z: observed wavelengths",
         file_of(spectrum),
     ]
     return " · ".join(part for part in parts if part)

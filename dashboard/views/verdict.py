@@ -100,7 +100,6 @@ class VerdictBar(pn.custom.JSComponent):
     on_star_none = param.String(default="nobody has decided yet")
 
     _esm = (STATIC / "verdict.js").read_text(encoding="utf-8")
-    _stylesheets = [stylesheet()]
 
     def __init__(self, state: VettingState, reviewer_locked: bool = False, **params: Any):
         super().__init__(
@@ -110,6 +109,7 @@ class VerdictBar(pn.custom.JSComponent):
                 "reviewer_locked": reviewer_locked,
                 "sizing_mode": "stretch_width",
                 "margin": 0,
+                "stylesheets": [stylesheet()],
             }
             | params
         )

@@ -48,13 +48,24 @@ CONTINUUM_RANGE: Final = {  # Å, rest, vacuum
 MASKED_RANGES: Final = (
     (4026.0, 4028.6),  # He I
     (4045.0, 4049.0),  # Fe I
+    (4063.0, 4066.8),  # Fe I
+    (4071.2, 4074.2),  # Fe I
     (4077.5, 4080.2),  # Sr II
     (4128.0, 4133.2),  # Si II
     (4143.6, 4146.2),  # He I
     (4226.5, 4229.3),  # Ca I
+    (4271.5, 4274.5),  # Fe I
+    (4289.5, 4317.4),  # Ti II, Fe II, Fe I, Sc II, the G band
+    (4320.6, 4323.2),  # Sc II
     (4324.5, 4328.5),  # Fe I
-    (4383.0, 4386.0),  # Fe I
+    (4351.6, 4354.4),  # Fe II
+    (4368.0, 4371.6),  # Ti II, Fe II
+    (4374.0, 4378.0),  # Fe I, Ti II
+    (4382.5, 4387.0),  # Fe I
     (4387.9, 4390.5),  # He I
+    (4395.0, 4397.6),  # Ti II
+    (4400.0, 4402.2),  # Ti II
+    (4404.8, 4407.0),  # Fe I
     (4471.5, 4474.1),  # He I
     (4922.0, 4926.5),  # He I, Fe II
     (6610.0, 6614.0),  # interstellar band
@@ -316,7 +327,7 @@ def _assemble(
     )
     dof = np.maximum(raw[..., kernel.RAW_USED] - kernel.N_SWS, 1)
     chi2 = raw[..., kernel.RAW_CHI2] / dof
-    covariance = covariance * _noise_scale(chi2)[..., None, None]
+    covariance = covariance * _noise_scale(chi2, raw[..., kernel.RAW_CORRELATION])[..., None, None]
     flat_covariance = covariance.reshape(-1, kernel.N_SWS, kernel.N_SWS)
     to_d02, to_fm = d02_gradient(flat), fm_gradient(flat)
     d02_variance = np.einsum("ri,rij,rj->r", to_d02, flat_covariance, to_d02)
@@ -357,9 +368,14 @@ def _assemble(
     )
 
 
-def _noise_scale(chi2: FloatArray) -> FloatArray:
-    """Factor on the variances: the scatter found over the scatter expected, if it is larger."""
-    return np.maximum(chi2, 1.0)
+def _noise_scale(chi2: FloatArray, correlation: FloatArray) -> FloatArray:
+    """Factor on the variances for what the inverse variances do not tell.
+
+    Reduced χ² above one (noise underestimated, or a profile unlike SWS), and the correlation of
+    neighbouring pixels (LAMOST's resampling), both as found in the residuals. With it, repeat
+    observations of A and early F stars differ by what their errors say.
+    """
+    return np.maximum(chi2, 1.0) * correlation
 
 
 def _flags(z: FloatArray, raw: FloatArray) -> NDArray[np.int64]:

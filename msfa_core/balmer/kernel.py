@@ -33,9 +33,9 @@ _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
     RAW_N, RAW_A, RAW_B, RAW_C, RAW_X0, RAW_CHI2, RAW_USED, RAW_RMS, RAW_SNR, RAW_LEFT,
     RAW_RIGHT, RAW_GAP, RAW_CONVERGED, RAW_REVERSAL, RAW_REVERSAL_SIGMA, RAW_SIDES,
     RAW_SIDES_SIGMA, RAW_CORE_OUTLIERS, RAW_REJECTED, RAW_LEVEL, RAW_CONTINUUM_SEEN, RAW_CORE,
-    RAW_CORE_SIGMA,
-) = range(23)  # fmt: skip
-N_RAW: Final = 23
+    RAW_CORE_SIGMA, RAW_CORRELATION,
+) = range(24)  # fmt: skip
+N_RAW: Final = 24
 
 
 @compiled
@@ -150,6 +150,18 @@ def _residuals(x, y, w, m, best, residual):  # type: ignore[no-untyped-def]
         square += r * r
         largest = max(largest, abs(r) * math.sqrt(w[i]))
     return chi2, square, largest
+
+
+@compiled
+def _noise_correlation(w, m, residual):  # type: ignore[no-untyped-def]
+    """Return 1 + 2(ρ1 + ρ2), by which neighbours that err together raise the variance of a fit."""
+    before = before2 = total = product = 0.0
+    for i in range(m):
+        u = residual[i] * math.sqrt(w[i])
+        total += u * u
+        product += u * (before + before2)
+        before2, before = before, u
+    return max(1.0 + 2.0 * product / total, 1.0) if total > 0 else 1.0
 
 
 @compiled
@@ -290,6 +302,7 @@ def measure_line(  # type: ignore[no-untyped-def]
     raw[RAW_C], raw[RAW_X0], raw[RAW_CHI2] = best[C], best[X0], chi2
     raw[RAW_USED], raw[RAW_RMS] = m, math.sqrt(square / m)
     raw[RAW_GAP] = _core_gap(x, m)
+    raw[RAW_CORRELATION] = _noise_correlation(w, m, residual)
     scale = max(math.sqrt(chi2 / (m - N_SWS)), 1e-9)
     _shape_tests(x, y, w, m, best[X0], residual, scale, raw)
     if not _fill_covariance(x, y, w, m, best, scaled, coefficients, polynomial, covariance):

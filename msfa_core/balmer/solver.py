@@ -37,6 +37,8 @@ _DEPTH_HALF: Final = 3.0  # Å
 _TINY: Final = 1e-60  # distance of a pixel on the centre itself: log stays finite
 _ROUGH: Final = 1e-4  # predicted relative gain in χ² at which the first descent stops …
 _FINE: Final = 1e-9  # … and the last one
+_IDLE: Final = 1e-7  # relative gain in χ² of a step that …
+_IDLE_STEPS: Final = 3  # … so many times in a row means the minimum is reached
 _ROUNDING: Final = 1e-14  # share of Σwy² below which χ² is rounding
 _DAMPING_START: Final = 1e-3
 _DAMPING_MIN: Final = 1e-9
@@ -286,6 +288,7 @@ def _descend(x, y, w, m, state, low, high, tolerance, rival, work):  # type: ign
         sums[k] = sums_trial[k] = work[7, k]
     floor = _ROUNDING * work[7, _SYY]
     damping = _DAMPING_START
+    idle = 0
     _evaluate(x, y, w, m, state, sums)
     _normal_equations(sums, state, hessian, slope)
     for _ in range(_MAX_STEPS):
@@ -304,8 +307,12 @@ def _descend(x, y, w, m, state, low, high, tolerance, rival, work):  # type: ign
             trial[k] = state[k] + step[k]
         _evaluate(x, y, w, m, trial, sums_trial)
         if trial[CHI2] < state[CHI2]:
+            # beside a kink the promise is never kept, and many tiny steps go nowhere
+            idle = idle + 1 if state[CHI2] - trial[CHI2] < _IDLE * state[CHI2] else 0
             for k in range(N_STATE):
                 state[k] = trial[k]
+            if idle == _IDLE_STEPS:
+                return True
             for k in range(N_SUMS):
                 sums[k] = sums_trial[k]
             damping = max(damping * 0.1, _DAMPING_MIN)

@@ -7,15 +7,17 @@ vector instructions; they agree with :mod:`math` to 3e-14 relative (tested).
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from pathlib import Path
+from typing import Any, Final
 
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 # No "nnan" or "ninf": comparisons with NaN must keep their meaning.
 _FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})
@@ -29,17 +31,38 @@ _LN2_LOW: Final = 1.90821492927058770002e-10
 _UNDERFLOW: Final = -700.0  # exp of this is 1e-304: nothing
 
 
-def compiled(function: _Function) -> _Function:
+def _digest() -> str:
+    """Digest of the sources of this package: kernels call each other across its modules."""
+    total = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(source.read_bytes())
+    return total.hexdigest()
+
+
+_SOURCES: Final = _digest()
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Compiled code on disk that is outdated by a change in *any* module of the package.
+
+    Numba itself looks at the caller's own file only, and would go on running the old callee.
+    """
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _SOURCES)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
     """Compile a kernel: fused arithmetic, released interpreter lock, kept on disk where possible.
 
     Where neither the package's folder nor the user's cache can be written, the kernel is compiled
     afresh in each process instead of failing.
     """
-    options: dict[str, Any] = {"fastmath": set(_FASTMATH), "error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # numba: "no locator available"
-        return numba.njit(cache=False, **options)(function)  # type: ignore[no-any-return]
+    dispatcher = numba.njit(fastmath=set(_FASTMATH), error_model="numpy", nogil=True)(function)
+    # numba: "no locator available"
+    with contextlib.suppress(RuntimeError):
+        dispatcher._cache = _Cache(function)
+    return dispatcher
 
 
 @intrinsic  # type: ignore[untyped-decorator]

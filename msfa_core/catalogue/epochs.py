@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from msfa_core.catalogue.crossmatch import RIM, as_ids, check_radius, plant, unit_vectors
+from msfa_core.catalogue.crossmatch import RIM, check_radius, plant, unit_vectors
+from msfa_core.catalogue.row_keys import as_ids
 from msfa_core.columns import check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError

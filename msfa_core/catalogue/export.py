@@ -24,7 +24,7 @@ from astropy import units
 from astropy.io import fits
 
 from msfa_core import __version__
-from msfa_core.catalogue.mrt import CHUNK_ROWS, to_ascii, write_mrt
+from msfa_core.catalogue.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column
 from msfa_core.errors import ExportError
 

@@ -168,6 +168,7 @@ class Store:
         uid: str | None = None,
         reviewer: str | None = None,
         limit: int | None = None,
+        before: int | None = None,
     ) -> list[Decision]:
         """Return the history, newest first, withdrawals included.
 
@@ -180,6 +181,8 @@ class Store:
         reviewer : str, optional
         limit : int, optional
             At most this many.
+        before : int, optional
+            Only rows before this ``decision_id``: the next page, as quick as the first.
         """
         query = _DECISIONS.select().order_by(_DECISIONS.c.decision_id.desc())
         if obsid is not None:
@@ -188,6 +191,8 @@ class Store:
             query = query.where(_DECISIONS.c.uid == uid)
         if reviewer is not None:
             query = query.where(_DECISIONS.c.reviewer == reviewer)
+        if before is not None:
+            query = query.where(_DECISIONS.c.decision_id < int(before))
         if limit is not None:
             query = query.limit(int(limit))
         with self._reading() as connection:

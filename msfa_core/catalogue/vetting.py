@@ -305,7 +305,7 @@ def standing_decisions(decisions: pd.DataFrame | Iterable[Decision]) -> pd.DataF
     return decisions.sort_values("decision_id", ignore_index=True)
 
 
-def _star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
+def star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
     """Return the obsid index of the candidates and the number of each row's star."""
     if "obsid" in candidates.columns:
         obsid = candidates["obsid"]
@@ -355,7 +355,7 @@ def verdict_of_record(
     CatalogueError
         When an obsid appears twice among the candidates or is missing.
     """
-    index, star = _star_of_row(candidates)
+    index, star = star_of_row(candidates)
     standing = standing_decisions(decisions)
     row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
     known = row >= 0
@@ -389,89 +389,6 @@ def orphaned_decisions(
     candidates : DataFrame
         With ``obsid``.
     """
-    index, _ = _star_of_row(candidates)
+    index, _ = star_of_row(candidates)
     standing = standing_decisions(decisions)
     return standing[~standing["obsid"].isin(index)].reset_index(drop=True)
-
-
-# --- agreement -----------------------------------------------------------------------------
-def latest_by_reviewer(
-    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
-) -> pd.DataFrame:
-    """Return each reviewer's own latest verdict on each star.
-
-    Parameters
-    ----------
-    decisions : DataFrame or decisions
-    candidates : DataFrame
-        With ``obsid`` and, where identified, ``uid``.
-
-    Returns
-    -------
-    DataFrame
-        One row per decided star, indexed by the obsid of its first candidate row; one column
-        per reviewer, missing where that reviewer has not decided.
-    """
-    index, star = _star_of_row(candidates)
-    standing = standing_decisions(decisions)
-    row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
-    known = row >= 0
-    _, first = np.unique(star, return_index=True)
-    name = pd.Series(index.to_numpy()[first], index=np.unique(star))
-    own = standing[known].assign(obsid=name.reindex(star[row[known]]).to_numpy())
-    own = own.drop_duplicates(["obsid", "reviewer"], keep="last")
-    return own.pivot_table(index="obsid", columns="reviewer", values="verdict", aggfunc="last")
-
-
-def cohen_kappa(first: Iterable[Any], second: Iterable[Any]) -> float:
-    """Return Cohen's kappa of two reviewers: agreement beyond chance.
-
-    Parameters
-    ----------
-    first, second : (n,) verdicts
-        Stars where either is missing are left out.
-
-    Returns
-    -------
-    float
-        1 for full agreement, 0 for chance; NaN when undefined (no common star, or both
-        always say the same one thing).
-    """
-    both = pd.DataFrame({"first": list(first), "second": list(second)}).dropna()
-    if both.empty:
-        return math.nan
-    observed = float((both["first"] == both["second"]).mean())
-    shares = [both[name].value_counts(normalize=True) for name in both]
-    chance = float(shares[0].mul(shares[1], fill_value=0).sum())
-    return _beyond_chance(observed, chance)
-
-
-def fleiss_kappa(verdicts: pd.DataFrame) -> float:
-    """Return Fleiss' kappa of several reviewers.
-
-    Parameters
-    ----------
-    verdicts : (n, reviewer) DataFrame
-        As from `latest_by_reviewer`; stars with fewer than two verdicts are left out, and
-        stars may have different numbers of verdicts.
-
-    Returns
-    -------
-    float
-        NaN when undefined (no star seen twice, or only one thing ever said).
-    """
-    counts = pd.DataFrame(
-        {kind: (verdicts == kind).fillna(False).sum(axis=1) for kind in map(str, Verdict)}
-    ).to_numpy(np.float64)
-    n_reviews = counts.sum(axis=1)
-    counts, n_reviews = counts[n_reviews > 1], n_reviews[n_reviews > 1]
-    if len(counts) == 0:
-        return math.nan
-    pairs = n_reviews * (n_reviews - 1)
-    observed = float(np.mean((np.square(counts).sum(axis=1) - n_reviews) / pairs))
-    chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
-    return _beyond_chance(observed, chance)
-
-
-def _beyond_chance(observed: float, chance: float) -> float:
-    return math.nan if math.isclose(chance, 1.0) else (observed - chance) / (1.0 - chance)

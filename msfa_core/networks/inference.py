@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -68,21 +68,19 @@ def folded(model: MSFANet) -> MSFANet:
                 if isinstance(second, nn.BatchNorm2d):
                     _fold(first, second)
                     module[index + 1] = nn.Identity()
-    return copy.to(memory_format=torch.channels_last)
+    return copy
 
 
 @torch.no_grad()
-def _fold(layer: nn.Module, norm: nn.Module) -> None:
+def _fold(layer: Any, norm: Any) -> None:
     """Scale the weights of a convolution and move its bias as the normalisation after it does."""
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     weight = layer.weight.double()
+    weight *= scale.view(-1, *[1] * (weight.dim() - 1))
     bias = torch.zeros_like(scale) if layer.bias is None else layer.bias.double()
-    shift = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-    dtype = layer.weight.dtype
-    layer.weight = nn.Parameter(
-        (weight * scale.view(-1, *[1] * (weight.dim() - 1))).to(dtype), requires_grad=False
-    )
-    layer.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
+    bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+    layer.weight = nn.Parameter(weight.to(layer.weight.dtype), requires_grad=False)
+    layer.bias = nn.Parameter(bias.to(layer.weight.dtype), requires_grad=False)
 
 
 def predict_logits(

@@ -107,17 +107,28 @@ def _conv(channels_in: int, channels_out: int, kernel: int, *, bias: bool = True
     """Convolution along the spectrum that keeps its length."""
     if kernel == 1:
         return PixelConv(channels_in, channels_out, bias=bias)
-    return nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, kernel // 2), bias=bias)
+    conv = nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, kernel // 2), bias=bias)
+    conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
+    return conv
+
+
+class Halve(nn.MaxPool2d):
+    """Maximum of each two pixels; an odd last one is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__((1, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, channel, 1, pixel // 2)."""
+        if torch.is_grad_enabled():
+            return super().forward(x)
+        even = x.shape[-1] // 2 * 2  # without the search for indices that gradients need
+        return torch.maximum(x[..., 0:even:2], x[..., 1:even:2])
 
 
 def _full_precision(x: Tensor) -> Tensor:
     """Half-precision features as float32; float32 and float64 as they are."""
     return x if x.dtype == torch.float64 else x.float()
-
-
-def _halve() -> nn.MaxPool2d:
-    """Maximum of each two pixels."""
-    return nn.MaxPool2d((1, 2))
 
 
 class MSBlock(nn.Module):
@@ -135,12 +146,13 @@ class MSBlock(nn.Module):
             _conv(channels, channels // len(SCALES), kernel) for kernel in SCALES
         )
         self.mix = _conv(channels, channels, 1)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm: nn.Module = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ReLU(BN(mix(branches)) + x), of the shape of x."""
         scales = torch.cat([branch(x) for branch in self.branches], dim=1)
-        return functional.relu(self.norm(self.mix(scales)) + x, inplace=True)
+        mixed = self.norm(self.mix(scales))
+        return functional.relu(mixed.add_(x), inplace=True)
 
 
 class SFABlock(nn.Module):
@@ -250,11 +262,11 @@ class MSFANet(nn.Module):
         self.stem = nn.Sequential(
             _conv(1, c1, STEM_KERNEL, bias=False), nn.BatchNorm2d(c1), nn.ReLU(inplace=True)
         )
-        self.msfe_layer1 = nn.Sequential(MSBlock(c1), _halve())
-        self.msfe_layer2 = nn.Sequential(_widen(c1, c2), MSBlock(c2), _halve())
+        self.msfe_layer1 = nn.Sequential(MSBlock(c1), Halve())
+        self.msfe_layer2 = nn.Sequential(_widen(c1, c2), MSBlock(c2), Halve())
         self.sfa_after_layer2 = self._sfa(c2, "msfe_layer2")
         self.msfa_layer = nn.Sequential(
-            _widen(c2, c3), MSBlock(c3), self._sfa(c3, "msfa_layer"), _halve()
+            _widen(c2, c3), MSBlock(c3), self._sfa(c3, "msfa_layer"), Halve()
         )
         features = c3 * sum(SPP_BINS) * SPP_STATISTICS if config.pooling == "spp" else c3
         self.pooling = SPPBlock() if config.pooling == "spp" else GAPBlock()

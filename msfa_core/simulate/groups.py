@@ -273,6 +273,18 @@ def _bp(rng: np.random.Generator, n: int) -> Draw:
     }
 
 
+def _mercury_manganese(rng: np.random.Generator, n: int) -> Draw:
+    """Slow, helium-weak late B stars whose visible metals are nearly normal."""
+    return {
+        **_dwarf_b(rng, n),
+        "teff": rng.uniform(COOLEST_B, 14_000, n),
+        "logg": rng.uniform(3.4, 4.3, n),
+        "feh": rng.uniform(-0.4, 0.4, n),
+        "helium": rng.uniform(-2.0, -1.2, n),
+        "vsini": _slow(rng, n, 20, 70),
+    }
+
+
 def _sdb(rng: np.random.Generator, n: int) -> Draw:
     teff = _clipped(rng, n, 28_500, 4000, 20_000, 38_000)
     return {
@@ -381,10 +393,11 @@ GROUPS: Final[Mapping[str, tuple[Group, ...]]] = {
         Group("turn-off", 0.02, _turn_off),
     ),
     "B": (
-        Group("dwarf", 0.52, _dwarf_b),
+        Group("dwarf", 0.47, _dwarf_b),
         Group("evolved", 0.36, _evolved_b),
         Group("supergiant", 0.04, _supergiant_b),
         Group("peculiar", 0.08, _bp),
+        Group("mercury-manganese", 0.05, _mercury_manganese),
     ),
     "HSD": (
         Group("sdB", 0.65, _sdb),

@@ -78,6 +78,7 @@ def train_two_stages(
     amp: bool = False,
     seed: int = 42,
     learning_rate: float = 1e-3,
+    patience: int = 8,
     network: MSFANetConfig | None = None,
     negatives: Negatives = "paper",
     augmentation: Augmentation | None = None,
@@ -103,6 +104,8 @@ def train_two_stages(
     seed : int
         Of the split and of both trainings.
     learning_rate : float
+    patience : int
+        Epochs without gain before the learning rate is halved; less for a run of few epochs.
     network : MSFANetConfig, optional
     negatives : {"paper", "all"}
         What stage 2 learns as not BHB.
@@ -121,6 +124,7 @@ def train_two_stages(
         epochs=epochs1,
         batch=batch,
         learning_rate=learning_rate,
+        plateau_patience=patience,
         seed=seed,
         negatives=negatives,
         augmentation=augmentation or Augmentation(),

@@ -9,14 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msfa_core.catalogue.crossmatch import (
-    as_ids,
     drop_known,
-    file_key,
     join_catalogue,
     mark_known,
     match_sky,
-    positions,
 )
+from msfa_core.catalogue.row_keys import as_ids, file_key, positions
 from msfa_core.errors import CatalogueError
 
 ARCSEC = 1.0 / 3600.0
@@ -135,7 +133,7 @@ def candidates():
     return pd.DataFrame(
         {
             "obsid": pd.array([101, 102, 103, 104], dtype="Int64"),
-            "file": ["a/spec-55860-B6001_sp05-006.fits.gz", "spec-1-B_sp05-007.fits", "X.FITS", None],
+            "file": ["a/spec-55860-B6001_sp05-006.fits.gz", "spec-1-B_sp05-7.fits", "X.FITS", None],
             "ra": [10.0, 20.0, 0.0001, np.nan],
             "dec": [5.0, -5.0, 0.0, np.nan],
             "snr_g": [30.0, np.nan, 12.0, np.nan],

@@ -13,7 +13,6 @@ import pytest
 from astropy.io import ascii as astropy_ascii
 from astropy.io import fits
 from astropy.io.votable import parse as parse_votable
-from astropy.io.votable import validate as _validate  # noqa: F401  # the reader's strict twin
 from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from hypothesis.extra.pandas import data_frames, range_indexes
 
 from msfa_core.catalogue import export as export_module
 from msfa_core.catalogue.export import FORMATS, PROVENANCE_SUFFIX, export
-from msfa_core.catalogue.mrt import to_ascii
+from msfa_core.catalogue.mrt_writer import to_ascii
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, conform
 from msfa_core.errors import ExportError
 
@@ -62,9 +61,9 @@ def read(path):
     if suffix == ".parquet":
         return pd.read_parquet(path)
     if suffix == ".csv":
-        return pd.read_csv(
-            path, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable"
-        )
+        text = {column.name: "str" for column in COLUMNS if column.kind == "str"}
+        options = {"keep_default_na": False, "na_values": [""], "dtype_backend": "numpy_nullable"}
+        return pd.read_csv(path, dtype=text, **options)
     table = astropy_ascii.read(path, format="mrt") if suffix == ".mrt" else Table.read(path)
     frame = {}
     for name in table.colnames:
@@ -96,11 +95,9 @@ def assert_same(back, table, suffix):
         kind = BY_NAME[name].kind if name in BY_NAME else None
         form = BY_NAME[name].format if name in BY_NAME else ""
         for got, put in zip(back[name].tolist(), table[name].tolist(), strict=True):
-            missing = got is None or got is pd.NA or got != got or got == ""
-            nothing = put is None or put is pd.NA or put != put
+            missing, nothing = pd.isna(got) or got == "", pd.isna(put)
             if isinstance(put, str):
-                put = expected_text(put, suffix)
-                assert (("" if missing else got) == put) or nothing, (name, got, put)
+                assert ("" if missing else got) == expected_text(put, suffix), (name, got, put)
             elif nothing or (suffix == ".mrt" and isinstance(put, float) and np.isinf(put)):
                 assert missing, (name, got, put)
             elif kind == "float" and suffix in (".mrt", ".csv"):
@@ -168,7 +165,7 @@ def tables(draw):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_any_table_reads_back_from_any_format(suffix, tmp_path):
-    @settings(deadline=None, max_examples=30)
+    @settings(deadline=None, max_examples=20)
     @given(tables())
     def reads_back(table):
         path = export(table, tmp_path / f"t.{suffix}", columns=list(table.columns), overwrite=True)
@@ -189,10 +186,10 @@ def test_the_formats_are_those_the_command_line_promises():
 def test_table_6_comes_out_as_the_paper_prints_it(tmp_path):
     text = export(TABLE_6, tmp_path / "t6.mrt", header=HEADER).read_text("ascii")
     rows = text.splitlines()[-3:]
-    assert [row.split() for row in rows] == [
-        "1230412066 175.695220 7.789808 86.12 0.025963 0.044144 8982.60 3.31 -1.95".split(),
-        "1017411156 266.029558 27.898654 96.03 0.202767 0.610264 8373.87 3.46 -1.23".split(),
-        "842113049 21.347900 35.060278 219.41 0.247738 0.544068 8046.81 3.40 -3.31".split(),
+    assert [" ".join(row.split()) for row in rows] == [
+        "1230412066 175.695220 7.789808 86.12 0.025963 0.044144 8982.60 3.31 -1.95",
+        "1017411156 266.029558 27.898654 96.03 0.202767 0.610264 8373.87 3.46 -1.23",
+        "842113049 21.347900 35.060278 219.41 0.247738 0.544068 8046.81 3.40 -3.31",
     ]
 
 
@@ -292,7 +289,7 @@ def test_votable_carries_units_words_and_provenance_and_is_valid(mixed, tmp_path
     fields = {field.name: field for field in table.fields}
     assert list(fields) == list(mixed.columns)
     assert fields["d02_hdelta"].unit == u.Unit("Angstrom")
-    assert fields["logg"].unit == u.dex
+    assert str(fields["logg"].unit) == "dex"
     assert "[dex(cm/s2)]" in fields["logg"].description
     for column in COLUMNS:
         assert fields[column.name].ucd == column.ucd
@@ -302,7 +299,7 @@ def test_votable_carries_units_words_and_provenance_and_is_valid(mixed, tmp_path
 # --- CSV and parquet -----------------------------------------------------------------------
 def test_csv_is_plain_and_its_provenance_lies_beside_it(mixed, tmp_path):
     path = export(mixed, tmp_path / "bhb.csv", header=HEADER)
-    rows = list(csv.reader(path.open(encoding="utf-8", newline="")))
+    rows = list(csv.reader(path.read_text("utf-8").splitlines()))
     assert rows[0] == list(PAPER_COLUMNS)
     assert rows[1][:4] == ["1", "175.695220", "7.789808", "86.12"]
     beside = json.loads((tmp_path / f"bhb.csv{PROVENANCE_SUFFIX}").read_text("utf-8"))
@@ -314,7 +311,7 @@ def test_csv_is_plain_and_its_provenance_lies_beside_it(mixed, tmp_path):
 def test_no_text_cell_of_a_csv_is_run_by_a_spreadsheet(tmp_path, start):
     table = TABLE_6.assign(comment=f"{start}HYPERLINK(1)", feh=-1.0)
     path = export(table, tmp_path / "t.csv", columns=["obsid", "feh", "comment"])
-    rows = list(csv.reader(path.open(encoding="utf-8", newline="")))
+    rows = list(csv.reader(path.read_text("utf-8").splitlines()))
     assert rows[1][2] == f"'{start}HYPERLINK(1)"
     assert rows[1][1] == "-1.00"  # numbers stay numbers
 
@@ -393,7 +390,7 @@ def test_capital_suffixes_and_text_paths_do(tmp_path):
 
 
 def test_long_tables_are_written_in_pieces_without_a_seam(tmp_path, monkeypatch):
-    monkeypatch.setattr("msfa_core.catalogue.mrt.CHUNK_ROWS", 7)
+    monkeypatch.setattr("msfa_core.catalogue.mrt_writer.CHUNK_ROWS", 7)
     monkeypatch.setattr(export_module, "CHUNK_ROWS", 7)
     table = TABLE_6.loc[[0] * 30].assign(
         obsid=range(1, 31), comment=["x" * k for k in range(1, 31)]

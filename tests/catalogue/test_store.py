@@ -167,6 +167,7 @@ def test_the_history_is_newest_first_and_can_be_narrowed(store):
     assert [row.decision_id for row in store.decisions(obsid=1)] == [6, 4, 2]
     assert [row.decision_id for row in store.decisions(uid="G0", limit=2)] == [5, 3]
     assert [row.decision_id for row in store.decisions(reviewer="B")] == [4, 1]
+    assert [row.decision_id for row in store.decisions(limit=2, before=4)] == [3, 2]
     assert store.decisions(obsid=7) == []
     assert store.last_decision_id() == 6
 
@@ -337,18 +338,19 @@ threads = [threading.Thread(target=work, args=(f"{sys.argv[2]}{k}",)) for k in r
 """
 
 
+@pytest.mark.slow
 def test_processes_and_threads_that_open_a_new_store_at_once_lose_nothing(place):
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, place, name], stderr=subprocess.PIPE)
-        for name in "ABC"
+        for name in "AB"
     ]
     for writer in writers:
         _, complaint = writer.communicate(timeout=120)
         assert writer.returncode == 0, complaint.decode()
     with Store(place) as store:
         rows = store.decisions()
-    assert len({row.decision_id for row in rows}) == 3 * 2 * 10
-    for name in ("A0", "A1", "B0", "B1", "C0", "C1"):
+    assert len({row.decision_id for row in rows}) == 2 * 2 * 10
+    for name in ("A0", "A1", "B0", "B1"):
         own = [row.obsid for row in rows[::-1] if row.reviewer == name]
         assert own == list(range(10))  # each writer's own order is kept
 

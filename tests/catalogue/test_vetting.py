@@ -10,15 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from msfa_core.catalogue.agreement import cohen_kappa, fleiss_kappa, latest_by_reviewer
 from msfa_core.catalogue.vetting import (
     COMMENT_LENGTH,
     CONFIDENCE,
     Decision,
     Verdict,
-    cohen_kappa,
     decisions_table,
-    fleiss_kappa,
-    latest_by_reviewer,
     orphaned_decisions,
     standing_decisions,
     verdict_of_record,

@@ -8,6 +8,7 @@ from torch import nn
 
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import (
+    Halve,
     MSFANet,
     MSFANetConfig,
     SFABlock,
@@ -45,20 +46,56 @@ def test_each_layer_has_the_shape_of_table_1():
     with torch.no_grad():
         model(torch.rand(2, 1, 2430))
     assert shapes == {
-        "stem": (2, 64, 2430),
-        "msfe_layer1": (2, 64, 1215),
-        "msfe_layer2": (2, 128, 607),
-        "msfa_layer": (2, 256, 303),
+        "stem": (2, 64, 1, 2430),
+        "msfe_layer1": (2, 64, 1, 1215),
+        "msfe_layer2": (2, 128, 1, 607),
+        "msfa_layer": (2, 256, 1, 303),
         "pooling": (2, 5376),
         "fc": (2, 5),
     }
 
 
 def test_the_four_branches_have_kernels_3_5_7_1_in_that_order():
-    branches = MSFANet().msfe_layer1[0].branches
-    assert [branch.kernel_size for branch in branches] == [(3,), (5,), (7,), (1,)]
-    assert {branch.out_channels for branch in branches} == {16}
-    assert all(branch.bias is not None for branch in branches)
+    block = MSFANet().msfe_layer1[0]
+    x = torch.rand(1, 64, 1, 40)
+    for first, (branch, kernel) in enumerate(zip(block.branches, (3, 5, 7, 1), strict=True)):
+        spike = torch.zeros(1, 64, 1, 41)
+        spike[..., 20] = 1
+        touched = (branch(spike) - branch(torch.zeros_like(spike))).abs().sum(dim=1)[0, 0] > 0
+        assert int(touched.sum()) == kernel, first
+        assert branch(x).shape == (1, 16, 1, 40)
+        assert branch.bias is not None
+
+
+def test_a_block_is_relu_of_normalised_mixture_plus_input():
+    block = MSFANet().msfe_layer1[0].eval()
+    block.norm.running_mean.normal_()
+    x = torch.randn(2, 64, 1, 50)
+    with torch.no_grad():
+        flat = [
+            nn.functional.conv1d(
+                x[:, :, 0],
+                branch.weight.reshape(16, 64, -1),
+                branch.bias,
+                padding=branch.weight.reshape(16, 64, -1).shape[-1] // 2,
+            )
+            for branch in block.branches
+        ]
+        mixed = nn.functional.conv1d(
+            torch.cat(flat, dim=1), block.mix.weight[..., None], block.mix.bias
+        )
+        mean, variance = block.norm.running_mean, block.norm.running_var
+        normalised = (mixed - mean[:, None]) / torch.sqrt(variance[:, None] + 1e-5)
+        expected = torch.relu(normalised + x[:, :, 0])
+        assert torch.allclose(block(x)[:, :, 0], expected, atol=1e-5)
+
+
+def test_inference_halves_like_training():
+    x = torch.randn(2, 3, 1, 607)
+    with torch.no_grad():
+        quick = Halve()(x)
+    assert torch.equal(quick, nn.functional.max_pool2d(x, (1, 2)))
+    assert torch.equal(quick, Halve()(x))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-10)])
@@ -66,7 +103,7 @@ def test_the_explicit_fourier_path_and_its_shortcut_are_one_function(dtype, tole
     shortcut = SFABlock(256).to(dtype)
     explicit = SFABlock(256, fourier="explicit").to(dtype)
     explicit.load_state_dict(shortcut.state_dict())
-    x = torch.rand(3, 256, 607, dtype=dtype)
+    x = torch.rand(3, 256, 1, 607, dtype=dtype)
     assert torch.allclose(shortcut(x), explicit(x), rtol=0, atol=tolerance)
 
 
@@ -74,8 +111,8 @@ def test_the_explicit_fourier_path_and_its_shortcut_are_one_function(dtype, tole
 def test_both_fourier_paths_have_the_same_gradients(length):
     gradients = {}
     start = SFABlock(32).double().state_dict()
-    x = torch.randn(2, 32, length, dtype=torch.float64)
-    target = torch.randn(2, 32, length, dtype=torch.float64)
+    x = torch.randn(2, 32, 1, length, dtype=torch.float64)
+    target = torch.randn(2, 32, 1, length, dtype=torch.float64)
     for fourier in ("shortcut", "explicit"):
         block = SFABlock(32, fourier=fourier).double()
         block.load_state_dict(start)
@@ -111,7 +148,7 @@ def test_attention_weighs_a_channel_by_its_fourier_bands():
     root = 607**0.5
     descriptor = np.array([0, 2 * root / 19 / 16, root / 2 / 19 / 16, 3 / root * 1.3])
     weight = 1 / (1 + np.exp(-descriptor))
-    found = block(x) / x
+    found = block(x[:, :, None])[:, :, 0] / x
     assert found[0, 1].detach().numpy() == approx(1 + 0.1 * weight[1])
     assert found[0, 2, 1:].detach().numpy() == approx(1 + 0.1 * weight[2])
     assert float(found[0, 3, 0].detach()) == approx(1 + 0.1 * weight[3])
@@ -119,17 +156,14 @@ def test_attention_weighs_a_channel_by_its_fourier_bands():
 
 def test_pyramid_pooling_gives_mean_deviation_and_minimum_of_each_bin():
     x = torch.rand(2, 3, 303, dtype=torch.float64)
-    pooled = SPPBlock()(x).numpy()
+    pooled = SPPBlock()(x[:, :, None]).numpy()
     assert pooled.shape == (2, 3 * 7 * 3)
     row = x[1].numpy()
     expected = []
     for bins in (1, 2, 4):
-        edges = [
-            (i * 303 // bins, -(-(i + 1) * 303 // bins)) for i in range(bins)
-        ]  # as adaptive pooling: they may overlap by a pixel
-        parts = [row[:, low:high] for low, high in edges]
-        for statistic in (np.mean, np.std, np.min):
-            expected.append(np.stack([statistic(p, axis=1) for p in parts], axis=1).ravel())
+        for i in range(bins):  # as adaptive pooling: bins may overlap by a pixel
+            part = row[:, i * 303 // bins : -(-(i + 1) * 303 // bins)]
+            expected += [part.mean(axis=1), part.std(axis=1), part.min(axis=1)]
     assert pooled[1] == approx(np.concatenate(expected), abs=1e-6)
 
 
@@ -150,7 +184,7 @@ def test_attention_after_layer_2_sees_304_frequencies():
     model.sfa_after_layer2.register_forward_hook(lambda _m, x, _y: seen.append(x[0].shape))
     with torch.no_grad():
         model(torch.rand(1, 1, 2430))
-    assert seen == [(1, 16, 607)]
+    assert seen == [(1, 16, 1, 607)]
 
 
 def test_training_in_bf16_keeps_the_statistics_in_float32():

@@ -13,7 +13,9 @@ import pytest
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import SurveyError
 from msfa_core.spectra import archive as archive_module
-from msfa_core.spectra.archive import Archive, Shard, layout_of
+from msfa_core.spectra import shards as shards_module
+from msfa_core.spectra.archive import Archive
+from msfa_core.spectra.shards import Shard, layout_of
 from msfa_core.spectra.spectrum import Spectrum, on_grid
 
 
@@ -210,14 +212,14 @@ def test_what_a_killed_writer_left_is_not_seen_and_is_swept(tmp_path):
 def test_a_full_disk_is_one_clear_error_and_leaves_the_archive_as_it_was(tmp_path, monkeypatch):
     archive = Archive(tmp_path / "archive")
     archive.append([spectrum(1)])
-    write = archive_module._write_array
+    write = shards_module._write_array
 
     def full(path, array):
         if path.name == "ivar.npy":
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, array)
 
-    monkeypatch.setattr(archive_module, "_write_array", full)
+    monkeypatch.setattr(shards_module, "_write_array", full)
     with pytest.raises(SurveyError, match="the disk is full"):
         archive.append([spectrum(2)])
     assert [p.name for p in (tmp_path / "archive").iterdir()] == ["000001-lamost"]

@@ -1,0 +1,70 @@
+"""Reading gzipped spectra, beside astropy: the same arrays and cards from the same files."""
+
+import shutil
+import statistics
+import time
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from msfa_core.spectra import read_spectrum
+from msfa_core.spectra.writers import write_lamost
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.real]
+ROUNDS = 5
+CARDS = ("OBSID", "RA", "DEC", "Z", "SNRG", "CLASS", "SUBCLASS", "DATA_V", "LMJD", "PLANID")
+ROWS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
+
+
+def with_astropy(path):
+    """Arrays in the machine's byte order, the mask, and the cards a survey needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(path, memmap=False) as units:
+            header = units[0].header
+            cards = [header.get(card) for card in CARDS]
+            stored = units[0].data
+            if stored is None:
+                stored = [units["COADD"].data[name][0] for name in ROWS]
+            rows = [row.astype(row.dtype.newbyteorder("=")) for row in stored]
+    return *rows, (rows[3] != 0) | (rows[1] <= 0), cards
+
+
+def seconds(function, paths):
+    """CPU time of one round over the files."""
+    began = time.process_time()
+    for path in paths:
+        function(path)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize(("layout", "goal"), [("lamost-image", "≥ 6"), ("lamost-table", "≥ 6")])
+def test_gz_reading_against_astropy(real_data, tmp_path, capsys, layout, goal):
+    real = sorted((real_data / "lamost").rglob("*.fits.gz"))
+    real = [path for path in real if read_spectrum(path).meta["layout"] == "lamost-image"]
+    paths = []
+    for k, path in enumerate(real):
+        target = tmp_path / f"{k:04d}.fits.gz"
+        if layout == "lamost-image":
+            shutil.copyfile(path, target)
+        else:  # only one real file has the layout of DR8 and later
+            write_lamost(read_spectrum(path), target, layout)
+        paths.append(target)
+    for path in paths[::5]:
+        spectrum = read_spectrum(path)
+        flux, ivar, wavelength, andmask, _, mask, _ = with_astropy(path)
+        assert spectrum.flux.tobytes() == flux.tobytes()
+        assert spectrum.ivar.tobytes() == ivar.tobytes()
+        assert spectrum.wavelength.tobytes() == wavelength.tobytes()
+        assert np.array_equal(spectrum.meta["andmask"], andmask)
+        assert np.array_equal(spectrum.mask, mask)
+    rounds = [(seconds(with_astropy, paths), seconds(read_spectrum, paths)) for _ in range(ROUNDS)]
+    peer, ours = (len(paths) / statistics.median(times) for times in zip(*rounds, strict=True))
+    ratio = statistics.median(theirs / mine for theirs, mine in rounds)
+    with capsys.disabled():
+        print(
+            f"\ngz FITS reading, {layout} | astropy {peer:.0f} files/s | {ours:.0f} files/s "
+            f"| {ratio:.1f}× | goal {goal}"
+        )

@@ -1,0 +1,89 @@
+"""The class panel: what the machine says, and what contradicts it."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from dashboard.views.classes import ClassView, class_html, domain_reasons
+
+
+def with_row(star, **values):
+    row = star.row.copy()
+    for name, value in values.items():
+        row[name] = value
+    return replace(star, row=row)
+
+
+def html_of(star, state, **more):
+    return class_html(star, state.data.settings, **more)
+
+
+def test_all_six_probabilities_are_shown_with_the_threshold(state):
+    star = with_row(
+        state.star, p_bhb=0.914, p_class_bhb=0.811, p_class_a=0.1, p_class_b=0.05,
+        p_class_hsd=0.03, p_class_wd=0.009,
+    )  # fmt: skip
+    html = html_of(star, state)
+    for number in ("0.914", "0.811", "0.100", "0.050", "0.030", "0.009"):
+        assert number in html
+    assert 'class="msfa-mark" style="left:50.0%"' in html
+
+
+def test_contradictions_are_loud(state):
+    html = html_of(state.star, state, disagreements=["stage 1 and stage 2 disagree"])
+    assert 'class="msfa-contra">✕ stage 1 and stage 2 disagree' in html
+    assert "no witness contradicts" not in html
+    assert "no witness contradicts" in html_of(state.star, state)
+
+
+def test_witnesses_that_disagree_are_found(state, survey):
+    table = survey.candidates()
+    row = table.index[table["obsid"] == state.star.obsid][0]
+    table.loc[row, ["p_bhb", "subclass", "logg"]] = [0.1, "F5", 4.6]
+    survey.write_candidates(table)
+    state.reload()
+    found = state.data.disagreements_on(int(table.loc[row, "obsid"]))
+    assert "stage 1 and stage 2 disagree" in found
+    assert "header subclass is neither A nor B" in found
+    assert "log g above the limit" in found
+
+
+def test_what_is_missing_is_said(state):
+    star = with_row(state.star, p_bhb=float("nan"), predicted_class=pd.NA)
+    assert "not classified" in html_of(star, state)
+
+
+def test_why_a_spectrum_is_outside_the_search_domain_is_said(state):
+    star = with_row(state.star, in_search_domain=False, subclass="K3", snr_g=4.0)
+    reasons = domain_reasons(star.row, state.data.settings)
+    assert reasons[-2:] == ["subclass K3", "S/N(g) not above 10"]
+    assert "outside the search domain" in html_of(star, state)
+
+
+def test_known_stars_and_novelty_are_shown(state):
+    html = html_of(with_row(state.star, known_in="Xue 2011", novelty=4.2), state)
+    assert "known: Xue 2011" in html
+    assert "4.20" in html
+
+
+@pytest.mark.parametrize("column", ["subclass", "known_in", "uid"])
+def test_text_from_files_is_escaped(state, column):
+    html = html_of(with_row(state.star, **{column: "<img src=x onerror=alert(1)>"}), state)
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+def test_a_blind_reviewer_does_not_see_the_machine(state):
+    html = html_of(with_row(state.star, p_bhb=0.9137), state, blind=True)
+    assert "0.914" not in html
+    assert "hidden" in html
+
+
+def test_the_panel_follows_the_state(state):
+    view = ClassView(state=state)
+    first = view._pane.object
+    state.next()
+    assert view._pane.object != first
+    state.star = None
+    assert "queue is empty" in view._pane.object

@@ -1,0 +1,87 @@
+"""The colour–magnitude diagram: ring, parallax switch, trapezoid, and the message without Gaia."""
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from dashboard.state import VettingState
+from dashboard.views.cmd import CmdView, star_sentence, trapezoid_sentence, with_magnitude_error
+from msfa_core.photometry.cmd import has_good_parallax, trapezoid_vertices
+
+FIRST = 1_230_412_000
+
+
+@pytest.fixture
+def view(state):
+    return CmdView(state=state)
+
+
+def drawn(view):
+    return view.planes["cmd"].vivid.n_points
+
+
+def test_magnitudes_grow_downwards(view):
+    shown = view.planes["cmd"].figure.y_range
+    assert shown.start > shown.end
+
+
+def test_the_parallax_switch_draws_what_passes_the_cut(state, view):
+    good = has_good_parallax(state.table)
+    placed = state.table["abs_mag_g"].notna().to_numpy()
+    assert drawn(view) == (good & placed).sum() < placed.sum()
+    view.good_parallax_only = False
+    assert drawn(view) == placed.sum()
+
+
+def test_the_trapezoid_is_that_of_the_paper(view):
+    corners = trapezoid_vertices()
+    patches = [
+        renderer.data_source.data
+        for renderer in view.planes["cmd"].figure.renderers
+        if type(renderer.glyph).__name__ == "Patch" and len(renderer.data_source.data["x"]) == 4
+    ]
+    assert list(patches[0]["x"]) == approx(list(corners[:, 0]))
+
+
+def test_the_count_is_that_of_the_table(state, view):
+    good = has_good_parallax(state.table)
+    inside = state.table["in_cmd_trapezoid"].fillna(False).to_numpy(dtype=bool)
+    words = f"{(good & inside).sum()} of {good.sum()} stars with σ/ϖ &lt; 0.2 inside the trapezoid"
+    assert words in view._caption.object
+    everywhere = trapezoid_sentence(state.table, None)
+    assert everywhere.startswith(f"{inside.sum()} of {state.table['abs_mag_g'].notna().sum()} ")
+
+
+def test_the_error_of_the_magnitude_follows_from_the_parallax(state):
+    row = state.table.iloc[2].copy()
+    row["parallax_over_error"] = 10.0
+    assert with_magnitude_error(row)["abs_mag_g_err"] == approx(5 / np.log(10) / 10)
+    row["parallax_over_error"] = -1.0
+    assert np.isnan(with_magnitude_error(row)["abs_mag_g_err"])
+
+
+def test_the_ring_has_the_star_and_its_error_bar(state, view):
+    state.select(FIRST + 12)
+    ring, row = view.planes["cmd"].star.data, state.star.row
+    assert ring["y"] == [approx(row["abs_mag_g"])]
+    half = 5 / np.log(10) / row["parallax_over_error"]
+    assert ring["top"][0] - ring["bottom"][0] == approx(2 * half)
+
+
+def test_a_star_of_negative_parallax_has_no_place_and_the_caption_says_why(state, view):
+    state.select(FIRST + 5)
+    assert not len(view.planes["cmd"].star.data["x"])
+    assert "parallax missing, zero or negative" in view._caption.object
+    assert "no place" in star_sentence(state.star.row)
+
+
+def test_without_gaia_the_panel_says_what_is_missing_and_how_to_add_it(bare_survey):
+    view = CmdView(state=VettingState(bare_survey, "anna"))
+    assert view._notice.visible
+    assert not view._place.visible
+    assert "<code>msfa run SURVEY --gaia FILE</code>" in view._notice.object
+
+
+def test_with_gaia_the_panel_says_nothing_is_missing(view):
+    assert not view._notice.visible
+    assert view._place.visible

@@ -1,0 +1,152 @@
+"""The export panel: what it promises is what the file holds; nothing in it runs in a browser."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import param
+import pytest
+from astropy.io import ascii as text_tables
+from astropy.table import Table
+
+from dashboard.views.exporting import ExportView, cell_text, preview_html, verdict_counts
+from msfa_core.columns import PAPER_COLUMNS
+
+FIRST = 1_230_412_000
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def view(state):
+    return ExportView(state=state)
+
+
+def accept(state, *rows, **more):
+    for row in rows:
+        state.select(FIRST + row)
+        state.decide("accept", painted_obsid=FIRST + row, **more)
+
+
+def test_with_nothing_accepted_the_button_is_off_and_the_reason_is_said(view):
+    assert view._button.disabled
+    assert "Nothing is accepted yet" in view._words.object
+
+
+def test_an_accepted_star_opens_the_download(state, view):
+    accept(state, 3)
+    assert not view._button.disabled
+    assert "1 spectra of 1 stars" in view._words.object
+
+
+def test_the_mrt_holds_the_accepted_stars_with_units_and_reads_back(state, view):
+    accept(state, 0, 6, 12)
+    table = text_tables.read(view._file().read().decode(), format="mrt")
+    assert set(table["obsid"]) == {FIRST, FIRST + 6, FIRST + 12}
+    assert tuple(table.colnames) == PAPER_COLUMNS
+    assert str(table["teff"].unit) == "K"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "read"),
+    [
+        ("fits", lambda data: Table.read(data, format="fits")),
+        ("vot", lambda data: Table.read(data, format="votable")),
+        ("csv", lambda data: Table.read(data, format="ascii.csv")),
+        ("parquet", lambda data: Table.from_pandas(pd.read_parquet(data))),
+    ],
+)
+def test_every_format_reads_back_to_the_rows_that_were_promised(state, view, suffix, read):
+    accept(state, 0, 6)
+    view.suffix = suffix
+    assert view._button.filename == f"bhb.{suffix}"
+    table = read(io.BytesIO(view._file().read()))
+    assert sorted(int(value) for value in table["obsid"]) == [FIRST, FIRST + 6]
+
+
+def test_the_rows_follow_the_choice(state, view):
+    accept(state, 0)
+    state.select(FIRST + 1)
+    state.decide("reject", painted_obsid=FIRST + 1)
+    expected = {"accepted stars": 1, "rejected stars": 1, "every vetted star": 2,
+                "unsure stars": 0, "every spectrum": 60}  # fmt: skip
+    found = {}
+    for name in expected:
+        view.rows = name
+        found[name] = len(view.outgoing())
+    assert found == expected
+    view.rows = "the queue"
+    assert set(view.outgoing()["obsid"]) == set(state.queue)
+
+
+def test_every_epoch_of_an_accepted_star_goes_out_unless_one_per_star_is_asked_for(state, view):
+    accept(state, 58)
+    assert len(view.outgoing()) == 4
+    view.one_per_star = True
+    assert list(view.outgoing()["obsid"]) == [FIRST + 56]
+    assert view.sentence.endswith("one spectrum per star")
+
+
+def test_the_header_of_the_file_names_title_authors_and_selection(state, view):
+    accept(state, 0)
+    view.table_title, view.authors = "My stars", "A. Uthor"
+    head = view._file().read().decode()[:3000]
+    assert "My stars" in head
+    assert "A. Uthor" in head
+    assert "verdict accept" in head
+
+
+def test_the_full_table_has_the_verdicts(state, view):
+    accept(state, 0, comment="clean lines")
+    view.suffix, view.columns = "fits", "full"
+    table = Table.read(io.BytesIO(view._file().read()), format="fits")
+    assert table["comment"][0] == "clean lines"
+    assert table["reviewer"][0] == "anna"
+
+
+def test_nothing_in_the_preview_is_read_as_html(state, view):
+    state.select(FIRST + 3)
+    accept(state, 3, comment=NASTY)
+    view.columns = "full"
+    for pane in (view._preview, view._words):
+        assert NASTY not in pane.object
+        assert "<img" not in pane.object
+    assert "&lt;script&gt;" in view._preview.object
+
+
+def test_the_preview_shows_numbers_as_they_go_out():
+    row = pd.Series({"obsid": 2**60 + 1, "ra": 175.6952203, "teff": 8982.6, "feh": np.nan})
+    assert [cell_text(row[name], name) for name in ("obsid", "ra", "teff", "feh")] == [
+        str(2**60 + 1),
+        "175.695220",
+        "8982.60",
+        "",
+    ]
+
+
+def test_the_preview_is_as_long_as_its_table(state):
+    assert preview_html(state.table.head(3), "paper").count("<tr>") == 4
+
+
+def test_a_table_too_large_for_a_browser_names_the_command(state, view, monkeypatch):
+    monkeypatch.setattr("dashboard.views.exporting.CELLS_LIMIT", 100)
+    view.rows = "every spectrum"
+    assert view._button.disabled
+    assert "msfa export survey bhb.mrt --all" in view._words.object
+
+
+def test_what_the_export_refuses_becomes_the_status_line(state, view, monkeypatch):
+    accept(state, 0)
+    monkeypatch.setattr(view, "outgoing", lambda: state.table.drop(columns=["ra"]))
+    with pytest.raises(param.Skip):
+        view._file()
+    assert state.tone == "error"
+    assert "ra" in state.message
+
+
+def test_the_verdicts_are_counted_in_words():
+    table = pd.DataFrame({"verdict": ["accept", "accept", None, "unsure"]})
+    assert verdict_counts(table) == "2 accept, 1 unsure, 1 undecided"
+
+
+def test_a_simulated_survey_is_said_to_be_one(view):
+    assert "simulated" in view._words.object

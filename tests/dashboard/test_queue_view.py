@@ -1,0 +1,113 @@
+"""The queue as the reviewer sees it."""
+
+import numpy as np
+import pytest
+
+from dashboard.views import queue
+from dashboard.views.queue import QueueView, progress_html, progress_words, queue_page
+
+
+@pytest.fixture
+def view(state):
+    return QueueView(state=state)
+
+
+def test_ids_are_text_with_every_digit(view, state):
+    shown = view.table.value["obsid"]
+    assert all(isinstance(value, str) for value in shown)
+    assert list(shown) == [str(obsid) for obsid in state.queue]
+
+
+def test_no_cell_is_read_as_html(view):
+    assert view.table.formatters == {}
+
+
+def test_the_list_follows_the_star_on_screen(view, state):
+    state.next()
+    state.next()
+    assert view.table.selection == [2]
+
+
+def test_a_click_brings_that_star_on_screen(view, state):
+    class Click:
+        row = 4
+
+    view._open(Click())
+    assert state.selected == str(state.queue[4])
+
+
+def test_a_verdict_is_written_in_its_row_without_a_new_table(view, state):
+    table = view.table.value
+    state.decide("reject", painted_obsid=state.selected)
+    assert view.table.value is table
+    assert list(table["verdict"][:2]) == ["reject", ""]
+
+
+def test_progress_is_told_in_words(state):
+    total = len(state.queue)
+    assert progress_words(state) == f"0 of {total} vetted"
+    state.decide("unsure", painted_obsid=state.selected)
+    state.decide("accept", painted_obsid=state.selected)
+    assert progress_words(state) == f"2 of {total} vetted, 1 unsure"
+
+
+def test_a_long_queue_is_sent_page_by_page(monkeypatch, state):
+    monkeypatch.setattr(queue, "PAGE", 6)
+    view = QueueView(state=state)
+    assert len(view.table.value) == 6
+    assert view.pager.object == f"1–6 of {len(state.queue)}"
+    state.select(int(state.queue[8]))
+    assert list(view.table.value["obsid"]) == [str(obsid) for obsid in state.queue[6:12]]
+    assert view.table.selection == [2]
+    view.back.clicks += 1
+    assert view.page == 0
+    assert view.table.selection == []
+
+
+def test_the_menus_put_filters_in_force(view, state):
+    view.scope.value = "all"
+    assert len(state.queue) == len(state.table)
+    state.decide("accept", painted_obsid=state.selected)
+    view.verdict.value = "mine"
+    assert len(state.queue) == len(state.table) - 1
+    view.verdict.value = "accept"
+    assert len(state.queue) == 1
+    view.verdict.value = ""
+    view.order.value = "obsid"
+    assert (np.diff(state.data.rows(state.queue)) > 0).all() or state.mine[0] != ""
+
+
+def test_search_goes_to_a_star_and_says_when_there_is_none(view, state):
+    view.search.value = "1230412033"
+    assert state.selected == "1230412033"
+    assert view.search.value == ""
+    view.search.value = "nowhere"
+    assert state.tone == "error"
+
+
+def test_the_name_of_a_brush_is_shown_escaped_and_can_be_lifted(view, state):
+    state.brush(state.queue[:3], "<b>brushed</b>")
+    assert view.lift.visible
+    assert "&lt;b&gt;brushed" in progress_html(state)
+    view.lift.clicks += 1
+    assert not view.lift.visible
+    assert len(view.table.value) == len(state.queue) > 3
+
+
+def test_blind_reviewers_see_neither_the_machine_nor_each_other(state, survey):
+    from dashboard.state import VettingState
+
+    bert = VettingState(survey, "bert")
+    bert.decide("accept", painted_obsid=bert.selected)
+    state.follow()
+    assert queue_page(state, 0)["verdict"][0] == "accept"
+    state.blind = True
+    page = queue_page(state, 0)
+    assert set(page["p_bhb"]) == set(page["class"]) == {"·"}
+    assert set(page["verdict"]) == {""}
+
+
+def test_an_empty_queue_is_drawn(view, state):
+    state.brush([1], "nothing")
+    assert len(view.table.value) == 0
+    assert view.pager.object == "none"

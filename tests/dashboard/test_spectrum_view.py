@@ -1,0 +1,132 @@
+"""The spectrum panel: drawn once, then fed; lines, frames and limits where they belong."""
+
+import numpy as np
+import pytest
+
+from dashboard.views.spectrum import (
+    PAINTED,
+    SpectrumView,
+    bad_pixels,
+    line_markers,
+    spectrum_data,
+    title_of,
+)
+from msfa_core.constants import BALMER_LINES, SPEED_OF_LIGHT
+
+
+@pytest.fixture
+def view(state):
+    return SpectrumView(state=state)
+
+
+def models(view):
+    return {model.id for model in view.figure.references()}
+
+
+def test_a_new_star_makes_no_new_model(view, state):
+    before = models(view)
+    for _ in range(4):
+        state.next()
+    assert models(view) == before
+
+
+def test_the_source_says_which_star_is_painted_after_its_data(view, state):
+    source = next(m for m in view.figure.references() if m.name == PAINTED)
+    seen = []
+    source.on_change("data", lambda *_: seen.append(("data", state.selected)))
+    source.on_change("tags", lambda *_: seen.append(("tags", source.tags[0])))
+    state.next()
+    assert [kind for kind, _ in seen] == ["data", "tags"]
+    assert source.tags == [state.selected]
+
+
+def test_the_band_is_one_sigma(state):
+    spectrum = state.star.spectrum
+    shown = spectrum_data(spectrum, rest=False)
+    good = ~spectrum.mask
+    sigma = (shown["high"] - shown["low"])[good] / 2
+    assert sigma == pytest.approx(1 / np.sqrt(spectrum.ivar[good]), rel=1e-3)
+
+
+def test_rest_wavelengths_put_the_line_core_on_its_marker(state):
+    spectrum = state.star.spectrum
+    shown = spectrum_data(spectrum, rest=True)
+    near = np.abs(shown["x"] - BALMER_LINES["hdelta"]) < 10
+    core = shown["x"][near][np.argmin(shown["y"][near])]
+    assert core == pytest.approx(float(BALMER_LINES["hdelta"]), abs=2.0)
+
+
+def test_lines_of_the_star_move_with_it_and_those_of_the_sky_do_not():
+    z = 300 / SPEED_OF_LIGHT
+    rest, observed = line_markers(z, rest=True), line_markers(z, rest=False)
+    at = {name: i for i, name in enumerate(rest["name"])}
+    delta, sky = at["Hδ"], at["[O I] sky 5577"]
+    assert rest["x"][delta] == pytest.approx(4102.892)
+    assert observed["x"][delta] == pytest.approx(4102.892 * (1 + z))
+    assert observed["x"][sky] == pytest.approx(5578.89)
+    assert rest["x"][sky] == pytest.approx(5578.89 / (1 + z))
+
+
+def test_bad_pixels_are_marked(state):
+    state.select(1230412007)
+    shown = bad_pixels(state.star.spectrum, rest=False)
+    assert len(shown["x"]) == np.isfinite(state.star.spectrum.flux).sum()
+
+
+def test_the_axis_says_frame_and_vacuum(view):
+    assert view.figure.xaxis[0].axis_label == "rest wavelength [vacuum Å]"
+    view.rest = False
+    assert view.figure.xaxis[0].axis_label == "observed wavelength [vacuum Å]"
+
+
+def test_one_wild_pixel_does_not_spoil_the_flux_axis(view, state):
+    state.star.spectrum.flux[1000] = 1e9
+    view._fit_height()
+    assert view.figure.y_range.end < 1e4
+
+
+def test_a_preset_shows_its_range_and_fits_the_height(view):
+    view._preset.value = "Balmer"
+    assert (view.figure.x_range.start, view.figure.x_range.end) == (3850.0, 4600.0)
+
+
+def test_the_range_stays_from_star_to_star(view, state):
+    view._preset.value = "Balmer"
+    state.next()
+    assert view.figure.x_range.end == 4600.0
+
+
+def test_smoothing_steps_through_its_widths_and_back(view):
+    widths = []
+    for _ in range(4):
+        view.step_smoothing()
+        widths.append(view.smoothing)
+    assert widths == [3, 7, 15, 1]
+    assert len(view._sources["smooth"].data["x"]) == 0
+
+
+def test_other_epochs_are_laid_over_when_asked_for(view, state):
+    obsid = int(state.table.loc[state.table["uid"] == "G1056", "obsid"].iloc[0])
+    state.select(obsid)
+    assert view._sources["epochs"].data["xs"] == []
+    view._overlay.value = True
+    assert len(view._sources["epochs"].data["xs"]) == 3
+
+
+def test_a_trial_velocity_does_not_leak_to_the_next_star(view, state):
+    view._velocity.value = 200
+    state.next()
+    assert view._velocity.value == 0
+
+
+def test_the_title_names_the_star_and_its_file(state):
+    title = title_of(state.star)
+    assert title.startswith(state.selected)
+    assert "S/N(g)" in title and "km/s" in title and "spec-" in title
+
+
+def test_no_star_is_drawn_as_nothing(view, state):
+    state.star = None
+    assert len(view._sources["flux"].data["x"]) == 0
+    assert view._sources["flux"].tags == [""]
+    assert title_of(None) == "no star on screen"

@@ -1,0 +1,175 @@
+"""Verdict bar and keys: what the browser may ask for, what it is answered."""
+
+import json
+
+import pytest
+
+from dashboard.state import VettingState
+from dashboard.views.keyboard import KEYS, REJECT_CLASSES, Keyboard
+from dashboard.views.verdict import VerdictBar, decision_line, suggestion, when
+from msfa_core.errors import StoreError
+
+
+class Browser:
+    """Talks to a verdict bar as the page does, and keeps the answers."""
+
+    def __init__(self, bar):
+        self.bar, self.answers = bar, []
+        bar._send_msg = self.answers.append
+
+    def say(self, action, value="", painted=None, **more):
+        state = self.bar._state
+        message = {"action": action, "value": value, "reviewer": state.reviewer, **more}
+        message["painted"] = state.selected if painted is None else painted
+        self.bar.handle(json.loads(json.dumps(message)))
+        return self.answers[-1] if self.answers else None
+
+
+@pytest.fixture
+def browser(state):
+    return Browser(VerdictBar(state=state))
+
+
+def test_a_verdict_is_answered_with_what_is_saved_and_what_is_on_screen(browser, state):
+    obsid = state.selected
+    answer = browser.say("accept", comment="fine", confidence=4, issue_flags=["blend"])
+    assert answer == {
+        "obsid": state.selected,
+        "is_done": True,
+        "saved": obsid,
+        "needs_name": False,
+    }
+    assert state.selected != obsid
+    stored = state.recent(1)[0]
+    assert (stored.comment, stored.confidence, stored.issue_flags) == ("fine", 4, ("blend",))
+    assert browser.bar.message.startswith("saved: accept")
+    assert browser.bar.tone == "saved"
+
+
+def test_a_verdict_on_another_star_is_refused_and_told(browser, state):
+    answer = browser.say("accept", painted=str(state.queue[3]))
+    assert not answer["is_done"]
+    assert answer["saved"] == ""
+    assert browser.bar.tone == "error"
+    assert "Look again" in browser.bar.message
+    assert state.recent() == []
+
+
+def test_a_verdict_without_a_name_asks_for_it(survey):
+    browser = Browser(VerdictBar(state=VettingState(survey, "")))
+    answer = browser.say("reject", "A")
+    assert answer["needs_name"]
+    assert "write your name" in browser.bar.message
+
+
+def test_a_name_of_a_login_cannot_be_changed_by_the_page(state):
+    browser = Browser(VerdictBar(state=state, reviewer_locked=True))
+    browser.say("reviewer", "mallory")
+    browser.say("accept", reviewer="mallory")
+    assert state.reviewer == "anna"
+    assert state.recent(1)[0].reviewer == "anna"
+
+
+def test_a_name_typed_on_the_page_counts_from_then_on(browser, state):
+    browser.say("reviewer", "cleo")
+    assert state.reviewer == "cleo"
+
+
+def test_a_rejection_carries_its_class(browser, state):
+    browser.say("reject", "WD")
+    assert state.recent(1)[0].verdict_class == "WD"
+    assert browser.bar.recent[0]["verdict_class"] == "WD"
+
+
+def test_moves_and_undo_are_answered_too(browser, state):
+    first = state.selected
+    assert browser.say("next")["obsid"] == str(state.queue[1])
+    assert browser.say("previous")["obsid"] == first
+    browser.say("accept")
+    assert browser.say("undo")["obsid"] == first
+    assert browser.say("select", str(state.queue[6]))["obsid"] == str(state.queue[6])
+
+
+def test_nonsense_is_refused_in_the_status_line(browser):
+    assert not browser.say("explode")["is_done"]
+    assert not browser.say("select", "<script>")["is_done"]
+    assert not browser.say("accept", confidence=9)["is_done"]
+    assert browser.bar.tone == "error"
+
+
+def test_an_error_of_the_program_is_answered_and_logged(browser, state, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise RuntimeError("disk on fire")
+
+    monkeypatch.setattr(state, "decide", fail)
+    answer = browser.say("accept")
+    assert not answer["is_done"]
+    assert "see the last decisions" in browser.bar.message
+    assert "disk on fire" in caplog.text
+
+
+def test_the_machine_suggests_acceptance_of_what_it_calls_a_bhb_star(browser, state):
+    assert suggestion(state)[0] == "accept"
+    browser.say("suggestion")
+    assert state.recent(1)[0].verdict == "accept"
+
+
+def test_the_machine_suggests_rejection_as_the_class_it_sees(state):
+    state.set_filters([state.presets["all"]])
+    other = state.table.loc[state.table["predicted_class"] == "WD", "obsid"].iloc[0]
+    state.select(int(other))
+    assert suggestion(state) == ("reject", "WD")
+
+
+def test_a_blind_reviewer_gets_no_suggestion(browser, state):
+    state.blind = True
+    with pytest.raises(StoreError, match="hidden"):
+        suggestion(state)
+    assert not browser.say("suggestion")["is_done"]
+
+
+def test_a_blind_reviewer_sees_only_own_decisions(browser, state, survey):
+    bert = VettingState(survey, "bert")
+    bert.decide("accept", painted_obsid=bert.selected)
+    state.follow()
+    assert [line["reviewer"] for line in browser.bar.on_star] == ["bert"]
+    state.blind = True
+    assert browser.bar.on_star == browser.bar.recent == []
+
+
+def test_a_withdrawn_decision_is_shown_as_such(browser, state):
+    browser.say("accept")
+    browser.say("undo")
+    withdrawal, decision = browser.bar.recent[:2]
+    assert withdrawal["is_withdrawal"] and decision["is_withdrawn"]
+    assert browser.bar.on_star == []
+
+
+def test_a_line_of_history_is_plain_text(browser, state):
+    browser.say("accept", comment="<b>bold</b>")
+    line = decision_line(state.recent(1)[0], set())
+    assert line["detail"] == "<b>bold</b>"  # the page sets it as text, never as HTML
+    assert isinstance(line["obsid"], str)
+    assert "innerHTML" not in VerdictBar._esm.replace("never innerHTML", "")
+
+
+def test_the_time_of_today_and_the_date_of_other_days_are_shown():
+    assert when("2026-03-04T12:03:04.000Z", "2026-03-04") == "12:03:04"
+    assert when("2026-03-03T12:03:04.000Z", "2026-03-04") == "2026-03-03"
+
+
+def test_every_key_is_listed_once_and_explained():
+    keys = [key.key for key in KEYS]
+    assert len(keys) == len(set(keys))
+    assert all(key.words for key in KEYS)
+    assert {"a", "r", "u", "Enter", "Backspace", "z", "e", "/", "f", "s", "b", "?"} <= set(keys)
+    assert [k.value for k in KEYS if k.key in "12345"] == list(REJECT_CLASSES)
+
+
+def test_keys_of_the_server_do_what_they_say(state):
+    done = []
+    keyboard = Keyboard({"smooth": lambda: done.append("smooth")})
+    keyboard._handle_msg({"action": "smooth"})
+    keyboard._handle_msg({"action": "unknown"})
+    keyboard._handle_msg("nonsense")
+    assert done == ["smooth"]

@@ -1,0 +1,174 @@
+"""The simulated stars: who they are, where they lie in the diagrams, what Gaia says of them."""
+
+import numpy as np
+import pytest
+
+from msfa_core.constants import KIEL_BAND
+from msfa_core.errors import ConfigError
+from msfa_core.photometry.cmd import in_trapezoid
+from msfa_core.simulate.atmospheres import model_flux
+from msfa_core.simulate.groups import GROUPS, zahb_logg
+from msfa_core.simulate.photometry import galactic_latitude, parallax_error, passbands
+from msfa_core.simulate.population import (
+    CLASSES,
+    DEMO_COUNTS,
+    TRAINING_COUNTS,
+    class_counts,
+    draw_population,
+)
+
+
+@pytest.fixture(scope="module")
+def stars():
+    return draw_population(6000, np.random.default_rng(8))
+
+
+@pytest.fixture(scope="module")
+def bhb(stars):
+    return stars[stars["true_class"] == "BHB"]
+
+
+def test_counts_are_shared_out_exactly():
+    assert class_counts(sum(TRAINING_COUNTS.values()))["HSD"] == 3431
+    shared = class_counts(1000)
+    assert sum(shared.values()) == 1000
+    assert shared["F"] == shared["RRL"] == 0
+    assert class_counts(1500, DEMO_COUNTS) == {name: DEMO_COUNTS[name] for name in CLASSES}
+    assert sum(DEMO_COUNTS.values()) == 1500
+    assert class_counts(7, {"A": 1, "B": 1}) == {**dict.fromkeys(CLASSES, 0), "A": 4, "B": 3}
+
+
+@pytest.mark.parametrize("counts", [{"M": 5}, {"A": -1, "B": 3}, {"A": 0}, {}])
+def test_impossible_counts_are_refused(counts):
+    with pytest.raises(ConfigError, match="counts"):
+        class_counts(10, counts)
+
+
+def test_shares_of_the_groups_sum_to_one():
+    for groups in GROUPS.values():
+        assert sum(group.share for group in groups) == pytest.approx(1.0)
+
+
+def test_every_star_has_a_model(stars):
+    flux = model_flux(
+        stars["true_kind"].to_numpy(str),
+        *(stars[f"true_{name}"].to_numpy(float) for name in ("teff", "logg", "feh", "he")),
+    )
+    assert np.isfinite(flux).all()
+    assert np.isfinite(stars[["g_mag", "bp_rp", "parallax_mas", "pmra", "j_h"]].to_numpy()).all()
+
+
+def test_bhb_stars_lie_in_the_kiel_band(bhb):
+    log_teff = np.log10(bhb["true_teff"])
+    (low_slope, low), (high_slope, high) = KIEL_BAND
+    inside = bhb["true_logg"].between(low_slope * log_teff + low, high_slope * log_teff + high)
+    assert inside.mean() > 0.8  # the most evolved lie below it
+    assert zahb_logg(8000.0) == pytest.approx(3.14, abs=0.05)
+    assert bhb["true_feh"][bhb["true_teff"] < 11_500].between(-3, -0.8).all()
+
+
+def test_bhb_stars_lie_in_the_trapezoid_of_culpan(bhb):
+    inside = in_trapezoid(bhb["true_bp_rp"], bhb["true_abs_mag_g"])
+    assert inside.mean() > 0.8
+    assert inside[bhb["true_teff"] < 11_500].mean() > 0.9
+
+
+def test_hot_bhb_stars_are_iron_rich_helium_poor_and_slow(bhb):
+    hot = bhb[bhb["true_teff"] > 11_500]
+    assert len(hot) > 50
+    assert (hot["true_feh"] >= 0).all()
+    assert (hot["true_he"] < -1.8).all()
+    assert (hot["true_vsini"] <= 10).all()
+    assert (bhb["true_vsini"] <= 40).all()
+
+
+def test_negatives_hold_solar_metallicity_stars_of_the_gravity_of_bhb_stars(stars):
+    negatives = stars[stars["true_class"].isin(["A", "B"])]
+    confusers = negatives[
+        negatives["true_teff"].between(9000, 12_000)
+        & (np.abs(negatives["true_logg"] - zahb_logg(negatives["true_teff"])) < 0.3)
+        & (negatives["true_feh"] > -0.6)
+    ]
+    assert len(confusers) > 0.08 * len(negatives)
+    assert negatives["true_logg"].min() < 2.5
+    assert negatives["true_vsini"].max() > 300
+    assert {"metallic line", "lambda Boo", "blue straggler"} <= set(negatives["true_group"])
+
+
+def test_metal_poor_a_stars_keep_clear_of_the_horizontal_branch(stars):
+    poor = stars[(stars["true_class"] == "A") & (stars["true_feh"] < -0.8)]
+    assert (poor["true_logg"] - zahb_logg(poor["true_teff"])).min() > 0.25
+
+
+def test_absolute_magnitudes_are_those_of_the_classes(stars):
+    median = stars.groupby("true_class")["true_abs_mag_g"].median()
+    assert 0.3 < median["BHB"] < 1.2
+    assert 10 < median["WD"] < 13
+    assert 3 < median["HSD"] < 5.5
+    assert median["B"] < median["A"] < 2.5
+
+
+def test_gaia_identifiers_break_floats_and_are_unique(stars):
+    ids = stars["gaia_source_id"].to_numpy()
+    assert ids.dtype == np.int64
+    assert ids.min() > 2**53
+    assert len(np.unique(ids)) == len(ids)
+    assert np.any(ids.astype(np.float64).astype(np.int64) != ids)
+
+
+def test_parallaxes_scatter_about_the_truth_by_their_errors(stars):
+    pull = (stars["parallax_mas"] - stars["true_parallax_mas"]) / stars["parallax_error"]
+    assert pull.std() == pytest.approx(1.0, abs=0.05)
+    assert abs(pull.mean()) < 0.05
+    assert parallax_error(np.array([15.0]))[0] == pytest.approx(0.027, abs=0.003)
+
+
+def test_distances_magnitudes_and_reddening_agree(stars):
+    modulus = 5 * np.log10(100 * stars["true_distance_kpc"])
+    extinction = 2.364 * stars["true_ebv"] / 0.86
+    np.testing.assert_allclose(
+        stars["g_mag"], stars["true_abs_mag_g"] + modulus + extinction, atol=1e-9
+    )
+
+
+def test_halo_stars_are_fast_and_disc_stars_slow(stars):
+    ordinary = stars[stars["true_class"] != "WD"]
+    halo = ordinary["true_halo"].astype(bool)
+    assert 90 < ordinary["true_rv"][halo].std() < 190
+    assert 20 < ordinary["true_rv"][~halo].std() < 40
+    tangential = 4.74 * np.hypot(stars["pmra"], stars["pmdec"]) * stars["true_distance_kpc"]
+    good = stars["parallax_mas"] / stars["parallax_error"] > 5
+    is_bhb = stars["true_class"] == "BHB"
+    assert (tangential[good & is_bhb] > 145).mean() > 0.6
+
+
+def test_the_survey_stays_off_the_galactic_plane_and_within_its_declinations(stars):
+    latitude = np.abs(galactic_latitude(stars["ra"].to_numpy(), stars["dec"].to_numpy()))
+    assert np.mean(latitude < 10) < 0.05
+    assert stars["dec"].between(-10, 60).all()
+    centre = galactic_latitude(np.array([266.405]), np.array([-28.936]))
+    assert centre[0] == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.real
+def test_colours_agree_with_the_published_passbands(real_data):
+    """BP−RP and G of black bodies, against a 9550 K one, in our passbands and in Gaia's."""
+    path = real_data / "catalogues" / "gaia_dr3_passbands" / "passbands.dat"
+    table = np.loadtxt(path)
+    wavelength, real = table[:, 0] * 10, table[:, [1, 3, 5]].T
+    real[real > 90] = 0
+
+    def magnitudes(response, teff):
+        flux = wavelength**-5 / np.expm1(1.43877e8 / (wavelength * teff))
+        return -2.5 * np.log10(
+            np.trapezoid(response * flux * wavelength, wavelength)
+            / np.trapezoid(response * wavelength, wavelength)
+        )
+
+    for teff in (6000.0, 7500.0, 12_000.0, 20_000.0, 35_000.0):
+        difference = [
+            magnitudes(bands, teff) - magnitudes(bands, 9550.0)
+            for bands in (passbands(wavelength), real)
+        ]
+        ours, theirs = ((bp - rp, g - bp) for g, bp, rp in difference)
+        assert ours == pytest.approx(theirs, abs=0.03)

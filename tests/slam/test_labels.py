@@ -1,0 +1,53 @@
+"""Outliers among the labels (FACTS: Culpan et al. 2024 band, log g and [Fe/H] limits)."""
+
+import numpy as np
+from pytest import approx
+
+from msfa_core.slam.labels import LabelOutlier, in_kiel_band, kiel_band, label_outliers
+
+
+def test_kiel_band_is_that_of_culpan_2024_at_ten_thousand_kelvin():
+    lower, upper = kiel_band([10_000.0])
+    assert lower[0] == approx(4.0150 * 4 - 12.742)
+    assert upper[0] == approx(4.4157 * 4 - 13.720)
+
+
+def test_the_first_stars_of_the_papers_table_6_lie_in_the_band_but_for_one_edge():
+    teff = [8982.60, 8373.87, 8046.81, 9129.97, 8561.56]
+    logg = [3.31, 3.46, 3.40, 3.56, 3.33]
+    lower, upper = kiel_band(teff)
+    assert in_kiel_band(teff, logg).tolist() == [
+        low < g < high for low, g, high in zip(lower, logg, upper, strict=True)
+    ]
+
+
+def test_each_reason_is_named_and_both_limits_go_before_one():
+    teff = np.array([9000, 9000, 9000, 9000, 9000, np.nan])
+    logg = np.array([3.3, 4.5, 3.3, 4.5, 2.0, np.nan])
+    feh = np.array([-1.8, -1.8, -0.2, -0.2, -1.8, np.nan])
+    assert list(label_outliers(teff, logg, feh)) == [
+        LabelOutlier.NONE,
+        LabelOutlier.GRAVITY,
+        LabelOutlier.METALS,
+        LabelOutlier.GRAVITY_AND_METALS,
+        LabelOutlier.OUTSIDE_BAND,
+        LabelOutlier.UNLABELLED,
+    ]
+
+
+def test_a_star_with_some_labels_is_judged_by_those_it_has():
+    reasons = label_outliers([np.nan, 9000.0], [np.nan, 3.3], [-0.5, np.nan])
+    assert list(reasons) == [LabelOutlier.METALS, LabelOutlier.NONE]
+
+
+def test_a_star_on_the_limit_is_within_it():
+    assert label_outliers([12_000.0], [3.8], [-1.0], logg_limit=3.8)[0] == LabelOutlier.NONE
+
+
+def test_moving_a_limit_moves_the_count():
+    rng = np.random.default_rng(3)
+    teff, logg, feh = rng.uniform(8000, 11000, 500), rng.uniform(3, 5, 500), np.full(500, -2.0)
+    strict = label_outliers(teff, logg, feh, logg_limit=3.5)
+    loose = label_outliers(teff, logg, feh, logg_limit=4.5)
+    assert (strict == LabelOutlier.GRAVITY).sum() == (logg > 3.5).sum()
+    assert (loose == LabelOutlier.GRAVITY).sum() == (logg > 4.5).sum()
