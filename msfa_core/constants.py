@@ -207,6 +207,25 @@ BOX_XUE2011: Final = {
     "hgamma_width_vertex": Sourced(1.08, "", _XUE2011),
 }
 
+# --- Ca II K (Beers et al. 1999), wavelengths in AIR as published -----------------------------
+def _band_air(low: float, high: float) -> tuple[Sourced, Sourced]:
+    """Return the limits of a band [Å, air]."""
+    source = "Beers et al. 1999, KP index"
+    return (
+        Sourced(low, "Å (air)", source, Certainty.RECALLED),
+        Sourced(high, "Å (air)", source, Certainty.RECALLED),
+    )
+
+
+KP_BANDS_AIR: Final = {
+    "k6": _band_air(3930.7, 3936.7),
+    "k12": _band_air(3927.7, 3939.7),
+    "k18": _band_air(3924.7, 3942.7),
+}
+KP_SIDE_BANDS_AIR: Final = (_band_air(3903.0, 3923.0), _band_air(4000.0, 4020.0))
+KP_K6_MAX: Final = Sourced(2.0, "Å", "Beers et al. 1999: K6 counts below", Certainty.RECALLED)
+KP_K12_MAX: Final = Sourced(5.0, "Å", "Beers et al. 1999: K12 counts below", Certainty.RECALLED)
+
 # --- photometry (Culpan et al. 2021, A&A 654, A107) ---------------------------------------
 CMD_BP_RP: Final = (
     Sourced(-0.1, "mag", "Culpan et al. 2021"),

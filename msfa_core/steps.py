@@ -274,8 +274,8 @@ def place(table: pd.DataFrame, gaia: pd.DataFrame | None, radius_arcsec: float) 
         pairs = match_sky(table["ra"], table["dec"], gaia["ra"], gaia["dec"], radius_arcsec)
         joined = join_gaia(table, gaia, pairs)
         has_row = joined["g_mag"].notna() | joined["gaia_source_id"].notna()
-        own = own.where(~has_row, joined[list(own.columns)])
-        own["gaia_source_id"] = own["gaia_source_id"].astype("Int64")
+        for name in GAIA_COLUMNS:  # column by column: as one frame, ids go through float
+            own[name] = own[name].where(~has_row, joined[name])
         own["gaia_ambiguous"] = joined["gaia_ambiguous"] & has_row
     position = cmd_position(own)
     result = pd.DataFrame({"obsid": table["obsid"]})

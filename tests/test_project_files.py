@@ -11,7 +11,8 @@ from msfa_core.columns import COLUMNS, PAPER_COLUMNS
 from msfa_core.config import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA_NAMES = {"torch": "pytorch", "isal": "python-isal"}  # where conda-forge has another name
+CONDA_NAMES = {"torch": "pytorch"}  # where conda-forge has another name
+PIP_ONLY = {"deflate"}  # not on conda-forge; comes with the project itself
 
 
 def project():
@@ -27,6 +28,7 @@ def test_conda_environment_asks_for_what_pyproject_asks_for():
     wanted = {
         (CONDA_NAMES.get(name, name), version)
         for name, version in map(split, project()["dependencies"])
+        if name not in PIP_ONLY
     }
     lines = (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines()
     listed = {

@@ -9,7 +9,19 @@ import numpy as np
 import panel as pn
 import param
 from bokeh.layouts import column
-from bokeh.models import Arrow, ColumnDataSource, NormalHead, Range1d, Span
+from bokeh.models import (
+    Arrow,
+    ColumnDataSource,
+    Line,
+    NormalHead,
+    Quad,
+    Range1d,
+    Scatter,
+    Segment,
+    Span,
+    Text,
+)
+from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from dashboard.state import VettingState
@@ -191,22 +203,19 @@ class LinePlot:
         _move(self.residual.y_range, -limit, limit)
 
     def _draw_flux(self) -> None:
-        plot, colours, levels = self.flux, self.colours, self.levels
-        self._shade_masked(plot)
-        plot.segment("x", "low", "x", "high", source=self.used, line_color=colours.band)
-        plot.scatter("x", "flux", source=self.used, size=3.5, color=colours.data)
-        plot.scatter(
-            "x", "flux", source=self.left_out, size=4, line_color=colours.masked, fill_color=None
+        add, colours, levels = self.flux.add_glyph, self.colours, self.levels
+        self._shade_masked(self.flux)
+        add(self.used, Segment(x0="x", y0="low", x1="x", y1="high", line_color=colours.band))
+        add(self.used, Scatter(x="x", y="flux", size=3.5, line_color=None, fill_color=colours.data))
+        add(
+            self.left_out,
+            Scatter(x="x", y="flux", size=4, line_color=colours.masked, fill_color=None),
         )
-        plot.segment(
-            "x0", "y", "x1", "y", source=levels["continuum"], line_color=colours.muted,
-            line_dash="dashed",
-        )  # fmt: skip
-        plot.line("x", "y", source=self.model, line_color=colours.model, line_width=2)
-        plot.segment(
-            "x0", "y", "x1", "y", source=levels["fm"], line_color=colours.good, line_width=1.2
-        )
-        plot.add_layout(
+        level = {"x0": "x0", "y0": "y", "x1": "x1", "y1": "y"}
+        add(levels["continuum"], Segment(**level, line_color=colours.muted, line_dash="dashed"))
+        add(self.model, Line(x="x", y="y", line_color=colours.model, line_width=2))
+        add(levels["fm"], Segment(**level, line_color=colours.good, line_width=1.2))
+        self.flux.add_layout(
             Arrow(
                 x_start="x0", y_start="y", x_end="x1", y_end="y", source=levels["d02"],
                 start=self._head(), end=self._head(), line_color=colours.accent, line_width=1.8,
@@ -217,34 +226,38 @@ class LinePlot:
             ("d02", colours.accent, "left", "top", 6),
             ("fm", colours.good, "right", "bottom", 0),
         ):
-            plot.text(
-                "text_x", "y", "text", source=levels[name], text_color=colour, text_align=align,
-                text_baseline=base, y_offset=up, text_font_size="11px", text_font_style="bold",
-                text_font={"value": FONT},
+            add(
+                levels[name],
+                Text(
+                    x="text_x", y="y", text="text", text_color=colour, text_align=align,
+                    text_baseline=base, y_offset=up, text_font_size="11px",
+                    text_font_style="bold", text_font={"value": FONT},
+                ),
             )  # fmt: skip
 
     def _draw_residual(self) -> None:
-        plot, colours = self.residual, self.colours
-        self._shade_masked(plot)
-        plot.add_layout(
+        add, colours = self.residual.add_glyph, self.colours
+        self._shade_masked(self.residual)
+        self.residual.add_layout(
             Span(location=0, dimension="width", line_color=colours.model, line_width=1.2)
         )
-        plot.segment(
-            "x", "residual_low", "x", "residual_high", source=self.used, line_color=colours.band
-        )
-        plot.scatter("x", "residual", source=self.used, size=3, color=colours.residual)
-        plot.scatter(
-            "x", "residual", source=self.left_out, size=3, line_color=colours.masked,
-            fill_color=None,
-        )  # fmt: skip
+        bar = {"x0": "x", "y0": "residual_low", "x1": "x", "y1": "residual_high"}
+        add(self.used, Segment(**bar, line_color=colours.band))
+        dot = {"x": "x", "y": "residual", "size": 3}
+        add(self.used, Scatter(**dot, line_color=None, fill_color=colours.residual))
+        add(self.left_out, Scatter(**dot, line_color=colours.masked, fill_color=None))
 
-    def _shade_masked(self, plot: Any) -> None:
+    def _shade_masked(self, plot: figure) -> None:
         """Shade the metal and helium lines that every fit leaves out."""
-        plot.quad(
-            left=[low for low, _ in MASKED_RANGES], right=[high for _, high in MASKED_RANGES],
-            bottom=-5, top=5, fill_color=self.colours.band, fill_alpha=0.35, line_color=None,
-            level="underlay",
+        edges = {
+            "left": [low for low, _ in MASKED_RANGES],
+            "right": [high for _, high in MASKED_RANGES],
+        }
+        shade = Quad(
+            left="left", right="right", bottom=-5, top=5, line_color=None,
+            fill_color=self.colours.band, fill_alpha=0.35,
         )  # fmt: skip
+        plot.add_glyph(ColumnDataSource(edges), shade, level="underlay")
 
     def _head(self) -> NormalHead:
         accent = self.colours.accent

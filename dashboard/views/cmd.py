@@ -58,10 +58,7 @@ def with_magnitude_error(row: pd.Series) -> pd.Series:
 def draw_trapezoid(plane: Plane) -> None:
     """Draw the trapezoid of Culpan et al. (2021) on a plane."""
     corners = trapezoid_vertices()
-    plane.figure.patch(
-        corners[:, 0], corners[:, 1], fill_color=plane.colours.accent, fill_alpha=0.07,
-        line_color=plane.colours.accent, line_width=1.5, line_dash="dashed", level="underlay",
-    )  # fmt: skip
+    plane.add_outline([corners[:, 0]], [corners[:, 1]])
 
 
 def trapezoid_sentence(table: pd.DataFrame, good: BoolArray | None) -> str:
@@ -97,22 +94,27 @@ class CmdView(LinkedView):
 
     def __init__(self, state: VettingState, **params: Any) -> None:
         super().__init__(state, **params)
-        draw_trapezoid(self.add_plane("cmd", COLOUR, MAGNITUDE, "the CMD"))
+        self._count = ""
+        self.offer({"cmd": self._make_plane})
         self._caption = caption()
-        self._figure = self.figure_panes()
+        self._figure = self.figure_place()
         self._notice = pn.pane.HTML(
             notice("No Gaia data", *REMEDY), sizing_mode="stretch_both", visible=False
         )
         self._switch = pn.widgets.Checkbox.from_param(
             self.param.good_parallax_only,
             label=f"only ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
-            description=None,
             width=190, margin=(0, 8), align="center", css_classes=["msfa-oneline"],
             stylesheets=[stylesheet()],
         )  # fmt: skip
         self._controls = controls(self._switch, pn.layout.HSpacer(), colour_switch(self))
         self.follow()
         self.param.watch(lambda _: self.redraw(), "good_parallax_only")
+
+    def _make_plane(self) -> Plane:
+        plane = self.new_plane(COLOUR, MAGNITUDE, "the CMD")
+        draw_trapezoid(plane)
+        return plane
 
     def keep(self) -> BoolArray | None:
         """Return which stars pass the parallax switch."""

@@ -62,16 +62,17 @@ def preview_html(table: pd.DataFrame, columns: str) -> str:
     names = [name for name in PAPER_COLUMNS if name in table]
     if columns == "full":
         names = [column.name for column in COLUMNS if column.name in table]
+    head_rows = table.head(PREVIEW_ROWS)
     head = "".join(
         f"<th title='{escape(BY_NAME[name].description, quote=True)}'>{escape(name)}<br>"
         f"<small>{escape(BY_NAME[name].unit) or '&nbsp;'}</small></th>"
         for name in names
     )
+    cells = [[escape(cell_text(value, name)) for value in head_rows[name]] for name in names]
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell_text(row[name], name))}</td>" for name in names)
-        + "</tr>"
-        for _, row in table.head(PREVIEW_ROWS).iterrows()
-    )  # fmt: skip
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
+        for row in zip(*cells, strict=True)
+    )
     return (
         f"<table class='msfa-preview'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )

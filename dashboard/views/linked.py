@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -97,25 +97,32 @@ class LinkedView(pn.viewable.Viewer):
         super().__init__(state=state, **params)
         self.colours = palette()
         self.planes: dict[str, Plane] = {}
-        self._panes: dict[str, pn.pane.Bokeh] = {}
+        self._makers: dict[str, Callable[[], Plane]] = {}
         self._stale: set[str] = set()
         self._recolouring = False
 
-    def add_plane(self, key: str, x: Axis, y: Axis, label: str, **options: Any) -> Plane:
-        """Add a plane; the first one added is on screen."""
-        plane = Plane(
-            x, y, self.colours, self._select, self._brusher(label),
-            **options,
-        )  # fmt: skip
-        self.planes[key] = plane
-        self.param["shown"].objects = list(self.planes)
-        self.shown = next(iter(self.planes))
-        return plane
+    def offer(self, makers: Mapping[str, Callable[[], Plane]]) -> None:
+        """Offer planes by their keys; each is made when it is first shown."""
+        self._makers = dict(makers)
+        self.param["shown"].objects = list(makers)
+        self.shown = next(iter(makers))
+
+    def new_plane(self, x: Axis, y: Axis, label: str) -> Plane:
+        """Return an empty plane whose hands are those of this view."""
+        return Plane(x, y, self.colours, self._select, self._brusher(label))
+
+    def plane(self, key: str) -> Plane:
+        """Return a plane, made and drawn now if it was not on screen before."""
+        if key not in self.planes:
+            self.planes[key] = self._makers[key]()
+            self._stale.add(key)
+            self._ring(key)
+        return self.planes[key]
 
     def follow(self) -> None:
         """Draw, and from now on follow the state."""
+        self.plane(self.shown)
         self.redraw()
-        self.draw_star()
         watch = self.state.param.watch
         watch(lambda _: self.draw_star(), "star")
         watch(lambda _: self.redraw(), ["table", "filters", "blind"])
@@ -124,11 +131,6 @@ class LinkedView(pn.viewable.Viewer):
         self.param.watch(lambda _: self._show(), "shown")
 
     # --- drawing -------------------------------------------------------------------------
-    @property
-    def on_screen(self) -> list[str]:
-        """Keys of the planes that are visible."""
-        return [self.shown]
-
     def groups(self) -> Groups:
         """Return the colour of every star."""
         make = blind_groups if self.state.blind else GROUPINGS[self.colour]
@@ -153,15 +155,17 @@ class LinkedView(pn.viewable.Viewer):
 
     def draw_star(self) -> None:
         """Move the ring to the star on screen."""
-        star = self.state.star
-        row = None if star is None else self.star_row(star)
-        for key, plane in self.planes.items():
-            plane.draw_star(
-                row,
-                None if star is None else star.epochs,
-                0.0 if star is None else self.correlation(key, star),
-            )
+        for key in self.planes:
+            self._ring(key)
         self.describe()
+
+    def _ring(self, key: str) -> None:
+        star = self.state.star
+        if star is None:
+            self.planes[key].draw_star(None)
+        else:
+            correlation = self.correlation(key, star)
+            self.planes[key].draw_star(self.star_row(star), star.epochs, correlation)
 
     def star_row(self, star: Star) -> pd.Series:
         """Return the row that the ring is drawn from."""
@@ -175,15 +179,15 @@ class LinkedView(pn.viewable.Viewer):
         """Write the captions; for subclasses."""
 
     # --- parts ---------------------------------------------------------------------------
-    def figure_panes(self) -> pn.Column:
+    def figure_place(self) -> pn.Column:
         """Return the place of the visible plane; the others are not in the page."""
-        fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0}
-        self._panes = {
-            key: pn.pane.Bokeh(plane.figure, min_height=160, **fill)
-            for key, plane in self.planes.items()
-        }
-        self._place = pn.Column(self._panes[self.shown], **fill)
+        self._place = pn.Column(self._pane(), sizing_mode="stretch_both", margin=0)
         return self._place
+
+    def _pane(self) -> pn.pane.Bokeh:
+        return pn.pane.Bokeh(
+            self.plane(self.shown).figure, min_height=160, sizing_mode="stretch_both", margin=0
+        )
 
     def plane_switch(self) -> pn.widgets.RadioButtonGroup:
         """Return the buttons that choose the visible plane."""
@@ -194,24 +198,20 @@ class LinkedView(pn.viewable.Viewer):
 
     def outside_words(self) -> str:
         """Return how many stars lie beyond the frame of the visible plane, and whether this one."""
-        plane, star = self.planes[self.shown], self.state.star
+        plane, star = self.plane(self.shown), self.state.star
         words = [f"{plane.n_outside:,} stars lie outside the frame"] if plane.n_outside else []
         if star is not None and plane.places(star.row) and not plane.holds(star.row):
             words.append("this star lies outside the frame (zoom out)")
         return "; ".join(words)
 
     def _draw_stale(self) -> None:
-        waiting = [key for key in self.on_screen if key in self._stale]
-        if not waiting:
-            return
-        dataset, groups = dataset_of(self.state), self.groups()
-        brushed, keep = self.brushed(), self.keep()
-        for key in waiting:
-            self.planes[key].draw(dataset, groups, brushed, keep)
-            self._stale.discard(key)
+        plane = self.plane(self.shown)
+        if self.shown in self._stale:
+            plane.draw(dataset_of(self.state), self.groups(), self.brushed(), self.keep())
+            self._stale.discard(self.shown)
 
     def _show(self) -> None:
-        self._place[0] = self._panes[self.shown]
+        self._place[0] = self._pane()
         self._draw_stale()
         self.describe()
 

@@ -37,6 +37,7 @@ FEH: Final = Axis(
     "feh", "[Fe/H] [dex]", limits=(-4.5, 1.0), always=(-3.0, 0.5), error="feh_err"
 )  # fmt: skip
 BAND_TEFF: Final = np.geomspace(5_000.0, 40_000.0, 80)  # K, where the band is drawn
+KIEL, METALS = "Teff–log g", "Teff–[Fe/H]"  # keys of the planes
 LOGG_RANGE: Final = (3.0, 5.0)
 FEH_RANGE: Final = (-2.5, 0.5)
 STEP: Final = 0.05  # dex, of the sliders
@@ -108,15 +109,7 @@ def star_sentence(row: pd.Series, logg_limit: float, feh_limit: float) -> str:
 def draw_kiel_band(plane: Plane) -> None:
     """Draw the band of BHB stars (Culpan et al. 2024) on a Teff–log g plane."""
     lower, upper = kiel_band(BAND_TEFF)
-    accent = plane.colours.accent
-    plane.figure.varea(
-        BAND_TEFF, lower, upper, fill_color=accent, fill_alpha=0.09, level="underlay"
-    )
-    for edge in (lower, upper):
-        plane.figure.line(
-            BAND_TEFF, edge, line_color=accent, line_dash="dashed", line_width=1.2,
-            level="underlay",
-        )  # fmt: skip
+    plane.add_outline([[*BAND_TEFF, *BAND_TEFF[::-1]]], [[*lower, *upper[::-1]]])
 
 
 def draw_limit(plane: Plane, value: float) -> Span:
@@ -144,11 +137,9 @@ class ParametersView(LinkedView):
         self.logg_limit = min(max(settings.logg_outlier, LOGG_RANGE[0]), LOGG_RANGE[1])
         self.feh_limit = min(max(settings.feh_outlier, FEH_RANGE[0]), FEH_RANGE[1])
         self._sentence = ""
-        kiel = self.add_plane("Teff–log g", TEFF, LOGG, "Teff–log g")
-        metals = self.add_plane("Teff–[Fe/H]", TEFF, FEH, "Teff–[Fe/H]")
-        draw_kiel_band(kiel)
-        self._limits = draw_limit(kiel, self.logg_limit), draw_limit(metals, self.feh_limit)
-        self._figures = self.figure_panes()
+        self._limits: dict[str, Span] = {}
+        self.offer({KIEL: self._make_kiel_plane, METALS: self._make_metal_plane})
+        self._figures = self.figure_place()
         self._caption = caption()
         self._sliders = self._limit_controls()
         self._bar = pn.Row(self.plane_switch(), pn.layout.HSpacer(), colour_switch(self), margin=0)
@@ -157,6 +148,17 @@ class ParametersView(LinkedView):
         )
         self.follow()
         self.param.watch(lambda _: self._move_limits(), ["logg_limit", "feh_limit"])
+
+    def _make_kiel_plane(self) -> Plane:
+        plane = self.new_plane(TEFF, LOGG, KIEL)
+        draw_kiel_band(plane)
+        self._limits["logg_limit"] = draw_limit(plane, self.logg_limit)
+        return plane
+
+    def _make_metal_plane(self) -> Plane:
+        plane = self.new_plane(TEFF, FEH, METALS)
+        self._limits["feh_limit"] = draw_limit(plane, self.feh_limit)
+        return plane
 
     def _limit_controls(self) -> pn.Row:
         sliders = [
@@ -211,8 +213,8 @@ class ParametersView(LinkedView):
         super().redraw()
 
     def _move_limits(self) -> None:
-        for limit, value in zip(self._limits, (self.logg_limit, self.feh_limit), strict=True):
-            limit.location = value
+        for name, limit in self._limits.items():
+            limit.location = getattr(self, name)
         self.redraw()
 
     def describe(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -154,19 +155,14 @@ class PlaneView(LinkedView):
         self._counts = ""
         self._regions: dict[str, ColumnDataSource] = {}
         self._boxes: dict[str, BoxAnnotation] = {}
-        for line in FIT_LINES:
-            name = LINE_TEXT[line]
-            plane = self.add_plane(name, *line_axes(line), f"{name} D0.2–fm")
-            self._add_region(name, plane)
-            self._boxes[line] = self._add_own_box(line, plane)
-        shapes = self.add_plane(SHAPE_PLANE, *SHAPE_AXES, SHAPE_PLANE)
-        self._add_region(SHAPE_PLANE, shapes)
-        self._figures = self.figure_panes()
+        lines = {LINE_TEXT[line]: partial(self._make_line_plane, line) for line in FIT_LINES}
+        self.offer(lines | {SHAPE_PLANE: self._make_shape_plane})
+        self._figures = self.figure_place()
         self._caption = caption()
         self._inputs = self._box_inputs()
         self._bar = self._controls()
-        self._draw_selection()
         self.follow()
+        self._show_inputs()
         self.param.watch(lambda _: self._change_selection(), ["selection_name", "own_boxes"])
 
     # --- the selection -------------------------------------------------------------------
@@ -197,17 +193,19 @@ class PlaneView(LinkedView):
         self.describe()
 
     def _draw_selection(self) -> None:
-        """Draw the selection on every plane, in place."""
-        selection, own = self.selection, self.selection_name == OWN
-        for line in FIT_LINES:
-            outline = ([], []) if own else region_outline(selection, line)
-            self._set_region(LINE_TEXT[line], *outline)
-            left, right, bottom, top = self.own_boxes[line]
-            self._boxes[line].update(left=left, right=right, bottom=bottom, top=top, visible=own)
-        self._set_region(SHAPE_PLANE, *shape_outline(selection))
+        """Draw the selection on every plane that was made, in place."""
+        for key in self._regions:
+            self._outline(key)
         self._show_inputs()
 
-    def _set_region(self, key: str, x: list[float], y: list[float]) -> None:
+    def _outline(self, key: str) -> None:
+        selection, own, line = self.selection, self.selection_name == OWN, line_of(key)
+        if key == SHAPE_PLANE:
+            x, y = shape_outline(selection)
+        else:
+            x, y = ([], []) if own else region_outline(selection, line)
+            left, right, bottom, top = self.own_boxes[line]
+            self._boxes[line].update(left=left, right=right, bottom=bottom, top=top, visible=own)
         self._regions[key].data = {"xs": [x] if x else [], "ys": [y] if y else []}
 
     def _count(self) -> None:
@@ -245,18 +243,25 @@ class PlaneView(LinkedView):
         self._show_inputs()
 
     # --- parts ---------------------------------------------------------------------------
-    def _add_region(self, key: str, plane: Plane) -> None:
-        self._regions[key] = ColumnDataSource({"xs": [], "ys": []})
-        accent = plane.colours.accent
-        plane.figure.patches(
-            "xs", "ys", source=self._regions[key], fill_color=accent, fill_alpha=0.07,
-            line_color=accent, line_width=1.5, line_dash="dashed", level="underlay",
-        )  # fmt: skip
+    def _make_line_plane(self, line: str) -> Plane:
+        key = LINE_TEXT[line]
+        plane = self.new_plane(*line_axes(line), f"{key} D0.2–fm")
+        self._regions[key] = plane.add_outline()
+        self._boxes[line] = self._add_own_box(line, plane)
+        self._outline(key)
+        return plane
+
+    def _make_shape_plane(self) -> Plane:
+        plane = self.new_plane(*SHAPE_AXES, SHAPE_PLANE)
+        self._regions[SHAPE_PLANE] = plane.add_outline()
+        self._outline(SHAPE_PLANE)
+        return plane
 
     def _add_own_box(self, line: str, plane: Plane) -> BoxAnnotation:
         accent = plane.colours.accent
         box = BoxAnnotation(
-            editable=True, visible=False, fill_color=accent, fill_alpha=0.08, line_color=accent, line_alpha=1.0,
+            editable=True, visible=False, fill_color=accent, fill_alpha=0.08, line_color=accent,
+            line_alpha=1.0,
             line_width=1.5, line_dash="dashed", level="underlay",
         )  # fmt: skip
 
@@ -307,7 +312,8 @@ class PlaneView(LinkedView):
 
     def _controls(self) -> pn.Row:
         choice = pn.widgets.Select.from_param(
-            self.param.selection_name, label="", description=None, width=84, margin=(0, 2), align="center",
+            self.param.selection_name, label="", description=None, width=84, margin=(0, 2),
+            align="center",
             css_classes=["msfa-select", "selection-name"], stylesheets=[stylesheet()],
         )  # fmt: skip
         button = quiet_button(

@@ -6,7 +6,7 @@ Everything is updated in place: no model is made after the first drawing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import holoviews as hv
@@ -16,17 +16,21 @@ from bokeh.events import RangesUpdate, SelectionGeometry, Tap
 from bokeh.models import (
     BoxSelectTool,
     ColumnDataSource,
-    GlyphRenderer,
     HoverTool,
+    ImageRGBA,
     LassoSelectTool,
     Legend,
     LegendItem,
+    Patch,
+    Patches,
     Range1d,
+    Scatter,
+    Segment,
 )
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from dashboard.theme import Palette, new_figure
+from dashboard.theme import FONT, Palette, new_figure
 from dashboard.views.scatter import (
     IMAGE_SIZE,
     Axis,
@@ -46,9 +50,8 @@ TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
 SLOTS: Final = 7  # the most groups a colouring may have
 STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top")
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-POINT_FIELDS: Final = ("x", "y", "obsid", "group")
+POINT_FIELDS: Final = ("x", "y", "obsid", "group", "colour")
 IMAGE_FIELDS: Final = ("image", "x", "y", "dw", "dh")
-NO_ROWS: Final = np.zeros(0, dtype=int)
 
 
 def _nothing(fields: tuple[str, ...]) -> dict[str, list[float]]:
@@ -58,43 +61,40 @@ def _nothing(fields: tuple[str, ...]) -> dict[str, list[float]]:
 class Layer:
     """Stars of one kind: points while they are few, an image when they are many."""
 
-    def __init__(self, plot: figure, slots: int, alpha: float, size: float) -> None:
+    def __init__(self, plot: figure, alpha: float, size: float) -> None:
         self.image = ColumnDataSource(_nothing(IMAGE_FIELDS))
-        plot.image_rgba(
-            image="image", x="x", y="y", dw="dw", dh="dh", source=self.image, global_alpha=alpha
+        self.points = ColumnDataSource(_nothing(POINT_FIELDS))
+        plot.add_glyph(
+            self.image, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh", global_alpha=alpha)
         )
-        self.points: list[GlyphRenderer] = [
-            plot.scatter(
-                "x",
-                "y",
-                source=ColumnDataSource(_nothing(POINT_FIELDS)),
-                size=size,
-                line_color=None,
-                fill_alpha=alpha,
-            )
-            for _ in range(slots)
-        ][::-1]  # the first group, BHB stars, lies on top
+        self.renderer = plot.add_glyph(
+            self.points,
+            Scatter(
+                x="x", y="y", size=size, line_color=None, fill_color="colour", fill_alpha=alpha
+            ),
+        )
         self._counted: tuple[hv.Dataset, Mapping[str, str]] | None = None
 
     @property
     def n_points(self) -> int:
         """Stars drawn as points."""
-        return sum(len(points.data_source.data["x"]) for points in self.points)
+        return len(self.points.data["x"])
 
     def draw(self, frame: pd.DataFrame, names: Names, groups: Groups, keep: BoolArray) -> None:
         """Draw the kept rows in place of what was drawn before; an image waits for `count`."""
         many = int(keep.sum()) > POINTS_LIMIT
-        words = [*groups.colour, *[""] * (len(self.points) - len(groups.colour))]
-        for code, renderer in enumerate(self.points):
-            renderer.glyph.fill_color = groups.colour.get(words[code])
-            rows = np.flatnonzero(keep & (groups.word.codes == code)) if not many else NO_ROWS
-            if rows.size or len(renderer.data_source.data["x"]):
-                renderer.data_source.data = {
-                    "x": frame[names[0]].to_numpy()[rows],
-                    "y": frame[names[1]].to_numpy()[rows],
-                    "obsid": frame["obsid"].to_numpy()[rows].astype(str),
-                    "group": np.full(rows.size, words[code]),
-                }
+        rows = np.zeros(0, dtype=int) if many else np.flatnonzero(keep)
+        if rows.size or self.n_points:
+            codes = groups.word.codes[rows]
+            order = np.argsort(-codes, kind="stable")  # the first group, BHB stars, lies on top
+            rows, codes = rows[order], codes[order]
+            self.points.data = {
+                "x": frame[names[0]].to_numpy()[rows],
+                "y": frame[names[1]].to_numpy()[rows],
+                "obsid": frame["obsid"].to_numpy()[rows].astype(str),
+                "group": np.array(list(groups.colour), dtype=object)[codes],
+                "colour": np.array(list(groups.colour.values()), dtype=object)[codes],
+            }
         self._counted = None
         if many:
             shown = frame.loc[keep, list(names)].assign(group=groups.word[keep])
@@ -154,8 +154,8 @@ class Plane:
             y_axis_label=y.label,
             **options,
         )
-        self.rest = Layer(self.figure, 1, alpha=0.5, size=3)
-        self.vivid = Layer(self.figure, SLOTS, alpha=0.8, size=4.5)
+        self.rest = Layer(self.figure, alpha=0.5, size=3)
+        self.vivid = Layer(self.figure, alpha=0.85, size=4.5)
         self.star = ColumnDataSource(_nothing(STAR_FIELDS))
         self.ellipse = ColumnDataSource(_nothing(("x", "y")))
         self.epochs = ColumnDataSource(_nothing(("x", "y")))
@@ -210,10 +210,7 @@ class Plane:
         self.vivid.draw(frame, self.names, groups, vivid)
         self._count()
         present = np.bincount(groups.word.codes[vivid], minlength=len(groups.colour)) > 0
-        for item, word, there in zip(self._legend.items, groups.colour, present, strict=False):
-            item.update(label={"value": word}, visible=bool(there))
-        for item in self._legend.items[len(groups.colour) :]:
-            item.visible = False
+        self._tell_groups(groups, present)
 
     def draw_star(
         self,
@@ -269,6 +266,17 @@ class Plane:
         x, y = self.figure.x_range, self.figure.y_range
         return (*sorted((x.start, x.end)), *sorted((y.start, y.end)))
 
+    def add_outline(self, xs: Sequence[Any] = (), ys: Sequence[Any] = ()) -> ColumnDataSource:
+        """Add a region under the stars; its source (``xs``, ``ys``) moves it."""
+        source = ColumnDataSource({"xs": list(xs), "ys": list(ys)})
+        accent = self.colours.accent
+        outline = Patches(
+            xs="xs", ys="ys", fill_color=accent, fill_alpha=0.07, line_color=accent,
+            line_width=1.5, line_dash="dashed",
+        )  # fmt: skip
+        self.figure.add_glyph(source, outline, level="underlay")
+        return source
+
     # --- hands ---------------------------------------------------------------------------
     def _tapped(self, event: Tap) -> None:
         """Select the star nearest to a tap, unless none is near."""
@@ -308,20 +316,27 @@ class Plane:
             layer.count(self.names, self.window, (int(width), int(height)))
 
     def _add_legend(self) -> Legend:
+        """Add the legend: its marks are points of their own that lie nowhere."""
+        self._marks = ColumnDataSource(
+            {"x": [np.nan] * SLOTS, "y": [np.nan] * SLOTS, "colour": [None] * SLOTS}
+        )
+        marks = self.figure.add_glyph(
+            self._marks, Scatter(x="x", y="y", size=7, line_color=None, fill_color="colour")
+        )
         legend = Legend(
             items=[
-                LegendItem(label="", renderers=[points], visible=False)
-                for points in self.vivid.points
+                LegendItem(label="", renderers=[marks], index=slot, visible=False)
+                for slot in range(SLOTS)
             ],
             orientation="horizontal",
             location="left",
-            click_policy="hide",
             margin=0,
             padding=0,
             spacing=8,
             border_line_color=None,
             background_fill_alpha=0,
             label_text_color=self.colours.text,
+            label_text_font=FONT,
             label_text_font_size="11px",
             label_standoff=0,
             glyph_width=14,
@@ -331,11 +346,26 @@ class Plane:
         self.figure.add_layout(legend, "above")
         return legend
 
+    def _tell_groups(self, groups: Groups, present: BoolArray) -> None:
+        """Write the groups that are there into the legend."""
+        words = [word for word, there in zip(groups.colour, present, strict=True) if there]
+        colours = [groups.colour[word] for word in words]
+        self._marks.data = {**self._marks.data, "colour": (colours + [None] * SLOTS)[:SLOTS]}
+        for slot, item in enumerate(self._legend.items):
+            item.visible = slot < len(words)
+            if item.visible:
+                item.label = {"value": words[slot]}
+
+    @property
+    def legend(self) -> list[str]:
+        """Words in the legend."""
+        return [item.label.value for item in self._legend.items if item.visible]
+
     def _add_tools(self) -> None:
         box = BoxSelectTool(persistent=False, renderers=[])
         lasso = LassoSelectTool(continuous=False, persistent=False, renderers=[])
         hover = HoverTool(
-            renderers=self.vivid.points,
+            renderers=[self.vivid.renderer],
             tooltips=[
                 ("obsid", "@obsid"),
                 *(
@@ -350,22 +380,22 @@ class Plane:
 
     def _add_star(self) -> None:
         """Add the ring on the overlay level: a change repaints that level alone."""
-        plot, ring = self.figure, self.colours.ring
+        ring = self.colours.ring
         line = {"line_color": ring, "line_width": 1.5}
-        plot.patch(
-            "x", "y", source=self.ellipse, level="overlay",
-            fill_color=ring, fill_alpha=0.18, line_color=None,
-        )  # fmt: skip
-        plot.segment("left", "y", "right", "y", source=self.star, level="overlay", **line)
-        plot.segment("x", "bottom", "x", "top", source=self.star, level="overlay", **line)
-        plot.scatter(
-            "x", "y", source=self.epochs, level="overlay", marker="diamond", size=8,
-            fill_color=None, **line,
-        )  # fmt: skip
-        plot.scatter(
-            "x", "y", source=self.star, level="overlay", size=13, fill_color=None,
-            line_color=ring, line_width=2.5,
-        )  # fmt: skip
+        for source, glyph in (
+            (
+                self.ellipse,
+                Patch(x="x", y="y", fill_color=ring, fill_alpha=0.18, line_color=None),
+            ),
+            (self.star, Segment(x0="left", y0="y", x1="right", y1="y", **line)),
+            (self.star, Segment(x0="x", y0="bottom", x1="x", y1="top", **line)),
+            (self.epochs, Scatter(x="x", y="y", marker="diamond", size=8, fill_color=None, **line)),
+            (
+                self.star,
+                Scatter(x="x", y="y", size=13, fill_color=None, line_color=ring, line_width=2.5),
+            ),
+        ):
+            self.figure.add_glyph(source, glyph, level="overlay")
 
 
 def error_ellipse(

@@ -281,7 +281,7 @@ class SpectrumView(pn.viewable.Viewer):
             **css,
         )
         self._velocity = pn.widgets.IntSlider(
-            label="RV + [km/s]",
+            label="trial RV [km/s]",
             start=-VELOCITY_LIMIT,
             end=VELOCITY_LIMIT,
             step=5,

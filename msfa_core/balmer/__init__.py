@@ -1,6 +1,7 @@
 """SWS profile fits of Balmer lines, the D0.2–fm plane and line indices (paper §V.2)."""
 
 from msfa_core.balmer.fit import FitFlag, LineFits, LineWindow, describe, fit_lines, line_window
+from msfa_core.balmer.indices import calcium_k, line_indices
 from msfa_core.balmer.sws import (
     SELECTIONS,
     Selection,
@@ -19,9 +20,11 @@ __all__ = [
     "SWSParameters",
     "Selection",
     "box_selection",
+    "calcium_k",
     "describe",
     "fit_lines",
     "in_bhb_region",
+    "line_indices",
     "line_width_d02",
     "line_window",
     "sws_profile",

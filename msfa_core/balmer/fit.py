@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel, solver
 from msfa_core.balmer.continuum import N_COEFFICIENTS, continuum_level
-from msfa_core.balmer.interop import as_batches
+from msfa_core.balmer.interop import as_batches, plain_arrays
 from msfa_core.balmer.sws import (
     D02_LEVEL,
     FloatArray,
@@ -285,11 +285,7 @@ def _measure(
     coefficients = np.full(N_COEFFICIENTS, np.nan)
     balmer = np.array([HEPSILON, *BALMER_LINES.values()], dtype=np.float64)
     m = kernel.measure_rows(
-        np.ascontiguousarray(batch.wavelength, dtype=np.float64),
-        np.ascontiguousarray(batch.flux),
-        np.ascontiguousarray(batch.ivar),
-        np.ascontiguousarray(batch.mask),
-        np.ascontiguousarray(batch.z, dtype=np.float64),
+        *plain_arrays(batch),
         np.array([BALMER_LINES[line] for line in lines], dtype=np.float64),
         np.array([CONTINUUM_RANGE[line] for line in lines]),
         np.stack([balmer - CONTINUUM_GAP, balmer + CONTINUUM_GAP], axis=1),

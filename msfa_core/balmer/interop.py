@@ -57,13 +57,30 @@ def as_batches(spectra: Any) -> list[tuple[NDArray[np.int64], Spectra]]:
     ]
 
 
+def plain_arrays(batch: Spectra) -> tuple[NDArray[Any], ...]:
+    """Return wavelength, flux, ivar, mask and z as the compiled kernels take them.
+
+    Flux and inverse variance are both float32 or both float64, so that two compiled versions serve
+    all spectra.
+    """
+    single = batch.flux.dtype == np.float32 and batch.ivar.dtype == np.float32
+    kind = np.float32 if single else np.float64
+    return (
+        np.ascontiguousarray(batch.wavelength, dtype=np.float64),
+        np.ascontiguousarray(batch.flux, dtype=kind),
+        np.ascontiguousarray(batch.ivar, dtype=kind),
+        np.ascontiguousarray(batch.mask, dtype=np.bool_),
+        np.ascontiguousarray(batch.z, dtype=np.float64),
+    )
+
+
 def _stack(singles: list[Spectrum]) -> Spectra:
     """One batch of spectra that share their wavelengths."""
     return Spectra(
         obsid=np.array([s.obsid for s in singles], dtype=np.int64),
         wavelength=np.asarray(singles[0].wavelength, dtype=np.float64),
-        flux=np.stack([s.flux for s in singles]).astype(np.float64),
-        ivar=np.stack([s.ivar for s in singles]).astype(np.float64),
+        flux=np.stack([s.flux for s in singles]),
+        ivar=np.stack([s.ivar for s in singles]),
         mask=np.stack([s.mask for s in singles]),
         z=np.array([s.z for s in singles], dtype=np.float64),
     )

@@ -22,6 +22,8 @@ N_SWS: Final = 5  # n, a, b, c, λ0
 _REJECT_ROUNDS: Final = 3
 _REJECT_TRIGGER: Final = 4.5  # largest residual over rms that calls for a closer look
 _REJECT_SIGMA: Final = 6.0
+_REJECT_LIKELY: Final = 4.0  # times the mean size
+_GAUSS_MEAN: Final = 1.2533  # σ over the mean size of Gaussian errors
 _REJECT_LEAST: Final = 0.04  # of the continuum
 _LEAST_PIXELS: Final = 12
 _CENTRE_HALF: Final = 2.2  # Å: the core itself …
@@ -171,14 +173,20 @@ def _reject(x, y, w, m, scaled, residual, x0, counts):  # type: ignore[no-untype
     A spike in the core is not dropped: the star must be flagged, for the core is what is
     measured.
     """
-    sizes = np.empty(m)
-    for i in range(m):
-        sizes[i] = abs(residual[i]) * math.sqrt(w[i])
-    limit = _REJECT_SIGMA * max(1.4826 * np.median(sizes), 1.0)
+    typical = math.inf
+    for _ in range(_REJECT_ROUNDS):  # mean size of the residuals that are not outliers themselves
+        total = kept = 0.0
+        for i in range(m):
+            size = abs(residual[i]) * math.sqrt(w[i])
+            if size <= _REJECT_LIKELY * typical:
+                total += size
+                kept += 1.0
+        typical = total / max(kept, 1.0)
+    limit = _REJECT_SIGMA * max(_GAUSS_MEAN * typical, 1.0)
     counts[0] = 0.0
     k = 0
     for i in range(m):
-        outlying = sizes[i] > limit and abs(residual[i]) > _REJECT_LEAST
+        outlying = abs(residual[i]) * math.sqrt(w[i]) > limit and abs(residual[i]) > _REJECT_LEAST
         if outlying and abs(x[i] - x0) <= CORE:
             counts[0] += 1.0
             outlying = False
@@ -233,6 +241,7 @@ def _fill_covariance(  # type: ignore[no-untyped-def]
     b, c, a = math.exp(best[LOG_B]), best[C], best[A]
     normal = np.zeros((N_SWS, N_SWS))
     cross = np.zeros((N_SWS, N_COEFFICIENTS))
+    moved = np.zeros((N_SWS, N_COEFFICIENTS))
     row = np.empty(N_SWS)
     for i in range(m):
         offset = x[i] - best[X0]
@@ -262,8 +271,20 @@ def _fill_covariance(  # type: ignore[no-untyped-def]
             normal[k, j] = normal[j, k]
     if not solve_spd(normal, N_SWS):
         return False
-    moved = normal @ cross
-    covariance[:, :] = normal + moved @ polynomial @ moved.T
+    for j in range(N_SWS):  # moved = normal · cross
+        for k in range(N_COEFFICIENTS):
+            row[k] = 0.0
+            for i in range(N_SWS):
+                row[k] += normal[j, i] * cross[i, k]
+        for k in range(N_COEFFICIENTS):
+            moved[j, k] = row[k]
+    for j in range(N_SWS):
+        for k in range(N_SWS):
+            total = normal[j, k]
+            for p in range(N_COEFFICIENTS):
+                for q in range(N_COEFFICIENTS):
+                    total += moved[j, p] * polynomial[p, q] * moved[k, q]
+            covariance[j, k] = total
     return True
 
 

@@ -354,7 +354,9 @@ def _list_candidates(x, y, w, m, best, totals, trial, candidates):  # type: igno
     limit = best[CHI2] * (1.0 + _WORTH_A_DESCENT / m)
     trial[LOG_B], trial[C] = best[LOG_B], best[C]
     count = 0
-    p = np.searchsorted(x[:m], best[X0])  # the solution lies between pixels p - 1 and p
+    p = 0  # the solution lies between pixels p - 1 and p
+    while p < m - 1 and x[p] < best[X0]:
+        p += 1
     for direction in (-1, 1):
         q = p - 1 if direction < 0 else p
         away = abs(x[q] - best[X0])

@@ -9,9 +9,9 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from msfa_core.catalogue.row_keys import as_ids, keys, obsids, positions
+from msfa_core.catalogue.sky import check_radius, pairs_between, unit_vectors
 from msfa_core.columns import BY_NAME, check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
@@ -21,11 +21,7 @@ logger = logging.getLogger(__name__)
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-MAX_RADIUS_ARCSEC: Final = 18_000.0  # 5 deg; a larger one pairs everything with everything
-RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
-POLE: Final = 90.0  # deg
 _KNOWN_SEPARATOR: Final = ";"
-_LEAF_SIZE: Final = 16  # points per leaf of the tree; measured best for 600,000 stars
 
 # House name -> names in LAMOST (and kindred) catalogues, the first one present is taken.
 CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -60,55 +56,6 @@ ALSO_TAKEN: Final = ("ps_id", "designation", "rv", "rv_err", "hdelta_d02", "hgam
 
 
 # --- by place ------------------------------------------------------------------------------
-def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> FloatArray:
-    """Return places on the sky as unit vectors.
-
-    Parameters
-    ----------
-    ra, dec : (n,) arrays [deg]
-        Any multiple of 360° may be added to ``ra``.
-
-    Returns
-    -------
-    (n, 3) array
-
-    Raises
-    ------
-    CatalogueError
-        When a declination is beyond a pole or the arrays differ in length.
-    """
-    ra, dec = np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
-    if ra.shape != dec.shape or ra.ndim != 1:
-        raise CatalogueError(f"ra has shape {ra.shape} and dec {dec.shape}; give two equal rows.")
-    if np.any(np.abs(dec) > POLE):
-        worst = dec[np.nanargmax(np.abs(dec))]
-        raise CatalogueError(f"dec = {worst} lies beyond a pole; give degrees (ICRS).")
-    ra, dec = np.radians(ra), np.radians(dec)
-    cos_dec = np.cos(dec)
-    return np.stack([cos_dec * np.cos(ra), cos_dec * np.sin(ra), np.sin(dec)], axis=1)
-
-
-def check_radius(radius_arcsec: float) -> float:
-    """Return the chord on the unit sphere of an angle [arcsec], once it makes sense.
-
-    Raises
-    ------
-    CatalogueError
-        When the radius is not above 0 and at most `MAX_RADIUS_ARCSEC`.
-    """
-    if not 0.0 < radius_arcsec <= MAX_RADIUS_ARCSEC:
-        raise CatalogueError(
-            f"The match radius is {radius_arcsec} arcsec; give one above 0 and at most "
-            f"{MAX_RADIUS_ARCSEC:.0f}."
-        )
-    return float(2.0 * np.sin(np.radians(radius_arcsec / 3600.0) / 2.0))
-
-
-def plant(vectors: FloatArray) -> cKDTree:
-    """Return the search tree of unit vectors (built the way that measured fastest)."""
-    return cKDTree(vectors, leafsize=_LEAF_SIZE, balanced_tree=False)
-
-
 def match_sky(
     ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, radius_arcsec: float
 ) -> tuple[IntArray, IntArray, FloatArray]:
@@ -140,14 +87,10 @@ def match_sky(
     rows2 = np.flatnonzero(np.isfinite(second).all(axis=1))
     if len(rows1) == 0 or len(rows2) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    pairs = plant(first[rows1]).sparse_distance_matrix(
-        plant(second[rows2]), chord * (1.0 + RIM), output_type="ndarray"
-    )
-    separation = np.degrees(2.0 * np.arcsin(pairs["v"] / 2.0)) * 3600.0
-    order = np.lexsort((pairs["j"], separation, pairs["i"]))
-    i = rows1[pairs["i"][order]].astype(np.int64)
-    j = rows2[pairs["j"][order]].astype(np.int64)
-    return i, j, separation[order]
+    near, far, distance = pairs_between(first[rows1], second[rows2], chord)
+    separation = np.degrees(2.0 * np.arcsin(distance / 2.0)) * 3600.0
+    order = np.lexsort((far, separation, near))
+    return rows1[near[order]], rows2[far[order]], separation[order]
 
 
 # --- known stars ---------------------------------------------------------------------------
@@ -252,7 +195,8 @@ def join_catalogue(
 
     Columns take their house names (`CATALOGUE_NAMES`). What the header of the spectrum said
     (position, S/N, class, z) is only completed; labels and photometry are those of the
-    catalogue wherever it has a value.
+    catalogue wherever it has a value. A join by file adds ``catalogue_obsid``, where the
+    catalogue has obsids.
 
     Parameters
     ----------
@@ -287,7 +231,11 @@ def join_catalogue(
         row = _row_of(here, there)
         if (row >= 0).any():
             logger.info("%d of %d candidates found by %s", (row >= 0).sum(), len(row), key)
-            return _filled(candidates, table, row, lower)
+            joined = _filled(candidates, table, row, lower)
+            theirs = obsids(table, "the catalogue") if key == "file" else None
+            if theirs is not None:  # files that state no obsid were numbered by their name
+                joined["catalogue_obsid"] = theirs.array.take(row, allow_fill=True)
+            return joined
         tried.append(f"by {key}: {_examples(here)} here, {_examples(there)} in the catalogue")
     raise CatalogueError(
         f"The catalogue has none of the {len(candidates)} candidates ({'; '.join(tried)}). "

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from msfa_core.catalogue.crossmatch import RIM, check_radius, plant, unit_vectors
 from msfa_core.catalogue.row_keys import as_ids
+from msfa_core.catalogue.sky import Pairs as Edges
+from msfa_core.catalogue.sky import check_radius, pairs_among, unit_vectors
 from msfa_core.columns import check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
@@ -53,9 +54,8 @@ def group_positions(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> IntA
     """
     node, first = _distinct(_places(ra, dec))
     vectors = unit_vectors(np.asarray(ra)[first], np.asarray(dec)[first])
-    i, j = _close_pairs(vectors, radius_arcsec)
-    group, _ = pd.factorize(_components(len(first), i, j)[node])
-    return group.astype(np.int64)
+    i, j, _ = _close_pairs(vectors, radius_arcsec)
+    return _components(len(first), i, j)[node]
 
 
 def assign_uids(
@@ -103,15 +103,11 @@ def assign_uids(
 
 
 # --- which star ----------------------------------------------------------------------------
-Edges = tuple[IntArray, IntArray, FloatArray]  # node, node, distance of each close pair
-
-
 def _stars(
     vectors: FloatArray, gaia: IntArray, ps1: IntArray, radius_arcsec: float
 ) -> tuple[NDArray[np.str_], IntArray]:
     """Return the kind (G, P, L, O) and number that name the star of each node."""
-    i, j = _close_pairs(vectors, radius_arcsec)
-    edges: Edges = (i, j, np.sqrt(np.square(vectors[i] - vectors[j]).sum(axis=1)))
+    edges = _close_pairs(vectors, radius_arcsec)
     for identifier in (gaia, ps1):
         edges = _kept(edges, ~_conflict(identifier[edges[0]], identifier[edges[1]]))
     kind = np.full(len(gaia), "O")
@@ -190,18 +186,21 @@ def _pixel_of_mean(vectors: FloatArray, group: IntArray) -> IntArray:
 
 # --- pairs and groups ----------------------------------------------------------------------
 def _places(ra: ArrayLike, dec: ArrayLike) -> IntArray:
-    """Return a number for each distinct position; every missing one is distinct."""
+    """Return a number from 0 for each distinct position; every missing one is distinct."""
     ra, dec = np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
     missing = ~(np.isfinite(ra) & np.isfinite(dec))
-    place, _ = pd.factorize(ra % 360.0 + 1j * dec)
-    place = place.astype(np.int64)
-    place[missing] = len(place) + np.arange(int(missing.sum()))
+    place = np.full(len(ra), _NONE, dtype=np.int64)
+    place[~missing], places = pd.factorize((ra % 360.0 + 1j * dec)[~missing])
+    place[missing] = len(places) + np.arange(int(missing.sum()))
     return place
 
 
 def _distinct(*codes: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the node of every row (equal in all codes) and the first row of every node."""
-    node, _ = pd.factorize(codes[0])
+    """Return the node of every row (equal in all codes) and the first row of every node.
+
+    The first code counts from 0 without a gap.
+    """
+    node = codes[0]
     for code in codes[1:]:
         value, values = pd.factorize(code)
         node, _ = pd.factorize(node * len(values) + value)
@@ -210,18 +209,17 @@ def _distinct(*codes: IntArray) -> tuple[IntArray, IntArray]:
     return node, first
 
 
-def _close_pairs(vectors: FloatArray, radius_arcsec: float) -> tuple[IntArray, IntArray]:
-    """Return every pair of rows within the radius."""
-    chord = check_radius(radius_arcsec) * (1.0 + RIM)
+def _close_pairs(vectors: FloatArray, radius_arcsec: float) -> Edges:
+    """Return every pair of rows within the radius, and its chord."""
+    chord = check_radius(radius_arcsec)
     rows = np.flatnonzero(np.isfinite(vectors).all(axis=1))
-    if len(rows) == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    pairs = plant(vectors[rows]).query_pairs(chord, output_type="ndarray")
-    return rows[pairs[:, 0]], rows[pairs[:, 1]]
+    i, j, distance = pairs_among(vectors[rows], chord)
+    return rows[i], rows[j], distance
 
 
 def _components(n: int, i: IntArray, j: IntArray) -> IntArray:
-    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(n, n))
+    places = i.astype(np.int32), j.astype(np.int32)
+    graph = coo_matrix((np.ones(len(i), dtype=np.int8), places), shape=(n, n))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 

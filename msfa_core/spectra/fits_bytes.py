@@ -8,25 +8,28 @@ left to astropy, which gives the same records.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import deflate
 import numpy as np
-from isal import igzip_lib, isal_zlib
 from numpy.typing import NDArray
 
 from msfa_core.errors import ReadError
 
-_InflateError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
 _BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
 _CARD: Final = 80
 _KEY: Final = 8
 _GZIP: Final = b"\x1f\x8b"
+_GZIP_DEFLATE: Final = b"\x1f\x8b\x08"  # how a member begins
+_SIZE_FIELD: Final = 4  # bytes at the end of a member: its size, inflated
 _GZIP_WINDOW: Final = 31  # zlib's number for "gzip header and checksum, largest window"
 _MOST_FIELDS: Final = 999  # axes or columns; FITS standard
 _LARGEST: Final = 2**29  # bytes; spectra are 0.02–5 MB, so more is not a spectrum
@@ -127,14 +130,25 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _inflate(path: Path, raw: bytes) -> bytes:
+    """Inflate a gzip stream: one member of the promised size at once, others with care."""
+    promised = int.from_bytes(raw[-_SIZE_FIELD:], "little")
+    if 0 < promised <= _LARGEST and raw.find(_GZIP_DEFLATE, 1) < 0:
+        with contextlib.suppress(deflate.DeflateError, ValueError):
+            content = bytes(deflate.gzip_decompress(raw))
+            if len(content) == promised:
+                return content
+    return _inflate_members(path, raw)
+
+
+def _inflate_members(path: Path, raw: bytes) -> bytes:
     """Inflate every member of a gzip stream; bytes behind the last member are padding."""
     parts = []
     room = _LARGEST
     while raw.startswith(_GZIP):
-        member = isal_zlib.decompressobj(wbits=_GZIP_WINDOW)
+        member = zlib.decompressobj(wbits=_GZIP_WINDOW)
         try:
             parts.append(member.decompress(raw, room))
-        except _InflateError as error:
+        except zlib.error as error:
             raise problem(path, f"the gzip stream is damaged ({error})", _AGAIN) from None
         room -= len(parts[-1])
         if not member.eof and room <= 0:
@@ -142,7 +156,7 @@ def _inflate(path: Path, raw: bytes) -> bytes:
         if not member.eof:
             raise problem(path, "the gzip stream ends too early (truncated)", _AGAIN)
         raw = member.unused_data
-    content = parts[0] if len(parts) == 1 else b"".join(parts)
+    content = b"".join(parts)
     if not content:
         raise problem(path, "empty file (0 bytes in the gzip stream)", _AGAIN)
     return content

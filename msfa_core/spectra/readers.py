@@ -135,10 +135,9 @@ def _check(path: Path, content: Content) -> None:
     wavelength, (flux, ivar, *masks) = content.wavelength, content.pixels
     if len({len(array) for array in (wavelength, flux, ivar, *masks)}) != 1 or len(flux) <= 1:
         raise problem(path, "its arrays differ in length or are empty", "download it again")
-    steps = wavelength[1:] - wavelength[:-1]
-    if not (steps > 0).all():
+    if not (wavelength[1:] > wavelength[:-1]).all():
         reason = "wavelengths do not increase along the spectrum"
-        if (steps < 0).all():
+        if (wavelength[1:] < wavelength[:-1]).all():
             reason = f"wavelengths run backwards, {wavelength[0]:.1f} to {wavelength[-1]:.1f} Å"
         remedy = "reverse or sort all arrays by wavelength, or download it again"
         raise problem(path, reason, remedy)

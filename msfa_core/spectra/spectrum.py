@@ -59,15 +59,16 @@ class Spectrum:
 
     def __post_init__(self) -> None:
         """Check that the four arrays are one-dimensional and equally long."""
-        shapes = {
-            name: getattr(self, name).shape for name in ("wavelength", "flux", "ivar", "mask")
-        }
-        if len(set(shapes.values())) != 1 or len(self.wavelength.shape) != 1:
+        shape = self.wavelength.shape
+        if len(shape) != 1 or not shape == self.flux.shape == self.ivar.shape == self.mask.shape:
+            shapes = {
+                name: getattr(self, name).shape for name in ("wavelength", "flux", "ivar", "mask")
+            }
             raise SpectrumError(
                 f"obsid {self.obsid}: wavelength, flux, ivar and mask have shapes {shapes}; "
                 "give four one-dimensional arrays of equal length."
             )
-        if len(self.wavelength) <= 1 or not np.all(np.diff(self.wavelength) > 0):
+        if shape[0] <= 1 or not np.all(self.wavelength[1:] > self.wavelength[:-1]):
             raise SpectrumError(
                 f"obsid {self.obsid}: wavelength must increase along the spectrum "
                 f"({len(self.wavelength)} pixels given); reverse or sort the arrays first."

@@ -188,7 +188,7 @@ def test_the_verdict_of_record_of_600k_spectra_takes_less_than_a_loop(sky):
         return [latest.get(uid) for uid in candidates["uid"]]
 
     ours = verdict_of_record(history, candidates)["verdict"]
-    assert ours.where(ours.notna(), None).tolist() == loop()
+    assert ours.astype(object).where(ours.notna(), None).tolist() == loop()
     peer, mine = seconds(loop), seconds(lambda: verdict_of_record(history, candidates))
     print()
     line("verdict of record, 600k x 100k (dict loop)", peer, mine)

@@ -8,6 +8,7 @@ from astropy.coordinates import SkyCoord, angular_separation, search_around_sky
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from msfa_core.catalogue import sky
 from msfa_core.catalogue.crossmatch import (
     drop_known,
     join_catalogue,
@@ -99,6 +100,29 @@ def test_rows_without_a_position_match_nothing_not_even_each_other():
     assert pairs_of(i, j) == [(2, 1)]
     assert len(match_sky([np.nan], [0.0], [1.0], [0.0], 3)[0]) == 0
     assert len(match_sky([], [], [1.0], [0.0], 3)[0]) == 0
+
+
+@pytest.mark.parametrize(("crowded", "chunk"), [(0, 50_000), (60, 7), (3.0, 100)])
+@pytest.mark.parametrize("dec", [0.0, 90.0])
+def test_slices_tree_and_pieces_find_the_same_pairs(monkeypatch, crowded, chunk, dec):
+    rng = np.random.default_rng(6)
+    vectors = [
+        sky.unit_vectors(rng.normal(0, 0.3, n), np.clip(dec + rng.normal(0, 0.3, n), -90, 90))
+        for n in (500, 300)
+    ]
+    chord = sky.check_radius(60.0)
+    plain = pairs_of(*sky.pairs_between(*vectors, chord)[:2])
+    among = pairs_of(*np.sort(sky.pairs_among(vectors[0], chord)[:2], axis=0))
+    monkeypatch.setattr(sky, "_CROWDED", crowded)
+    monkeypatch.setattr(sky, "_CHUNK", chunk)
+    assert pairs_of(*sky.pairs_between(*vectors, chord)[:2]) == plain
+    assert pairs_of(*sky.pairs_between(*vectors[::-1], chord)[1::-1]) == plain
+    again = sky.pairs_among(vectors[0], chord)
+    assert pairs_of(*np.sort(again[:2], axis=0)) == among
+    gap = np.linalg.norm(vectors[0][again[0]] - vectors[0][again[1]], axis=1)
+    assert again[2] == pytest.approx(gap, abs=1e-15)
+    assert len(plain) > 5
+    assert len(among) > 5
 
 
 @settings(deadline=None, max_examples=40)
@@ -247,7 +271,10 @@ def test_a_catalogue_joins_on_file_names_with_or_without_folder_and_ending(candi
 
 def test_auto_turns_to_the_file_name_when_no_obsid_is_shared(candidates):
     table = pd.DataFrame({"obsid": [9], "filename": ["x.fits.gz"], "teff": [7000.0]})
-    assert join_catalogue(candidates, table)["teff"].notna().tolist() == [False, False, True, False]
+    joined = join_catalogue(candidates, table)
+    assert joined["teff"].notna().tolist() == [False, False, True, False]
+    assert joined["obsid"].tolist() == [101, 102, 103, 104]
+    assert joined["catalogue_obsid"].tolist() == [pd.NA, pd.NA, 9, pd.NA]
     with pytest.raises(CatalogueError):
         join_catalogue(candidates, table, how="obsid")
 

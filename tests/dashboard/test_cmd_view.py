@@ -35,12 +35,13 @@ def test_the_parallax_switch_draws_what_passes_the_cut(state, view):
 
 def test_the_trapezoid_is_that_of_the_paper(view):
     corners = trapezoid_vertices()
-    patches = [
+    outlines = [
         renderer.data_source.data
         for renderer in view.planes["cmd"].figure.renderers
-        if type(renderer.glyph).__name__ == "Patch" and len(renderer.data_source.data["x"]) == 4
+        if "xs" in renderer.data_source.data
     ]
-    assert list(patches[0]["x"]) == approx(list(corners[:, 0]))
+    assert list(outlines[0]["xs"][0]) == approx(list(corners[:, 0]))
+    assert list(outlines[0]["ys"][0]) == approx(list(corners[:, 1]))
 
 
 def test_the_count_is_that_of_the_table(state, view):

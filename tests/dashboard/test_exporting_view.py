@@ -114,13 +114,18 @@ def test_nothing_in_the_preview_is_read_as_html(state, view):
 
 
 def test_the_preview_shows_numbers_as_they_go_out():
-    row = pd.Series({"obsid": 2**60 + 1, "ra": 175.6952203, "teff": 8982.6, "feh": np.nan})
-    assert [cell_text(row[name], name) for name in ("obsid", "ra", "teff", "feh")] == [
+    values = {"obsid": 2**60 + 1, "ra": 175.6952203, "teff": 8982.6, "feh": np.nan}
+    assert [cell_text(value, name) for name, value in values.items()] == [
         str(2**60 + 1),
         "175.695220",
         "8982.60",
         "",
     ]
+
+
+def test_long_identifiers_keep_every_digit_in_the_preview():
+    table = pd.DataFrame({"obsid": [2**60 + 1], "ra": [1.0]})
+    assert str(2**60 + 1) in preview_html(table, "paper")
 
 
 def test_the_preview_is_as_long_as_its_table(state):

@@ -41,7 +41,7 @@ def test_the_ring_follows_the_star(state, view):
     for row in (0, 12, 4):
         state.select(FIRST + row)
         for key, line in (("Hδ", "hdelta"), ("Hγ", "hgamma")):
-            ring = view.planes[key].star.data
+            ring = view.plane(key).star.data
             assert ring["x"] == [approx(state.star.row[f"d02_{line}"])]
             assert ring["top"][0] - ring["y"][0] == approx(state.star.row[f"fm_{line}_err"])
 
@@ -116,6 +116,7 @@ def test_the_b_c_outline_of_xue_2011_is_the_curve_of_its_upper_limit():
 
 
 def test_choosing_a_selection_draws_it_and_hides_the_own_box(view):
+    view.plane(SHAPE_PLANE)
     view.selection_name = "xue2011"
     assert view._regions[SHAPE_PLANE].data["xs"]
     assert not view._boxes["hdelta"].visible
@@ -156,11 +157,7 @@ def test_brushing_a_plane_sets_the_queue_and_every_other_plane(state, view):
     inside = table["d02_hdelta"].between(18, 24) & table["fm_hdelta"].between(0.1, 0.3)
     wanted = set(table["obsid"][inside])
     assert set(state.queue) == wanted
-    drawn = {
-        int(obsid)
-        for points in other.planes["cmd"].vivid.points
-        for obsid in points.data_source.data["obsid"]
-    }
+    drawn = {int(obsid) for obsid in other.planes["cmd"].vivid.points.data["obsid"]}
     assert drawn
     assert drawn <= wanted
     assert other.planes["cmd"].rest.n_points > 0
@@ -192,22 +189,26 @@ def test_queue_inside_is_the_selection(state, view):
 def test_colours_follow_the_verdicts(state, view):
     view.colour = "verdict"
     plane = view.planes["Hδ"]
-    assert plane._legend.items[0].label == {"value": "undecided"}
+    assert plane.legend == ["undecided"]
     star = state.star
     state.decide("accept", painted_obsid=star.obsid)
-    accepted = plane.vivid.points[1].data_source.data["obsid"]
-    assert list(accepted) == [str(star.obsid)]
+    points = plane.vivid.points.data
+    accepted = [
+        o for o, word in zip(points["obsid"], points["group"], strict=True) if word == "accept"
+    ]
+    assert accepted == [str(star.obsid)]
 
 
 def test_blind_review_shows_neither_classes_nor_verdicts(state, view):
     state.blind = True
-    shown = [item.label["value"] for item in view.planes["Hδ"]._legend.items if item.visible]
+    shown = view.planes["Hδ"].legend
     assert shown == ["stars"]
 
 
 def test_a_hidden_plane_is_drawn_when_it_is_shown(state, view):
-    assert view.planes["Hγ"].vivid.n_points == 0
+    assert "Hγ" not in view.planes
     view.shown = "Hγ"
+    assert view.planes["Hγ"].star.data["x"] == [approx(state.star.row["d02_hgamma"])]
     assert view.planes["Hγ"].vivid.n_points == 59
     assert "D0.2" in view._caption.object
 
@@ -236,7 +237,7 @@ def test_reloading_a_changed_survey_draws_the_new_stars(state, view, survey):
     table["d02_hdelta"] += 1.0
     survey.write_candidates(table)
     state.reload()
-    drawn = np.concatenate([p.data_source.data["x"] for p in view.planes["Hδ"].vivid.points])
+    drawn = view.planes["Hδ"].vivid.points.data["x"]
     assert sorted(drawn) == approx(sorted(table["d02_hdelta"].dropna()))
 
 

@@ -83,8 +83,7 @@ def test_a_class_that_has_no_colour_counts_as_none():
 def test_few_stars_are_points_and_each_is_there_once():
     table = table_of(500)
     plane = plane_of(table)
-    drawn = [points.data_source.data["obsid"] for points in plane.vivid.points]
-    assert sorted(np.concatenate(drawn)) == sorted(table["obsid"].astype(str))
+    assert sorted(plane.vivid.points.data["obsid"]) == sorted(table["obsid"].astype(str))
     assert not len(plane.vivid.image.data["x"])
 
 
@@ -116,8 +115,7 @@ def test_brushed_stars_stay_vivid_and_the_others_turn_grey():
     plane = plane_of(table)
     brushed = np.arange(len(table)) < 40
     plane.draw(survey_dataset(table), class_groups(table, LIGHT), brushed)
-    drawn = np.concatenate([points.data_source.data["obsid"] for points in plane.vivid.points])
-    assert set(drawn) == set(table["obsid"][:40].astype(str))
+    assert set(plane.vivid.points.data["obsid"]) == set(table["obsid"][:40].astype(str))
     assert len(plane.rest.image.data["x"]) == 1
 
 
@@ -187,3 +185,12 @@ def test_a_window_without_stars_gives_an_empty_image_in_one_colour_or_many():
         full = count_image(dataset, colour, ("x", "y"), (0, 3, 0, 3), (20, 20))
         assert not empty.any()
         assert full.any()
+
+
+def test_points_wear_the_colour_of_their_group_and_the_first_group_lies_on_top():
+    table = table_of(100)
+    plane = plane_of(table)
+    points, colour = plane.vivid.points.data, class_groups(table, LIGHT).colour
+    assert [colour[word] for word in points["group"]] == list(points["colour"])
+    assert points["group"][-1] == "BHB"
+    assert plane.legend == ["BHB", "A", "no class"]

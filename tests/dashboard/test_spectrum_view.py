@@ -33,8 +33,8 @@ def test_a_new_star_makes_no_new_model(view, state):
 def test_the_source_says_which_star_is_painted_after_its_data(view, state):
     source = next(m for m in view.figure.references() if m.name == PAINTED)
     seen = []
-    source.on_change("data", lambda *_: seen.append(("data", state.selected)))
-    source.on_change("tags", lambda *_: seen.append(("tags", source.tags[0])))
+    source.on_change("data", lambda attr, old, new: seen.append((attr, state.selected)))
+    source.on_change("tags", lambda attr, old, new: seen.append((attr, new[0])))
     state.next()
     assert [kind for kind, _ in seen] == ["data", "tags"]
     assert source.tags == [state.selected]

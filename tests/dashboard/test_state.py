@@ -187,7 +187,9 @@ def test_the_table_says_what_the_rule_for_the_whole_survey_says(survey):
         if rng.random() < 0.25:
             session.attempt(session.undo)
         else:
-            decide(session, rng.choice(["accept", "reject", "unsure"]), comment="x" * rng.integers(2))
+            decide(
+                session, rng.choice(["accept", "reject", "unsure"]), comment="x" * rng.integers(2)
+            )
     for session in sessions:
         session.follow()
         standing = session.data.store.standing()

@@ -1,0 +1,260 @@
+"""Line indices that tell metal-poor BHB stars from Population I stars of the same gravity.
+
+Ca II K as KP (Beers et al. 1999) and equivalent widths of Mg II 4481, He I 4471,
+Si II 4128+4131 and Fe II 4233, each against a pseudo-continuum through its side bands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.balmer.continuum import solve_spd
+from msfa_core.balmer.interop import as_batches, plain_arrays
+from msfa_core.balmer.vectormath import compiled
+from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
+from msfa_core.spectra.spectrum import Spectra, Spectrum
+
+FloatArray = NDArray[np.float64]
+
+_MAX_TERMS: Final = 4
+_COVERED: Final = 0.95  # share of the band that must be good
+_SIDE_COVERED: Final = 0.6  # share of either side band
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A feature and the side bands of its pseudo-continuum.
+
+    Attributes
+    ----------
+    low, high : float
+        Limits of the feature [Å, vacuum, rest].
+    sides : ((low, high), (low, high))
+        Blue and red side band [Å, vacuum, rest].
+    degree : int
+        Of the pseudo-continuum: 1 is a straight line; a line on a Balmer wing needs more.
+    """
+
+    low: float
+    high: float
+    sides: tuple[tuple[float, float], tuple[float, float]]
+    degree: int = 1
+
+
+def air_to_vacuum(wavelength: float) -> float:
+    """Return the vacuum wavelength of one in air [Å] (inverse of Ciddor 1996, as VALD uses it)."""
+    s2 = (1e4 / wavelength) ** 2
+    index = (
+        1
+        + 8.336624212083e-5
+        + 0.02408926869968 / (130.1065924522 - s2)
+        + 1.599740894897e-4 / (38.92568793293 - s2)
+    )
+    return wavelength * index
+
+
+def _kp_band(name: str) -> Band:
+    """Return one Ca II K band of Beers et al. in vacuum."""
+    low, high = (air_to_vacuum(edge) for edge in KP_BANDS_AIR[name])
+    blue, red = (
+        (air_to_vacuum(side[0]), air_to_vacuum(side[1])) for side in KP_SIDE_BANDS_AIR
+    )
+    return Band(low, high, (blue, red))
+
+
+CA_K_BANDS: Final = {name: _kp_band(name) for name in KP_BANDS_AIR}
+# Bands about 3 times the LAMOST resolution (2.4 Å) wide; sides free of lines in A and B stars.
+EW_BANDS: Final = {
+    "ew_mgii4481": Band(4478.8, 4486.0, ((4455.0, 4467.0), (4487.0, 4499.0))),
+    "ew_hei4471": Band(4469.0, 4476.5, ((4455.0, 4467.0), (4487.0, 4499.0))),
+    "ew_siii4130": Band(4126.0, 4135.2, ((4114.0, 4125.5), (4135.7, 4143.2)), degree=3),
+    "ew_feii4233": Band(4231.0, 4237.6, ((4216.0, 4226.0), (4239.0, 4250.0))),
+}
+
+
+@compiled
+def _edge(wavelength, i):  # type: ignore[no-untyped-def]
+    """Lower edge of a pixel: halfway to the one before."""
+    if i == 0:
+        return wavelength[0] - 0.5 * (wavelength[1] - wavelength[0])
+    if i == len(wavelength):
+        return wavelength[i - 1] + 0.5 * (wavelength[i - 1] - wavelength[i - 2])
+    return 0.5 * (wavelength[i - 1] + wavelength[i])
+
+
+@compiled
+def _overlap(wavelength, i, stretch, low, high):  # type: ignore[no-untyped-def]
+    """Length of a pixel that lies within a rest-frame band [Å, rest]."""
+    left, right = _edge(wavelength, i) / stretch, _edge(wavelength, i + 1) / stretch
+    return max(min(right, high) - max(left, low), 0.0)
+
+
+@compiled
+def _equivalent_width(  # type: ignore[no-untyped-def]
+    wavelength, flux, ivar, mask, stretch, band, sides, terms, matrix, side, coefficients
+):
+    """Return one equivalent width and its error [Å]; NaN where it is not covered."""
+    centre = 0.5 * (sides[0, 0] + sides[1, 1])
+    scale = 0.5 * (sides[1, 1] - sides[0, 0])
+    first = np.int64(0)
+    last = len(wavelength)
+    while first < last:  # first pixel beyond the blue limit
+        middle = (first + last) // 2
+        if wavelength[middle] < (sides[0, 0] - 1.0) * stretch:
+            first = middle + 1
+        else:
+            last = middle
+    matrix[:, :] = 0.0
+    side[:] = 0.0
+    coefficients[:] = 0.0
+    good0 = good1 = good_band = 0.0
+    end = first
+    for i in range(first, len(wavelength)):
+        if wavelength[i] > (sides[1, 1] + 1.0) * stretch:
+            break
+        end = i + 1
+        if mask[i] or not (ivar[i] > 0.0) or not math.isfinite(flux[i]):
+            continue
+        o0 = _overlap(wavelength, i, stretch, sides[0, 0], sides[0, 1])
+        o1 = _overlap(wavelength, i, stretch, sides[1, 0], sides[1, 1])
+        good0 += o0
+        good1 += o1
+        good_band += _overlap(wavelength, i, stretch, band[0], band[1])
+        length = _edge(wavelength, i + 1) / stretch - _edge(wavelength, i) / stretch
+        weight = ivar[i] * (o0 + o1) / length
+        x = (wavelength[i] / stretch - centre) / scale
+        power = weight
+        for j in range(terms):
+            side[j] += power * flux[i]
+            power *= x
+        for j in range(terms):
+            for k in range(j + 1):
+                matrix[j, k] += weight * x ** (j + k)
+    if (
+        good0 < _SIDE_COVERED * (sides[0, 1] - sides[0, 0])
+        or good1 < _SIDE_COVERED * (sides[1, 1] - sides[1, 0])
+        or good_band < _COVERED * (band[1] - band[0])
+        or not solve_spd(matrix, terms)
+    ):
+        return math.nan, math.nan
+    for j in range(terms):
+        for k in range(terms):
+            coefficients[j] += matrix[j, k] * side[k]
+    width = variance = 0.0
+    side[:] = 0.0  # from here on: derivative of the width by the coefficients
+    for i in range(first, end):
+        o = _overlap(wavelength, i, stretch, band[0], band[1])
+        if o == 0.0 or mask[i] or not (ivar[i] > 0.0) or not math.isfinite(flux[i]):
+            continue
+        x = (wavelength[i] / stretch - centre) / scale
+        level = 0.0
+        for j in range(terms - 1, -1, -1):
+            level = level * x + coefficients[j]
+        if not level > 0.0:
+            return math.nan, math.nan
+        width += o * (1.0 - flux[i] / level)
+        variance += (o / level) ** 2 / ivar[i]
+        power = o * flux[i] / (level * level)
+        for j in range(terms):
+            side[j] += power
+            power *= x
+    for j in range(terms):
+        for k in range(terms):
+            variance += side[j] * matrix[j, k] * side[k]
+    return width, math.sqrt(variance)
+
+
+@compiled
+def _measure_bands(wavelength, flux, ivar, mask, z, bands, sides, terms, widths, errors):  # type: ignore[no-untyped-def]
+    """Fill (n, band) equivalent widths and errors."""
+    matrix = np.zeros((_MAX_TERMS, _MAX_TERMS))
+    side, coefficients = np.zeros(_MAX_TERMS), np.zeros(_MAX_TERMS)
+    for r in range(len(z)):
+        if not math.isfinite(z[r]) or not z[r] > -1.0:
+            continue
+        for k in range(len(bands)):
+            widths[r, k], errors[r, k] = _equivalent_width(
+                wavelength, flux[r], ivar[r], mask[r], 1.0 + z[r], bands[k], sides[k], terms[k],
+                matrix, side, coefficients,
+            )  # fmt: skip
+
+
+def equivalent_widths(
+    spectra: Spectra | Spectrum | Sequence[Spectrum] | Any, bands: dict[str, Band]
+) -> pd.DataFrame:
+    """Measure equivalent widths against pseudo-continua.
+
+    Parameters
+    ----------
+    spectra : as for :func:`msfa_core.balmer.fit_lines`
+    bands : mapping of name to Band
+
+    Returns
+    -------
+    DataFrame
+        ``n`` rows: ``obsid`` and per band ``name``, ``name_err`` [Å]; absorption is positive,
+        NaN where the band or its sides are not covered by good pixels. The error holds the noise
+        of the band and that of the pseudo-continuum.
+    """
+    chosen = list(bands.values())
+    limits = np.array([[band.low, band.high] for band in chosen], dtype=np.float64)
+    sides = np.array([band.sides for band in chosen], dtype=np.float64)
+    terms = np.array([band.degree + 1 for band in chosen], dtype=np.int64)
+    batches = as_batches(spectra)
+    n = sum(len(rows) for rows, _ in batches)
+    obsid = np.zeros(n, dtype=np.int64)
+    widths = np.full((n, len(chosen)), np.nan)
+    errors = np.full((n, len(chosen)), np.nan)
+    for rows, batch in batches:
+        part, part_error = (np.full((len(batch), len(chosen)), np.nan) for _ in range(2))
+        _measure_bands(*plain_arrays(batch), limits, sides, terms, part, part_error)
+        widths[rows], errors[rows], obsid[rows] = part, part_error, batch.obsid
+    data: dict[str, Any] = {"obsid": obsid}
+    for k, name in enumerate(bands):
+        data[name], data[f"{name}_err"] = widths[:, k], errors[:, k]
+    return pd.DataFrame(data)
+
+
+def calcium_k(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.DataFrame:
+    """Measure the Ca II K indices K6, K12, K18 and the saturation-safe KP of Beers et al. (1999).
+
+    KP is K6 while that is below 2 Å, else K12 while that is below 5 Å, else K18.
+
+    Returns
+    -------
+    DataFrame
+        ``n`` rows: ``obsid``, ``k6``, ``k12``, ``k18``, ``kp``, each with ``_err`` [Å].
+    """
+    table = equivalent_widths(spectra, CA_K_BANDS)
+    weak = table["k6"] < KP_K6_MAX
+    middle = table["k12"] < KP_K12_MAX
+    for suffix in ("", "_err"):
+        strong = np.where(middle, table[f"k12{suffix}"], table[f"k18{suffix}"])
+        table[f"kp{suffix}"] = np.where(weak, table[f"k6{suffix}"], strong)
+    lost = table[["k6", "k12", "k18"]].isna().any(axis=1)
+    table.loc[lost, ["kp", "kp_err"]] = np.nan
+    return table
+
+
+def line_indices(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.DataFrame:
+    """Measure the indices of the catalogue.
+
+    Parameters
+    ----------
+    spectra : as for :func:`msfa_core.balmer.fit_lines`
+
+    Returns
+    -------
+    DataFrame
+        ``n`` rows: ``obsid``, ``kp``, ``ew_mgii4481``, ``ew_hei4471``, ``ew_siii4130``,
+        ``ew_feii4233``, each with ``_err`` [Å]; NaN where not covered.
+    """
+    kp = calcium_k(spectra)[["obsid", "kp", "kp_err"]]
+    return pd.concat([kp, equivalent_widths(spectra, EW_BANDS).drop(columns="obsid")], axis=1)

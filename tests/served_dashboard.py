@@ -1,0 +1,131 @@
+"""A real server of the dashboard in its own process, and Chromium to look at it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PAINTED = ".msfa-verdict[data-painted]:not([data-painted=''])"
+START_SECONDS = 180
+WATCH = """() => {
+  const find = (root) => {
+    const found = root.querySelector(".msfa-verdict")
+    if (found) return found
+    for (const e of root.querySelectorAll("*")) {
+      const inner = e.shadowRoot && find(e.shadowRoot)
+      if (inner) return inner
+    }
+    return null
+  }
+  const bar = find(document)
+  window.painted = [[performance.now(), bar.dataset.painted]]
+  window.pressed = []
+  new MutationObserver(() => {
+    const last = window.painted[window.painted.length - 1][1]
+    if (bar.dataset.painted !== last) window.painted.push([performance.now(), bar.dataset.painted])
+  }).observe(bar, {attributes: true})
+  window.addEventListener("keydown", e => window.pressed.push([performance.now(), e.key]), true)
+}"""  # notes when keys were pressed and when another star was painted
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """``panel serve dashboard --args SURVEY`` on a free port of this machine."""
+
+    def __init__(self, survey, log, **environment):
+        self.port, self.log = free_port(), Path(log)
+        command = [sys.executable, "-m", "panel", "serve", "dashboard", "--port", str(self.port)]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*command, "--args", str(survey)] if survey else command,
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ
+                | {"BOKEH_RESOURCES": "server", "OMP_NUM_THREADS": "1"}
+                | environment,
+            )
+        self._wait()
+
+    @property
+    def url(self):
+        return f"http://localhost:{self.port}/dashboard"
+
+    def _wait(self):
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended:\n{self.log.read_text()}")
+            try:
+                with urlopen(f"http://localhost:{self.port}/static/js/bokeh.min.js", timeout=5):
+                    return
+            except (URLError, OSError):
+                time.sleep(0.2)
+        raise RuntimeError(f"the server did not answer:\n{self.log.read_text()}")
+
+    def kill(self):
+        """End it as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+@contextmanager
+def served(survey, log, **environment):
+    """A server for as long as the block runs."""
+    server = Server(survey, log, **environment)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def open_page(browser, server, query="", viewport=None):
+    """A page of its own browser profile, once its first star is painted."""
+    context = browser.new_context(
+        viewport=viewport or {"width": 1366, "height": 768}, accept_downloads=True
+    )
+    page = context.new_page()
+    page.goto(server.url + query, timeout=120_000)
+    page.wait_for_selector(PAINTED, timeout=120_000)
+    return page
+
+
+def painted(page):
+    """The obsid on screen."""
+    return page.locator(".msfa-verdict").get_attribute("data-painted")
+
+
+def press(page, key):
+    """Press a key and wait until another star is painted."""
+    before = painted(page)
+    page.keyboard.press(key)
+    page.wait_for_selector(f"{PAINTED}:not([data-painted='{before}'])", timeout=30_000)
+    return painted(page)

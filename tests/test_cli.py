@@ -1,0 +1,538 @@
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+
+from msfa_core.catalogue.vetting import Decision, Verdict
+from msfa_core.cli import run_cli
+from msfa_core.cli.app import app
+from msfa_core.ingest import find_files
+from msfa_core.spectra import shards
+from msfa_core.spectra.readers import read_spectrum
+from msfa_core.survey import Survey, is_survey
+
+COMMANDS = ("simulate", "ingest", "run", "status", "export", "serve", "train", "evaluate")
+
+
+@pytest.fixture
+def one_file(lamost_files):
+    return find_files([lamost_files])[0]
+
+
+@pytest.fixture
+def ingested(lamost_files, tmp_path, tiny_models, monkeypatch):
+    monkeypatch.setenv("MSFA_MODELS", str(tiny_models))
+    assert run_cli(["ingest", str(tmp_path / "S"), str(lamost_files), "--quiet"]) == 0
+    return tmp_path / "S"
+
+
+def msfa(*arguments):
+    return run_cli([str(argument) for argument in arguments])
+
+
+def the_one_line(capsys):
+    """The single line on standard error, which says what went wrong."""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("msfa: ")
+    return lines[0]
+
+
+# --- the commands themselves -------------------------------------------------------------------
+def test_help_names_every_command_and_needs_no_heavy_library():
+    code = (
+        "import sys; from msfa_core.cli import run_cli; code = run_cli(['--help']); "
+        "heavy = {'torch', 'pandas', 'numba', 'astropy', 'distributed', 'panel'}; "
+        "sys.exit(code or 10 * len(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f" {command} " in done.stdout for command in COMMANDS)
+
+
+def test_exactly_the_commands_that_work_are_there():
+    assert {command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)
+
+
+def test_status_needs_no_torch(ingested):
+    code = (
+        "import sys; from msfa_core.cli import run_cli; "
+        f"code = run_cli(['status', {str(ingested)!r}]); sys.exit(code or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "24 spectra" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["run"],
+        ["ingest", "S"],
+        ["ingest", "S", "--catalog"],
+        ["export", "S", "x.csv", "--all", "--verdict", "accept"],
+        ["export", "S", "x.csv", "--verdict", "maybe"],
+        ["run", "S", "--workers", "2", "--scheduler", "tcp://x:1"],
+        ["run", "S", "--workers", "-1"],
+        ["simulate", "S", "--stars", "0"],
+        ["train", "3"],
+        ["train", "1", "--survey", "S"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(arguments) == 2
+    assert "Error" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- bad input: one line that names the file, a non-zero exit, no half-written survey ------------
+def empty(path, good):
+    path.write_bytes(b"")
+
+
+def truncated_gz(path, good):
+    path.write_bytes(good.read_bytes()[:3000])
+
+
+def web_page(path, good):
+    path.write_text("<!DOCTYPE html>\n<html><body>Please log in</body></html>\n")
+
+
+def random_bytes(path, good):
+    path.write_bytes(np.random.default_rng(1).bytes(20_000))
+
+
+def changed(path, good, **columns):
+    with fits.open(good) as hdus:
+        for name, change in columns.items():
+            hdus[1].data[name][0] = change(hdus[1].data[name][0])
+        hdus.writeto(path)
+
+
+def nan_flux(path, good):
+    changed(path, good, FLUX=lambda values: np.nan)
+
+
+def zero_ivar(path, good):
+    changed(path, good, IVAR=lambda values: 0.0)
+
+
+def no_flux_column(path, good):
+    with fits.open(good) as hdus:
+        hdus[1].columns.change_name("FLUX", "FLOW")
+        hdus.writeto(path)
+
+
+def no_data(path, good):
+    fits.PrimaryHDU().writeto(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (empty, "empty.fits"),
+        (truncated_gz, "cut.fits.gz"),
+        (web_page, "page.fits"),
+        (random_bytes, "noise.fits"),
+        (nan_flux, "nan.fits"),
+        (zero_ivar, "ivar.fits"),
+        (no_flux_column, "columns.fits"),
+        (no_data, "nothing.fits"),
+    ],
+)
+def test_a_bad_file_is_one_line_and_no_survey(make, name, lamost_files, tmp_path, capsys):
+    table_layout = next(
+        path
+        for path in find_files([lamost_files])
+        if read_spectrum(path).meta["layout"] == "lamost-table"
+    )
+    make(tmp_path / name, table_layout)
+    assert msfa("ingest", tmp_path / "S", tmp_path / name) == 1
+    assert name in the_one_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_reversed_wavelengths_never_end_up_reversed(lamost_files, tmp_path, capsys):
+    good = next(
+        path
+        for path in find_files([lamost_files])
+        if read_spectrum(path).meta["layout"] == "lamost-table"
+    )
+    names = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
+    changed(
+        tmp_path / "back.fits", good, **dict.fromkeys(names, lambda values: values[::-1].copy())
+    )
+    code = msfa("ingest", tmp_path / "S", tmp_path / "back.fits")
+    if code == 0:
+        survey = Survey(tmp_path / "S")
+        back = survey.archive.original(int(survey.archive.obsid[0]))
+        assert np.array_equal(back.flux, read_spectrum(good).flux)
+    else:
+        assert "back.fits" in the_one_line(capsys)
+        assert not (tmp_path / "S").exists()
+
+
+def test_bad_files_among_good_ones_are_listed_and_the_rest_goes_on(lamost_files, tmp_path, capsys):
+    folder = shutil.copytree(lamost_files, tmp_path / "files")
+    (folder / "empty.fits").write_bytes(b"")
+    assert msfa("ingest", tmp_path / "S", folder, "--quiet") == 0
+    said = capsys.readouterr()
+    assert "24 spectra stored" in said.out
+    assert "1 rejected" in said.out
+    assert "empty.fits" in said.err
+    assert Survey(tmp_path / "S").rejected["file"].tolist() == [str(folder / "empty.fits")]
+
+
+def test_several_files_of_which_none_can_be_read_are_each_named(tmp_path, capsys):
+    for name in ("a.fits", "b.fits"):
+        (tmp_path / name).write_bytes(b"")
+    assert msfa("ingest", tmp_path / "S", tmp_path) == 1
+    said = capsys.readouterr().err
+    assert "none of the 2 files could be read" in said
+    assert "a.fits" in said
+    assert "b.fits" in said
+    assert not (tmp_path / "S").exists()
+
+
+def test_a_folder_without_spectra_is_one_line_and_no_survey(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    assert msfa("ingest", tmp_path / "S", tmp_path / "folder") == 1
+    assert "folder: no spectra found" in the_one_line(capsys)
+    assert not (tmp_path / "S").exists()
+
+
+@pytest.mark.parametrize("target", ["absent.fits", "absent"])
+def test_a_path_that_is_not_there_is_one_line(target, tmp_path, capsys):
+    assert msfa("ingest", tmp_path / "S", tmp_path / target) == 1
+    assert f"{target}: no such file" in the_one_line(capsys)
+    assert not (tmp_path / "S").exists()
+
+
+def test_a_catalogue_with_none_of_the_obsids_is_one_line(one_file, tmp_path, capsys):
+    path = tmp_path / "other.csv"
+    path.write_text("obsid,teff\n11,8000\n12,8100\n")
+    assert msfa("ingest", tmp_path / "S", one_file, "--catalogue", path, "--quiet") == 1
+    line = the_one_line(capsys)
+    assert "other.csv" in line
+    assert "11" in line
+    assert str(read_spectrum(one_file).obsid) in line
+    assert len(Survey(tmp_path / "S").candidates()) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["name,colour\nx,1\n", "", "obsid|teff\n1|2|3|4\n5\n", "\x00\x01\x02"]
+)
+def test_a_catalogue_of_the_wrong_columns_is_one_line(text, ingested, tmp_path, capsys):
+    path = tmp_path / "wrong.csv"
+    path.write_text(text)
+    before = Survey(ingested).candidates()
+    capsys.readouterr()
+    assert msfa("ingest", ingested, "--catalogue", path) == 1
+    assert "wrong.csv" in the_one_line(capsys)
+    pd.testing.assert_frame_equal(Survey(ingested).candidates(), before)
+
+
+def test_a_catalogue_that_is_not_there_is_one_line_before_anything_is_made(
+    one_file, tmp_path, capsys
+):
+    assert msfa("ingest", tmp_path / "S", one_file, "--catalogue", tmp_path / "no.csv") == 1
+    assert "no.csv: no such file" in the_one_line(capsys)
+    assert not (tmp_path / "S").exists()
+
+
+def test_a_disk_that_fills_is_one_line_and_no_half_survey(
+    lamost_files, tmp_path, capsys, monkeypatch
+):
+    def full(path, array):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shards, "_write_array", full)
+    assert msfa("ingest", tmp_path / "S", lamost_files, "--quiet") == 1
+    assert "the disk is full" in the_one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_really_fills_is_one_line(lamost_files, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount a small disk here")
+    try:
+        command = [sys.executable, "-m", "msfa_core.cli", "ingest", str(small / "S")]
+        done = subprocess.run(
+            [*command, str(lamost_files), "--quiet"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "the disk is full" in done.stderr
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("command", ["status", "run", "serve", "evaluate"])
+def test_what_is_no_survey_is_one_line_with_the_remedy(command, tmp_path, capsys):
+    assert msfa(command, tmp_path / "nowhere") == 1
+    assert "msfa ingest" in the_one_line(capsys)
+    (tmp_path / "folder").mkdir()
+    assert msfa(command, tmp_path / "folder") == 1
+    assert "is not a survey" in the_one_line(capsys)
+
+
+def test_ingest_into_a_folder_of_other_things_is_refused(one_file, tmp_path, capsys):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("x")
+    assert msfa("ingest", tmp_path / "thesis", one_file) == 1
+    assert "not an empty folder" in the_one_line(capsys)
+    assert (tmp_path / "thesis" / "thesis.tex").read_text() == "x"
+
+
+def test_missing_weights_are_one_line(ingested, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MSFA_MODELS", str(tmp_path / "no-models"))
+    capsys.readouterr()
+    assert msfa("run", ingested, "--steps", "classify") == 1
+    assert "no-models" in the_one_line(capsys)
+
+
+def test_tables_that_are_not_there_are_named_before_a_run(ingested, capsys):
+    capsys.readouterr()
+    assert msfa("run", ingested, "--gaia", "gaia-dr4.csv") == 1
+    assert "gaia-dr4.csv: no such file" in the_one_line(capsys)
+    assert msfa("run", ingested, "--known", "x.csv") == 1
+    assert "x.csv: no such file" in the_one_line(capsys)
+
+
+# --- the journey -------------------------------------------------------------------------------
+def test_files_in_and_a_vetted_table_out(ingested, tmp_path, capsys):
+    assert msfa("run", ingested, "--workers", "1", "--quiet") == 0
+    said = capsys.readouterr().out
+    assert "classify 000001-lamost: 24 of 24 spectra" in said
+    assert "match: not available in this version: no template set" in said
+    assert msfa("run", ingested, "--quiet") == 0
+    said = capsys.readouterr().out
+    assert "classify: done before" in said
+    assert "000001-lamost" not in said
+
+    out = tmp_path / "bhb.csv"
+    assert msfa("export", ingested, out) == 1
+    line = the_one_line(capsys)
+    assert "no star with verdict accept" in line
+    assert "--all" in line
+    assert not out.exists()
+
+    survey = Survey(ingested)
+    accepted = survey.candidates()["obsid"].tolist()[:2]
+    store = survey.store()
+    for obsid in accepted:
+        store.append_decision(Decision(obsid, "", Verdict.ACCEPT, "Ann"))
+    store.append_decision(Decision(survey.candidates()["obsid"][5], "", Verdict.REJECT, "Ann"))
+    store.close()
+    assert msfa("export", ingested, out) == 0
+    assert "2 stars" in capsys.readouterr().out
+    assert sorted(pd.read_csv(out)["obsid"]) == accepted
+    assert "stars with verdict accept" in (tmp_path / "bhb.csv.provenance.json").read_text()
+    assert msfa("export", ingested, out) == 1
+    assert "exists" in the_one_line(capsys)
+    assert msfa("export", ingested, out, "--verdict", "reject", "--overwrite") == 0
+    assert len(pd.read_csv(out)) == 1
+    assert msfa("export", ingested, tmp_path / "all.fits", "--all", "--columns", "full") == 0
+    assert len(fits.getdata(tmp_path / "all.fits", 1)) == 24
+    capsys.readouterr()
+    assert msfa("export", ingested, tmp_path / "all.docx", "--all") == 1
+    assert ".mrt" in the_one_line(capsys)
+    assert msfa("status", ingested) == 0
+    said = capsys.readouterr().out
+    assert "accept 2, reject 1" in said
+
+
+def test_simulate_makes_files_that_can_be_ingested_and_evaluated(
+    tmp_path, capsys, tiny_models, monkeypatch
+):
+    monkeypatch.setenv("MSFA_MODELS", str(tiny_models))
+    demo, folder = tmp_path / "demo", tmp_path / "fits"
+    few = ("--stars", "12", "--seed", "5", "--workers", "1", "--quiet")
+    assert msfa("simulate", demo, *few, "--write-fits", folder) == 0
+    survey = Survey(demo)
+    assert survey.is_simulated
+    assert survey.candidates()["true_star"].nunique() == 12
+    assert len(find_files([folder])) == len(survey.archive)
+    assert msfa("simulate", demo, *few) == 0
+    assert "0 simulated spectra" in capsys.readouterr().out
+    assert msfa("evaluate", demo) == 1
+    assert "both classified and of known class" in the_one_line(capsys)
+    assert msfa("run", demo, "--steps", "classify,measure", "--workers", "1", "--quiet") == 0
+    capsys.readouterr()
+    assert msfa("evaluate", demo) == 0
+    said = capsys.readouterr().out
+    assert "confusion" in said
+    assert "box ju2024" in said
+    assert msfa("ingest", demo, folder) == 1
+    assert "simulated" in the_one_line(capsys)
+
+
+def test_evaluate_takes_labels_for_real_spectra(ingested, tmp_path, capsys):
+    assert msfa("run", ingested, "--steps", "classify", "--workers", "1", "--quiet") == 0
+    capsys.readouterr()
+    assert msfa("evaluate", ingested) == 1
+    assert "--labels" in the_one_line(capsys)
+    obsid = Survey(ingested).archive.obsid
+    labels = pd.DataFrame({"obsid": obsid, "label": ["BHB", "A"] * 12})
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    assert msfa("evaluate", ingested, "--labels", tmp_path / "labels.csv") == 0
+    assert "24 spectra of known class" in capsys.readouterr().out
+    labels.rename(columns={"label": "type"}).to_csv(tmp_path / "labels.csv", index=False)
+    assert msfa("evaluate", ingested, "--labels", tmp_path / "labels.csv") == 1
+    assert "obsid and label" in the_one_line(capsys)
+
+
+@pytest.mark.slow
+def test_networks_are_trained_from_the_command_line_and_then_used(tmp_path, capsys, monkeypatch):
+    run = tmp_path / "training"
+    small = (
+        "--share",
+        "0.004",
+        "--epochs1",
+        "1",
+        "--epochs2",
+        "1",
+        "--width",
+        "4",
+        "--batch",
+        "16",
+    )
+    options = ("--run", run, *small, "--workers", "1", "--device", "cpu", "--quiet")
+    assert msfa("train", "2", *options) == 1
+    assert "holds no stage 1" in the_one_line(capsys)
+    assert msfa("train", "1", *options) == 0
+    assert not (run / "models").exists()
+    assert msfa("train", "both", *options) == 0
+    assert "F1 of BHB" in capsys.readouterr().out
+    monkeypatch.setenv("MSFA_MODELS", str(run / "models"))
+    demo = tmp_path / "demo"
+    assert msfa("simulate", demo, "--stars", "4", "--workers", "1", "--quiet") == 0
+    assert msfa("run", demo, "--steps", "classify", "--workers", "1", "--quiet") == 0
+    assert Survey(demo).candidates()["p_bhb"].notna().any()
+
+
+# --- stopping ----------------------------------------------------------------------------------
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
+    stop, lamost_files, tmp_path, tiny_models
+):
+    survey = Survey.create(tmp_path / "S")
+    (survey.path / "msfa.toml").write_text(f'shard_size = 4\nmodels = "{tiny_models}"\n')
+    assert msfa("ingest", survey.path, lamost_files, "--quiet") == 0
+    command = [sys.executable, "-m", "msfa_core.cli", "run", str(survey.path), "--quiet"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline().startswith("classify 000001")
+    os.killpg(process.pid, stop) if stop is signal.SIGINT else process.send_signal(stop)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.count("\n") == 1
+    assert "goes on from there" in said
+    assert not _members(process.pid)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "classify 000001" not in done.stdout
+    assert Survey(survey.path).candidates()["p_bhb"].notna().all()
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_a_command_that_is_killed(lamost_files, tmp_path, tiny_models):
+    survey = Survey.create(tmp_path / "S")
+    (survey.path / "msfa.toml").write_text(f'shard_size = 4\nmodels = "{tiny_models}"\n')
+    assert msfa("ingest", survey.path, lamost_files, "--quiet") == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "msfa_core.cli", "run", str(survey.path), "--workers", "2", "-q"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline().startswith("classify 000001")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while _members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _members(process.pid)
+
+
+def _members(group):
+    """Processes of a process group that are still running."""
+    listed = subprocess.run(
+        ["ps", "-e", "-o", "pgid=,stat=,pid="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [row[2] for row in rows if row[0] == str(group) and not row[1].startswith("Z")]
+
+
+# --- serve -------------------------------------------------------------------------------------
+def test_serve_starts_the_dashboard_on_the_survey_and_prints_the_address(
+    ingested, capsys, monkeypatch
+):
+    calls = []
+
+    class Server:
+        def __init__(self, command, env):
+            calls.append((command, env))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *reason):
+            return None
+
+        def wait(self):
+            return len(calls) - 1
+
+    monkeypatch.setattr("msfa_core.cli.surveys.subprocess.Popen", Server)
+    capsys.readouterr()
+    assert msfa("serve", ingested, "--port", "5123") == 0
+    command, environment = calls[0]
+    assert command[1:4] == ["-m", "panel", "serve"]
+    assert command[4].endswith("dashboard")
+    assert command[-2:] == ["--args", str(ingested)]
+    assert command[command.index("--port") + 1] == "5123"
+    assert environment["BOKEH_RESOURCES"] == "server"
+    assert "http://localhost:5123/dashboard" in capsys.readouterr().out
+    assert msfa("serve", ingested, "--port", "5123") == 1
+    assert "--port" in the_one_line(capsys)
+
+
+def test_serve_without_a_survey_opens_the_demo(tmp_path, monkeypatch, capsys):
+    made = Survey.create(tmp_path / "demo", simulated=True)
+    monkeypatch.setenv("MSFA_DEMO", str(made.path))
+    started = []
+    monkeypatch.setattr(
+        "msfa_core.cli.surveys.subprocess.Popen",
+        lambda command, env: started.append(command) or (_ for _ in ()).throw(KeyboardInterrupt),
+    )
+    assert msfa("serve") == 130
+    assert started[0][-1] == str(made.path)
+    assert "SIMULATED" in capsys.readouterr().out
+    assert is_survey(made.path)
+    assert json.loads((made.path / "provenance.json").read_text())[0]["simulated"]

@@ -1,0 +1,169 @@
+"""The dashboard as a reviewer meets it: a server, a browser, a keyboard."""
+
+import re
+
+import pytest
+from served_dashboard import PAINTED, WATCH, Server, open_page, painted, press, served
+
+from msfa_core.catalogue.store import Store
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+
+def decisions(survey):
+    with Store(survey / "vetting.sqlite") as store:
+        return store.decisions()[::-1]
+
+
+def assert_quiet(log):
+    text = log.read_text()
+    assert not re.search(r"Traceback|ERROR|E-\d{4}|_pending_writes", text), text
+
+
+def test_three_stars_are_vetted_by_keyboard_and_survive_a_power_cut(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    server = Server(small_survey, log, MSFA_REVIEWER="anna")
+    try:
+        page = open_page(chromium, server)
+        status = page.locator(".msfa-status")
+        seen = [painted(page)]
+        seen.append(press(page, "a"))
+        assert status.inner_text().startswith("saved: accept")
+        page.keyboard.press("e")
+        page.keyboard.type("deep <i>Balmer</i> lines")
+        page.keyboard.press("Escape")
+        seen.append(press(page, "2"))
+        assert status.inner_text().startswith("saved: reject as B")
+        press(page, "u")
+        assert status.inner_text().startswith("saved: unsure")
+        page.context.close()
+    finally:
+        server.kill()
+    stored = decisions(small_survey)
+    assert [str(d.obsid) for d in stored] == seen
+    assert [(d.verdict, d.verdict_class, d.reviewer) for d in stored] == [
+        ("accept", "", "anna"),
+        ("reject", "B", "anna"),
+        ("unsure", "", "anna"),
+    ]
+    assert stored[1].comment == "deep <i>Balmer</i> lines"
+
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server, f"?obj={seen[1]}")
+        assert painted(page) == seen[1]
+        on_star = page.locator(".msfa-on-star li").inner_text()
+        assert "reject" in on_star and "as B" in on_star and "anna" in on_star
+        assert "deep <i>Balmer</i> lines" in on_star  # as text, not as markup
+        history = page.locator("ol.msfa-recent li")
+        assert [text.split()[0] for text in history.all_inner_texts()] == [
+            "unsure",
+            "reject",
+            "accept",
+        ]
+        page.get_by_role("button", name="Export", exact=True).click()
+        with page.expect_download(timeout=60_000) as download:
+            page.locator(".export-download a").click()
+        text = download.value.path().read_text()
+        assert stored[0].obsid != stored[1].obsid
+        assert str(stored[0].obsid) in text
+        assert str(stored[1].obsid) not in text
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_a_burst_of_keys_loses_none_and_judges_only_painted_stars(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.evaluate(WATCH)
+        n_keys = 12
+        for _ in range(n_keys):
+            page.keyboard.press("a")
+        page.wait_for_function(f"window.painted.length > {n_keys}", timeout=60_000)
+        shown = [obsid for _, obsid in page.evaluate("window.painted")]
+        page.context.close()
+    stored = [str(d.obsid) for d in decisions(small_survey)]
+    assert stored == shown[:n_keys]
+    assert len(set(stored)) == n_keys
+    assert_quiet(log)
+
+
+def test_keys_in_fields_and_held_keys_decide_nothing(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.keyboard.press("/")
+        page.keyboard.type("aru")
+        page.keyboard.press("Escape")
+        page.keyboard.press("e")
+        page.keyboard.type("arua")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+a")
+        page.keyboard.down("x")
+        page.keyboard.press("?")
+        assert page.locator(".msfa-help").is_visible()
+        page.keyboard.press("a")  # the help is open
+        page.keyboard.press("Escape")
+        assert not page.locator(".msfa-help").is_visible()
+        page.wait_for_timeout(500)
+        assert decisions(small_survey) == []
+        press(page, "a")
+        page.keyboard.press("z")
+        page.wait_for_function("true", timeout=1000)
+        page.locator(".msfa-status", has_text="withdrawn").wait_for(timeout=20_000)
+        assert [d.is_withdrawal for d in decisions(small_survey)] == [False, True]
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_without_a_name_nothing_is_saved_and_the_page_says_so(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log) as server:
+        page = open_page(chromium, server)
+        page.locator(".msfa-reviewer").fill("")
+        page.locator(".msfa-reviewer").press("Enter")
+        page.keyboard.press("a")
+        page.locator(".msfa-status", has_text="write your name").wait_for(timeout=20_000)
+        assert decisions(small_survey) == []
+        page.locator(".msfa-reviewer").fill("dora")
+        page.locator(".msfa-reviewer").press("Enter")
+        press(page, "a")
+        assert [d.reviewer for d in decisions(small_survey)] == ["dora"]
+        page.reload()
+        page.wait_for_selector(PAINTED, timeout=60_000)
+        assert page.locator(".msfa-reviewer").input_value() == "dora"
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_a_folder_that_is_no_survey_gives_a_page_that_says_so(chromium, tmp_path):
+    log = tmp_path / "server.log"
+    with served(tmp_path / "nowhere", log) as server:
+        page = chromium.new_page()
+        page.goto(server.url, timeout=120_000)
+        page.get_by_text("This survey cannot be opened").wait_for(timeout=60_000)
+        assert page.get_by_text("msfa ingest").is_visible()
+        page.close()
+    assert "there is no survey at" in log.read_text()
+    assert_quiet(log)
+
+
+def test_nothing_is_fetched_from_elsewhere_and_simulated_stars_are_labelled(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log) as server:
+        page = chromium.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(server.url + "?theme=dark", timeout=120_000)
+        page.wait_for_selector(PAINTED, timeout=120_000)
+        assert page.get_by_text("SIMULATED").is_visible()
+        own = (f"http://localhost:{server.port}/", "data:", "blob:")
+        assert [url for url in asked if not url.startswith(own)] == []
+        tall = page.evaluate("document.documentElement.scrollHeight - window.innerHeight")
+        assert tall <= 0  # one screen, no scrolling
+        page.close()
+    assert_quiet(log)
