@@ -20,7 +20,7 @@ LAYERS = [  # top first; names on one line do not know each other
     "survey",
     "networks balmer templates slam photometry catalogue",
     "spectra",
-    "constants columns errors config durable parallel",
+    "constants columns errors config durable parallel shipped",
 ]
 DEPTH = {name: depth for depth, line in enumerate(LAYERS) for name in line.split()}
 FOUNDATION = set(LAYERS[-1].split())

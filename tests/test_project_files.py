@@ -70,7 +70,6 @@ def test_readme_names_every_setting_with_its_default():
 
 
 def test_readme_names_every_command_and_option():
-    import click
     from msfa_core.cli import app
     from typer.main import get_command
 
@@ -79,7 +78,7 @@ def test_readme_names_every_command_and_option():
     for name, command in group.commands.items():
         assert f"msfa {name}" in text, f"README lacks msfa {name}"
         for parameter in command.params:
-            if not isinstance(parameter, click.Argument):
+            if parameter.param_type_name != "argument":
                 option = max(parameter.opts, key=len)
                 assert option in text or option == "--help", f"README lacks msfa {name} {option}"
 

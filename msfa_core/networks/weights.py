@@ -21,10 +21,11 @@ from torch import nn
 from msfa_core.constants import STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+from msfa_core.shipped import shipped
 
 FORMAT: Final = "msfa-weights-1"
 _HEADER: Final = "msfa"
-MODELS_FOLDER: Final = Path(__file__).resolve().parents[2] / "data" / "models"  # shipped
+MODELS_FOLDER: Final = shipped("models")
 CHECKSUMS_FILE: Final = "checksums.json"
 STAGE_FILES: Final = {1: "stage1.safetensors", 2: "stage2.safetensors"}
 STAGE_CLASSES: Final = {

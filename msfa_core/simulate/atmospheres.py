@@ -21,8 +21,9 @@ from scipy.sparse import csr_array
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ConfigError, ModelError
+from msfa_core.shipped import shipped
 
-GRID_FILE: Final = Path(__file__).resolve().parents[2] / "data" / "reference" / "model_grid.npz"
+GRID_FILE: Final = shipped("reference", "model_grid.npz")
 GRID_RESOLUTION: Final = 1800.0  # of the shipped spectra (Gaussian, FWHM)
 SOLAR_HELIUM: Final = -1.0706  # log10 He/H by number of the "ms" models
 KINDS: Final = ("ms", "sd", "wd", "db")

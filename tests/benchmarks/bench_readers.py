@@ -70,6 +70,6 @@ def test_gz_reading_against_astropy(real_data, tmp_path, capsys, layout, dtype):
     ratio = statistics.median(theirs / mine for theirs, mine in rounds)
     with capsys.disabled():
         print(
-            f"\ngz FITS reading, {layout} {dtype} | astropy {peer:.0f} files/s | {ours:.0f} files/s "
-            f"| {ratio:.1f}× | goal ≥ 6"
+            f"\ngz FITS reading, {layout} {dtype} | astropy {peer:.0f} files/s "
+            f"| {ours:.0f} files/s | {ratio:.1f}× | goal ≥ 6"
         )

@@ -260,10 +260,18 @@ def test_medium_resolution_file_without_co_added_arms_gives_its_best_exposures(t
     assert np.all(np.diff(spectrum.wavelength) > 0)  # the overlap counts once
 
 
-def test_gzip_stream_of_two_members_is_read_whole(tmp_path):
+@pytest.mark.parametrize("share", [0.4, 0.5])
+def test_gzip_stream_of_two_members_is_read_whole(tmp_path, share):
     raw = image_file(tmp_path / NAME, arrays(), OBSID=3).read_bytes()
+    first = int(share * len(raw))  # halves are equal: the size at the end fits the first, too
     path = tmp_path / "two.fits.gz"
-    path.write_bytes(gzip.compress(raw[:30000]) + gzip.compress(raw[30000:]))
+    path.write_bytes(gzip.compress(raw[:first]) + gzip.compress(raw[first:]))
+    assert read_spectrum(path).flux.tobytes() == arrays()[0].tobytes()
+
+
+def test_padding_behind_a_gzip_stream_is_ignored(tmp_path):
+    path = zipped(image_file(tmp_path / NAME, arrays(), OBSID=3))
+    path.write_bytes(path.read_bytes() + bytes(512))
     assert read_spectrum(path).flux.tobytes() == arrays()[0].tobytes()
 
 
