@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
-from msfa_core.networks.inference import BATCH, Progress, folded, predict_logits, softmax
+from msfa_core.networks.inference import Progress, folded, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
@@ -23,6 +23,8 @@ from msfa_core.networks.weights import (
     sha256_of_model,
 )
 from msfa_core.spectra.spectrum import PreparedSpectra
+
+_REPORT_EVERY: Final = 64  # spectra
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class TwoStageSearch:
         prepared : PreparedSpectra
             ``n`` rows; a row with NaN gets NaN probabilities.
         progress : callable, optional
-            Called with (spectra done, spectra in all) after each batch.
+            Called with (spectra done, spectra in all), every 64 spectra.
 
         Returns
         -------
@@ -193,8 +195,8 @@ class TwoStageSearch:
         class_probability = np.full((n, len(STAGE_CLASSES[1])), np.nan)
         p_bhb = np.full(n, np.nan)
         rows = np.flatnonzero(np.isfinite(prepared.flux).all(axis=1))
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
+        for start in range(0, len(rows), _REPORT_EVERY):
+            batch = rows[start : start + _REPORT_EVERY]
             flux = prepared.flux[batch]
             for stage, model in enumerate(self._folded):
                 logits = predict_logits(model, flux, bf16=self.bf16)

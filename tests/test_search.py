@@ -105,14 +105,15 @@ def test_only_rows_of_nan_are_classified_without_a_network(stages):
     assert np.isnan(candidates.p_bhb).all()
 
 
-def test_progress_ends_at_the_number_of_spectra(stages, prepared):
-    flux = prepared.flux.copy()
+def test_progress_ends_at_the_number_of_spectra(stages):
+    many = spectra(131)
+    flux = many.flux.copy()
     flux[0] = np.nan
     seen = []
     TwoStageSearch(*stages).classify(
-        PreparedSpectra(prepared.obsid, flux), progress=lambda *at: seen.append(at)
+        PreparedSpectra(many.obsid, flux), progress=lambda *at: seen.append(at)
     )
-    assert seen == [(17, 37), (33, 37), (37, 37)]
+    assert seen == [(65, 131), (129, 131), (131, 131)]
 
 
 def test_the_search_leaves_the_thread_count_of_torch_alone(stages, prepared):

@@ -70,7 +70,7 @@ export function render({model}) {
     event.preventDefault()
     if (key.action === "help") show_help()
     else if (!help.hidden) return
-    else if (key.action === "search") find(document, ".msfa-search input")?.focus()
+    else if (key.action === "search") find(document, ".msfa-search")?.shadowRoot?.querySelector("input")?.focus()
     else if (TO_VERDICT_BAR.has(key.action)) {
       const detail = {action: key.action, value: key.value}
       window.dispatchEvent(new CustomEvent("msfa:action", {detail}))

@@ -37,14 +37,11 @@ def continuum_level(
         In the units of the flux.
     """
     middle, half = 0.5 * (limits[0] + limits[1]), 0.5 * (limits[1] - limits[0])
-    level: NDArray[np.float64] = np.polynomial.polynomial.polyval(
-        (wavelength - middle) / half, coefficients
-    )
-    return level
+    return np.asarray(np.polynomial.polynomial.polyval((wavelength - middle) / half, coefficients))
 
 
 @compiled
-def solve_spd(matrix, size):  # type: ignore[no-untyped-def]
+def solve_spd(matrix, size):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Invert a symmetric positive definite matrix in place by Cholesky; False when it is not."""
     for j in range(size):
         diagonal = matrix[j, j]

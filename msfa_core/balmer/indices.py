@@ -63,9 +63,7 @@ def air_to_vacuum(wavelength: float) -> float:
 def _kp_band(name: str) -> Band:
     """Return one Ca II K band of Beers et al. in vacuum."""
     low, high = (air_to_vacuum(edge) for edge in KP_BANDS_AIR[name])
-    blue, red = (
-        (air_to_vacuum(side[0]), air_to_vacuum(side[1])) for side in KP_SIDE_BANDS_AIR
-    )
+    blue, red = ((air_to_vacuum(side[0]), air_to_vacuum(side[1])) for side in KP_SIDE_BANDS_AIR)
     return Band(low, high, (blue, red))
 
 
@@ -97,7 +95,7 @@ def _overlap(wavelength, i, stretch, low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _equivalent_width(  # type: ignore[no-untyped-def]
+def _equivalent_width(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     wavelength, flux, ivar, mask, stretch, band, sides, terms, matrix, side, coefficients
 ):
     """Return one equivalent width and its error [Å]; NaN where it is not covered."""

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from msfa_core.balmer.continuum import N_COEFFICIENTS, fit_continuum, solve_spd
-from msfa_core.balmer.solver import LOG_B, N_STATE, N_SUMS, WORK_ROWS, A, C, N, X0, fit_profile
+from msfa_core.balmer.solver import LOG_B, N_STATE, N_SUMS, WORK_ROWS, X0, A, C, N, fit_profile
 from msfa_core.balmer.vectormath import compiled
 
 WINDOW: Final = 70.0  # Å on either side of the line
@@ -35,9 +35,9 @@ _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
     RAW_N, RAW_A, RAW_B, RAW_C, RAW_X0, RAW_CHI2, RAW_USED, RAW_RMS, RAW_SNR, RAW_LEFT,
     RAW_RIGHT, RAW_GAP, RAW_CONVERGED, RAW_REVERSAL, RAW_REVERSAL_SIGMA, RAW_SIDES,
     RAW_SIDES_SIGMA, RAW_CORE_OUTLIERS, RAW_REJECTED, RAW_LEVEL, RAW_CONTINUUM_SEEN, RAW_CORE,
-    RAW_CORE_SIGMA, RAW_CORRELATION,
-) = range(24)  # fmt: skip
-N_RAW: Final = 24
+    RAW_CORE_SIGMA, RAW_CORRELATION, RAW_SCATTER,
+) = range(25)  # fmt: skip
+N_RAW: Final = 25
 
 
 @compiled
@@ -56,10 +56,10 @@ def _find(wavelength, value):  # type: ignore[no-untyped-def]
 @compiled
 def _covered(rest, ranges):  # type: ignore[no-untyped-def]
     """Whether a rest wavelength lies in one of the (low, high) ranges."""
+    found = False
     for k in range(len(ranges)):
-        if ranges[k, 0] <= rest <= ranges[k, 1]:
-            return True
-    return False
+        found |= ranges[k, 0] <= rest <= ranges[k, 1]
+    return found
 
 
 @compiled
@@ -212,7 +212,7 @@ def _band(x, value, w, m, low, high, out):  # type: ignore[no-untyped-def]
 
 @compiled
 def _shape_tests(x, y, w, m, x0, residual, scale, raw):  # type: ignore[no-untyped-def]
-    """Is the core turned up, filled in, or the line lopsided?"""
+    """Measure whether the core is turned up or filled in, and whether the sides differ."""
     a, b, c = np.empty(2), np.empty(2), np.empty(2)
     _band(x, y, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
     _band(x, y, w, m, x0 - _SHOULDER[1], x0 - _SHOULDER[0], b)
@@ -222,7 +222,7 @@ def _shape_tests(x, y, w, m, x0, residual, scale, raw):  # type: ignore[no-untyp
     raw[RAW_REVERSAL_SIGMA] = raw[RAW_REVERSAL] / (scale * math.sqrt(a[1] + 0.25 * (b[1] + c[1])))
     _band(x, residual, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
     raw[RAW_CORE] = a[0]
-    raw[RAW_CORE_SIGMA] = a[0] / (scale * math.sqrt(a[1]))
+    raw[RAW_CORE_SIGMA] = a[0] / math.sqrt(a[1])
     _band(x, residual, w, m, x0 - _SIDE[1], x0 - _SIDE[0], b)
     _band(x, residual, w, m, x0 + _SIDE[0], x0 + _SIDE[1], c)
     raw[RAW_SIDES] = c[0] - b[0]
@@ -230,7 +230,7 @@ def _shape_tests(x, y, w, m, x0, residual, scale, raw):  # type: ignore[no-untyp
 
 
 @compiled
-def _fill_covariance(  # type: ignore[no-untyped-def]
+def _fill_covariance(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     x, y, w, m, best, scaled, coefficients, polynomial, covariance
 ):
     """Covariance of (n, a, b, c, λ0): photon noise, and that of the continuum polynomial.
@@ -375,11 +375,12 @@ def measure_rows(  # type: ignore[no-untyped-def]
                 scatter = fit_continuum(
                     scratch[0], scratch[1], scratch[2], c, coefficients, polynomial, scratch[3]
                 )
-                snr = level = 0.0
+                snr = level = 0.0 if c > 0 else math.nan
                 for i in range(c):
                     snr += scratch[1, i] * math.sqrt(scratch[2, i]) / c
                     level += scratch[1, i] / c
             values[RAW_CONTINUUM_SEEN], values[RAW_SNR], values[RAW_LEVEL] = seen, snr, level
+            values[RAW_SCATTER] = scatter
             if math.isnan(scatter):
                 coefficients[:] = math.nan
                 values[RAW_LEFT] = values[RAW_RIGHT] = values[RAW_USED] = 0.0

@@ -15,11 +15,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import numpy as np
-
 from msfa_core.balmer.vectormath import compiled, vector_exp, vector_log
 
-# Bounds of the recipe (FACTS of the method: n 0.7–1.3, a 0.02–1.2, b 0.5–60 Å, c 0.3–3, λ0 ± 6 Å)
+# Bounds of the parameters; b and the shift of λ0 in Å
 N_LOW: Final = 0.7
 N_HIGH: Final = 1.3
 A_LOW: Final = 0.02
@@ -276,7 +274,9 @@ def _chi2_at(x, y, w, m, state, totals):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _descend(x, y, w, m, state, low, high, tolerance, rival, work):  # type: ignore[no-untyped-def]
+def _descend(  # type: ignore[no-untyped-def]  # noqa: PLR0912
+    x, y, w, m, state, low, high, tolerance, rival, work
+):
     """Walk from ``state`` to the nearest minimum within the bounds.
 
     Returns True at a minimum; False where the steps run out, or where the promised gain leaves

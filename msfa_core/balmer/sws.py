@@ -108,7 +108,7 @@ def line_width_d02(sws: SWSParameters) -> FloatArray:
 
 
 def d02_gradient(sws: SWSParameters) -> FloatArray:
-    """Derivative of D0.2 with respect to (n, a, b, c, λ0).
+    """Differentiate D0.2 with respect to (n, a, b, c, λ0).
 
     Returns
     -------
@@ -134,7 +134,7 @@ def d02_gradient(sws: SWSParameters) -> FloatArray:
 
 
 def fm_gradient(sws: SWSParameters) -> FloatArray:
-    """Derivative of fm with respect to (n, a, b, c, λ0).
+    """Differentiate fm with respect to (n, a, b, c, λ0).
 
     Returns
     -------
@@ -253,7 +253,7 @@ class Selection:
         inside = np.isfinite(values["d02"]) & np.isfinite(values["fm"])
         for cut in self.cuts[line]:
             inside &= cut.contains(values[cut.quantity], shape_c)
-        return inside
+        return np.asarray(inside)
 
     def box(self, line: str) -> tuple[float, float, float, float] | None:
         """Return (D0.2 low, high, fm low, high) of one line for a plot; None without such cuts."""
@@ -294,7 +294,7 @@ def box_selection(
     return Selection(name, cuts, provenance)
 
 
-def _sourced_box(box: tuple[Sourced, Sourced, Sourced, Sourced]) -> tuple[Cut, ...]:
+def _sourced_box(box: tuple[Sourced, ...]) -> tuple[Cut, ...]:
     return Cut("d02", box[0], box[1]), Cut("fm", box[2], box[3])
 
 
@@ -374,10 +374,10 @@ def in_bhb_region(fits: LineFits, selection: str | Selection = "ju2024") -> NDAr
             f"selection {chosen.name!r} needs {', '.join(absent)}, but only "
             f"{', '.join(fits.lines)} were fitted; add them to fit_lines(lines=...)."
         )
-    inside = np.isfinite(fits.d02).all(axis=1) & np.isfinite(fits.fm).all(axis=1)
+    inside = np.isfinite(fits.d02 + fits.fm).all(axis=1)
     for line in chosen.lines:
         k = fits.lines.index(line)
         inside &= chosen.contains(
             line, fits.d02[:, k], fits.fm[:, k], fits.width[:, k], fits.shape[:, k]
         )
-    return inside
+    return np.asarray(inside)

@@ -42,7 +42,7 @@ def _digest() -> str:
 _SOURCES: Final = _digest()
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """Compiled code on disk that is outdated by a change in *any* module of the package.
 
     Numba itself looks at the caller's own file only, and would go on running the old callee.
@@ -58,15 +58,14 @@ def compiled(function: Callable[..., Any]) -> Any:
     Where neither the package's folder nor the user's cache can be written, the kernel is compiled
     afresh in each process instead of failing.
     """
-    dispatcher = numba.njit(fastmath=set(_FASTMATH), error_model="numpy", nogil=True)(function)
+    dispatcher: Any = numba.njit(fastmath=set(_FASTMATH), error_model="numpy", nogil=True)(function)
     # numba: "no locator available"
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = _Cache(function)
     return dispatcher
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _bits(_context: Any, _number: Any) -> Any:
+def _generate_bits(_context: Any, _number: Any) -> Any:
     """Return the bit pattern of a float64."""
 
     def generate(_c: Any, builder: Any, _s: Any, arguments: Any) -> Any:
@@ -75,8 +74,7 @@ def _bits(_context: Any, _number: Any) -> Any:
     return types.int64(types.float64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _number(_context: Any, _bits_given: Any) -> Any:
+def _generate_number(_context: Any, _bits_given: Any) -> Any:
     """Return the float64 of a bit pattern."""
 
     def generate(_c: Any, builder: Any, _s: Any, arguments: Any) -> Any:
@@ -85,8 +83,7 @@ def _number(_context: Any, _bits_given: Any) -> Any:
     return types.float64(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _nearest(_context: Any, _value: Any) -> Any:
+def _generate_nearest(_context: Any, _value: Any) -> Any:
     """Return the nearest whole number, as a float64."""
 
     def generate(_c: Any, builder: Any, _s: Any, arguments: Any) -> Any:
@@ -94,6 +91,11 @@ def _nearest(_context: Any, _value: Any) -> Any:
         return builder.call(function, [arguments[0]])
 
     return types.float64(types.float64), generate
+
+
+_bits: Any = intrinsic(_generate_bits)
+_number: Any = intrinsic(_generate_number)
+_nearest: Any = intrinsic(_generate_nearest)
 
 
 @compiled
@@ -115,7 +117,7 @@ def vector_exp(value: float) -> float:
     series = series * rest + 0.5
     series = series * rest + 1.0
     series = series * rest + 1.0
-    return series * _number((types.int64(power) + _EXPONENT_BIAS) << _EXPONENT_BITS)  # type: ignore[no-any-return]
+    return series * _number((types.int64(power) + _EXPONENT_BIAS) << _EXPONENT_BITS)
 
 
 @compiled
@@ -137,4 +139,4 @@ def vector_log(value: float) -> float:
     series = series * square + 1.0 / 5.0
     series = series * square + 1.0 / 3.0
     series = series * square + 1.0
-    return types.float64(exponent) * _LN2 + 2.0 * ratio * series  # type: ignore[no-any-return]
+    return types.float64(exponent) * _LN2 + 2.0 * ratio * series

@@ -287,13 +287,11 @@ def serve(
 
 
 def _dashboard_folder() -> Path:
-    """Return the folder of the dashboard without importing it."""
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    spec = find_spec("dashboard")
-    if spec is None or spec.origin is None:
-        raise SurveyError("the dashboard is not installed: install the project again.")
-    return Path(spec.origin).parent
+    """Return the folder of the dashboard, installed beside this package."""
+    folder = Path(__file__).resolve().parents[2] / "dashboard"
+    if not (folder / "main.py").exists():
+        raise SurveyError(f"{folder} holds no dashboard: install the project again.")
+    return folder
 
 
 def _demo() -> Path:

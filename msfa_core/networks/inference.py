@@ -16,7 +16,7 @@ from torch import nn
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSBlock, MSFANet
 
-BATCH: Final = 16  # on one core the feature maps of a small batch stay in the caches
+BATCH: Final = 4  # on one core the feature maps of a small batch stay in the caches
 GPU_BATCH: Final = 512
 Progress = Callable[[int, int], None]  # (spectra done, spectra in all)
 
@@ -105,7 +105,7 @@ def predict_logits(
     bf16 : bool
         Convolutions and products in 16-bit brain floats.
     batch : int, optional
-        Spectra at a time; 16 on the CPU, 512 on a GPU.
+        Spectra at a time; 4 on the CPU, 512 on a GPU.
     progress : callable, optional
         Called with (spectra done, spectra in all) after each batch.
 

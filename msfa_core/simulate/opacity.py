@@ -165,9 +165,9 @@ def _ionise(
         ions = [np.ones_like(temperature)]
         for (lower, energy), (upper, _) in zip(element.stages, element.stages[1:], strict=False):
             ions.append(ions[-1] * _next_ion(temperature, electrons, lower, upper, energy))
-        whole = np.sum(ions, axis=0)
+        whole = sum(ions[1:], start=ions[0])
         metals[name] = [ion / whole for ion in ions]
-        freed = np.sum([number * ion for number, ion in enumerate(ions)], axis=0)
+        freed = sum((number * ion for number, ion in enumerate(ions)), start=0 * ions[0])
         charge = charge + mixture.abundance(name) * freed / whole
     gas = Gas(
         temperature=temperature,
@@ -273,7 +273,8 @@ def _hydrogen(gas: Gas, wavelength: FloatArray) -> FloatArray:
     highest = 10 ** (-theta * HYDROGEN_IONISATION * (1 - 1 / (_HYDROGEN_LEVELS + 1) ** 2))
     per_theta = _LOG_E / (2 * theta * HYDROGEN_IONISATION)
     bound = bound + wavelength**3 * per_theta * (highest - free)
-    gaunt = 1 + 0.3456 / cube_root * (1 / photon_over_thermal(wavelength, 1 / theta * _THETA) + 0.5)
+    energy = photon_over_thermal(wavelength, gas.temperature[:, None])
+    gaunt = 1 + 0.3456 / cube_root * (1 / energy + 0.5)
     total: FloatArray = _HYDROGEN_SCALE * (bound + wavelength**3 * gaunt * per_theta * free)
     return total
 
@@ -338,7 +339,7 @@ def _helium(gas: Gas, wavelength: FloatArray, emission: FloatArray) -> FloatArra
 
 
 def continuous_absorption(gas: Gas, wavelength: FloatArray) -> FloatArray:
-    """True absorption outside lines, with stimulated emission taken off.
+    """Return the true absorption outside lines, less stimulated emission.
 
     Parameters
     ----------
@@ -350,9 +351,7 @@ def continuous_absorption(gas: Gas, wavelength: FloatArray) -> FloatArray:
     (depth, pixel) array [1/cm]
     """
     row = wavelength[None, :]
-    ratio = np.minimum(
-        photon_over_thermal(row, gas.temperature[:, None]), _LARGEST_EXPONENT
-    )
+    ratio = np.minimum(photon_over_thermal(row, gas.temperature[:, None]), _LARGEST_EXPONENT)
     emission = 1 - np.exp(-ratio)
     atoms = gas.neutral_hydrogen[:, None]
     total = atoms * _hydrogen(gas, row) * emission

@@ -317,7 +317,7 @@ def write_shard(folder: Path, layout: Layout, spectra: Sequence[Spectrum]) -> No
         card, arrays = _stack(layout, spectra)
         for key, array in arrays.items():
             _write_array(temporary / f"{key}.npy", array)
-        _metadata_of(spectra).to_parquet(temporary / META_FILE, index=False)
+        (temporary / META_FILE).write_bytes(_metadata_of(spectra).to_parquet(index=False))
         (temporary / SHARD_FILE).write_text(json.dumps(card, indent=1), encoding="utf-8")
         for file in (META_FILE, SHARD_FILE, "."):
             sync(temporary / file)
@@ -329,8 +329,10 @@ def write_shard(folder: Path, layout: Layout, spectra: Sequence[Spectrum]) -> No
 
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:
-    with path.open("wb") as file:
-        np.save(file, array)
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as file:  # not np.save: it hides why a write failed
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
         file.flush()
         os.fsync(file.fileno())
 

