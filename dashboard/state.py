@@ -519,22 +519,27 @@ class VettingState(param.Parameterized):
     def undo(self) -> Decision:
         """Take back this reviewer's last standing decision and return to its star.
 
+        Returns
+        -------
+        Decision
+            What was taken back: its comment and flags can be used again.
+
         Raises
         ------
         StoreError
             When there is none, or the store refuses.
         """
         last = self._last_own()
-        withdrawn = self.data.store.withdraw(last.decision_id or 0, self.reviewer.strip())
+        withdrawal = self.data.store.withdraw(last.decision_id or 0, self.reviewer.strip())
         self._own = [decision for decision in self._own if decision != last]
-        self._after_change(withdrawn)
+        self._after_change(withdrawal)
         with param.parameterized.batch_call_watchers(self):
             if self.data.rows([last.obsid])[0] >= 0:
                 self.attempt(self.select, last.obsid)
             name = last.uid or str(last.obsid)
-            self.say(f"withdrawn: {last.verdict} · {name} · {_clock(withdrawn.decided_at)}")
+            self.say(f"withdrawn: {last.verdict} · {name} · {_clock(withdrawal.decided_at)}")
             self.version += 1
-        return withdrawn
+        return last
 
     def _last_own(self) -> Decision:
         """Return this reviewer's last standing decision, of this session or an earlier one."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import panel as pn
+from bokeh.models import CustomAction, CustomJS, SaveTool
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 
 STATIC: Final = Path(__file__).parent / "static"
 FONT: Final = 'Inter, "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
+_SVG_ICON: Final = "data:image/svg+xml;base64," + base64.b64encode(
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
+    b'<text x="12" y="16" font-family="Arial" font-size="9.5" font-weight="bold" '
+    b'text-anchor="middle" fill="#808d99">SVG</text></svg>'
+).decode("ascii")
 TOOLS: Final = "pan,xwheel_zoom,box_zoom,reset,save"
 
 # Okabe & Ito's colour-blind-safe set, in the order of the five classes.
@@ -202,6 +209,22 @@ def new_figure(colours: Palette, **options: Any) -> figure:
     plot = figure(**options)
     style_figure(plot, colours)
     return plot
+
+
+def name_downloads(plot: figure, name: str) -> None:
+    """Let a figure be saved as PNG and as SVG under this name, from its toolbar."""
+    for tool in plot.toolbar.tools:
+        if isinstance(tool, SaveTool):
+            tool.update(filename=name, description="Save as PNG")
+    code = """
+        const canvas = cb_context.index.get_one(plot).export("svg")
+        const link = document.createElement("a")
+        link.href = URL.createObjectURL(await canvas.to_blob())
+        link.download = `${name}.svg`
+        link.click()
+    """
+    callback = CustomJS(args={"plot": plot, "name": name}, code=f"(async () => {{{code}}})()")
+    plot.add_tools(CustomAction(icon=_SVG_ICON, description="Save as SVG", callback=callback))
 
 
 def style_figure(plot: figure, colours: Palette) -> None:

@@ -27,6 +27,7 @@ from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.ingest import IngestReport, Progress, ingest, no_progress, simulate
 from msfa_core.joining import base_table, refreshed
 from msfa_core.parallel import in_order, n_cores
+from msfa_core.shipped import in_clone, shipped
 from msfa_core.status import StatusReport, status
 from msfa_core.steps import NOT_AVAILABLE, RESULTS, STEPS
 from msfa_core.survey import CANDIDATES_FILE, STEPS_FOLDER, Survey, is_survey
@@ -161,7 +162,13 @@ def run(
             int((table["is_candidate"] & table["in_bhb_region"]).fillna(False).sum()),
         )
         if report.did_work:
-            _record(survey, report, spine)
+            survey.record(
+                "run",
+                spectra=report.n_spectra,
+                in_search_domain=report.n_in_domain,
+                candidates=report.n_candidates,
+                candidates_in_region=report.n_in_region,
+            )
     return report
 
 
@@ -171,20 +178,6 @@ def _check_steps(steps: Sequence[str] | None) -> tuple[str, ...]:
     if unknown:
         raise ConfigError(f"unknown step {unknown[0]!r}; the steps are {', '.join(STEPS)}.")
     return wanted
-
-
-def _record(survey: Survey, report: RunReport, spine: _Spine) -> None:
-    for step in report.steps:
-        if step.n_done:
-            inputs = spine.inputs.get(step.step, {})
-            survey.record(step.step, done=step.n_done, seconds=round(step.seconds, 1), **inputs)
-    survey.record(
-        "run",
-        spectra=report.n_spectra,
-        in_search_domain=report.n_in_domain,
-        candidates=report.n_candidates,
-        candidates_in_region=report.n_in_region,
-    )
 
 
 def _adopt(survey: Survey, known: Sequence[str | Path], gaia: str | Path | None) -> None:
@@ -230,9 +223,12 @@ class _Spine:
                 done, skipped = done + more[0], skipped + more[1]
         else:
             done, skipped = self._table(step, getattr(self, f"_{step}"))
+        seconds = time.monotonic() - began
         if done:
             self.write()
-        return StepReport(step, done, skipped, time.monotonic() - began)
+            inputs = self.inputs.get(step, {})
+            self.survey.record(step, done=done, seconds=round(seconds, 1), **inputs)
+        return StepReport(step, done, skipped, seconds)
 
     def _spectra(self, step: str) -> tuple[int, int]:
         tasks = do.tasks(self.survey, step, self.base, self.settings)
@@ -273,6 +269,7 @@ class _Spine:
         files = sorted(folder.glob("*.parquet"))
         tables = {path.name.split(".")[0]: pd.read_parquet(path) for path in files}
         radius = self.settings.match_radius_arcsec
+        self.inputs.setdefault("classify", {})["known"] = [path.stem for path in files]
         rows = self.base[["obsid", "ra", "dec"]]
         key = do.make_key("known", rows=rows, tables=tables, radius=radius)
         return key, lambda: do.known(rows, tables, radius)
@@ -381,9 +378,8 @@ def demo_path() -> Path:
     named = os.environ.get(DEMO_VARIABLE)
     if named:
         return Path(named)
-    root = Path(__file__).resolve().parents[1]
-    if (root / "pyproject.toml").exists() and os.access(root / "data", os.W_OK):
-        return root / "data" / "demo"
+    if in_clone() and os.access(shipped(), os.W_OK):
+        return shipped("demo")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "msfa-bhb" / "demo"
 

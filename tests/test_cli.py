@@ -1,11 +1,12 @@
 import errno
-import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from msfa_core.cli.app import app
 from msfa_core.ingest import find_files
 from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
-from msfa_core.survey import Survey, is_survey
+from msfa_core.survey import Survey
 
 COMMANDS = ("simulate", "ingest", "run", "status", "export", "serve", "train", "evaluate")
 
@@ -491,48 +492,54 @@ def _members(group):
 
 
 # --- serve -------------------------------------------------------------------------------------
-def test_serve_starts_the_dashboard_on_the_survey_and_prints_the_address(
-    ingested, capsys, monkeypatch
-):
+class Started(Exception):
+    """In place of the process that the server would take over."""
+
+
+@pytest.fixture
+def execve(monkeypatch):
     calls = []
 
-    class Server:
-        def __init__(self, command, env):
-            calls.append((command, env))
+    def take_over(path, command, environment):
+        calls.append((command, environment))
+        raise Started
 
-        def __enter__(self):
-            return self
+    monkeypatch.setattr("msfa_core.cli.surveys.os.execve", take_over)
+    return calls
 
-        def __exit__(self, *reason):
-            return None
 
-        def wait(self):
-            return len(calls) - 1
+def free_port():
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
 
-    monkeypatch.setattr("msfa_core.cli.surveys.subprocess.Popen", Server)
-    capsys.readouterr()
-    assert msfa("serve", ingested, "--port", "5123") == 0
-    command, environment = calls[0]
+
+def test_serve_starts_the_dashboard_on_the_survey_and_prints_the_address(ingested, capsys, execve):
+    port = free_port()
+    with pytest.raises(Started):
+        msfa("serve", ingested, "--port", port, "--basic-auth", "users.json")
+    command, environment = execve[0]
     assert command[1:4] == ["-m", "panel", "serve"]
-    assert command[4].endswith("dashboard")
+    assert Path(command[4]).name == "dashboard"
     assert command[-2:] == ["--args", str(ingested)]
-    assert command[command.index("--port") + 1] == "5123"
+    assert command[command.index("--port") + 1] == str(port)
+    assert command[command.index("--basic-auth") + 1] == "users.json"
     assert environment["BOKEH_RESOURCES"] == "server"
-    assert "http://localhost:5123/dashboard" in capsys.readouterr().out
-    assert msfa("serve", ingested, "--port", "5123") == 1
+    assert f"http://localhost:{port}/dashboard" in capsys.readouterr().out
+
+
+def test_a_port_in_use_is_one_line(ingested, capsys, execve):
+    capsys.readouterr()
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+        assert msfa("serve", ingested, "--port", port) == 1
     assert "--port" in the_one_line(capsys)
+    assert not execve
 
 
-def test_serve_without_a_survey_opens_the_demo(tmp_path, monkeypatch, capsys):
+def test_serve_without_a_survey_opens_the_demo(tmp_path, monkeypatch, capsys, execve):
     made = Survey.create(tmp_path / "demo", simulated=True)
     monkeypatch.setenv("MSFA_DEMO", str(made.path))
-    started = []
-    monkeypatch.setattr(
-        "msfa_core.cli.surveys.subprocess.Popen",
-        lambda command, env: started.append(command) or (_ for _ in ()).throw(KeyboardInterrupt),
-    )
-    assert msfa("serve") == 130
-    assert started[0][-1] == str(made.path)
+    with pytest.raises(Started):
+        msfa("serve", "--port", free_port())
+    assert execve[0][0][-1] == str(made.path)
     assert "SIMULATED" in capsys.readouterr().out
-    assert is_survey(made.path)
-    assert json.loads((made.path / "provenance.json").read_text())[0]["simulated"]

@@ -456,6 +456,6 @@ def test_the_demo_lies_in_the_clone_or_where_the_user_says(monkeypatch, tmp_path
     assert demo_path() == tmp_path / "mine"
     monkeypatch.delenv("MSFA_DEMO")
     assert demo_path().parts[-2:] == ("data", "demo")
-    monkeypatch.setattr(pipeline, "__file__", str(tmp_path / "site-packages/msfa_core/pipeline.py"))
+    monkeypatch.setattr(pipeline, "in_clone", lambda: False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert demo_path() == tmp_path / "cache" / "msfa-bhb" / "demo"

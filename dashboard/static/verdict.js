@@ -284,6 +284,11 @@ export function render({model, view}) {
   show_on_star()
   model.on("msg:custom", answer => {
     if (answer.saved) drafts.forget(answer.saved)
+    if (answer.restore) {
+      drafts.write(answer.obsid, answer.restore)
+      draft = nothing()
+      draft_of = ""
+    }
     needs_name()
     if (answer.needs_name) reviewer.focus()
     gate.answer(answer.obsid, answer.is_done)

@@ -107,7 +107,7 @@ class QueueView(pn.viewable.Viewer):
         css = [stylesheet()]
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": css, "margin": 0}
         presets = state.presets
-        scopes = {presets[name].sentence: name for name in _SCOPES}
+        scopes = {("all spectra" if name == "all" else name): name for name in _SCOPES}
         self.search = pn.widgets.TextInput(
             placeholder="search obsid, star or file  ( / )", css_classes=["msfa-search"], **wide
         )

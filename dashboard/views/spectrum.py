@@ -19,7 +19,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from dashboard.state import Star, VettingState
-from dashboard.theme import Palette, new_figure, palette, stylesheet
+from dashboard.theme import Palette, name_downloads, new_figure, palette, stylesheet
 from dashboard.views.classes import is_missing
 from msfa_core.constants import ARM_JOINT, LINE_LIST, SPEED_OF_LIGHT, TELLURIC_LIST
 from msfa_core.errors import MsfaError
@@ -158,6 +158,7 @@ class SpectrumView(pn.viewable.Viewer):
             min_height=160,
         )
         plot.title.text = " "
+        name_downloads(plot, "spectrum")
         plot.yaxis[0].ticker.desired_num_ticks = 4
         plot.yaxis[0].major_label_orientation = "horizontal"
         plot.extra_y_ranges = {"height": Range1d(0.0, 1.0)}
@@ -197,6 +198,7 @@ class SpectrumView(pn.viewable.Viewer):
             HoverTool(
                 renderers=[self._flux],
                 mode="vline",
+                visible=False,  # always on: no button for it
                 point_policy="snap_to_data",
                 line_policy="nearest",
                 tooltips=[("λ", "@x{0.00} Å"), ("flux", "@y{0.000}"), ("S/N", "@snr{0.0}")],

@@ -114,6 +114,7 @@ class VerdictBar(pn.custom.JSComponent):
             | params
         )
         self._state = state
+        self._restore: dict[str, Any] = {}  # comment and flags of the decision taken back
         self._show_star()
         self._show_message()
         state.param.watch(lambda *_: self._show_star(), ["star", "version", "blind"])
@@ -172,6 +173,7 @@ class VerdictBar(pn.custom.JSComponent):
                 "is_done": is_done,
                 "saved": str(decided_on) if is_verdict and is_done else "",
                 "needs_name": is_verdict and not state.reviewer.strip(),
+                "restore": self._restore if action == "undo" and is_done else None,
             }
         )
 
@@ -184,7 +186,12 @@ class VerdictBar(pn.custom.JSComponent):
         elif action == "select":
             state.select(str(message.get("value", "")))
         elif action == "undo":
-            state.undo()
+            taken_back = state.undo()
+            self._restore = {
+                "comment": taken_back.comment,
+                "confidence": taken_back.confidence,
+                "issue_flags": list(taken_back.issue_flags),
+            }
         elif action in _VERDICTS or action == "suggestion":
             verdict, verdict_class = action, str(message.get("value") or "")
             if action == "suggestion":

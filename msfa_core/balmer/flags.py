@@ -24,7 +24,7 @@ REVERSAL_SIGMA: Final = 4.0
 FILLED_LEAST: Final = 0.012  # … or above the profile; at most 0.004 in real A and B stars
 FILLED_SIGMA: Final = 2.5
 LOPSIDED_LEAST: Final = 0.03  # of the continuum
-LOPSIDED_SIGMA: Final = 2.5
+LOPSIDED_SIGMA: Final = 4.0
 _EDGE: Final = 1e-6
 _CONSTANT: Final = 1e-9  # relative scatter of rounding alone
 

@@ -211,7 +211,7 @@ def _band(x, value, w, m, low, high, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _shape_tests(x, y, w, m, x0, residual, scale, raw):  # type: ignore[no-untyped-def]
+def _shape_tests(x, y, w, m, x0, residual, raw):  # type: ignore[no-untyped-def]
     """Measure whether the core is turned up or filled in, and whether the sides differ."""
     a, b, c = np.empty(2), np.empty(2), np.empty(2)
     _band(x, y, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
@@ -226,7 +226,7 @@ def _shape_tests(x, y, w, m, x0, residual, scale, raw):  # type: ignore[no-untyp
     _band(x, residual, w, m, x0 - _SIDE[1], x0 - _SIDE[0], b)
     _band(x, residual, w, m, x0 + _SIDE[0], x0 + _SIDE[1], c)
     raw[RAW_SIDES] = c[0] - b[0]
-    raw[RAW_SIDES_SIGMA] = raw[RAW_SIDES] / (scale * math.sqrt(b[1] + c[1]))
+    raw[RAW_SIDES_SIGMA] = raw[RAW_SIDES] / math.sqrt(b[1] + c[1])
 
 
 @compiled
@@ -324,8 +324,7 @@ def measure_line(  # type: ignore[no-untyped-def]
     raw[RAW_USED], raw[RAW_RMS] = m, math.sqrt(square / m)
     raw[RAW_GAP] = _core_gap(x, m)
     raw[RAW_CORRELATION] = _noise_correlation(w, m, residual)
-    scale = max(math.sqrt(chi2 / (m - N_SWS)), 1e-9)
-    _shape_tests(x, y, w, m, best[X0], residual, scale, raw)
+    _shape_tests(x, y, w, m, best[X0], residual, raw)
     if not _fill_covariance(x, y, w, m, best, scaled, coefficients, polynomial, covariance):
         covariance[:, :] = math.nan
     return m

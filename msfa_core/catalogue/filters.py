@@ -18,6 +18,7 @@ from msfa_core.config import Settings
 
 BoolArray = NDArray[np.bool_]
 Predicate = Callable[[pd.DataFrame], BoolArray]
+DOUBT: Final = 0.3  # of p_bhb around one half: a doubtful star
 GOOD_PARALLAX: Final = 5.0  # parallax over error from which the CMD counts as a witness
 
 
@@ -138,8 +139,8 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
             "doubtful",
             "p_bhb between 0.2 and 0.8, in the search domain",
             lambda table: (
-                is_true(table, "in_search_domain") & (np.abs(numbers(table, "p_bhb") - 0.5) < 0.3)
-            ),  # noqa: PLR2004
+                is_true(table, "in_search_domain") & (np.abs(numbers(table, "p_bhb") - 0.5) < DOUBT)
+            ),
             "in_search_domain AND p_bhb > 0.2 AND p_bhb < 0.8",
         ),
         Filter(
@@ -182,6 +183,11 @@ def verdict_filters() -> dict[str, Filter]:
     return {preset.name: preset for preset in presets}
 
 
+def _rank_of_obsid(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the rank of each obsid: exact, where the number itself would lose digits."""
+    return np.argsort(np.argsort(table["obsid"].to_numpy(np.int64))).astype(np.float64)
+
+
 ORDERS: Final = {
     order.name: order
     for order in (
@@ -192,6 +198,6 @@ ORDERS: Final = {
         Order("novelty", "strangest first", lambda t: -numbers(t, "novelty")),
         Order("d02", "widest Hδ first", lambda t: -numbers(t, "d02_hdelta")),
         Order("ra", "right ascension", lambda t: numbers(t, "ra")),
-        Order("obsid", "obsid", lambda t: np.argsort(np.argsort(t["obsid"].to_numpy(np.int64)))),
+        Order("obsid", "obsid", _rank_of_obsid),
     )
 }

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from msfa_core import __version__
-from msfa_core.catalogue.vetting import Decision, decisions_table
+from msfa_core.catalogue.vetting import DECISION_COLUMNS, Decision, as_decisions_table
 from msfa_core.errors import StoreError
 
 SCHEMA_VERSION: Final = "0001"  # the newest module of migrations/versions
@@ -208,7 +208,7 @@ class Store:
             what `vetting.verdict_of_record` takes.
         """
         taken_back = _DECISIONS.alias("taken_back")
-        columns = [column for column in _DECISIONS.c if column.name != "shown"]
+        columns = [_DECISIONS.c[name] for name in DECISION_COLUMNS]
         query = (
             sa.select(*columns)
             .where(_DECISIONS.c.withdraws.is_(None))
@@ -216,10 +216,12 @@ class Store:
             .order_by(_DECISIONS.c.decision_id)
         )
         with self._reading() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-        for row in rows:
-            row["issue_flags"] = json.loads(row["issue_flags"])
-        return decisions_table(rows)
+            rows = connection.execute(query).all()
+        fields = dict(zip(DECISION_COLUMNS, map(list, zip(*rows, strict=True)), strict=False))
+        fields = fields or {name: [] for name in DECISION_COLUMNS}
+        read = {text: tuple(json.loads(text)) for text in set(fields["issue_flags"])}
+        fields["issue_flags"] = [read[text] for text in fields["issue_flags"]]
+        return as_decisions_table(fields)
 
     def last_decision_id(self) -> int:
         """Return the number of the newest row (0 for none): a cheap sign of news."""

@@ -11,7 +11,7 @@ import enum
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -237,7 +237,7 @@ def _moment(value: object) -> str:
 
 
 # --- which decision counts -----------------------------------------------------------------
-_FRAME_DTYPES: Final = {
+DECISION_COLUMNS: Final = {
     "decision_id": "int64",
     "obsid": "int64",
     "uid": "str",
@@ -253,12 +253,12 @@ _FRAME_DTYPES: Final = {
 }
 
 
-def decisions_table(rows: Iterable[Decision | Mapping[str, Any]]) -> pd.DataFrame:
+def decisions_table(rows: Iterable[Decision]) -> pd.DataFrame:
     """Return decisions as a table in the order they were appended.
 
     Parameters
     ----------
-    rows : decisions, or mappings with their fields
+    rows : decisions
 
     Returns
     -------
@@ -270,20 +270,29 @@ def decisions_table(rows: Iterable[Decision | Mapping[str, Any]]) -> pd.DataFram
     CatalogueError
         When a decision was never appended, so that its place in the history is unknown.
     """
-    records = [row.as_dict() if isinstance(row, Decision) else dict(row) for row in rows]
-    if any(record["decision_id"] is None for record in records):
+    rows = list(rows)
+    if any(row.decision_id is None for row in rows):
         raise CatalogueError("A decision has no decision_id: append it to the store first.")
-    data: dict[str, Any] = {
-        name: pd.Series([record[name] for record in records], dtype=dtype)
-        for name, dtype in _FRAME_DTYPES.items()
+    fields = {
+        name: [getattr(row, name) for row in rows]
+        for name in DECISION_COLUMNS
         if name != "issue_flags"
     }
-    flags = [
-        value if isinstance(value, str) else ";".join(value)
-        for value in (record["issue_flags"] for record in records)
-    ]
-    data["issue_flags"] = pd.Series(flags, dtype="str")
-    table = pd.DataFrame(data)[list(_FRAME_DTYPES)]
+    return as_decisions_table({**fields, "issue_flags": [row.issue_flags for row in rows]})
+
+
+def as_decisions_table(fields: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return columns of decisions as a table in the order they were appended.
+
+    Parameters
+    ----------
+    fields : mapping
+        (m,) values for each of `DECISION_COLUMNS`, issue flags as tuples.
+    """
+    values = {**fields, "issue_flags": [";".join(flags) for flags in fields["issue_flags"]]}
+    table = pd.DataFrame(
+        {name: pd.Series(values[name], dtype=dtype) for name, dtype in DECISION_COLUMNS.items()}
+    )
     return table.sort_values("decision_id", ignore_index=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import socket
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -246,44 +246,46 @@ def export(
     print(f"{out}: {len(table):,} spectra of {stars:,} stars ({words})")
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(
+    context: typer.Context,
     survey: Annotated[
         Path | None, typer.Argument(help="Survey folder; the demo survey when not given.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the server.", min=0, max=65535)] = 5006,
+    port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 5006,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
     show: Annotated[bool, typer.Option("--show", help="Open a browser.")] = False,
 ) -> None:
-    """Open the dashboard: `panel serve dashboard --args SURVEY`."""
+    """Open the dashboard: `panel serve dashboard --args SURVEY`; its other options work too."""
     from msfa_core.survey import Survey  # noqa: PLC0415
 
-    if survey is None:
-        survey = _demo()
-    opened = Survey(survey)  # a clear message here, before a server starts
-    host = "localhost" if address in ("", "0.0.0.0", "127.0.0.1") else address
+    opened = Survey(survey or _demo())  # a clear message here, before a server starts
+    _check_port(address, port)
     kind = "SIMULATED stars" if opened.is_simulated else "survey"
+    host = "localhost" if address in ("", "0.0.0.0") else address
     print(f"{kind} {opened.path}: http://{host}:{port}/dashboard (Ctrl-C stops)", flush=True)
     command = [
         *(sys.executable, "-m", "panel", "serve", str(_dashboard_folder())),
         *("--port", str(port), "--address", address),
-        *("--unused-session-lifetime", "60000", "--check-unused-sessions", "10000"),
+        *("--unused-session-lifetime", "600000", "--check-unused-sessions", "10000"),
         *(["--show"] if show else []),
+        *context.args,
         *("--args", str(opened.path.absolute())),
     ]
-    environment = {"BOKEH_RESOURCES": "server", **os.environ}
-    with subprocess.Popen(command, env=environment) as server:
-        try:
-            code = server.wait()
-        except KeyboardInterrupt:
-            server.terminate()
-            server.wait()
-            return
-    if code:
+    # in place of this process: signals reach the server, and nothing is left behind
+    os.execve(sys.executable, command, {"BOKEH_RESOURCES": "server", **os.environ})
+
+
+def _check_port(address: str, port: int) -> None:
+    """Raise when the server could not listen there."""
+    host = address or "0.0.0.0"
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
         raise SurveyError(
-            f"the dashboard stopped with code {code}: see its messages above (is port {port} in "
-            "use? name another with --port)."
-        )
+            f"cannot listen on {host}:{port} ({error.strerror or error}): name another --port."
+        ) from error
 
 
 def _dashboard_folder() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.errors import ModelError
-from msfa_core.simulate.atmospheres import SOLAR_HELIUM
+from msfa_core.simulate.atmospheres import KINDS, SOLAR_HELIUM
 from msfa_core.simulate.grid_nodes import (
     CONTINUUM_EVERY,
     GRID_WAVELENGTH,
@@ -31,7 +32,6 @@ from msfa_core.simulate.grid_nodes import (
 )
 from msfa_core.simulate.opacity import FloatArray
 
-Key = tuple[str, *tuple[float, ...]]  # kind and parameters of a reference model
 SyntheticSpectra = Mapping[Node, NDArray[np.float32]]
 _FEH_POWER: Final = 0.4  # the grid is interpolated in 10**(0.4 [Fe/H])
 _FARTHEST: Final = 1.6  # how far a difference is extrapolated beyond [Fe/H] of the models, in spans
@@ -62,13 +62,16 @@ class LogModel:
         )
 
 
+Source = dict[str, dict[tuple[float, ...], LogModel]]  # kind, then its parameters
+
+
 def log_model(spectrum: NDArray[np.float32]) -> LogModel:
     """Take the logarithms of a synthesised (2, pixel) flux and continuum."""
     flux, continuum = spectrum.astype(np.float64)
     return LogModel(np.log(flux / continuum), np.log(continuum)[::CONTINUUM_EVERY])
 
 
-def read_source(path: Path) -> dict[Key, LogModel]:
+def read_source(path: Path) -> Source:
     """Read the reference models.
 
     Parameters
@@ -80,8 +83,8 @@ def read_source(path: Path) -> dict[Key, LogModel]:
     Returns
     -------
     dict
-        Keyed by (``ms``, Teff, log g, [Fe/H]), (``sd``, Teff, log g, log10 He/H),
-        (``wd``, Teff, log g) and (``db``, Teff).
+        ``ms`` keyed by Teff, log g, [Fe/H]; ``sd`` by Teff, log g, log10 He/H; ``wd`` by
+        Teff, log g; ``db`` by Teff.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def read_source(path: Path) -> dict[Key, LogModel]:
     """
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file of reference models.")
-    models: dict[Key, LogModel] = {}
+    models: Source = {kind: {} for kind in KINDS}
     with np.load(path, allow_pickle=False) as file:
         try:
             wave, flux, cont_wave, cont = (
@@ -112,7 +115,7 @@ def read_source(path: Path) -> dict[Key, LogModel]:
     for row, kind in enumerate(kinds.astype(str)):
         teff, logg, feh, helium = (float(values[row]) for values in parameters)
         continuum = 10 ** np.interp(log_wave, log_knots, np.log10(cont[row]))
-        keys = {
+        keys: dict[str, tuple[float, ...]] = {
             "ms": (teff, logg, feh),
             "sd": (teff, logg, round(helium, 4)),
             "wd": (teff, logg),
@@ -121,7 +124,7 @@ def read_source(path: Path) -> dict[Key, LogModel]:
         if kind not in keys:
             raise ModelError(f"{path}: unknown kind {kind!r} of reference model.")
         model = LogModel(np.log(flux[row] / continuum), np.log(cont[row]))
-        models[kind, *keys[kind]] = model
+        models[kind][keys[kind]] = model
     return models
 
 
@@ -140,7 +143,7 @@ class Lattices:
     def __init__(
         self,
         plan: GridPlan,
-        source: Mapping[Key, LogModel],
+        source: Source,
         spectra: SyntheticSpectra,
     ) -> None:
         self.plan, self.source, self.spectra = plan, source, spectra
@@ -164,9 +167,9 @@ class Lattices:
         """[Fe/H], and reference less synthesis, at the nearest gravity that has any."""
         for other in sorted(self.plan.ms_logg, key=lambda value: (abs(value - logg), value)):
             found = [
-                (key[3], self.source[key] - self._star(teff, other, key[3]))
-                for key in sorted(k for k in self.source if k[:3] == ("ms", teff, other))
-                if is_synthesised(teff, other, key[3])
+                (key[2], model - self._star(teff, other, key[2]))
+                for key, model in sorted(self.source["ms"].items(), key=itemgetter(0))
+                if key[:2] == (teff, other) and is_synthesised(*key)
             ]
             if found:
                 return found
@@ -196,7 +199,7 @@ class Lattices:
         continuum = np.empty((*shape, len(GRID_WAVELENGTH[::CONTINUUM_EVERY])), np.float32)
         for i, k, j in product(range(shape[0]), range(shape[2]), reversed(range(shape[1]))):
             at = (axes[0][i], axes[1][j], axes[2][k])
-            model = self.source.get(("ms", *at))
+            model = self.source["ms"].get(at)
             if model is None and is_synthesised(*at):
                 model = self._filled(*at)
             if model is None:
@@ -215,25 +218,25 @@ class Lattices:
         return lines.reshape(shape), continuum.reshape(shape)
 
     def _subdwarf(self, teff: float, logg: float, helium: float) -> LogModel:
-        known = [key for key in self.source if key[0] == "sd"]
-        for key in known:
-            if key[1:3] == (teff, logg) and abs(key[3] - helium) < _SAME_HELIUM:
-                return self.source[key]
+        known = self.source["sd"]
+        for key, model in known.items():
+            if key[:2] == (teff, logg) and abs(key[2] - helium) < _SAME_HELIUM:
+                return model
         per_helium, per_teff, per_logg = _SUBDWARF_DISTANCE
 
-        def distance(key: Key) -> float:
+        def distance(key: tuple[float, ...]) -> float:
             return float(
-                abs(key[3] - helium) * per_helium
-                + abs(np.log10(key[1] / teff)) * per_teff
-                + abs(key[2] - logg) * per_logg
+                abs(key[2] - helium) * per_helium
+                + abs(np.log10(key[0] / teff)) * per_teff
+                + abs(key[1] - logg) * per_logg
             )
 
         if not known:
             raise ModelError("the reference models have no hot subdwarf (kind sd).")
         best = min(known, key=distance)
-        its_helium = min(self.plan.sd_helium, key=lambda value: abs(value - best[3]))
+        its_helium = min(self.plan.sd_helium, key=lambda value: abs(value - best[2]))
         own = self.synthetic(subdwarf_node(teff, logg, helium))
-        return self.source[best] + own - self.synthetic(subdwarf_node(*best[1:3], its_helium))
+        return known[best] + own - self.synthetic(subdwarf_node(best[0], best[1], its_helium))
 
     def white_dwarfs(self, kind: str) -> tuple[FloatArray, FloatArray]:
         """Lines and continua of ``wd`` or ``db``, which the reference models have in full.
@@ -244,10 +247,11 @@ class Lattices:
             When one is missing.
         """
         axes = (self.plan.wd_teff, self.plan.wd_logg) if kind == "wd" else (self.plan.db_teff,)
-        missing = [at for at in product(*axes) if (kind, *at) not in self.source]
+        known = self.source[kind]
+        missing = [at for at in product(*axes) if at not in known]
         if missing:
             raise ModelError(f"the reference models lack {kind} at {missing}.")
-        models = [self.source[kind, *at] for at in product(*axes)]
+        models = [known[at] for at in product(*axes)]
         shape = (*map(len, axes), -1)
         lines = np.array([model.lines for model in models])
         continuum = np.array([model.continuum for model in models])

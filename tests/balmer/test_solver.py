@@ -88,7 +88,7 @@ def worse_than_scipy(n, rng):
 
 
 def test_chi2_is_never_worse_than_that_of_curve_fit_from_five_starts():
-    worse = worse_than_scipy(200, np.random.default_rng(11))
+    worse = worse_than_scipy(100, np.random.default_rng(11))
     assert worse.sum() == 0
 
 

@@ -38,6 +38,7 @@ def test_a_verdict_is_answered_with_what_is_saved_and_what_is_on_screen(browser,
         "is_done": True,
         "saved": obsid,
         "needs_name": False,
+        "restore": None,
     }
     assert state.selected != obsid
     stored = state.recent(1)[0]
@@ -88,6 +89,16 @@ def test_moves_and_undo_are_answered_too(browser, state):
     browser.say("accept")
     assert browser.say("undo")["obsid"] == first
     assert browser.say("select", str(state.queue[6]))["obsid"] == str(state.queue[6])
+
+
+def test_undo_gives_comment_and_flags_back_to_the_form(browser):
+    browser.say("unsure", comment="see K line", confidence=2, issue_flags=["blend"])
+    answer = browser.say("undo")
+    assert answer["restore"] == {
+        "comment": "see K line",
+        "confidence": 2,
+        "issue_flags": ["blend"],
+    }
 
 
 def test_nonsense_is_refused_in_the_status_line(browser):

@@ -111,7 +111,6 @@ def test_keys_in_fields_and_held_keys_decide_nothing(chromium, small_survey, tmp
         assert decisions(small_survey) == []
         press(page, "a")
         page.keyboard.press("z")
-        page.wait_for_function("true", timeout=1000)
         page.locator(".msfa-status", has_text="withdrawn").wait_for(timeout=20_000)
         assert [d.is_withdrawal for d in decisions(small_survey)] == [False, True]
         page.context.close()
