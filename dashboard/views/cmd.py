@@ -125,8 +125,11 @@ class CmdView(LinkedView):
         placed = has_gaia(self.state.table)
         self._figure.visible = self._controls.visible = self._caption.visible = placed
         self._notice.visible = not placed
-        self._count = trapezoid_sentence(self.state.table, self.keep()) if placed else ""
         super().redraw()
+
+    def count(self) -> None:
+        """Count the stars in the trapezoid."""
+        self._count = trapezoid_sentence(self.state.table, self.keep())
 
     def star_row(self, star: Star) -> pd.Series:
         """Return the star's row with the error of M_G."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
@@ -86,6 +87,37 @@ def quiet_button(label: str, action: Callable[[], object], tooltip: str, name: s
     return button
 
 
+_KEPT: weakref.WeakKeyDictionary[VettingState, dict[str, tuple[Any, Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def once(state: VettingState, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return a value that all views of a session need, made once for each key."""
+    kept = _KEPT.setdefault(state, {})
+    held = kept.get(name)
+    if (
+        held is None
+        or len(held[0]) != len(key)
+        or any(one is not other for one, other in zip(held[0], key, strict=True))
+    ):  # by identity: keys hold tables and filters
+        held = kept[name] = (key, make())
+    return held[1]
+
+
+class PlanePane(pn.pane.Bokeh):
+    """A figure that is brought up to date just before it enters a page.
+
+    A plane behind another tab is in no page and costs nothing until its tab is opened.
+    """
+
+    before: Callable[[], object]
+
+    def _get_model(self, *args: Any, **kwargs: Any) -> Any:
+        self.before()
+        return super()._get_model(*args, **kwargs)
+
+
 class LinkedView(pn.viewable.Viewer):
     """Planes bound to the state; a subclass says which, and what it writes on them."""
 
@@ -112,17 +144,16 @@ class LinkedView(pn.viewable.Viewer):
         return Plane(x, y, self.colours, self._select, self._brusher(label))
 
     def plane(self, key: str) -> Plane:
-        """Return a plane, made and drawn now if it was not on screen before."""
+        """Return a plane; made now if it was not on screen before."""
         if key not in self.planes:
             self.planes[key] = self._makers[key]()
             self._stale.add(key)
-            self._ring(key)
         return self.planes[key]
 
     def follow(self) -> None:
         """Draw, and from now on follow the state."""
-        self.plane(self.shown)
         self.redraw()
+        self.draw_star()
         watch = self.state.param.watch
         watch(lambda _: self.draw_star(), "star")
         watch(lambda _: self.redraw(), ["table", "filters", "blind"])
@@ -131,16 +162,32 @@ class LinkedView(pn.viewable.Viewer):
         self.param.watch(lambda _: self._show(), "shown")
 
     # --- drawing -------------------------------------------------------------------------
+    @property
+    def in_page(self) -> bool:
+        """Whether the plane can be seen; outside a session (a notebook, a test) it always can."""
+        document = pn.state.curdoc
+        if document is None or document.session_context is None:
+            return True
+        return self.plane(self.shown).figure.document is not None
+
     def groups(self) -> Groups:
         """Return the colour of every star."""
-        make = blind_groups if self.state.blind else GROUPINGS[self.colour]
-        return make(self.state.table, self.colours)
+        state, name = self.state, "blind" if self.state.blind else self.colour
+        make = blind_groups if state.blind else GROUPINGS[self.colour]
+        news = state.version if name == "verdict" else None  # classes outlive verdicts
+        key = (state.table, self.colours, news)
+        return once(state, f"groups {name}", key, lambda: make(state.table, self.colours))
 
     def brushed(self) -> BoolArray | None:
         """Return which stars are brushed; None when no brush is in force."""
         for condition in self.state.filters:
             if condition.name == "brush":
-                return np.asarray(condition.predicate(self.state.table), dtype=bool)
+                return once(
+                    self.state,
+                    "brush",
+                    (condition, self.state.table),
+                    lambda condition=condition: condition.predicate(self.state.table),
+                )
         return None
 
     def keep(self) -> BoolArray | None:
@@ -148,24 +195,37 @@ class LinkedView(pn.viewable.Viewer):
         return None
 
     def redraw(self) -> None:
-        """Draw the visible planes anew; the hidden ones when they are shown."""
+        """Draw the visible plane anew; the others when they are shown."""
         self._stale = set(self.planes)
-        self._draw_stale()
-        self.describe()
+        if self.in_page:
+            self._draw_stale()
+            self.describe()
 
     def draw_star(self) -> None:
         """Move the ring to the star on screen."""
-        for key in self.planes:
-            self._ring(key)
+        if self.in_page:
+            self._ring()
+            self.describe()
+
+    def refresh(self) -> None:
+        """Catch up with everything that happened while the plane could not be seen."""
+        self._draw_stale()
+        self._ring()
         self.describe()
 
-    def _ring(self, key: str) -> None:
-        star = self.state.star
+    def _draw_stale(self) -> None:
+        plane = self.plane(self.shown)
+        if self.shown in self._stale:
+            self.count()
+            plane.draw(dataset_of(self.state), self.groups(), self.brushed(), self.keep())
+            self._stale.discard(self.shown)
+
+    def _ring(self) -> None:
+        star, plane = self.state.star, self.plane(self.shown)
         if star is None:
-            self.planes[key].draw_star(None)
+            plane.draw_star(None)
         else:
-            correlation = self.correlation(key, star)
-            self.planes[key].draw_star(self.star_row(star), star.epochs, correlation)
+            plane.draw_star(self.star_row(star), star.epochs, self.correlation(self.shown, star))
 
     def star_row(self, star: Star) -> pd.Series:
         """Return the row that the ring is drawn from."""
@@ -175,8 +235,11 @@ class LinkedView(pn.viewable.Viewer):
         """Return the correlation of the star's errors in a plane; 0 unless a subclass knows."""
         return 0.0
 
+    def count(self) -> None:
+        """Count what the caption tells of all stars; for subclasses."""
+
     def describe(self) -> None:
-        """Write the captions; for subclasses."""
+        """Write the caption; for subclasses."""
 
     # --- parts ---------------------------------------------------------------------------
     def figure_place(self) -> pn.Column:
@@ -184,10 +247,11 @@ class LinkedView(pn.viewable.Viewer):
         self._place = pn.Column(self._pane(), sizing_mode="stretch_both", margin=0)
         return self._place
 
-    def _pane(self) -> pn.pane.Bokeh:
-        return pn.pane.Bokeh(
-            self.plane(self.shown).figure, min_height=160, sizing_mode="stretch_both", margin=0
-        )
+    def _pane(self) -> PlanePane:
+        figure = self.plane(self.shown).figure
+        pane = PlanePane(figure, min_height=160, sizing_mode="stretch_both", margin=0)
+        pane.before = self.refresh
+        return pane
 
     def plane_switch(self) -> pn.widgets.RadioButtonGroup:
         """Return the buttons that choose the visible plane."""
@@ -204,16 +268,9 @@ class LinkedView(pn.viewable.Viewer):
             words.append("this star lies outside the frame (zoom out)")
         return "; ".join(words)
 
-    def _draw_stale(self) -> None:
-        plane = self.plane(self.shown)
-        if self.shown in self._stale:
-            plane.draw(dataset_of(self.state), self.groups(), self.brushed(), self.keep())
-            self._stale.discard(self.shown)
-
     def _show(self) -> None:
         self._place[0] = self._pane()
-        self._draw_stale()
-        self.describe()
+        self.refresh()
 
     def _recolour_soon(self) -> None:
         """Paint new verdicts after a pause, so that no key waits for it."""

@@ -18,6 +18,7 @@ from dashboard.views.linked import (
     caption_html,
     colour_switch,
     notice,
+    once,
     quiet_button,
 )
 from dashboard.views.scatter import GROUPINGS, Axis, Groups
@@ -179,6 +180,10 @@ class ParametersView(LinkedView):
     @property
     def reasons(self) -> pd.Categorical:
         """Why each star of the table is an outlier, at the limits of the sliders."""
+        key = (self.state.table, self.logg_limit, self.feh_limit)
+        return once(self.state, "outliers", key, self._find_reasons)
+
+    def _find_reasons(self) -> pd.Categorical:
         values = (
             self.state.table[name].to_numpy(dtype=float, na_value=np.nan)
             for name in ("teff", "logg", "feh")
@@ -186,7 +191,7 @@ class ParametersView(LinkedView):
         return label_outliers(*values, logg_limit=self.logg_limit, feh_limit=self.feh_limit)
 
     def groups(self) -> Groups:
-        """Return the colour of every star."""
+        """Return the colour of every star; blind review hides classes and verdicts only."""
         if self.colour != "outlier":
             return super().groups()
         return outlier_groups(self.reasons, self.colours)
@@ -209,8 +214,11 @@ class ParametersView(LinkedView):
         for part in (self._figures, self._caption, self._sliders, self._bar):
             part.visible = labelled
         self._notice.visible = not labelled
-        self._sentence = counts_sentence(self.reasons)
         super().redraw()
+
+    def count(self) -> None:
+        """Count the outliers by reason."""
+        self._sentence = counts_sentence(self.reasons)
 
     def _move_limits(self) -> None:
         for name, limit in self._limits.items():

@@ -189,7 +189,7 @@ class PlaneView(LinkedView):
 
     def _change_selection(self) -> None:
         self._draw_selection()
-        self._count()
+        self.count()
         self.describe()
 
     def _draw_selection(self) -> None:
@@ -208,16 +208,12 @@ class PlaneView(LinkedView):
             self._boxes[line].update(left=left, right=right, bottom=bottom, top=top, visible=own)
         self._regions[key].data = {"xs": [x] if x else [], "ys": [y] if y else []}
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count the stars inside the selection."""
         inside = inside_by_line(self.state.table, self.selection)
         self._counts = count_sentence(self.state.table, inside)
 
     # --- following the state -------------------------------------------------------------
-    def redraw(self) -> None:
-        """Draw the visible plane and count anew."""
-        self._count()
-        super().redraw()
-
     def describe(self) -> None:
         """Write the caption: counts, this star, and where the limits come from."""
         selection, line, star = self.selection, line_of(self.shown), self.state.star

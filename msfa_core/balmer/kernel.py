@@ -219,7 +219,7 @@ def _shape_tests(x, y, w, m, x0, residual, raw):  # type: ignore[no-untyped-def]
     _band(x, y, w, m, x0 + _SHOULDER[0], x0 + _SHOULDER[1], c)
     shoulder = 0.5 * (b[0] + c[0])
     raw[RAW_REVERSAL] = a[0] - shoulder
-    raw[RAW_REVERSAL_SIGMA] = raw[RAW_REVERSAL] / (scale * math.sqrt(a[1] + 0.25 * (b[1] + c[1])))
+    raw[RAW_REVERSAL_SIGMA] = raw[RAW_REVERSAL] / math.sqrt(a[1] + 0.25 * (b[1] + c[1]))
     _band(x, residual, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
     raw[RAW_CORE] = a[0]
     raw[RAW_CORE_SIGMA] = a[0] / math.sqrt(a[1])

@@ -99,18 +99,18 @@ def _magnitudes(lines: AnyFloats, continuum: AnyFloats, wide: NDArray[np.float32
     half = _SMOOTHING // 2
     smooth = np.ones(_SMOOTHING) / _SMOOTHING
     full = np.convolve(np.pad(full, half, mode="edge"), smooth, "valid")
-    first, last = GRID_WAVELENGTH[[0, -1]]
-    blue, red = WIDE_WAVELENGTH <= first, WIDE_WAVELENGTH >= last
+    wavelength = WIDE_WAVELENGTH.copy()
+    blue, red = wavelength <= GRID_WAVELENGTH[0], wavelength >= GRID_WAVELENGTH[-1]
     inside = ~(blue | red)
     flux = wide[0].astype(np.float64)
-    own = np.interp(WIDE_WAVELENGTH[inside], GRID_WAVELENGTH, full)
+    own = np.interp(wavelength[inside], GRID_WAVELENGTH, full)
     ratio = own / flux[inside]
     flux[blue] *= np.median(ratio[:_JOINT])
     flux[red] *= np.median(ratio[-_JOINT:])
     flux[inside] = own
-    response = passbands(WIDE_WAVELENGTH)
-    photons = (response * flux * WIDE_WAVELENGTH).sum(axis=1)
-    magnitudes: FloatArray = -2.5 * np.log10(photons / (response * WIDE_WAVELENGTH).sum(axis=1))
+    response = passbands(wavelength)
+    photons = (response * flux * wavelength).sum(axis=1)
+    magnitudes: FloatArray = -2.5 * np.log10(photons / (response * wavelength).sum(axis=1))
     return magnitudes
 
 

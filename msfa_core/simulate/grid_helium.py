@@ -25,7 +25,7 @@ _COPIED_FROM: Final = 4387.93
 _COPIED_TEFF: Final = 11_000.0  # from here on
 _COOL_FEH_TEFF: Final = 15_000.0  # up to here 4388 is read at the lowest [Fe/H], then at −0.5
 _HOT_FEH: Final = -0.5
-# Share of the LTE strength that departures from LTE add on average; typical of early B stars
+# Share of the LTE strength that departures from LTE add on average, by air wavelength [Å]
 DEPARTURES: Final = {
     **{4009.26: 0.2, 4026.2: 0.35, 4120.8: 0.5, 4143.76: 0.2, 4387.93: 0.75},
     **{4437.55: 0.5, 4471.5: 0.6, 4713.15: 0.6, 4921.93: 0.6, 5015.68: 0.6},

@@ -122,7 +122,7 @@ def read_source(path: Path) -> Source:
             "db": (teff,),
         }
         if kind not in keys:
-            raise ModelError(f"{path}: unknown kind {kind!r} of reference model.")
+            raise ModelError(f"{path}: unknown kind {str(kind)!r} of reference model.")
         model = LogModel(np.log(flux[row] / continuum), np.log(cont[row]))
         models[kind][keys[kind]] = model
     return models

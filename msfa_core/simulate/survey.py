@@ -39,6 +39,10 @@ _FIBRES, _SPECTROGRAPHS = 250, 16
 _FIRST_NIGHT, _NIGHTS = 55_860, 4000
 _RELEASE: Final = "simulated"
 
+# Random error at S/N 50 and external error of catalogue labels (Ju et al. 2025): K, dex, dex
+_LABEL_ERRORS: Final = {"teff": (30.0, 76.0), "logg": (0.10, 0.04), "feh": (0.12, 0.09)}
+_LABEL_SNR: Final = 50.0
+
 
 @dataclass(frozen=True, slots=True)
 class SurveyPlan:
@@ -188,7 +192,29 @@ def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]
         helium_departure=rows["true_he_departure"].to_numpy(float),
     )
     spectra = observe(models.flux, rows, rng)
-    return spectra, rows.assign(snr_g=measured_snr(spectra))
+    rows = rows.assign(snr_g=measured_snr(spectra))
+    return spectra, add_labels(rows, np.random.default_rng([plan.seed, 2, index]))
+
+
+def add_labels(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Add Teff, log g and [Fe/H] as a catalogue of labels would give them: with errors.
+
+    Hot subdwarfs and white dwarfs have none, as in the catalogues of A stars.
+
+    Parameters
+    ----------
+    rows : n rows with ``true_kind, true_teff, true_logg, true_feh, snr_g``
+    rng : Generator
+        Its own, so that labels never change spectra.
+    """
+    is_labelled = (rows["true_kind"] == "ms").to_numpy()
+    scale = _LABEL_SNR / np.clip(rows["snr_g"].to_numpy(float), 1, None)
+    labels = {}
+    for name, (random, external) in _LABEL_ERRORS.items():
+        error = np.where(is_labelled, np.hypot(random * scale, external), np.nan)
+        labels[name] = rows[f"true_{name}"].to_numpy(float) + rng.normal(size=len(rows)) * error
+        labels[f"{name}_err"] = error
+    return rows.assign(**labels)
 
 
 def simulate_spectra(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.nddata import InverseVariance, StdDevUncertainty
 from pytest import approx
+from simulated_lines import simulated_lines
 
 from msfa_core.balmer import (
     FitFlag,
@@ -23,7 +24,6 @@ from msfa_core.columns import columns_of
 from msfa_core.constants import BALMER_LINES, FIT_LINES
 from msfa_core.errors import ConfigError, SpectrumError
 from msfa_core.spectra.spectrum import Spectra, Spectrum
-from simulated_lines import simulated_lines
 
 HDELTA = float(BALMER_LINES["hdelta"])
 

@@ -41,7 +41,8 @@ def test_the_ring_follows_the_star(state, view):
     for row in (0, 12, 4):
         state.select(FIRST + row)
         for key, line in (("Hδ", "hdelta"), ("Hγ", "hgamma")):
-            ring = view.plane(key).star.data
+            view.shown = key
+            ring = view.planes[key].star.data
             assert ring["x"] == [approx(state.star.row[f"d02_{line}"])]
             assert ring["top"][0] - ring["y"][0] == approx(state.star.row[f"fm_{line}_err"])
 

@@ -146,3 +146,14 @@ def test_impossible_plans_are_refused(change, word):
 def test_a_chunk_beyond_the_plan_is_refused():
     with pytest.raises(ConfigError, match="chunk 3"):
         simulate_chunk(PLAN, 3)
+
+
+def test_labels_scatter_about_the_truth_by_their_errors_and_leave_out_dwarfs():
+    plan = SurveyPlan(400, 21, {"BHB": 1, "A": 1, "WD": 1, "HSD": 1})
+    _, truth = simulate_chunk(plan, 0)
+    is_star = (truth["true_kind"] == "ms").to_numpy()
+    assert truth.loc[~is_star, ["teff", "logg", "feh"]].isna().all(axis=None)
+    for name in ("teff", "logg", "feh"):
+        pull = (truth[name] - truth[f"true_{name}"]) / truth[f"{name}_err"]
+        assert abs(pull[is_star].mean()) < 0.25
+        assert pull[is_star].std() == pytest.approx(1.0, abs=0.15)
