@@ -48,6 +48,7 @@ __all__ = [
 KNOWN_FOLDER: Final = "known"
 GAIA_FILE: Final = "gaia.parquet"
 CONNECT_SECONDS: Final = 20
+DEMO_SHARD: Final = 250  # small, so that its making shows how it gets on
 DEMO_VARIABLE: Final = "MSFA_DEMO"
 
 
@@ -410,7 +411,7 @@ def make_demo(path: str | Path, progress: Progress = no_progress) -> Survey:
         raise SurveyError(f"{path} exists and is no survey: name another place for the demo.")
     try:
         with making(path) as folder:
-            survey = Survey.create(folder, simulated=True)
+            survey = Survey.create(folder, simulated=True, shard_size=DEMO_SHARD)
             simulate(survey, progress=progress)
             run(survey, progress=progress)
     except SurveyError:

@@ -99,7 +99,7 @@ class Survey:
         return cls(path)
 
     @classmethod
-    def create(cls, path: str | Path, simulated: bool = False) -> Survey:
+    def create(cls, path: str | Path, simulated: bool = False, **chosen: Any) -> Survey:
         """Make a new, empty survey: the whole folder or nothing.
 
         Parameters
@@ -108,9 +108,13 @@ class Survey:
             A folder that does not exist yet or is empty.
         simulated : bool
             Whether the spectra will be made up; said on every screen and export.
+        **chosen
+            Settings that ``msfa.toml`` starts with; the others are there as comments.
 
         Raises
         ------
+        ConfigError
+            For a setting that does not exist.
         SurveyError
             When something is there already, or the folder cannot be written.
         """
@@ -123,7 +127,7 @@ class Survey:
             )
         with making(path) as folder:
             (folder / ARCHIVE_FOLDER).mkdir()
-            text = settings_template(simulated)
+            text = settings_template(simulated, **chosen)
             write_whole(folder / SETTINGS_FILE, text.encode())
             first = _entry("create", {"simulated": simulated})
             write_whole(folder / PROVENANCE_FILE, _as_json([first]))
@@ -344,8 +348,9 @@ def identities(archive: Archive) -> pd.DataFrame:
     return table
 
 
-def settings_template(simulated: bool = False) -> str:
+def settings_template(simulated: bool = False, **chosen: Any) -> str:
     """Return the text of a new ``msfa.toml``: every setting, its meaning and its default."""
+    load_settings(**chosen)  # refuses what is no setting
     lines = ["# Settings of this survey. Remove the # before a line to change its value."]
     if simulated:
         lines.append("# The spectra of this survey are SIMULATED (simulated = true in provenance).")
@@ -353,6 +358,8 @@ def settings_template(simulated: bool = False) -> str:
     for field in fields(Settings):
         lines += ["", *(f"# {line}" for line in meaning[field.name])]
         lines.append(f"# {field.name} = {json.dumps(field.default)}")
+        if field.name in chosen:
+            lines.append(f"{field.name} = {json.dumps(chosen[field.name])}")
     return "\n".join(lines) + "\n"
 
 

@@ -38,6 +38,8 @@ WATCH = """() => {
   const bar = find(document)
   window.painted = [[performance.now(), bar.dataset.painted]]
   window.pressed = []
+  if (window.is_watched) return
+  window.is_watched = true
   new MutationObserver(() => {
     const last = window.painted[window.painted.length - 1][1]
     if (bar.dataset.painted !== last) window.painted.push([performance.now(), bar.dataset.painted])

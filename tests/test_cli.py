@@ -438,8 +438,7 @@ def test_networks_are_trained_from_the_command_line_and_then_used(tmp_path, caps
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     stop, lamost_files, tmp_path, tiny_models
 ):
-    survey = Survey.create(tmp_path / "S")
-    (survey.path / "msfa.toml").write_text(f'shard_size = 4\nmodels = "{tiny_models}"\n')
+    survey = Survey.create(tmp_path / "S", shard_size=4, models=str(tiny_models))
     assert msfa("ingest", survey.path, lamost_files, "--quiet") == 0
     command = [sys.executable, "-m", "msfa_core.cli", "run", str(survey.path), "--quiet"]
     process = subprocess.Popen(
@@ -463,8 +462,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
 
 @pytest.mark.slow
 def test_no_worker_outlives_a_command_that_is_killed(lamost_files, tmp_path, tiny_models):
-    survey = Survey.create(tmp_path / "S")
-    (survey.path / "msfa.toml").write_text(f'shard_size = 4\nmodels = "{tiny_models}"\n')
+    survey = Survey.create(tmp_path / "S", shard_size=4, models=str(tiny_models))
     assert msfa("ingest", survey.path, lamost_files, "--quiet") == 0
     process = subprocess.Popen(
         [sys.executable, "-m", "msfa_core.cli", "run", str(survey.path), "--workers", "2", "-q"],

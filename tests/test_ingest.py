@@ -30,12 +30,7 @@ def files(lamost_files, tmp_path):
 
 @pytest.fixture
 def survey(tmp_path):
-    return small_shards(Survey.create(tmp_path / "survey"))
-
-
-def small_shards(survey, size=5):
-    (survey.path / "msfa.toml").write_text(f"shard_size = {size}\n")
-    return survey
+    return Survey.create(tmp_path / "survey", shard_size=5)
 
 
 def same(one, other):
@@ -157,7 +152,7 @@ def test_many_files_are_read_by_processes_with_the_same_result(
     ingest(survey, [files], workers=1)
     monkeypatch.setattr(module, "MANY_FILES", 10)
     monkeypatch.setattr(module, "CHUNK", 4)
-    other = small_shards(Survey.create(tmp_path / "other"))
+    other = Survey.create(tmp_path / "other", shard_size=5)
     report = ingest(other, [files], workers=2)
     assert (report.n_stored, len(report.rejected)) == (24, 1)
     same(survey, other)
@@ -183,7 +178,7 @@ def test_a_disk_that_fills_keeps_what_was_stored_and_the_next_call_goes_on(
     assert not list(survey.path.rglob(".writing*"))
     monkeypatch.undo()
     assert ingest(survey, [files]).n_stored == 14
-    ingest(other := small_shards(Survey.create(tmp_path / "other")), [files])
+    ingest(other := Survey.create(tmp_path / "other", shard_size=5), [files])
     same(survey, other)
 
 
@@ -202,7 +197,7 @@ def test_an_ingest_killed_at_any_moment_is_resumed_to_the_same_table(survey, fil
         assert stored.candidates()["obsid"].tolist() == stored.archive.obsid.tolist()
         assert len(stored.archive) >= 5 * lines
     subprocess.run(command, check=True, capture_output=True)
-    ingest(other := small_shards(Survey.create(tmp_path / "other")), [files])
+    ingest(other := Survey.create(tmp_path / "other", shard_size=5), [files])
     same(survey, other)
     assert survey.rejected["file"].tolist() == other.rejected["file"].tolist()
 
@@ -299,9 +294,9 @@ def test_a_simulated_survey_knows_the_truth_and_takes_no_real_files(tmp_path, fi
 
 
 def test_a_simulation_that_was_stopped_goes_on_and_another_one_is_refused(tmp_path, monkeypatch):
-    whole = small_shards(Survey.create(tmp_path / "whole", simulated=True))
+    whole = Survey.create(tmp_path / "whole", simulated=True, shard_size=5)
     simulate(whole, PLAN, workers=1)
-    stopped = small_shards(Survey.create(tmp_path / "stopped", simulated=True))
+    stopped = Survey.create(tmp_path / "stopped", simulated=True, shard_size=5)
     commit, shards_written = module._Storing._commit, []
 
     def stop(self, layout):

@@ -28,8 +28,7 @@ def models(tiny_models, monkeypatch):
 @pytest.fixture
 def survey(lamost_files, tmp_path):
     """A survey of 24 simulated spectra in shards of 10, nothing done yet."""
-    made = Survey.create(tmp_path / "survey")
-    (made.path / "msfa.toml").write_text("shard_size = 10\n")
+    made = Survey.create(tmp_path / "survey", shard_size=10)
     ingest(made, [lamost_files])
     return made
 
@@ -37,8 +36,8 @@ def survey(lamost_files, tmp_path):
 @pytest.fixture(scope="module")
 def finished(lamost_files, tiny_models, tmp_path_factory):
     """The same survey after an undisturbed run."""
-    made = Survey.create(tmp_path_factory.mktemp("finished") / "survey")
-    (made.path / "msfa.toml").write_text(f'shard_size = 10\nmodels = "{tiny_models}"\n')
+    path = tmp_path_factory.mktemp("finished") / "survey"
+    made = Survey.create(path, shard_size=10, models=str(tiny_models))
     ingest(made, [lamost_files])
     run(made, workers=1)
     return made.candidates()

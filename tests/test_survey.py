@@ -66,6 +66,14 @@ def test_every_setting_is_explained_in_msfa_toml(survey):
         assert meaning[field.name][0] in text
 
 
+def test_a_survey_can_start_with_settings(tmp_path):
+    made = Survey.create(tmp_path / "S", shard_size=5, selection="xue2011", snr_min=7.5)
+    assert made.settings == Settings(shard_size=5, selection="xue2011", snr_min=7.5)
+    with pytest.raises(ConfigError, match="unknown setting 'shards'"):
+        Survey.create(tmp_path / "T", shards=5)
+    assert not (tmp_path / "T").exists()
+
+
 def test_a_survey_is_made_once_and_only_in_an_empty_place(tmp_path, survey):
     with pytest.raises(SurveyError, match="is a survey already"):
         Survey.create(survey.path)

@@ -342,6 +342,7 @@ class Plane:
             glyph_width=14,
             glyph_height=14,
             label_height=14,
+            label_width=6,
         )
         self.figure.add_layout(legend, "above")
         return legend

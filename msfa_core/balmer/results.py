@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -85,6 +85,15 @@ class LineFits:
     def __len__(self) -> int:
         """Return the number of spectra."""
         return len(self.obsid)
+
+    def __getitem__(self, rows: Any) -> LineFits:
+        """Return the fits of these rows (a slice, indices or a boolean array)."""
+        chosen = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name != "lines"
+        }
+        return LineFits(lines=self.lines, **chosen)
 
     def parameters(self, line: str) -> SWSParameters:
         """Return the profiles of one line."""

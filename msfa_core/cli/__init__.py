@@ -63,22 +63,23 @@ def run_cli(arguments: list[str]) -> int:
         One of `Exit`.
     """
     try:
-        code = app(arguments, standalone_mode=False)
+        code = int(app(arguments, standalone_mode=False) or Exit.DONE)
     except typer.Exit as stop:
-        return int(stop.exit_code)
+        code = int(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = Exit.INTERRUPTED
     except _USAGE_ERROR as error:
         error.show()
-        return Exit.USAGE
-    except (KeyboardInterrupt, typer.Abort):
-        say("msfa: stopped; what was finished is kept, and the same command goes on from there")
-        return Exit.INTERRUPTED
+        code = Exit.USAGE
     except MsfaError as error:
         say(f"msfa: {' '.join(str(error).split())}")
-        return Exit.FAILED
+        code = Exit.FAILED
     except BrokenPipeError:  # `msfa status S | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
-    return int(code or Exit.DONE)
+        code = Exit.DONE
+    if code == Exit.INTERRUPTED:
+        say("msfa: stopped; what was finished is kept, and the same command goes on from there")
+    return code
 
 
 def _stop(_number: int, _frame: Any) -> None:

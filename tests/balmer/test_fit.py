@@ -127,6 +127,7 @@ def test_a_row_has_the_same_fit_alone_and_in_any_order(batch):
     for name, values in arrays_of(together).items():
         np.testing.assert_array_equal(values, arrays_of(backwards)[name][::-1])
         np.testing.assert_array_equal(values[[2]], arrays_of(fit_lines(batch[[2]]))[name])
+        np.testing.assert_array_equal(values[1:3], arrays_of(together[1:3])[name])
 
 
 def test_the_flux_scale_does_not_matter(batch):

@@ -7,6 +7,7 @@ from library_spectra import at_lamost, library_stars, manifest, read_miles
 
 from msfa_core.balmer import FitFlag, calcium_k, fit_lines, in_bhb_region
 from msfa_core.spectra import read_spectrum
+from msfa_core.spectra.spectrum import Spectra
 
 pytestmark = pytest.mark.real
 DRAWS, SNR = 50, 30
@@ -108,3 +109,52 @@ def test_every_lamost_spectrum_gets_a_row_and_early_stars_a_measurement(real_dat
     early = np.array([str(s.meta.get("subclass", ""))[:1] in ("A", "B") for s in spectra])
     assert np.isfinite(fits.d02[early]).all(axis=1).mean() > 0.8
     assert np.nanmax(np.abs(fits.centre[early, 0] - 4102.892)) < 3
+
+
+@pytest.fixture(scope="module")
+def grid(real_data):
+    """Spectra of the model grid beside the real data."""
+    path = real_data.parent / "grid" / "hotgrid_R1800.npz"
+    if not path.is_file():
+        pytest.skip("no ../shared/grid beside the project: test on the model grid left out")
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def grid_fits(grid, where):
+    flux = grid["flux"][where] / np.median(grid["flux"][where], axis=1, keepdims=True)
+    n = len(flux)
+    batch = Spectra(
+        obsid=np.arange(n),
+        wavelength=grid["wave"].astype(np.float64),
+        flux=flux,
+        ivar=np.full(flux.shape, 1e4, dtype=np.float32),
+        mask=np.zeros(flux.shape, dtype=bool),
+        z=np.zeros(n),
+    )
+    return fit_lines(batch)
+
+
+def test_models_of_bhb_and_main_sequence_separate_in_d02_as_published(grid):
+    warm = (grid["kind"] == "ms") & (grid["teff"] >= 8500) & (grid["teff"] <= 9500)
+    fits = grid_fits(grid, warm)
+    teff, logg, feh = (grid[name][warm] for name in ("teff", "logg", "feh"))
+    giant, dwarf = logg == 3, logg >= 4
+    assert giant.sum() >= 9
+    assert dwarf.sum() >= 18
+    assert fits.d02[giant].max() < 26.5
+    assert fits.d02[dwarf].min() > 29
+    assert in_bhb_region(fits[giant], "xue2011").all()
+    assert not in_bhb_region(fits[dwarf], "xue2011").any()
+    for row in np.flatnonzero(logg == 3.5):  # a step of gravity at equal temperature and metals
+        above = (logg == 4) & (teff == teff[row]) & (feh == feh[row])
+        assert (fits.d02[above] - fits.d02[row] > 2).all()
+
+
+def test_the_continuum_found_is_that_of_the_models(grid):
+    normal = (grid["kind"] == "ms") & (grid["teff"] >= 8000) & (grid["feh"] <= -0.5)
+    fits = grid_fits(grid, normal)
+    assert np.nanmax(np.abs(fits.continuum - 1)) < 0.03
+    for k, name in enumerate(("hd", "hg")):
+        difference = fits.d02[:, k] - grid[f"{name}_D02"][normal]
+        assert abs(np.nanmedian(difference)) < 0.5
