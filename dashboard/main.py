@@ -22,6 +22,7 @@ pn.extension(
 from dashboard.app import DemoMaker, VettingApp, demo_page, error_page  # noqa: E402
 from dashboard.theme import page_css, palette  # noqa: E402
 from msfa_core.errors import MsfaError  # noqa: E402
+from msfa_core.pipeline import demo_path  # noqa: E402
 from msfa_core.survey import Survey, is_survey  # noqa: E402
 
 logger = logging.getLogger("dashboard")
@@ -30,7 +31,7 @@ logger = logging.getLogger("dashboard")
 def page() -> pn.viewable.Viewable:
     """Return the page of the survey that was named, else of the demo survey."""
     named = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MSFA_SURVEY", "")
-    path = Path(named) if named else ROOT / "data" / "demo"
+    path = Path(named) if named else demo_path()
     try:
         if not named and not is_survey(path):
             return demo_page(DemoMaker.at(path))

@@ -356,7 +356,8 @@ class VettingState(param.Parameterized):
         except (ValueError, OverflowError) as error:
             raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
         star = self._read_star(number)
-        self.param.update(star=star, selected=str(number))
+        with pn.io.hold():  # one message to the browser, so one repaint of every figure
+            self.param.update(star=star, selected=str(number))
         self._read_ahead(number)
 
     @param.depends("selected", watch=True)

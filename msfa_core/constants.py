@@ -207,6 +207,7 @@ BOX_XUE2011: Final = {
     "hgamma_width_vertex": Sourced(1.08, "", _XUE2011),
 }
 
+
 # --- Ca II K (Beers et al. 1999), wavelengths in AIR as published -----------------------------
 def _band_air(low: float, high: float) -> tuple[Sourced, Sourced]:
     """Return the limits of a band [Å, air]."""

@@ -70,8 +70,9 @@ def test_readme_names_every_setting_with_its_default():
 
 
 def test_readme_names_every_command_and_option():
-    from msfa_core.cli import app
     from typer.main import get_command
+
+    from msfa_core.cli import app
 
     group = get_command(app)
     text = readme()

@@ -153,14 +153,13 @@ class ExportView(pn.viewable.Viewer):
     @property
     def header(self) -> dict[str, str]:
         """What the file says of itself."""
-        fields = {
+        survey = self.state.survey
+        typed = {
             "title": self.table_title.strip(),
             "authors": self.authors.strip(),
-            "selection": self.sentence,
-            "survey": self.state.survey.path.resolve().name,
-            "simulated": "these stars do not exist" if self.state.survey.is_simulated else "",
+            "simulated": "these stars do not exist" if survey.is_simulated else "",
         }
-        return {name: text for name, text in fields.items() if text}
+        return survey.export_header(self.sentence) | {k: text for k, text in typed.items() if text}
 
     def obstacle(self, table: pd.DataFrame) -> str:
         """Return why these rows cannot be downloaded, and what to do; empty when they can."""

@@ -17,6 +17,7 @@ from dashboard.views.linked import (
     caption,
     caption_html,
     colour_switch,
+    controls,
     notice,
     once,
     quiet_button,
@@ -143,7 +144,7 @@ class ParametersView(LinkedView):
         self._figures = self.figure_place()
         self._caption = caption()
         self._sliders = self._limit_controls()
-        self._bar = pn.Row(self.plane_switch(), pn.layout.HSpacer(), colour_switch(self), margin=0)
+        self._bar = controls(self.plane_switch(), pn.layout.HSpacer(), colour_switch(self))
         self._notice = pn.pane.HTML(
             notice("No stellar labels", *REMEDY), sizing_mode="stretch_both", visible=False
         )

@@ -170,7 +170,11 @@ class PlaneView(LinkedView):
     def selection(self) -> Selection:
         """The selection that is drawn and counted."""
         if self.selection_name == OWN:
-            return box_selection(OWN, self.own_boxes, "set by the reviewer on this screen")
+            boxes = {
+                line: (round(left, 1), round(right, 1), round(low, 3), round(high, 3))
+                for line, (left, right, low, high) in self.own_boxes.items()
+            }
+            return box_selection(OWN, boxes, "set by the reviewer on this screen")
         return SELECTIONS[self.selection_name]
 
     def queue_inside(self) -> None:
@@ -258,7 +262,7 @@ class PlaneView(LinkedView):
         box = BoxAnnotation(
             editable=True, visible=False, fill_color=accent, fill_alpha=0.08, line_color=accent,
             line_alpha=1.0,
-            line_width=1.5, line_dash="dashed", level="underlay",
+            line_width=1.5, line_dash="dashed",
         )  # fmt: skip
 
         def moved(_name: str, _old: Any, _new: Any) -> None:

@@ -232,7 +232,6 @@ def count_image(
 def warm_up() -> None:
     """Compile what datashader needs before the first reviewer waits for it."""
     frame = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0], "group": pd.Categorical(["a", "b"])})
-    colour = {"a": "#000000", "b": "#ffffff"}
-    count_image(
-        hv.Dataset(frame, ["x", "y"], ["group"]), colour, ("x", "y"), (0, 1, 0, 1), IMAGE_SIZE
-    )
+    dataset = hv.Dataset(frame, ["x", "y"], ["group"])
+    for colour in ({"a": "#000000", "b": "#ffffff"}, {"a": "#000000"}):
+        count_image(dataset, colour, ("x", "y"), (0, 1, 0, 1), IMAGE_SIZE)

@@ -6,7 +6,7 @@ Everything is updated in place: no model is made after the first drawing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import holoviews as hv
@@ -17,7 +17,6 @@ from bokeh.models import (
     BoxSelectTool,
     ColumnDataSource,
     HoverTool,
-    ImageRGBA,
     LassoSelectTool,
     Legend,
     LegendItem,
@@ -27,10 +26,10 @@ from bokeh.models import (
     Scatter,
     Segment,
 )
-from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from dashboard.theme import FONT, Palette, new_figure
+from dashboard.views.layer import Layer, nothing
 from dashboard.views.scatter import (
     IMAGE_SIZE,
     Axis,
@@ -39,81 +38,15 @@ from dashboard.views.scatter import (
     Groups,
     Names,
     Window,
-    count_image,
     frame_limits,
     inside_geometry,
 )
 
-POINTS_LIMIT: Final = 5_000  # more stars than this are drawn as an image
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
 TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
 SLOTS: Final = 7  # the most groups a colouring may have
 STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top")
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-POINT_FIELDS: Final = ("x", "y", "obsid", "group", "colour")
-IMAGE_FIELDS: Final = ("image", "x", "y", "dw", "dh")
-
-
-def _nothing(fields: tuple[str, ...]) -> dict[str, list[float]]:
-    return {name: [] for name in fields}
-
-
-class Layer:
-    """Stars of one kind: points while they are few, an image when they are many."""
-
-    def __init__(self, plot: figure, alpha: float, size: float) -> None:
-        self.image = ColumnDataSource(_nothing(IMAGE_FIELDS))
-        self.points = ColumnDataSource(_nothing(POINT_FIELDS))
-        plot.add_glyph(
-            self.image, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh", global_alpha=alpha)
-        )
-        self.renderer = plot.add_glyph(
-            self.points,
-            Scatter(
-                x="x", y="y", size=size, line_color=None, fill_color="colour", fill_alpha=alpha
-            ),
-        )
-        self._counted: tuple[hv.Dataset, Mapping[str, str]] | None = None
-
-    @property
-    def n_points(self) -> int:
-        """Stars drawn as points."""
-        return len(self.points.data["x"])
-
-    def draw(self, frame: pd.DataFrame, names: Names, groups: Groups, keep: BoolArray) -> None:
-        """Draw the kept rows in place of what was drawn before; an image waits for `count`."""
-        many = int(keep.sum()) > POINTS_LIMIT
-        rows = np.zeros(0, dtype=int) if many else np.flatnonzero(keep)
-        if rows.size or self.n_points:
-            codes = groups.word.codes[rows]
-            order = np.argsort(-codes, kind="stable")  # the first group, BHB stars, lies on top
-            rows, codes = rows[order], codes[order]
-            self.points.data = {
-                "x": frame[names[0]].to_numpy()[rows],
-                "y": frame[names[1]].to_numpy()[rows],
-                "obsid": frame["obsid"].to_numpy()[rows].astype(str),
-                "group": np.array(list(groups.colour), dtype=object)[codes],
-                "colour": np.array(list(groups.colour.values()), dtype=object)[codes],
-            }
-        self._counted = None
-        if many:
-            shown = frame.loc[keep, list(names)].assign(group=groups.word[keep])
-            self._counted = hv.Dataset(shown, kdims=list(names), vdims=["group"]), groups.colour
-        elif len(self.image.data["x"]):
-            self.image.data = _nothing(IMAGE_FIELDS)
-
-    def count(self, names: Names, window: Window, size: tuple[int, int]) -> None:
-        """Count the stars of an image anew for a window; points need nothing."""
-        if self._counted is None:
-            return
-        x0, x1, y0, y1 = window
-        self.image.data = {
-            "image": [count_image(*self._counted, names, window, size)],
-            "x": [x0],
-            "y": [y0],
-            "dw": [x1 - x0],
-            "dh": [y1 - y0],
-        }
 
 
 class Plane:
@@ -155,10 +88,10 @@ class Plane:
             **options,
         )
         self.rest = Layer(self.figure, alpha=0.5, size=3)
-        self.vivid = Layer(self.figure, alpha=0.85, size=4.5)
-        self.star = ColumnDataSource(_nothing(STAR_FIELDS))
-        self.ellipse = ColumnDataSource(_nothing(("x", "y")))
-        self.epochs = ColumnDataSource(_nothing(("x", "y")))
+        self.vivid = Layer(self.figure, alpha=1.0 if colours.is_dark else 0.85, size=4.5)
+        self.star = ColumnDataSource(nothing(STAR_FIELDS))
+        self.ellipse = ColumnDataSource(nothing(("x", "y")))
+        self.epochs = ColumnDataSource(nothing(("x", "y")))
         self._legend = self._add_legend()
         self._add_tools()
         self._add_star()
@@ -238,8 +171,8 @@ class Plane:
             }
             self.ellipse.data = error_ellipse(x, y, x_err, y_err, correlation)
         else:
-            self.star.data = _nothing(STAR_FIELDS)
-            self.ellipse.data = _nothing(("x", "y"))
+            self.star.data = nothing(STAR_FIELDS)
+            self.ellipse.data = nothing(("x", "y"))
         if row is None or epochs is None or not set(self.names) <= set(epochs.columns):
             others = pd.DataFrame(columns=list(self.names), dtype=float)
         else:
@@ -267,14 +200,14 @@ class Plane:
         return (*sorted((x.start, x.end)), *sorted((y.start, y.end)))
 
     def add_outline(self, xs: Sequence[Any] = (), ys: Sequence[Any] = ()) -> ColumnDataSource:
-        """Add a region under the stars; its source (``xs``, ``ys``) moves it."""
+        """Add a region; its source (``xs``, ``ys``) moves it."""
         source = ColumnDataSource({"xs": list(xs), "ys": list(ys)})
         accent = self.colours.accent
         outline = Patches(
             xs="xs", ys="ys", fill_color=accent, fill_alpha=0.07, line_color=accent,
             line_width=1.5, line_dash="dashed",
         )  # fmt: skip
-        self.figure.add_glyph(source, outline, level="underlay")
+        self.figure.add_glyph(source, outline)  # above the images, which hide what lies below
         return source
 
     # --- hands ---------------------------------------------------------------------------

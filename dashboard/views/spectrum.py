@@ -12,6 +12,7 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     HoverTool,
+    PrintfTickFormatter,
     Range1d,
     Span,
 )
@@ -23,7 +24,13 @@ from dashboard.theme import Palette, name_downloads, new_figure, palette, styles
 from dashboard.views.classes import is_missing
 from msfa_core.constants import ARM_JOINT, LINE_LIST, SPEED_OF_LIGHT, TELLURIC_LIST
 from msfa_core.errors import MsfaError
-from msfa_core.spectra.display import error_of, flux_limits, shown_wavelength, smoothed_flux
+from msfa_core.spectra.display import (
+    error_of,
+    flux_limits,
+    flux_unit,
+    shown_wavelength,
+    smoothed_flux,
+)
 from msfa_core.spectra.spectrum import Spectrum
 
 PAINTED: Final = "msfa-painted"  # source whose tag is the obsid on screen; verdict.js reads it
@@ -45,8 +52,9 @@ _GRID: Final = np.float32  # what the browser needs
 
 def spectrum_data(spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
     """Return the columns of the spectrum's data source, without the pixels that hold nothing."""
-    wavelength, error = shown_wavelength(spectrum, rest), error_of(spectrum)
-    flux = spectrum.flux.astype(np.float64)
+    unit = flux_unit(spectrum)
+    wavelength, error = shown_wavelength(spectrum, rest), error_of(spectrum) / unit
+    flux = spectrum.flux.astype(np.float64) / unit
     known = np.isfinite(flux)
     band = np.where(np.isfinite(error) & ~spectrum.mask, error, 0.0)
     columns = {"x": wavelength, "y": flux, "low": flux - band, "high": flux + band}
@@ -58,7 +66,8 @@ def bad_pixels(spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
     """Return the masked pixels of a spectrum that have a flux."""
     bad = spectrum.mask & np.isfinite(spectrum.flux)
     wavelength = shown_wavelength(spectrum, rest)
-    return {"x": wavelength[bad].astype(_GRID), "y": spectrum.flux[bad].astype(_GRID)}
+    flux = spectrum.flux[bad] / flux_unit(spectrum)
+    return {"x": wavelength[bad].astype(_GRID), "y": flux.astype(_GRID)}
 
 
 def line_markers(z: float, rest: bool) -> dict[str, list[Any]]:
@@ -152,7 +161,7 @@ class SpectrumView(pn.viewable.Viewer):
             x_range=Range1d(low, high, bounds=(2900.0, 11000.0)),
             y_range=Range1d(0.0, 1.0),
             x_axis_label="rest wavelength [vacuum Å]",
-            y_axis_label="relative flux",
+            y_axis_label="flux / median",
             active_scroll="xwheel_zoom",
             active_drag="box_zoom",
             min_height=160,
@@ -160,7 +169,7 @@ class SpectrumView(pn.viewable.Viewer):
         plot.title.text = " "
         name_downloads(plot, "spectrum")
         plot.yaxis[0].ticker.desired_num_ticks = 4
-        plot.yaxis[0].major_label_orientation = "horizontal"
+        plot.yaxis[0].formatter = PrintfTickFormatter(format="%.1f")  # of one width: no relayout
         plot.extra_y_ranges = {"height": Range1d(0.0, 1.0)}
         self._joint = BoxAnnotation(
             left=ARM_JOINT[0],
@@ -348,30 +357,25 @@ class SpectrumView(pn.viewable.Viewer):
         self._flux.glyph.line_alpha = 1.0 if self.smoothing == 1 else 0.35
         if self.smoothing == 1:
             return _empty("x", "y")
-        flux = smoothed_flux(spectrum, self.smoothing)
+        flux = smoothed_flux(spectrum, self.smoothing) / flux_unit(spectrum)
         return {
             "x": shown_wavelength(spectrum, rest).astype(_GRID),
             "y": flux.astype(_GRID),
         }
 
     def _other_epochs(self, star: Star) -> dict[str, list[Any]]:
-        """Return the other spectra of the star, scaled to this one's median flux."""
+        """Return the other spectra of the star, each in its own unit of flux."""
         shown: dict[str, list[Any]] = {"xs": [], "ys": [], "name": []}
-        self._overlay.label = f"epochs {len(star.epochs)}"
-        self._overlay.disabled = len(star.epochs) < 2  # noqa: PLR2004
         if not self.show_epochs:
             return shown
-        level = np.nanmedian(star.spectrum.flux)
         for obsid in [int(o) for o in star.epochs["obsid"] if int(o) != star.obsid][:MAX_EPOCHS]:
             try:
                 other = self.state.data.measured(obsid)[0]
             except MsfaError as error:
                 self.state.say(str(error), "error")
                 continue
-            own = np.nanmedian(other.flux)
-            scale = level / own if np.isfinite(own) and own != 0 else 1.0
             shown["xs"].append(shown_wavelength(other, self.rest).astype(_GRID))
-            shown["ys"].append((other.flux * scale).astype(_GRID))
+            shown["ys"].append((other.flux / flux_unit(other)).astype(_GRID))
             shown["name"].append(str(obsid))
         return shown
 
@@ -389,7 +393,8 @@ class SpectrumView(pn.viewable.Viewer):
         low, high = flux_limits(
             wavelength, star.spectrum, (x_range.start, x_range.end), self.percentile
         )
-        self.figure.y_range.update(start=low, end=high)
+        unit = flux_unit(star.spectrum)
+        self.figure.y_range.update(start=low / unit, end=high / unit)
 
     def __panel__(self) -> pn.viewable.Viewable:
         controls = pn.Row(

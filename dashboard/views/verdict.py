@@ -151,6 +151,10 @@ class VerdictBar(pn.custom.JSComponent):
 
     def handle(self, message: dict[str, Any]) -> None:
         """Do what a message of the browser asks for, and answer it."""
+        with pn.io.hold():  # one message to the browser, in order, so one repaint
+            self._handle(message)
+
+    def _handle(self, message: dict[str, Any]) -> None:
         state = self._state
         action = str(message.get("action", ""))
         if "reviewer" in message and not self.reviewer_locked:

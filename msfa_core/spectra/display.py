@@ -44,6 +44,16 @@ def error_of(spectrum: Spectrum) -> NDArray[np.float64]:
     return error
 
 
+def flux_unit(spectrum: Spectrum) -> float:
+    """Return the flux that is drawn as 1: the median of the good pixels.
+
+    Drawn in this unit, every spectrum has the same short numbers on its flux axis.
+    """
+    flux = spectrum.flux[~spectrum.mask & np.isfinite(spectrum.flux)]
+    level = float(np.median(flux)) if len(flux) else 0.0
+    return abs(level) if level != 0.0 else 1.0
+
+
 def smoothed_flux(spectrum: Spectrum, n_pixels: int) -> NDArray[np.float64]:
     """Return the mean flux in a running box, weighted by inverse variance; bad pixels left out.
 

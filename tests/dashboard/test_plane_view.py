@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from bokeh.document import Document
 from bokeh.events import SelectionGeometry, Tap
+from panel.io.state import set_curdoc
 from pytest import approx
 
 from dashboard.state import VettingState
@@ -247,3 +249,25 @@ def test_two_sessions_share_the_stars_but_not_the_brush(survey):
     views = [PlaneView(state=state) for state in (one, two)]
     draw_box(views[0].planes["Hδ"], 18, 24, 0.1, 0.3)
     assert views[1].planes["Hδ"].rest.n_points == 0
+
+
+class SessionContext:
+    """What makes a document that of a browser's session."""
+
+    id = "session"
+    logged_out = False
+    request = None
+
+
+def test_a_plane_behind_another_tab_waits_until_its_tab_is_opened(state):
+    document, context = Document(), SessionContext()
+    document._session_context = lambda: context
+    with set_curdoc(document):
+        view = CmdView(state=state)
+        plane = view.planes["cmd"]
+        assert plane.vivid.n_points == 0
+        document.add_root(view.__panel__().get_root(document))
+        assert plane.vivid.n_points > 0
+        assert plane.star.data["x"] == [approx(state.star.row["bp_rp"])]
+        state.brush([FIRST, FIRST + 3], "two stars")
+        assert plane.vivid.n_points == 2

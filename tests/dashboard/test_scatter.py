@@ -7,6 +7,7 @@ from bokeh.events import SelectionGeometry, Tap
 from pytest import approx
 
 from dashboard.theme import LIGHT
+from dashboard.views.layer import POINTS_LIMIT
 from dashboard.views.scatter import (
     Axis,
     Groups,
@@ -17,7 +18,7 @@ from dashboard.views.scatter import (
     inside_polygon,
     survey_dataset,
 )
-from dashboard.views.scatterplot import POINTS_LIMIT, Plane, error_ellipse
+from dashboard.views.scatterplot import Plane, error_ellipse
 
 X = Axis("teff", "Teff [K]", (0, 100), (10, 20), flipped=True)
 Y = Axis("logg", "log g", (-5, 5), (0, 1), error="logg_err")
