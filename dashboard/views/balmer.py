@@ -14,6 +14,7 @@ from bokeh.models import (
     ColumnDataSource,
     Line,
     NormalHead,
+    PrintfTickFormatter,
     Quad,
     Range1d,
     Scatter,
@@ -175,6 +176,8 @@ class LinePlot:
         self.flux.xaxis.axis_label_standoff = 0
         self.residual.yaxis.ticker.desired_num_ticks = 3
         self.residual.yaxis.axis_label_text_font_size = "10px"
+        # Labels of one width: otherwise a new star would lay the whole page out anew (0.1 s).
+        self.residual.yaxis.formatter = PrintfTickFormatter(format="%+.2f")
         self._draw_flux()
         self._draw_residual()
         self.layout = column(self.flux, self.residual, sizing_mode="stretch_both", spacing=0)

@@ -122,7 +122,7 @@ class ExportView(pn.viewable.Viewer):
         )
         self._button = pn.widgets.FileDownload(
             callback=self._file, filename=f"{STEM}.mrt", label="Download", color="primary",
-            css_classes=["export-download"], margin=(6, 10), width=180,
+            css_classes=["export-download"], margin=(6, 10), width=180, **css,
         )  # fmt: skip
         self._form = self._fields()
         self.refresh()

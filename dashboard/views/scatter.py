@@ -100,7 +100,7 @@ def class_groups(table: pd.DataFrame, colours: Palette) -> Groups:
 
 def verdict_groups(table: pd.DataFrame, colours: Palette) -> Groups:
     """Colour the stars by the verdict of record."""
-    return Groups.of(table["verdict"], {"undecided": colours.cloud} | VERDICT_COLOURS, "undecided")
+    return Groups.of(table["verdict"], VERDICT_COLOURS | {"undecided": colours.cloud}, "undecided")
 
 
 def blind_groups(table: pd.DataFrame, colours: Palette) -> Groups:

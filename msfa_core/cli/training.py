@@ -64,6 +64,9 @@ def train(
     epochs2: Annotated[int, typer.Option(help="0 for the paper's 100.", min=0)] = 0,
     batch: Annotated[int, typer.Option(help="Spectra per step.", min=2)] = 96,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at the start.")] = 1e-3,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
+    ] = 8,
     width: Annotated[int, typer.Option(help="Channels after the stem.", min=4)] = 64,
     negatives: Annotated[
         NegativesChoice, typer.Option(help="Not BHB in stage 2: A and HSD, or all classes.")
@@ -101,6 +104,7 @@ def train(
                 epochs=epochs1,
                 batch=batch,
                 learning_rate=learning_rate,
+                plateau_patience=patience,
                 seed=seed,
                 negatives=negatives.value,
                 device=device,
@@ -121,6 +125,7 @@ def train(
                 amp=bf16,
                 seed=seed,
                 learning_rate=learning_rate,
+                patience=patience,
                 network=network,
                 negatives=negatives.value,
                 resume=not fresh or stage is StageChoice.SECOND,

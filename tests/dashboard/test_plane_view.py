@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 from bokeh.events import SelectionGeometry, Tap
-from panel.io.state import set_curdoc
 from pytest import approx
 
 from dashboard.state import VettingState
@@ -251,23 +250,19 @@ def test_two_sessions_share_the_stars_but_not_the_brush(survey):
     assert views[1].planes["Hδ"].rest.n_points == 0
 
 
-class SessionContext:
-    """What makes a document that of a browser's session."""
-
-    id = "session"
-    logged_out = False
-    request = None
-
-
-def test_a_plane_behind_another_tab_waits_until_its_tab_is_opened(state):
-    document, context = Document(), SessionContext()
-    document._session_context = lambda: context
-    with set_curdoc(document):
-        view = CmdView(state=state)
-        plane = view.planes["cmd"]
-        assert plane.vivid.n_points == 0
-        document.add_root(view.__panel__().get_root(document))
-        assert plane.vivid.n_points > 0
-        assert plane.star.data["x"] == [approx(state.star.row["bp_rp"])]
-        state.brush([FIRST, FIRST + 3], "two stars")
-        assert plane.vivid.n_points == 2
+def test_a_plane_behind_another_tab_waits_until_its_tab_is_opened(state, monkeypatch):
+    view = CmdView(state=state)
+    view.good_parallax_only = False
+    plane, document = view.planes["cmd"], Document()
+    everything = plane.vivid.n_points
+    is_seen = property(lambda view: view.planes["cmd"].figure.document is not None)
+    monkeypatch.setattr(CmdView, "in_page", is_seen)
+    state.brush([FIRST, FIRST + 3], "two stars")
+    state.select(FIRST + 3)
+    assert plane.vivid.n_points == everything
+    assert plane.star.data["x"] != [approx(state.star.row["bp_rp"])]
+    document.add_root(view.__panel__().get_root(document))
+    assert plane.vivid.n_points == 2
+    assert plane.star.data["x"] == [approx(state.star.row["bp_rp"])]
+    state.brush([FIRST], "one star")
+    assert plane.vivid.n_points == 1
