@@ -25,6 +25,7 @@ from dashboard.views.keyboard import Keyboard
 from dashboard.views.parameters import ParametersView
 from dashboard.views.plane import PlaneView
 from dashboard.views.queue import QueueView
+from dashboard.views.scatter import warm_up as compile_planes
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.verdict import VerdictBar
 from msfa_core import __version__
@@ -259,6 +260,7 @@ def _compile() -> None:
         z=0.0,
     )
     fit_lines(spectrum)
+    compile_planes()
     logger.info("ready: version %s", __version__)
 
 

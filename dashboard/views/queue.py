@@ -16,7 +16,8 @@ from dashboard.state import VettingState
 from dashboard.theme import stylesheet
 from msfa_core.catalogue.filters import ORDERS, Filter
 
-_FOLLOW_AFTER: Final = 60  # ms: the list follows once the spectrum has been painted
+_FOLLOW_AFTER: Final = 150  # ms: the list follows once the spectrum has been painted
+_WRITE_AFTER: Final = 700  # ms: verdicts are written when the keys pause (a redraw of the list)
 PAGE: Final = 200  # rows sent to the browser at a time
 _SCOPES: Final = (
     "candidates",
@@ -157,7 +158,7 @@ class QueueView(pn.viewable.Viewer):
             css_classes=["msfa-queue-table"],
             stylesheets=css,
         )
-        self._follow_due = False
+        self._waiting: list[Any] = []
         self.table.on_click(self._open)
         self.search.param.watch(self._find, "value")
         self.scope.param.watch(self._filter, "value")
@@ -209,26 +210,34 @@ class QueueView(pn.viewable.Viewer):
         return [row] if 0 <= row < len(self.table.value) else []
 
     def _follow_soon(self, *_: Any) -> None:
-        """Follow the star on screen a little later: the spectrum is painted first."""
-        if pn.state.curdoc is None or pn.state.curdoc.session_context is None:
+        """Follow the star on screen a little later, when the keys pause: it is painted first."""
+        document = pn.state.curdoc
+        if document is None or document.session_context is None:
             self._follow()
-        elif not self._follow_due:
-            self._follow_due = True
-            pn.state.curdoc.add_timeout_callback(self._follow, _FOLLOW_AFTER)
+            self._write_verdicts()
+            return
+        for waiting in self._waiting:
+            if waiting in document.session_callbacks:
+                document.remove_timeout_callback(waiting)
+        self._waiting = [
+            document.add_timeout_callback(self._follow, _FOLLOW_AFTER),
+            document.add_timeout_callback(self._write_verdicts, _WRITE_AFTER),
+        ]
 
     def _follow(self) -> None:
-        self._follow_due = False
         self.progress.object = progress_html(self.state)
         place = self.state.place
         if place >= 0 and place // PAGE != self.page:
             self._show_page(place // PAGE)
-            return
+        else:
+            self.table.selection = self._selection()
+
+    def _write_verdicts(self) -> None:
         rows = self.state.data.rows(self.state.queue[self.page * PAGE : (self.page + 1) * PAGE])
         shown, now = self.table.value["verdict"].to_numpy(), verdict_words(self.state, rows)
         changed = np.flatnonzero(shown != now)
         if len(changed):
             self.table.patch({"verdict": [(int(row), now[row]) for row in changed]})
-        self.table.selection = self._selection()
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
