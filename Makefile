@@ -26,6 +26,7 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -q -m "not benchmark"
+	$(BIN)/python -m pytest -q --nbmake notebooks
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks

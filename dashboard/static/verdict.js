@@ -25,6 +25,14 @@ function after_paint(action) {
   requestAnimationFrame(() => requestAnimationFrame(action))
 }
 
+// The address names the star, so that it can be sent to a colleague, and a reload comes back.
+function name_in_address(obsid) {
+  const url = new URL(window.location)
+  if (!obsid || url.searchParams.get("obj") === obsid) return
+  url.searchParams.set("obj", obsid)
+  window.history.replaceState(window.history.state, "", url)
+}
+
 // What is typed for a star stays with it: through a lost connection, a reload, a look elsewhere.
 class Drafts {
   constructor(survey) { this.prefix = `msfa-draft:${survey}:` }
@@ -207,6 +215,7 @@ export function render({model, view}) {
   const on_armed = (obsid) => {
     open_draft(obsid)
     bar.dataset.painted = obsid
+    name_in_address(obsid)
     bar.classList.remove("msfa-busy")
   }
   const gate = new Gate(message => {

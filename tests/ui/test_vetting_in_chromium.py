@@ -31,6 +31,7 @@ def test_three_stars_are_vetted_by_keyboard_and_survive_a_power_cut(
         seen = [painted(page)]
         seen.append(press(page, "a"))
         assert status.inner_text().startswith("saved: accept")
+        assert page.url.endswith(f"?obj={seen[1]}")
         page.keyboard.press("e")
         page.keyboard.type("deep <i>Balmer</i> lines")
         page.keyboard.press("Escape")
