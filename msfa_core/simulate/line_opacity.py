@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from scipy.special import wofz
 
 from msfa_core.errors import ModelError
+from msfa_core.shipped import shipped
 from msfa_core.simulate.opacity import (
     ANGSTROM,
     BOLTZMANN,
@@ -30,7 +30,7 @@ from msfa_core.simulate.opacity import (
     occupation,
 )
 
-TABLES: Final = Path(__file__).resolve().parents[2] / "data" / "reference"
+TABLES: Final = shipped("reference")
 MICROTURBULENCE: Final = 2e5  # cm/s
 
 _ATOMIC_MASS: Final = {"H": 1.0, "He": 4.0}
