@@ -319,8 +319,12 @@ class DemoMaker:
 
 def demo_page(maker: DemoMaker) -> pn.Column:
     """Return the page that is shown while the demo survey is being made; it reloads itself."""
-    bar = pn.indicators.Progress(value=0, max=100, sizing_mode="stretch_width", margin=(8, 0))
-    words = pn.pane.HTML("", stylesheets=[stylesheet()], css_classes=["msfa-letter"])
+    words = pn.pane.HTML(
+        "",
+        stylesheets=[stylesheet()],
+        css_classes=["msfa-letter"],
+        sizing_mode="stretch_width",
+    )
 
     def look() -> None:
         if maker.error:
@@ -328,14 +332,16 @@ def demo_page(maker: DemoMaker) -> pn.Column:
         elif maker.is_done:
             pn.state.location.reload = True
         else:
-            bar.value = int(100 * maker.share)
-            words.object = f"<p>{escape(maker.words)}: {100 * maker.share:.0f} %</p>"
+            share = f"{100 * maker.share:.0f}"
+            words.object = (
+                f'<div class="msfa-progress-track"><i style="width:{share}%"></i></div>'
+                f"<p>{escape(maker.words)}: {share} %</p>"
+            )
 
     look()
     pn.state.onload(lambda: pn.state.add_periodic_callback(look, period=500))
     return _notice(
         "<h1>Making the demo survey</h1><p>1,500 simulated stars, run through every step. "
         "This takes a minute or two, once; the page opens by itself.</p>",
-        bar,
         words,
     )

@@ -94,8 +94,13 @@ class Server:
         self.process.wait()
 
     def stop(self):
+        """End it as the keyboard would, and leave nothing running."""
         self.process.terminate()
-        self.process.wait(timeout=20)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
 
 @contextmanager
