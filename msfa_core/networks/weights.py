@@ -163,7 +163,8 @@ def load_weights(
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        lines = [" ".join(line.split()) for line in str(error).splitlines()]
+        reason = " ".join(lines[:2])  # the first tensor that does not fit stands for all
         raise ModelError(
             f"{path} does not fit the architecture in its own header ({reason}); restore the "
             "file or train again."

@@ -101,7 +101,7 @@ class Shard:
                 (folder / SHARD_FILE).read_text(encoding="utf-8")
             )
             self.obsid: NDArray[np.int64] = np.load(folder / "obsid.npy")
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise _damaged(folder, error) from error
         if self._card.get("format") != FORMAT:
             raise SurveyError(
@@ -130,7 +130,7 @@ class Shard:
             try:
                 arrays = {n: np.load(self.folder / f"{n}.npy", mmap_mode="r") for n in large}
                 arrays |= {n: np.load(self.folder / f"{n}.npy") for n in small}
-            except (OSError, ValueError) as error:
+            except (OSError, EOFError, ValueError) as error:
                 raise _damaged(self.folder, error) from error
             if any(len(array) != len(self) for array in arrays.values()):
                 raise _damaged(self.folder, "its arrays differ in length")
@@ -147,7 +147,7 @@ class Shard:
         if self._metadata is None:
             try:
                 self._metadata = pd.read_parquet(self.folder / META_FILE)
-            except (OSError, ValueError) as error:
+            except (OSError, EOFError, ValueError) as error:
                 raise _damaged(self.folder, error) from error
         return self._metadata
 

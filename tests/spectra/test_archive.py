@@ -228,11 +228,12 @@ def test_a_full_disk_is_one_clear_error_and_leaves_the_archive_as_it_was(tmp_pat
     assert equal(archive.original(2), spectrum(2))
 
 
+@pytest.mark.parametrize("share", [0, 0.5])
 @pytest.mark.parametrize("file", ["flux.npy", "obsid.npy", "shard.json", "meta.parquet"])
-def test_a_damaged_shard_is_named(tmp_path, file):
+def test_a_damaged_shard_is_named(tmp_path, file, share):
     Archive(tmp_path / "archive").append([spectrum(1)])
     path = tmp_path / "archive" / "000001-lamost" / file
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(SurveyError, match="000001-lamost is damaged"):
         Archive(tmp_path / "archive").original(1)
 
