@@ -328,6 +328,8 @@ def simulate(
     write_fits: str | Path | None = None,
     progress: Progress = no_progress,
     workers: int = 0,
+    *,
+    layout: str = "lamost-table",
 ) -> int:
     """Fill a survey with simulated spectra; the truth goes into columns ``true_*``.
 
@@ -344,6 +346,8 @@ def simulate(
     progress : callable, optional
     workers : int
         Processes; 0 for one per core.
+    layout : str
+        Of the LAMOST files, as in ``write_lamost``.
 
     Returns
     -------
@@ -354,25 +358,28 @@ def simulate(
     ------
     SurveyError
         When the survey holds real spectra, or others than the plan's.
+    ReadError
+        When the plan's sky fibres cannot be read.
     """
-    from msfa_core.simulate.survey import demo_plan  # noqa: PLC0415
+    from msfa_core.simulate.survey import demo_plan, sky_fibres_of  # noqa: PLC0415
 
     plan = plan or demo_plan()
     if not survey.is_simulated:
         raise SurveyError(f"{survey.path} is a survey of real spectra: simulate into a new one.")
+    sky_fibres_of(plan.sky_fibres)  # a folder that cannot be used is named before anything is done
     said = json.loads(json.dumps(asdict(plan)))
     earlier = [entry["plan"] for entry in survey.provenance if entry["step"] == "simulate"]
-    if any(plan_before != said for plan_before in earlier):
+    if any({"sky_fibres": None, **plan_before} != said for plan_before in earlier):
         raise SurveyError(
             f"{survey.path} was simulated with other numbers: name a new survey, or give the same "
-            "--stars and --seed to go on with this one."
+            "--stars, --seed and --sky-fibres to go on with this one."
         )
     with survey.lock():
         if not earlier:
             survey.record("simulate", simulated=True, plan=said)
         store = _Storing(survey, progress, plan.n_stars)
         folder = Path(write_fits) if write_fits is not None else None
-        work = [(plan, index, folder) for index in range(plan.n_chunks)]
+        work = [(plan, index, folder, layout) for index in range(plan.n_chunks)]
         n_workers = min(workers or survey.settings.workers or n_cores(), plan.n_chunks)
         truths = []
         for index, (spectra, truth) in enumerate(in_order(_simulate_chunk, work, n_workers)):
@@ -388,13 +395,13 @@ def simulate(
 
 
 def _simulate_chunk(
-    work: tuple[SurveyPlan, int, Path | None],
+    work: tuple[SurveyPlan, int, Path | None, str],
 ) -> tuple[list[Spectrum], pd.DataFrame]:
     """Simulate some spectra, with all that is known of them in ``meta``."""
     from msfa_core.simulate.instrument import as_spectrum_list  # noqa: PLC0415
     from msfa_core.simulate.survey import simulate_chunk  # noqa: PLC0415
 
-    plan, index, folder = work
+    plan, index, folder, layout = work
     batch, truth = simulate_chunk(plan, index)
     truth = truth.rename(columns={"parallax_error": "parallax_error_mas"})
     spectra = []
@@ -406,7 +413,7 @@ def _simulate_chunk(
 
             path = folder.absolute() / str(row["planid"]) / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            name = str(write_lamost(spectrum, path))
+            name = str(write_lamost(spectrum, path, layout))
         spectra.append(replace(spectrum, file=name, meta={**said, **spectrum.meta}))
     return spectra, truth
 

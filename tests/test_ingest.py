@@ -316,9 +316,10 @@ def test_a_simulation_that_was_stopped_goes_on_and_another_one_is_refused(tmp_pa
         simulate(stopped, SurveyPlan(13, seed=4, chunk=6))
 
 
-def test_written_files_are_the_simulated_spectra(tmp_path):
+@pytest.mark.parametrize("layout", ["lamost-table", "lamost-image"])
+def test_written_files_are_the_simulated_spectra(tmp_path, layout):
     made = Survey.create(tmp_path / "made", simulated=True)
-    simulate(made, PLAN, tmp_path / "fits")
+    simulate(made, PLAN, tmp_path / "fits", layout=layout)
     read = Survey.create(tmp_path / "read")
     report = ingest(read, [tmp_path / "fits"], [tmp_path / "fits" / "truth.csv"])
     assert report.n_stored == len(made.archive)
@@ -327,7 +328,10 @@ def test_written_files_are_the_simulated_spectra(tmp_path):
         one, other = made.archive.original(obsid), read.archive.original(obsid)
         assert np.array_equal(one.flux, other.flux)
         assert np.array_equal(one.ivar, other.ivar)
-        assert one.z == pytest.approx(other.z, abs=1e-9)
+        assert np.array_equal(one.mask, other.mask)
+        assert np.allclose(one.wavelength, other.wavelength, rtol=1e-7)
+        assert one.z == other.z
+        assert read_spectrum(other.file).meta["layout"] == layout
     truth = made.candidates().set_index("obsid")["true_class"]
     back = read.candidates().set_index("obsid")["true_class"]
     pd.testing.assert_series_equal(truth, back.loc[truth.index])

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from msfa_core.errors import ModelError
 from msfa_core.simulate.atmospheres import KINDS, SOLAR_HELIUM
@@ -22,6 +23,7 @@ from msfa_core.simulate.grid_nodes import (
     CONTINUUM_EVERY,
     GRID_WAVELENGTH,
     PATTERN_FEH,
+    SOURCE_WAVELENGTH,
     GridPlan,
     Node,
     helium_node,
@@ -105,16 +107,19 @@ def read_source(path: Path) -> Source:
             ]
         except KeyError as error:
             raise ModelError(f"{path}: not a file of reference models: {error}.") from error
-    same = wave.shape == GRID_WAVELENGTH.shape and np.allclose(wave, GRID_WAVELENGTH, rtol=1e-9)
+    same = wave.shape == SOURCE_WAVELENGTH.shape
+    same = same and np.allclose(wave, SOURCE_WAVELENGTH, rtol=1e-9)
     if not same or not np.allclose(cont_wave, wave[::CONTINUUM_EVERY], rtol=1e-9):
         raise ModelError(
             f"{path}: reference models must be on 3909 wavelengths from 3700 Å in steps of 1e-4 "
             "in log10, and their continua on every 16th."
         )
-    log_wave, log_knots = np.log10(wave), np.log10(cont_wave)
+    source = np.log10(cont_wave), np.log10(wave)
+    grid = np.log10(GRID_WAVELENGTH)
     for row, kind in enumerate(kinds.astype(str)):
         teff, logg, feh, helium = (float(values[row]) for values in parameters)
-        continuum = 10 ** np.interp(log_wave, log_knots, np.log10(cont[row]))
+        log_continuum = np.log(cont[row].astype(np.float64))
+        lines = np.log(flux[row]) - _on_line(source[1], source[0], log_continuum)
         keys: dict[str, tuple[float, ...]] = {
             "ms": (teff, logg, feh),
             "sd": (teff, logg, round(helium, 4)),
@@ -123,9 +128,19 @@ def read_source(path: Path) -> Source:
         }
         if kind not in keys:
             raise ModelError(f"{path}: unknown kind {str(kind)!r} of reference model.")
-        model = LogModel(np.log(flux[row] / continuum), np.log(cont[row]))
-        models[kind][keys[kind]] = model
+        models[kind][keys[kind]] = LogModel(
+            CubicSpline(source[1], lines)(grid),
+            _on_line(grid[::CONTINUUM_EVERY], source[0], log_continuum),
+        )
     return models
+
+
+def _on_line(x: FloatArray, knots: FloatArray, values: FloatArray) -> FloatArray:
+    """Linear interpolation between knots; beyond them their first and last stretches go on."""
+    low = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
+    slope = (values[low + 1] - values[low]) / (knots[low + 1] - knots[low])
+    straight: FloatArray = values[low] + slope * (x - knots[low])
+    return straight
 
 
 class Lattices:

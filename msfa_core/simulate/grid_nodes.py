@@ -16,8 +16,9 @@ from msfa_core.simulate.line_opacity import helium_lines
 from msfa_core.simulate.opacity import Composition, FloatArray
 from msfa_core.simulate.synthesis import LAMOST_SAMPLING, WIDE_SAMPLING, synthesise
 
-# The grid begins at 3700 Å sharp, 0.017 pixel redward of LAMOST_GRID.
-GRID_WAVELENGTH: Final = 10 ** (np.log10(3700.0) + 1e-4 * np.arange(LAMOST_GRID.n_pixels))
+GRID_WAVELENGTH: Final = LAMOST_GRID.wavelength
+# The reference models begin at 3700 Å sharp, 0.017 pixel redward of LAMOST_GRID.
+SOURCE_WAVELENGTH: Final = 10 ** (np.log10(3700.0) + 1e-4 * np.arange(LAMOST_GRID.n_pixels))
 WIDE_WAVELENGTH: Final = 10 ** (np.log10(3200.0) + 4e-4 * np.arange(1314))
 CONTINUUM_EVERY: Final = 16  # pixels between the stored points of a continuum
 

@@ -15,6 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM
+from msfa_core.simulate.draws import (
+    clipped,
+    mixed,
+    rotation,
+    skewed,
+    slow,
+    zahb_logg,
+    zahb_mass,
+)
 
 FloatArray = NDArray[np.float64]
 Draw = dict[str, Any]
@@ -23,129 +32,89 @@ DIFFUSION_TEFF: Final = (
     11_500.0  # K; hotter BHB stars levitate iron and sink helium (Grundahl 1999)
 )
 # K; the hottest A and the coolest B stars. Where one ends and the other begins is a convention, so
-# no star is drawn between the two.
-HOTTEST_A: Final = 10_200.0
-COOLEST_B: Final = 10_600.0
-MAX_VSINI: Final = 350.0  # km/s
+# no star is drawn between the two [our choice]. The gap is no wider than the error of a
+# temperature at low S/N: none that held BHB stars alone would do.
+HOTTEST_A: Final = 10_250.0
+COOLEST_B: Final = 10_550.0
 _GRID_LOGG: Final = 5.0  # highest gravity of the grid
 _BRANCH_MARGIN: Final = 0.3  # dex above the zero-age horizontal branch
-_SOLAR_LOGG: Final = 4.438
-_SOLAR_TEFF: Final = 5777.0
-# Zero-age horizontal branch: Teff [K], log L/Lsun, mass [Msun]; rounded from published tracks
-_ZAHB: Final = np.array(
-    [
-        *([6000, 1.72, 0.68], [7200, 1.69, 0.645], [8000, 1.66, 0.62], [9000, 1.60, 0.60]),
-        *([10000, 1.55, 0.585], [11000, 1.50, 0.57], [12000, 1.45, 0.56], [14000, 1.38, 0.54]),
-        *([16000, 1.33, 0.525], [20000, 1.27, 0.515]),
-    ]
-)
-
-
-def zahb_logg(teff: FloatArray | float) -> FloatArray:
-    """Return the gravity of the zero-age horizontal branch [dex cgs] at Teff [K]."""
-    t = np.asarray(teff, dtype=np.float64)
-    luminosity = np.interp(t, _ZAHB[:, 0], _ZAHB[:, 1])
-    mass = np.interp(t, _ZAHB[:, 0], _ZAHB[:, 2])
-    logg: FloatArray = _SOLAR_LOGG + np.log10(mass) + 4 * np.log10(t / _SOLAR_TEFF) - luminosity
-    return logg
-
-
-# --- small draws ----------------------------------------------------------------------------
-
-
-def _clipped(
-    rng: np.random.Generator, n: int, mean: float, rms: float, low: float, high: float
-) -> FloatArray:
-    return np.clip(rng.normal(mean, rms, n), low, high)
-
-
-def _mixed(
-    rng: np.random.Generator, n: int, share: float, first: FloatArray, second: FloatArray
-) -> FloatArray:
-    """Take a share of the rows from the first, the others from the second."""
-    mixed: FloatArray = np.where(rng.uniform(size=n) < share, first, second)
-    return mixed
-
-
-def _skewed(rng: np.random.Generator, n: int, low: float, high: float, power: float) -> FloatArray:
-    """Between two limits, crowded towards the low one for power > 1."""
-    return low + (high - low) * rng.uniform(size=n) ** power
-
-
-def _rotation(rng: np.random.Generator, n: int, fast: float = 0.7) -> FloatArray:
-    """Two humps of A and B stars: slow ones, and fast ones about 150 km/s (seen at any angle)."""
-    equatorial = np.abs(rng.normal(190.0, 70.0, n))
-    sini = np.sqrt(1 - rng.uniform(size=n) ** 2)
-    slow = np.abs(rng.normal(0.0, 35.0, n))
-    return np.clip(np.where(rng.uniform(size=n) < fast, equatorial * sini, slow), 0, MAX_VSINI)
-
-
-def _slow(rng: np.random.Generator, n: int, rms: float, limit: float) -> FloatArray:
-    return np.clip(np.abs(rng.normal(0.0, rms, n)), 0, limit)
-
-
+_LAMBDA_BOO_MARGIN: Final = 0.25  # smaller, since they rotate and BHB stars hardly do
 # --- groups ---------------------------------------------------------------------------------
 # Each gives teff, logg, feh, vsini and mass; what it leaves out has the value of DEFAULTS.
 
 
 def _bhb(rng: np.random.Generator, n: int) -> Draw:
-    teff = 7500 + 4000 * rng.beta(1.3, 2.0, n)
+    """As spectroscopic catalogues: 5, 50 and 95 % at about 7600, 8600 and 10,100 K.
+
+    The 4985 stars of Xue et al. (2011) have g − r of −0.01, −0.16 and −0.27 there; the reading of
+    the colours as temperatures is ours.
+    """
+    teff = 7400 + 4100 * rng.beta(1.8, 3.9, n)
     return _horizontal_branch(rng, teff)
 
 
 def _bhb_cool(rng: np.random.Generator, n: int) -> Draw:
-    return _horizontal_branch(rng, rng.uniform(7200, 7900, n))
+    """Those at the blue edge of the instability strip (about 7400 K), as HD 2857 is."""
+    return _horizontal_branch(rng, rng.uniform(7250, 7600, n))
 
 
 def _horizontal_branch(rng: np.random.Generator, teff: FloatArray) -> Draw:
     n = len(teff)
     evolved = np.minimum(rng.exponential(0.12, n), 0.5)
-    vsini = _mixed(rng, n, 0.75, _slow(rng, n, 9, 20), rng.uniform(10, 40, n))
+    vsini = mixed(rng, n, 0.75, slow(rng, n, 9, 20), rng.uniform(10, 40, n))
     return {
         "teff": teff,
         "logg": np.minimum(zahb_logg(teff) - evolved + rng.normal(0, 0.06, n), _GRID_LOGG),
-        "feh": _clipped(rng, n, -1.75, 0.45, -3.0, -0.8),
+        "feh": clipped(rng, n, -1.75, 0.45, -3.0, -0.8),
         "vsini": vsini,
-        "mass": np.interp(teff, _ZAHB[:, 0], _ZAHB[:, 2]),
+        "mass": zahb_mass(teff),
     }
 
 
 def _bhb_hot(rng: np.random.Generator, n: int) -> Draw:
-    teff = _skewed(rng, n, DIFFUSION_TEFF, 20_000, 1.8)
+    """Few: only 1 % of the stars of Xue et al. (2011) are bluer than g − r = −0.31."""
+    teff = skewed(rng, n, DIFFUSION_TEFF, 20_000, 2.5)
     return {
         **_horizontal_branch(rng, teff),
         "feh": rng.uniform(0.0, 0.5, n),
         "helium": rng.uniform(-3.0, -1.9, n),
         "peculiarity": "hb",  # magnesium and silicon keep to what the star was born with
         "strength": rng.uniform(0.5, 1.0, n),
-        "vsini": _slow(rng, n, 5, 10),
+        "vsini": slow(rng, n, 5, 10),
         "halo": True,
     }
 
 
 def _dwarf_a(rng: np.random.Generator, n: int) -> Draw:
-    teff = _skewed(rng, n, 7000, HOTTEST_A, 1.1)
+    teff = skewed(rng, n, 7000, HOTTEST_A, 1.1)
     return {
         "teff": teff,
-        "logg": _clipped(rng, n, 4.05, 0.2, 3.6, 4.5),
-        "feh": _clipped(rng, n, -0.05, 0.2, -0.6, 0.5),
-        "vsini": _rotation(rng, n),
+        "logg": clipped(rng, n, 4.05, 0.2, 3.6, 4.5),
+        "feh": clipped(rng, n, -0.05, 0.2, -0.6, 0.5),
+        "vsini": rotation(rng, n),
         "mass": 1.6 * (teff / 7500) ** 1.6,
     }
 
 
-def _above_branch(rng: np.random.Generator, teff: FloatArray, least: float) -> FloatArray:
-    """Gravities of metal-poor stars that are not on the horizontal branch: clearly higher."""
-    return rng.uniform(np.maximum(least, zahb_logg(teff) + _BRANCH_MARGIN), 4.5)
+def _old_main_sequence(rng: np.random.Generator, teff: FloatArray) -> FloatArray:
+    """Gravities of blue stragglers: about 4.4 at zero age, 4.0 at the end of the main sequence.
+
+    Subgiants down to 3.8 are brief [mean and width our choice].
+    """
+    least = np.maximum(3.8, zahb_logg(teff) + _BRANCH_MARGIN)
+    gravity = rng.normal(4.2, 0.18, len(teff))
+    again = rng.uniform(least, 4.5)  # for the few outside
+    return np.where((gravity > least) & (gravity < 4.5), gravity, again)  # noqa: PLR2004
 
 
 def _thick_disc_a(rng: np.random.Generator, n: int) -> Draw:
+    """Draw the A stars of an old population, which are its blue stragglers."""
     base = _dwarf_a(rng, n)
     return {
         **base,
-        "logg": _above_branch(rng, base["teff"], 3.6),
+        "logg": _old_main_sequence(rng, base["teff"]),
         "feh": rng.uniform(-0.9, -0.3, n),
-        "vsini": _rotation(rng, n, 0.4),
+        "vsini": rotation(rng, n, 0.4),
     }
 
 
@@ -153,12 +122,14 @@ def _evolved_a(rng: np.random.Generator, n: int) -> Draw:
     """Giants and subgiants of solar metallicity, half of them at the gravity of BHB stars."""
     teff = rng.uniform(7000, HOTTEST_A, n)
     on_track = zahb_logg(teff) + rng.normal(-0.05, 0.2, n)
-    logg = _mixed(rng, n, 0.5, on_track, rng.uniform(2.5, 3.9, n))
+    logg = mixed(rng, n, 0.5, on_track, rng.uniform(2.5, 3.9, n))
     return {
         "teff": teff,
         "logg": np.clip(logg, 2.5, 4.0),
-        "feh": _clipped(rng, n, -0.05, 0.22, -0.6, 0.5),
-        "vsini": _rotation(rng, n, 0.4),
+        # as young stars of the disc within a few kpc: A stars are too young to be metal-poor, and
+        # the gradient takes 0.06 dex a kpc [our choice of the width]
+        "feh": clipped(rng, n, -0.07, 0.16, -0.45, 0.45),
+        "vsini": rotation(rng, n, 0.5),
         "mass": 2.6 * (teff / 9000) ** 0.8,
     }
 
@@ -167,7 +138,7 @@ def _supergiant_a(rng: np.random.Generator, n: int) -> Draw:
     return {
         **_evolved_a(rng, n),
         "logg": rng.uniform(1.5, 2.6, n),
-        "vsini": _slow(rng, n, 40, 100),
+        "vsini": slow(rng, n, 40, 100),
         "mass": np.full(n, 7.0),
     }
 
@@ -178,7 +149,7 @@ def _am(rng: np.random.Generator, n: int) -> Draw:
         "teff": rng.uniform(7000, 9800, n),
         "logg": rng.uniform(3.5, 4.4, n),
         "feh": rng.uniform(-0.1, 0.4, n),
-        "vsini": _slow(rng, n, 50, 120),
+        "vsini": slow(rng, n, 50, 120),
         "peculiarity": "am",
         "strength": rng.uniform(0.25, 1.0, n),
     }
@@ -190,30 +161,37 @@ def _ap(rng: np.random.Generator, n: int) -> Draw:
         "teff": rng.uniform(7500, HOTTEST_A, n),
         "logg": rng.uniform(3.2, 4.4, n),
         "feh": rng.uniform(-0.3, 0.4, n),
-        "vsini": _slow(rng, n, 35, 90),
+        "vsini": slow(rng, n, 35, 90),
         "peculiarity": "ap",
         "strength": rng.uniform(0.25, 1.0, n),
     }
 
 
 def _lambda_boo(rng: np.random.Generator, n: int) -> Draw:
-    teff = rng.uniform(7100, 9600, n)
+    """Metal-poor in what shows, near the main sequence, and rotating; mostly below 8500 K.
+
+    More than their share of A stars (2 %): beside blue stragglers they are the most like cool BHB
+    stars, and those of the MILES library are the A stars that a first classifier called BHB.
+    """
+    teff = skewed(rng, n, 7000, 9600, 1.3)
+    least = np.maximum(3.6, zahb_logg(teff) + _LAMBDA_BOO_MARGIN)
     return {
         **_dwarf_a(rng, n),
         "teff": teff,
-        "logg": _above_branch(rng, teff, 3.6),
+        "logg": np.clip(rng.normal(4.0, 0.22, n), least, 4.4),
         "feh": rng.uniform(-2.2, -0.7, n),
         "vsini": np.clip(rng.normal(120, 50, n), 40, 250),
     }
 
 
 def _blue_straggler(rng: np.random.Generator, n: int) -> Draw:
-    teff = _skewed(rng, n, 7000, 9700, 1.2)
+    """Metal-poor main-sequence stars above the turn-off of their population."""
+    teff = skewed(rng, n, 7000, 9700, 1.2)
     return {
         "teff": teff,
-        "logg": _above_branch(rng, teff, 3.8),
-        "feh": _clipped(rng, n, -1.4, 0.5, -3.0, -0.5),
-        "vsini": _mixed(rng, n, 0.6, _slow(rng, n, 15, 40), rng.uniform(10, 180, n)),
+        "logg": _old_main_sequence(rng, teff),
+        "feh": clipped(rng, n, -1.4, 0.5, -3.0, -0.5),
+        "vsini": mixed(rng, n, 0.6, slow(rng, n, 15, 40), rng.uniform(10, 180, n)),
         "mass": np.full(n, 1.15),
         "halo": True,
     }
@@ -229,27 +207,27 @@ def _turn_off(rng: np.random.Generator, n: int) -> Draw:
 
 
 def _dwarf_b(rng: np.random.Generator, n: int) -> Draw:
-    teff = _skewed(rng, n, COOLEST_B, 25_000, 1.5)
+    teff = skewed(rng, n, COOLEST_B, 25_000, 1.5)
     return {
         "teff": teff,
-        "logg": _clipped(rng, n, 4.0, 0.22, 3.5, 4.5),
-        "feh": _clipped(rng, n, -0.05, 0.22, -0.8, 0.5),
-        "vsini": _rotation(rng, n, 0.75),
+        "logg": clipped(rng, n, 4.0, 0.22, 3.5, 4.5),
+        "feh": clipped(rng, n, -0.05, 0.22, -0.8, 0.5),
+        "vsini": rotation(rng, n, 0.75),
         "mass": 2.4 * (teff / 10_400) ** 1.5,
     }
 
 
 def _evolved_b(rng: np.random.Generator, n: int) -> Draw:
     """Giants and subgiants, half of them at the gravity of BHB stars."""
-    teff = _skewed(rng, n, COOLEST_B, 20_000, 1.6)
+    teff = skewed(rng, n, COOLEST_B, 20_000, 1.6)
     least = np.interp(teff, [15_000, 20_000], [2.5, 3.1])
     on_track = np.minimum(zahb_logg(teff), 4.2) + rng.normal(-0.1, 0.2, n)
-    logg = _mixed(rng, n, 0.5, on_track, rng.uniform(least, 3.8))
+    logg = mixed(rng, n, 0.5, on_track, rng.uniform(least, 3.8))
     return {
         **_dwarf_b(rng, n),
         "teff": teff,
         "logg": np.clip(logg, least, 4.5),
-        "vsini": _rotation(rng, n, 0.5),
+        "vsini": rotation(rng, n, 0.5),
         "mass": 3.2 * (teff / 11_000) ** 1.2,
     }
 
@@ -259,7 +237,7 @@ def _supergiant_b(rng: np.random.Generator, n: int) -> Draw:
         **_evolved_b(rng, n),
         "teff": rng.uniform(COOLEST_B, 14_500, n),
         "logg": rng.uniform(1.7, 2.6, n),
-        "vsini": _slow(rng, n, 40, 100),
+        "vsini": slow(rng, n, 40, 100),
         "mass": np.full(n, 10.0),
     }
 
@@ -274,26 +252,30 @@ def _bp(rng: np.random.Generator, n: int) -> Draw:
 
 
 def _mercury_manganese(rng: np.random.Generator, n: int) -> Draw:
-    """Slow, helium-weak late B stars whose visible metals are nearly normal."""
+    """Slow, helium-weak late B stars whose visible metals are nearly normal.
+
+    More than their share of late B stars (some per cent): of all real stars they are the most like
+    hot BHB stars.
+    """
     return {
         **_dwarf_b(rng, n),
-        "teff": rng.uniform(COOLEST_B, 14_000, n),
+        "teff": skewed(rng, n, COOLEST_B, 14_000, 1.3),
         "logg": rng.uniform(3.4, 4.3, n),
         "feh": rng.uniform(-0.4, 0.4, n),
         "helium": rng.uniform(-2.0, -1.2, n),
-        "vsini": _slow(rng, n, 20, 70),
+        "vsini": slow(rng, n, 20, 70),
     }
 
 
 def _sdb(rng: np.random.Generator, n: int) -> Draw:
-    teff = _clipped(rng, n, 28_500, 4000, 20_000, 38_000)
+    teff = clipped(rng, n, 28_500, 4000, 20_000, 38_000)
     return {
         "kind": "sd",
         "teff": teff,
         "logg": np.clip(5.5 + (teff - 28_500) / 30_000 + rng.normal(0, 0.18, n), 5.0, 6.2),
         "feh": np.full(n, -1.0),
-        "helium": _clipped(rng, n, -2.1, 0.6, -3.0, -0.6),
-        "vsini": _slow(rng, n, 10, 60),
+        "helium": clipped(rng, n, -2.1, 0.6, -3.0, -0.6),
+        "vsini": slow(rng, n, 10, 60),
         "mass": np.full(n, 0.47),
     }
 
@@ -302,7 +284,7 @@ def _sdo(rng: np.random.Generator, n: int) -> Draw:
     return {
         **_sdb(rng, n),
         "teff": rng.uniform(37_000, 45_000, n),
-        "logg": _clipped(rng, n, 5.6, 0.25, 5.0, 6.2),
+        "logg": clipped(rng, n, 5.6, 0.25, 5.0, 6.2),
         "helium": rng.uniform(-3.0, -0.5, n),
     }
 
@@ -315,7 +297,7 @@ def _da(rng: np.random.Generator, n: int) -> Draw:
     return {
         "kind": "wd",
         "teff": np.clip(rng.lognormal(np.log(15_000), 0.45, n), 7000, 60_000),
-        "logg": _clipped(rng, n, 8.05, 0.2, 7.5, 8.7),
+        "logg": clipped(rng, n, 8.05, 0.2, 7.5, 8.7),
         "feh": np.full(n, np.nan),
         "helium": np.full(n, -9.0),
         "vsini": np.zeros(n),
@@ -339,8 +321,8 @@ def _f(rng: np.random.Generator, n: int) -> Draw:
     return {
         "teff": teff,
         "logg": rng.uniform(3.6, 4.5, n),
-        "feh": _clipped(rng, n, -0.25, 0.3, -2.0, 0.4),
-        "vsini": _slow(rng, n, 25, 100),
+        "feh": clipped(rng, n, -0.25, 0.3, -2.0, 0.4),
+        "vsini": slow(rng, n, 25, 100),
         "mass": 1.2 * (teff / 6300) ** 2,
     }
 
@@ -349,8 +331,8 @@ def _rr_lyrae(rng: np.random.Generator, n: int) -> Draw:
     return {
         "teff": rng.uniform(6100, 7400, n),
         "logg": rng.uniform(2.5, 3.2, n),
-        "feh": _clipped(rng, n, -1.6, 0.4, -2.8, -0.6),
-        "vsini": _slow(rng, n, 12, 30),
+        "feh": clipped(rng, n, -1.6, 0.4, -2.8, -0.6),
+        "vsini": slow(rng, n, 12, 30),
         "mass": np.full(n, 0.66),
         "halo": True,
     }
@@ -375,29 +357,31 @@ class Group:
     draw: Callable[[np.random.Generator, int], Draw]
 
 
+# Shares are our choice. Most A stars of a survey are dwarfs of the disc; the groups that look like
+# BHB stars have several times their share, so that a classifier learns to tell them apart.
 GROUPS: Final[Mapping[str, tuple[Group, ...]]] = {
     "BHB": (
-        Group("BHB", 0.82, _bhb),
-        Group("cool BHB", 0.06, _bhb_cool),
-        Group("hot BHB", 0.12, _bhb_hot),
+        Group("BHB", 0.955, _bhb),
+        Group("cool BHB", 0.025, _bhb_cool),
+        Group("hot BHB", 0.02, _bhb_hot),
     ),
     "A": (
-        Group("dwarf", 0.27, _dwarf_a),
-        Group("thick disc", 0.08, _thick_disc_a),
-        Group("evolved", 0.28, _evolved_a),
+        Group("dwarf", 0.34, _dwarf_a),
+        Group("thick disc", 0.07, _thick_disc_a),
+        Group("evolved", 0.25, _evolved_a),
         Group("supergiant", 0.04, _supergiant_a),
         Group("metallic line", 0.07, _am),
         Group("peculiar", 0.05, _ap),
-        Group("lambda Boo", 0.05, _lambda_boo),
-        Group("blue straggler", 0.14, _blue_straggler),
+        Group("lambda Boo", 0.06, _lambda_boo),
+        Group("blue straggler", 0.10, _blue_straggler),
         Group("turn-off", 0.02, _turn_off),
     ),
     "B": (
-        Group("dwarf", 0.47, _dwarf_b),
-        Group("evolved", 0.36, _evolved_b),
+        Group("dwarf", 0.46, _dwarf_b),
+        Group("evolved", 0.35, _evolved_b),
         Group("supergiant", 0.04, _supergiant_b),
         Group("peculiar", 0.08, _bp),
-        Group("mercury-manganese", 0.05, _mercury_manganese),
+        Group("mercury-manganese", 0.07, _mercury_manganese),
     ),
     "HSD": (
         Group("sdB", 0.65, _sdb),

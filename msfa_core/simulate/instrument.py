@@ -69,7 +69,10 @@ def _wavelength() -> FloatArray:
 
 
 def rotation_transfer(frequency: FloatArray, vsini: FloatArray) -> FloatArray:
-    """Fourier transform of the rotation profile with linear limb darkening (Gray).
+    """Fourier transform of the rotation profile with linear limb darkening.
+
+    The profile is the textbook's (Gray, not read again); a test compares it with a
+    numerical transform of the profile.
 
     Parameters
     ----------
@@ -253,7 +256,12 @@ def _add_defects(
         error[row, missing] = np.inf
 
 
-def observe(flux: Float32Array, rows: pd.DataFrame, rng: np.random.Generator) -> Spectra:
+def observe(
+    flux: Float32Array,
+    rows: pd.DataFrame,
+    rng: np.random.Generator,
+    sky_fibres: FloatArray | None = None,
+) -> Spectra:
     """Observe model stars with a LAMOST-like instrument.
 
     Parameters
@@ -263,6 +271,8 @@ def observe(flux: Float32Array, rows: pd.DataFrame, rng: np.random.Generator) ->
     rows : DataFrame of n rows
         Columns ``obsid, z, g_mag, true_vsini, true_rv, true_ebv, true_snr_g, true_problem``.
     rng : numpy.random.Generator
+    sky_fibres : (fibre, pixel) array, optional
+        Residuals of real sky fibres to draw from, in place of their statistics.
 
     Returns
     -------
@@ -292,7 +302,7 @@ def observe(flux: Float32Array, rows: pd.DataFrame, rng: np.random.Generator) ->
     error *= response
     noise = rng.standard_normal(observed.shape, dtype=np.float32)
     clean_error = error.copy()
-    add_sky_lines(observed, error, rng)
+    add_sky_lines(observed, error, rng, sky_fibres)
     observed += noise * clean_error
     mask = np.zeros(observed.shape, dtype=bool)
     _add_defects(observed, error, mask, rows, rng)

@@ -108,14 +108,21 @@ def helium_lines() -> tuple[HeliumLine, ...]:
 
 
 _SERIES: Final = ((2, range(3, 31)), (3, range(8, 26)))  # Balmer and Paschen: lower, upper levels
+# Exact non-relativistic values, from Gordon's formula for the radial integrals
 _BALMER_OSCILLATOR: Final = {
     **{3: 0.6407, 4: 0.1193, 5: 0.04467, 6: 0.02209, 7: 0.01270},
     **{8: 0.008036, 9: 0.005429, 10: 0.003851, 11: 0.002835, 12: 0.002151},
 }
+_PASCHEN_OSCILLATOR: Final = {
+    **{8: 0.01604, 9: 0.01023, 10: 0.00698, 11: 0.004996, 12: 0.003711, 13: 0.002839},
+    **{14: 0.002224, 15: 0.001776, 16: 0.001443, 17: 0.001189, 18: 0.0009916, 19: 0.0008361},
+    **{20: 0.0007118, 21: 0.0006112, 22: 0.0005288, 23: 0.0004606, 24: 0.0004038, 25: 0.000356},
+}
 _LAST_TABULATED: Final = 12
-_BALMER_STARK: Final = {3: 0.0125, 4: 0.0177, 5: 0.0262, 6: 0.0366}  # Å per unit of field
-_STARK: Final = 5.5e-5  # Å per unit of field, of other lines
-_HOLTSMARK: Final = 1.25e-9  # normal field strength over electrons^(2/3) [cgs]
+# Å per unit of field: Hβ and the rule for high lines as hbop.f, the others tuned on the models
+_BALMER_STARK: Final = {3: 0.0125, 4: 0.0177, 5: 0.0262, 6: 0.0366}
+_STARK: Final = 5.5e-5  # times (nm)⁴/(m² − n²)
+_HOLTSMARK: Final = 1.25e-9  # normal field over electrons^(2/3) [cgs]; as hbop.f of P. Barklem
 _WING_AREA: Final = 2.6426  # ∫ dx / (1 + |x|^(5/2))
 _HYDROGEN_RYDBERG: Final = 109_677.58  # 1/cm
 _WIDE_SERIES: Final = 6  # upper levels below this have wings of 700 Å, else 350 Å
@@ -149,7 +156,7 @@ def oscillator_strength(lower: int, upper: int) -> float:
             return _BALMER_OSCILLATOR[upper]
         last = _BALMER_OSCILLATOR[_LAST_TABULATED] / _kramers(lower, _LAST_TABULATED)
         return _kramers(lower, upper) * last
-    return _kramers(lower, upper) * 0.95
+    return _PASCHEN_OSCILLATOR[upper]
 
 
 def _stark_displacement(lower: int, upper: int) -> float:

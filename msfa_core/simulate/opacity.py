@@ -2,7 +2,11 @@
 
 Everything is in cgs units, except wavelengths [Å, vacuum] and energies [eV]. Absorption of
 hydrogen and H⁻ follows the fits of Gray (The Observation and Analysis of Stellar Photospheres,
-ch. 8); helium is hydrogenic; levels dissolve as in Hummer & Mihalas (1988).
+3rd ed., eqs. 8.4–8.13); helium is hydrogenic; levels dissolve as in Hummer & Mihalas (1988). The
+book and the papers were not read again: the coefficients were checked against two public codes
+that quote them (``opacity.jl`` of StellarAtmospheres for Gray, ``hbop.f`` of P. Barklem for the
+dissolution of levels). Partition functions are rounded values for 6000–20,000 K without a source
+on record; solar abundances are those of Asplund et al. (2009), from memory.
 """
 
 from __future__ import annotations
@@ -219,7 +223,8 @@ def occupation(
     Returns
     -------
     array
-        Hummer & Mihalas (1988), with the fit of Hubeny, Hummer & Lanz (1994).
+        Of charged neighbours: Hummer & Mihalas (1988), with
+        the fit of Hubeny, Hummer & Lanz (1994, appendix A); both as ``hbop.f`` has them.
     """
     correlation = (1 + 0.09 * electrons ** (1 / 6) / np.sqrt(temperature)) ** 3.15
     quantum = np.where(np.less_equal(level, 3), 1.0, 16 / 3 * level / (level + 1) ** 2)
@@ -244,7 +249,7 @@ def planck(wavelength: FloatArray, temperature: FloatArray) -> FloatArray:
     return radiance
 
 
-_HYDROGEN_SCALE: Final = 1.0443e-26  # cm² Å⁻³, Gray's α₀
+_HYDROGEN_SCALE: Final = 1.0443e-26  # cm² Å⁻³, α₀; Gray prints 1.0449e-26, hbop.f has 1.044e-26
 _HYDROGEN_LEVELS: Final = 7  # absorbing one by one; those above as an integral
 _DISSOLVING: Final = (2, 3)  # levels with a pseudo-continuum redward of their edge
 _PSEUDO_CONTINUUM: Final = 1.35  # times the edge: where it ends

@@ -8,37 +8,19 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.ndimage import convolve1d
 
 from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT
+from msfa_core.simulate.line_opacity import table_rows
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 R_V: Final = 3.1
-# Sky lines: vacuum wavelength [Å], strength relative to [O I] 5577
-_SKY_LINES: Final = (
-    *((4359.6, 0.08), (5462.3, 0.06), (5578.9, 1.0), (5891.6, 0.12), (5897.6, 0.08)),
-    *((6302.0, 0.40), (6365.5, 0.14), (6500.6, 0.03), (6534.8, 0.04), (6555.6, 0.03)),
-    *((6578.8, 0.03), (6836.0, 0.12), (6865.7, 0.14), (6873.0, 0.10), (6902.4, 0.08)),
-    *((6914.5, 0.08), (6925.1, 0.09), (6941.4, 0.09), (6950.5, 0.10), (6980.3, 0.09)),
-    *((7246.6, 0.17), (7278.3, 0.24), (7286.5, 0.18), (7305.8, 0.15), (7318.2, 0.25)),
-    *((7331.3, 0.22), (7342.9, 0.31), (7360.7, 0.10), (7371.4, 0.28), (7394.2, 0.12)),
-    *((7403.9, 0.16), (7440.3, 0.12), (7468.7, 0.08), (7526.0, 0.12), (7559.1, 0.08)),
-    *((7573.9, 0.09), (7718.0, 0.20), (7726.7, 0.18), (7752.8, 0.35), (7761.8, 0.18)),
-    *((7782.0, 0.22), (7796.4, 0.45), (7810.8, 0.15), (7823.3, 0.38), (7843.5, 0.18)),
-    *((7855.3, 0.32), (7873.6, 0.12), (7893.3, 0.34), (7915.9, 0.60), (7923.5, 0.55)),
-    *((7951.6, 0.25), (7966.8, 0.62), (7995.6, 0.50), (8016.4, 0.15), (8028.0, 0.35)),
-    *((8064.4, 0.30), (8290.9, 0.22), (8301.0, 0.45), (8313.2, 0.22), (8347.1, 0.60)),
-    *((8355.6, 0.30), (8384.2, 0.30), (8401.8, 0.75), (8418.0, 0.30), (8432.5, 0.90)),
-    *((8455.0, 0.60), (8467.8, 0.60), (8495.7, 0.55), (8507.3, 0.45), (8541.2, 0.30)),
-    *((8551.3, 0.30), (8763.0, 0.35), (8770.2, 0.45), (8780.8, 0.90), (8793.6, 0.65)),
-    *((8829.0, 0.75), (8838.7, 0.85), (8852.7, 0.60), (8870.1, 0.60), (8888.3, 1.10)),
-    *((8905.6, 0.80), (8922.0, 0.90), (8946.0, 0.75), (8960.6, 0.90), (8990.8, 0.80)),
-    *((9003.8, 0.50), (9040.5, 0.40), (9052.6, 0.55)),
-)
-_SKY_WIDTH: Final = 1.2  # pixels, σ
-_SKY_RESIDUAL: Final = 4.0  # rms of the residual at 5577 in units of the pixel error, median fibre
-_SKY_RESIDUAL_SCATTER: Final = 0.8  # of its logarithm, fibre to fibre
+_SKY_TABLE: Final = "sky_residuals.csv"
+_FIBRE_SCATTER: Final = 0.6  # of ln(residuals), fibre to fibre: SDSS 0.3, LAMOST more [our choice]
+_NEIGHBOURS: Final = (0.5, 1.0, 0.5)  # a residual spans the pixels of a line
+_LINE_WIDTH: Final = 1.2  # pixels, σ of a narrow line
 # Telluric bands: vacuum start, end [Å] and depth; they stand still on the observed axis, and the
 # standard stars remove them but for a rest of either sign
 _TELLURIC: Final = (
@@ -95,8 +77,8 @@ def transmission(rows: pd.DataFrame, rng: np.random.Generator) -> Float32Array:
         middle = round(np.log10(line) / LAMOST_GRID.step - LAMOST_GRID.first)
         pixel = middle + np.arange(-7, 8)
         pixel_width = line * np.log(10) * LAMOST_GRID.step
-        depth = width * strength / (_SKY_WIDTH * np.sqrt(2 * np.pi) * pixel_width)
-        profile = np.exp(-0.5 * ((pixel - centre[:, None]) / _SKY_WIDTH) ** 2)
+        depth = width * strength / (_LINE_WIDTH * np.sqrt(2 * np.pi) * pixel_width)
+        profile = np.exp(-0.5 * ((pixel - centre[:, None]) / _LINE_WIDTH) ** 2)
         log[:, pixel] += np.log1p(-np.minimum(depth[:, None] * profile, 0.9))
     rest = _TELLURIC_REST * rng.standard_normal((n, 1))
     for start, end, depth in _TELLURIC:
@@ -107,27 +89,49 @@ def transmission(rows: pd.DataFrame, rng: np.random.Generator) -> Float32Array:
 
 
 @functools.cache
-def _sky_shapes() -> tuple[NDArray[np.int64], Float32Array, Float32Array]:
-    """Pixels (line, k) around each sky line, its profile, and its strength."""
-    table = np.array(_SKY_LINES)
-    centre = np.log10(table[:, 0]) / LAMOST_GRID.step - LAMOST_GRID.first
-    pixel = np.rint(centre).astype(np.int64)[:, None] + np.arange(-5, 6)
-    profile = np.exp(-0.5 * ((pixel - centre[:, None]) / _SKY_WIDTH) ** 2)
-    return pixel, profile.astype(np.float32), table[:, 1].astype(np.float32)
+def sky_residuals() -> tuple[NDArray[np.int64], Float32Array, Float32Array]:
+    """Read what sky fibres have in common: pixels with lines, and there residual and error.
+
+    Both are in units of the error of neighbouring pixels (``sky_fibres.statistics``).
+
+    Raises
+    ------
+    ModelError
+        When the file is missing.
+    """
+    rows = table_rows(_SKY_TABLE)
+    columns = [[float(row[name]) for row in rows] for name in ("pixel", "residual", "error")]
+    pixel, residual, error = np.array(columns)
+    return pixel.astype(np.int64), residual.astype(np.float32), error.astype(np.float32)
 
 
-def add_sky_lines(flux: Float32Array, error: Float32Array, rng: np.random.Generator) -> None:
-    """Add the residuals of subtracted sky lines; part of them shows in the error."""
-    pixel, profile, strength = _sky_shapes()
-    n, n_lines = len(flux), len(strength)
-    level = _SKY_RESIDUAL * rng.lognormal(0.0, _SKY_RESIDUAL_SCATTER, (n, 1))
-    amplitude = level * strength * rng.standard_normal((n, n_lines))
-    skew = rng.normal(0.0, 0.5, (n, n_lines))  # a line subtracted beside its place
-    offset = (pixel - pixel.mean(axis=1, keepdims=True)) / _SKY_WIDTH
-    residual = amplitude[:, :, None] * profile * (1 + skew[:, :, None] * offset)
+def add_sky_lines(
+    flux: Float32Array,
+    error: Float32Array,
+    rng: np.random.Generator,
+    fibres: FloatArray | None = None,
+) -> None:
+    """Add the residuals of subtracted sky lines; part of them shows in the error.
+
+    Parameters
+    ----------
+    flux, error : (n, pixel) arrays, changed
+    rng : numpy.random.Generator
+    fibres : (fibre, pixel) array, optional
+        Residuals of real fibres over their errors (``sky_fibres.read_fibres``), of which each
+        spectrum gets one with either sign; without them residuals are drawn from the statistics.
+    """
+    pixel, size, extra = sky_residuals()
+    n = len(flux)
+    level = np.exp(_FIBRE_SCATTER * rng.standard_normal((n, 1), dtype=np.float32))
+    if fibres is None:
+        white = rng.standard_normal((n, len(pixel)), dtype=np.float32)
+        kernel = np.array(_NEIGHBOURS, dtype=np.float32)
+        kernel /= np.sqrt(np.sum(kernel**2))
+        residual = size * convolve1d(white, kernel, axis=1, mode="constant")
+    else:
+        drawn = fibres[rng.integers(0, len(fibres), n)][:, pixel].astype(np.float32)
+        residual = drawn * rng.choice(np.array([-1, 1], dtype=np.float32), (n, 1))
     local = error[:, pixel]
-    residual = (residual * local).astype(np.float32)
-    for line in range(n_lines):  # neighbouring lines share pixels
-        flux[:, pixel[line]] += residual[:, line]
-    extra = np.sqrt(1 + (0.5 * level[:, :, None] * strength[:, None] * profile) ** 2)
-    error[:, pixel] = local * extra.astype(np.float32)
+    flux[:, pixel] += level * residual * local
+    error[:, pixel] = local * np.sqrt(1 + level**2 * (extra**2 - 1))

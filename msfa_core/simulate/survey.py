@@ -6,12 +6,15 @@ bit for bit, whether made alone, in order, or in another process.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from msfa_core.errors import ConfigError
 from msfa_core.simulate.atmospheres import model_spectra
@@ -23,6 +26,7 @@ from msfa_core.simulate.population import (
     class_counts,
     draw_population,
 )
+from msfa_core.simulate.sky_fibres import read_fibres
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 
 DEMO_STARS: Final = sum(DEMO_COUNTS.values())
@@ -62,6 +66,9 @@ class SurveyPlan:
         Share of spectra with low S/N, a cosmic ray on a Balmer line, or no blue arm.
     chunk : int
         Stars per chunk; part of what fixes the survey.
+    sky_fibres : str, optional
+        Folder of spectra of real sky fibres, from which residuals of sky lines are drawn; from
+        the shipped statistics of such fibres when left out. Part of what fixes the survey.
     """
 
     n_stars: int
@@ -71,6 +78,7 @@ class SurveyPlan:
     epochs: float = 0.0
     problems: float = 0.0
     chunk: int = 500
+    sky_fibres: str | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers; the message names the one to change."""
@@ -146,6 +154,22 @@ def _add_identity(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     )
 
 
+@functools.lru_cache(maxsize=1)
+def sky_fibres_of(folder: str | None) -> NDArray[np.float64] | None:
+    """Read the residuals of the sky fibres that a plan names, once a process.
+
+    Returns
+    -------
+    (fibre, pixel) array, or None for a plan without them
+
+    Raises
+    ------
+    ReadError
+        When the folder holds no spectra of sky fibres.
+    """
+    return None if folder is None else read_fibres(Path(folder))[0]
+
+
 def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]:
     """Make one chunk of a survey: the fast path, and what parallel workers call.
 
@@ -191,7 +215,7 @@ def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]
         core_departure=rows["true_core_departure"].to_numpy(float),
         helium_departure=rows["true_he_departure"].to_numpy(float),
     )
-    spectra = observe(models.flux, rows, rng)
+    spectra = observe(models.flux, rows, rng, sky_fibres_of(plan.sky_fibres))
     rows = rows.assign(snr_g=measured_snr(spectra))
     return spectra, add_labels(rows, np.random.default_rng([plan.seed, 2, index]))
 

@@ -100,7 +100,8 @@ def _correction_table(structure: str) -> tuple[FloatArray, FloatArray, FloatArra
 def temperature_law(teff: float, logg: float, optical_depth: FloatArray) -> FloatArray:
     """Temperature at Rosseland optical depths [K].
 
-    The grey law with Hopf's function, times a correction interpolated in ln Teff.
+    The grey law with Hopf's function, times a correction interpolated in ln Teff. The source of
+    this fit to Hopf's function is not on record; its limits are right (exactly 0.5774 and 0.7104).
     """
     nodes, depths, ratios = _correction_table(
         "white_dwarf" if logg >= WHITE_DWARF_LOGG else "normal"

@@ -120,7 +120,8 @@ def test_wavelengths_and_oscillator_strengths_are_those_of_the_lines():
     strengths = [oscillator_strength(2, upper) for upper in range(3, 31)]
     assert strengths[:2] == [0.6407, 0.1193]
     assert np.all(np.diff(strengths) < 0)
-    assert oscillator_strength(3, 8) == pytest.approx(0.0160, rel=0.1)  # Paschen
+    assert oscillator_strength(3, 8) == pytest.approx(0.01604, rel=1e-3)  # Paschen
+    assert oscillator_strength(3, 10) == pytest.approx(0.006983, rel=1e-3)
 
 
 def test_line_tables_name_known_elements_within_the_grid():
