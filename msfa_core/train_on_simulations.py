@@ -12,18 +12,22 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, get_args
+
+import numpy as np
 
 from msfa_core.errors import MsfaError
 from msfa_core.networks.msfa_net import MSFANetConfig
 from msfa_core.simulate.atmospheres import grid_checksum
 from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
-from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives
+from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
 from msfa_core.training.loss import Augmentation
 from msfa_core.training.progress import TrainingProgress
 from msfa_core.training.sources import Progress, from_chunks
+from msfa_core.training.train import Schedule, TrainConfig
 from msfa_core.training.two_stages import train_two_stages
 
 SNR_RANGE: Final = (10.0, 200.0)  # in g, even in the logarithm
@@ -78,6 +82,56 @@ def simulated_set(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class NewStarsEachEpoch:
+    """Draws new simulated training stars for each epoch, so that none is seen twice.
+
+    Attributes
+    ----------
+    counts : mapping
+        Stars per class and epoch.
+    seed : int
+        With the stage and the epoch it makes the seed of the stars; they are never those of
+        ``simulated_set(seed=seed)``.
+    snr_range : (2,) float
+        S/N in g.
+    workers : int
+        Processes; the stars do not depend on it.
+    """
+
+    counts: Mapping[str, int]
+    seed: int
+    snr_range: tuple[float, float] = SNR_RANGE
+    workers: int = 1
+
+    @classmethod
+    def like(
+        cls,
+        data: LabelledSpectra,
+        seed: int,
+        snr_range: tuple[float, float] = SNR_RANGE,
+        workers: int = 1,
+    ) -> NewStarsEachEpoch:
+        """Draw as many of each class as the training part of a set has."""
+        training = data[split_by_star(data, seed).train]
+        return cls(training.class_counts, seed, snr_range, workers)
+
+    @property
+    def fingerprint(self) -> str:
+        """Counts, seed, S/N and grid."""
+        counts = ",".join(f"{name}:{number}" for name, number in sorted(self.counts.items()))
+        return f"simulated {counts} seed {self.seed} S/N {self.snr_range} grid {grid_checksum()}"
+
+    def __call__(self, epoch: int, stage: int) -> LabelledSpectra:
+        """Return the spectra of an epoch."""
+        state = np.random.SeedSequence([self.seed, stage, epoch]).generate_state(1, np.uint64)
+        plan = SurveyPlan(
+            sum(self.counts.values()), int(state[0] >> 1), dict(self.counts), self.snr_range
+        )
+        make = partial(simulate_chunk, plan)
+        return from_chunks(make, plan.n_chunks, workers=self.workers, measure=False)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m msfa_core.train_on_simulations", description=__doc__
@@ -96,12 +150,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", type=int, default=96)
     add("--learning-rate", type=float, default=1e-3)
     add("--patience", type=int, default=8, help="epochs without gain before the rate is halved")
+    add("--schedule", choices=get_args(Schedule), default="plateau")
     add("--bf16", action="store_true")
     add("--width", type=int, default=64)
     add("--negatives", choices=get_args(Negatives), default="paper")
     add("--noise", type=float, default=0.0, help="augmentation: white noise")
     add("--shift", type=float, default=0.0, help="augmentation: shift [pixel]")
     add("--slope", type=float, default=0.0, help="augmentation: continuum slope")
+    add("--new-stars", action="store_true", help="draw new training stars for each epoch")
     add("--fresh", action="store_true", help="do not resume")
     return parser
 
@@ -133,21 +189,29 @@ def _run(options: argparse.Namespace) -> None:
             data.save(options.data)
             data = LabelledSpectra.load(options.data)  # the very numbers a resumed run will read
     _log.info("%d spectra: %s", len(data), data.class_counts)
+    new_stars = None
+    if options.new_stars:
+        new_stars = NewStarsEachEpoch.like(data, options.seed, tuple(options.snr), options.workers)
+    config = TrainConfig(
+        network=MSFANetConfig(width=options.width),
+        epochs=options.epochs1,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        schedule=options.schedule,
+        plateau_patience=options.patience,
+        seed=options.seed,
+        negatives=options.negatives,
+        augmentation=Augmentation(options.noise, options.shift, options.slope),
+        device=options.device,
+        bf16=options.bf16,
+    )
     result = train_two_stages(
         data,
         options.run,
         options.models,
-        device=options.device,
-        epochs1=options.epochs1,
+        config,
         epochs2=options.epochs2,
-        batch=options.batch,
-        amp=options.bf16,
-        seed=options.seed,
-        learning_rate=options.learning_rate,
-        patience=options.patience,
-        network=MSFANetConfig(width=options.width),
-        negatives=options.negatives,
-        augmentation=Augmentation(options.noise, options.shift, options.slope),
+        new_stars=new_stars,
         resume=not options.fresh,
         progress=_Report(),
     )

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,13 +20,15 @@ from torch import nn
 
 from msfa_core.constants import STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
-from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+from msfa_core.networks.msfa_net import MSFANet
+from msfa_core.networks.registry import Network, NetworkConfig, build_network, read_config
 from msfa_core.shipped import shipped
 
 FORMAT: Final = "msfa-weights-1"
 _HEADER: Final = "msfa"
 MODELS_FOLDER: Final = shipped("models")
 CHECKSUMS_FILE: Final = "checksums.json"
+NOVELTY_FILE: Final = "novelty.npz"
 STAGE_FILES: Final = {1: "stage1.safetensors", 2: "stage2.safetensors"}
 STAGE_CLASSES: Final = {
     1: tuple(str(c) for c in STELLAR_CLASSES),
@@ -76,12 +78,12 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
     return path
 
 
-def save_weights(model: MSFANet, path: str | Path, card: Mapping[str, Any]) -> Path:
+def save_weights(model: Network, path: str | Path, card: Mapping[str, Any]) -> Path:
     """Write the weights of a network with its architecture and card.
 
     Parameters
     ----------
-    model : MSFANet
+    model : Network
     path : str or Path
         Ends in ``.safetensors``.
     card : mapping
@@ -123,7 +125,7 @@ def save_weights(model: MSFANet, path: str | Path, card: Mapping[str, Any]) -> P
 def load_weights(
     path: str | Path, expected_sha256: str | None = None
 ) -> tuple[MSFANet, dict[str, Any]]:
-    """Read a network as :func:`save_weights` wrote it.
+    """Read an MSFA-Net as :func:`save_weights` wrote it.
 
     Parameters
     ----------
@@ -134,6 +136,34 @@ def load_weights(
     Returns
     -------
     model : MSFANet
+        In evaluation mode, on the CPU.
+    card : dict
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, altered, not of this project or of another architecture.
+    """
+    model, card = load_network(path, expected_sha256, MSFANet.__name__)
+    return cast(MSFANet, model), card
+
+
+def load_network(
+    path: str | Path, expected_sha256: str | None = None, architecture: str | None = None
+) -> tuple[Network, dict[str, Any]]:
+    """Read a network of any architecture as :func:`save_weights` wrote it.
+
+    Parameters
+    ----------
+    path : str or Path
+    expected_sha256 : str, optional
+        Checksum that the file must have.
+    architecture : str, optional
+        Class of network that the file must hold; any when not given.
+
+    Returns
+    -------
+    model : Network
         In evaluation mode, on the CPU.
     card : dict
 
@@ -158,8 +188,8 @@ def load_weights(
         raise ModelError(
             f"{path} is not a safetensors file ({error}); restore it or train again."
         ) from error
-    config, card = _read_header(metadata, path)
-    model = MSFANet(config)
+    config, card = _read_header(metadata, path, architecture)
+    model = build_network(config)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -173,7 +203,9 @@ def load_weights(
     return model.eval(), card
 
 
-def _read_header(metadata: Mapping[str, str], path: Path) -> tuple[MSFANetConfig, dict[str, Any]]:
+def _read_header(
+    metadata: Mapping[str, str], path: Path, architecture: str | None
+) -> tuple[NetworkConfig, dict[str, Any]]:
     """Architecture and card of a weights file."""
     if _HEADER not in metadata:
         raise ModelError(
@@ -183,21 +215,24 @@ def _read_header(metadata: Mapping[str, str], path: Path) -> tuple[MSFANetConfig
         header = json.loads(metadata[_HEADER])
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']!r}, expected {FORMAT!r}")
-        if header["architecture"] != MSFANet.__name__:
-            raise ModelError(
-                f"{path} holds a {header['architecture']}, not a {MSFANet.__name__}; give weights "
-                "of that architecture."
-            )
-        return MSFANetConfig(**header["config"]), dict(header["card"])
-    except (KeyError, TypeError, ValueError) as error:
+        found, card = header["architecture"], dict(header["card"])
+        fits = architecture in (None, found)
+        config = read_config(found, header["config"]) if fits else None
+    except (KeyError, TypeError, ValueError, ModelError) as error:
         raise ModelError(
             f"{path} has a header that cannot be understood ({error}); it may come from another "
             "version of the software. Train again."
         ) from error
+    if config is None:
+        raise ModelError(
+            f"{path} holds a {found}, not a {architecture}; give weights of a {architecture}, or "
+            "read these with load_network()."
+        )
+    return config, card
 
 
 def write_checksums(folder: str | Path) -> dict[str, str]:
-    """Write ``checksums.json`` over the weights of a folder.
+    """Write ``checksums.json`` over the weights of a folder and what was fitted beside them.
 
     Returns
     -------
@@ -205,7 +240,8 @@ def write_checksums(folder: str | Path) -> dict[str, str]:
         File name -> SHA-256.
     """
     folder = Path(folder)
-    checksums = {path.name: sha256_of(path) for path in sorted(folder.glob("*.safetensors"))}
+    files = [*sorted(folder.glob("*.safetensors")), folder / NOVELTY_FILE]
+    checksums = {path.name: sha256_of(path) for path in files if path.exists()}
     write_atomically(
         folder / CHECKSUMS_FILE, (json.dumps(checksums, indent=2, sort_keys=True) + "\n").encode()
     )

@@ -34,6 +34,7 @@ def from_chunks(
     n_chunks: int,
     *,
     workers: int = 1,
+    measure: bool = True,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> LabelledSpectra:
@@ -48,6 +49,8 @@ def from_chunks(
     n_chunks : int
     workers : int
         Processes; the set does not depend on it.
+    measure : bool
+        Fit Hδ and Hγ too, for comparison with the D0.2–fm plane.
     provenance : mapping, optional
     progress : callable, optional
         Called with (chunks done, chunks in all).
@@ -55,7 +58,7 @@ def from_chunks(
     Returns
     -------
     LabelledSpectra
-        With D0.2 and fm of Hδ and Hγ and the named D0.2–fm selections in ``truth``.
+        With D0.2 and fm of Hδ and Hγ and the named D0.2–fm selections in ``truth``, if measured.
 
     Raises
     ------
@@ -63,7 +66,9 @@ def from_chunks(
         When no spectrum has a class that the networks know.
     """
     prepared, tables = [], []
-    for done, (part, table) in enumerate(_parts(make_chunk, n_chunks, workers), start=1):
+    for done, (part, table) in enumerate(
+        _parts(make_chunk, n_chunks, workers, measure=measure), start=1
+    ):
         prepared.append(part)
         tables.append(table)
         if progress is not None:
@@ -90,10 +95,10 @@ def from_chunks(
 
 
 def _parts(
-    make_chunk: Callable[[int], Chunk], n_chunks: int, workers: int
+    make_chunk: Callable[[int], Chunk], n_chunks: int, workers: int, *, measure: bool
 ) -> Iterator[tuple[PreparedSpectra, pd.DataFrame]]:
     """Yield prepared and measured chunks, in order."""
-    work = partial(_prepared_chunk, make_chunk)
+    work = partial(_prepared_chunk, make_chunk, measure)
     if workers <= 1 or n_chunks <= 1:
         yield from map(work, range(n_chunks))
         return
@@ -103,12 +108,16 @@ def _parts(
 
 
 def _prepared_chunk(
-    make_chunk: Callable[[int], Chunk], index: int
+    make_chunk: Callable[[int], Chunk],
+    measure: bool,  # noqa: FBT001 - bound by partial
+    index: int,
 ) -> tuple[PreparedSpectra, pd.DataFrame]:
     """Make, prepare and measure one chunk."""
     spectra, truth = make_chunk(index)
-    measured = pd.concat([truth.reset_index(drop=True), line_measurements(spectra)], axis=1)
-    return prepare(spectra), measured
+    truth = truth.reset_index(drop=True)
+    if measure:
+        truth = pd.concat([truth, line_measurements(spectra)], axis=1)
+    return prepare(spectra), truth
 
 
 def line_measurements(spectra: Spectra) -> pd.DataFrame:

@@ -6,10 +6,11 @@ killed and resumed gives the weights of an uninterrupted one.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,10 @@ from torch import Tensor
 
 from msfa_core.constants import STELLAR_CLASSES, StellarClass
 from msfa_core.errors import TrainingError
+from msfa_core.networks.fused import fused_logits, is_fusible
 from msfa_core.networks.inference import one_thread, pick_device, predict_logits
-from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+from msfa_core.networks.msfa_net import MSFANetConfig
+from msfa_core.networks.registry import Network, NetworkConfig, build_network
 from msfa_core.networks.weights import STAGE_CLASSES, sha256_of_model
 from msfa_core.training.checkpoint import read_checkpoint, write_checkpoint
 from msfa_core.training.curves import write_curves
@@ -33,12 +36,15 @@ from msfa_core.training.dataset import (
     split_by_star,
     stage_labels,
 )
-from msfa_core.training.evaluate import confusion_matrix, macro_f1, precision_recall_f1
 from msfa_core.training.loss import LABEL_SMOOTHING, Augmentation, SmoothedLoss, class_weights
 from msfa_core.training.progress import Meter, Progress
+from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
+
+Schedule = Literal["plateau", "cosine"]
 
 EPOCHS: Final = {1: 150, 2: 100}
 _FREE_TO_CHANGE: Final = ("epochs", "device", "bf16")  # on resume
+_WARM_UP: Final = 0.03  # share of a cosine run in which the learning rate rises
 _LEAST_BATCH: Final = 2  # batch normalisation has no variance of one spectrum
 
 
@@ -50,8 +56,9 @@ class TrainConfig:
     ----------
     stage : int
         1 (five classes) or 2 (BHB or not).
-    network : MSFANetConfig
-        Its number of classes is set by the stage.
+    network : NetworkConfig
+        MSFA-Net, a network of comparison or the transformer; its number of classes is set by
+        the stage.
     epochs : int
         0 for the paper's: 150 in stage 1, 100 in stage 2.
     batch : int
@@ -59,6 +66,9 @@ class TrainConfig:
         Of AdamW.
     smoothing : float
         ε of the labels.
+    schedule : {"plateau", "cosine"}
+        Of the learning rate: halved when the validation score stands still, as in the paper, or
+        a short rise and half a cosine down to zero at the last epoch, for runs of few epochs.
     plateau_factor, plateau_patience, least_learning_rate : float, int, float
         Of ReduceLROnPlateau on the validation score: macro-F1 (stage 1), F1 of BHB (stage 2).
     seed : int
@@ -73,12 +83,13 @@ class TrainConfig:
     """
 
     stage: int = 1
-    network: MSFANetConfig = field(default_factory=MSFANetConfig)
+    network: NetworkConfig = field(default_factory=MSFANetConfig)
     epochs: int = 0
     batch: int = 96
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     smoothing: float = LABEL_SMOOTHING
+    schedule: Schedule = "plateau"
     plateau_factor: float = 0.5
     plateau_patience: int = 8
     least_learning_rate: float = 1e-6
@@ -98,6 +109,10 @@ class TrainConfig:
                 f"epochs cannot be negative, a batch holds at least {_LEAST_BATCH} spectra, the "
                 "learning rate is positive."
             )
+        if self.schedule not in get_args(Schedule):
+            raise TrainingError(
+                f"schedule is {self.schedule!r}; choose {' or '.join(get_args(Schedule))}."
+            )
         if self.negatives not in STAGE2_NEGATIVES:
             raise TrainingError(
                 f"negatives is {self.negatives!r}; choose {' or '.join(STAGE2_NEGATIVES)}."
@@ -114,13 +129,24 @@ class TrainConfig:
         return (StellarClass.BHB, *STAGE2_NEGATIVES[self.negatives])
 
 
+class NewStars(Protocol):
+    """Draws the training spectra of an epoch."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this source from another."""
+
+    def __call__(self, epoch: int, stage: int) -> LabelledSpectra:
+        """Return the spectra of an epoch (from 1), the same for the same numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedStage:
     """Result of a run.
 
     Attributes
     ----------
-    model : MSFANet
+    model : Network
         Weights of the best epoch by validation score, on the CPU, in evaluation mode.
     history : DataFrame
         A row per epoch: losses, validation accuracy and score, learning rate, seconds.
@@ -131,16 +157,16 @@ class TrainedStage:
     config : TrainConfig
     """
 
-    model: MSFANet
+    model: Network
     history: pd.DataFrame
     best_epoch: int
     score: float
     config: TrainConfig
 
 
-def transfer(stage1: MSFANet, n_classes: int) -> MSFANet:
+def transfer(stage1: Network, n_classes: int) -> Network:
     """Return a network with all weights of stage 1 except those of ``fc``."""
-    model = MSFANet(replace(stage1.config, n_classes=n_classes))
+    model = build_network(replace(stage1.config, n_classes=n_classes))
     state = {k: v for k, v in stage1.state_dict().items() if not k.startswith("fc.")}
     model.load_state_dict(state, strict=False)
     return model
@@ -152,7 +178,8 @@ def train(
     run_folder: str | Path,
     *,
     split: Split | None = None,
-    stage1: MSFANet | None = None,
+    stage1: Network | None = None,
+    new_stars: NewStars | None = None,
     resume: bool = True,
     progress: Progress | None = None,
 ) -> TrainedStage:
@@ -167,8 +194,11 @@ def train(
         ``stage<k>_curves.png``.
     split : Split, optional
         Made by star from the seed when not given. Give both stages the same one.
-    stage1 : MSFANet, optional
+    stage1 : Network, optional
         Where stage 2 starts from; needed there.
+    new_stars : callable, optional
+        Gives the training spectra of an epoch, anew for each, in place of the split's. Validation
+        and test stars stay the split's, and must not be among them.
     resume : bool
         Go on from the checkpoint of the same run, if there is one.
     progress : callable, optional
@@ -190,11 +220,12 @@ def train(
         "data": data.fingerprint(),
         "split": split.fingerprint(),
         "stage1": sha256_of_model(stage1) if stage1 is not None else "",
+        "new_stars": new_stars.fingerprint if new_stars is not None else "",
     }
     checkpoint = run_folder / f"stage{config.stage}.checkpoint"
     cuda = [torch.cuda.current_device()] if pick_device(config.device).type == "cuda" else []
     with one_thread(), torch.random.fork_rng(devices=cuda):
-        trainer = _Trainer(config, data, split, stage1)
+        trainer = _Trainer(config, data, split, stage1, new_stars)
         state = read_checkpoint(checkpoint, run) if resume else None
         if state is not None:
             trainer.restore(state)
@@ -213,16 +244,22 @@ class _Trainer:
     """Network, optimiser, schedule and spectra of one run, on one device."""
 
     def __init__(
-        self, config: TrainConfig, data: LabelledSpectra, split: Split, stage1: MSFANet | None
+        self,
+        config: TrainConfig,
+        data: LabelledSpectra,
+        split: Split,
+        stage1: Network | None,
+        new_stars: NewStars | None,
     ) -> None:
         self.config = config
+        self.new_stars = new_stars
         self.device = pick_device(config.device)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # all batches but the last have one shape
             torch.set_float32_matmul_precision("high")
         self._seed(0)
         if stage1 is None:
-            model = MSFANet(config.network)
+            model = build_network(config.network)
         else:
             model = transfer(stage1, config.network.n_classes)
         self.model = model.to(self.device)
@@ -274,6 +311,7 @@ class _Trainer:
         """Pass once over the training spectra, then score the validation spectra."""
         started = time.monotonic()
         config = self.config
+        self._draw_stars()
         self._seed(self.epoch + 1)
         order = torch.randperm(self.n_train).to(self.device)
         self.model.train()
@@ -283,10 +321,10 @@ class _Trainer:
             rows = order[start : start + config.batch]
             if len(rows) < _LEAST_BATCH:
                 break
+            if config.schedule == "cosine":
+                self._set_rate((self.epoch + start / self.n_train) / config.epochs)
             flux = config.augmentation(self.flux[rows])[:, None]  # (96, 1, 2430)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-                logits = self.model(flux)  # (96, n_classes)
-            loss = self.loss(logits, self.label[rows])
+            loss = self.loss(self._logits(flux), self.label[rows])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -302,11 +340,38 @@ class _Trainer:
         self._finish_epoch(train_loss, started)
         meter.tell(self.epoch, 0, self.best_score, always=True)
 
+    def _set_rate(self, done: float) -> None:
+        """Learning rate of the cosine schedule when a share of the run is done."""
+        rise = min(done / _WARM_UP, 1.0)
+        fall = 0.5 * (1 + math.cos(math.pi * max(done - _WARM_UP, 0) / (1 - _WARM_UP)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = max(
+                self.config.learning_rate * rise * fall, self.config.least_learning_rate
+            )
+
+    def _draw_stars(self) -> None:
+        """Take new training spectra, where each epoch has its own."""
+        if self.new_stars is None:
+            return
+        data = self.new_stars(self.epoch + 1, self.config.stage)
+        label = stage_labels(data.label, self.config.stage, self.config.negatives)
+        self.flux, self.label = self._on_device(data, label, np.arange(len(data)))
+        self.n_train = len(self.label)
+
+    def _logits(self, flux: Tensor) -> Tensor:
+        """(96, n_classes) logits for training, by the fastest way to them."""
+        if is_fusible(self.model):
+            return fused_logits(self.model, flux, bf16=self.config.bf16)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            logits: Tensor = self.model(flux)
+        return logits
+
     def _finish_epoch(self, train_loss: float, started: float) -> None:
         """Score, schedule, remember the best weights, and write the row of history."""
         scores = self._validate()
         learning_rate = self.optimizer.param_groups[0]["lr"]
-        self.scheduler.step(scores["score"])
+        if self.config.schedule == "plateau":
+            self.scheduler.step(scores["score"])
         self.epoch += 1
         if not scores["score"] <= self.best_score:  # NaN before the first epoch
             self.best_epoch, self.best_score = self.epoch, scores["score"]
@@ -342,9 +407,9 @@ class _Trainer:
             "score": score,
         }
 
-    def best_model(self) -> MSFANet:
+    def best_model(self) -> Network:
         """Return the network of the best epoch, on the CPU."""
-        model = MSFANet(self.config.network)
+        model = build_network(self.config.network)
         model.load_state_dict(self.best_state)
         return model.eval()
 

@@ -211,3 +211,40 @@ def test_a_run_moves_between_cuda_and_the_cpu(small_set, tmp_path):
     train(replace(QUICK, epochs=1, device="cuda", bf16=True), small_set, tmp_path)
     moved = train(replace(QUICK, epochs=2, device="cpu"), small_set, tmp_path)
     assert len(moved.history) == 2
+
+
+class TheSame:
+    """A source of training spectra that remembers what it was asked."""
+
+    fingerprint = "the same"
+
+    def __init__(self, data):
+        self.data = data
+        self.asked = []
+
+    def __call__(self, epoch, stage):
+        self.asked.append((epoch, stage))
+        rows = np.random.default_rng(epoch).permutation(len(self.data))[:40]
+        return self.data[rows]
+
+
+def test_new_stars_are_drawn_for_each_epoch_and_a_resumed_run_draws_the_same(small_set, tmp_path):
+    stars = TheSame(small_set)
+    whole = train(QUICK, small_set, tmp_path / "whole", new_stars=stars)
+    assert stars.asked == [(1, 1), (2, 1), (3, 1)]
+    train(replace(QUICK, epochs=1), small_set, tmp_path / "cut", new_stars=TheSame(small_set))
+    resumed = train(QUICK, small_set, tmp_path / "cut", new_stars=TheSame(small_set))
+    assert sha256_of_model(resumed.model) == sha256_of_model(whole.model)
+    with pytest.raises(TrainingError, match="new_stars differ"):
+        train(QUICK, small_set, tmp_path / "whole")
+
+
+def test_the_cosine_schedule_rises_briefly_and_ends_near_zero(small_set, tmp_path):
+    config = replace(QUICK, epochs=10, schedule="cosine", learning_rate=2e-3)
+    rates = train(config, small_set, tmp_path).history["learning_rate"].to_numpy()
+    assert rates.max() <= 2e-3
+    assert rates[0] == approx(2e-3, rel=0.05)
+    assert (np.diff(rates) < 0).all()
+    assert rates[-1] < 0.02 * 2e-3
+    with pytest.raises(TrainingError, match="plateau or cosine"):
+        replace(QUICK, schedule="linear")
