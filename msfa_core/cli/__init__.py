@@ -1,4 +1,4 @@
-"""The command line: ``msfa simulate | ingest | run | status | export | serve | train | evaluate``.
+"""The command line of surveys and networks: ``msfa --help`` names the commands.
 
 Exit codes: 0 done, 1 something failed (one line on standard error says what), 2 wrong usage,
 130 stopped with Ctrl-C. Commands import what they need, so that ``msfa --help`` is quick.
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from msfa_core import __version__
-from msfa_core.cli import surveys, training  # noqa: F401 (they register their commands)
+from msfa_core.cli import novelty, surveys, training  # noqa: F401 (they register their commands)
 from msfa_core.cli.app import app
 from msfa_core.cli.show import say
 from msfa_core.errors import MsfaError

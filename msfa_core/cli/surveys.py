@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 _REASONS: Final = 10  # rejected files named on the screen; all are in rejected.csv
 
 
+class LayoutChoice(StrEnum):
+    """Layouts of LAMOST files."""
+
+    TABLE = "table"
+    IMAGE = "image"
+
+
 class VerdictChoice(StrEnum):
     """Verdicts that can be exported."""
 
@@ -48,6 +55,14 @@ def simulate(
         Path | None,
         typer.Option(help="Folder that gets LAMOST files, gaia.csv and truth.csv as well."),
     ] = None,
+    fits_layout: Annotated[
+        LayoutChoice,
+        typer.Option(help="Of those files: table as since DR8, image as in DR2 to DR7."),
+    ] = LayoutChoice.TABLE,
+    sky_fibres: Annotated[
+        Path | None,
+        typer.Option(help="Draw sky residuals from spectra of real sky fibres in this folder."),
+    ] = None,
     workers: Workers = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -56,10 +71,13 @@ def simulate(
     from msfa_core.simulate.survey import demo_plan  # noqa: PLC0415
     from msfa_core.survey import Survey, is_survey  # noqa: PLC0415
 
-    plan = replace(demo_plan(seed), n_stars=stars)
+    fibres = None if sky_fibres is None else str(sky_fibres.absolute())
+    plan = replace(demo_plan(seed), n_stars=stars, sky_fibres=fibres)
     made = Survey(survey) if is_survey(survey) else Survey.create(survey, simulated=True)
     with show_progress(quiet) as progress:
-        n_new = fill(made, plan, write_fits, progress, workers)
+        n_new = fill(
+            made, plan, write_fits, progress, workers, layout=f"lamost-{fits_layout.value}"
+        )
     print(f"{made.path}: {n_new:,} simulated spectra of {stars:,} stars stored (seed {seed})")
     print(f"next: msfa run {made.path}")
 

@@ -1,4 +1,4 @@
-"""Commands that deal with the networks: train, evaluate."""
+"""Commands that deal with the networks: train, experiments, evaluate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
+from msfa_core.cli.app import Quiet, Workers, app
 from msfa_core.cli.show import show_progress
 from msfa_core.errors import CatalogueError, TrainingError
 
@@ -28,6 +28,13 @@ class StageChoice(StrEnum):
     FIRST = "1"
     SECOND = "2"
     BOTH = "both"
+
+
+class ScheduleChoice(StrEnum):
+    """How the learning rate falls."""
+
+    PLATEAU = "plateau"
+    COSINE = "cosine"
 
 
 class NegativesChoice(StrEnum):
@@ -67,6 +74,14 @@ def train(
     patience: Annotated[
         int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
     ] = 8,
+    schedule: Annotated[
+        ScheduleChoice,
+        typer.Option(help="Learning rate: halved on a plateau, or a cosine for few epochs."),
+    ] = ScheduleChoice.PLATEAU,
+    new_stars: Annotated[
+        bool,
+        typer.Option("--new-stars", help="Without a survey: draw new stars for each epoch."),
+    ] = False,
     width: Annotated[int, typer.Option(help="Channels after the stem.", min=4)] = 64,
     negatives: Annotated[
         NegativesChoice, typer.Option(help="Not BHB in stage 2: A and HSD, or all classes.")
@@ -80,6 +95,7 @@ def train(
 ) -> None:
     """Train the networks, on simulated spectra or on those of a survey."""
     from msfa_core.networks.msfa_net import MSFANetConfig  # noqa: PLC0415
+    from msfa_core.train_on_simulations import NewStarsEachEpoch  # noqa: PLC0415
     from msfa_core.training.dataset import split_by_star  # noqa: PLC0415
     from msfa_core.training.train import TrainConfig  # noqa: PLC0415
     from msfa_core.training.train import train as train_stage  # noqa: PLC0415
@@ -87,6 +103,8 @@ def train(
 
     if (survey is None) != (labels is None):
         raise typer.BadParameter("Give --survey and --labels together.")
+    if survey is not None and new_stars:
+        raise typer.BadParameter("--new-stars are simulated; leave it out with --survey.")
     if stage is StageChoice.SECOND and not (run / "stage1.checkpoint").exists():
         raise TrainingError(f"{run} holds no stage 1: give `msfa train 1 --run {run}` first.")
     with show_progress(quiet) as progress:
@@ -96,38 +114,38 @@ def train(
             words = f"stage {at.stage}"
             progress(words, at.done, at.total, _epoch(at))
 
-        network = MSFANetConfig(width=width)
+        config = TrainConfig(
+            network=MSFANetConfig(width=width),
+            epochs=epochs1,
+            batch=batch,
+            learning_rate=learning_rate,
+            schedule=schedule.value,
+            plateau_patience=patience,
+            seed=seed,
+            negatives=negatives.value,
+            device=device,
+            bf16=bf16,
+        )
+        stars = NewStarsEachEpoch.like(data, seed, workers=workers or 1) if new_stars else None
         if stage is StageChoice.FIRST:
-            config = TrainConfig(
-                stage=1,
-                network=network,
-                epochs=epochs1,
-                batch=batch,
-                learning_rate=learning_rate,
-                plateau_patience=patience,
-                seed=seed,
-                negatives=negatives.value,
-                device=device,
-                bf16=bf16,
+            trained = train_stage(
+                config,
+                data,
+                run,
+                split=split_by_star(data, seed),
+                new_stars=stars,
+                resume=not fresh,
+                progress=tell,
             )
-            split = split_by_star(data, seed)
-            trained = train_stage(config, data, run, split=split, resume=not fresh, progress=tell)
             score = trained.score
         else:
             result = train_two_stages(
                 data,
                 run,
                 models or run / "models",
-                device=device,
-                epochs1=epochs1,
+                config,
                 epochs2=epochs2,
-                batch=batch,
-                amp=bf16,
-                seed=seed,
-                learning_rate=learning_rate,
-                patience=patience,
-                network=network,
-                negatives=negatives.value,
+                new_stars=stars,
                 resume=not fresh or stage is StageChoice.SECOND,
                 progress=tell,
             )
@@ -193,67 +211,128 @@ def _labels(path: Path) -> pd.DataFrame:
 
 
 @app.command()
+def experiments(
+    run: Annotated[
+        Path, typer.Option(help="Folder of checkpoints and finished results; resumed if there.")
+    ] = Path("experiments"),
+    networks: Annotated[
+        str, typer.Option(help="Names, separated by commas: all when not given.")
+    ] = "",
+    seeds: Annotated[str, typer.Option(help="Numbers, separated by commas.")] = "1,2,3",
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled spectra (.npz); simulated when not given.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(help="Without --data: simulate this many times the paper's counts.")
+    ] = 1.0,
+    epochs1: Annotated[int, typer.Option(help="0 for the paper's 150.", min=0)] = 0,
+    epochs2: Annotated[int, typer.Option(help="0 for the paper's 100.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Spectra per step.", min=2)] = 96,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
+    ] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    bf16: Annotated[bool, typer.Option("--bf16", help="Mixed precision.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file, a CSV goes beside it (RUN/EXPERIMENTS.md)."),
+    ] = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train the networks of the paper's Tables 3, 4 and 5 alike, and compare them."""
+    from msfa_core.training.dataset import LabelledSpectra  # noqa: PLC0415
+    from msfa_core.training.experiments import (  # noqa: PLC0415
+        NETWORKS,
+        Protocol,
+        run_experiments,
+    )
+
+    names = [name.strip() for name in networks.split(",") if name.strip()] or list(NETWORKS)
+    if unknown := [name for name in names if name not in NETWORKS]:
+        raise typer.BadParameter(
+            f"No network {', '.join(unknown)}; there are {', '.join(NETWORKS)}."
+        )
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"--seeds is {seeds!r}; give numbers such as 1,2,3.") from error
+    with show_progress(quiet) as progress:
+        spectra = (
+            LabelledSpectra.load(data)
+            if data is not None
+            else _training_set(run, None, None, share, Protocol().split_seed, workers, progress)
+        )
+        table = run_experiments(
+            spectra,
+            run,
+            out or run / "EXPERIMENTS.md",
+            protocol=Protocol(
+                epochs1=epochs1,
+                epochs2=epochs2,
+                batch=batch,
+                patience=patience,
+                bf16=bf16,
+                device=device,
+            ),
+            networks={name: NETWORKS[name] for name in names},
+            seeds=numbers,
+            progress=progress,
+        )
+    scores = table.groupby("network", sort=False)[["stage1_f1", "stage2_f1"]].mean()
+    print("F1 of BHB on the test stars, mean over the seeds: five classes, BHB or not")
+    for name, (first, second) in zip(scores.index, scores.to_numpy(), strict=True):
+        print(f"  {name:<16} {first:.4f}  {second:.4f}")
+    print(f"tables: {out or run / 'EXPERIMENTS.md'}")
+
+
+@app.command()
 def evaluate(
-    survey: SurveyArgument,
+    survey: Annotated[
+        Path | None,
+        typer.Argument(help="Survey folder; without one, stars are simulated anew."),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(help="Table with obsid and label; a simulated survey knows its own."),
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="Weights to classify with; else what `msfa run` said of the survey."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of tables and pictures (SURVEY/evaluation or ./evaluation)."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Without a survey: of the simulation, unlike the training's.", min=0)
+    ] = 2024,
+    share: Annotated[
+        float, typer.Option(help="Without a survey: this many times the paper's counts.")
+    ] = 0.2,
+    workers: Workers = 0,
+    quiet: Quiet = False,
 ) -> None:
-    """Compare what the search said of a survey's spectra with their known classes."""
-    import numpy as np  # noqa: PLC0415
-
-    from msfa_core.constants import FIT_LINES, STELLAR_CLASSES  # noqa: PLC0415
-    from msfa_core.survey import Survey  # noqa: PLC0415
-    from msfa_core.training.evaluate import compare_with_plane_cut  # noqa: PLC0415
+    """Compare what the search says of spectra with their known classes: tables and pictures."""
+    from msfa_core.cli.evaluation import answers_on_survey, answers_on_unseen  # noqa: PLC0415
     from msfa_core.training.evaluate import evaluate as compare  # noqa: PLC0415
+    from msfa_core.training.evaluation_report import (  # noqa: PLC0415
+        evaluation_text,
+        write_evaluation,
+    )
 
-    source = Survey(survey)
-    table = source.candidates()
-    if labels is not None:
-        known = _labels(labels).drop_duplicates("obsid").set_index("obsid")["label"]
-        truth = known.reindex(table["obsid"].to_numpy()).set_axis(table.index)
-    elif "true_class" in table.columns:
-        truth = table["true_class"]
-    else:
-        raise TrainingError(
-            f"{survey} does not know the classes of its stars: name a table with --labels."
-        )
-    names = [str(name) for name in STELLAR_CLASSES]
-    classified = table["p_bhb"].notna()
-    if not (classified & truth.notna()).any():
-        raise TrainingError(
-            f"no spectrum of {survey} is both classified and of known class: give `msfa run "
-            f"{survey}` first, and labels with the obsids of the survey."
-        )
-    others = table[classified & truth.notna() & ~truth.isin(names)]
-    table, truth = table[classified & truth.isin(names)], truth[classified & truth.isin(names)]
-    p_class = table[[f"p_class_{name.lower()}" for name in names]].to_numpy(np.float64)
-    threshold = source.settings.bhb_threshold
-    result = compare(
-        p_class,
-        table["p_bhb"].to_numpy(np.float64),
-        truth.map(names.index).to_numpy(np.int64),
-        snr_g=table["snr_g"].to_numpy(np.float64),
-        threshold=threshold,
-    )
-    n = len(table)
-    print(f"{n:,} spectra of known class; stage 1, accuracy {result.accuracy:.4f}")
-    print(result.per_class.to_string(float_format="{:.4f}".format))
-    print("\nconfusion, true class down")
-    print(result.confusion.to_string())
-    print("\nBHB after both stages, beside the D0.2–fm selection of the settings")
-    candidate = (p_class.argmax(axis=1) == names.index("BHB")) & (
-        table["p_bhb"].to_numpy(np.float64) >= threshold
-    )
-    measured = table[[f"d02_{line}" for line in FIT_LINES]].notna().any(axis=None)
-    cuts = {f"box {source.settings.selection}": table["in_bhb_region"].fillna(False).to_numpy(bool)}
-    is_bhb = (truth == "BHB").to_numpy(bool)
-    figures = compare_with_plane_cut(candidate, is_bhb, cuts if measured else {})
-    print(figures.to_string(float_format="{:.4f}".format))
-    print("\nshare of each class that ends as candidate")
-    for name, share in result.let_through.items():
-        print(f"  {name:<4} {share:.4f}")
-    if len(others):
-        says = (others["predicted_class"] == "BHB") & (others["p_bhb"] >= threshold)
-        print(f"  other classes {says.fillna(False).mean():.4f} ({len(others):,} spectra)")
+    if survey is None and labels is not None:
+        raise typer.BadParameter("--labels needs the survey that its spectra are in.")
+    with show_progress(quiet) as progress:
+        if survey is None:
+            answers, notes = answers_on_unseen(models, seed, share, workers, progress)
+        else:
+            known = None if labels is None else _labels(labels)
+            answers, notes = answers_on_survey(survey, known, models, progress)
+        result = compare(answers)
+    print(evaluation_text(result))
+    for note in notes:
+        print(f"\n{note}")
+    folder = out or (survey or Path()) / "evaluation"
+    n_files = len(write_evaluation(result, folder))
+    print(f"\n{n_files} tables and pictures: {folder}")

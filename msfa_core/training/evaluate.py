@@ -1,329 +1,279 @@
-"""How good the search is: per class, per stage, against S/N and Teff, against a straight cut."""
+"""How good the search is: per class, per stage, against S/N and Teff, with uncertainties.
+
+Simulated and real spectra are never mixed: an evaluation knows which of the two it is of, and
+every table and picture says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
-from msfa_core.errors import TrainingError
+from msfa_core.training.answers import (
+    BOTH,
+    CLASS_NAMES,
+    FIRST_BHB,
+    FIRST_TOP,
+    SECOND_BHB,
+    Answers,
+    Bools,
+    Floats,
+    mistaken_stars,
+)
+from msfa_core.training.scores import (
+    average_precision,
+    calibration_scores,
+    confusion_matrix,
+    precision_recall_curve,
+    reliability,
+    scores_with_intervals,
+    share_row,
+)
 
 SNR_EDGES: Final = (0.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 TEFF_EDGES: Final = (0.0, 7000.0, 8000.0, 9000.0, 10000.0, 12000.0, 15000.0, 25000.0, np.inf)
-ECE_BINS: Final = 15
-BHB_CODE: Final = STELLAR_CLASSES.index(StellarClass.BHB)
-
-
-def confusion_matrix(
-    label: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int
-) -> NDArray[np.int64]:
-    """(n_classes, n_classes) counts: true class down, predicted class across."""
-    pairs = label * n_classes + predicted
-    counts: NDArray[np.int64] = np.bincount(pairs, minlength=n_classes**2)
-    return counts.reshape(n_classes, n_classes)
-
-
-def precision_recall_f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n_classes, 3) precision, recall and F1 of a confusion matrix.
-
-    A class that is never predicted has precision 0, one without spectra recall NaN.
-    """
-    right = np.diag(confusion).astype(np.float64)
-    predicted, true = confusion.sum(axis=0), confusion.sum(axis=1)
-    precision = right / np.maximum(predicted, 1)
-    recall = np.where(true > 0, right / np.maximum(true, 1), np.nan)
-    f1 = np.where(true > 0, 2 * right / np.maximum(predicted + true, 1), np.nan)
-    return np.column_stack([precision, recall, f1])
-
-
-def macro_f1(label: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> float:
-    """Return the mean F1 of the classes that have spectra."""
-    return float(
-        np.nanmean(precision_recall_f1(confusion_matrix(label, predicted, n_classes))[:, 2])
-    )
-
-
-def binary_scores(truth: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> dict[str, float]:
-    """Return precision, recall and F1 of a choice, with the counts behind them.
-
-    Precision is 0 when nothing is chosen, recall NaN when there is nothing to find.
-    """
-    right, n_chosen, n_true = int((truth & chosen).sum()), int(chosen.sum()), int(truth.sum())
-    return {
-        "precision": right / n_chosen if n_chosen else 0.0,
-        "recall": right / n_true if n_true else float("nan"),
-        "f1": 2 * right / (n_chosen + n_true) if n_chosen + n_true else float("nan"),
-        "n_true": n_true,
-        "n_chosen": n_chosen,
-        "n_right": right,
-    }
-
-
-def expected_calibration_error(
-    probability: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int = ECE_BINS
-) -> float:
-    """Return the mean distance between confidence and the share that is right.
-
-    Parameters
-    ----------
-    probability : (n,) array
-        Confidence of each answer.
-    right : (n,) bool array
-    n_bins : int
-        Equal bins of confidence in [0, 1], weighed by their spectra.
-    """
-    return float(
-        sum(
-            row["n"] / len(probability) * abs(row["confidence"] - row["share_right"])
-            for row in reliability(probability, right, n_bins).to_dict("records")
-        )
-    )
-
-
-def reliability(
-    probability: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int = ECE_BINS
-) -> pd.DataFrame:
-    """Return confidence against the share that is right: the bins that hold spectra.
-
-    Columns ``n``, ``confidence`` (mean of the bin) and ``share_right``.
-    """
-    which = np.minimum((probability * n_bins).astype(int), n_bins - 1)
-    table = pd.DataFrame({"bin": which, "confidence": probability, "share_right": right})
-    grouped = table.groupby("bin").agg(
-        n=("share_right", "size"),
-        confidence=("confidence", "mean"),
-        share_right=("share_right", "mean"),
-    )
-    return grouped.reset_index(drop=True)
+ALL_BUT_BHB: Final = "all but BHB"
+DIAGRAMS: Final = (FIRST_TOP, FIRST_BHB, SECOND_BHB)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures of a search on spectra of known class.
+    """Figures of a search on spectra of known class; columns ``_low`` and ``_high`` hold 95 %.
 
     Attributes
     ----------
+    answers : Answers
     accuracy : float
         Stage 1, five classes.
     per_class : DataFrame
         Precision, recall, F1 and number of spectra per class (stage 1).
     confusion : DataFrame
         True class down, predicted class across.
-    two_stage : dict
-        BHB after both stages: precision, recall, F1 and counts.
-    let_through : dict
-        Share of each class's spectra that end as candidates.
-    ece_stage1, ece_stage2 : float
-        Expected calibration error of the predicted class, and of BHB against the classes
-        that stage 2 was trained on.
+    search : DataFrame
+        BHB after stage 1, after both stages, and after the D0.2–fm cut: precision, recall, F1.
+    shares : DataFrame
+        Share of each class, and of all but BHB, kept by each of these.
+    calibration : DataFrame
+        Expected calibration error of the predicted class of stage 1, of its P(BHB), and of that
+        of stage 2 (see :func:`~msfa_core.training.scores.calibration_scores`).
+    reliability : DataFrame
+        Confidence against what came true, in bins of equal width and of equal count.
+    curves : dict
+        Name -> precision against recall.
     by_snr, by_teff : DataFrame
-        The two-stage figures and the accuracy in bins of S/N and of true Teff; empty where
-        the set does not know them.
+        The figures in bins of S/N and of Teff; empty where the set does not know them.
+    classes_by_snr, classes_by_teff : DataFrame
+        Precision, recall, F1 of each class (stage 1) in these bins.
+    stars : DataFrame
+        Stars that the search mistakes, the worst first.
     """
 
+    answers: Answers
     accuracy: float
     per_class: pd.DataFrame
     confusion: pd.DataFrame
-    two_stage: dict[str, float]
-    let_through: dict[str, float]
-    ece_stage1: float
-    ece_stage2: float
+    search: pd.DataFrame
+    shares: pd.DataFrame
+    calibration: pd.DataFrame
+    reliability: pd.DataFrame
+    curves: dict[str, pd.DataFrame]
     by_snr: pd.DataFrame
     by_teff: pd.DataFrame
+    classes_by_snr: pd.DataFrame
+    classes_by_teff: pd.DataFrame
+    stars: pd.DataFrame
+
+    @property
+    def origin(self) -> str:
+        """``simulated`` or ``real``."""
+        return "simulated" if self.answers.simulated else "real"
+
+    @property
+    def title(self) -> str:
+        """What was evaluated, for the head of every table and picture."""
+        n, n_stars = len(self.answers.label), len(np.unique(self.answers.stars))
+        return f"{self.origin.upper()} spectra: {n:,} of {n_stars:,} stars"
+
+    @property
+    def two_stage(self) -> dict[str, float]:
+        """BHB after both stages: precision, recall, F1 and counts."""
+        row = self.search.loc[BOTH]
+        names = ("precision", "recall", "f1", "n_true", "n_chosen", "n_right")
+        return {name: float(row[name]) for name in names}
+
+    @property
+    def let_through(self) -> dict[str, float]:
+        """Share of each class's spectra that end as candidates."""
+        kept = self.shares[BOTH].drop(ALL_BUT_BHB, errors="ignore")
+        return {str(name): float(share) for name, share in kept.items()}
+
+    @property
+    def ece_stage1(self) -> float:
+        """Expected calibration error of the predicted class."""
+        return float(self.calibration.loc[FIRST_TOP, "ece"])
+
+    @property
+    def ece_stage2(self) -> float:
+        """Expected calibration error of P(BHB) on the classes that stage 2 was trained on."""
+        return float(self.calibration.loc[SECOND_BHB, "ece"])
+
+    @property
+    def average_precision(self) -> dict[str, float]:
+        """Name -> mean precision over recall of each curve."""
+        return {name: average_precision(curve) for name, curve in self.curves.items()}
 
     def summary(self) -> dict[str, Any]:
         """Return the figures as plain numbers, for a model card."""
         return {
+            "origin": self.origin,
+            "n_spectra": len(self.answers.label),
+            "n_stars": len(np.unique(self.answers.stars)),
             "accuracy": self.accuracy,
             "per_class": self.per_class.to_dict("index"),
             "confusion": self.confusion.to_numpy().tolist(),
             "two_stage": self.two_stage,
+            "search": self.search.to_dict("index"),
             "let_through": self.let_through,
+            "shares": self.shares.to_dict("index"),
+            "average_precision": self.average_precision,
             "ece_stage1": self.ece_stage1,
             "ece_stage2": self.ece_stage2,
+            "calibration": self.calibration.to_dict("index"),
         }
 
 
-def evaluate(
-    class_probability: NDArray[np.float64],
-    p_bhb: NDArray[np.float64],
-    label: NDArray[np.int64],
-    *,
-    snr_g: NDArray[np.float64] | None = None,
-    teff: NDArray[np.float64] | None = None,
-    threshold: float = float(BHB_THRESHOLD),
-    stage2_classes: Sequence[str] = ("BHB", "A", "HSD"),
-) -> Evaluation:
-    """Compare what the search says with what is known.
-
-    Parameters
-    ----------
-    class_probability : (n, 5) array
-        Stage 1.
-    p_bhb : (n,) array
-        Stage 2.
-    label : (n,) int64 array
-        True classes, indices of ``STELLAR_CLASSES``.
-    snr_g, teff : (n,) arrays, optional
-        For the figures in bins [-, K].
-    threshold : float
-        Of stage 2.
-    stage2_classes : names
-        Classes that the calibration of stage 2 is measured on.
-
-    Raises
-    ------
-    TrainingError
-        When there are no spectra or lengths differ.
-    """
-    n = len(label)
-    if not n or class_probability.shape != (n, len(STELLAR_CLASSES)) or p_bhb.shape != (n,):
-        raise TrainingError(
-            f"{n} labels, class_probability {class_probability.shape}, p_bhb {p_bhb.shape}: give "
-            "at least one spectrum and one row of each per spectrum."
-        )
-    predicted = class_probability.argmax(axis=1)
-    candidate = (predicted == BHB_CODE) & (p_bhb >= threshold)
-    is_bhb = label == BHB_CODE
-    names = [str(c) for c in STELLAR_CLASSES]
-    confusion = confusion_matrix(label, predicted, len(names))
-    per_class = pd.DataFrame(
-        precision_recall_f1(confusion), index=names, columns=["precision", "recall", "f1"]
-    ).assign(n=confusion.sum(axis=1))
-    second = np.isin(label, [names.index(c) for c in stage2_classes])
-    says_bhb = p_bhb >= threshold
-    frame = pd.DataFrame({"is_bhb": is_bhb, "candidate": candidate, "right": predicted == label})
+def evaluate(answers: Answers) -> Evaluation:
+    """Compare what the search says with what is known."""
+    confusion = confusion_matrix(answers.label, answers.predicted, len(CLASS_NAMES))
+    asked = answers.confidences()
+    calibration = {
+        name: calibration_scores(p[rows], came_true[rows], answers.stars[rows])
+        for name, (p, came_true, rows) in asked.items()
+    }
+    diagrams = [
+        reliability(
+            p[rows], came_true[rows], equal_count=equal_count, star=answers.stars[rows]
+        ).assign(of=name, bins="equal count" if equal_count else "equal width")
+        for name, (p, came_true, rows) in asked.items()
+        for equal_count in (False, True)
+    ]
     return Evaluation(
-        accuracy=float((predicted == label).mean()),
-        per_class=per_class,
-        confusion=pd.DataFrame(confusion, index=names, columns=names),
-        two_stage=binary_scores(is_bhb, candidate),
-        let_through={
-            name: float(candidate[label == code].mean())
-            for code, name in enumerate(names)
-            if (label == code).any()
-        },
-        ece_stage1=expected_calibration_error(class_probability.max(axis=1), predicted == label),
-        ece_stage2=expected_calibration_error(
-            np.maximum(p_bhb, 1 - p_bhb)[second], (says_bhb == is_bhb)[second]
+        answers=answers,
+        accuracy=float((answers.predicted == answers.label).mean()),
+        per_class=_per_class(answers, np.ones(len(answers.label), bool)),
+        confusion=pd.DataFrame(confusion, index=CLASS_NAMES, columns=CLASS_NAMES),
+        search=pd.DataFrame.from_dict(
+            {
+                name: scores_with_intervals(answers.is_bhb, kept, answers.stars)
+                for name, kept in answers.choices.items()
+            },
+            orient="index",
         ),
-        by_snr=_in_bins(frame, snr_g, SNR_EDGES),
-        by_teff=_in_bins(frame, teff, TEFF_EDGES),
+        shares=_shares(answers),
+        calibration=pd.DataFrame.from_dict(calibration, orient="index"),
+        reliability=pd.concat(diagrams, ignore_index=True),
+        curves={
+            name: precision_recall_curve(answers.is_bhb, score)
+            for name, score in answers.scores().items()
+        },
+        by_snr=_in_bins(answers, answers.snr_g, SNR_EDGES),
+        by_teff=_in_bins(answers, answers.teff, TEFF_EDGES),
+        classes_by_snr=_classes_in_bins(answers, answers.snr_g, SNR_EDGES),
+        classes_by_teff=_classes_in_bins(answers, answers.teff, TEFF_EDGES),
+        stars=mistaken_stars(answers),
     )
 
 
-def _in_bins(
-    frame: pd.DataFrame, values: NDArray[np.float64] | None, edges: Sequence[float]
-) -> pd.DataFrame:
-    """Two-stage figures and accuracy of the spectra in each bin that holds some."""
+def _per_class(answers: Answers, rows: Bools) -> pd.DataFrame:
+    """Precision, recall and F1 of stage 1 with their intervals: a row per class."""
+    label, predicted, star = answers.label[rows], answers.predicted[rows], answers.stars[rows]
+    table = {
+        name: scores_with_intervals(label == code, predicted == code, star)
+        for code, name in enumerate(CLASS_NAMES)
+    }
+    frame = pd.DataFrame.from_dict(table, orient="index")
+    frame["f1"] = frame["f1"].where(frame["n_true"] > 0)
+    return frame.drop(columns=["n_chosen", "n_right"]).rename(columns={"n_true": "n"})
+
+
+def _shares(answers: Answers) -> pd.DataFrame:
+    """Share of each class that is kept by each choice."""
+    members = {name: answers.label == code for code, name in enumerate(CLASS_NAMES)}
+    members[ALL_BUT_BHB] = ~answers.is_bhb
+    rows: dict[str, dict[str, float]] = {}
+    for name, inside in members.items():
+        if inside.any():
+            n_stars = len(np.unique(answers.stars[inside]))
+            row: dict[str, float] = {"n": int(inside.sum()), "n_stars": n_stars}
+            for choice, kept in answers.choices.items():
+                row |= share_row(kept, inside, answers.stars, choice)
+            rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _bins(values: Floats | None, edges: Sequence[float]) -> list[tuple[float, float, Bools]]:
+    """Each bin that holds spectra: from, to, and which."""
+    if values is None:
+        return []
+    pairs = zip(edges[:-1], edges[1:], strict=True)
+    bins = [(low, high, (values >= low) & (values < high)) for low, high in pairs]
+    return [one for one in bins if one[2].any()]
+
+
+def _in_bins(answers: Answers, values: Floats | None, edges: Sequence[float]) -> pd.DataFrame:
+    """Accuracy, both stages, and calibration of the spectra in each bin that holds some."""
     rows: list[dict[str, Any]] = []
-    if values is not None:
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
-            inside = frame[(values >= low) & (values < high)]
-            if len(inside):
-                scores = binary_scores(inside["is_bhb"].to_numpy(), inside["candidate"].to_numpy())
-                rows.append(
-                    {
-                        "from": low,
-                        "to": high,
-                        "n": len(inside),
-                        "accuracy": float(inside["right"].mean()),
-                        **scores,
-                    }
-                )
+    right, star = answers.predicted == answers.label, answers.stars
+    for low, high, inside in _bins(values, edges):
+        row: dict[str, Any] = {
+            "from": low,
+            "to": high,
+            "n": int(inside.sum()),
+            "n_stars": len(np.unique(star[inside])),
+            **share_row(right, inside, star, "accuracy"),
+            **scores_with_intervals(
+                answers.is_bhb[inside], answers.candidate[inside], star[inside]
+            ),
+            **share_row(answers.candidate, inside & ~answers.is_bhb, star, "others_kept"),
+        }
+        if answers.in_region is not None:
+            kept = answers.candidate & answers.in_region
+            cut = scores_with_intervals(answers.is_bhb[inside], kept[inside], star[inside])
+            row |= {_after_cut(name): value for name, value in cut.items() if name != "n_true"}
+        curve = precision_recall_curve(answers.is_bhb[inside], answers.p_bhb[inside])
+        row["average_precision"] = average_precision(curve)
+        for short, name in zip(("top", "p_bhb_1", "p_bhb_2"), DIAGRAMS, strict=True):
+            p, came_true, asked = answers.confidences()[name]
+            use = asked & inside
+            scores = calibration_scores(p[use], came_true[use], star[use])
+            row |= {f"ece_{short}": scores["ece"], f"ece_{short}_low": scores["ece_low"]}
+            row |= {f"ece_{short}_high": scores["ece_high"]}
+            row[f"ece_{short}_if_honest"] = scores["ece_if_honest"]
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class PlaneLine:
-    """A straight line in a plane of D0.2 and fm: BHB on the side of positive values.
-
-    Attributes
-    ----------
-    d02_weight, fm_weight, offset : float
-        BHB where d02_weight·D0.2 + fm_weight·fm + offset > 0 (D0.2 in Å).
-    """
-
-    d02_weight: float
-    fm_weight: float
-    offset: float
-
-    def are_bhb(self, d02: NDArray[np.float64], fm: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,) True on the BHB side; False where the line could not be measured."""
-        value = self.d02_weight * d02 + self.fm_weight * fm + self.offset
-        return np.isfinite(value) & (value > 0)
+def _after_cut(name: str) -> str:
+    """``precision_low`` -> ``precision_after_cut_low``."""
+    stem, end = next(
+        ((name.removesuffix(end), end) for end in ("_low", "_high") if name.endswith(end)),
+        (name, ""),
+    )
+    return f"{stem}_after_cut{end}"
 
 
-def best_plane_line(
-    d02: NDArray[np.float64], fm: NDArray[np.float64], is_bhb: NDArray[np.bool_]
-) -> PlaneLine:
-    """Fit the straight line of highest F1 between BHB and all else.
-
-    A logistic regression gives the direction; the offset is then moved to the best F1, so the
-    cut is the best that its author could have drawn on these spectra.
-
-    Parameters
-    ----------
-    d02, fm : (n,) arrays [Å, -]
-        Measured on training spectra; rows with NaN are left out.
-    is_bhb : (n,) bool array
-
-    Raises
-    ------
-    TrainingError
-        When no line can be drawn: fewer than two classes among the measured spectra.
-    """
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 (slow to import)
-
-    known = np.isfinite(d02) & np.isfinite(fm)
-    plane, truth = np.column_stack([d02, fm])[known], is_bhb[known]
-    if not truth.any() or truth.all():
-        raise TrainingError("a line needs measured BHB stars and others on both of its sides.")
-    scale = plane.std(axis=0)
-    scale[scale == 0] = 1.0
-    fit = LogisticRegression(class_weight="balanced").fit(plane / scale, truth)
-    weight = fit.coef_[0] / scale
-    value = plane @ weight
-    order = np.argsort(-value, kind="stable")
-    right = np.cumsum(truth[order])
-    f1 = 2 * right / (np.arange(1, len(order) + 1) + truth.sum())
-    best = int(f1.argmax())
-    below = value[order[best + 1]] if best + 1 < len(order) else value[order[best]] - 1.0
-    return PlaneLine(float(weight[0]), float(weight[1]), -float(value[order[best]] + below) / 2)
-
-
-def compare_with_plane_cut(
-    candidate: NDArray[np.bool_],
-    is_bhb: NDArray[np.bool_],
-    cuts: Mapping[str, NDArray[np.bool_]],
+def _classes_in_bins(
+    answers: Answers, values: Floats | None, edges: Sequence[float]
 ) -> pd.DataFrame:
-    """Put the search beside straight cuts in the D0.2–fm plane, on the same spectra.
-
-    Parameters
-    ----------
-    candidate : (n,) bool array
-        Kept by both stages.
-    is_bhb : (n,) bool array
-        Truth.
-    cuts : mapping of names to (n,) bool arrays
-        Kept by each cut: a named selection (``in_bhb_region``), or a line from
-        :func:`best_plane_line` fitted on other spectra.
-
-    Returns
-    -------
-    DataFrame
-        A row per method: precision, recall, F1 and counts, the search first, then each cut,
-        then the search followed by each cut.
-    """
-    rows = {"MSFA-Net, two stages": binary_scores(is_bhb, candidate)}
-    rows |= {name: binary_scores(is_bhb, kept) for name, kept in cuts.items()}
-    rows |= {
-        f"MSFA-Net, then {name}": binary_scores(is_bhb, candidate & kept)
-        for name, kept in cuts.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    """Precision, recall and F1 of each class (stage 1) in each bin."""
+    tables = []
+    for low, high, inside in _bins(values, edges):
+        table = _per_class(answers, inside).rename_axis("class").reset_index()
+        table.insert(0, "from", low)
+        table.insert(1, "to", high)
+        tables.append(table[table["n"] > 0])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +19,15 @@ from msfa_core.networks.weights import (
 )
 from msfa_core.training.dataset import LabelledSpectra, Split
 from msfa_core.training.evaluate import Evaluation
+from msfa_core.training.evaluation_figures import PICTURES, write_figures
+from msfa_core.training.evaluation_report import (
+    ECE_WORDS,
+    INTERVALS,
+    evaluation_json,
+    plain,
+    short_bins,
+    with_intervals,
+)
 from msfa_core.training.train import TrainedStage
 
 CARD_FILE: Final = "MODEL_CARD.md"
@@ -98,29 +105,11 @@ def write_models(result: TwoStages, data: LabelledSpectra, models_folder: str | 
         }
         save_weights(trained.model, models_folder / STAGE_FILES[stage], plain(card))
     result = replace(result, checksums=write_checksums(models_folder))
-    tables = {
-        **figures,
-        "by_snr": result.evaluation.by_snr.to_dict("records"),
-        "by_teff": result.evaluation.by_teff.to_dict("records"),
-        "plane": result.plane.to_dict("index"),
-    }
-    text = json.dumps(plain(tables), indent=1, ensure_ascii=False) + "\n"
+    text = evaluation_json(result.evaluation, plane=result.plane.to_dict("index"))
     write_atomically(models_folder / FIGURES_FILE, text.encode())
+    write_figures(result.evaluation, models_folder)
     write_atomically(models_folder / CARD_FILE, model_card(result, data, made).encode())
     return result
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: NaN becomes null, infinity text, keys text."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "item"):  # NumPy scalars
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
@@ -171,28 +160,42 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
         "",
         "## Figures on the test stars",
         "",
-        f"Five-class accuracy **{evaluation.accuracy:.4f}**; BHB after both stages: precision "
-        f"**{evaluation.two_stage['precision']:.4f}**, recall "
+        f"**{evaluation.title}.** Five-class accuracy **{evaluation.accuracy:.4f}**; BHB after "
+        f"both stages: precision **{evaluation.two_stage['precision']:.4f}**, recall "
         f"**{evaluation.two_stage['recall']:.4f}**, F1 **{evaluation.two_stage['f1']:.4f}**. "
-        f"Expected calibration error {evaluation.ece_stage1:.4f} (stage 1), "
-        f"{evaluation.ece_stage2:.4f} (stage 2).",
+        f"{INTERVALS} The temperatures were fitted on validation stars only.",
         "",
-        _table(evaluation.per_class, "class (stage 1)"),
+        _table(with_intervals(evaluation.per_class), "class (stage 1)"),
         "",
         "True class down, predicted class across:",
         "",
         _table(evaluation.confusion, "true"),
         "",
-        "Share of each class that ends as a candidate:",
+        "BHB, by what keeps them:",
         "",
-        _table(pd.DataFrame({"share": pd.Series(evaluation.let_through)}), "class"),
+        _table(with_intervals(evaluation.search), "kept by"),
+        "",
+        "Share of each class that each of these keeps:",
+        "",
+        _table(with_intervals(evaluation.shares), "class"),
+        "",
+        "Mean precision over recall: "
+        + ", ".join(f"{k} {v:.4f}" for k, v in evaluation.average_precision.items())
+        + ".",
+        "",
+        ECE_WORDS,
+        "",
+        _table(with_intervals(evaluation.calibration), "probability"),
     ]
     for title, table in (
-        ("Against S/N in g", evaluation.by_snr),
+        ("Against S/N per pixel in g", evaluation.by_snr),
         ("Against true Teff [K]", evaluation.by_teff),
     ):
         if len(table):
-            lines += ["", f"### {title}", "", _table(table.drop(columns="to"), "", index="from")]
+            short = short_bins(table).drop(columns="to")
+            lines += ["", f"### {title}", "", _table(short, "", index="from")]
+    pictures = ", ".join(f"`{evaluation.origin}_{name}.png`" for name in PICTURES)
+    lines += ["", f"Pictures of all this: {pictures}."]
     if len(result.plane):
         lines += ["", "### Beside cuts in the D0.2–fm plane, same test spectra", ""]
         lines += [_table(result.plane, "method")]

@@ -12,27 +12,23 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from msfa_core.constants import BHB_THRESHOLD
 from msfa_core.errors import TrainingError
+from msfa_core.explain.novelty import fit_novelty
 from msfa_core.networks.inference import pick_device, predict_logits, softmax
-from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
+from msfa_core.networks.registry import Network
+from msfa_core.networks.weights import NOVELTY_FILE
+from msfa_core.training.answers import BHB_CODE, answers_of, origin_of
 from msfa_core.training.dataset import (
     STAGE2_NEGATIVES,
     LabelledSpectra,
-    Negatives,
     Split,
     split_by_star,
     stage_labels,
 )
-from msfa_core.training.evaluate import (
-    BHB_CODE,
-    best_plane_line,
-    compare_with_plane_cut,
-    evaluate,
-)
-from msfa_core.training.loss import Augmentation
+from msfa_core.training.evaluate import evaluate
 from msfa_core.training.model_card import TwoStages, write_models
-from msfa_core.training.train import Progress, TrainConfig, TrainedStage, train
+from msfa_core.training.plane import best_plane_line, compare_with_plane_cut
+from msfa_core.training.train import NewStars, Progress, TrainConfig, TrainedStage, train
 
 TEMPERATURE_RANGE: Final = (0.1, 10.0)
 
@@ -70,18 +66,10 @@ def train_two_stages(
     data: LabelledSpectra,
     run_folder: str | Path,
     models_folder: str | Path,
+    config: TrainConfig | None = None,
     *,
-    device: str = "auto",
-    epochs1: int = 0,
     epochs2: int = 0,
-    batch: int = 96,
-    amp: bool = False,
-    seed: int = 42,
-    learning_rate: float = 1e-3,
-    patience: int = 8,
-    network: MSFANetConfig | None = None,
-    negatives: Negatives = "paper",
-    augmentation: Augmentation | None = None,
+    new_stars: NewStars | None = None,
     resume: bool = True,
     progress: Progress | None = None,
 ) -> TwoStages:
@@ -93,23 +81,14 @@ def train_two_stages(
     run_folder : str or Path
         Checkpoints and learning curves; the same call resumes a killed one.
     models_folder : str or Path
-        Gets ``stage1.safetensors``, ``stage2.safetensors``, ``checksums.json``,
+        Gets ``stage1.safetensors``, ``stage2.safetensors``, ``novelty.npz``, ``checksums.json``,
         ``evaluation.json`` and ``MODEL_CARD.md``.
-    device : {"auto", "cpu", "cuda"}
-    epochs1, epochs2 : int
-        0 for the paper's 150 and 100.
-    batch : int
-    amp : bool
-        Mixed precision (bf16).
-    seed : int
-        Of the split and of both trainings.
-    learning_rate : float
-    patience : int
-        Epochs without gain before the learning rate is halved; less for a run of few epochs.
-    network : MSFANetConfig, optional
-    negatives : {"paper", "all"}
-        What stage 2 learns as not BHB.
-    augmentation : Augmentation, optional
+    config : TrainConfig, optional
+        Of stage 1; its seed is that of the split too. Stage 2 differs in the number of epochs.
+    epochs2 : int
+        0 for the paper's 100.
+    new_stars : callable, optional
+        Draws new training spectra for each epoch; see :func:`msfa_core.training.train.train`.
     resume : bool
     progress : callable, optional
 
@@ -117,31 +96,29 @@ def train_two_stages(
     -------
     TwoStages
     """
-    split = split_by_star(data, seed)
-    config = TrainConfig(
-        stage=1,
-        network=network or MSFANetConfig(),
-        epochs=epochs1,
-        batch=batch,
-        learning_rate=learning_rate,
-        plateau_patience=patience,
-        seed=seed,
-        negatives=negatives,
-        augmentation=augmentation or Augmentation(),
-        device=device,
-        bf16=amp,
+    origin_of(data)  # a set of unknown kind is refused before the training, not after it
+    config = config or TrainConfig()
+    split = split_by_star(data, config.seed)
+    first = train(
+        config,
+        data,
+        run_folder,
+        split=split,
+        new_stars=new_stars,
+        resume=resume,
+        progress=progress,
     )
-    first = train(config, data, run_folder, split=split, resume=resume, progress=progress)
     second = train(
         replace(config, stage=2, epochs=epochs2),
         data,
         run_folder,
         split=split,
         stage1=first.model,
+        new_stars=new_stars,
         resume=resume,
         progress=progress,
     )
-    where = pick_device(device)
+    where = pick_device(config.device)
     temperature = (
         _stage_temperature(first, data, split, where),
         _stage_temperature(second, data, split, where),
@@ -149,17 +126,16 @@ def train_two_stages(
     test = data[split.test]
     class_probability = _probability(first.model, test.flux, temperature[0], where)
     p_bhb = _probability(second.model, test.flux, temperature[1], where)[:, 0]
-    evaluation = evaluate(
+    answers = answers_of(
+        test,
         class_probability,
         p_bhb,
-        test.label,
-        snr_g=test.snr_g,
-        teff=_numbers(test.truth, "true_teff"),
-        stage2_classes=("BHB", *STAGE2_NEGATIVES[negatives]),
+        stage2_classes=("BHB", *STAGE2_NEGATIVES[config.negatives]),
     )
-    candidate = (class_probability.argmax(axis=1) == BHB_CODE) & (p_bhb >= BHB_THRESHOLD)
-    plane = plane_comparison(data[split.train], test, candidate)
+    evaluation = evaluate(answers)
+    plane = plane_comparison(data[split.train], test, answers.candidate)
     result = TwoStages((first, second), temperature, evaluation, plane, split)
+    fit_novelty(data.flux[split.train]).save(Path(models_folder) / NOVELTY_FILE)
     return write_models(result, data, models_folder)
 
 
@@ -174,15 +150,10 @@ def _stage_temperature(
 
 
 def _probability(
-    model: MSFANet, flux: NDArray[np.float32], temperature: float, device: torch.device
+    model: Network, flux: NDArray[np.float32], temperature: float, device: torch.device
 ) -> NDArray[np.float64]:
     """(n, n_classes) calibrated probabilities."""
     return softmax(predict_logits(model, flux, device=device), temperature)
-
-
-def _numbers(truth: pd.DataFrame, name: str) -> NDArray[np.float64] | None:
-    """Column of numbers, or None when the set has no such column."""
-    return truth[name].to_numpy(dtype=np.float64) if name in truth else None
 
 
 def plane_comparison(

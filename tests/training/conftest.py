@@ -33,7 +33,7 @@ def make_set(n_per_class=12, epochs=1, seed=11):
         truth=pd.DataFrame(
             {"true_teff": rng.uniform(7000, 20000, n), "true_group": names.astype(str)}
         ),
-        provenance={"seed": seed},
+        provenance={"seed": seed, "simulated": True},
     )
 
 

@@ -1,4 +1,7 @@
-"""Figures of merit on answers whose merit is known."""
+"""The search compared with what is known, on answers whose merit is known."""
+
+import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,55 +9,12 @@ import pytest
 from pytest import approx
 
 from msfa_core.errors import TrainingError
-from msfa_core.training.evaluate import (
-    best_plane_line,
-    binary_scores,
-    compare_with_plane_cut,
-    confusion_matrix,
-    evaluate,
-    expected_calibration_error,
-    macro_f1,
-    precision_recall_f1,
-    reliability,
-)
-
-
-def test_precision_recall_and_f1_agree_with_scikit_learn():
-    from sklearn.metrics import confusion_matrix as sk_confusion
-    from sklearn.metrics import f1_score, precision_recall_fscore_support
-
-    rng = np.random.default_rng(1)
-    label = rng.integers(0, 5, 400)
-    predicted = np.where(rng.random(400) < 0.7, label, rng.integers(0, 5, 400))
-    confusion = confusion_matrix(label, predicted, 5)
-    assert np.array_equal(confusion, sk_confusion(label, predicted))
-    expected = np.column_stack(precision_recall_fscore_support(label, predicted)[:3])
-    assert precision_recall_f1(confusion) == approx(expected)
-    assert macro_f1(label, predicted, 5) == approx(f1_score(label, predicted, average="macro"))
-
-
-def test_a_class_never_predicted_has_precision_0_and_an_absent_one_no_recall():
-    scores = precision_recall_f1(confusion_matrix(np.array([0, 0, 1]), np.array([0, 0, 0]), 3))
-    assert scores[1].tolist() == [0.0, 0.0, 0.0]
-    assert scores[2, 0] == 0
-    assert np.isnan(scores[2, 1:]).all()
-
-
-def test_calibration_error_is_the_distance_between_confidence_and_truth():
-    probability = np.repeat([0.55, 0.95], 100)
-    right = np.concatenate([np.arange(100) < 75, np.arange(100) < 95])
-    assert expected_calibration_error(probability, right) == approx(0.1)
-    table = reliability(probability, right)
-    assert table["n"].tolist() == [100, 100]
-    assert table["confidence"].tolist() == approx([0.55, 0.95])
-    assert table["share_right"].tolist() == approx([0.75, 0.95])
-
-
-def test_honest_probabilities_have_next_to_no_calibration_error():
-    rng = np.random.default_rng(2)
-    probability = rng.random(50_000)
-    right = rng.random(50_000) < probability
-    assert expected_calibration_error(probability, right) < 0.01
+from msfa_core.networks.weights import STAGE_FILES, load_network, save_weights, write_checksums
+from msfa_core.training.answers import Answers, one_origin, origin_of
+from msfa_core.training.evaluate import evaluate
+from msfa_core.training.evaluation_figures import PICTURES
+from msfa_core.training.evaluation_report import evaluation_json, evaluation_text, write_evaluation
+from msfa_core.training.unseen import require_unseen, training_seeds
 
 
 def _answers():
@@ -67,8 +27,12 @@ def _answers():
     return class_probability, p_bhb, label
 
 
+def _evaluated(**more):
+    return evaluate(Answers(*_answers(), **({"simulated": True} | more)))
+
+
 def test_the_two_stages_are_counted_together():
-    result = evaluate(*_answers())
+    result = _evaluated()
     assert result.accuracy == approx(4 / 6)
     assert result.two_stage == {
         "precision": approx(2 / 3),
@@ -79,21 +43,24 @@ def test_the_two_stages_are_counted_together():
         "n_right": 2,
     }
     assert result.let_through == {"BHB": 0.5, "A": 1.0, "WD": 0.0}
-    assert result.per_class.loc["BHB"].tolist() == approx([3 / 4, 3 / 4, 3 / 4, 4])
+    assert result.per_class.loc["BHB", ["precision", "recall", "f1", "n"]].tolist() == approx(
+        [3 / 4, 3 / 4, 3 / 4, 4]
+    )
     assert result.confusion.loc["A", "BHB"] == 1
 
 
 def test_the_calibration_of_stage_2_leaves_out_the_classes_it_has_not_learnt():
     class_probability, p_bhb, label = _answers()
     p_bhb[5] = 0.99  # a white dwarf, sure and wrong
-    without = evaluate(class_probability, p_bhb, label).ece_stage2
-    everything = ("BHB", "A", "B", "HSD", "WD")
-    assert evaluate(class_probability, p_bhb, label, stage2_classes=everything).ece_stage2 > without
+    learnt, everything = (
+        evaluate(Answers(class_probability, p_bhb, label, simulated=True, **more)).ece_stage2
+        for more in ({}, {"stage2_classes": ("BHB", "A", "B", "HSD", "WD")})
+    )
+    assert everything > learnt
 
 
 def test_figures_come_in_bins_of_signal_to_noise_and_temperature():
-    result = evaluate(
-        *_answers(),
+    result = _evaluated(
         snr_g=np.array([5.0, 15, 15, 30, 30, 90]),
         teff=np.array([8500.0, 8500, 8500, 8500, 9500, 30000]),
     )
@@ -105,53 +72,93 @@ def test_figures_come_in_bins_of_signal_to_noise_and_temperature():
 
 def test_an_evaluation_of_nothing_is_refused():
     with pytest.raises(TrainingError, match="at least one spectrum"):
-        evaluate(np.empty((0, 5)), np.empty(0), np.empty(0, int))
+        Answers(np.empty((0, 5)), np.empty(0), np.empty(0, int), simulated=True)
     with pytest.raises(TrainingError, match="one row of each"):
-        evaluate(np.full((2, 5), 0.2), np.zeros(3), np.zeros(2, int))
+        Answers(np.full((2, 5), 0.2), np.zeros(3), np.zeros(2, int), simulated=True)
+    with pytest.raises(TrainingError, match="no answer"):
+        Answers(np.full((1, 5), np.nan), np.zeros(1), np.zeros(1, int), simulated=True)
+    with pytest.raises(TrainingError, match="rows of star"):
+        _evaluated(star=np.zeros(2, int))
+    with pytest.raises(TrainingError, match="none of BHB"):
+        _evaluated(stage2_classes=("BHB", "K"))
 
 
-def test_nothing_chosen_has_precision_0_and_nothing_to_find_no_recall():
-    none = np.zeros(3, bool)
-    assert binary_scores(~none, none)["precision"] == 0
-    assert np.isnan(binary_scores(none, ~none)["recall"])
+def test_simulated_and_real_spectra_are_never_mixed(small_set):
+    assert one_origin(np.array([True, True]))
+    assert not one_origin(np.array([False, False]))
+    with pytest.raises(TrainingError, match="1 of 2 spectra are simulated"):
+        one_origin(np.array([True, False]))
+    assert origin_of(small_set)
+    for said in ({}, {"simulated": "partly"}, {"simulated": None}):
+        with pytest.raises(TrainingError, match="never mixed"):
+            origin_of(replace(small_set, provenance=said))
 
 
-def test_the_best_straight_line_finds_the_border_it_was_given():
-    rng = np.random.default_rng(3)
-    d02, fm = rng.uniform(5, 45, 3000), rng.uniform(0.1, 0.5, 3000)
-    is_bhb = 0.1 * d02 - 8 * fm + 0.4 > 0
-    d02[::50] = np.nan
-    line = best_plane_line(d02, fm, is_bhb)
-    found = line.are_bhb(d02, fm)
-    known = np.isfinite(d02)
-    assert binary_scores(is_bhb[known], found[known])["f1"] > 0.995
-    assert not found[~known].any()
+@pytest.mark.parametrize(("simulated", "word"), [(True, "SIMULATED"), (False, "REAL")])
+def test_every_title_says_whether_the_stars_exist(simulated, word):
+    result = _evaluated(simulated=simulated, snr_g=np.linspace(10, 90, 6))
+    assert result.title == f"{word} spectra: 6 of 6 stars"
+    assert evaluation_text(result).startswith(word)
+    assert json.loads(evaluation_json(result))["origin"] == word.lower()
 
 
-def test_the_offset_of_the_line_is_the_one_of_highest_f1():
-    rng = np.random.default_rng(4)
-    d02 = np.concatenate([rng.normal(22, 3, 200), rng.normal(32, 5, 2000)])
-    fm = np.concatenate([rng.normal(0.22, 0.04, 200), rng.normal(0.26, 0.05, 2000)])
-    is_bhb = np.arange(2200) < 200
-    line = best_plane_line(d02, fm, is_bhb)
-    best = binary_scores(is_bhb, line.are_bhb(d02, fm))["f1"]
-    for offset in np.linspace(-20, 20, 401):
-        moved = type(line)(line.d02_weight, line.fm_weight, line.offset + offset)
-        assert binary_scores(is_bhb, moved.are_bhb(d02, fm))["f1"] <= best + 1e-12
+def test_the_cut_after_the_search_has_figures_of_its_own():
+    result = _evaluated(in_region=np.array([True, True, True, True, False, True]))
+    row = result.search.loc["both stages, then ju2024"]
+    assert (row["precision"], row["recall"]) == approx((1, 0.5))
+    assert result.shares.loc["all but BHB", "both stages"] == approx(0.5)
+    assert result.shares.loc["all but BHB", "both stages, then ju2024"] == 0
+    assert _evaluated().search.index.tolist() == ["stage 1", "both stages"]
 
 
-def test_a_line_needs_stars_on_both_sides():
-    with pytest.raises(TrainingError, match="both of its sides"):
-        best_plane_line(np.array([20.0, np.nan]), np.array([0.2, 0.3]), np.array([True, False]))
+def test_mistaken_stars_come_with_what_is_known_of_them():
+    truth = pd.DataFrame({"true_name": [f"star {k}" for k in (0, 0, 1, 1, 2, 3)]})
+    result = _evaluated(star=np.array([0, 0, 1, 1, 2, 3]), truth=truth)
+    assert result.stars["true_name"].tolist() == ["star 2", "star 1"]
+    assert result.stars["wrong"].tolist() == [1, 1]
+    assert result.stars["class"].tolist() == ["A", "BHB"]
 
 
-def test_the_search_is_put_beside_the_cuts_on_the_same_spectra():
-    is_bhb = np.array([True, True, True, False, False])
-    candidate = np.array([True, True, False, True, False])
-    box = np.array([True, False, True, False, False])
-    table = compare_with_plane_cut(candidate, is_bhb, {"box": box})
-    assert isinstance(table, pd.DataFrame)
-    assert table["n_chosen"].tolist() == [3, 2, 1]
-    assert table.loc["box", "precision"] == 1
-    assert table.loc["MSFA-Net, then box", "recall"] == approx(1 / 3)
-    assert (table["n_true"] == 3).all()
+def test_tables_and_pictures_are_written_and_read_back(tmp_path):
+    rng = np.random.default_rng(12)
+    label = rng.integers(0, 5, 400)
+    probability = np.full((400, 5), 0.1) + 0.5 * np.eye(5)[label]
+    probability = probability ** rng.uniform(0, 2, (400, 1)) * rng.uniform(0.2, 1, (400, 5))
+    probability /= probability.sum(axis=1, keepdims=True)
+    result = evaluate(
+        Answers(
+            probability,
+            np.clip((label == 0) * 0.5 + rng.uniform(0, 0.5, 400), 0, 1),
+            label,
+            simulated=True,
+            snr_g=rng.uniform(10, 100, 400),
+            teff=rng.uniform(6500, 30000, 400),
+            in_region=rng.random(400) < 0.5,
+        )
+    )
+    written = {path.name: path for path in write_evaluation(result, tmp_path)}
+    assert all(name.startswith("simulated_") for name in written)
+    for name in PICTURES:
+        head = written[f"simulated_{name}.png"].read_bytes()[:8]
+        assert head == b"\x89PNG\r\n\x1a\n"
+    again = pd.read_csv(written["simulated_search.csv"], index_col=0)
+    assert again["f1"].tolist() == approx(result.search["f1"].tolist())
+    figures = json.loads(written["simulated_evaluation.json"].read_text())
+    assert figures["accuracy"] == approx(result.accuracy)
+    assert figures["origin"] == "simulated"
+    assert len(figures["by_snr"]) == len(result.by_snr)
+    assert result.classes_by_teff["n"].sum() == 400
+
+
+def test_weights_are_not_evaluated_on_the_stars_they_were_trained_on(tiny_models, tmp_path):
+    assert training_seeds(tiny_models) == set()
+    require_unseen(42, tiny_models)
+    for stage, file in STAGE_FILES.items():
+        model, card = load_network(tiny_models / file)
+        card["data"] = {"provenance": {"simulated": True, "seed": 6 + stage}}
+        save_weights(model, tmp_path / file, card)
+    write_checksums(tmp_path)
+    assert training_seeds(tmp_path) == {7, 8}
+    require_unseen(9, tmp_path)
+    with pytest.raises(TrainingError, match="--seed 9"):
+        require_unseen(7, tmp_path)

@@ -1,6 +1,7 @@
 """Both stages in one call: one split, honest temperature, models that the search loads."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,13 @@ from pytest import approx
 from msfa_core.errors import TrainingError
 from msfa_core.networks.msfa_net import MSFANetConfig
 from msfa_core.search import TwoStageSearch
+from msfa_core.training import two_stages
 from msfa_core.training.dataset import split_by_star
+from msfa_core.training.evaluation_figures import PICTURES
+from msfa_core.training.train import TrainConfig
 from msfa_core.training.two_stages import fit_temperature, plane_comparison, train_two_stages
+
+QUICK = TrainConfig(network=MSFANetConfig(width=4), epochs=2, batch=20, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +27,8 @@ def trained(small_set, tmp_path_factory):
         small_set,
         folder / "run",
         folder / "models",
-        device="cpu",
-        epochs1=2,
+        QUICK,
         epochs2=2,
-        batch=20,
-        network=MSFANetConfig(width=4),
     )
     return result, folder
 
@@ -71,9 +74,13 @@ def test_the_model_card_names_data_seed_figures_limits_and_checksums(trained, sm
     assert "split seed 42" in card
     assert f"{result.evaluation.accuracy:.4f}" in card
     assert "## Limits" in card
+    assert "SIMULATED spectra" in card
+    for name in PICTURES:
+        assert f"simulated_{name}.png" in card
+        assert (folder / "models" / f"simulated_{name}.png").exists()
     for checksum in result.checksums.values():
         assert checksum in card
-    assert set(result.checksums) == {"stage1.safetensors", "stage2.safetensors"}
+    assert set(result.checksums) == {"novelty.npz", "stage1.safetensors", "stage2.safetensors"}
 
 
 def test_the_same_call_resumes_and_gives_the_same_weights(trained, small_set, tmp_path):
@@ -82,16 +89,53 @@ def test_the_same_call_resumes_and_gives_the_same_weights(trained, small_set, tm
         small_set,
         folder / "run",
         tmp_path / "models",
-        device="cpu",
-        epochs1=2,
+        QUICK,
         epochs2=2,
-        batch=20,
-        network=MSFANetConfig(width=4),
         progress=lambda at: pytest.fail(f"trained again: {at}"),
     )
     for one, other in zip(result.stages, again.stages, strict=True):
         for name, tensor in one.model.state_dict().items():
             assert tensor.equal(other.model.state_dict()[name])
+
+
+def test_temperatures_are_fitted_without_any_test_star(trained, small_set, tmp_path, monkeypatch):
+    result, folder = trained
+    asked, fitted = [], []
+    logits, fit = two_stages.predict_logits, two_stages.fit_temperature
+    monkeypatch.setattr(
+        two_stages,
+        "predict_logits",
+        lambda m, flux, **k: asked.append(flux) or logits(m, flux, **k),
+    )
+    monkeypatch.setattr(
+        two_stages,
+        "fit_temperature",
+        lambda at, label: fitted.append((len(asked), label)) or fit(at, label),
+    )
+    train_two_stages(
+        small_set,
+        folder / "run",
+        tmp_path / "models",
+        QUICK,
+        epochs2=2,
+    )
+    assert [number for number, _ in fitted] == [1, 2]  # each from the outputs just before it
+    allowed = {row.tobytes() for row in small_set.flux[result.split.validation]}
+    for flux, (_, label) in zip(asked[:2], fitted, strict=True):
+        assert len(flux) == len(label) > 0
+        assert {row.tobytes() for row in flux} <= allowed
+    test = {row.tobytes() for row in small_set.flux[result.split.test]}
+    assert not test & allowed
+    assert {row.tobytes() for row in asked[2]} == test
+
+
+def test_a_set_that_does_not_say_whether_it_is_simulated_is_refused_before_training(
+    small_set, tmp_path
+):
+    unknown = replace(small_set, provenance={"seed": 1})
+    with pytest.raises(TrainingError, match="simulated"):
+        train_two_stages(unknown, tmp_path / "run", tmp_path / "models", QUICK)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_search_is_compared_with_the_plane_where_lines_were_measured(small_set):

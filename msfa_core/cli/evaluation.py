@@ -1,0 +1,180 @@
+"""What `msfa evaluate` compares: a survey with known classes, or stars simulated anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core.errors import TrainingError
+from msfa_core.search import TwoStageSearch
+from msfa_core.spectra.prepare import prepare
+from msfa_core.survey import Survey
+from msfa_core.training.answers import CLASS_NAMES, Answers, answers_of, one_origin
+from msfa_core.training.unseen import require_unseen
+
+if TYPE_CHECKING:
+    from msfa_core.cli.show import Bars, Lines
+
+_ROWS: Final = 1000  # spectra of a survey classified at a time
+_SIMULATED: Final = "simulated"  # data release of files that the simulation wrote
+_P_CLASS: Final = [f"p_class_{name.lower()}" for name in CLASS_NAMES]
+
+
+def answers_on_unseen(
+    models: Path | None, seed: int, share: float, workers: int, progress: Bars | Lines
+) -> tuple[Answers, list[str]]:
+    """Simulate stars that the weights were not trained on, and classify them.
+
+    Raises
+    ------
+    TrainingError
+        When the weights were trained on stars of this seed.
+    """
+    from msfa_core.parallel import n_cores  # noqa: PLC0415 (as the simulation: only here)
+    from msfa_core.train_on_simulations import simulated_set  # noqa: PLC0415
+
+    require_unseen(seed, models)
+    search = TwoStageSearch.load(models)
+    data = simulated_set(
+        seed=seed,
+        multiplier=share,
+        workers=workers or n_cores(),
+        progress=lambda done, total: progress("simulate", done, total, f"chunk {done}"),
+    )
+    said = search.classify(data.prepared, lambda done, total: progress("classify", done, total))
+    answers = answers_of(data, said.class_probability, said.p_bhb, threshold=search.threshold)
+    return answers, [f"unseen stars of seed {seed}; weights {search.weights_checksum}"]
+
+
+def answers_on_survey(
+    path: Path, labels: pd.DataFrame | None, models: Path | None, progress: Bars | Lines
+) -> tuple[Answers, list[str]]:
+    """Put the known classes of a survey's spectra beside what the search says of them.
+
+    Parameters
+    ----------
+    path : Path
+    labels : DataFrame or None
+        ``obsid`` and ``label``; the truth of a simulated survey when not given.
+    models : Path or None
+        Weights to classify with now; what the survey holds when not given.
+    progress : callable
+
+    Returns
+    -------
+    answers : Answers
+    notes : list of str
+        What else is to be said: spectra of other classes, weights.
+
+    Raises
+    ------
+    TrainingError
+        When no classes are known, nothing is classified, simulated and real spectra are mixed,
+        or the stars are those of the training.
+    """
+    survey = Survey(path)
+    table = survey.candidates()
+    truth = _truth(survey, table, labels)
+    if models is None:
+        table = table[table["p_bhb"].notna() & truth.notna()]
+    else:
+        table = table[truth.notna()]
+    if not len(table):
+        raise TrainingError(
+            f"no spectrum of {path} is both classified and of known class: give `msfa run "
+            f"{path}` first, and labels with the obsids of the survey."
+        )
+    simulated = one_origin(_made_up(survey, table))
+    if simulated:
+        for seed in _seeds(survey):
+            require_unseen(seed, models or survey.settings.models or None)
+    notes = []
+    if models is not None:
+        table, weights = _classified(survey, table, models, progress)
+        notes.append(f"weights {weights}")
+    truth = truth.loc[table.index]
+    other = ~truth.isin(CLASS_NAMES)
+    threshold = survey.settings.bhb_threshold
+    if other.any():
+        says = (table["predicted_class"] == "BHB") & (table["p_bhb"] >= threshold)
+        counts = says[other].fillna(False).astype(bool).groupby(truth[other]).agg(["mean", "size"])
+        kept = ", ".join(
+            f"{name} {row['mean']:.4f} of {row['size']:.0f}" for name, row in counts.iterrows()
+        )
+        notes.append(f"share kept of other classes, which the networks do not know: {kept}")
+    table, truth = table[~other], truth[~other]
+    measured = table[["d02_hdelta", "d02_hgamma"]].notna().any(axis=None)
+    teff = "true_teff" if "true_teff" in table else "teff"
+    answers = Answers(
+        table[_P_CLASS].to_numpy(np.float64),
+        table["p_bhb"].to_numpy(np.float64),
+        truth.map(CLASS_NAMES.index).to_numpy(np.int64),
+        simulated=simulated,
+        star=_stars(table),
+        snr_g=table["snr_g"].to_numpy(np.float64),
+        teff=table[teff].to_numpy(np.float64, na_value=np.nan),
+        in_region=table["in_bhb_region"].fillna(False).to_numpy(bool) if measured else None,
+        region=survey.settings.selection,
+        threshold=threshold,
+        truth=table.rename(columns={"obsid": "true_obsid"}).filter(like="true_"),
+    )
+    return answers, notes
+
+
+def _truth(survey: Survey, table: pd.DataFrame, labels: pd.DataFrame | None) -> pd.Series:
+    """Class of each row of the table; missing where it is not known."""
+    if labels is not None:
+        known = labels.drop_duplicates("obsid").set_index("obsid")["label"]
+        return known.reindex(table["obsid"].to_numpy()).set_axis(table.index)
+    if "true_class" in table.columns:
+        return table["true_class"]
+    raise TrainingError(
+        f"{survey.path} does not know the classes of its stars: name a table with --labels."
+    )
+
+
+def _made_up(survey: Survey, table: pd.DataFrame) -> np.ndarray:
+    """(n,) which spectra are simulated: by the survey, or by the file they were read from."""
+    if survey.is_simulated:
+        return np.ones(len(table), bool)
+    return (table["data_release"].astype(str) == _SIMULATED).to_numpy(bool)
+
+
+def _seeds(survey: Survey) -> list[int]:
+    """Seeds of the simulations that the survey holds, where it made them itself."""
+    plans = [entry.get("plan") for entry in survey.provenance if entry.get("simulated")]
+    return sorted({int(plan["seed"]) for plan in plans if isinstance(plan, dict)})
+
+
+def _stars(table: pd.DataFrame) -> np.ndarray:
+    """(n,) which spectra are of one star: by uid, else each by itself."""
+    if "true_star" in table:
+        return table["true_star"].to_numpy(np.int64)
+    own = "obsid " + table["obsid"].astype(str)
+    uid = table["uid"].astype("str")
+    known = table["uid"].notna() & (uid != "")
+    return pd.factorize(uid.where(known, own))[0].astype(np.int64)
+
+
+def _classified(
+    survey: Survey, table: pd.DataFrame, models: Path, progress: Bars | Lines
+) -> tuple[pd.DataFrame, str]:
+    """Return the rows that these weights can classify, with their answers, and the weights."""
+    search = TwoStageSearch.load(models, survey.settings.bhb_threshold)
+    table = table.copy()
+    obsid = table["obsid"].to_numpy(np.int64)
+    for start in range(0, len(obsid), _ROWS):
+        rows = table.index[start : start + _ROWS]
+        said = search.classify(prepare(survey.archive.spectra(obsid[start : start + _ROWS])))
+        table.loc[rows, _P_CLASS] = said.class_probability
+        table.loc[rows, "p_bhb"] = said.p_bhb
+        table.loc[rows, "predicted_class"] = said.predicted_class
+        done = min(start + _ROWS, len(obsid))
+        progress("classify", done, len(obsid), f"spectra to {done}")
+    table = table[table["p_bhb"].notna()]
+    if not len(table):
+        raise TrainingError("none of the spectra of known class could be prepared.")
+    return table, search.weights_checksum
