@@ -231,6 +231,13 @@ def experiments(
     patience: Annotated[
         int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
     ] = 8,
+    schedule: Annotated[
+        ScheduleChoice,
+        typer.Option(help="Learning rate: halved on a plateau, or a cosine for few epochs."),
+    ] = ScheduleChoice.PLATEAU,
+    width_share: Annotated[
+        float, typer.Option(help="Of the full width of every network; 1 is the paper's.")
+    ] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bf16: Annotated[bool, typer.Option("--bf16", help="Mixed precision.")] = False,
     out: Annotated[
@@ -272,6 +279,8 @@ def experiments(
                 epochs2=epochs2,
                 batch=batch,
                 patience=patience,
+                schedule=schedule.value,
+                width_share=width_share,
                 bf16=bf16,
                 device=device,
             ),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,9 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from msfa_core.errors import ModelError
-from msfa_core.networks.msfa_net import MSBlock, MSFANet
+from msfa_core.networks.fused import fused_logits, is_fusible
 
 BATCH: Final = 4  # on one core the feature maps of a small batch stay in the caches
+BF16_BATCH: Final = 32  # making the composite kernels costs as much as a few spectra
 GPU_BATCH: Final = 512
 Progress = Callable[[int, int], None]  # (spectra done, spectra in all)
 
@@ -53,36 +52,6 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def folded(model: MSFANet) -> MSFANet:
-    """Return a copy for inference whose batch normalisations are part of the convolutions.
-
-    The same function of the spectra as ``model.eval()``; to be used without training.
-    """
-    copy = deepcopy(model).eval()
-    for module in copy.modules():
-        if isinstance(module, MSBlock):
-            _fold(module.mix, module.norm)
-            module.norm = nn.Identity()
-        elif isinstance(module, nn.Sequential):
-            for index, (first, second) in enumerate(pairwise(list(module))):
-                if isinstance(second, nn.BatchNorm2d):
-                    _fold(first, second)
-                    module[index + 1] = nn.Identity()
-    return copy
-
-
-@torch.no_grad()
-def _fold(layer: Any, norm: Any) -> None:
-    """Scale the weights of a convolution and move its bias as the normalisation after it does."""
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    weight = layer.weight.double()
-    weight *= scale.view(-1, *[1] * (weight.dim() - 1))
-    bias = torch.zeros_like(scale) if layer.bias is None else layer.bias.double()
-    bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-    layer.weight = nn.Parameter(weight.to(layer.weight.dtype), requires_grad=False)
-    layer.bias = nn.Parameter(bias.to(layer.weight.dtype), requires_grad=False)
-
-
 def predict_logits(
     model: nn.Module,
     flux: NDArray[np.float32] | torch.Tensor,
@@ -105,7 +74,7 @@ def predict_logits(
     bf16 : bool
         Convolutions and products in 16-bit brain floats.
     batch : int, optional
-        Spectra at a time; 4 on the CPU, 512 on a GPU.
+        Spectra at a time; 4 on the CPU (32 in bf16), 512 on a GPU.
     progress : callable, optional
         Called with (spectra done, spectra in all) after each batch.
 
@@ -115,22 +84,43 @@ def predict_logits(
         Logits.
     """
     device = device or torch.device("cpu")
-    batch = batch or (BATCH if device.type == "cpu" else GPU_BATCH)
+    on_cpu = BF16_BATCH if bf16 else BATCH
+    batch = batch or (on_cpu if device.type == "cpu" else GPU_BATCH)
     spectra = torch.from_numpy(flux) if isinstance(flux, np.ndarray) else flux
     model = model.to(device).eval()
     logits = []
-    with (
-        one_thread(),
-        torch.inference_mode(),
-        torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16),
-    ):
+    with one_thread(), torch.inference_mode():
         for start in range(0, max(len(spectra), 1), batch):  # no spectra: one empty batch
             rows = spectra[start : start + batch].to(device)  # (batch, 2430)
-            logits.append(model(rows[:, None]).double())  # (batch, n_classes)
+            logits.append(logits_of(model, rows[:, None], bf16=bf16).double())  # (batch, n_classes)
             if progress is not None:
                 progress(min(start + batch, len(spectra)), len(spectra))
     everything: NDArray[np.float64] = torch.cat(logits).cpu().numpy()
     return everything
+
+
+def logits_of(model: nn.Module, x: torch.Tensor, *, bf16: bool = False) -> torch.Tensor:
+    """Run a network by the fastest way that there is for it here.
+
+    Parameters
+    ----------
+    model : Module
+        In training or evaluation mode.
+    x : (n, 1, 2430) tensor
+        Prepared spectra, where the network is.
+    bf16 : bool
+        Convolutions and products in 16-bit brain floats.
+
+    Returns
+    -------
+    (n, n_classes) tensor
+        Logits.
+    """
+    if is_fusible(model) and x.dtype == torch.float32 and len(x):
+        return fused_logits(model, x, bf16=bf16)
+    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bf16):
+        logits: torch.Tensor = model(x)
+    return logits
 
 
 def softmax(logits: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from msfa_core.training.dataset import LabelledSpectra, Split, split_by_star, st
 from msfa_core.training.experiments_report import report
 from msfa_core.training.progress import TrainingProgress
 from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
-from msfa_core.training.train import TrainConfig, TrainedStage, train
+from msfa_core.training.train import Schedule, TrainConfig, TrainedStage, train
 
 NETWORKS: Final[Mapping[str, NetworkConfig]] = {
     "cnn": BaselineConfig("cnn"),
@@ -57,8 +57,11 @@ class Protocol:
         0 for the paper's 150 and 100.
     batch : int
     learning_rate : float
+    schedule : {"plateau", "cosine"}
     patience : int
-        Epochs without gain before the learning rate is halved.
+        Epochs without gain before the learning rate is halved on a plateau.
+    width_share : float
+        Of the full width of every network, for a comparison on a small budget.
     split_seed : int
         Of the one split by star.
     bf16 : bool
@@ -70,7 +73,9 @@ class Protocol:
     epochs2: int = 0
     batch: int = 96
     learning_rate: float = 1e-3
+    schedule: Schedule = "plateau"
     patience: int = 8
+    width_share: float = 1.0
     split_seed: int = 42
     bf16: bool = False
     device: str = "auto"
@@ -79,10 +84,11 @@ class Protocol:
         """Return the training run of one stage of one network."""
         return TrainConfig(
             stage=stage,
-            network=network,
+            network=replace(network, width=round(network.width * self.width_share)),
             epochs=self.epochs1 if stage == 1 else self.epochs2,
             batch=self.batch,
             learning_rate=self.learning_rate,
+            schedule=self.schedule,
             plateau_patience=self.patience,
             seed=seed,
             device=self.device,

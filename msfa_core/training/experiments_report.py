@@ -103,7 +103,8 @@ def _about(table: pd.DataFrame, budget: Mapping[str, Any]) -> list[str]:
     return [
         f"**Budget**: {budget['epochs1']} epochs in stage 1 and {budget['epochs2']} in stage 2 "
         f"(paper: 150 and 100), batch {budget['batch']} (paper: 96), learning rate "
-        f"{budget['learning_rate']:g}, halved after {budget['patience']} epochs without gain, "
+        f"{budget['learning_rate']:g}, {_schedule(budget)}, networks at "
+        f"{budget['width_share']:g} of their full width, "
         f"{'bf16' if budget['bf16'] else 'float32'}, seeds {', '.join(map(str, seeds)) or 'none'}.",
         "",
         f"**Data**: {sum(budget['class_counts'].values()):,} {kind} spectra ({counts}), "
@@ -124,6 +125,13 @@ def _about(table: pd.DataFrame, budget: Mapping[str, Any]) -> list[str]:
         "others are taken to be. The plain CNN and BHBNet are our reading of networks whose "
         "layers the paper does not give.",
     ]
+
+
+def _schedule(budget: Mapping[str, Any]) -> str:
+    """How the learning rate falls, in words."""
+    if budget["schedule"] == "cosine":
+        return "falling as half a cosine"
+    return f"halved after {budget['patience']} epochs without gain"
 
 
 def _stage_table(table: pd.DataFrame, names: Sequence[str], stage: int) -> list[str]:

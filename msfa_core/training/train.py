@@ -20,8 +20,7 @@ from torch import Tensor
 
 from msfa_core.constants import STELLAR_CLASSES, StellarClass
 from msfa_core.errors import TrainingError
-from msfa_core.networks.fused import fused_logits, is_fusible
-from msfa_core.networks.inference import one_thread, pick_device, predict_logits
+from msfa_core.networks.inference import logits_of, one_thread, pick_device, predict_logits
 from msfa_core.networks.msfa_net import MSFANetConfig
 from msfa_core.networks.registry import Network, NetworkConfig, build_network
 from msfa_core.networks.weights import STAGE_CLASSES, sha256_of_model
@@ -324,7 +323,7 @@ class _Trainer:
             if config.schedule == "cosine":
                 self._set_rate((self.epoch + start / self.n_train) / config.epochs)
             flux = config.augmentation(self.flux[rows])[:, None]  # (96, 1, 2430)
-            loss = self.loss(self._logits(flux), self.label[rows])
+            loss = self.loss(logits_of(self.model, flux, bf16=config.bf16), self.label[rows])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -357,14 +356,6 @@ class _Trainer:
         label = stage_labels(data.label, self.config.stage, self.config.negatives)
         self.flux, self.label = self._on_device(data, label, np.arange(len(data)))
         self.n_train = len(self.label)
-
-    def _logits(self, flux: Tensor) -> Tensor:
-        """(96, n_classes) logits for training, by the fastest way to them."""
-        if is_fusible(self.model):
-            return fused_logits(self.model, flux, bf16=self.config.bf16)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            logits: Tensor = self.model(flux)
-        return logits
 
     def _finish_epoch(self, train_loss: float, started: float) -> None:
         """Score, schedule, remember the best weights, and write the row of history."""

@@ -1,4 +1,4 @@
-"""Inference: folded normalisations, batches, devices."""
+"""Inference: the fastest way, batches, devices."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from pytest import approx
 from torch import nn
 
 from msfa_core.errors import ModelError
-from msfa_core.networks.inference import folded, pick_device, predict_logits, softmax
+from msfa_core.networks.inference import logits_of, pick_device, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 
 
@@ -30,16 +30,14 @@ def flux():
     return np.random.default_rng(3).random((21, 2430), dtype=np.float32)
 
 
-def test_folding_changes_nothing_but_the_number_of_operations(model, flux):
-    quick = folded(model)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in quick.modules())
-    assert sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) == 6
-    exact = predict_logits(model, flux)
-    assert predict_logits(quick, flux) == approx(exact, abs=1e-5)
-    double = predict_logits(quick.double(), torch.from_numpy(flux).double())
-    assert double == approx(
-        predict_logits(model.double(), torch.from_numpy(flux).double()), abs=1e-6
-    )
+def test_the_fastest_way_gives_the_logits_of_the_network(model, flux):
+    x = torch.from_numpy(flux)[:, None]
+    with torch.inference_mode():
+        plain = model(x)
+        assert torch.allclose(logits_of(model, x), plain, atol=1e-5)
+        exact = logits_of(model.double(), x.double())
+    assert exact.dtype == torch.float64
+    assert torch.allclose(exact.float(), plain, atol=1e-5)
 
 
 def test_the_batch_size_does_not_matter(model, flux):
