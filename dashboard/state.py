@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,9 @@ from msfa_core.errors import ConflictError, MsfaError, StoreError, SurveyError
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey import Survey
 
+if TYPE_CHECKING:
+    from msfa_core.explain.saliency import Saliency
+
 logger = logging.getLogger(__name__)
 
 N_HELD = 400  # stars kept ready to draw, per survey
@@ -40,6 +43,7 @@ PROBE_SECONDS = 0.015  # a star that was read ahead comes on screen within this 
 N_AHEAD = 4  # stars read ahead of the reviewer
 N_UNREADABLE = 5  # stars passed over because they cannot be read, before giving up
 N_RECENT = 10  # decisions shown under the verdict bar
+N_EXPLAINED = 64  # stars whose saliency is kept, per survey
 _VET: Final = tuple(column.name for column in columns_of("vet"))
 _IN_MEMORY_TEXT: Final = pd.StringDtype("python", na_value=np.nan)  # one cell is set in µs
 _SHARED = threading.Lock()
@@ -74,6 +78,22 @@ class Star:
     decisions: tuple[Decision, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Which wavelengths spoke for the classes of one star.
+
+    Attributes
+    ----------
+    obsid : int
+    stages : tuple of Saliency
+        One row each: stage 1 for its class, stage 2 for BHB. Empty when there is nothing to
+        explain: the spectrum could not be prepared, or the networks do not know its resolution.
+    """
+
+    obsid: int
+    stages: tuple[Saliency, ...]
+
+
 class SurveyData:
     """What all sessions on one survey share: its table, archive, store and spectra read so far.
 
@@ -97,6 +117,8 @@ class SurveyData:
         self._starts = np.searchsorted(self.star[self._by_star], np.arange(len(self.star) + 1))
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
         self.measured = lru_cache(maxsize=N_HELD)(self._measure)
+        self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="explain")
+        self._explained = lru_cache(maxsize=N_EXPLAINED)(self._explain)
 
     def rows(self, obsids: Iterable[int]) -> NDArray[np.intp]:
         """Return the row number of each obsid; -1 for one that is not in the survey."""
@@ -124,6 +146,27 @@ class SurveyData:
         """Return the rows of all spectra of the star of this row."""
         star = self.star[row]
         return self._by_star[self._starts[star] : self._starts[star + 1]]
+
+    def explain(self, obsid: int, still_wanted: Callable[[], bool]) -> Future[Explained | None]:
+        """Ask in the background which wavelengths spoke; None when no longer wanted by then."""
+        return self._thinker.submit(
+            lambda: self._explained(obsid) if still_wanted() else None  # a queue of keys passes
+        )
+
+    def _explain(self, obsid: int) -> Explained:
+        from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
+        from msfa_core.steps import are_low_resolution, models_folder, network  # noqa: PLC0415
+
+        row = self.row(obsid)
+        if not are_low_resolution(self.candidates.iloc[[row]])[0]:
+            return Explained(obsid, ())
+        batch = self.archive.spectra(np.array([obsid], dtype=np.int64))
+        z = self.candidates["z"].iloc[[row]].to_numpy(np.float64, na_value=np.nan)
+        prepared = prepare(replace(batch, z=np.where(np.isfinite(z), z, batch.z)))
+        if not np.isfinite(prepared.flux).all():
+            return Explained(obsid, ())
+        search = network(models_folder(self.settings))
+        return Explained(obsid, tuple(search.explain(prepared, stage) for stage in (1, 2)))
 
     def _measure(self, obsid: int) -> tuple[Spectrum, LineFits, dict[str, LineWindow]]:
         """Read one spectrum and fit its lines: the code path of the whole survey, one row."""
@@ -188,6 +231,8 @@ class VettingState(param.Parameterized):
     queue = param.Array(default=np.empty(0, np.int64), doc="obsids to look at, in order")
     selected = param.String(doc="obsid on screen, as text")
     star = param.Parameter(doc="Star on screen, or None")
+    why = param.Boolean(doc="Ask which wavelengths spoke, for every star that comes on screen")
+    explained = param.Parameter(doc="Answer to that for the star on screen (Explained), or None")
     version = param.Integer(doc="Rises when verdicts of the table change")
     message = param.String(doc="Status line")
     tone = param.Selector(default="calm", objects=["calm", "saved", "error"], doc="Its tone")
@@ -447,6 +492,43 @@ class VettingState(param.Parameterized):
     def _read_ahead(self, obsid: int) -> None:
         place = self.place + 1
         self.data.read_ahead([*self.queue[place : place + N_AHEAD], *self.queue[place - 2 : place]])
+
+    @param.depends("star", "why", "blind", watch=True)
+    def _ask_why(self) -> None:
+        """Ask which wavelengths spoke for the star on screen; the answer comes when it is ready."""
+        star = self.star
+        if self.explained is not None:
+            self.explained = None
+        if not self.why or self.blind or star is None:
+            return
+        document = pn.state.curdoc
+
+        def is_wanted() -> bool:
+            return (
+                self.why
+                and not self.blind
+                and self.star is not None
+                and (self.star.obsid == star.obsid)
+            )
+
+        def answer(done: Future[Explained | None]) -> None:
+            if document is not None and document.session_context is not None:
+                document.add_next_tick_callback(lambda: self._take_answer(done, is_wanted))
+            else:  # no browser: the one who asks waits for the future
+                self._take_answer(done, is_wanted)
+
+        self.data.explain(star.obsid, is_wanted).add_done_callback(answer)
+
+    def _take_answer(self, done: Future[Explained | None], is_wanted: Callable[[], bool]) -> None:
+        """Show the answer if its star is still on screen; say what kept it from being found."""
+        try:
+            found = done.result()
+        except MsfaError as error:
+            logger.warning("not explained: %s", error)
+            self.say(str(error), "error")
+            return
+        if found is not None and is_wanted():
+            self.explained = found
 
     # --- verdicts ----------------------------------------------------------------------------
     def decide(

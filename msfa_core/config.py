@@ -14,6 +14,7 @@ from msfa_core.constants import (
     FEH_OUTLIER,
     LOGG_OUTLIER,
     MATCH_RADIUS_ARCSEC,
+    NOVELTY_MAX,
     SNR_MIN,
 )
 from msfa_core.errors import ConfigError
@@ -37,6 +38,8 @@ class Settings:
         Radius of position matches [arcsec].
     logg_outlier, feh_outlier : float
         Limits above which a label counts as an outlier [dex].
+    novelty_max : float
+        Novelty above which a spectrum counts as unlike the training set (2: one in 100 of it).
     models : str
         Folder of the network weights; empty for the shipped ones.
     database : str
@@ -53,6 +56,7 @@ class Settings:
     match_radius_arcsec: float = float(MATCH_RADIUS_ARCSEC)
     logg_outlier: float = float(LOGG_OUTLIER)
     feh_outlier: float = float(FEH_OUTLIER)
+    novelty_max: float = float(NOVELTY_MAX)
     models: str = ""
     database: str = ""
     workers: int = 0

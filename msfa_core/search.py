@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
-from msfa_core.networks.inference import Progress, folded, predict_logits, softmax
+from msfa_core.explain.novelty import NoveltyModel
+from msfa_core.explain.saliency import Saliency, saliency
+from msfa_core.networks.inference import Progress, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
+    NOVELTY_FILE,
     STAGE_CLASSES,
     STAGE_FILES,
     load_weights,
@@ -25,6 +28,8 @@ from msfa_core.networks.weights import (
 from msfa_core.spectra.spectrum import PreparedSpectra
 
 _REPORT_EVERY: Final = 64  # spectra
+# Difference of two logits that bf16 may turn: some times its error, which is a few hundredths
+NEAR: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,25 @@ class Candidates:
         not be prepared.
     p_bhb : (n,) float64 array
         Stage 2: probability of BHB against not BHB, for every spectrum.
+    novelty : (n,) float64 array, optional
+        How unlike the training set (`explain.novelty`); NaN where the spectrum could not be
+        prepared, and throughout where the models have no novelty beside them.
     """
 
     obsid: NDArray[np.int64]
     class_probability: NDArray[np.float64]
     p_bhb: NDArray[np.float64]
+    novelty: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         """Check shapes, and that each row is a distribution or missing throughout."""
         n = len(self.obsid)
+        if self.novelty.shape == (0,):
+            object.__setattr__(self, "novelty", np.full(n, np.nan))
+        if self.novelty.shape != (n,):
+            raise ModelError(
+                f"novelty has shape {self.novelty.shape}, expected ({n},): one per obsid."
+            )
         if self.class_probability.shape != (n, len(STELLAR_CLASSES)) or self.p_bhb.shape != (n,):
             raise ModelError(
                 f"class_probability has shape {self.class_probability.shape} and p_bhb "
@@ -98,7 +113,10 @@ class TwoStageSearch:
     weights_checksum : str, optional
         Identity of the weights for provenance; made from the weights when not given.
     bf16 : bool
-        Compute in 16-bit brain floats: the same classes, faster where the processor has them.
+        Compute in 16-bit brain floats, close calls again in float32: the same classes, faster
+        where the processor has them.
+    novelty : NoveltyModel, optional
+        Tells how unlike the training set a spectrum is; NaN for all when not given.
     """
 
     def __init__(
@@ -109,6 +127,7 @@ class TwoStageSearch:
         temperature: tuple[float, float] = (1.0, 1.0),
         weights_checksum: str | None = None,
         bf16: bool = False,
+        novelty: NoveltyModel | None = None,
     ) -> None:
         for stage, model in ((1, stage1), (2, stage2)):
             if model.config.n_classes != len(STAGE_CLASSES[stage]):
@@ -122,10 +141,10 @@ class TwoStageSearch:
         if not all(np.isfinite(t) and t > 0 for t in temperature):
             raise ModelError(f"temperature is {temperature}; both numbers must be positive.")
         self.stage1, self.stage2 = stage1.eval(), stage2.eval()
-        self._folded = folded(stage1), folded(stage2)
         self.threshold = threshold
         self.temperature = temperature
         self.bf16 = bf16
+        self.novelty = novelty
         self._checksum = weights_checksum
 
     @classmethod
@@ -163,9 +182,20 @@ class TwoStageSearch:
             _check_classes(card, stage, folder / name)
             models.append(model)
             temperatures.append(float(card.get("temperature", 1.0)))
-        identity = " ".join(f"{name}:{checksums[name]}" for name in STAGE_FILES.values())
+        names = list(STAGE_FILES.values())
+        novelty = None
+        if NOVELTY_FILE in checksums:
+            novelty = NoveltyModel.load(folder / NOVELTY_FILE, checksums[NOVELTY_FILE])
+            names.append(NOVELTY_FILE)
+        identity = " ".join(f"{name}:{checksums[name]}" for name in names)
         return cls(
-            models[0], models[1], threshold, (temperatures[0], temperatures[1]), identity, bf16
+            models[0],
+            models[1],
+            threshold,
+            (temperatures[0], temperatures[1]),
+            identity,
+            bf16,
+            novelty,
         )
 
     @property
@@ -178,7 +208,7 @@ class TwoStageSearch:
         return self._checksum
 
     def classify(self, prepared: PreparedSpectra, progress: Progress | None = None) -> Candidates:
-        """Give the five probabilities and ``p_bhb`` of every spectrum.
+        """Give the five probabilities, ``p_bhb`` and the novelty of every spectrum.
 
         Parameters
         ----------
@@ -198,8 +228,11 @@ class TwoStageSearch:
         for start in range(0, len(rows), _REPORT_EVERY):
             batch = rows[start : start + _REPORT_EVERY]
             flux = prepared.flux[batch]
-            for stage, model in enumerate(self._folded):
+            for stage, model in enumerate((self.stage1, self.stage2)):
                 logits = predict_logits(model, flux, bf16=self.bf16)
+                if self.bf16:
+                    near = self._is_near(logits, stage)
+                    logits[near] = predict_logits(model, flux[near])
                 probability = softmax(logits, self.temperature[stage])
                 if stage == 0:
                     class_probability[batch] = probability
@@ -207,7 +240,37 @@ class TwoStageSearch:
                     p_bhb[batch] = probability[:, 0]
             if progress is not None:
                 progress(n - len(rows) + start + len(batch), n)
-        return Candidates(prepared.obsid, class_probability, p_bhb)
+        novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
+        return Candidates(prepared.obsid, class_probability, p_bhb, novelty)
+
+    def _is_near(self, logits: NDArray[np.float64], stage: int) -> NDArray[np.bool_]:
+        """(n,) True where 16 bits may turn the decision of a stage (0 or 1)."""
+        first_two = np.sort(logits, axis=1)[:, -2:]
+        near: NDArray[np.bool_] = first_two[:, 1] - first_two[:, 0] < NEAR
+        if stage == 1 and 0 < self.threshold < 1:
+            line = self.temperature[1] * np.log(self.threshold / (1 - self.threshold))
+            near |= np.abs(logits[:, 0] - logits[:, 1] - line) < NEAR
+        return near
+
+    def explain(self, prepared: PreparedSpectra, stage: int) -> Saliency:
+        """Say which wavelengths spoke: of stage 1 for its class, of stage 2 for or against BHB.
+
+        Parameters
+        ----------
+        prepared : PreparedSpectra
+        stage : int
+            1 or 2.
+
+        Returns
+        -------
+        Saliency
+            Of calibrated log-odds, as `classify` gives the probabilities.
+        """
+        if stage not in STAGE_CLASSES:
+            raise ModelError(f"there is no stage {stage}; give 1 or 2.")
+        model = self.stage1 if stage == 1 else self.stage2
+        target = None if stage == 1 else STAGE_CLASSES[2].index(str(StellarClass.BHB))
+        return saliency(model, prepared, target, self.temperature[stage - 1])
 
 
 def _check_classes(card: Mapping[str, Any], stage: int, path: Path) -> None:

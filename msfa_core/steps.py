@@ -101,17 +101,24 @@ def _classify(spectra: Spectra, task: Task) -> pd.DataFrame:
 
     n = len(spectra)
     p_class = np.full((n, len(STELLAR_CLASSES)), np.nan)
-    p_bhb = np.full(n, np.nan)
+    p_bhb, novelty = np.full(n, np.nan), np.full(n, np.nan)
     predicted: NDArray[Any] = np.full(n, None, dtype=object)
     rows = np.flatnonzero(task.is_low)
     if len(rows):
         found = network(task.models).classify(prepare(spectra[rows]))
         p_class[rows], p_bhb[rows] = found.class_probability, found.p_bhb
+        novelty[rows] = found.novelty
         predicted[rows] = [str(name) or None for name in found.predicted_class]
     columns = {f"p_class_{c.lower()}": p_class[:, k] for k, c in enumerate(STELLAR_CLASSES)}
     predicted_class = pd.Series(predicted, dtype="str")
     return pd.DataFrame(
-        {"obsid": spectra.obsid, **columns, "predicted_class": predicted_class, "p_bhb": p_bhb}
+        {
+            "obsid": spectra.obsid,
+            **columns,
+            "predicted_class": predicted_class,
+            "p_bhb": p_bhb,
+            "novelty": novelty,
+        }
     )
 
 

@@ -21,7 +21,10 @@ from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.survey import Survey
 
-COMMANDS = ("simulate", "ingest", "run", "status", "export", "serve", "train", "evaluate")
+COMMANDS = (
+    *("simulate", "ingest", "run", "status", "export", "serve"),
+    *("train", "experiments", "evaluate"),
+)
 
 
 @pytest.fixture
@@ -369,11 +372,14 @@ def test_simulate_makes_files_that_can_be_ingested_and_evaluated(
     monkeypatch.setenv("MSFA_MODELS", str(tiny_models))
     demo, folder = tmp_path / "demo", tmp_path / "fits"
     few = ("--stars", "12", "--seed", "5", "--workers", "1", "--quiet")
-    assert msfa("simulate", demo, *few, "--write-fits", folder) == 0
+    assert msfa("simulate", demo, *few, "--write-fits", folder, "--fits-layout", "image") == 0
     survey = Survey(demo)
     assert survey.is_simulated
     assert survey.candidates()["true_star"].nunique() == 12
     assert len(find_files([folder])) == len(survey.archive)
+    assert read_spectrum(find_files([folder])[0]).meta["layout"] == "lamost-image"
+    assert msfa("simulate", tmp_path / "dark", *few, "--sky-fibres", tmp_path / "none") == 1
+    assert "no FITS file here" in the_one_line(capsys)
     assert msfa("simulate", demo, *few) == 0
     assert "0 simulated spectra" in capsys.readouterr().out
     assert msfa("evaluate", demo) == 1
@@ -383,12 +389,63 @@ def test_simulate_makes_files_that_can_be_ingested_and_evaluated(
     assert msfa("evaluate", demo) == 0
     said = capsys.readouterr().out
     assert "confusion" in said
-    assert "box ju2024" in said
+    assert "SIMULATED spectra" in said
+    assert "both stages, then ju2024" in said
+    recorded = pd.read_csv(demo / "evaluation" / "simulated_confusion.csv")
+    monkeypatch.setattr("msfa_core.training.evaluation_report.write_figures", lambda *_: [])
+    out = tmp_path / "again"
+    assert msfa("evaluate", demo, "--models", tiny_models, "--out", out, "--quiet") == 0
+    assert pd.read_csv(out / "simulated_confusion.csv").equals(recorded)
     assert msfa("ingest", demo, folder) == 1
     assert "simulated" in the_one_line(capsys)
 
 
-def test_evaluate_takes_labels_for_real_spectra(ingested, tmp_path, capsys):
+def test_evaluate_refuses_the_stars_of_the_training_and_a_mixture(
+    ingested, tmp_path, capsys, tiny_models, monkeypatch
+):
+    from msfa_core.networks.weights import (
+        STAGE_FILES,
+        load_weights,
+        save_weights,
+        write_checksums,
+    )
+
+    models = tmp_path / "models"
+    for file in STAGE_FILES.values():
+        model, card = load_weights(tiny_models / file)
+        card["data"] = {"provenance": {"simulated": True, "seed": 7}}
+        save_weights(model, models / file, card)
+    write_checksums(models)
+    assert msfa("evaluate", "--models", models, "--seed", "7", "--quiet") == 1
+    assert "trained on simulated stars of seed 7" in the_one_line(capsys)
+    table = Survey(ingested).candidates()
+    labels = pd.DataFrame({"obsid": table["obsid"], "label": "A"})
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    table.loc[table.index[:5], "data_release"] = "LAMOST DR9"
+    monkeypatch.setattr(Survey, "candidates", lambda _: table)
+    arguments = ("--labels", tmp_path / "labels.csv", "--models", tiny_models, "--quiet")
+    assert msfa("evaluate", ingested, *arguments) == 1
+    assert "never mixed" in the_one_line(capsys)
+
+
+@pytest.mark.slow
+def test_evaluate_without_a_survey_simulates_unseen_stars(
+    tmp_path, capsys, tiny_models, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("msfa_core.training.evaluation_report.write_figures", lambda *_: [])
+    arguments = ("--models", tiny_models, "--share", "0.002", "--workers", "1", "--quiet")
+    assert msfa("evaluate", *arguments) == 0
+    said = capsys.readouterr().out
+    assert "SIMULATED spectra: 43 of 43 stars" in said
+    assert "unseen stars of seed 2024" in said
+    first = (tmp_path / "evaluation" / "simulated_evaluation.json").read_text()
+    assert msfa("evaluate", *arguments, "--out", tmp_path / "b") == 0
+    assert (tmp_path / "b" / "simulated_evaluation.json").read_text() == first
+
+
+def test_evaluate_takes_labels_for_real_spectra(ingested, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("msfa_core.training.evaluation_report.write_figures", lambda *_: [])
     assert msfa("run", ingested, "--steps", "classify", "--workers", "1", "--quiet") == 0
     capsys.readouterr()
     assert msfa("evaluate", ingested) == 1
@@ -397,7 +454,7 @@ def test_evaluate_takes_labels_for_real_spectra(ingested, tmp_path, capsys):
     labels = pd.DataFrame({"obsid": obsid, "label": ["BHB", "A"] * 12})
     labels.to_csv(tmp_path / "labels.csv", index=False)
     assert msfa("evaluate", ingested, "--labels", tmp_path / "labels.csv") == 0
-    assert "24 spectra of known class" in capsys.readouterr().out
+    assert "spectra: 24 of 24 stars" in capsys.readouterr().out
     labels.rename(columns={"label": "type"}).to_csv(tmp_path / "labels.csv", index=False)
     assert msfa("evaluate", ingested, "--labels", tmp_path / "labels.csv") == 1
     assert "obsid and label" in the_one_line(capsys)

@@ -16,7 +16,7 @@ from dashboard.theme import stylesheet
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
 
-_STRANGE: Final = 3.0  # novelty from which the number is shown as a warning
+_EVEN_ODDS: Final = 1.0  # novelty below which a spectrum is as usual as most
 
 
 def is_missing(value: Any) -> bool:
@@ -51,6 +51,30 @@ def probability_bars(row: pd.Series, threshold: float) -> str:
 def _fact(name: str, value: Any, css: str = "") -> str:
     text = "–" if is_missing(value) else escape(str(value))
     return f'<span class="msfa-fact {css}"><em>{escape(name)}</em> {text}</span>'
+
+
+def novelty_words(novelty: float) -> str:
+    """Return what a novelty means: how much of the training set is as strange."""
+    if novelty < _EVEN_ODDS:
+        share = f"{100 * 10**-novelty:.0f} % of the training spectra"
+    else:
+        share = f"one in {float(f'{10**novelty:.1g}'):,.0f} training spectra"
+    return (
+        f"{share} of similar noise {'are' if novelty < _EVEN_ODDS else 'is'} at least as unlike "
+        "the rest as this one; extrapolated beyond one in 20. The five classes mean little for a "
+        "spectrum that is like none of them."
+    )
+
+
+def novelty_fact(novelty: float, limit: float) -> str:
+    """Return the number, its meaning as a tooltip, and a mark when it is beyond the limit."""
+    beyond = novelty > limit
+    css = "msfa-fact msfa-warn" if beyond else "msfa-fact"
+    mark = "⚠ " if beyond else ""
+    return (
+        f'<span class="{css}" title="{escape(novelty_words(novelty))}"><em>novelty</em> '
+        f"{mark}{novelty:.2f}</span>"
+    )
 
 
 def domain_reasons(row: pd.Series, settings: Settings) -> list[str]:
@@ -107,8 +131,7 @@ def class_html(
     css = "" if is_missing(said) else f"msfa-word-{str(said).lower()}"
     header = _fact("stage 1", said, f"msfa-said {css}") + header
     if not is_missing(row["novelty"]):
-        strange = "msfa-warn" if row["novelty"] > _STRANGE else ""
-        header += _fact("novelty", f"{row['novelty']:.2f}", strange)
+        header += novelty_fact(float(row["novelty"]), settings.novelty_max)
     notes = _notes((f"✕ {sentence}" for sentence in disagreements), "msfa-contra")
     reasons = domain_reasons(row, settings)
     if reasons:

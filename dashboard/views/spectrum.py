@@ -19,10 +19,17 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from dashboard.state import Star, VettingState
+from dashboard.state import Explained, Star, VettingState
 from dashboard.theme import Palette, name_downloads, new_figure, palette, stylesheet
 from dashboard.views.classes import is_missing
-from msfa_core.constants import ARM_JOINT, LINE_LIST, SPEED_OF_LIGHT, TELLURIC_LIST
+from msfa_core.constants import (
+    ARM_JOINT,
+    LINE_LIST,
+    NETWORK_GRID,
+    SPEED_OF_LIGHT,
+    STELLAR_CLASSES,
+    TELLURIC_LIST,
+)
 from msfa_core.errors import MsfaError
 from msfa_core.spectra.display import (
     error_of,
@@ -45,6 +52,12 @@ RANGES: Final = {  # preset ranges of the wavelength axis [Å]
 VELOCITY_LIMIT: Final = 600  # km/s, of the slider
 MAIN_LINES: Final = ("Ca II K", "Hδ", "Hγ", "He I 4471", "Hβ", "Mg I b", "Na I D2", "Hα")
 MAX_EPOCHS: Final = 6
+STRIPS: Final = ((0.08, 0.14), (0.01, 0.07))  # bottom and top of the strips, of the height
+ROOM: Final = 0.18  # of the height, kept free for them while they are asked for
+STRIP_BIN: Final = 5  # pixels of the network's grid in one box of a strip
+LOUDEST: Final = 99.5  # percentile of |attribution| that is drawn in full colour
+FAINTEST: Final = 0.04  # share of that below which nothing is drawn
+_STRIP_COLUMNS: Final = ("left", "right", "bottom", "top", "amount", "alpha", "colour")
 _AFTER_ALL_VIEWS: Final = 100  # precedence of a watcher
 _WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
 _GRID: Final = np.float32  # what the browser needs
@@ -123,6 +136,57 @@ def file_of(spectrum: Spectrum) -> str:
     return spectrum.file.replace("\\", "/").rsplit("/", 1)[-1]
 
 
+def strips(explained: Explained | None, z: float, rest: bool, colours: Palette) -> dict[str, Any]:
+    """Return the saliency strips: a coloured box for every few pixels of each stage.
+
+    Parameters
+    ----------
+    explained : Explained or None
+    z : float
+        Doppler shift of the star.
+    rest : bool
+        Frame of the axis.
+    colours : Palette
+        Blue (accent) speaks for, orange (bad) against; faint is little.
+    """
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _STRIP_COLUMNS}
+    shift = 1.0 if rest or not np.isfinite(z) else 1.0 + z
+    edges = NETWORK_GRID.wavelength[::STRIP_BIN] * shift
+    edges = np.append(edges, NETWORK_GRID.stop * shift)
+    for said, (bottom, top) in zip(explained.stages if explained else (), STRIPS, strict=False):
+        amount = said.attribution[0].reshape(-1, STRIP_BIN).sum(axis=1)
+        loudest = np.percentile(np.abs(amount), LOUDEST)
+        alpha = np.clip(np.abs(amount) / loudest if loudest > 0 else amount, 0.0, 1.0)
+        heard = alpha > FAINTEST
+        columns["left"].append(edges[:-1][heard].astype(_GRID))
+        columns["right"].append(edges[1:][heard].astype(_GRID))
+        columns["bottom"].append(np.full(heard.sum(), bottom, _GRID))
+        columns["top"].append(np.full(heard.sum(), top, _GRID))
+        columns["amount"].append(amount[heard].astype(_GRID))
+        columns["alpha"].append(alpha[heard].astype(_GRID))
+        columns["colour"].append(np.where(amount[heard] > 0, colours.accent, colours.bad))
+    shown: dict[str, Any] = {
+        name: np.concatenate(parts) if parts else np.empty(0, _GRID)
+        for name, parts in columns.items()
+    }
+    # The browser takes an array of numbers, an empty one too, for something else than colours.
+    return shown | {"colour": [str(name) for name in shown["colour"]]}
+
+
+def strip_names(explained: Explained | None, rest: bool, z: float) -> dict[str, list[Any]]:
+    """Return what stands behind each strip: the stage and the class that it is about."""
+    shift = 1.0 if rest or not np.isfinite(z) else 1.0 + z
+    names: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
+    for stage, (said, (bottom, top)) in enumerate(
+        zip(explained.stages if explained else (), STRIPS, strict=False), start=1
+    ):
+        about = STELLAR_CLASSES[int(said.target[0])] if stage == 1 else STELLAR_CLASSES[0]
+        names["x"].append(NETWORK_GRID.stop * shift)
+        names["y"].append((bottom + top) / 2)
+        names["text"].append(f"stage {stage}: why {about}?")
+    return names
+
+
 class SpectrumView(pn.viewable.Viewer):
     """The spectrum, drawn once; every star after that is new data in the same sources."""
 
@@ -143,12 +207,16 @@ class SpectrumView(pn.viewable.Viewer):
             "smooth": ColumnDataSource(_empty("x", "y")),
             "epochs": ColumnDataSource({"xs": [], "ys": [], "name": []}),
             "lines": ColumnDataSource(line_markers(np.nan, True)),
+            "strips": ColumnDataSource(strips(None, np.nan, True, self._colours)),
+            "strip names": ColumnDataSource(strip_names(None, True, np.nan)),
         }
         self.figure = self._build(self._colours)
         self._build_controls()
         state.param.watch(self._draw, "star")
         self.param.watch(self._draw, ["rest", "smoothing", "show_epochs"])
         self.param.watch(self._fit_height, "percentile")
+        state.param.watch(self._draw_strips, "explained")
+        state.param.watch(self._fit_height, "why")
         state.param.watch(self._say_painted, "star", precedence=_AFTER_ALL_VIEWS)
         self._draw()
         self._say_painted()
@@ -203,6 +271,7 @@ class SpectrumView(pn.viewable.Viewer):
             color=colours.masked,
             line_width=1.2,
         )
+        self._add_strips(plot, colours)
         plot.add_tools(
             HoverTool(
                 renderers=[self._flux],
@@ -214,6 +283,38 @@ class SpectrumView(pn.viewable.Viewer):
             )
         )
         return plot
+
+    def _add_strips(self, plot: figure, colours: Palette) -> None:
+        """Draw which wavelengths spoke, at the bottom of the figure."""
+        boxes = plot.quad(
+            left="left",
+            right="right",
+            bottom="bottom",
+            top="top",
+            source=self._sources["strips"],
+            y_range_name="height",
+            fill_color="colour",
+            fill_alpha="alpha",
+            line_color=None,
+        )
+        plot.text(
+            "x",
+            "y",
+            text="text",
+            source=self._sources["strip names"],
+            y_range_name="height",
+            anchor="center_left",
+            x_offset=4,
+            text_color=colours.muted,
+            text_font_size="10px",
+        )
+        plot.add_tools(
+            HoverTool(
+                renderers=[boxes],
+                visible=False,
+                tooltips=[("λ", "@left{0}–@right{0} Å"), ("for (+) or against", "@amount{+0.00}")],
+            )
+        )
 
     def _add_lines(self, plot: figure, colours: Palette) -> None:
         """Draw the marked lines and their names; minor names appear when zoomed in."""
@@ -284,6 +385,11 @@ class SpectrumView(pn.viewable.Viewer):
             **css,
         )
         self._overlay = pn.widgets.Toggle(label="epochs", css_classes=["msfa-chips"], **css)
+        self._why = pn.widgets.Toggle(
+            label="why",
+            css_classes=["msfa-chips"],
+            **css,
+        )
         self._height = pn.widgets.Select(
             options={"99.5 %": 99.5, "98 %": 98.0, "90 %": 90.0, "all y": 100.0},
             value=self.percentile,
@@ -297,7 +403,7 @@ class SpectrumView(pn.viewable.Viewer):
             end=VELOCITY_LIMIT,
             step=5,
             value=0,
-            width=112,
+            width=84,
             css_classes=["msfa-slider"],
             **css,
         )
@@ -313,6 +419,7 @@ class SpectrumView(pn.viewable.Viewer):
         self._frame.param.watch(lambda event: self.param.update(rest=event.new), "value")
         self._smooth.param.watch(lambda event: self.param.update(smoothing=event.new), "value")
         self._overlay.param.watch(lambda event: self.param.update(show_epochs=event.new), "value")
+        self._why.param.watch(lambda event: self.state.param.update(why=event.new), "value")
         self._height.param.watch(lambda event: self.param.update(percentile=event.new), "value")
 
     # --- drawn for every star ----------------------------------------------------------------
@@ -337,8 +444,18 @@ class SpectrumView(pn.viewable.Viewer):
         self._sources["smooth"].data = self._smoothed(spectrum, rest)
         self._sources["epochs"].data = self._other_epochs(star)
         self._sources["flux"].data = spectrum_data(spectrum, rest)
+        self._draw_strips()
         self._fit_height()
         plot.xaxis[0].axis_label = f"{'rest' if rest else 'observed'} wavelength [vacuum Å]"
+
+    def _draw_strips(self, *_: Any) -> None:
+        star, said = self.state.star, self.state.explained
+        if star is None or (said is not None and said.obsid != star.obsid):
+            said = None
+        z = np.nan if star is None else star.spectrum.z
+        rest = self.rest and bool(np.isfinite(z))
+        self._sources["strips"].data = strips(said, z, rest, self._colours)
+        self._sources["strip names"].data = strip_names(said, rest, z)
 
     def _say_painted(self, *_: Any) -> None:
         """Tell the browser which star its screen now shows; sent after every view's data."""
@@ -393,6 +510,8 @@ class SpectrumView(pn.viewable.Viewer):
         low, high = flux_limits(
             wavelength, star.spectrum, (x_range.start, x_range.end), self.percentile
         )
+        if self.state.why:
+            low -= ROOM * (high - low)
         unit = flux_unit(star.spectrum)
         self.figure.y_range.update(start=low / unit, end=high / unit)
 
@@ -402,6 +521,7 @@ class SpectrumView(pn.viewable.Viewer):
             self._frame,
             self._smooth,
             self._overlay,
+            self._why,
             self._height,
             self._velocity,
             sizing_mode="stretch_width",

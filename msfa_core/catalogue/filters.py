@@ -109,6 +109,7 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
         & ~template_hot,
         "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
         "outside the CMD trapezoid": candidate & parallax & is_false(table, "in_cmd_trapezoid"),
+        "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),
         "log g above the limit": candidate & (numbers(table, "logg") > settings.logg_outlier),
         "[Fe/H] above the limit": candidate & (numbers(table, "feh") > settings.feh_outlier),
     }
@@ -133,6 +134,14 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
             "candidates outside the D0.2–fm box",
             lambda table: is_true(table, "is_candidate") & is_false(table, "in_bhb_region"),
             "is_candidate AND NOT in_bhb_region",
+        ),
+        Filter(
+            "strange",
+            f"candidates unlike the training set (novelty > {settings.novelty_max:g})",
+            lambda table: (
+                is_true(table, "is_candidate") & (numbers(table, "novelty") > settings.novelty_max)
+            ),
+            f"is_candidate AND novelty > {settings.novelty_max:g}",
         ),
         Filter("disagreement", "spectra whose witnesses disagree", any_contradiction),
         Filter(

@@ -64,7 +64,14 @@ def test_why_a_spectrum_is_outside_the_search_domain_is_said(state):
 def test_known_stars_and_novelty_are_shown(state):
     html = html_of(with_row(state.star, known_in="Xue 2011", novelty=4.2), state)
     assert "known: Xue 2011" in html
-    assert "4.20" in html
+    assert 'class="msfa-fact msfa-warn"' in html and "⚠ 4.20" in html
+    assert "one in 20,000 training spectra" in html
+
+
+def test_a_usual_spectrum_has_a_novelty_without_a_warning(state):
+    html = html_of(with_row(state.star, novelty=0.30), state)
+    assert "⚠" not in html and "0.30" in html
+    assert "50 % of the training spectra" in html
 
 
 @pytest.mark.parametrize("column", ["subclass", "known_in", "uid"])

@@ -1,17 +1,22 @@
 """The spectrum panel: drawn once, then fed; lines, frames and limits where they belong."""
 
+from concurrent.futures import Future
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from dashboard.state import Explained
 from dashboard.views.spectrum import (
     PAINTED,
+    STRIPS,
     SpectrumView,
     bad_pixels,
     line_markers,
     spectrum_data,
     title_of,
 )
-from msfa_core.constants import BALMER_LINES, SPEED_OF_LIGHT
+from msfa_core.constants import BALMER_LINES, NETWORK_GRID, SPEED_OF_LIGHT
 from msfa_core.spectra.display import flux_unit
 
 
@@ -131,3 +136,61 @@ def test_no_star_is_drawn_as_nothing(view, state):
     assert len(view._sources["flux"].data["x"]) == 0
     assert view._sources["flux"].tags == [""]
     assert title_of(None) == "no star on screen"
+
+
+def explained(obsid):
+    """Two stages that heard Hδ: the first for class A, the second against BHB."""
+    amount = np.where(np.abs(NETWORK_GRID.wavelength - BALMER_LINES["hdelta"]) < 8, 0.2, 0.0)
+    return Explained(
+        obsid,
+        tuple(
+            SimpleNamespace(attribution=sign * amount[None], target=np.array([target]))
+            for sign, target in ((1, 1), (-1, 0))
+        ),
+    )
+
+
+def test_strips_show_at_the_line_which_way_it_spoke(view, state):
+    state.explained = explained(state.star.obsid)
+    shown = view._sources["strips"].data
+    assert np.abs(shown["left"] - float(BALMER_LINES["hdelta"])).max() < 15
+    assert set(shown["bottom"]) == {np.float32(bottom) for bottom, _ in STRIPS}
+    assert len(set(shown["colour"])) == 2
+    assert np.all((shown["amount"] > 0) == (shown["bottom"] > STRIPS[1][1]))
+    names = view._sources["strip names"].data["text"]
+    assert names == ["stage 1: why A?", "stage 2: why BHB?"]
+
+
+def test_strips_move_with_the_frame_and_go_with_the_star(view, state):
+    state.explained = explained(state.star.obsid)
+    rest = view._sources["strips"].data["left"].copy()
+    view.rest = False
+    moved = view._sources["strips"].data["left"]
+    assert moved == pytest.approx(rest * (1 + state.star.spectrum.z), rel=1e-6)
+    state.next()
+    assert state.explained is None
+    assert len(view._sources["strips"].data["left"]) == 0
+    assert view._sources["strips"].data["colour"] == []  # no array: browsers refuse that
+    state.explained = explained(1)  # the answer to an earlier star
+    assert len(view._sources["strips"].data["left"]) == 0
+
+
+def test_nothing_is_asked_until_wanted_nor_told_to_a_blind_reviewer(view, state, monkeypatch):
+    asked = []
+
+    def answer(obsid, still_wanted):
+        asked.append(obsid)
+        future = Future()
+        future.set_result(explained(obsid) if still_wanted() else None)
+        return future
+
+    monkeypatch.setattr(state.data, "explain", answer)
+    state.next()
+    assert asked == []
+    view._why.value = True
+    assert asked == [state.star.obsid]
+    assert state.explained.obsid == state.star.obsid
+    state.blind = True
+    assert state.explained is None
+    state.next()
+    assert len(asked) == 1
