@@ -216,6 +216,7 @@ def train(
     require_classes(data, config.classes)
     run = {
         **{k: v for k, v in asdict(config).items() if k not in _FREE_TO_CHANGE},
+        "negatives": config.negatives if config.stage != 1 else "",
         "data": data.fingerprint(),
         "split": split.fingerprint(),
         "stage1": sha256_of_model(stage1) if stage1 is not None else "",

@@ -132,6 +132,12 @@ def test_a_checkpoint_of_other_settings_data_or_stage_1_is_refused(small_set, tm
     assert len(afresh.history) == 1
 
 
+def test_what_stage_2_learns_as_not_bhb_may_be_chosen_after_stage_1(small_set, tmp_path):
+    first = train(replace(QUICK, negatives="all"), small_set, tmp_path)
+    again = train(replace(QUICK, negatives="paper"), small_set, tmp_path)
+    assert sha256_of_model(again.model) == sha256_of_model(first.model)
+
+
 def test_a_damaged_checkpoint_is_refused(small_set, tmp_path):
     train(replace(QUICK, epochs=1), small_set, tmp_path)
     path = tmp_path / "stage1.checkpoint"
