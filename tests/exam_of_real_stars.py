@@ -27,7 +27,7 @@ LEAST_SNR = 10.0
 DOUBTFUL = {  # name -> why the class of the manifest, or the spectrum, is not relied on
     "HD135485": "called B, but a hot horizontal-branch star (Khalack et al. 2007, A&A 466, 667)",
     "HD338529": "called B5, but BD+26 3578: its own header says 6192 K and [Fe/H] −2.29, an F star",
-    "HD269687": "called B0e, but an Ofpe/WN9 star (Bohannan & Walborn 1989, PASP 101, 520)",
+    "HD269687": "called B0e: an emission-line star, not what class B stands for here",
     "HD49798": "sampled every 7 Å, coarser than LAMOST resolves",
     "LTT7987": "a smooth model, not an observation (Moehler et al. 2014, A&A 568, A9)",
 }

@@ -181,7 +181,8 @@ def test_a_set_comes_back_from_its_file(small_set, tmp_path):
         assert np.array_equal(getattr(back, name), getattr(small_set, name)), name
     assert back.truth["true_teff"].tolist() == small_set.truth["true_teff"].tolist()
     assert back.truth["true_group"].tolist() == small_set.truth["true_group"].tolist()
-    assert back.provenance == small_set.provenance == {"seed": 11, "n_dropped": 0}
+    known = {"seed": 11, "simulated": True, "n_dropped": 0}
+    assert back.provenance == small_set.provenance == known
     assert back.fingerprint() == small_set.fingerprint()
     assert [p.name for p in path.parent.iterdir()] == ["small.npz"]
 
