@@ -18,10 +18,12 @@ import param
 from dashboard.state import VettingState
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
+from dashboard.views.calcium import CalciumView
 from dashboard.views.classes import ClassView
 from dashboard.views.cmd import CmdView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
+from dashboard.views.lines import LineChecksView
 from dashboard.views.parameters import ParametersView
 from dashboard.views.plane import PlaneView
 from dashboard.views.queue import QueueView
@@ -30,6 +32,7 @@ from dashboard.views.spectrum import SpectrumView
 from dashboard.views.verdict import VerdictBar
 from msfa_core import __version__
 from msfa_core.balmer.fit import fit_lines
+from msfa_core.catalogue.reference import ReferenceStars, reference_stars
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey import Survey
@@ -88,9 +91,16 @@ class VettingApp(pn.viewable.Viewer):
     survey : Survey or str or Path
     reviewer : str, optional
         Name to begin with; by default that of the session.
+    reference : str or Path, optional
+        Table of stars of the literature, drawn behind the survey's own in the planes.
     """
 
-    def __init__(self, survey: Survey | str | Path, reviewer: str | None = None) -> None:
+    def __init__(
+        self,
+        survey: Survey | str | Path,
+        reviewer: str | None = None,
+        reference: str | Path | None = None,
+    ) -> None:
         super().__init__()
         if not isinstance(survey, Survey):
             survey = Survey.open(survey)
@@ -101,7 +111,10 @@ class VettingApp(pn.viewable.Viewer):
         self.queue = QueueView(state=self.state)
         self.classes = ClassView(state=self.state)
         self.balmer = BalmerView(state=self.state)
-        self.plane = PlaneView(state=self.state)
+        self.reference: ReferenceStars | None = None
+        if reference is not None:
+            self.state.attempt(self._read_reference, reference)
+        self.plane = PlaneView(state=self.state, reference=self.reference)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
         self.keyboard = Keyboard(
             {"smooth": self.spectrum.step_smoothing, "blind": self._toggle_blind}
@@ -116,6 +129,9 @@ class VettingApp(pn.viewable.Viewer):
         wanted = pn.state.session_args.get("obj", [b""])[0].decode("utf-8", errors="replace")
         if wanted:
             self.state.attempt(self.state.select, wanted)
+
+    def _read_reference(self, path: str | Path) -> None:
+        self.reference = reference_stars(path)
 
     def _begin_following(self) -> None:
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
@@ -147,16 +163,18 @@ class VettingApp(pn.viewable.Viewer):
             ("D0.2–fm", self.plane),
             ("CMD", pn.Column(**fill)),
             ("Parameters", pn.Column(**fill)),
+            ("Lines", pn.Column(**fill)),
+            ("Ca K", pn.Column(**fill)),
             dynamic=True,
             css_classes=["msfa-tabs"],
             **fill,
         )
-        later = {1: CmdView, 2: ParametersView}
+        later = {1: CmdView, 2: ParametersView, 3: LineChecksView, 4: CalciumView}
 
         def open_tab(event: param.parameterized.Event) -> None:
             view = later.pop(event.new, None)
             if view is not None:  # made when first looked at: the first page comes sooner
-                planes[event.new].append(view(state=self.state))
+                planes[event.new].append(view(state=self.state, reference=self.reference))
 
         planes.param.watch(open_tab, "active")
         right = pn.Column(

@@ -1,5 +1,6 @@
-"""Entry point of ``panel serve dashboard [--args SURVEY]``."""
+"""Entry point of ``panel serve dashboard [--args SURVEY [--reference TABLE]]``."""
 
+import argparse
 import logging
 import os
 import sys
@@ -28,14 +29,23 @@ from msfa_core.survey import Survey, is_survey  # noqa: E402
 logger = logging.getLogger("dashboard")
 
 
+def options() -> argparse.Namespace:
+    """Return what stands behind ``--args``."""
+    parser = argparse.ArgumentParser(prog="panel serve dashboard --args", add_help=False)
+    parser.add_argument("survey", nargs="?", default=os.environ.get("MSFA_SURVEY", ""))
+    parser.add_argument("--reference", type=Path)
+    return parser.parse_known_args()[0]
+
+
 def page() -> pn.viewable.Viewable:
     """Return the page of the survey that was named, else of the demo survey."""
-    named = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MSFA_SURVEY", "")
+    given = options()
+    named = given.survey
     path = Path(named) if named else demo_path()
     try:
         if not named and not is_survey(path):
             return demo_page(DemoMaker.at(path))
-        return VettingApp(Survey.open(path))
+        return VettingApp(Survey.open(path), reference=given.reference)
     except MsfaError as error:
         logger.warning("no page: %s", error)
         return error_page("This survey cannot be opened", str(error))

@@ -23,7 +23,7 @@ from msfa_core.survey import Survey
 
 COMMANDS = (
     *("simulate", "ingest", "run", "status", "export", "serve"),
-    *("train", "experiments", "evaluate"),
+    *("train", "experiments", "novelty", "evaluate"),
 )
 
 
@@ -580,6 +580,21 @@ def test_serve_starts_the_dashboard_on_the_survey_and_prints_the_address(ingeste
     assert command[command.index("--basic-auth") + 1] == "users.json"
     assert environment["BOKEH_RESOURCES"] == "server"
     assert f"http://localhost:{port}/dashboard" in capsys.readouterr().out
+
+
+def test_serve_hands_reference_stars_on_and_names_a_table_that_has_none(
+    ingested, tmp_path, capsys, execve
+):
+    stars = tmp_path / "stars.csv"
+    stars.write_text("d02_hdelta,fm_hdelta\n22.0,0.2\n")
+    with pytest.raises(Started):
+        msfa("serve", ingested, "--port", free_port(), "--reference", stars)
+    assert execve[0][0][-4:] == ["--args", str(ingested), "--reference", str(stars)]
+    capsys.readouterr()
+    stars.write_text("ra,dec\n1,2\n")
+    assert msfa("serve", ingested, "--port", free_port(), "--reference", stars) == 1
+    assert "no reference stars" in the_one_line(capsys)
+    assert len(execve) == 1
 
 
 def test_a_port_in_use_is_one_line(ingested, capsys, execve):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dashboard.state import Star, VettingState
 from dashboard.theme import palette, stylesheet
+from dashboard.views.guides import draw_reference
 from dashboard.views.scatter import (
     GROUPINGS,
     BoolArray,
@@ -23,6 +24,7 @@ from dashboard.views.scatter import (
     dataset_of,
 )
 from dashboard.views.scatterplot import Axis, Plane
+from msfa_core.catalogue.reference import ReferenceStars
 
 RECOLOUR_DELAY_MS: Final = 400  # verdicts are painted when the reviewer's keys pause
 
@@ -124,6 +126,7 @@ class LinkedView(pn.viewable.Viewer):
     state = param.ClassSelector(class_=VettingState)
     colour = param.Selector(default="class", objects=list(GROUPINGS), doc="What colours mean")
     shown = param.Selector(default="", objects=[""], doc="Key of the plane on screen")
+    reference = param.ClassSelector(class_=ReferenceStars, doc="Stars of the literature, or None")
 
     def __init__(self, state: VettingState, **params: Any) -> None:
         super().__init__(state=state, **params)
@@ -139,9 +142,25 @@ class LinkedView(pn.viewable.Viewer):
         self.param["shown"].objects = list(makers)
         self.shown = next(iter(makers))
 
-    def new_plane(self, x: Axis, y: Axis, label: str) -> Plane:
-        """Return an empty plane whose hands are those of this view."""
-        return Plane(x, y, self.colours, self._select, self._brusher(label))
+    def new_plane(
+        self, x: Axis, y: Axis, label: str, corner: str = "top_right", **options: Any
+    ) -> Plane:
+        """Return a plane whose hands are those of this view; reference stars lie in it already.
+
+        Parameters
+        ----------
+        x, y : Axis
+        label : str
+            Of the plane, in the sentence of a brush.
+        corner : str
+            Where the legend of the reference stars goes.
+        **options
+            As for `Plane`.
+        """
+        plane = Plane(x, y, self.colours, self._select, self._brusher(label), **options)
+        if self.reference is not None:
+            draw_reference(plane, self.reference, corner)
+        return plane
 
     def plane(self, key: str) -> Plane:
         """Return a plane; made now if it was not on screen before."""

@@ -14,6 +14,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource
 
 from dashboard.state import Star, VettingState
 from dashboard.theme import stylesheet
+from dashboard.views.guides import draw_curves, explain
 from dashboard.views.linked import (
     LinkedView,
     caption,
@@ -24,7 +25,7 @@ from dashboard.views.linked import (
 )
 from dashboard.views.scatter import Axis, BoolArray
 from dashboard.views.scatterplot import Plane, number
-from msfa_core.balmer.sws import SELECTIONS, Selection, box_selection
+from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
 from msfa_core.constants import FIT_LINES
 
 Box = tuple[float, float, float, float]  # D0.2 low, high [Å], fm low, high
@@ -151,7 +152,10 @@ class PlaneView(LinkedView):
 
     def __init__(self, state: VettingState, **params: Any) -> None:
         super().__init__(state, **params)
-        self.selection_name = self.state.data.settings.selection
+        of_survey = get_selection(self.state.data.settings.selection)
+        self._known = {**SELECTIONS, of_survey.name: of_survey}
+        self.param.selection_name.objects = [*self._known, OWN]
+        self.selection_name = of_survey.name
         self._counts = ""
         self._regions: dict[str, ColumnDataSource] = {}
         self._boxes: dict[str, BoxAnnotation] = {}
@@ -175,7 +179,7 @@ class PlaneView(LinkedView):
                 for line, (left, right, low, high) in self.own_boxes.items()
             }
             return box_selection(OWN, boxes, "set by the reviewer on this screen")
-        return SELECTIONS[self.selection_name]
+        return self._known[self.selection_name]
 
     def queue_inside(self) -> None:
         """Limit the queue to the stars inside the selection."""
@@ -253,6 +257,9 @@ class PlaneView(LinkedView):
 
     def _make_shape_plane(self) -> Plane:
         plane = self.new_plane(*SHAPE_AXES, SHAPE_PLANE)
+        x, y = shape_outline(SELECTIONS["xue2011"])  # the one selection with limits here
+        outline = draw_curves(plane, [[*x, x[0]]], [[*y, y[0]]], plane.colours.text, "dashed", 1.4)
+        explain(plane, "limits of xue2011 (Hγ)", [outline])
         self._regions[SHAPE_PLANE] = plane.add_outline()
         self._outline(SHAPE_PLANE)
         return plane

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from holoviews.operation.datashader import dynspread, rasterize, shade
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from dashboard.theme import CLASS_COLOURS, VERDICT_COLOURS, Palette
 
@@ -34,7 +35,7 @@ PADDING: Final = 0.06  # of the range, on either side
 LASSO_VERTICES: Final = 200  # a longer lasso is thinned
 DIMENSIONS: Final = (
     "d02_hdelta", "fm_hdelta", "d02_hgamma", "fm_hgamma", "width_hgamma", "shape_hgamma",
-    "bp_rp", "abs_mag_g", "teff", "logg", "feh",
+    "hdelta_d02", "hgamma_d02", "kp", "bp_rp", "abs_mag_g", "teff", "logg", "feh",
 )  # fmt: skip
 
 
@@ -124,8 +125,9 @@ def survey_dataset(table: pd.DataFrame) -> hv.Dataset:
     """
     frame = pd.DataFrame({"obsid": table["obsid"].to_numpy(dtype=np.int64)})
     for name in DIMENSIONS:
+        is_known = name in table and is_numeric_dtype(table[name])  # a user's own may be text
         frame[name] = (
-            table[name].to_numpy(dtype=np.float64, na_value=np.nan) if name in table else np.nan
+            table[name].to_numpy(dtype=np.float64, na_value=np.nan) if is_known else np.nan
         )
     return hv.Dataset(frame, kdims=["obsid", *DIMENSIONS], vdims=[])
 

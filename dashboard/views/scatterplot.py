@@ -60,6 +60,8 @@ class Plane:
         Called with the obsid of a star that was tapped.
     on_brush : callable
         Called with the obsids inside a box or lasso.
+    equal : bool
+        Open both axes on the same range: for two measurements of one quantity.
     **options
         As for `theme.new_figure`.
     """
@@ -71,10 +73,12 @@ class Plane:
         colours: Palette,
         on_select: Callable[[int], object],
         on_brush: Callable[[NDArray[np.int64]], object],
+        equal: bool = False,
         **options: Any,
     ) -> None:
         self.x, self.y, self.colours = x, y, colours
         self._on_select, self._on_brush = on_select, on_brush
+        self._equal = equal
         self.n_outside = 0
         self._frame = pd.DataFrame({"obsid": [], x.column: [], y.column: []})
         self.figure = new_figure(
@@ -233,8 +237,11 @@ class Plane:
     # --- parts ---------------------------------------------------------------------------
     def _open_frame(self, x: FloatArray, y: FloatArray) -> None:
         plot = self.figure
-        for values, axis, shown in ((x, self.x, plot.x_range), (y, self.y, plot.y_range)):
-            start, end = frame_limits(values, axis)
+        frames = [frame_limits(x, self.x), frame_limits(y, self.y)]
+        if self._equal:
+            starts, ends = zip(*frames, strict=True)
+            frames = [(min(starts), max(ends))] * 2
+        for (start, end), shown in zip(frames, (plot.x_range, plot.y_range), strict=True):
             shown.update(start=start, end=end, reset_start=start, reset_end=end)
 
     def _size(self, otherwise: tuple[float, float]) -> tuple[float, float]:

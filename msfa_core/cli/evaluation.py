@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.balmer.selection import get_selection
 from msfa_core.errors import TrainingError
 from msfa_core.search import TwoStageSearch
 from msfa_core.spectra.prepare import prepare
@@ -117,7 +118,7 @@ def answers_on_survey(
         snr_g=table["snr_g"].to_numpy(np.float64),
         teff=table[teff].to_numpy(np.float64, na_value=np.nan),
         in_region=table["in_bhb_region"].fillna(False).to_numpy(bool) if measured else None,
-        region=survey.settings.selection,
+        region=get_selection(survey.settings.selection).name,
         threshold=threshold,
         truth=table.rename(columns={"obsid": "true_obsid"}).filter(like="true_"),
     )

@@ -168,6 +168,9 @@ def run(
         str, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Do again what was done.")] = False,
+    selection: Annotated[
+        str, typer.Option(help="D0.2–fm selection in place of the setting: a name, or limits.")
+    ] = "",
     quiet: Quiet = False,
 ) -> None:
     """Classify, measure, match, label, place and identify the spectra of a survey."""
@@ -188,6 +191,7 @@ def run(
             scheduler or None,
             force,
             progress,
+            selection or None,
         )
     for step in report.steps:
         if step.note:
@@ -273,11 +277,21 @@ def serve(
     port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 5006,
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
     show: Annotated[bool, typer.Option("--show", help="Open a browser.")] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of stars drawn behind the survey's own in the planes.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Open the dashboard: `panel serve dashboard --args SURVEY`; its other options work too."""
     from msfa_core.survey import Survey  # noqa: PLC0415
 
     opened = Survey(survey or _demo())  # a clear message here, before a server starts
+    if reference is not None:
+        from msfa_core.catalogue.reference import reference_stars  # noqa: PLC0415
+
+        reference_stars(reference)
     _check_port(address, port)
     kind = "SIMULATED stars" if opened.is_simulated else "survey"
     host = "localhost" if address in ("", "0.0.0.0") else address
@@ -289,6 +303,7 @@ def serve(
         *(["--show"] if show else []),
         *context.args,
         *("--args", str(opened.path.absolute())),
+        *(["--reference", str(reference.absolute())] if reference is not None else []),
     ]
     # in place of this process: signals reach the server, and nothing is left behind
     os.execve(sys.executable, command, {"BOKEH_RESOURCES": "server", **os.environ})

@@ -1,5 +1,7 @@
 """The D0.2–fm planes: ring, selections, counts, brushing and the own box."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bokeh.document import Document
@@ -36,6 +38,18 @@ def models(view):
 def draw_box(plane, x0, x1, y0, y1):
     geometry = {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1}
     plane.figure._trigger_event(SelectionGeometry(plane.figure, geometry=geometry, final=True))
+
+
+def test_a_selection_in_the_users_own_words_is_drawn_and_offered(state, monkeypatch):
+    own = "mine: hdelta d02 17..28, fm 0.1..0.3; hgamma d02 15..27, fm 0.1..0.32"
+    settings = replace(state.data.settings, selection=own)
+    monkeypatch.setattr(state.data, "settings", settings)
+    view = PlaneView(state=state)
+    assert view.selection_name == view.selection.name == "mine"
+    assert view.selection.box("hdelta") == (17, 28, 0.1, 0.3)
+    assert set(view.param.selection_name.objects) == {*SELECTIONS, "mine", OWN}
+    view.selection_name = "ju2024"
+    assert view.selection == SELECTIONS["ju2024"]
 
 
 def test_the_ring_follows_the_star(state, view):
