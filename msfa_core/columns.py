@@ -106,16 +106,21 @@ def _measure() -> list[Column]:
             Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}", "Angstrom", ".2f", "stat.error;spect.line.width"),
             Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum", "", ".3f", "phot.flux;spect.line"),
             Column(f"fm_{line}_err", "float", "measure", f"Error of fm of {text}", "", ".3f", "stat.error;spect.line"),
+            Column(f"d02_fm_correlation_{line}", "float", "measure", f"Correlation of the errors of D0.2 and fm of {text}", "", ".3f", "stat.correlation"),
             Column(f"depth_{line}", "float", "measure", f"SWS depth a of {text}", "", ".3f", "spect.line.intensity"),
             Column(f"width_{line}", "float", "measure", f"SWS width b of {text}", "Angstrom", ".2f", "spect.line.width"),
+            Column(f"width_{line}_err", "float", "measure", f"Error of b of {text}", "Angstrom", ".2f", "stat.error;spect.line.width"),
             Column(f"shape_{line}", "float", "measure", f"SWS shape c of {text}", "", ".3f", "spect.line.profile"),
+            Column(f"shape_{line}_err", "float", "measure", f"Error of c of {text}", "", ".3f", "stat.error;spect.line.profile"),
+            Column(f"width_shape_correlation_{line}", "float", "measure", f"Correlation of the errors of b and c of {text}", "", ".3f", "stat.correlation"),
             Column(f"continuum_{line}", "float", "measure", f"Local continuum n of {text}", "", ".3f", "phot.flux;spect.continuum"),
             Column(f"rms_{line}", "float", "measure", f"Residual rms of the fit of {text}", "", ".4f", "stat.fit.residual"),
             Column(f"balmer_flags_{line}", "int", "measure", f"Caveats of the fit of {text}; 0 = good", "", "d", "meta.code.qual"),
         ]
-    columns.append(
-        Column("in_bhb_region", "bool", "measure", "Both lines inside the chosen D0.2-fm selection", "", "", "meta.code")
-    )
+    columns += [
+        Column("in_bhb_region", "bool", "measure", "Both lines inside the chosen D0.2-fm selection", "", "", "meta.code"),
+        Column("p_in_bhb_region", "float", "measure", "Probability, given the errors, that both lines are inside the selection", "", ".4f", "stat.probability"),
+    ]
     for name, text in _INDICES:
         columns += [
             Column(name, "float", "measure", text.capitalize() if text[0].islower() else text, "Angstrom", ".3f", "spect.line.eqWidth"),

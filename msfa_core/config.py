@@ -33,7 +33,8 @@ class Settings:
     bhb_threshold : float
         Least stage-2 probability of a candidate.
     selection : str
-        Named D0.2–fm selection: ``xue2008``, ``xue2011`` or ``ju2024``.
+        D0.2–fm selection: ``xue2008``, ``xue2011``, ``ju2024``, or limits of one's own such as
+        ``mine: hdelta d02 17..28, fm 0.1..0.3; hgamma b 7..10.8, c 0.75..1.25``.
     match_radius_arcsec : float
         Radius of position matches [arcsec].
     logg_outlier, feh_outlier : float

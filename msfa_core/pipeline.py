@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,6 +108,7 @@ def run(
     scheduler: str | None = None,
     force: bool = False,
     progress: Progress = no_progress,
+    selection: str | None = None,
 ) -> RunReport:
     """Do the steps of the spine, in its order, on all spectra of a survey.
 
@@ -127,6 +128,8 @@ def run(
     force : bool
         Do again what was done.
     progress : callable, optional
+    selection : str, optional
+        D0.2–fm selection in place of the setting: a name, or limits of one's own.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def run(
     Raises
     ------
     ConfigError
-        For a step that does not exist.
+        For a step that does not exist, or a selection that cannot be read.
     SurveyError
         When the survey is empty or in use, or the disk is full.
     CatalogueError
@@ -147,7 +150,10 @@ def run(
         raise SurveyError(
             f"{survey.path} holds no spectra yet: give `msfa ingest {survey.path} FILES` first."
         )
-    settings = survey.settings
+    settings = (
+        survey.settings if selection is None else replace(survey.settings, selection=selection)
+    )
+    do.check_selection(settings.selection)
     with survey.lock():
         _adopt(survey, known, gaia)
         n_workers = workers or settings.workers or n_cores()
@@ -320,6 +326,7 @@ class _Spine:
         table["in_search_domain"] = do.in_search_domain(table, self.settings)
         table["is_candidate"] = do.are_candidates(table, self.settings)
         table["in_bhb_region"] = do.are_in_bhb_region(table, self.settings.selection)
+        table["p_in_bhb_region"] = do.p_in_bhb_region(table, self.settings.selection)
         self.survey.write_candidates(table, {do.KEY: state})
         return self.survey.candidates()
 

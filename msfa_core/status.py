@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.constants import FIT_LINES, LABEL_FLAG_WORDS
-from msfa_core.steps import LABELS, NOT_AVAILABLE, STEPS, are_low_resolution
+from msfa_core.steps import LABELS, NOT_AVAILABLE, STEPS, are_low_resolution, inside_by_line
 from msfa_core.survey import STEPS_FOLDER, Survey
 
 _SHOWN: Final = 8  # groups named before the rest is summed up
 _INDENT: Final = "  "
+_LINE_WORDS: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class StatusReport:
         Spectra of each file layout, and of each class and subclass letter.
     steps : tuple of StepStatus
     counts : dict of str to int
-        Spectra in the search domain, candidates, candidates in the D0.2–fm region, known,
+        Spectra in the search domain, candidates, candidates within the cuts of each line of the
+        selection and in the D0.2–fm region (all of them, both lines measured), known,
         inside the CMD trapezoid.
     verdicts : dict of str to int
         Stars (spectra where stars are not identified) of each verdict of record.
@@ -137,7 +139,7 @@ def status(survey: Survey | str | Path) -> StatusReport:
         by_layout=_counts(table["layout"]) if "layout" in table.columns else {},
         by_class=_counts(_class_names(table)),
         steps=tuple(_step_status(survey, step) for step in STEPS),
-        counts=_search_counts(table),
+        counts=_search_counts(table, survey.settings.selection),
         verdicts=_verdicts(table),
         flags=_flag_counts(table),
         n_rejected=len(survey.rejected),
@@ -173,7 +175,7 @@ def _step_status(survey: Survey, step: str) -> StepStatus:
     return StepStatus(step, n_done, times[-1] if times else ("unfinished" if n_done else ""))
 
 
-def _search_counts(table: pd.DataFrame) -> dict[str, int]:
+def _search_counts(table: pd.DataFrame, selection: str) -> dict[str, int]:
     def n_true(values: pd.Series) -> int:
         return int(values.fillna(False).sum())
 
@@ -181,6 +183,10 @@ def _search_counts(table: pd.DataFrame) -> dict[str, int]:
     return {
         "in the search domain": n_true(table["in_search_domain"]),
         "candidates": n_true(candidate),
+        **{
+            f"candidates within the cuts of {_LINE_WORDS[line]}": n_true(candidate & inside)
+            for line, inside in inside_by_line(table, selection).items()
+        },
         "candidates in the D0.2–fm region": n_true(candidate & table["in_bhb_region"]),
         "candidates inside the CMD trapezoid": n_true(candidate & table["in_cmd_trapezoid"]),
         "candidates in known catalogues": n_true(candidate & table["known_in"].notna()),

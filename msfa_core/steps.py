@@ -39,7 +39,10 @@ STEPS: Final = ("classify", "measure", "match", "label", "place", "identify")  #
 NOT_AVAILABLE: Final = {"match": "no template set"}
 RESULTS: Final = ("classify", "known", "measure", "label", "place", "identify")  # kept results
 KEY: Final = "msfa_key"
+MEASURE_RECORD: Final = 2  # counts what `measure` gives: results of another count are done again
 LABELS: Final = ("teff", "logg", "feh")
+_LINE_VALUES: Final = ("d02", "fm", "width", "shape")
+_LINE_CORRELATIONS: Final = ("d02_fm_correlation", "width_shape_correlation")
 PLACED: Final = tuple(column.name for column in columns_of("place"))
 
 
@@ -130,7 +133,7 @@ def _measure(spectra: Spectra, task: Task) -> pd.DataFrame:
     for part in (fit_lines(spectra).as_table(), line_indices(spectra)):
         rows = part.set_index("obsid") if "obsid" in part.columns else part
         table = table.join(rows.reindex(spectra.obsid).reset_index(drop=True))
-    return table.drop(columns="in_bhb_region", errors="ignore")
+    return table
 
 
 _WORK: Final[dict[str, Callable[[Spectra, Task], pd.DataFrame]]] = {
@@ -152,7 +155,9 @@ def tasks(survey: Survey, step: str, base: pd.DataFrame, settings: Settings) -> 
     settings : Settings
     """
     models = models_folder(settings)
-    inputs = {"weights": network(models).weights_checksum} if step == "classify" else {}
+    inputs: dict[str, Any] = {"record": MEASURE_RECORD}
+    if step == "classify":
+        inputs = {"weights": network(models).weights_checksum}
     place = pd.Index(base["obsid"].to_numpy(np.int64))
     all_z = base["z"].to_numpy(np.float64, na_value=np.nan)
     all_low = are_low_resolution(base)
@@ -198,19 +203,69 @@ def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:
 
 
 def are_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
-    """Tell which spectra lie in the named D0.2–fm selection; missing where not measured."""
-    from msfa_core.balmer.sws import in_bhb_region  # noqa: PLC0415
+    """Tell which spectra lie in a D0.2–fm selection; missing where not measured."""
+    from msfa_core.balmer.selection import in_bhb_region  # noqa: PLC0415
 
-    def line_columns(what: str) -> NDArray[np.float64]:
-        names = [f"{what}_{line}" for line in FIT_LINES]
-        return table[names].to_numpy(np.float64, na_value=np.nan)
+    inside = pd.Series(in_bhb_region(_line_fits(table), selection), index=table.index)
+    return inside.astype("boolean").mask(~_are_measured(table), pd.NA)
 
-    fits = SimpleNamespace(
-        lines=FIT_LINES, **{what: line_columns(what) for what in ("d02", "fm", "width", "shape")}
-    )
-    inside = pd.Series(in_bhb_region(cast("LineFits", fits), selection), index=table.index)
-    measured = table[[f"balmer_flags_{line}" for line in FIT_LINES]].notna().all(axis=1)
-    return inside.astype("boolean").mask(~measured, pd.NA)
+
+def p_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
+    """Return the probability that each spectrum lies in a selection, given its errors.
+
+    Missing where not measured, and for a selection whose limits have no common distribution.
+    """
+    from msfa_core.balmer.membership import has_probability, p_in_region  # noqa: PLC0415
+
+    if not has_probability(selection):
+        return pd.Series(np.nan, index=table.index)
+    return pd.Series(p_in_region(_line_fits(table), selection), index=table.index)
+
+
+def inside_by_line(table: pd.DataFrame, selection: str) -> dict[str, pd.Series]:
+    """Tell which spectra lie within the cuts of each line that a selection has cuts for."""
+    from msfa_core.balmer.selection import get_selection  # noqa: PLC0415
+
+    chosen, fits = get_selection(selection), _line_fits(table)
+    return {
+        line: pd.Series(
+            chosen.contains(
+                line,
+                *(getattr(fits, what)[:, FIT_LINES.index(line)] for what in _LINE_VALUES),
+            ),
+            index=table.index,
+        )
+        for line in chosen.lines
+    }
+
+
+def check_selection(selection: str) -> None:
+    """Raise before any work where a selection cannot be read.
+
+    Raises
+    ------
+    ConfigError
+        Saying what is wrong with it, and what it should look like.
+    """
+    from msfa_core.balmer.selection import get_selection  # noqa: PLC0415
+
+    get_selection(selection)
+
+
+def _line_fits(table: pd.DataFrame) -> LineFits:
+    """Return what selections need of the fits, out of the columns; NaN where one is not there."""
+
+    def line_columns(what: str, end: str = "") -> NDArray[np.float64]:
+        names = [f"{what}_{line}{end}" for line in FIT_LINES]
+        return table.reindex(columns=names).to_numpy(np.float64, na_value=np.nan)
+
+    values = {what: line_columns(what) for what in (*_LINE_VALUES, *_LINE_CORRELATIONS)}
+    errors = {f"{what}_err": line_columns(what, "_err") for what in _LINE_VALUES}
+    return cast("LineFits", SimpleNamespace(lines=FIT_LINES, **values, **errors))
+
+
+def _are_measured(table: pd.DataFrame) -> pd.Series:
+    return table[[f"balmer_flags_{line}" for line in FIT_LINES]].notna().all(axis=1)
 
 
 def label(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:

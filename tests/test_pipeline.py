@@ -215,6 +215,34 @@ def test_a_new_threshold_or_selection_changes_the_table_without_looking_at_spect
         run(survey, workers=1)
 
 
+def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(
+    survey, monkeypatch
+):
+    from msfa_core.balmer.selection import parse_selection
+
+    mine = "mine: hdelta d02 5..35, fm ..0.6; hgamma b 2..15, c 0.5..1.6"
+    run(survey, workers=1, selection=mine)
+    table = survey.candidates()
+    chosen = parse_selection(mine)
+    inside = table[["d02_hdelta", "fm_hdelta", "d02_hgamma", "fm_hgamma"]].notna().all(axis=1)
+    for line in chosen.lines:
+        names = [f"{what}_{line}" for what in ("d02", "fm", "width", "shape")]
+        inside &= chosen.contains(line, *(table[name].to_numpy() for name in names))
+    assert table["in_bhb_region"].fillna(False).tolist() == inside.tolist()
+    assert 0 < inside.sum() < len(table)
+    p = table["p_in_bhb_region"]
+    assert p[inside].mean() > p[~inside].mean()
+    assert p.dropna().between(0, 1).all()
+    monkeypatch.setenv("MSFA_SELECTION", mine)
+    counts = status(survey).counts
+    assert counts["candidates within the cuts of Hδ"] >= counts["candidates in the D0.2–fm region"]
+    assert "candidates within the cuts of Hγ" in counts
+    run(survey, workers=1, selection="odd: hdelta d02 17..28, c 0.8..1.2")
+    assert survey.candidates()["p_in_bhb_region"].isna().all()  # no common distribution is known
+    with pytest.raises(ConfigError, match="the lower limit comes first"):
+        run(survey, workers=1, selection="mine: hdelta d02 28..17")
+
+
 def test_no_step_touches_a_decision(survey):
     from msfa_core.catalogue.vetting import Decision, Verdict
 

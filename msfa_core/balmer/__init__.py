@@ -2,12 +2,16 @@
 
 from msfa_core.balmer.fit import FitFlag, LineFits, LineWindow, describe, fit_lines, line_window
 from msfa_core.balmer.indices import calcium_k, line_indices
-from msfa_core.balmer.sws import (
+from msfa_core.balmer.membership import p_in_region
+from msfa_core.balmer.selection import (
     SELECTIONS,
     Selection,
-    SWSParameters,
     box_selection,
     in_bhb_region,
+    parse_selection,
+)
+from msfa_core.balmer.sws import (
+    SWSParameters,
     line_width_d02,
     sws_profile,
 )
@@ -27,5 +31,7 @@ __all__ = [
     "line_indices",
     "line_width_d02",
     "line_window",
+    "p_in_region",
+    "parse_selection",
     "sws_profile",
 ]

@@ -4,7 +4,8 @@ Recipe: rest frame by the spectrum's z; local continuum by a cubic over 4000–4
 ±60 Å around the Balmer lines, clipped at −1.5σ and +3σ; window ±70 Å around the line without its
 metal and helium lines; inverse-variance weights; bounded least squares for
 (n, a, b, c, λ0), searched over the cusps of λ0. Errors come from the fit: the covariance of the
-five parameters, with the continuum polynomial's own covariance added.
+five parameters, with the continuum polynomial's own covariance added. The mean by which noise
+shifts D0.2 and fm of a fitted profile, known to second order, is taken off.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from msfa_core.balmer.continuum import N_COEFFICIENTS, continuum_level
 from msfa_core.balmer.flags import FATAL, FitFlag, describe
 from msfa_core.balmer.interop import as_batches, plain_arrays
 from msfa_core.balmer.results import LineFits, assemble, line_index
-from msfa_core.balmer.sws import D02_LEVEL, FloatArray, SWSParameters, sws_profile
+from msfa_core.balmer.sws import D02_LEVEL, FloatArray, SWSParameters, line_width_d02, sws_profile
 from msfa_core.constants import BALMER_LINES, FIT_LINES, HEPSILON
 from msfa_core.errors import ConfigError, SpectrumError
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -152,7 +153,7 @@ class LineWindow:
     continuum : float
         SWS n.
     d02_edges : (float, float) [Å]
-        Where D0.2 begins and ends; NaN when it is not defined.
+        Where D0.2 of the drawn profile begins and ends; NaN when it is not defined.
     d02_level : float
         Flux at which D0.2 is measured.
     flags : int
@@ -211,7 +212,7 @@ def line_window(spectra: Any, fits: LineFits, row: int, line: str) -> LineWindow
         *(getattr(sws, name)[[row]] for name in ("depth", "width", "shape", "centre", "continuum"))
     )
     model = sws_profile(wavelength, alone)[0]
-    n, half = float(alone.continuum[0]), float(fits.d02[row, k]) / 2
+    n, half = float(alone.continuum[0]), float(line_width_d02(alone)[0]) / 2
     return LineWindow(
         obsid=int(one.obsid[0]),
         line=line,

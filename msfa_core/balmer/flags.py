@@ -25,6 +25,7 @@ FILLED_LEAST: Final = 0.012  # … or above the profile; at most 0.004 in real A
 FILLED_SIGMA: Final = 2.5
 LOPSIDED_LEAST: Final = 0.03  # of the continuum
 LOPSIDED_SIGMA: Final = 4.0
+SECOND_SIGMA: Final = 3.0  # of a second line; real A stars of LAMOST stay below
 _EDGE: Final = 1e-6
 _CONSTANT: Final = 1e-9  # relative scatter of rounding alone
 
@@ -49,6 +50,7 @@ class FitFlag(enum.IntFlag):
     LOPSIDED = 16384
     PIXELS_REJECTED = 32768
     LINES_DISAGREE = 65536
+    BLENDED = 131072
 
 
 _SENTENCES: Final = {
@@ -69,6 +71,7 @@ _SENTENCES: Final = {
     FitFlag.LOPSIDED: "The two sides of the line differ: a blend or a bad continuum.",
     FitFlag.PIXELS_REJECTED: "Outlying pixels outside the core were left out of the fit.",
     FitFlag.LINES_DISAGREE: "Hδ and Hγ differ more than in any single star; one may be disturbed.",
+    FitFlag.BLENDED: "A second line shows in the residuals: two stars of different velocity.",
 }
 # With one of these the numbers mean nothing and are NaN.
 FATAL: Final = (
@@ -83,6 +86,7 @@ FATAL: Final = (
     | FitFlag.CORE_SPIKE
     | FitFlag.OFF_CENTRE
     | FitFlag.LOPSIDED
+    | FitFlag.BLENDED
 )
 
 
@@ -118,6 +122,9 @@ def flags_of(z: FloatArray, raw: FloatArray) -> NDArray[np.int64]:
         (x0, -solver.SHIFT_MAX, solver.SHIFT_MAX),
     ):
         at_bound |= (value <= low + _EDGE) | (value >= high - _EDGE)
+    noise = np.sqrt(np.maximum(raw[..., kernel.RAW_NOISE], 1.0))
+    second = raw[..., kernel.RAW_SECOND_SIGMA] > SECOND_SIGMA * noise
+    blended = np.broadcast_to(second.any(axis=1, keepdims=True), n.shape)
     conditions = {
         FitFlag.NO_REDSHIFT: no_z,
         FitFlag.NO_COVERAGE: ~covered & ~no_z,
@@ -136,6 +143,7 @@ def flags_of(z: FloatArray, raw: FloatArray) -> NDArray[np.int64]:
         FitFlag.LOPSIDED: (np.abs(raw[..., kernel.RAW_SIDES]) > LOPSIDED_LEAST)
         & (np.abs(raw[..., kernel.RAW_SIDES_SIGMA]) > LOPSIDED_SIGMA),
         FitFlag.PIXELS_REJECTED: raw[..., kernel.RAW_REJECTED] > 0,
+        FitFlag.BLENDED: blended & fitted,
     }
     flags = np.zeros(n.shape, dtype=np.int64)
     for flag, condition in conditions.items():

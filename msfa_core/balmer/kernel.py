@@ -12,13 +12,21 @@ from typing import Final
 
 import numpy as np
 
-from msfa_core.balmer.continuum import N_COEFFICIENTS, fit_continuum, solve_spd
+from msfa_core.balmer.continuum import N_COEFFICIENTS, fit_continuum
+from msfa_core.balmer.linearised import (
+    N_SWS,
+    add_continuum,
+    fill_slopes,
+    invert_normal,
+    noise_bias,
+    second_line,
+)
 from msfa_core.balmer.solver import LOG_B, N_STATE, N_SUMS, WORK_ROWS, X0, A, C, N, fit_profile
 from msfa_core.balmer.vectormath import compiled
 
 WINDOW: Final = 70.0  # Å on either side of the line
 CORE: Final = 6.0  # Å on either side of the centre that must be seen
-N_SWS: Final = 5  # n, a, b, c, λ0
+_FAR_LAGS: Final = (3, 8)  # pixels; nearer ones err together
 _REJECT_ROUNDS: Final = 3
 _REJECT_TRIGGER: Final = 4.5  # largest residual over rms that calls for a closer look
 _REJECT_SIGMA: Final = 6.0
@@ -35,9 +43,10 @@ _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
     RAW_N, RAW_A, RAW_B, RAW_C, RAW_X0, RAW_CHI2, RAW_USED, RAW_RMS, RAW_SNR, RAW_LEFT,
     RAW_RIGHT, RAW_GAP, RAW_CONVERGED, RAW_REVERSAL, RAW_REVERSAL_SIGMA, RAW_SIDES,
     RAW_SIDES_SIGMA, RAW_CORE_OUTLIERS, RAW_REJECTED, RAW_LEVEL, RAW_CONTINUUM_SEEN, RAW_CORE,
-    RAW_CORE_SIGMA, RAW_CORRELATION, RAW_SCATTER,
-) = range(25)  # fmt: skip
-N_RAW: Final = 25
+    RAW_CORE_SIGMA, RAW_NOISE, RAW_SCATTER, RAW_SECOND, RAW_SECOND_SIGMA, RAW_BIAS_N, RAW_BIAS_A,
+    RAW_BIAS_B, RAW_BIAS_C,
+) = range(31)  # fmt: skip
+N_RAW: Final = 31
 
 
 @compiled
@@ -155,15 +164,25 @@ def _residuals(x, y, w, m, best, residual):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _noise_correlation(w, m, residual):  # type: ignore[no-untyped-def]
-    """Return 1 + 2(ρ1 + ρ2), by which neighbours that err together raise the variance of a fit."""
-    before = before2 = total = product = 0.0
-    for i in range(m):
-        u = residual[i] * math.sqrt(w[i])
-        total += u * u
-        product += u * (before + before2)
-        before2, before = before, u
-    return max(1.0 + 2.0 * product / total, 1.0) if total > 0 else 1.0
+def _noise_variance(w, m, residual):  # type: ignore[no-untyped-def]
+    """Variance by which the noise moves a fit, in units of what the inverse variances say.
+
+    Half the mean square of the differences over k pixels is s²(1 − ρ(k)), whatever varies slowly:
+    what the profile does not follow counts little. Where neighbours err together (ρ(1), ρ(2), from
+    resampling) a fit varies by s²(1 + 2ρ(1) + 2ρ(2)); s² is that of the differences over 3 to 8.
+    """
+    near = far = 0.0
+    for lag in range(1, _FAR_LAGS[1] + 1):
+        total = 0.0
+        for i in range(lag, m):
+            u = residual[i] * math.sqrt(w[i]) - residual[i - lag] * math.sqrt(w[i - lag])
+            total += u * u
+        mean = 0.5 * total / (m - lag)
+        if lag < _FAR_LAGS[0]:
+            near += mean
+        else:
+            far += mean / (_FAR_LAGS[1] - _FAR_LAGS[0] + 1)
+    return far + 2.0 * max((_FAR_LAGS[0] - 1) * far - near, 0.0)
 
 
 @compiled
@@ -230,65 +249,6 @@ def _shape_tests(x, y, w, m, x0, residual, raw):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _fill_covariance(  # type: ignore[no-untyped-def]  # noqa: PLR0912
-    x, y, w, m, best, scaled, coefficients, polynomial, covariance
-):
-    """Covariance of (n, a, b, c, λ0): photon noise, and that of the continuum polynomial.
-
-    A continuum that is wrong by δC moves the normalised flux by −y·δC/C, and the parameters by
-    (JᵀWJ)⁻¹JᵀW times that.
-    """
-    b, c, a = math.exp(best[LOG_B]), best[C], best[A]
-    normal = np.zeros((N_SWS, N_SWS))
-    cross = np.zeros((N_SWS, N_COEFFICIENTS))
-    moved = np.zeros((N_SWS, N_COEFFICIENTS))
-    row = np.empty(N_SWS)
-    for i in range(m):
-        offset = x[i] - best[X0]
-        u = max(abs(offset), 1e-9) / b
-        t = u**c
-        e = math.exp(-t)
-        row[0] = 1.0
-        row[1] = -e
-        row[2] = -a * c * e * t / b
-        row[3] = a * e * t * math.log(u)
-        row[4] = -a * c * e * t * (0.0 if offset == 0.0 else 1.0 / offset)
-        s = scaled[i]
-        level = coefficients[0] + s * (
-            coefficients[1] + s * (coefficients[2] + s * coefficients[3])
-        )
-        pull = -(y[i] + 1.0) / level
-        for j in range(N_SWS):
-            wj = w[i] * row[j]
-            for k in range(j + 1):
-                normal[j, k] += wj * row[k]
-            power = wj * pull
-            for k in range(N_COEFFICIENTS):
-                cross[j, k] += power
-                power *= s
-    for j in range(N_SWS):
-        for k in range(j):
-            normal[k, j] = normal[j, k]
-    if not solve_spd(normal, N_SWS):
-        return False
-    for j in range(N_SWS):  # moved = normal · cross
-        for k in range(N_COEFFICIENTS):
-            row[k] = 0.0
-            for i in range(N_SWS):
-                row[k] += normal[j, i] * cross[i, k]
-        for k in range(N_COEFFICIENTS):
-            moved[j, k] = row[k]
-    for j in range(N_SWS):
-        for k in range(N_SWS):
-            total = normal[j, k]
-            for p in range(N_COEFFICIENTS):
-                for q in range(N_COEFFICIENTS):
-                    total += moved[j, p] * polynomial[p, q] * moved[k, q]
-            covariance[j, k] = total
-    return True
-
-
-@compiled
 def measure_line(  # type: ignore[no-untyped-def]
     wavelength, flux, ivar, mask, stretch, line, limits, masked, coefficients, polynomial,
     scratch, work, raw, covariance,
@@ -323,10 +283,16 @@ def measure_line(  # type: ignore[no-untyped-def]
     raw[RAW_C], raw[RAW_X0], raw[RAW_CHI2] = best[C], best[X0], chi2
     raw[RAW_USED], raw[RAW_RMS] = m, math.sqrt(square / m)
     raw[RAW_GAP] = _core_gap(x, m)
-    raw[RAW_CORRELATION] = _noise_correlation(w, m, residual)
+    raw[RAW_NOISE] = _noise_variance(w, m, residual)
     _shape_tests(x, y, w, m, best[X0], residual, raw)
-    if not _fill_covariance(x, y, w, m, best, scaled, coefficients, polynomial, covariance):
+    slopes = np.empty((N_SWS, m))
+    fill_slopes(x, m, best, slopes)
+    if not invert_normal(w, m, slopes, covariance):
         covariance[:, :] = math.nan
+        return m
+    noise_bias(x, w, m, best, slopes, covariance, raw[RAW_BIAS_N:])
+    second_line(x, w, m, best, slopes, covariance, residual, raw[RAW_SECOND:])
+    add_continuum(y, w, m, slopes, scaled, coefficients, polynomial, covariance)
     return m
 
 

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel
 from msfa_core.balmer.flags import FATAL, FitFlag, flags_of
+from msfa_core.balmer.linearised import N_BIASED
+from msfa_core.balmer.membership import p_in_region
 from msfa_core.balmer.sws import (
     FloatArray,
     Selection,
     SWSParameters,
     core_flux_fm,
+    d02_curvature,
     d02_gradient,
+    fm_curvature,
     fm_gradient,
     in_bhb_region,
     line_width_d02,
@@ -24,9 +28,16 @@ from msfa_core.balmer.sws import (
 from msfa_core.constants import BALMER_LINES
 from msfa_core.errors import ConfigError
 
+# Relative errors of D0.2 and of the depth 1 − fm at which half of the noise bias is taken off
+D02_BIAS_TRUSTED: Final = 0.082
+FM_BIAS_TRUSTED: Final = 0.065
+_BIAS_FADE: Final = 8  # power of its fading beyond
 DISAGREEMENT_FM: Final = 0.10  # between Hδ and Hγ
 DISAGREEMENT_D02: Final = 0.3  # relative
 DISAGREEMENT_SIGMA: Final = 4.0
+WHITE_DWARF_D02: Final = 40.0  # Å; wider lines are those of white dwarfs, and differ by nature
+
+_BIASES: Final = slice(kernel.RAW_BIAS_N, kernel.RAW_BIAS_N + N_BIASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,9 @@ class LineFits:
     lines : tuple of line names
     d02, d02_err : (n, line) arrays [Å]
     fm, fm_err : (n, line) arrays
+        Those of the profile, ``d02_bias`` and ``fm_bias`` taken off.
+    d02_bias, fm_bias : (n, line) arrays [Å, 1]
+        What noise adds on average to D0.2 and fm of a fitted profile, as far as it was taken off.
     depth, width, shape, centre, continuum : (n, line) arrays [1, Å, 1, Å rest vacuum, 1]
         SWS a, b, c, λ0 and n.
     depth_err, width_err, shape_err, centre_err, continuum_err : (n, line) arrays
@@ -64,6 +78,8 @@ class LineFits:
     d02_err: FloatArray
     fm: FloatArray
     fm_err: FloatArray
+    d02_bias: FloatArray
+    fm_bias: FloatArray
     depth: FloatArray
     depth_err: FloatArray
     width: FloatArray
@@ -112,7 +128,7 @@ class LineFits:
         Parameters
         ----------
         selection : str or Selection, optional
-            When given, ``in_bhb_region`` is added.
+            When given, ``in_bhb_region`` and ``p_in_bhb_region`` are added.
 
         Returns
         -------
@@ -124,11 +140,18 @@ class LineFits:
             for name in ("d02", "fm"):
                 data[f"{name}_{line}"] = getattr(self, name)[:, k]
                 data[f"{name}_{line}_err"] = getattr(self, f"{name}_err")[:, k]
-            for name in ("depth", "width", "shape", "continuum", "rms"):
+            data[f"d02_fm_correlation_{line}"] = self.d02_fm_correlation[:, k]
+            data[f"depth_{line}"] = self.depth[:, k]
+            for name in ("width", "shape"):
                 data[f"{name}_{line}"] = getattr(self, name)[:, k]
+                data[f"{name}_{line}_err"] = getattr(self, f"{name}_err")[:, k]
+            data[f"width_shape_correlation_{line}"] = self.width_shape_correlation[:, k]
+            data[f"continuum_{line}"] = self.continuum[:, k]
+            data[f"rms_{line}"] = self.rms[:, k]
             data[f"balmer_flags_{line}"] = self.flags[:, k]
         if selection is not None:
             data["in_bhb_region"] = in_bhb_region(self, selection)
+            data["p_in_bhb_region"] = p_in_region(self, selection)
         return pd.DataFrame(data)
 
 
@@ -154,11 +177,6 @@ def assemble(
 ) -> LineFits:
     """Turn raw values into measurements, errors and flags."""
     flags = flags_of(z, raw)
-    raw = raw.copy()
-    fatal = (flags & int(FATAL)) != 0
-    measured = raw[..., : kernel.RAW_CHI2]
-    measured[fatal] = np.nan
-    covariance = np.where(fatal[..., None, None], np.nan, covariance)
     rest = np.array([BALMER_LINES[line] for line in lines], dtype=np.float64)
     shape = flags.shape
     flat = SWSParameters(
@@ -169,46 +187,55 @@ def assemble(
         raw[..., kernel.RAW_N].ravel(),
     )
     dof = np.maximum(raw[..., kernel.RAW_USED] - kernel.N_SWS, 1)
-    chi2 = raw[..., kernel.RAW_CHI2] / dof
-    covariance = covariance * _noise_scale(chi2, raw[..., kernel.RAW_CORRELATION])[..., None, None]
-    flat_covariance = covariance.reshape(-1, kernel.N_SWS, kernel.N_SWS)
+    noise = np.maximum(raw[..., kernel.RAW_NOISE], 1.0)
+    bias = (noise[..., None] * raw[..., _BIASES]).reshape(-1, N_BIASED)
+    scaled = (covariance * noise[..., None, None]).reshape(-1, kernel.N_SWS, kernel.N_SWS)
     to_d02, to_fm = d02_gradient(flat), fm_gradient(flat)
-    d02_variance = np.einsum("ri,rij,rj->r", to_d02, flat_covariance, to_d02)
-    fm_variance = np.einsum("ri,rij,rj->r", to_fm, flat_covariance, to_fm)
-    both = np.einsum("ri,rij,rj->r", to_d02, flat_covariance, to_fm)
-    error = np.sqrt(np.einsum("rii->ri", flat_covariance))
+    both = np.einsum("ri,rij,rj->r", to_d02, scaled, to_fm)
     with np.errstate(invalid="ignore", divide="ignore"):
-        d02_fm = both / np.sqrt(d02_variance * fm_variance)
-        width_shape = flat_covariance[:, 2, 3] / (error[:, 2] * error[:, 3])
+        d02_err = np.sqrt(np.einsum("ri,rij,rj->r", to_d02, scaled, to_d02))
+        fm_err = np.sqrt(np.einsum("ri,rij,rj->r", to_fm, scaled, to_fm))
+        error = np.sqrt(np.einsum("rii->ri", scaled))
+        d02, fm = line_width_d02(flat), core_flux_fm(flat)
+        d02_bias = _noise_bias(to_d02, d02_curvature(flat), scaled, bias)
+        d02_bias *= _trust(d02_err / d02, D02_BIAS_TRUSTED)
+        fm_bias = _noise_bias(to_fm, fm_curvature(flat), scaled, bias)
+        fm_bias *= _trust(fm_err / (1 - fm), FM_BIAS_TRUSTED)
+        measured = {
+            "d02": d02 - d02_bias,
+            "d02_err": d02_err,
+            "fm": fm - fm_bias,
+            "fm_err": fm_err,
+            "d02_bias": d02_bias,
+            "fm_bias": fm_bias,
+            "depth": flat.depth,
+            "depth_err": error[:, 1],
+            "width": flat.width,
+            "width_err": error[:, 2],
+            "shape": flat.shape,
+            "shape_err": error[:, 3],
+            "centre": flat.centre,
+            "centre_err": error[:, 4],
+            "continuum": flat.continuum,
+            "continuum_err": error[:, 0],
+            "d02_fm_correlation": both / (d02_err * fm_err),
+            "width_shape_correlation": scaled[:, 2, 3] / (error[:, 2] * error[:, 3]),
+            "rms": raw[..., kernel.RAW_RMS].ravel(),
+            "chi2": (raw[..., kernel.RAW_CHI2] / dof).ravel(),
+        }
+    fatal = (flags & int(FATAL)) != 0
 
-    def folded(values: FloatArray) -> FloatArray:
-        return values.reshape(shape)
+    def trusted(values: FloatArray) -> FloatArray:
+        return np.where(fatal, np.nan, values.reshape(shape))
 
-    d02, d02_err = folded(line_width_d02(flat)), folded(np.sqrt(d02_variance))
-    fm, fm_err = folded(core_flux_fm(flat)), folded(np.sqrt(fm_variance))
-    disagree = _lines_disagree(lines, d02, d02_err, fm, fm_err)
+    disagree = _lines_disagree(
+        lines, *(trusted(measured[name]) for name in ("d02", "d02_err", "fm", "fm_err"))
+    )
     flags |= np.where(disagree, int(FitFlag.LINES_DISAGREE), 0)[:, None]
     return LineFits(
         obsid=obsid,
         lines=lines,
-        d02=d02,
-        d02_err=d02_err,
-        fm=fm,
-        fm_err=fm_err,
-        depth=folded(flat.depth),
-        depth_err=folded(error[:, 1]),
-        width=folded(flat.width),
-        width_err=folded(error[:, 2]),
-        shape=folded(flat.shape),
-        shape_err=folded(error[:, 3]),
-        centre=folded(flat.centre),
-        centre_err=folded(error[:, 4]),
-        continuum=folded(flat.continuum),
-        continuum_err=folded(error[:, 0]),
-        d02_fm_correlation=folded(d02_fm),
-        width_shape_correlation=folded(width_shape),
-        rms=np.where(fatal, np.nan, raw[..., kernel.RAW_RMS]),
-        chi2=np.where(fatal, np.nan, chi2),
+        **{name: trusted(values) for name, values in measured.items()},
         snr=raw[..., kernel.RAW_SNR],
         n_pixels=np.nan_to_num(raw[..., kernel.RAW_USED]).astype(np.int64),
         flags=flags,
@@ -231,18 +258,40 @@ def _lines_disagree(
     fm_apart = np.abs(fm[:, i] - fm[:, j])
     d02_apart = np.abs(d02[:, i] - d02[:, j])
     mean = 0.5 * (d02[:, i] + d02[:, j])
-    return (
-        (fm_apart > DISAGREEMENT_FM) & (fm_apart > DISAGREEMENT_SIGMA * fm_sigma)
-    ) | (
-        (d02_apart > DISAGREEMENT_D02 * mean) & (d02_apart > DISAGREEMENT_SIGMA * d02_sigma)
-    )  # fmt: skip
+    differ = (fm_apart > DISAGREEMENT_FM) & (fm_apart > DISAGREEMENT_SIGMA * fm_sigma)
+    differ |= (d02_apart > DISAGREEMENT_D02 * mean) & (d02_apart > DISAGREEMENT_SIGMA * d02_sigma)
+    return np.asarray(differ & ~(mean > WHITE_DWARF_D02))
 
 
-def _noise_scale(chi2: FloatArray, correlation: FloatArray) -> FloatArray:
-    """Return the factor on the variances for what the inverse variances do not tell.
+def _noise_bias(
+    gradient: FloatArray, curvature: FloatArray, covariance: FloatArray, bias: FloatArray
+) -> FloatArray:
+    """Return by how much noise shifts the mean of a function of the fitted parameters.
 
-    Reduced χ² above one (noise underestimated, or a profile unlike SWS), and the correlation of
-    neighbouring pixels (LAMOST's resampling), both as found in the residuals. With it, repeat
-    observations of A and early F stars differ by what their errors say.
+    To second order: the slopes times the bias of the parameters (Box 1971), and half the trace of
+    curvature times covariance.
+
+    Parameters
+    ----------
+    gradient : (n, 5) array
+    curvature : (n, 4, 4) array
+    covariance : (n, 5, 5) array
+    bias : (n, 4) array
+        Of n, a, b and c.
+
+    Returns
+    -------
+    (n,) array
     """
-    return np.maximum(chi2, 1.0) * correlation
+    shift = np.einsum("ri,ri->r", gradient[:, :N_BIASED], bias)
+    shift += 0.5 * np.einsum("rij,rij->r", curvature, covariance[:, :N_BIASED, :N_BIASED])
+    return np.asarray(shift)
+
+
+def _trust(relative_error: FloatArray, half: float) -> FloatArray:
+    """Return the share of the noise bias to take off: less where the errors are large.
+
+    There the series means little, and the error varies with the value itself: values without
+    bias would have pulls that are not centred.
+    """
+    return np.asarray(1 / (1 + np.abs(relative_error / half) ** _BIAS_FADE))

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core import constants
-from msfa_core.constants import BOX_JU2024, BOX_XUE2008, BOX_XUE2011, Sourced
-from msfa_core.errors import ConfigError, SpectrumError
+from msfa_core.balmer.selection import (
+    SELECTIONS,
+    Cut,
+    Selection,
+    box_selection,
+    get_selection,
+    in_bhb_region,
+)
+from msfa_core.errors import SpectrumError
 
-if TYPE_CHECKING:
-    from msfa_core.balmer.fit import LineFits
+__all__ = [
+    "D02_LEVEL",
+    "SELECTIONS",
+    "Cut",
+    "FloatArray",
+    "SWSParameters",
+    "Selection",
+    "box_selection",
+    "core_flux_fm",
+    "d02_curvature",
+    "d02_gradient",
+    "fm_curvature",
+    "fm_gradient",
+    "get_selection",
+    "in_bhb_region",
+    "line_width_d02",
+    "sws_profile",
+]
 
 FloatArray = NDArray[np.float64]
 
 D02_LEVEL: Final = 0.2  # D0.2 is measured this far below the local continuum
-_LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ", "hbeta": "Hβ", "halpha": "Hα"}
-_QUANTITY_TEXT: Final = {"d02": "D0.2", "fm": "fm", "width": "b", "shape": "c"}
-_UNIT_TEXT: Final = {"d02": " Å", "fm": "", "width": " Å", "shape": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,238 +164,47 @@ def fm_gradient(sws: SWSParameters) -> FloatArray:
     return gradient
 
 
-# --- selections ----------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Limits of one quantity of one line; the limits themselves are inside.
-
-    Attributes
-    ----------
-    quantity : str
-        ``d02``, ``fm``, ``width`` or ``shape``.
-    low, high : float
-        Infinite where there is no limit.
-    high_curve : (offset, curvature, vertex), optional
-        Upper limit ``offset − curvature·(c − vertex)²`` that depends on the shape c, on top of
-        ``high``.
-    """
-
-    quantity: str
-    low: float = -np.inf
-    high: float = np.inf
-    high_curve: tuple[float, float, float] | None = None
-
-    def contains(self, value: FloatArray, shape: FloatArray) -> NDArray[np.bool_]:
-        """Return where the value is within the limits; NaN is outside."""
-        inside = (value >= self.low) & (value <= self.high)
-        if self.high_curve is not None:
-            offset, curvature, vertex = self.high_curve
-            inside &= value <= offset - curvature * (shape - vertex) ** 2
-        return inside
-
-    def describe(self) -> str:
-        """Return the cut as people write it."""
-        text, unit = _QUANTITY_TEXT[self.quantity], _UNIT_TEXT[self.quantity]
-        low = f"{self.low:g} ≤ " if np.isfinite(self.low) else ""
-        if self.high_curve is not None:
-            offset, curvature, vertex = self.high_curve
-            return f"{low}{text} ≤ {offset:g} − {curvature:g}(c − {vertex:g})²{unit}"
-        high = f" ≤ {self.high:g}" if np.isfinite(self.high) else ""
-        return f"{low}{text}{high}{unit}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """A named region of the line-parameter planes; each line has its own cuts.
-
-    Attributes
-    ----------
-    name : str
-    cuts : mapping of line to its cuts
-    provenance : str
-        Where the numbers come from and how certain they are.
-    """
-
-    name: str
-    cuts: Mapping[str, tuple[Cut, ...]]
-    provenance: str
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """Lines that have cuts."""
-        return tuple(self.cuts)
-
-    def contains(
-        self,
-        line: str,
-        d02: ArrayLike,
-        fm: ArrayLike,
-        width: ArrayLike | None = None,
-        shape: ArrayLike | None = None,
-    ) -> NDArray[np.bool_]:
-        """Return which measurements of one line lie inside its cuts.
-
-        Parameters
-        ----------
-        line : str
-        d02, width : (n,) arrays [Å]
-        fm, shape : (n,) arrays
-            A quantity that no cut of the line needs may be left out.
-
-        Returns
-        -------
-        (n,) bool array
-            False where a needed value is NaN.
-
-        Raises
-        ------
-        ConfigError
-            When the selection has no cuts for the line, or a needed quantity is not given.
-        """
-        if line not in self.cuts:
-            raise ConfigError(
-                f"selection {self.name!r} has no cuts for {line!r}; it has {', '.join(self.lines)}."
-            )
-        given = {"d02": d02, "fm": fm, "width": width, "shape": shape}
-        missing = [cut.quantity for cut in self.cuts[line] if given[cut.quantity] is None]
-        if missing:
-            raise ConfigError(
-                f"selection {self.name!r} of {line} needs {', '.join(missing)}: give the array(s)."
-            )
-        values = {
-            name: np.atleast_1d(np.asarray(value, dtype=np.float64))
-            for name, value in given.items()
-            if value is not None
-        }
-        shape_c = values.get("shape", np.full_like(values["d02"], np.nan))
-        inside = np.isfinite(values["d02"]) & np.isfinite(values["fm"])
-        for cut in self.cuts[line]:
-            inside &= cut.contains(values[cut.quantity], shape_c)
-        return np.asarray(inside)
-
-    def box(self, line: str) -> tuple[float, float, float, float] | None:
-        """Return (D0.2 low, high, fm low, high) of one line for a plot; None without such cuts."""
-        limits = {cut.quantity: cut for cut in self.cuts.get(line, ())}
-        if not {"d02", "fm"} & set(limits):
-            return None
-        d02, fm = limits.get("d02", Cut("d02")), limits.get("fm", Cut("fm"))
-        return d02.low, d02.high, fm.low, fm.high
-
-    def describe(self) -> str:
-        """Return the selection as one sentence."""
-        parts = [
-            f"{_LINE_TEXT[line]}: {', '.join(cut.describe() for cut in cuts)}"
-            for line, cuts in self.cuts.items()
-        ]
-        return f"{'; '.join(parts)}."
-
-
-def box_selection(
-    name: str,
-    boxes: Mapping[str, tuple[float, float, float, float]],
-    provenance: str = "set by the user",
-) -> Selection:
-    """Make a selection of plain boxes.
-
-    Parameters
-    ----------
-    name : str
-    boxes : mapping of line to (D0.2 low, D0.2 high, fm low, fm high) [Å, Å, 1, 1]
-    provenance : str
-    """
-    cuts = {}
-    for line, (d02_low, d02_high, fm_low, fm_high) in boxes.items():
-        if line not in constants.BALMER_LINES:
-            known = ", ".join(constants.BALMER_LINES)
-            raise ConfigError(f"unknown line {line!r} in selection {name!r}; known are {known}.")
-        cuts[line] = (Cut("d02", d02_low, d02_high), Cut("fm", fm_low, fm_high))
-    return Selection(name, cuts, provenance)
-
-
-def _sourced_box(box: tuple[Sourced, ...]) -> tuple[Cut, ...]:
-    return Cut("d02", box[0], box[1]), Cut("fm", box[2], box[3])
-
-
-SELECTIONS: Final[dict[str, Selection]] = {
-    "xue2008": Selection(
-        "xue2008", {"hdelta": _sourced_box(BOX_XUE2008)}, BOX_XUE2008[0].provenance
-    ),
-    "xue2011": Selection(
-        "xue2011",
-        {
-            "hdelta": (
-                Cut("d02", high=BOX_XUE2011["hdelta_d02_max"]),
-                Cut("fm", high=BOX_XUE2011["hdelta_fm_max"]),
-            ),
-            "hgamma": (
-                Cut(
-                    "shape",
-                    BOX_XUE2011["hgamma_shape_min"],
-                    BOX_XUE2011["hgamma_shape_max"],
-                ),
-                Cut(
-                    "width",
-                    BOX_XUE2011["hgamma_width_min"],
-                    high_curve=(
-                        BOX_XUE2011["hgamma_width_offset"],
-                        BOX_XUE2011["hgamma_width_curvature"],
-                        BOX_XUE2011["hgamma_width_vertex"],
-                    ),
-                ),
-            ),
-        },
-        BOX_XUE2011["hdelta_d02_max"].provenance,
-    ),
-    "ju2024": Selection(
-        "ju2024",
-        {line: _sourced_box(BOX_JU2024) for line in constants.FIT_LINES},
-        BOX_JU2024[0].provenance,
-    ),
-}
-
-
-def get_selection(selection: str | Selection) -> Selection:
-    """Return a selection by its name.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown name.
-    """
-    if isinstance(selection, Selection):
-        return selection
-    if selection not in SELECTIONS:
-        raise ConfigError(f"unknown selection {selection!r}; known are {', '.join(SELECTIONS)}.")
-    return SELECTIONS[selection]
-
-
-def in_bhb_region(fits: LineFits, selection: str | Selection = "ju2024") -> NDArray[np.bool_]:
-    """Return which spectra lie inside the selection with *every* line it has cuts for.
-
-    A selection of Hδ alone (``xue2008``) still needs Hγ to be measured, as both lines count in
-    the paper.
+def d02_curvature(sws: SWSParameters) -> FloatArray:
+    """Second derivatives of D0.2 with respect to (n, a, b, c).
 
     Returns
     -------
-    (n,) bool array
-        False where a line could not be measured.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown selection, or one that needs a line that was not fitted.
+    (n, 4, 4) array
+        NaN where the line is not 20 % deep.
     """
-    chosen = get_selection(selection)
-    absent = [line for line in chosen.lines if line not in fits.lines]
-    if absent:
-        raise ConfigError(
-            f"selection {chosen.name!r} needs {', '.join(absent)}, but only "
-            f"{', '.join(fits.lines)} were fitted; add them to fit_lines(lines=...)."
-        )
-    inside = np.isfinite(fits.d02 + fits.fm).all(axis=1)
-    for line in chosen.lines:
-        k = fits.lines.index(line)
-        inside &= chosen.contains(
-            line, fits.d02[:, k], fits.fm[:, k], fits.width[:, k], fits.shape[:, k]
-        )
-    return np.asarray(inside)
+    n, a, b, c = sws.continuum, sws.depth, sws.width, sws.shape
+    ratio = a / (D02_LEVEL * n)
+    deep = ratio > 1
+    log = np.log(np.where(deep, ratio, np.e))
+    d02, log_log = 2 * b * log ** (1 / c), np.log(log)
+    by_log = d02 / (c * log)
+    by_c = -d02 * log_log / c**2
+    twice_log = by_log * (1 / c - 1) / log
+    log_c = (by_c - d02 / c) / (c * log)
+    curvature = np.zeros((len(n), 4, 4))
+    curvature[:, 0, 0] = (twice_log + by_log) / n**2
+    curvature[:, 1, 1] = (twice_log - by_log) / a**2
+    curvature[:, 3, 3] = d02 * log_log * (log_log / c + 2) / c**3
+    for i, j, value in (
+        (0, 1, -twice_log / (n * a)),
+        (0, 2, -by_log / (b * n)),
+        (1, 2, by_log / (b * a)),
+        (0, 3, -log_c / n),
+        (1, 3, log_c / a),
+        (2, 3, by_c / b),
+    ):
+        curvature[:, i, j] = curvature[:, j, i] = value
+    return np.where(deep[:, None, None], curvature, np.nan)
+
+
+def fm_curvature(sws: SWSParameters) -> FloatArray:
+    """Second derivatives of fm with respect to (n, a, b, c).
+
+    Returns
+    -------
+    (n, 4, 4) array
+    """
+    curvature = np.zeros((len(sws.depth), 4, 4))
+    curvature[:, 0, 0] = -2 * sws.depth / sws.continuum**3
+    curvature[:, 0, 1] = curvature[:, 1, 0] = 1 / sws.continuum**2
+    return curvature

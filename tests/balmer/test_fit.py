@@ -62,12 +62,34 @@ def test_d02_and_fm_are_unbiased_and_their_errors_hold():
 
 
 def test_errors_hold_down_to_the_limit_of_the_search():
-    spectra, truth = simulated_lines(1500, 12, np.random.default_rng(2))
+    spectra, truth = simulated_lines(4000, 12, np.random.default_rng(7))
     fits = fit_lines(spectra)
     for k, line in enumerate(fits.lines):
         pull = (fits.d02[:, k] - line_width_d02(truth[line])) / fits.d02_err[:, k]
         assert np.nanmean(pull) == approx(0, abs=0.1)
         assert np.nanstd(pull) == approx(1, abs=0.15)
+
+
+def test_noise_does_not_shift_d02_and_fm_at_snr_20():
+    spectra, truth = simulated_lines(10_000, 20, np.random.default_rng(11))
+    fits = fit_lines(spectra)
+    for k, line in enumerate(fits.lines):
+        d02 = fits.d02[:, k] - line_width_d02(truth[line])
+        fm = fits.fm[:, k] - core_flux_fm(truth[line])
+        assert abs(np.nanmean(d02)) < 0.1
+        assert abs(np.nanmean(fm)) < 0.005
+        assert np.nanmean(d02 + fits.d02_bias[:, k]) > np.nanmean(d02) + 0.03  # it did before
+        assert np.nanmean(d02 / fits.d02_err[:, k]) == approx(0, abs=0.1)
+        assert np.nanmean(fm / fits.fm_err[:, k]) == approx(0, abs=0.1)
+
+
+def test_what_was_taken_off_is_known_and_leaves_the_closed_forms(batch):
+    fits = fit_lines(batch)
+    for k, line in enumerate(fits.lines):
+        profile = fits.parameters(line)
+        assert fits.d02[:, k] + fits.d02_bias[:, k] == approx(line_width_d02(profile))
+        assert fits.fm[:, k] + fits.fm_bias[:, k] == approx(core_flux_fm(profile))
+        assert (np.abs(fits.d02_bias) < 0.2 * fits.d02_err).all()
 
 
 def test_the_correlation_of_d02_and_fm_is_that_of_their_scatter():
@@ -194,7 +216,7 @@ def test_the_table_has_the_columns_of_the_contract_in_their_order(batch):
     table = fit_lines(batch).as_table(selection="ju2024")
     contract = [column.name for column in columns_of("measure")]
     lines = [name for name in contract if any(line in name for line in FIT_LINES)]
-    assert list(table.columns) == ["obsid", *lines, "in_bhb_region"]
+    assert list(table.columns) == ["obsid", *lines, "in_bhb_region", "p_in_bhb_region"]
     assert table["obsid"].tolist() == batch.obsid.tolist()
     assert "in_bhb_region" not in fit_lines(batch).as_table()
 
@@ -222,7 +244,7 @@ def test_the_window_shows_the_pixels_and_the_model_of_the_fit(batch):
         pull = window.residual[window.used] / window.error[window.used]
         assert np.sum(pull**2) / (window.used.sum() - 5) == approx(fits.chi2[3, k], rel=1e-6)
         low, high = window.d02_edges
-        assert high - low == approx(fits.d02[3, k])
+        assert high - low == approx(fits.d02[3, k] + fits.d02_bias[3, k])
         edges = sws_profile(np.array([low, high]), fits.parameters(line))[3]
         assert edges == approx(window.d02_level)
         assert np.ptp(window.wavelength) == approx(140, abs=2)
@@ -269,11 +291,11 @@ def masked(star, where):
     return replace(star, mask=star.mask | where)
 
 
-def blended(star, velocity):
+def blended(star, velocity, share=0.5):
     shifted = np.interp(
         star.wavelength * (1 - velocity / 299_792.458), star.wavelength, star.flux[0]
     )
-    return replace(star, flux=0.5 * (star.flux + shifted))
+    return replace(star, flux=(1 - share) * star.flux + share * shifted)
 
 
 def noisy(star, snr):
@@ -311,6 +333,14 @@ BAD = {
     ),
     "two stars, 700 km/s apart": (lambda s: blended(s, 700), FitFlag.OFF_CENTRE),
     "two stars, 1500 km/s apart": (lambda s: blended(s, 1500), FitFlag.OFF_CENTRE),
+    "two stars, 700 km/s apart, of unequal light": (
+        lambda s: blended(s, 700, share=0.3),
+        FitFlag.BLENDED,
+    ),
+    "two stars, 1500 km/s apart, of unequal light": (
+        lambda s: blended(s, 1500, share=0.3),
+        FitFlag.BLENDED,
+    ),
     "a featureless star": (
         lambda s: noisy(replace(s, flux=0 * s.flux + np.median(s.flux)), 50),
         FitFlag.TOO_SHALLOW,
@@ -332,6 +362,22 @@ def test_a_good_line_has_no_flag(star):
     fits = fit_lines(star)
     assert fits.flags.tolist() == [[0, 0]]
     assert np.isfinite(fits.d02).all()
+
+
+def test_a_second_star_shows_in_the_residuals_and_a_single_one_seldom():
+    rng = np.random.default_rng(12)
+    fixed = {"depth": (0.7, 0.8), "width": (8, 10), "shape": (0.9, 1.1)}
+    spectra, _ = simulated_lines(300, 30, rng, **fixed)
+    beside = [
+        np.interp(spectra.wavelength * (1 - 600 / 299_792.458), spectra.wavelength, row)
+        for row in simulated_lines(300, 1e4, rng, **fixed)[0].flux
+    ]
+    both = replace(spectra, flux=0.7 * spectra.flux + 0.3 * np.array(beside), ivar=spectra.ivar * 2)
+    found = fit_lines(both).flags & int(FitFlag.BLENDED) > 0
+    false = fit_lines(spectra).flags & int(FitFlag.BLENDED) > 0
+    assert (found[:, 0] == found[:, 1]).all()  # a star is two, or it is not
+    assert found.mean() > 0.8
+    assert false.mean() < 0.01
 
 
 def test_what_spoils_one_line_leaves_the_other_and_the_other_rows_alone(batch):

@@ -12,7 +12,9 @@ from msfa_core.balmer.sws import (
     SWSParameters,
     box_selection,
     core_flux_fm,
+    d02_curvature,
     d02_gradient,
+    fm_curvature,
     fm_gradient,
     get_selection,
     line_width_d02,
@@ -86,6 +88,19 @@ def test_the_gradients_are_those_of_finite_differences(profile):
             down = SWSParameters(**{**values, name: values[name] - step})
             slope = (function(up) - function(down)) / (2 * step)
             assert gradient(profile)[0, k] == approx(slope[0], rel=2e-4, abs=2e-4)
+
+
+@given(profiles)
+def test_the_curvatures_are_those_of_the_gradients(profile):
+    names = ("continuum", "depth", "width", "shape")
+    values = {key: getattr(profile, key) for key in (*names, "centre")}
+    for gradient, curvature in ((d02_gradient, d02_curvature), (fm_gradient, fm_curvature)):
+        for k, name in enumerate(names):
+            step = 1e-6 * values[name]
+            up = gradient(SWSParameters(**{**values, name: values[name] + step}))
+            down = gradient(SWSParameters(**{**values, name: values[name] - step}))
+            slope = (up - down)[0, :4] / (2 * step)
+            assert curvature(profile)[0, k] == approx(slope, rel=1e-3, abs=1e-3)
 
 
 def test_parameters_of_unequal_length_are_refused():
