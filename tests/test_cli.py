@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from astropy.io import fits
 
 from msfa_core.catalogue.vetting import Decision, Verdict
-from msfa_core.cli import run_cli
+from msfa_core.cli import run_cli, show, stop
 from msfa_core.cli.app import app
 from msfa_core.ingest import find_files
 from msfa_core.spectra import shards
@@ -491,9 +492,9 @@ def test_networks_are_trained_from_the_command_line_and_then_used(tmp_path, caps
 
 # --- stopping ----------------------------------------------------------------------------------
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
-    stop, lamost_files, tmp_path, tiny_models
+    number, lamost_files, tmp_path, tiny_models
 ):
     survey = Survey.create(tmp_path / "S", shard_size=4, models=str(tiny_models))
     assert msfa("ingest", survey.path, lamost_files, "--quiet") == 0
@@ -506,12 +507,15 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
         start_new_session=True,
     )
     assert process.stdout.readline().startswith("classify 000001")
-    os.killpg(process.pid, stop) if stop is signal.SIGINT else process.send_signal(stop)
+    if number is signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.count("\n") == 1
     assert "goes on from there" in said
-    assert not _members(process.pid)
+    _expect_no_members(process.pid)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "classify 000001" not in done.stdout
     assert Survey(survey.path).candidates()["p_bhb"].notna().all()
@@ -531,10 +535,24 @@ def test_no_worker_outlives_a_command_that_is_killed(lamost_files, tmp_path, tin
     process.kill()
     process.wait()
     process.stdout.close()
+    _expect_no_members(process.pid)
+
+
+def test_a_request_to_stop_that_a_library_swallowed_is_heeded_at_the_next_shard(monkeypatch):
+    monkeypatch.setattr(stop, "_asked", threading.Event())
+    show.Lines()("classify", 1, 2, "000001")
+    with pytest.raises(KeyboardInterrupt):
+        stop._stop(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):  # the first was lost, say in a finaliser
+        show.Lines()("classify", 2, 2, "000002")
+
+
+def _expect_no_members(group):
+    """Wait for what ends just after its parent, such as the tracker of shared memory."""
     deadline = time.monotonic() + 20
-    while _members(process.pid) and time.monotonic() < deadline:
+    while _members(group) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert not _members(process.pid)
+    assert not _members(group)
 
 
 def _members(group):

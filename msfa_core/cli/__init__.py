@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from enum import IntEnum
 from typing import Annotated, Any, Final
@@ -19,6 +18,7 @@ from msfa_core import __version__
 from msfa_core.cli import novelty, surveys, training  # noqa: F401 (they register their commands)
 from msfa_core.cli.app import app
 from msfa_core.cli.show import say
+from msfa_core.cli.stop import heed_signals
 from msfa_core.errors import MsfaError
 
 # typer brings its own copy of click, or the library, depending on its version
@@ -50,7 +50,7 @@ def _version(
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     logging.basicConfig(level=logging.WARNING, format="msfa: %(message)s")
-    signal.signal(signal.SIGTERM, _stop)
+    heed_signals()
     sys.exit(run_cli(sys.argv[1:]))
 
 
@@ -80,7 +80,3 @@ def run_cli(arguments: list[str]) -> int:
     if code == Exit.INTERRUPTED:
         say("msfa: stopped; what was finished is kept, and the same command goes on from there")
     return code
-
-
-def _stop(_number: int, _frame: Any) -> None:
-    raise KeyboardInterrupt

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from msfa_core.cli.stop import stop_if_asked
+
 if TYPE_CHECKING:
     from rich.progress import Task
 
@@ -46,7 +48,8 @@ class Bars:
         self.tasks: dict[str, TaskID] = {}
 
     def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
-        """Move the bar of a step."""
+        """Move the bar of a step; stop here if that was asked for."""
+        stop_if_asked()
         if step not in self.tasks:
             self.tasks[step] = self.bars.add_task(step, total=total)
         self.bars.update(self.tasks[step], completed=done, total=total)
@@ -59,7 +62,8 @@ class Lines:
         self.began = time.monotonic()
 
     def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
-        """Print a line when a shard is finished."""
+        """Print a line when a shard is finished; stop here if that was asked for."""
+        stop_if_asked()
         if shard:
             seconds = time.monotonic() - self.began
             print(f"{step} {shard}: {done:,} of {total:,} spectra, {seconds:.0f} s", flush=True)
