@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,7 +122,7 @@ def line_width_d02(sws: SWSParameters) -> FloatArray:
     """
     ratio = sws.depth / (D02_LEVEL * sws.continuum)
     deep = ratio > 1
-    logarithm = np.log(np.where(deep, ratio, np.e))
+    logarithm = np.log(np.where(deep, ratio, math.e))
     return np.where(deep, 2 * sws.width * logarithm ** (1 / sws.shape), np.nan)
 
 
@@ -135,7 +136,7 @@ def d02_gradient(sws: SWSParameters) -> FloatArray:
     """
     ratio = sws.depth / (D02_LEVEL * sws.continuum)
     deep = ratio > 1
-    logarithm = np.log(np.where(deep, ratio, np.e))
+    logarithm = np.log(np.where(deep, ratio, math.e))
     d02 = 2 * sws.width * logarithm ** (1 / sws.shape)
     per_log = d02 / (sws.shape * logarithm)
     gradient = np.stack(
@@ -175,7 +176,7 @@ def d02_curvature(sws: SWSParameters) -> FloatArray:
     n, a, b, c = sws.continuum, sws.depth, sws.width, sws.shape
     ratio = a / (D02_LEVEL * n)
     deep = ratio > 1
-    log = np.log(np.where(deep, ratio, np.e))
+    log = np.log(np.where(deep, ratio, math.e))
     d02, log_log = 2 * b * log ** (1 / c), np.log(log)
     by_log = d02 / (c * log)
     by_c = -d02 * log_log / c**2
