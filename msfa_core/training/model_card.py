@@ -119,9 +119,9 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
     lines = [
         "# MSFA-Net weights: two-stage search for BHB stars",
         "",
-        f"Made {made} by the training of this project (`msfa_core/training`). Architecture, loss "
-        "and schedule are the paper's; the split is by star, once for both stages, and the "
-        "schedule and the choice of epoch use validation stars only.",
+        f"Made {made} by the training of this project (`msfa_core/training`). Architecture and "
+        "loss are the paper's, other settings are in the table below; the split is by star, once "
+        "for both stages, and schedule and choice of epoch use no test star.",
         "",
         "## Data",
         "",
@@ -148,6 +148,7 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
                         "seed": str(trained.config.seed),
                         "batch": str(trained.config.batch),
                         "learning rate": f"{trained.config.learning_rate:g}",
+                        "schedule": trained.config.schedule,
                         "not BHB in stage 2": trained.config.negatives,
                         "bf16": str(trained.config.bf16),
                         "temperature": f"{temperature:.4f}",
