@@ -21,6 +21,8 @@ import numpy as np
 
 from msfa_core.errors import MsfaError
 from msfa_core.networks.msfa_net import MSFANetConfig
+from msfa_core.networks.registry import Network
+from msfa_core.networks.weights import read_stage1, sha256_of_model
 from msfa_core.simulate.atmospheres import grid_checksum
 from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
@@ -97,12 +99,16 @@ class NewStarsEachEpoch:
         S/N in g.
     workers : int
         Processes; the stars do not depend on it.
+    start : str
+        SHA-256 of the weights that the training starts from: what goes on from them sees other
+        stars than they saw.
     """
 
     counts: Mapping[str, int]
     seed: int
     snr_range: tuple[float, float] = SNR_RANGE
     workers: int = 1
+    start: str = ""
 
     @classmethod
     def like(
@@ -111,20 +117,27 @@ class NewStarsEachEpoch:
         seed: int,
         snr_range: tuple[float, float] = SNR_RANGE,
         workers: int = 1,
+        start: Network | None = None,
     ) -> NewStarsEachEpoch:
         """Draw as many of each class as the training part of a set has."""
         training = data[split_by_star(data, seed).train]
-        return cls(training.class_counts, seed, snr_range, workers)
+        checksum = "" if start is None else sha256_of_model(start)
+        return cls(training.class_counts, seed, snr_range, workers, checksum)
 
     @property
     def fingerprint(self) -> str:
         """Counts, seed, S/N and grid."""
         counts = ",".join(f"{name}:{number}" for name, number in sorted(self.counts.items()))
-        return f"simulated {counts} seed {self.seed} S/N {self.snr_range} grid {grid_checksum()}"
+        return (
+            f"simulated {counts} seed {self.seed} S/N {self.snr_range} grid {grid_checksum()} "
+            f"after {self.start or 'chance'}"
+        )
 
     def __call__(self, epoch: int, stage: int) -> LabelledSpectra:
         """Return the spectra of an epoch."""
-        state = np.random.SeedSequence([self.seed, stage, epoch]).generate_state(1, np.uint64)
+        after = [int(self.start[:16], 16)] if self.start else []
+        sequence = np.random.SeedSequence([self.seed, stage, epoch, *after])
+        state = sequence.generate_state(1, np.uint64)
         plan = SurveyPlan(
             sum(self.counts.values()), int(state[0] >> 1), dict(self.counts), self.snr_range
         )
@@ -157,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--noise", type=float, default=0.0, help="augmentation: white noise")
     add("--shift", type=float, default=0.0, help="augmentation: shift [pixel]")
     add("--slope", type=float, default=0.0, help="augmentation: continuum slope")
+    add("--start", type=Path, help="models folder to go on from with stage 1")
     add("--new-stars", action="store_true", help="draw new training stars for each epoch")
     add("--fresh", action="store_true", help="do not resume")
     return parser
@@ -189,9 +203,12 @@ def _run(options: argparse.Namespace) -> None:
             data.save(options.data)
             data = LabelledSpectra.load(options.data)  # the very numbers a resumed run will read
     _log.info("%d spectra: %s", len(data), data.class_counts)
+    start = None if options.start is None else read_stage1(options.start)
     new_stars = None
     if options.new_stars:
-        new_stars = NewStarsEachEpoch.like(data, options.seed, tuple(options.snr), options.workers)
+        new_stars = NewStarsEachEpoch.like(
+            data, options.seed, tuple(options.snr), options.workers, start
+        )
     config = TrainConfig(
         network=MSFANetConfig(width=options.width),
         epochs=options.epochs1,
@@ -211,6 +228,7 @@ def _run(options: argparse.Namespace) -> None:
         options.models,
         config,
         epochs2=options.epochs2,
+        start=start,
         new_stars=new_stars,
         resume=not options.fresh,
         progress=_Report(),

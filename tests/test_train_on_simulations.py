@@ -1,13 +1,16 @@
 """From nothing to models in one command."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from msfa_core.search import TwoStageSearch
-from msfa_core.train_on_simulations import main
+from msfa_core.train_on_simulations import NewStarsEachEpoch, main
 from msfa_core.training.dataset import LabelledSpectra
 
 
@@ -29,6 +32,18 @@ def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(tm
     assert "MSFA-Net, two stages" in figures["plane"]
     assert main(arguments) == 0  # resumes: nothing left to do
     assert main([*arguments, "--batch", "8"]) == 1  # another run in the same folder
+    on = [*arguments, "--run", str(tmp_path / "on"), "--models", str(tmp_path / "on" / "models")]
+    assert main([*on, "--start", str(tmp_path / "models")]) == 0
+    card = (tmp_path / "on" / "models" / "MODEL_CARD.md").read_text()
+    assert re.search(r"started from \(SHA-256\) \| [0-9a-f]{12} \|", card)
+
+
+def test_what_goes_on_from_weights_sees_other_stars_than_they_saw():
+    anew = NewStarsEachEpoch({"BHB": 2, "A": 2}, seed=42)
+    on = replace(anew, start="0123456789abcdef" * 4)
+    assert not np.array_equal(anew(1, 1).flux, on(1, 1).flux)
+    assert np.array_equal(on(1, 1).flux, on(1, 1).flux)
+    assert anew.fingerprint != on.fingerprint
 
 
 @pytest.mark.slow

@@ -78,6 +78,10 @@ def train(
         ScheduleChoice,
         typer.Option(help="Learning rate: halved on a plateau, or a cosine for few epochs."),
     ] = ScheduleChoice.PLATEAU,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Models folder to go on from with stage 1, such as data/models."),
+    ] = None,
     new_stars: Annotated[
         bool,
         typer.Option("--new-stars", help="Without a survey: draw new stars for each epoch."),
@@ -95,6 +99,7 @@ def train(
 ) -> None:
     """Train the networks, on simulated spectra or on those of a survey."""
     from msfa_core.networks.msfa_net import MSFANetConfig  # noqa: PLC0415
+    from msfa_core.networks.weights import read_stage1  # noqa: PLC0415
     from msfa_core.train_on_simulations import NewStarsEachEpoch  # noqa: PLC0415
     from msfa_core.training.dataset import split_by_star  # noqa: PLC0415
     from msfa_core.training.train import TrainConfig  # noqa: PLC0415
@@ -126,13 +131,17 @@ def train(
             device=device,
             bf16=bf16,
         )
-        stars = NewStarsEachEpoch.like(data, seed, workers=workers or 1) if new_stars else None
+        begin = None if start is None else read_stage1(start)
+        stars = None
+        if new_stars:
+            stars = NewStarsEachEpoch.like(data, seed, workers=workers or 1, start=begin)
         if stage is StageChoice.FIRST:
             trained = train_stage(
                 config,
                 data,
                 run,
                 split=split_by_star(data, seed),
+                start=begin,
                 new_stars=stars,
                 resume=not fresh,
                 progress=tell,
@@ -145,6 +154,7 @@ def train(
                 models or run / "models",
                 config,
                 epochs2=epochs2,
+                start=begin,
                 new_stars=stars,
                 resume=not fresh or stage is StageChoice.SECOND,
                 progress=tell,

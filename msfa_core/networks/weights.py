@@ -270,6 +270,19 @@ def read_checksums(folder: str | Path) -> dict[str, str]:
     return checksums
 
 
+def read_stage1(folder: str | Path) -> Network:
+    """Return stage 1 of a models folder, to go on training from.
+
+    Raises
+    ------
+    ModelError
+        When a file is missing or was altered.
+    """
+    name = STAGE_FILES[1]
+    model, _ = load_network(Path(folder) / name, read_checksums(folder).get(name))
+    return model
+
+
 def _check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:
     """Refuse weights that would give NaN for every star."""
     bad = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]

@@ -204,7 +204,7 @@ def _one_result(
         data,
         folder,
         split=split,
-        stage1=first.model,
+        start=first.model,
         progress=tell,
     )
     return {

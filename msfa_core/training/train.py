@@ -154,6 +154,8 @@ class TrainedStage:
     score : float
         Validation score of that epoch.
     config : TrainConfig
+    started_from : str
+        SHA-256 of the weights that the training started from; empty for chance.
     """
 
     model: Network
@@ -161,12 +163,18 @@ class TrainedStage:
     best_epoch: int
     score: float
     config: TrainConfig
+    started_from: str = ""
 
 
-def transfer(stage1: Network, n_classes: int) -> Network:
-    """Return a network with all weights of stage 1 except those of ``fc``."""
-    model = build_network(replace(stage1.config, n_classes=n_classes))
-    state = {k: v for k, v in stage1.state_dict().items() if not k.startswith("fc.")}
+def transfer(trained: Network, n_classes: int) -> Network:
+    """Return a network with the weights of another; ``fc`` begins anew for other classes."""
+    model = build_network(replace(trained.config, n_classes=n_classes))
+    same_classes = trained.config.n_classes == n_classes
+    state = {
+        name: value
+        for name, value in trained.state_dict().items()
+        if same_classes or not name.startswith("fc.")
+    }
     model.load_state_dict(state, strict=False)
     return model
 
@@ -177,7 +185,7 @@ def train(
     run_folder: str | Path,
     *,
     split: Split | None = None,
-    stage1: Network | None = None,
+    start: Network | None = None,
     new_stars: NewStars | None = None,
     resume: bool = True,
     progress: Progress | None = None,
@@ -193,8 +201,9 @@ def train(
         ``stage<k>_curves.png``.
     split : Split, optional
         Made by star from the seed when not given. Give both stages the same one.
-    stage1 : Network, optional
-        Where stage 2 starts from; needed there.
+    start : Network, optional
+        Weights to start from: those of stage 1 for stage 2, which needs them; for stage 1 those
+        of an earlier training, which is then gone on with.
     new_stars : callable, optional
         Gives the training spectra of an epoch, anew for each, in place of the split's. Validation
         and test stars stay the split's, and must not be among them.
@@ -206,26 +215,30 @@ def train(
     Raises
     ------
     TrainingError
-        When classes are absent, the checkpoint belongs to another run, or the loss is not
-        finite.
+        When classes are absent, the weights to start from are of another architecture, the
+        checkpoint belongs to another run, or the loss is not finite.
     """
     run_folder = Path(run_folder)
     split = split or split_by_star(data, config.seed)
-    if config.stage != 1 and stage1 is None:
+    if config.stage != 1 and start is None:
         raise TrainingError("stage 2 starts from the weights of stage 1; train stage 1 first.")
+    started_from = ""
+    if start is not None:
+        _require_same_architecture(start, config)
+        started_from = sha256_of_model(start)
     require_classes(data, config.classes)
     run = {
         **{k: v for k, v in asdict(config).items() if k not in _FREE_TO_CHANGE},
         "negatives": config.negatives if config.stage != 1 else "",
         "data": data.fingerprint(),
         "split": split.fingerprint(),
-        "stage1": sha256_of_model(stage1) if stage1 is not None else "",
+        "start": started_from,
         "new_stars": new_stars.fingerprint if new_stars is not None else "",
     }
     checkpoint = run_folder / f"stage{config.stage}.checkpoint"
     cuda = [torch.cuda.current_device()] if pick_device(config.device).type == "cuda" else []
     with one_thread(), torch.random.fork_rng(devices=cuda):
-        trainer = _Trainer(config, data, split, stage1, new_stars)
+        trainer = _Trainer(config, data, split, start, new_stars)
         state = read_checkpoint(checkpoint, run) if resume else None
         if state is not None:
             trainer.restore(state)
@@ -236,7 +249,22 @@ def train(
         history = pd.DataFrame(trainer.history)
         write_curves(history, run_folder, config.stage)
         return TrainedStage(
-            trainer.best_model(), history, trainer.best_epoch, trainer.best_score, config
+            trainer.best_model(),
+            history,
+            trainer.best_epoch,
+            trainer.best_score,
+            config,
+            started_from,
+        )
+
+
+def _require_same_architecture(start: Network, config: TrainConfig) -> None:
+    """Refuse weights that are not of the network to be trained."""
+    wanted = replace(config.network, n_classes=start.config.n_classes)
+    if start.config != wanted:
+        raise TrainingError(
+            f"the weights to start from are of {start.config}, the network to train is {wanted}; "
+            "give the same architecture (--width) or start from chance."
         )
 
 
@@ -248,7 +276,7 @@ class _Trainer:
         config: TrainConfig,
         data: LabelledSpectra,
         split: Split,
-        stage1: Network | None,
+        start: Network | None,
         new_stars: NewStars | None,
     ) -> None:
         self.config = config
@@ -258,10 +286,10 @@ class _Trainer:
             torch.backends.cudnn.benchmark = True  # all batches but the last have one shape
             torch.set_float32_matmul_precision("high")
         self._seed(0)
-        if stage1 is None:
+        if start is None:
             model = build_network(config.network)
         else:
-            model = transfer(stage1, config.network.n_classes)
+            model = transfer(start, config.network.n_classes)
         self.model = model.to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),

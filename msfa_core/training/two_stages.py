@@ -69,6 +69,7 @@ def train_two_stages(
     config: TrainConfig | None = None,
     *,
     epochs2: int = 0,
+    start: Network | None = None,
     new_stars: NewStars | None = None,
     resume: bool = True,
     progress: Progress | None = None,
@@ -87,6 +88,8 @@ def train_two_stages(
         Of stage 1; its seed is that of the split too. Stage 2 differs in the number of epochs.
     epochs2 : int
         0 for the paper's 100.
+    start : Network, optional
+        Stage 1 of an earlier training, to go on from; from chance when not given.
     new_stars : callable, optional
         Draws new training spectra for each epoch; see :func:`msfa_core.training.train.train`.
     resume : bool
@@ -104,6 +107,7 @@ def train_two_stages(
         data,
         run_folder,
         split=split,
+        start=start,
         new_stars=new_stars,
         resume=resume,
         progress=progress,
@@ -113,7 +117,7 @@ def train_two_stages(
         data,
         run_folder,
         split=split,
-        stage1=first.model,
+        start=first.model,
         new_stars=new_stars,
         resume=resume,
         progress=progress,

@@ -109,11 +109,28 @@ def test_stage_2_moves_all_weights_and_scores_bhb(small_set, tmp_path):
     split = split_by_star(small_set)
     stage1 = train(replace(QUICK, epochs=1), small_set, tmp_path, split=split).model
     config = replace(QUICK, stage=2, epochs=1)
-    result = train(config, small_set, tmp_path, split=split, stage1=stage1)
+    result = train(config, small_set, tmp_path, split=split, start=stage1)
     start = transfer(stage1, 2).state_dict()
     for name, parameter in result.model.named_parameters():
         assert not torch.equal(parameter, start[name]), name
     assert 0 <= result.score <= 1
+
+
+def test_training_goes_on_from_given_weights_and_says_so(small_set, tmp_path):
+    before = train(replace(QUICK, epochs=1), small_set, tmp_path / "before").model
+    frozen = replace(QUICK, epochs=1, learning_rate=1e-30, least_learning_rate=0.0)
+    after = train(frozen, small_set, tmp_path / "after", start=before)
+    for name, parameter in after.model.named_parameters():  # fc too: the classes are the same
+        assert torch.equal(parameter, before.get_parameter(name)), name
+    assert after.started_from == sha256_of_model(before)
+    with pytest.raises(TrainingError, match="start differ"):
+        train(frozen, small_set, tmp_path / "after")
+
+
+def test_weights_of_another_architecture_are_no_start(small_set, tmp_path):
+    other = MSFANet(replace(TINY, width=8))
+    with pytest.raises(TrainingError, match="give the same architecture"):
+        train(QUICK, small_set, tmp_path, start=other)
 
 
 def test_stage_2_without_stage_1_is_refused(small_set, tmp_path):
