@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel, solver
 from msfa_core.balmer.sws import D02_LEVEL, FloatArray
+from msfa_core.constants import ARM_JOINT
 
 SNR_LEAST: Final = 5.0  # continuum S/N per pixel below which a line is not measured
 RMS_MOST: Final = 0.03
@@ -26,6 +27,7 @@ FILLED_SIGMA: Final = 2.5
 LOPSIDED_LEAST: Final = 0.03  # of the continuum
 LOPSIDED_SIGMA: Final = 4.0
 SECOND_SIGMA: Final = 3.0  # of a second line; real A stars of LAMOST stay below
+LINE_REACH: Final = 15.0  # Å, half of a wide D0.2: nearer to the joint a line is not measured
 _EDGE: Final = 1e-6
 _CONSTANT: Final = 1e-9  # relative scatter of rounding alone
 
@@ -51,6 +53,7 @@ class FitFlag(enum.IntFlag):
     PIXELS_REJECTED = 32768
     LINES_DISAGREE = 65536
     BLENDED = 131072
+    IN_ARM_JOINT = 262144
 
 
 _SENTENCES: Final = {
@@ -72,6 +75,7 @@ _SENTENCES: Final = {
     FitFlag.PIXELS_REJECTED: "Outlying pixels outside the core were left out of the fit.",
     FitFlag.LINES_DISAGREE: "Hδ and Hγ differ more than in any single star; one may be disturbed.",
     FitFlag.BLENDED: "A second line shows in the residuals: two stars of different velocity.",
+    FitFlag.IN_ARM_JOINT: "The line falls where the blue and red arms meet (5700–6000 Å).",
 }
 # With one of these the numbers mean nothing and are NaN.
 FATAL: Final = (
@@ -87,6 +91,7 @@ FATAL: Final = (
     | FitFlag.OFF_CENTRE
     | FitFlag.LOPSIDED
     | FitFlag.BLENDED
+    | FitFlag.IN_ARM_JOINT
 )
 
 
@@ -95,8 +100,16 @@ def describe(flags: int) -> list[str]:
     return [sentence for flag, sentence in _SENTENCES.items() if int(flags) & flag]
 
 
-def flags_of(z: FloatArray, raw: FloatArray) -> NDArray[np.int64]:
-    """Return every reason for doubt that holds, per row and line."""
+def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int64]:
+    """Return every reason for doubt that holds, per row and line.
+
+    Parameters
+    ----------
+    z : (n,) array
+    raw : (n, line, kernel.N_RAW) array
+    rest : (line,) array [Å]
+        Wavelengths of the lines at rest.
+    """
     n, a, b, c, x0 = (raw[..., k] for k in range(kernel.N_SWS))
     no_z = np.broadcast_to(~(np.isfinite(z) & (z > -1))[:, None], n.shape)
     covered = (
@@ -125,6 +138,8 @@ def flags_of(z: FloatArray, raw: FloatArray) -> NDArray[np.int64]:
     noise = np.sqrt(np.maximum(raw[..., kernel.RAW_NOISE], 1.0))
     second = raw[..., kernel.RAW_SECOND_SIGMA] > SECOND_SIGMA * noise
     blended = np.broadcast_to(second.any(axis=1, keepdims=True), n.shape)
+    observed = rest * (1 + z[:, None])
+    in_joint = (observed > ARM_JOINT[0] - LINE_REACH) & (observed < ARM_JOINT[1] + LINE_REACH)
     conditions = {
         FitFlag.NO_REDSHIFT: no_z,
         FitFlag.NO_COVERAGE: ~covered & ~no_z,
@@ -144,6 +159,7 @@ def flags_of(z: FloatArray, raw: FloatArray) -> NDArray[np.int64]:
         & (np.abs(raw[..., kernel.RAW_SIDES_SIGMA]) > LOPSIDED_SIGMA),
         FitFlag.PIXELS_REJECTED: raw[..., kernel.RAW_REJECTED] > 0,
         FitFlag.BLENDED: blended & fitted,
+        FitFlag.IN_ARM_JOINT: in_joint & ~no_z,
     }
     flags = np.zeros(n.shape, dtype=np.int64)
     for flag, condition in conditions.items():

@@ -176,8 +176,8 @@ def assemble(
     covariance: FloatArray,
 ) -> LineFits:
     """Turn raw values into measurements, errors and flags."""
-    flags = flags_of(z, raw)
     rest = np.array([BALMER_LINES[line] for line in lines], dtype=np.float64)
+    flags = flags_of(z, raw, rest)
     shape = flags.shape
     flat = SWSParameters(
         raw[..., kernel.RAW_A].ravel(),

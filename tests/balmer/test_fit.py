@@ -358,6 +358,22 @@ def test_a_line_that_cannot_be_measured_is_nan_and_says_why(star, what):
     assert not in_bhb_region(fits, "xue2011").any()
 
 
+def test_a_line_in_the_joint_of_the_arms_is_nan_and_says_so(star):
+    """Velocities of stars bring no Balmer line there; a wrong redshift does."""
+    shift = 5850 / HDELTA
+    moved = replace(star, wavelength=star.wavelength * shift, z=np.array([shift - 1]))
+    fits = fit_lines(moved)
+    assert flags_of(fits) == FitFlag.IN_ARM_JOINT
+    assert np.isnan(fits.d02[0, 0])
+    assert np.isfinite(
+        fit_lines(
+            replace(
+                moved, z=np.array([5600 / HDELTA - 1]), wavelength=star.wavelength * 5600 / HDELTA
+            )
+        ).d02[0, 0]
+    )
+
+
 def test_a_good_line_has_no_flag(star):
     fits = fit_lines(star)
     assert fits.flags.tolist() == [[0, 0]]
