@@ -4,11 +4,13 @@ The four branches of a multi-scale block and the 1×1 convolution that mixes the
 between them, so together they are one convolution of seven pixels, whose kernel is made of their
 weights at each step. What follows it (normalisation, residual, ReLU, halving) is one pass of
 :mod:`msfa_core.networks.fused_kernels`. In bf16 this uses the matrix units of processors that have
-them; the weights, their gradients and all sums stay in float32.
+them; the weights, their gradients and all sums stay in float32. In single precision, where products
+are what costs, a trained block is a :mod:`msfa_core.networks.short_convolution`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeGuard
 
@@ -29,9 +31,11 @@ from msfa_core.networks.msfa_net import (
     MSFANet,
     SFABlock,
 )
+from msfa_core.networks.short_convolution import ShortConvolution
 
 _REACH: Final = max(SCALES) // 2
 _NONE: Final = np.zeros((1, 1, 0), np.float32)  # no residual
+Short = Mapping[MSBlock, ShortConvolution]
 
 
 def _array(x: Tensor) -> NDArray[Any]:
@@ -74,13 +78,23 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out.permute(0, 2, 3, 1).squeeze(1).contiguous()
 
 
-def _scales(block: Any, x: Tensor) -> Tensor:
-    """Branches, then their mixing: less arithmetic than the composite, for want of matrix units."""
-    image = x.unsqueeze(1).permute(0, 3, 1, 2)
-    branches = torch.cat([branch(image) for branch in block.branches], dim=1)
-    return functional.linear(
-        branches.permute(0, 2, 3, 1).squeeze(1), block.mix.weight, block.mix.bias
-    )
+def _stem(x: Tensor, stem: Any) -> Tensor:
+    """Convolve the one channel of (n, row, 1) spectra: the pixels around each one, as a product."""
+    if x.dtype != torch.float32 or stem.weight.requires_grad and torch.is_grad_enabled():
+        return _convolve(x, stem.weight, stem.bias)
+    taps = stem.weight.shape[-1]
+    around = functional.pad(x.squeeze(2), (taps // 2, taps // 2)).unfold(1, taps, 1)
+    return functional.linear(around, stem.weight.flatten(1), stem.bias)
+
+
+def short_convolutions(model: MSFANet) -> Short:
+    """Blocks of a trained network, ready for single precision: once for many spectra."""
+    ready = {}
+    for block in model.modules():
+        if isinstance(block, MSBlock):
+            kernel, bias = composite(block)
+            ready[block] = ShortConvolution.of(kernel.squeeze(2), bias, *_trained(block.norm))
+    return ready
 
 
 class _NormRectify(torch.autograd.Function):
@@ -167,16 +181,19 @@ def _rectified(
     return out
 
 
+def _trained(norm: Any) -> tuple[Tensor, Tensor]:
+    """Scale and shift of a batch normalisation with its running statistics."""
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    return scale, norm.bias.double() - norm.running_mean.double() * scale
+
+
 def _norm_rectify(
     norm: Any, z: Tensor, residual: Tensor | None, n_rows: int, *, halve: bool
 ) -> Tensor:
     """Batch normalisation (with its running statistics), residual, ReLU, halving."""
     if not norm.training:
-        inverse = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        shift = norm.bias.double() - norm.running_mean.double() * inverse
-        return _rectified(
-            z, residual, _array(inverse.float()), _array(shift.float()), n_rows, halve=halve
-        )
+        scale, shift = (_array(part.float()) for part in _trained(norm))
+        return _rectified(z, residual, scale, shift, n_rows, halve=halve)
     out, mean, variance = _NormRectify.apply(
         z, residual, norm.weight, norm.bias, norm.eps, n_rows, halve
     )
@@ -249,7 +266,7 @@ def _attention(block: SFABlock, x: Tensor, n_rows: int) -> Tensor:
         return 1 + block.alpha * block.weights(amplitude_spectrum(x[:, :n_rows].transpose(1, 2)))
     rows = x.transpose(0, 1).flatten(1)  # (row, n·channel): one product for all spectra
     waves = (_waves(n_rows, x.dtype) @ rows).unflatten(1, (x.shape[0], x.shape[2]))
-    bands = _BandAmplitudes.apply(waves)  # (n, band, channel)
+    bands = _BandAmplitudes.apply(waves)
     descriptor = bands.mean(dim=1) + SFA_MIN_WEIGHT * bands.amin(dim=1)
     weight = torch.sigmoid(block.excite(functional.relu(block.squeeze(descriptor))))
     return 1 + block.alpha * weight
@@ -263,7 +280,9 @@ def is_fusible(model: nn.Module) -> TypeGuard[MSFANet]:
     )
 
 
-def fused_logits(model: MSFANet, x: Tensor, *, bf16: bool = False) -> Tensor:
+def fused_logits(
+    model: MSFANet, x: Tensor, *, bf16: bool = False, short: Short | None = None
+) -> Tensor:
     """Logits of a network in training or evaluation mode, as ``model(x)`` gives them.
 
     Parameters
@@ -274,27 +293,31 @@ def fused_logits(model: MSFANet, x: Tensor, *, bf16: bool = False) -> Tensor:
         Prepared spectra.
     bf16 : bool
         Feature maps and products in 16-bit brain floats.
+    short : mapping, optional
+        As :func:`short_convolutions` gives it for this network; made where it is needed.
 
     Returns
     -------
     (n, n_classes) float32 tensor
     """
+    if short is None:
+        short = {} if bf16 or model.training else short_convolutions(model)
     x = x.transpose(1, 2).to(torch.bfloat16 if bf16 else torch.float32)  # (n, 2430, 1)
     n_rows = x.shape[1]
     stem: Any = model.stem[0]
     norm: Any = model.stem[1]
-    z = _convolve(functional.pad(x, (0, 0, 0, even(n_rows) - n_rows)), stem.weight, stem.bias)
+    z = _stem(functional.pad(x, (0, 0, 0, even(n_rows) - n_rows)), stem)
     x = _norm_rectify(norm, z, None, n_rows, halve=False)  # (n, 2430, 64)
-    x, n_rows = _layer(model.msfe_layer1, x, n_rows)  # (n, 1216, 64)
-    x, n_rows = _layer(model.msfe_layer2, x, n_rows)  # (n, 608, 128)
+    x, n_rows = _layer(model.msfe_layer1, x, n_rows, short)  # (n, 1216, 64)
+    x, n_rows = _layer(model.msfe_layer2, x, n_rows, short)  # (n, 608, 128)
     if isinstance(model.sfa_after_layer2, SFABlock):
         x = x * _attention(model.sfa_after_layer2, x, n_rows)[:, None].to(x.dtype)
-    x, n_rows = _layer(model.msfa_layer, x, n_rows)  # (n, 304, 256)
+    x, n_rows = _layer(model.msfa_layer, x, n_rows, short)  # (n, 304, 256)
     maps = x[:, :n_rows].transpose(1, 2).unsqueeze(2)  # (n, 256, 1, 303)
     return model.fc(model.dropout(model.pooling(maps)))
 
 
-def _layer(layer: nn.Sequential, x: Tensor, n_rows: int) -> tuple[Tensor, int]:
+def _layer(layer: nn.Sequential, x: Tensor, n_rows: int, short: Short) -> tuple[Tensor, int]:
     """One layer of the network, with the rows that hold pixels."""
     attention = any(isinstance(module, SFABlock) for module in layer)
     module: Any
@@ -305,10 +328,13 @@ def _layer(layer: nn.Sequential, x: Tensor, n_rows: int) -> tuple[Tensor, int]:
             z = functional.linear(x, wider.weight.to(x.dtype), wider.bias.to(x.dtype))
             x = _norm_rectify(norm, z, None, n_rows, halve=False)
         elif isinstance(module, MSBlock):
-            plain = x.dtype == torch.float32 and not module.training
-            z = _scales(module, x) if plain else _convolve(x, *composite(module))
-            x = _norm_rectify(module.norm, z, x, n_rows, halve=not attention)
-            n_rows = n_rows if attention else n_rows // 2
+            halve = not attention
+            if module in short:
+                x = short[module].rectified(x, n_rows, halve=halve)
+            else:
+                z = _convolve(x, *composite(module))
+                x = _norm_rectify(module.norm, z, x, n_rows, halve=halve)
+            n_rows = n_rows // 2 if halve else n_rows
         elif isinstance(module, SFABlock):
             x = _ScaleHalve.apply(x, _attention(module, x, n_rows), n_rows)
             n_rows //= 2

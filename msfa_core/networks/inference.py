@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from msfa_core.errors import ModelError
-from msfa_core.networks.fused import fused_logits, is_fusible
+from msfa_core.networks.fused import Short, fused_logits, is_fusible, short_convolutions
 
 BATCH: Final = 4  # on one core the feature maps of a small batch stay in the caches
 BF16_BATCH: Final = 32  # making the composite kernels costs as much as a few spectra
@@ -90,16 +90,19 @@ def predict_logits(
     model = model.to(device).eval()
     logits = []
     with one_thread(), torch.inference_mode():
+        short = None if bf16 or not is_fusible(model) else short_convolutions(model)
         for start in range(0, max(len(spectra), 1), batch):  # no spectra: one empty batch
             rows = spectra[start : start + batch].to(device)  # (batch, 2430)
-            logits.append(logits_of(model, rows[:, None], bf16=bf16).double())  # (batch, n_classes)
+            logits.append(logits_of(model, rows[:, None], bf16=bf16, short=short).double())
             if progress is not None:
                 progress(min(start + batch, len(spectra)), len(spectra))
     everything: NDArray[np.float64] = torch.cat(logits).cpu().numpy()
     return everything
 
 
-def logits_of(model: nn.Module, x: torch.Tensor, *, bf16: bool = False) -> torch.Tensor:
+def logits_of(
+    model: nn.Module, x: torch.Tensor, *, bf16: bool = False, short: Short | None = None
+) -> torch.Tensor:
     """Run a network by the fastest way that there is for it here.
 
     Parameters
@@ -110,6 +113,8 @@ def logits_of(model: nn.Module, x: torch.Tensor, *, bf16: bool = False) -> torch
         Prepared spectra, where the network is.
     bf16 : bool
         Convolutions and products in 16-bit brain floats.
+    short : mapping, optional
+        As :func:`msfa_core.networks.fused.short_convolutions` gives it for this network.
 
     Returns
     -------
@@ -117,7 +122,7 @@ def logits_of(model: nn.Module, x: torch.Tensor, *, bf16: bool = False) -> torch
         Logits.
     """
     if is_fusible(model) and x.dtype == torch.float32 and len(x):
-        return fused_logits(model, x, bf16=bf16)
+        return fused_logits(model, x, bf16=bf16, short=short)
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bf16):
         logits: torch.Tensor = model(x)
     return logits
