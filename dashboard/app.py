@@ -6,7 +6,7 @@ import getpass
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -21,25 +21,32 @@ from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium import CalciumView
 from dashboard.views.classes import ClassView
 from dashboard.views.cmd import CmdView
+from dashboard.views.compare import CompareView
+from dashboard.views.epochs import EpochsView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
 from dashboard.views.lines import LineChecksView
 from dashboard.views.parameters import ParametersView
 from dashboard.views.plane import PlaneView
 from dashboard.views.queue import QueueView
-from dashboard.views.scatter import warm_up as compile_planes
+from dashboard.views.sky import SkyView
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.verdict import VerdictBar
-from msfa_core import __version__
-from msfa_core.balmer.fit import fit_lines
+from dashboard.warming import page_is_painted
 from msfa_core.catalogue.reference import ReferenceStars, reference_stars
-from msfa_core.constants import LAMOST_GRID
-from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey import Survey
 
 logger = logging.getLogger(__name__)
 
 FOLLOW_EVERY: Final = 4000  # ms between looks at what other reviewers decided
+LATER_TABS: Final = {  # beside the D0.2–fm plane; each is made when it is first looked at
+    "CMD": CmdView,
+    "Labels": ParametersView,
+    "Lines": LineChecksView,
+    "Ca K": CalciumView,
+    "Sky": SkyView,
+    "Epochs": EpochsView,
+}
 _MAKING = threading.Lock()
 _LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -134,6 +141,7 @@ class VettingApp(pn.viewable.Viewer):
         self.reference = reference_stars(path)
 
     def _begin_following(self) -> None:
+        page_is_painted.set()
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
 
     def _follow(self) -> None:
@@ -161,15 +169,12 @@ class VettingApp(pn.viewable.Viewer):
         )
         planes = pn.Tabs(
             ("D0.2–fm", self.plane),
-            ("CMD", pn.Column(**fill)),
-            ("Parameters", pn.Column(**fill)),
-            ("Lines", pn.Column(**fill)),
-            ("Ca K", pn.Column(**fill)),
+            *((name, pn.Column(**fill)) for name in LATER_TABS),
             dynamic=True,
             css_classes=["msfa-tabs"],
             **fill,
         )
-        later = {1: CmdView, 2: ParametersView, 3: LineChecksView, 4: CalciumView}
+        later = dict(enumerate(LATER_TABS.values(), start=1))
 
         def open_tab(event: param.parameterized.Event) -> None:
             view = later.pop(event.new, None)
@@ -197,17 +202,21 @@ class VettingApp(pn.viewable.Viewer):
             css_classes=["msfa-vet"],
             **fill,
         )
-        export = pn.Column(css_classes=["msfa-panel", "msfa-export"], visible=False, **fill)
+        hidden: dict[str, Any] = {"css_classes": ["msfa-panel", "msfa-export"], "visible": False}
+        pages = {
+            "Vet": vet,
+            "Compare": pn.Column(**hidden, **fill),
+            "Export": pn.Column(**hidden, **fill),
+        }
         return pn.Column(
-            self._header(vet, export),
-            vet,
-            export,
+            self._header(pages),
+            *pages.values(),
             self.keyboard,
             css_classes=["msfa-page"],
             **{**fill, "stylesheets": [stylesheet(), css_variables(palette())]},
         )
 
-    def _header(self, vet: pn.Column, export: pn.Column) -> pn.Row:
+    def _header(self, places: dict[str, pn.Column]) -> pn.Row:
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
         candidates = self.state.presets["candidates"].predicate(self.state.table)
         title = pn.pane.HTML(
@@ -216,13 +225,20 @@ class VettingApp(pn.viewable.Viewer):
             **css,
         )
         pages = pn.widgets.RadioButtonGroup(
-            options=["Vet", "Export"], value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
+            options=list(places), value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
         )
+        makers: dict[str, Callable[[], pn.viewable.Viewer]] = {
+            "Compare": lambda: CompareView(
+                self.state, go_to_star=lambda: pages.param.update(value="Vet")
+            ),
+            "Export": lambda: ExportView(state=self.state),
+        }
 
         def turn(event: param.parameterized.Event) -> None:
-            if event.new == "Export" and not len(export):
-                export.append(ExportView(state=self.state))
-            vet.visible, export.visible = event.new == "Vet", event.new == "Export"
+            if event.new in makers:  # made when first looked at
+                places[event.new].append(makers.pop(event.new)())
+            for name, place in places.items():
+                place.visible = name == event.new
 
         pages.param.watch(turn, "value")
         other = LIGHT if palette().is_dark else DARK
@@ -255,31 +271,6 @@ class VettingApp(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.page
-
-
-# --- before the first page -------------------------------------------------------------------
-def warm_up() -> threading.Thread:
-    """Compile what is compiled on first use, in the background, so that no reviewer waits."""
-    thread = threading.Thread(target=_compile, name="warm-up", daemon=True)
-    thread.start()
-    return thread
-
-
-def _compile() -> None:
-    wavelength = LAMOST_GRID.wavelength
-    rng = np.random.default_rng(0)
-    flux = 1.0 + 0.01 * rng.standard_normal(len(wavelength))
-    spectrum = Spectrum(
-        obsid=1,
-        wavelength=wavelength,
-        flux=flux,
-        ivar=np.full(len(flux), 1e4),
-        mask=np.zeros(len(flux), dtype=bool),
-        z=0.0,
-    )
-    fit_lines(spectrum)
-    compile_planes()
-    logger.info("ready: version %s", __version__)
 
 
 # --- pages that are no survey ----------------------------------------------------------------

@@ -11,6 +11,6 @@ def on_server_loaded(_server_context: Any) -> None:
     """Compile in the background what would make the first reviewer wait."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    from dashboard.app import warm_up  # noqa: PLC0415
+    from dashboard.warming import warm_up  # noqa: PLC0415
 
     warm_up()

@@ -31,6 +31,8 @@ CLASS_COLOURS: Final = {
 }
 VERDICT_COLOURS: Final = {"accept": "#009E73", "reject": "#D55E00", "unsure": "#CC79A7"}
 
+EPOCH_COLOURS: Final = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999933")
+
 
 @dataclass(frozen=True, slots=True)
 class Palette:

@@ -78,6 +78,11 @@ def _identity() -> list[Column]:
         Column("data_release", "str", "ingest", "Data release of the file", "", "s", "meta.version"),
         Column("n_epochs", "int", "identify", "Spectra of this star in the survey", "", "d", "meta.number"),
         Column("is_representative", "bool", "identify", "Spectrum of highest S/N of its star", "", "", "meta.code"),
+        Column("uid_flags", "int", "identify", "Doubts about the star of this spectrum; 0 = none", "", "d", "meta.code.qual"),
+        Column("epoch_rv", "float", "identify", "Radial velocity of this spectrum: of the template match, else of the header", "km/s", ".2f", "spect.dopplerVeloc.opt"),
+        Column("epoch_rv_err", "float", "identify", "Error of epoch_rv, without the systematic floor", "km/s", ".2f", "stat.error;spect.dopplerVeloc.opt"),
+        Column("rv_range", "float", "identify", "Largest minus smallest velocity of the star", "km/s", ".2f", "spect.dopplerVeloc.opt;arith.diff"),
+        Column("rv_chi2_probability", "float", "identify", "Probability that a star of constant velocity varies as much", "", ".4g", "stat.probability"),
     ]
 
 
@@ -138,34 +143,53 @@ def _match() -> list[Column]:
         Column("template_chi2", "float", "match", "Reduced chi2 of the template match", "", ".3f", "stat.fit.chi2"),
         Column("template_confidence", "float", "match", "Confidence of the template match", "percent", ".1f", "stat.confidenceLevel"),
         Column("template_flags", "int", "match", "Caveats of the template match; 0 = good", "", "d", "meta.code.qual"),
+        Column("template_disagrees", "bool", "match", "The template match, where trusted, is of another class than the networks say", "", "", "meta.code"),
     ]
 
 
 def _label() -> list[Column]:
     return [
         Column("teff", "float", "label", "Effective temperature", "K", ".2f", "phys.temperature.effective"),
-        Column("teff_err", "float", "label", "Error of teff", "K", ".2f", "stat.error;phys.temperature.effective"),
+        Column("teff_err", "float", "label", "Error of teff of the fit; real stars scatter by 240 K beyond it", "K", ".2f", "stat.error;phys.temperature.effective"),
         Column("logg", "float", "label", "Surface gravity", "dex(cm/s2)", ".2f", "phys.gravity"),
-        Column("logg_err", "float", "label", "Error of logg", "dex(cm/s2)", ".2f", "stat.error;phys.gravity"),
+        Column("logg_err", "float", "label", "Error of logg of the fit; real stars scatter by 0.18 beyond it", "dex(cm/s2)", ".2f", "stat.error;phys.gravity"),
         Column("feh", "float", "label", "Iron abundance [Fe/H]", "dex(1)", ".2f", "phys.abund.Fe"),
-        Column("feh_err", "float", "label", "Error of feh", "dex(1)", ".2f", "stat.error;phys.abund.Fe"),
+        Column("feh_err", "float", "label", "Error of feh of the fit; real stars scatter by 0.26 beyond it", "dex(1)", ".2f", "stat.error;phys.abund.Fe"),
         Column("label_chi2", "float", "label", "Reduced chi2 of the label fit", "", ".3f", "stat.fit.chi2"),
         Column("label_flags", "int", "label", "Caveats of the labels; 0 = good", "", "d", "meta.code.qual"),
+        Column("label_colours", "str", "label", "Colours that joined the spectrum", "", "s", "meta.note"),
     ]
 
 
 def _place() -> list[Column]:
     return [
         Column("gaia_source_id", "int", "place", "Gaia DR3 source_id", "", "d", "meta.id.cross"),
+        Column("gaia_separation", "float", "place", "Distance of the Gaia source, moved to the date of the spectrum", "arcsec", ".3f", "pos.angDistance"),
+        Column("gaia_candidates", "str", "place", "All Gaia sources within the match radius, where there are several", "", "s", "meta.note"),
         Column("g_mag", "float", "place", "Gaia G magnitude", "mag", ".4f", "phot.mag;em.opt"),
+        Column("bp_mag", "float", "place", "Gaia BP magnitude", "mag", ".4f", "phot.mag;em.opt.B"),
+        Column("rp_mag", "float", "place", "Gaia RP magnitude", "mag", ".4f", "phot.mag;em.opt.R"),
+        Column("j_mag", "float", "place", "2MASS J magnitude", "mag", ".3f", "phot.mag;em.IR.J"),
+        Column("h_mag", "float", "place", "2MASS H magnitude", "mag", ".3f", "phot.mag;em.IR.H"),
+        Column("ks_mag", "float", "place", "2MASS Ks magnitude", "mag", ".3f", "phot.mag;em.IR.K"),
         Column("bp_rp", "float", "place", "Gaia BP-RP colour", "mag", ".6f", "phot.color;em.opt.B;em.opt.R"),
+        Column("bp_rp0", "float", "place", "BP-RP colour without dust, where E(B-V) is known", "mag", ".6f", "phot.color;em.opt.B;em.opt.R"),
         Column("abs_mag_g", "float", "place", "Absolute G magnitude from the parallax", "mag", ".6f", "phot.mag;em.opt"),
+        Column("abs_mag_g_err", "float", "place", "Error of abs_mag_g that the parallax makes", "mag", ".4f", "stat.error;phot.mag;em.opt"),
+        Column("abs_mag_g0", "float", "place", "Absolute G magnitude without dust, where E(B-V) is known", "mag", ".6f", "phot.mag;em.opt"),
         Column("parallax_mas", "float", "place", "Gaia parallax", "mas", ".4f", "pos.parallax"),
         Column("parallax_over_error", "float", "place", "Parallax over its error", "", ".2f", "stat.snr;pos.parallax"),
+        Column("parallax_zero_point", "float", "place", "Parallax zero point that was taken off for abs_mag_g; missing when it was not", "mas", ".4f", "pos.parallax;arith.zp"),
         Column("pmra", "float", "place", "Proper motion in RA times cos Dec", "mas/yr", ".3f", "pos.pm;pos.eq.ra"),
         Column("pmdec", "float", "place", "Proper motion in Dec", "mas/yr", ".3f", "pos.pm;pos.eq.dec"),
+        Column("pm_over_error", "float", "place", "Proper motion over its error", "", ".2f", "stat.snr;pos.pm"),
+        Column("reduced_proper_motion", "float", "place", "Reduced proper motion H_G = G + 5 + 5 log10(mu/arcsec/yr)", "mag", ".4f", "phot.mag;pos.pm"),
+        Column("tangential_velocity", "float", "place", "Tangential velocity 4.74 mu/parallax", "km/s", ".2f", "phys.veloc.transverse"),
+        Column("tangential_velocity_err", "float", "place", "Error of tangential_velocity", "km/s", ".2f", "stat.error;phys.veloc.transverse"),
         Column("ebv", "float", "place", "Reddening E(B-V)", "mag", ".4f", "phot.color.excess"),
+        Column("ebv_source", "str", "place", "Where ebv comes from: column, bayestar (3-D map) or sfd (2-D map)", "", "s", "meta.ref"),
         Column("in_cmd_trapezoid", "bool", "place", "Inside the trapezoid of Culpan et al. (2021)", "", "", "meta.code"),
+        Column("cmd_exclusions", "int", "place", "Samples of Culpan et al. (2021) that leave the star out, by bits; 0 = none", "", "d", "meta.code"),
         Column("cmd_flags", "int", "place", "Caveats of the photometry; 0 = good", "", "d", "meta.code.qual"),
     ]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from msfa_core.constants import (
     BHB_THRESHOLD,
+    CMD_LATITUDE_MIN,
     FEH_OUTLIER,
     LOGG_OUTLIER,
     MATCH_RADIUS_ARCSEC,
@@ -37,6 +38,15 @@ class Settings:
         ``mine: hdelta d02 17..28, fm 0.1..0.3; hgamma b 7..10.8, c 0.75..1.25``.
     match_radius_arcsec : float
         Radius of position matches [arcsec].
+    latitude_min : float
+        Least distance from the galactic plane of the exclusions of the CMD [deg].
+    dust_map : str
+        Where E(B−V) comes from when no column gives it: ``bayestar`` (3-D, needs dustmaps and its
+        data), ``sfd`` (2-D at 0.9°), ``auto`` (the first of these that is there), ``none``.
+    deredden_cmd : bool
+        Judge the CMD trapezoid without dust; the paper does not.
+    parallax_zero_point : bool
+        Take the zero point of Lindegren et al. (2021) off parallaxes; the paper does not.
     logg_outlier, feh_outlier : float
         Limits above which a label counts as an outlier [dex].
     novelty_max : float
@@ -55,6 +65,10 @@ class Settings:
     bhb_threshold: float = float(BHB_THRESHOLD)
     selection: str = "ju2024"
     match_radius_arcsec: float = float(MATCH_RADIUS_ARCSEC)
+    latitude_min: float = float(CMD_LATITUDE_MIN)
+    dust_map: str = "auto"
+    deredden_cmd: bool = False
+    parallax_zero_point: bool = False
     logg_outlier: float = float(LOGG_OUTLIER)
     feh_outlier: float = float(FEH_OUTLIER)
     novelty_max: float = float(NOVELTY_MAX)
@@ -104,9 +118,10 @@ def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:
 
 
 _TYPES: dict[str, type] = {
-    field.name: {"float": float, "int": int, "str": str}[str(field.type)]
+    field.name: {"float": float, "int": int, "str": str, "bool": bool}[str(field.type)]
     for field in fields(Settings)
 }
+_SWITCHES = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
 def _merge(values: dict[str, Any], entries: Mapping[str, Any], origin: str) -> None:
@@ -118,8 +133,11 @@ def _merge(values: dict[str, Any], entries: Mapping[str, Any], origin: str) -> N
             )
         kind = _TYPES[name]
         try:
+            if kind is bool:
+                values[name] = _SWITCHES[str(value).lower()]
+                continue
             if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
                 raise ValueError
             values[name] = kind(value)
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{origin}: {name} = {value!r} is not a {kind.__name__}.") from error

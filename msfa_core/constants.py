@@ -180,6 +180,36 @@ NOVELTY_MAX: Final = Sourced(
 MATCH_RADIUS_ARCSEC: Final = Sourced(3.0, "arcsec", "known catalogues by sky, paper §V.1")
 
 
+# --- stars -------------------------------------------------------------------------------
+class UidFlag(enum.IntFlag):
+    """Why the star of a spectrum may be another one; 0 = no doubt."""
+
+    SEVERAL_IDS = 1  # took the identifier of a neighbour, and had several to choose from
+    NEIGHBOUR = 2  # another star of the survey lies within the match radius
+    FAR = 4  # lies farther than the match radius from the mean position of its star
+    NO_POSITION = 8  # cannot be matched by position
+    SEVERAL_SOURCES = 16  # several Gaia sources lie within the match radius
+
+
+UID_FLAG_WORDS: Final = {
+    UidFlag.SEVERAL_IDS: "several identifiers of neighbours to choose from",
+    UidFlag.NEIGHBOUR: "another star of the survey within the match radius",
+    UidFlag.FAR: "farther than the match radius from the mean position of its star",
+    UidFlag.NO_POSITION: "no position",
+    UidFlag.SEVERAL_SOURCES: "several Gaia sources within the match radius",
+}
+
+
+# --- velocities of epochs -------------------------------------------------------------------
+_REPEATS: Final = "repeat LAMOST spectra of 60 stars"
+RV_FLOOR: Final = Sourced(  # scatter of template velocities 7.8 km/s in pairs, 2.3 of it formal
+    5.0, "km/s", f"systematic error per epoch: {_REPEATS}, F to K", Certainty.VERIFIED
+)
+RV_FLOOR_HOT: Final = Sourced(  # median difference 8 km/s in ten pairs; 1.3 with our templates
+    10.0, "km/s", f"the same of header velocities of hot stars: {_REPEATS}", Certainty.DEFAULT
+)
+
+
 # --- Balmer selections (D0.2 in Å) ----------------------------------------------------------
 def _box(source: str, certainty: Certainty, *limits: float) -> tuple[Sourced, ...]:
     """Return (D0.2 low, D0.2 high, fm low, fm high)."""
@@ -242,9 +272,156 @@ BP_RP_FLUX_OVER_ERROR_MIN: Final = Sourced(10, "", "Culpan et al. 2021")
 EXCESS_FACTOR_SIGMA_MAX: Final = Sourced(5, "", "|C*| limit, Culpan et al. 2021; C* of Riello 2021")
 PARALLAX_ERROR_MAX: Final = Sourced(0.2, "", "σ/ϖ of the paper's CMD sample, §V.3.2")
 
+_SF11: Final = "Schlafly & Finkbeiner 2011 scale, per E(B−V) of Schlegel et al. 1998"
+EXTINCTION_PER_EBV: Final = {  # magnitudes of extinction per magnitude of E(B−V)
+    "g": Sourced(2.364, "mag/mag", f"Gaia G, {_SF11}"),
+    "bp": Sourced(2.998, "mag/mag", f"Gaia BP, {_SF11}"),
+    "rp": Sourced(1.737, "mag/mag", f"Gaia RP, {_SF11}"),
+    "j": Sourced(0.748, "mag/mag", f"2MASS J, {_SF11}"),
+    "h": Sourced(0.453, "mag/mag", f"2MASS H, {_SF11}"),
+    "ks": Sourced(0.306, "mag/mag", f"2MASS Ks, {_SF11}"),
+}
+EBV_LIMITS: Final = (  # a reddening beyond them is no reddening of a star that this search finds
+    Sourced(-0.05, "mag", "noise of a reddening of zero", Certainty.DEFAULT),
+    Sourced(2.0, "mag", "an A star behind more dust is too faint for LAMOST", Certainty.DEFAULT),
+)
+GAIA_ZERO_POINT_ERROR: Final = {  # least error of a Gaia magnitude
+    "g": Sourced(0.00276, "mag", "Riello et al. 2021, zero point of G", Certainty.RECALLED),
+    "bp": Sourced(0.00279, "mag", "Riello et al. 2021, zero point of BP", Certainty.RECALLED),
+    "rp": Sourced(0.00378, "mag", "Riello et al. 2021, zero point of RP", Certainty.RECALLED),
+}
+
+GAIA_EPOCH: Final = Sourced(2016.0, "yr", "reference epoch of Gaia DR3 positions")
+KM_S_PER_MAS_YR: Final = Sourced(4.74, "km/s", "1 AU per year; Culpan et al. 2021")
+CMD_LATITUDE_MIN: Final = Sourced(
+    20.0, "deg", "|b| of Culpan et al. 2021, their Table 1 unread", Certainty.DEFAULT
+)
+CLOUD_CIRCLES: Final = {  # RA, Dec, radius [deg]
+    name: tuple(
+        Sourced(value, "deg", f"circle around the {name}, Culpan et al. 2021, unread",
+                Certainty.DEFAULT)
+        for value in circle
+    )
+    for name, circle in {"LMC": (81.28, -69.78, 10.0), "SMC": (12.80, -73.15, 5.0)}.items()
+}  # fmt: skip
+TANGENTIAL_VELOCITY_MIN: Final = Sourced(145.0, "km/s", "Culpan et al. 2021, parallax sample")
+CULPAN_PARALLAX_OVER_ERROR: Final = Sourced(5.0, "", "Culpan et al. 2021, divides their samples")
+CULPAN_EXCESS: Final = {  # limits of the excess factor, constant and slope with (BP−RP)²
+    "low": (Sourced(1.0, "", "Culpan et al. 2021"), Sourced(0.015, "", "Culpan et al. 2021")),
+    "high": (Sourced(1.3, "", "Culpan et al. 2021"), Sourced(0.06, "", "Culpan et al. 2021")),
+}
+PROPER_MOTION_LATITUDE_MIN: Final = Sourced(50.0, "deg", "Culpan et al. 2021, proper-motion sample")
+REDUCED_PROPER_MOTION: Final = (
+    Sourced(6.80, "mag", "Culpan et al. 2021, proper-motion sample"),
+    Sourced(11.88, "mag", "Culpan et al. 2021, proper-motion sample"),
+)
+PROPER_MOTION_OVER_ERROR: Final = Sourced(5.0, "", "Culpan et al. 2021, proper-motion sample")
+
+
+class CmdExclusion(enum.IntFlag):
+    """Why a star is left out of a sample of the colour–magnitude diagram; 0 = in every sample."""
+
+    LOW_LATITUDE = 1
+    LMC = 2
+    SMC = 4
+    SLOW = 8
+    PARALLAX_SAMPLE = 16
+    PROPER_MOTION_SAMPLE = 32
+
+
+CMD_EXCLUSION_WORDS: Final = {
+    CmdExclusion.LOW_LATITUDE: "galactic latitude at or below the limit of the settings",
+    CmdExclusion.LMC: "within the circle of the Large Magellanic Cloud",
+    CmdExclusion.SMC: "within the circle of the Small Magellanic Cloud",
+    CmdExclusion.SLOW: "tangential velocity not above 145 km/s, or unknown",
+    CmdExclusion.PARALLAX_SAMPLE: "not in the parallax sample of Culpan et al. (2021)",
+    CmdExclusion.PROPER_MOTION_SAMPLE: "not in the proper-motion sample of Culpan et al. (2021)",
+}
+# What the funnel takes off at its end: places in the sky, and slow stars
+FUNNEL_EXCLUSIONS: Final = (
+    CmdExclusion.LOW_LATITUDE | CmdExclusion.LMC | CmdExclusion.SMC | CmdExclusion.SLOW
+)
+
+# --- template matches -----------------------------------------------------------------------
+
+
+class MatchFlag(enum.IntFlag):
+    """What to know about a template match before trusting it; 0 = measured and good."""
+
+    NO_SOLUTION = 1  # too few good pixels, or none
+    LOW_SIGNAL = 2  # S/N below what a subclass needs
+    NO_BLUE = 4  # blue end not observed
+    NO_RED = 8  # red end not observed
+    AT_EDGE = 16  # redshift at the end of its range
+    LOW_CONFIDENCE = 32  # below 80 %
+    REMATCHED = 64  # best after a fit together with a polynomial
+    ALIKE = 128  # the next solution is as good and of nearly the same subclass
+
+
+MATCH_FLAG_WORDS: Final = {
+    MatchFlag.NO_SOLUTION: "no template fits: too few good pixels",
+    MatchFlag.LOW_SIGNAL: "S/N below what a subclass needs",
+    MatchFlag.NO_BLUE: "blue end not observed",
+    MatchFlag.NO_RED: "red end not observed",
+    MatchFlag.AT_EDGE: "redshift at the end of its range",
+    MatchFlag.LOW_CONFIDENCE: "confidence below 80 %",
+    MatchFlag.REMATCHED: "best after a fit together with a polynomial",
+    MatchFlag.ALIKE: "the next solution is as good and of nearly the same subclass",
+}
+
 # --- labels -------------------------------------------------------------------------------
 LOGG_OUTLIER: Final = Sourced(4.0, "dex(cm/s2)", "high log g outlier limit", Certainty.DEFAULT)
 FEH_OUTLIER: Final = Sourced(-1.0, "dex", "high [Fe/H] outlier limit", Certainty.DEFAULT)
+_BHB_CUT: Final = "cuts of the paper's BHB training stars"
+_MK: Final = "effective temperatures of MK types, rounded outwards"
+CLASS_LABELS: Final = {  # class -> label -> limits [K, dex]
+    "BHB": {
+        "teff": (
+            Sourced(7000.0, "K", _BHB_CUT, Certainty.DEFAULT),
+            Sourced(20_000.0, "K", _BHB_CUT, Certainty.DEFAULT),
+        ),
+        "logg": (
+            Sourced(2.5, "dex(cm/s2)", _BHB_CUT, Certainty.DEFAULT),
+            Sourced(4.5, "dex(cm/s2)", _BHB_CUT, Certainty.DEFAULT),
+        ),
+        "feh": (
+            Sourced(-np.inf, "dex", _BHB_CUT, Certainty.DEFAULT),
+            Sourced(-0.5, "dex", _BHB_CUT, Certainty.DEFAULT),
+        ),
+    },
+    "A": {
+        "teff": (
+            Sourced(7000.0, "K", _MK, Certainty.DEFAULT),
+            Sourced(10_500.0, "K", _MK, Certainty.DEFAULT),
+        )
+    },
+    "B": {
+        "teff": (
+            Sourced(9500.0, "K", _MK, Certainty.DEFAULT),
+            Sourced(np.inf, "K", _MK, Certainty.DEFAULT),
+        )
+    },
+    # SLAM knows no stars this hot or compact: any of its labels speaks against the class
+    "HSD": {
+        "teff": (
+            Sourced(18_000.0, "K", "hot subdwarfs are hotter", Certainty.DEFAULT),
+            Sourced(np.inf, "K", "hot subdwarfs are hotter", Certainty.DEFAULT),
+        )
+    },
+    "WD": {
+        "logg": (
+            Sourced(7.0, "dex(cm/s2)", "white dwarfs are heavier", Certainty.DEFAULT),
+            Sourced(np.inf, "dex(cm/s2)", "white dwarfs are heavier", Certainty.DEFAULT),
+        )
+    },
+}
+_REAL: Final = "robust scatter against published labels of 24 MILES stars, labels not flagged"
+LABEL_EXTERNAL_ERROR: Final = {  # of real stars, beyond the errors of the fit
+    "teff": Sourced(240.0, "K", _REAL, Certainty.VERIFIED),
+    "logg": Sourced(0.18, "dex(cm/s2)", _REAL, Certainty.VERIFIED),
+    "feh": Sourced(0.26, "dex", _REAL, Certainty.VERIFIED),
+}
+LABEL_CHI2_MAX: Final = Sourced(3.0, "", "reduced χ² of a label fit", Certainty.DEFAULT)
 KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan et al. 2024)
     (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),
     (Sourced(4.4157, "", "Culpan et al. 2024"), Sourced(-13.720, "", "Culpan et al. 2024")),
@@ -259,6 +436,12 @@ class LabelFlag(enum.IntFlag):
     HIGH_LOGG = 4  # above the log g limit of the settings
     HIGH_FEH = 8  # above the [Fe/H] limit of the settings
     OUTSIDE_KIEL_BAND = 16  # Teff and log g are not those of a BHB star
+    OUTSIDE_HULL = 32  # outside the hull of the training labels: extrapolated
+    AT_EDGE = 64  # a label sits on the edge of the training set: the star may lie beyond
+    POOR_CHI2 = 128  # the model does not describe the spectrum
+    DISAGREES_WITH_PHOTOMETRY = 256  # Teff of the spectrum against BP−RP
+    DISAGREES_WITH_CLASS = 512  # the class found for the star has no such labels
+    NOT_CONVERGED = 1024  # the fit was still moving at its last iteration
 
 
 LABEL_FLAG_WORDS: Final = {
@@ -267,4 +450,10 @@ LABEL_FLAG_WORDS: Final = {
     LabelFlag.HIGH_LOGG: "log g above the limit",
     LabelFlag.HIGH_FEH: "[Fe/H] above the limit",
     LabelFlag.OUTSIDE_KIEL_BAND: "outside the BHB band of the Kiel diagram",
+    LabelFlag.OUTSIDE_HULL: "outside the hull of the training labels",
+    LabelFlag.AT_EDGE: "a label on the edge of the training set",
+    LabelFlag.POOR_CHI2: "the model does not describe the spectrum (poor χ²)",
+    LabelFlag.DISAGREES_WITH_PHOTOMETRY: "Teff disagrees with BP−RP",
+    LabelFlag.DISAGREES_WITH_CLASS: "labels disagree with the class found for the star",
+    LabelFlag.NOT_CONVERGED: "the fit of the labels did not converge",
 }

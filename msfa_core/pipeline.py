@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from msfa_core import steps as do
-from msfa_core.columns import columns_of
 from msfa_core.config import Settings
 from msfa_core.durable import making, write_parquet
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.ingest import IngestReport, Progress, ingest, no_progress, simulate
 from msfa_core.joining import base_table, refreshed
+from msfa_core.labelling import settle_labels
 from msfa_core.parallel import in_order, n_cores
 from msfa_core.shipped import in_clone, shipped
 from msfa_core.status import StatusReport, status
@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 KNOWN_FOLDER: Final = "known"
-GAIA_FILE: Final = "gaia.parquet"
 CONNECT_SECONDS: Final = 20
 DEMO_SHARD: Final = 250  # small, so that its making shows how it gets on
 DEMO_VARIABLE: Final = "MSFA_DEMO"
@@ -159,7 +158,8 @@ def run(
         n_workers = workers or settings.workers or n_cores()
         with _workers(n_workers, scheduler) as apply:
             spine = _Spine(survey, settings, apply, force, progress)
-            reports = [spine.perform(step) for step in STEPS if step in wanted]
+            done = {step: spine.perform(step) for step in do.ORDER if step in wanted}
+            reports = [done[step] for step in STEPS if step in wanted]
         table = spine.write()
         report = RunReport(
             tuple(reports),
@@ -175,8 +175,16 @@ def run(
                 in_search_domain=report.n_in_domain,
                 candidates=report.n_candidates,
                 candidates_in_region=report.n_in_region,
+                known_candidates=_known_counts(table),
             )
     return report
+
+
+def _known_counts(table: pd.DataFrame) -> dict[str, list[int]]:
+    """Return spectra and stars among the candidates that known catalogues list, and the rest."""
+    from msfa_core.catalogue.crossmatch import known_counts  # noqa: PLC0415
+
+    return known_counts(table[table["is_candidate"].fillna(False).to_numpy(bool)]).as_dict()
 
 
 def _check_steps(steps: Sequence[str] | None) -> tuple[str, ...]:
@@ -196,9 +204,9 @@ def _adopt(survey: Survey, known: Sequence[str | Path], gaia: str | Path | None)
     for path in map(Path, known):
         write_parquet(survey.path / KNOWN_FOLDER / f"{path.name}.parquet", read_table(path))
     if gaia is not None:
-        from msfa_core.photometry.gaia import house_gaia  # noqa: PLC0415
+        from msfa_core.placing import adopt_table  # noqa: PLC0415
 
-        write_parquet(survey.path / GAIA_FILE, house_gaia(read_table(Path(gaia))))
+        adopt_table(survey, read_table(Path(gaia)))
 
 
 class _Spine:
@@ -223,7 +231,7 @@ class _Spine:
         if step in NOT_AVAILABLE:
             note = f"not available in this version: {NOT_AVAILABLE[step]}"
             return StepReport(step, 0, 0, 0.0, note)
-        if step in ("classify", "measure"):
+        if step in do.SPECTRAL:
             done, skipped = self._spectra(step)
             if step == "classify":
                 more = self._table("known", self._known)
@@ -238,7 +246,12 @@ class _Spine:
         return StepReport(step, done, skipped, seconds)
 
     def _spectra(self, step: str) -> tuple[int, int]:
-        tasks = do.tasks(self.survey, step, self.base, self.settings)
+        base = self._with_results(self.base, ("place",)) if step == "label" else self.base
+        tasks = do.tasks(self.survey, step, base, self.settings)
+        if step == "label":
+            self.inputs[step] = {"model": do.labels_model(do.models_folder(self.settings))}
+            # before version 0.2 the step took the table whole
+            do.result_path(self.survey, step).unlink(missing_ok=True)
         if step == "classify":
             models = do.models_folder(self.settings)
             self.inputs[step] = {"weights": do.network(models).weights_checksum}
@@ -281,28 +294,19 @@ class _Spine:
         key = do.make_key("known", rows=rows, tables=tables, radius=radius)
         return key, lambda: do.known(rows, tables, radius)
 
-    def _label(self) -> tuple[str, Callable[[], pd.DataFrame]]:
-        names = [c.name for c in columns_of("label") if c.name in self.base.columns]
-        rows = self.base[["obsid", *names]]
-        limits = [self.settings.logg_outlier, self.settings.feh_outlier]
-        key = do.make_key("label", rows=rows, limits=limits)
-        return key, lambda: do.label(rows, self.settings)
-
     def _place(self) -> tuple[str, Callable[[], pd.DataFrame]]:
-        from msfa_core.photometry.gaia import GAIA_COLUMNS  # noqa: PLC0415
+        from msfa_core import placing  # noqa: PLC0415
 
-        path = self.survey.path / GAIA_FILE
-        gaia = pd.read_parquet(path) if path.exists() else None
-        names = [name for name in GAIA_COLUMNS if name in self.base.columns]
-        rows = self.base[["obsid", "ra", "dec", *names]]
-        radius = self.settings.match_radius_arcsec
-        key = do.make_key("place", rows=rows, gaia=gaia, radius=radius)
-        return key, lambda: do.place(rows, gaia, radius)
+        gaia = placing.gaia_tables(self.survey)
+        rows = placing.place_inputs(self.base)
+        limits = placing.place_settings(self.settings)
+        self.inputs["place"] = {"gaia": list(gaia), "how": limits}
+        key = do.make_key("place", rows=rows, gaia=gaia, limits=limits)
+        return key, lambda: placing.place(rows, gaia, self.settings)
 
     def _identify(self) -> tuple[str, Callable[[], pd.DataFrame]]:
-        table = self._with_results(self.base, ("place",))
-        names = ["obsid", "ra", "dec", "snr_g", "gaia_source_id", "ps_id"]
-        rows = table[[name for name in names if name in table.columns]]
+        table = self._with_results(self.base, ("place", "match"))
+        rows = table[[name for name in do.IDENTIFIED_BY if name in table.columns]]
         radius = self.settings.match_radius_arcsec
         key = do.make_key("identify", rows=rows, radius=radius)
         return key, lambda: do.identify(rows, radius)
@@ -327,6 +331,8 @@ class _Spine:
         table["is_candidate"] = do.are_candidates(table, self.settings)
         table["in_bhb_region"] = do.are_in_bhb_region(table, self.settings.selection)
         table["p_in_bhb_region"] = do.p_in_bhb_region(table, self.settings.selection)
+        table = settle_labels(table, self.base, self.settings)
+        table["template_disagrees"] = do.template_disagrees(table)
         self.survey.write_candidates(table, {do.KEY: state})
         return self.survey.candidates()
 
@@ -338,7 +344,7 @@ class _Spine:
             for step in RESULTS
             for path in (folder / step).glob("*.parquet")
         }
-        names = ("snr_min", "bhb_threshold", "selection")
+        names = ("snr_min", "bhb_threshold", "selection", "logg_outlier", "feh_outlier")
         limits = {name: getattr(self.settings, name) for name in names}
         return do.make_key("table", base=self.base, keys=keys, limits=limits)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import FIT_LINES, LABEL_FLAG_WORDS
+from msfa_core.constants import FIT_LINES, LABEL_FLAG_WORDS, UID_FLAG_WORDS
 from msfa_core.steps import LABELS, NOT_AVAILABLE, STEPS, are_low_resolution, inside_by_line
 from msfa_core.survey import STEPS_FOLDER, Survey
 
@@ -56,6 +56,9 @@ class StatusReport:
         Spectra in the search domain, candidates, candidates within the cuts of each line of the
         selection and in the D0.2–fm region (all of them, both lines measured), known,
         inside the CMD trapezoid.
+    known : dict of str to (int, int)
+        Candidate spectra and stars that each known catalogue lists, that any lists, and that
+        are new; empty when none was given.
     verdicts : dict of str to int
         Stars (spectra where stars are not identified) of each verdict of record.
     flags : dict of str to dict of str to int
@@ -74,6 +77,7 @@ class StatusReport:
     by_class: dict[str, int]
     steps: tuple[StepStatus, ...]
     counts: dict[str, int]
+    known: dict[str, tuple[int, int]]
     verdicts: dict[str, int]
     flags: dict[str, dict[str, int]]
     n_rejected: int
@@ -88,6 +92,8 @@ class StatusReport:
         lines += _section("classes of the headers", [_listed(self.by_class)])
         lines += _section("steps", [_step_line(step, self.n_spectra) for step in self.steps])
         lines += _section("search", [f"{name}: {n:,}" for name, n in self.counts.items()])
+        known = [f"{name}: {n:,} spectra of {m:,} stars" for name, (n, m) in self.known.items()]
+        lines += _section("known catalogues (candidates listed)", known)
         lines += _section("verdicts", [_listed(self.verdicts) or "none yet: `msfa serve`"])
         for name, carried in self.flags.items():
             lines += _section(f"flags, {name}", [f"{n:>9,}  {what}" for what, n in carried.items()])
@@ -140,6 +146,7 @@ def status(survey: Survey | str | Path) -> StatusReport:
         by_class=_counts(_class_names(table)),
         steps=tuple(_step_status(survey, step) for step in STEPS),
         counts=_search_counts(table, survey.settings.selection),
+        known=_known(survey, table),
         verdicts=_verdicts(table),
         flags=_flag_counts(table),
         n_rejected=len(survey.rejected),
@@ -194,6 +201,19 @@ def _search_counts(table: pd.DataFrame, selection: str) -> dict[str, int]:
     }
 
 
+def _known(survey: Survey, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return what the known catalogues list among the candidates, and what is left."""
+    from msfa_core.catalogue.crossmatch import known_counts  # noqa: PLC0415
+
+    files = sorted((survey.path / "known").glob("*.parquet"))
+    if not files:
+        return {}
+    candidates = table[table["is_candidate"].fillna(False).to_numpy(bool)]
+    counts = known_counts(candidates)
+    listed = {path.name.split(".")[0]: (0, 0) for path in files} | counts.listed
+    return {**listed, "in any of them": counts.known, "new": counts.new}
+
+
 def _verdicts(table: pd.DataFrame) -> dict[str, int]:
     decided = table[table["verdict"].notna()]
     star = decided["uid"].fillna(decided["obsid"].astype("str"))
@@ -210,6 +230,7 @@ def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
         *((f"fit of {line}", f"balmer_flags_{line}", fit_words) for line in FIT_LINES),
         ("labels", "label_flags", dict(LABEL_FLAG_WORDS)),
         ("photometry", "cmd_flags", dict(CMD_FLAG_WORDS)),
+        ("stars", "uid_flags", dict(UID_FLAG_WORDS)),
     ]
     return {
         name: counts for name, column, words in kinds if (counts := _carried(table[column], words))
@@ -242,7 +263,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
         (
             table["g_mag"].isna() | table["bp_rp"].isna(),
             "Gaia photometry and parallax",
-            f"`msfa run {path} --gaia FILE`",
+            f"`msfa run {path} --gaia FILE` or `msfa place {path} --online`",
         ),
         (
             table[list(LABELS)].isna().any(axis=1),

@@ -1,7 +1,7 @@
 """What each step of the spine does with a survey, and when its result can be used again.
 
-Two kinds of step: those that look at spectra (classify, measure) work shard by shard, in any
-process; those that look at the table (known, label, place, identify) take it whole. Each
+Two kinds of step: those that look at spectra (classify, measure, label) work shard by shard, in any
+process; those that look at the table (known, place, identify) take it whole. Each
 result is a parquet file below ``steps/`` that carries the key of its inputs; equal keys mean
 equal results, and the work is not done again.
 """
@@ -22,9 +22,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core import __version__
-from msfa_core.columns import Column, columns_of
 from msfa_core.config import Settings
-from msfa_core.constants import FIT_LINES, STELLAR_CLASSES, LabelFlag
+from msfa_core.constants import FIT_LINES, STELLAR_CLASSES, UidFlag
 from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError
 from msfa_core.spectra.shards import Shard
@@ -36,14 +35,21 @@ if TYPE_CHECKING:
     from msfa_core.search import TwoStageSearch
 
 STEPS: Final = ("classify", "measure", "match", "label", "place", "identify")  # the spine
+ORDER: Final = ("classify", "measure", "match", "place", "label", "identify")  # labels need colours
+SPECTRAL: Final = ("classify", "measure", "label")  # the steps that look at spectra
 NOT_AVAILABLE: Final = {"match": "no template set"}
 RESULTS: Final = ("classify", "known", "measure", "label", "place", "identify")  # kept results
 KEY: Final = "msfa_key"
 MEASURE_RECORD: Final = 3  # counts what `measure` gives: results of another count are done again
+LABEL_RECORD: Final = 1  # the same of `label`
 LABELS: Final = ("teff", "logg", "feh")
 _LINE_VALUES: Final = ("d02", "fm", "width", "shape")
 _LINE_CORRELATIONS: Final = ("d02_fm_correlation", "width_shape_correlation")
-PLACED: Final = tuple(column.name for column in columns_of("place"))
+IDENTIFIED_BY: Final = (  # columns that make stars of spectra, and compare their velocities
+    *("obsid", "ra", "dec", "snr_g", "gaia_source_id", "ps_id", "cmd_flags"),
+    *("z", "z_err", "template_z", "template_z_err", "resolution"),
+    *("class", "subclass", "template_class", "template_subclass"),
+)
 
 
 # --- steps that look at spectra ----------------------------------------------------------------
@@ -62,6 +68,8 @@ class Task:
         Folder of the weights; empty for the shipped ones.
     key : str
         Of the result.
+    colours : (n,) DataFrame, optional
+        Dereddened colours, for ``label``.
     """
 
     survey: str
@@ -71,6 +79,7 @@ class Task:
     is_low: NDArray[np.bool_]
     models: str
     key: str
+    colours: pd.DataFrame | None = None
 
 
 def work(task: Task) -> pd.DataFrame:
@@ -136,9 +145,16 @@ def _measure(spectra: Spectra, task: Task) -> pd.DataFrame:
     return table
 
 
+def _label(spectra: Spectra, task: Task) -> pd.DataFrame:
+    from msfa_core.labelling import label_shard  # noqa: PLC0415 (scipy)
+
+    return label_shard(spectra, task.is_low, task.colours, task.models)
+
+
 _WORK: Final[dict[str, Callable[[Spectra, Task], pd.DataFrame]]] = {
     "classify": _classify,
     "measure": _measure,
+    "label": _label,
 }
 
 
@@ -149,15 +165,17 @@ def tasks(survey: Survey, step: str, base: pd.DataFrame, settings: Settings) -> 
     ----------
     survey : Survey
     step : str
-        ``classify`` or ``measure``.
+        One that looks at spectra.
     base : (n,) DataFrame
-        Every spectrum: what its file and the catalogues say.
+        Every spectrum: what its file and the catalogues say, and for ``label`` its place.
     settings : Settings
     """
     models = models_folder(settings)
     inputs: dict[str, Any] = {"record": MEASURE_RECORD}
     if step == "classify":
         inputs = {"weights": network(models).weights_checksum}
+    if step == "label":
+        inputs = {"record": LABEL_RECORD, "model": labels_model(models)}
     place = pd.Index(base["obsid"].to_numpy(np.int64))
     all_z = base["z"].to_numpy(np.float64, na_value=np.nan)
     all_low = are_low_resolution(base)
@@ -165,10 +183,26 @@ def tasks(survey: Survey, step: str, base: pd.DataFrame, settings: Settings) -> 
     for shard in survey.archive.shards:
         rows = place.get_indexer(pd.Index(shard.obsid))
         z, is_low = all_z[rows], all_low[rows]
+        own = _colours(base.iloc[rows]) if step == "label" else None
+        if own is not None:
+            inputs["colours"] = own
         key = make_key(step, obsid=shard.obsid, z=z, is_low=is_low, **inputs)
         path = str(survey.path.absolute())
-        result.append(Task(path, shard.name, step, z, is_low, models, key))
+        result.append(Task(path, shard.name, step, z, is_low, models, key, own))
     return result
+
+
+def labels_model(models: str) -> str:
+    """Return the checksum of the model of the labels."""
+    from msfa_core.slam.model import model_checksum  # noqa: PLC0415
+
+    return model_checksum(models or None)
+
+
+def _colours(table: pd.DataFrame) -> pd.DataFrame:
+    from msfa_core.labelling import colours_for_labels  # noqa: PLC0415
+
+    return colours_for_labels(table).reset_index(drop=True)
 
 
 def are_low_resolution(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -222,6 +256,13 @@ def p_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
     return pd.Series(p_in_region(_line_fits(table), selection), index=table.index)
 
 
+def template_disagrees(table: pd.DataFrame) -> pd.Series:
+    """Tell where a trusted template match and the networks say different classes."""
+    from msfa_core.templates.second_opinion import template_disagrees as disagrees  # noqa: PLC0415
+
+    return disagrees(table)
+
+
 def inside_by_line(table: pd.DataFrame, selection: str) -> dict[str, pd.Series]:
     """Tell which spectra lie within the cuts of each line that a selection has cuts for."""
     from msfa_core.balmer.selection import get_selection  # noqa: PLC0415
@@ -268,85 +309,6 @@ def _are_measured(table: pd.DataFrame) -> pd.Series:
     return table[[f"balmer_flags_{line}" for line in FIT_LINES]].notna().all(axis=1)
 
 
-def label(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Take Teff, log g and [Fe/H] from the catalogues, and say what is odd about them.
-
-    Parameters
-    ----------
-    table : (n,) DataFrame
-        With the columns that a catalogue gave, if any.
-    settings : Settings
-
-    Returns
-    -------
-    (n,) DataFrame
-        ``obsid`` and the columns of the step; flags are those of `LabelFlag`.
-    """
-    from msfa_core.slam.labels import in_kiel_band  # noqa: PLC0415
-
-    result = pd.DataFrame({"obsid": table["obsid"]})
-    for column in columns_of("label"):
-        values = table[column.name] if column.name in table.columns else _missing(table, column)
-        result[column.name] = values.astype(column.dtype)
-    teff, logg, feh = (result[name].to_numpy(np.float64, na_value=np.nan) for name in LABELS)
-    known = np.isfinite(np.column_stack([teff, logg, feh]))
-    raised = {
-        LabelFlag.FROM_CATALOGUE: known.any(axis=1),
-        LabelFlag.MISSING: ~known.all(axis=1),
-        LabelFlag.HIGH_LOGG: logg > settings.logg_outlier,
-        LabelFlag.HIGH_FEH: feh > settings.feh_outlier,
-        LabelFlag.OUTSIDE_KIEL_BAND: known[:, :2].all(axis=1) & ~in_kiel_band(teff, logg),
-    }
-    flags = np.zeros(len(table), dtype=np.int64)
-    for flag, rows in raised.items():
-        flags[rows] |= int(flag)
-    result["label_flags"] = pd.array(flags, dtype="Int64")
-    return result
-
-
-def place(table: pd.DataFrame, gaia: pd.DataFrame | None, radius_arcsec: float) -> pd.DataFrame:
-    """Place the stars in the colour–magnitude diagram.
-
-    Parameters
-    ----------
-    table : (n,) DataFrame
-        Every spectrum; Gaia columns that a catalogue gave count where ``gaia`` has no row.
-    gaia : DataFrame, optional
-        As from `photometry.gaia.house_gaia`.
-    radius_arcsec : float
-
-    Returns
-    -------
-    (n,) DataFrame
-        ``obsid`` and the columns of the step.
-    """
-    from msfa_core.photometry.cmd import cmd_position  # noqa: PLC0415
-    from msfa_core.photometry.gaia import GAIA_COLUMNS, join_gaia  # noqa: PLC0415
-
-    own = pd.DataFrame(index=table.index)
-    for name in GAIA_COLUMNS:
-        column = Column(name, "int" if name == "gaia_source_id" else "float", "place", "")
-        values = table[name] if name in table.columns else _missing(table, column)
-        own[name] = values.astype(column.dtype)
-    ratio = own["parallax_mas"] / own["parallax_error_mas"]
-    own["parallax_over_error"] = own["parallax_over_error"].fillna(ratio)
-    if gaia is not None:
-        from msfa_core.catalogue.crossmatch import match_sky  # noqa: PLC0415
-
-        pairs = match_sky(table["ra"], table["dec"], gaia["ra"], gaia["dec"], radius_arcsec)
-        joined = join_gaia(table, gaia, pairs)
-        has_row = joined["g_mag"].notna() | joined["gaia_source_id"].notna()
-        for name in GAIA_COLUMNS:  # column by column: as one frame, ids go through float
-            own[name] = own[name].where(~has_row, joined[name])
-        own["gaia_ambiguous"] = joined["gaia_ambiguous"] & has_row
-    position = cmd_position(own)
-    result = pd.DataFrame({"obsid": table["obsid"]})
-    for column in columns_of("place"):
-        source = position if column.name in position.columns else own
-        result[column.name] = source[column.name].astype(column.dtype)
-    return result
-
-
 def known(table: pd.DataFrame, tables: dict[str, pd.DataFrame], radius: float) -> pd.DataFrame:
     """Name the known catalogues that list each star, as ``known_in``."""
     from msfa_core.catalogue.crossmatch import mark_known  # noqa: PLC0415
@@ -357,15 +319,29 @@ def known(table: pd.DataFrame, tables: dict[str, pd.DataFrame], radius: float) -
 
 
 def identify(table: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
-    """Group spectra into stars: ``uid``, ``n_epochs``, ``is_representative``."""
+    """Group spectra into stars, and see whether the velocities of a star vary.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With ``obsid``, ``ra``, ``dec``, ``z`` and what else `IDENTIFIED_BY` names, where known.
+    radius_arcsec : float
+
+    Returns
+    -------
+    (n,) DataFrame
+        ``obsid`` and the columns of the step.
+    """
     from msfa_core.catalogue.epochs import assign_uids  # noqa: PLC0415
+    from msfa_core.catalogue.velocity import epoch_velocities  # noqa: PLC0415
+    from msfa_core.photometry.cmd import CmdFlag  # noqa: PLC0415
 
     uids = assign_uids(table, radius_arcsec)
-    return pd.concat([table[["obsid"]], uids.drop(columns="obsid", errors="ignore")], axis=1)
-
-
-def _missing(table: pd.DataFrame, column: Column) -> pd.Series:
-    return pd.Series([None] * len(table), index=table.index, dtype=column.dtype)
+    if "cmd_flags" in table.columns:
+        several = (table["cmd_flags"].fillna(0).astype("int64") & int(CmdFlag.AMBIGUOUS)) != 0
+        uids.loc[several.to_numpy(bool), "uid_flags"] |= int(UidFlag.SEVERAL_SOURCES)
+    velocities = epoch_velocities(pd.concat([table, uids["uid"]], axis=1))
+    return pd.concat([table[["obsid"]], uids, velocities], axis=1)
 
 
 # --- results that are kept -------------------------------------------------------------------

@@ -52,7 +52,9 @@ DECISIONS_FILE: Final = "vetting.sqlite"
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
-_SAID: Final = ("weights", "selection", "plan", "known", "gaia")  # of a step, in exports
+_SAID: Final = (  # of a step, in exports
+    *("weights", "selection", "plan", "known", "gaia", "templates", "model"),
+)
 _CHOICES: Final = ("snr_min", "bhb_threshold", "selection", "match_radius_arcsec")
 _POLE: Final = 90.0  # deg
 _CIRCLE: Final = 360.0  # deg

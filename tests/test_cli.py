@@ -24,7 +24,9 @@ from msfa_core.survey import Survey
 
 COMMANDS = (
     *("simulate", "ingest", "run", "status", "export", "serve"),
-    *("train", "experiments", "novelty", "evaluate"),
+    *("train", "experiments", "novelty", "evaluate", "place"),
+    "validate",
+    "products",
 )
 
 
@@ -631,3 +633,44 @@ def test_serve_without_a_survey_opens_the_demo(tmp_path, monkeypatch, capsys, ex
         msfa("serve", "--port", free_port())
     assert execve[0][0][-1] == str(made.path)
     assert "SIMULATED" in capsys.readouterr().out
+
+
+# --- products and epochs -------------------------------------------------------------------------
+def test_products_and_the_multiple_epoch_catalogue_are_written(ingested, tmp_path, capsys):
+    assert msfa("run", ingested, "--steps", "identify", "--quiet") == 0
+    assert msfa("products", ingested, tmp_path / "P", "--quiet") == 0
+    assert "24 files written, 0 there before" in capsys.readouterr().out
+    assert msfa("products", ingested, tmp_path / "P", "--all", "--coadd", "--quiet") == 0
+    out = capsys.readouterr().out
+    stars = Survey(ingested).candidates().groupby("uid").size()
+    n_pairs = int((stars > 1).sum())
+    assert f"{n_pairs:,} co-added stars; {n_pairs:,} files written, 24 there before" in out
+    for path in (tmp_path / "P").glob("spec-*.fits"):
+        assert read_spectrum(path).obsid >= 3_000_000_000
+    assert msfa("products", ingested, tmp_path / "Q", "--candidates", "--verdict", "accept") == 2
+    capsys.readouterr()
+    assert msfa("products", ingested, tmp_path / "Q", "--verdict", "accept") == 1
+    assert "no spectrum for the choice" in the_one_line(capsys)
+    if n_pairs:
+        assert msfa("export", ingested, tmp_path / "mec.csv", "--mec", "--all") == 0
+        assert f"{n_pairs:,} stars" in capsys.readouterr().out
+        lines = (tmp_path / "mec.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0].startswith("uid,ura,udec,gp_id,obs_number,obsid_list,midmjm_list,z_list")
+
+
+def test_status_counts_what_known_catalogues_list(ingested, tmp_path, capsys):
+    survey = Survey(ingested)
+    table = survey.candidates()
+    known = tmp_path / "ours2020.csv"
+    table[["obsid"]].iloc[:5].to_csv(known, index=False)
+    assert msfa("run", ingested, "--known", known, "--steps", "classify,identify", "--quiet") == 0
+    marked = Survey(ingested).candidates().assign(is_candidate=True)
+    survey.write_candidates(marked)
+    capsys.readouterr()
+    assert msfa("status", ingested) == 0
+    out = capsys.readouterr().out
+    stars = marked.iloc[:5]["uid"].nunique()
+    assert f"ours2020: 5 spectra of {stars} stars" in out
+    assert f"new: {len(table) - 5} spectra of" in out
+    counts = [entry["known_candidates"] for entry in survey.provenance if entry["step"] == "run"]
+    assert set(counts[-1]) >= {"in any known catalogue", "new"}

@@ -25,6 +25,7 @@ def test_later_origins_win(tmp_path, monkeypatch):
         ("workers = true", "workers = True is not a int"),
         ("snr_min = ", "not valid TOML"),
         ("selection = 3", "selection = 3 is not a str"),
+        ("deredden_cmd = 'perhaps'", "deredden_cmd = 'perhaps' is not a bool"),
     ],
 )
 def test_wrong_entries_are_named_with_their_file(tmp_path, text, words):
@@ -32,6 +33,14 @@ def test_wrong_entries_are_named_with_their_file(tmp_path, text, words):
     with pytest.raises(ConfigError, match=r"msfa\.toml") as caught:
         load_settings(tmp_path)
     assert words in str(caught.value)
+
+
+def test_switches_are_read_from_files_and_from_variables(tmp_path, monkeypatch):
+    (tmp_path / "msfa.toml").write_text("deredden_cmd = true\n")
+    monkeypatch.setenv("MSFA_PARALLAX_ZERO_POINT", "yes")
+    settings = load_settings(tmp_path)
+    assert settings.deredden_cmd is settings.parallax_zero_point is True
+    assert load_settings(tmp_path, parallax_zero_point=False).parallax_zero_point is False
 
 
 def test_unrelated_variables_are_left_alone(monkeypatch):

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from msfa_core.config import Settings
 from msfa_core.constants import LabelFlag
 from msfa_core.errors import CatalogueError, ConfigError, SurveyError
 from msfa_core.ingest import ingest
+from msfa_core.joining import base_table
+from msfa_core.labelling import settle_labels
+from msfa_core.photometry.cmd import CmdFlag
 from msfa_core.pipeline import STEPS, demo_path, make_demo, run, status
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra.spectrum import Spectrum
@@ -60,7 +64,11 @@ def test_a_run_fills_the_columns_of_every_step(survey):
     assert table["d02_hdelta"].notna().sum() > 10
     assert table["kp"].notna().sum() > 10
     assert table["in_bhb_region"].notna().all()
-    assert table["label_flags"].eq(int(LabelFlag.MISSING)).all()
+    labelled = table["teff"].notna()
+    assert labelled.sum() > 15
+    assert ((table["label_flags"] & int(LabelFlag.MISSING)) != 0).eq(~labelled).all()
+    values = ["teff_err", "logg", "logg_err", "feh", "feh_err", "label_chi2"]
+    assert table.loc[labelled, values].notna().all(axis=None)
     assert table["cmd_flags"].notna().all()
     assert table["uid"].str.startswith("L").all()
     assert table["is_representative"].sum() == table["uid"].nunique()
@@ -316,31 +324,62 @@ def test_gaia_columns_of_a_catalogue_are_used_where_no_gaia_table_is_given(surve
     row = survey.candidates().iloc[0]
     assert row["abs_mag_g"] == pytest.approx(14 + 5 * np.log10(0.5) - 10)
     assert row["gaia_source_id"] == 4_000_000_000_000_000_001
-    assert row["cmd_flags"] == 0
+    assert row["cmd_flags"] == CmdFlag.NO_PROPER_MOTION
 
 
-def test_labels_of_a_catalogue_are_taken_and_flagged(survey, tmp_path):
+def test_labels_of_a_catalogue_stand_in_where_there_are_none_and_stay_visible(survey, tmp_path):
+    run(survey, ["label"], workers=1)
+    alone = survey.candidates()
+    found, none = alone[alone["teff"].notna()].index[0], survey.archive.obsid[3]
     obsid = survey.archive.obsid
     path = tmp_path / "lasp.csv"
-    path.write_text(
-        "obsid,teff,logg,feh\n"
-        f"{obsid[0]},8500,3.2,-1.8\n{obsid[1]},8500,4.3,-0.2\n{obsid[2]},8500,-9999,-1.0\n"
-    )
+    rows = [f"{k},8500,4.3,-0.2" for k in obsid[:3]] + [f"{none},8500,-9999,-1.0"]
+    path.write_text("obsid,teff,logg,feh\n" + "\n".join(rows) + "\n")
     ingest(survey, [], [path])
     run(survey, ["label"], workers=1)
     table = survey.candidates()
-    assert table["teff"][:3].tolist() == [8500] * 3
-    flags = table["label_flags"].tolist()
-    assert flags[0] == LabelFlag.FROM_CATALOGUE
-    assert flags[1] == (
+    assert table["teff_catalogue"].notna().sum() == 4
+    assert table.loc[found, "teff"] == alone.loc[found, "teff"]
+
+    kept = alone.assign(label_flags=pd.array([int(LabelFlag.MISSING)] * 24, dtype="Int64"))
+    kept[["teff", "logg", "feh", "teff_err", "logg_err", "feh_err", "label_chi2"]] = np.nan
+    settled = settle_labels(kept, base_table(survey), survey.settings).set_index("obsid")
+    assert settled.loc[obsid[:3], "teff"].tolist() == [8500] * 3
+    assert settled.loc[obsid[0], "label_flags"] == (
         LabelFlag.FROM_CATALOGUE
         | LabelFlag.HIGH_LOGG
         | LabelFlag.HIGH_FEH
         | LabelFlag.OUTSIDE_KIEL_BAND
     )
-    assert flags[2] == LabelFlag.FROM_CATALOGUE | LabelFlag.MISSING
-    assert flags[3] == LabelFlag.MISSING
-    assert table["teff"][3:].isna().all()
+    assert settled.loc[none, "label_flags"] == LabelFlag.FROM_CATALOGUE | LabelFlag.MISSING
+    assert settled.loc[obsid[4], "label_flags"] == LabelFlag.MISSING
+    assert np.isnan(settled.loc[obsid[4], "teff"])
+
+
+def test_colours_join_the_spectra_only_where_the_reddening_is_known(survey, tmp_path):
+    obsid = survey.archive.obsid
+    path = tmp_path / "photometry.csv"
+    colours = "14.1,14.0,13.9,13.7,13.65"
+    path.write_text(
+        "obsid,bp_mag,g_mag,rp_mag,j_mag,h_mag,ebv\n"
+        f"{obsid[0]},{colours},0.02\n{obsid[1]},{colours},\n"
+    )
+    ingest(survey, [], [path])
+    run(survey, ["place", "label"], workers=1)
+    table = survey.candidates().set_index("obsid")
+    if np.isfinite(table.loc[obsid[0], "teff"]):
+        assert table.loc[obsid[0], "label_colours"] == "bp_g,g_rp,bp_rp,j_h"
+    assert (table.loc[obsid[1:], "label_colours"].fillna("") == "").all()
+
+
+def test_moving_a_limit_of_the_labels_changes_their_flags_without_another_fit(survey):
+    run(survey, ["label"], workers=1)
+    before = survey.candidates()
+    loose = replace(survey.settings, logg_outlier=-5.0)
+    after = settle_labels(before, base_table(survey), loose)
+    labelled = before["logg"].notna()
+    assert ((after["label_flags"] & int(LabelFlag.HIGH_LOGG)) != 0).eq(labelled).all()
+    assert after["logg"].equals(before["logg"])
 
 
 def test_the_search_domain_is_a_and_b_stars_above_the_cut_at_low_resolution():

@@ -67,8 +67,17 @@ def flux_limits(window: LineWindow) -> tuple[float, float]:
     return min(FLUX_RANGE[0], float(low)), max(FLUX_RANGE[1], float(high) * 1.03)
 
 
-def levels(window: LineWindow, fm: float, centre: float) -> dict[str, dict[str, list[Any]]]:
+def levels(
+    window: LineWindow, d02: float, fm: float, centre: float
+) -> dict[str, dict[str, list[Any]]]:
     """Return the three levels that the measurement speaks of, as data sources hold them.
+
+    Parameters
+    ----------
+    window : LineWindow
+    d02, fm, centre : float
+        As measured: D0.2 [Å] less its noise bias, so that figure, header and table agree. The
+        arrow lies on the profile that was fitted and may be longer by that bias.
 
     Returns
     -------
@@ -88,9 +97,9 @@ def levels(window: LineWindow, fm: float, centre: float) -> dict[str, dict[str, 
         found["continuum"] = level(left, right, window.continuum, left, "")
         core = fm * window.continuum
         found["fm"] = level(centre - CORE_MARK, right, core, right - 1, f"fm {fm:.3f}")
-    if np.isfinite(window.d02_edges).all():
+    if np.isfinite(window.d02_edges).all() and np.isfinite(d02):
         x0, x1 = window.d02_edges
-        found["d02"] = level(x0, x1, window.d02_level, left + 1, f"D0.2 {x1 - x0:.1f} Å")
+        found["d02"] = level(x0, x1, window.d02_level, left + 1, f"D0.2 {d02:.2f} Å")
     return found
 
 
@@ -197,7 +206,7 @@ class LinePlot:
         self.left_out.data = pixels(window, ~window.used & there)
         fitted = np.isfinite(window.model)
         self.model.data = {"x": window.wavelength[fitted], "y": window.model[fitted]}
-        found = levels(window, float(fits.fm[0, k]), float(fits.centre[0, k]))
+        found = levels(window, *(float(v[0, k]) for v in (fits.d02, fits.fm, fits.centre)))
         for name, source in self.levels.items():
             source.data = found[name]
         bottom, top = flux_limits(window)
@@ -289,7 +298,7 @@ class BalmerView(pn.viewable.Viewer):
         self.headers = {line: pn.pane.HTML("", **small) for line in FIT_LINES}
         self._legend = pn.pane.HTML(legend_html(self.colours), **small)
         self.draw()
-        self.state.param.watch(lambda _: self.draw(), "star")
+        self.state.param.watch(lambda *_: self.draw(), "star")
 
     def draw(self) -> None:
         """Draw the star on screen; nothing when there is none."""

@@ -13,6 +13,7 @@ import panel as pn
 from bokeh.models import GlyphRenderer
 
 from dashboard.state import VettingState
+from dashboard.views.cells import number
 from dashboard.views.checks import CheckView, numbers
 from dashboard.views.cmd import COLOUR
 from dashboard.views.cmd import REMEDY as NO_GAIA
@@ -22,7 +23,7 @@ from dashboard.views.parameters import REMEDY as NO_LABELS
 from dashboard.views.parameters import TEFF
 from dashboard.views.plane import line_axes
 from dashboard.views.scatter import Axis, FloatArray
-from dashboard.views.scatterplot import Plane, number
+from dashboard.views.scatterplot import Plane
 from msfa_core.balmer.locus import (
     BHB_FEH_MAX,
     Locus,

@@ -11,17 +11,15 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.state import Star, VettingState
+from dashboard.state import Matched, Star, VettingState
 from dashboard.theme import stylesheet
+from dashboard.views.cells import is_missing, number
+from dashboard.views.template import flag_words, kind_words, shift_words, solution_words
+from msfa_core.catalogue.filters import TEMPLATE_DISAGREES
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
 
 _EVEN_ODDS: Final = 1.0  # novelty below which a spectrum is as usual as most
-
-
-def is_missing(value: Any) -> bool:
-    """Return whether a cell of the table holds nothing."""
-    return value is None or bool(pd.isna(value)) or value == ""
 
 
 def _bar(name: str, probability: Any, css: str, mark: float | None = None) -> str:
@@ -103,6 +101,7 @@ def class_html(
     settings: Settings,
     disagreements: Iterable[str] = (),
     blind: bool = False,
+    matched: Matched | None = None,
 ) -> str:
     """Return the panel: probabilities, what else names a class, and what contradicts.
 
@@ -111,11 +110,7 @@ def class_html(
     if star is None:
         return '<div class="msfa-empty">No star on screen: this queue is empty.</div>'
     row = star.row
-    header = _fact("LAMOST", row["subclass"])
-    if not is_missing(row["template_class"]):
-        confidence = row["template_confidence"]
-        sure = "" if is_missing(confidence) else f" · {confidence:.0f} %"
-        header += _fact("template", f"{row['template_subclass']}{sure}")
+    header = _fact("LAMOST", row["subclass"]) + template_fact(row)
     if blind:
         note = '<p class="msfa-hint">The machine\'s opinion is hidden: press b to show it.</p>'
         facts = f'<div class="msfa-facts">{header}</div>'
@@ -132,7 +127,10 @@ def class_html(
     header = _fact("stage 1", said, f"msfa-said {css}") + header
     if not is_missing(row["novelty"]):
         header += novelty_fact(float(row["novelty"]), settings.novelty_max)
-    notes = _notes((f"✕ {sentence}" for sentence in disagreements), "msfa-contra")
+    quarrel = template_quarrel(row)
+    others = (one for one in disagreements if not (quarrel and one == TEMPLATE_DISAGREES))
+    notes = _notes([f"✕ {quarrel}"] if quarrel else [], "msfa-contra msfa-loud")
+    notes += _notes((f"✕ {sentence}" for sentence in others), "msfa-contra")
     reasons = domain_reasons(row, settings)
     if reasons:
         notes += _notes([f"outside the search domain: {', '.join(reasons)}"], "msfa-out")
@@ -141,10 +139,50 @@ def class_html(
         notes += _notes([f"known: {known}"], "msfa-known")
     if not notes:
         notes = _notes(["no witness contradicts"], "msfa-agrees")
+    css = " msfa-quarrel" if quarrel else ""
     return (
-        f'<div class="msfa-class"><div class="msfa-facts">{header}</div>{body}'
-        f'<ul class="msfa-notes">{notes}</ul>{identity_html(star)}</div>'
+        f'<div class="msfa-class{css}"><div class="msfa-facts">{header}</div>{body}'
+        f'<ul class="msfa-notes">{notes}</ul>{solutions_html(star, matched)}'
+        f"{identity_html(star)}</div>"
     )
+
+
+def template_fact(row: pd.Series) -> str:
+    """Return what the template match says: class, shift, confidence; doubts as a tooltip."""
+    if is_missing(row["template_class"]):
+        return ""
+    confidence, flags = row["template_confidence"], row["template_flags"]
+    kind = kind_words(str(row["template_class"]), _text(row["template_subclass"]))
+    said = [kind, "" if is_missing(confidence) else f"{confidence:.0f} %"]
+    said.append(shift_words(number(row, "template_z"), number(row, "template_z_err")))
+    doubts = [] if is_missing(flags) else flag_words(int(flags))
+    css = "msfa-fact msfa-warn" if doubts else "msfa-fact"
+    title = escape("; ".join(doubts) or "best template; confidence in percent", quote=True)
+    mark = "⚠ " if doubts else ""
+    words = escape(" · ".join(part for part in said if part))
+    return f'<span class="{css}" title="{title}"><em>template</em> {mark}{words}</span>'
+
+
+def template_quarrel(row: pd.Series) -> str:
+    """Return how template match and networks disagree; empty where they do not."""
+    if is_missing(row["template_disagrees"]) or not row["template_disagrees"]:
+        return ""
+    kind = kind_words(_text(row["template_class"]), _text(row["template_subclass"]))
+    return f"templates say {kind} ({row['template_confidence']:.0f} %), networks say " + _text(
+        row["predicted_class"]
+    )
+
+
+def solutions_html(star: Star, matched: Matched | None) -> str:
+    """Return the next best templates of the star on screen, once they have been asked for."""
+    if matched is None or matched.obsid != star.obsid or not matched.solutions[1:]:
+        return ""
+    words = [f"{k}. {solution_words(one)}" for k, one in enumerate(matched.solutions[1:3], start=2)]
+    return f'<div class="msfa-identity">{escape(" | ".join(words))}</div>'
+
+
+def _text(value: Any) -> str:
+    return "" if is_missing(value) else str(value)
 
 
 def identity_html(star: Star) -> str:
@@ -176,12 +214,12 @@ class ClassView(pn.viewable.Viewer):
             stylesheets=[stylesheet()],
             css_classes=["msfa-class-pane"],
         )
-        state.param.watch(self._draw, ["star", "blind"])
+        state.param.watch(self._draw, ["star", "blind", "matched"])
 
     def _html(self) -> str:
         state = self.state
         found = [] if state.star is None else state.data.disagreements_on(state.star.obsid)
-        return class_html(state.star, state.data.settings, found, state.blind)
+        return class_html(state.star, state.data.settings, found, state.blind, state.matched)
 
     def _draw(self, *_: Any) -> None:
         self._pane.object = self._html()

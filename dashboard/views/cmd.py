@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import panel as pn
 import param
+from bokeh.models import Arrow, ColumnDataSource, NormalHead
 
-from dashboard.state import Star, VettingState
+from dashboard.state import VettingState
 from dashboard.theme import stylesheet
+from dashboard.views.cells import number
+from dashboard.views.guides import draw_curves, explain
 from dashboard.views.linked import (
     LinkedView,
     caption,
@@ -18,29 +24,61 @@ from dashboard.views.linked import (
     colour_switch,
     controls,
     notice,
+    once,
 )
-from dashboard.views.scatter import Axis, BoolArray
-from dashboard.views.scatterplot import Plane, number
-from msfa_core.constants import CMD_BP_RP, PARALLAX_ERROR_MAX
+from dashboard.views.scatter import Axis, BoolArray, dataset_of
+from dashboard.views.scatterplot import Plane
+from msfa_core.constants import (
+    CMD_BP_RP,
+    CMD_EXCLUSION_WORDS,
+    EXTINCTION_PER_EBV,
+    FUNNEL_EXCLUSIONS,
+    PARALLAX_ERROR_MAX,
+    CmdExclusion,
+)
+from msfa_core.errors import CatalogueError
 from msfa_core.photometry.cmd import (
     describe_cmd_flags,
     has_good_parallax,
     in_trapezoid,
     trapezoid_vertices,
 )
+from msfa_core.photometry.locus import reference_locus, zahb_locus
+
+logger = logging.getLogger(__name__)
 
 COLOUR: Final = Axis("bp_rp", "BP−RP [mag]", limits=(-0.8, 1.6), always=(-0.4, 0.8), digits=3)
 MAGNITUDE: Final = Axis(
     "abs_mag_g", "M_G [mag]", limits=(-4.0, 13.5), always=(-2.0, 5.0),
     error="abs_mag_g_err", flipped=True,
 )  # fmt: skip
-MAGNITUDES_PER_RELATIVE_ERROR: Final = 5 / np.log(10)  # dM = 5/ln 10 · σ/ϖ
+AXES: Final = {  # keys of the planes; the paper's figure is as observed
+    "as observed": (COLOUR, MAGNITUDE),
+    "dereddened": (
+        Axis("bp_rp0", "(BP−RP)₀ [mag]", COLOUR.limits, COLOUR.always, digits=3),
+        Axis(
+            "abs_mag_g0", "M_G,₀ [mag]", MAGNITUDE.limits, MAGNITUDE.always,
+            error="abs_mag_g_err", flipped=True,
+        ),
+    ),
+}  # fmt: skip
+OBSERVED, DEREDDENED_PLANE = AXES
+EXCLUSION_CHIPS: Final = {  # short enough for a row of buttons
+    CmdExclusion.LOW_LATITUDE: "low |b|",
+    CmdExclusion.LMC: "LMC",
+    CmdExclusion.SMC: "SMC",
+    CmdExclusion.SLOW: "slow",
+    CmdExclusion.PARALLAX_SAMPLE: "no ϖ sample",
+    CmdExclusion.PROPER_MOTION_SAMPLE: "no μ sample",
+}
+VECTOR_FIELDS: Final = ("x", "y", "x0", "y0")
 REMEDY: Final = (
     "This survey has no Gaia photometry with parallaxes: colours, magnitudes and parallaxes are "
     "joined from a local table, by `gaia_source_id`, `obsid` or position.",
     "Add it with `msfa run SURVEY --gaia FILE` (CSV, FITS, VOTable or ECSV with source_id or ra "
     "and dec, phot_g_mean_mag, bp_rp, parallax, parallax_over_error).",
 )
+Exclusions = Mapping[CmdExclusion, BoolArray]
 
 
 def has_gaia(table: pd.DataFrame) -> bool:
@@ -48,11 +86,12 @@ def has_gaia(table: pd.DataFrame) -> bool:
     return bool((table["bp_rp"].notna() & table["abs_mag_g"].notna()).any())
 
 
-def with_magnitude_error(row: pd.Series) -> pd.Series:
-    """Return the row with the error of M_G that follows from the parallax, ``abs_mag_g_err``."""
-    over_error = number(row, "parallax_over_error")
-    error = MAGNITUDES_PER_RELATIVE_ERROR / over_error if over_error > 0 else np.nan
-    return pd.concat([row.astype(object), pd.Series({"abs_mag_g_err": error}, dtype=object)])
+def exclusions(table: pd.DataFrame) -> Exclusions:
+    """Return which stars each exclusion leaves out; none where the survey was not asked yet."""
+    if not table["cmd_exclusions"].notna().any():
+        return {}
+    bits = table["cmd_exclusions"].to_numpy(np.int64, na_value=0)
+    return {flag: (bits & flag) != 0 for flag in CmdExclusion}
 
 
 def draw_trapezoid(plane: Plane) -> None:
@@ -61,16 +100,33 @@ def draw_trapezoid(plane: Plane) -> None:
     plane.add_outline([corners[:, 0]], [corners[:, 1]])
 
 
-def trapezoid_sentence(table: pd.DataFrame, good: BoolArray | None) -> str:
-    """Return how many stars lie inside the trapezoid, of those with a place in the diagram."""
-    colour, magnitude = (
-        table[name].to_numpy(dtype=float, na_value=np.nan) for name in ("bp_rp", "abs_mag_g")
-    )
+def trapezoid_sentence(places: pd.DataFrame, names: tuple[str, str], keep: BoolArray | None) -> str:
+    """Return how many of the stars that are drawn lie inside the trapezoid.
+
+    Parameters
+    ----------
+    places : n rows
+    names : (str, str)
+        Columns of colour and magnitude.
+    keep : (n,) bool array, optional
+        Stars that are drawn at all.
+    """
+    colour, magnitude = (places[name].to_numpy(dtype=float, na_value=np.nan) for name in names)
     placed = np.isfinite(colour) & np.isfinite(magnitude)
-    placed &= True if good is None else good
-    inside = int((in_trapezoid(colour, magnitude) & placed).sum())
-    which = "" if good is None else f" with σ/ϖ < {float(PARALLAX_ERROR_MAX):g}"
-    return f"{inside:,} of {int(placed.sum()):,} stars{which} inside the trapezoid"
+    placed &= True if keep is None else keep
+    inside, total = int((in_trapezoid(colour, magnitude) & placed).sum()), int(placed.sum())
+    share = f" ({100 * inside / total:.0f} %)" if total else ""
+    return f"{inside:,} of {total:,} stars shown inside the trapezoid{share}"
+
+
+def exclusion_labels(found: Exclusions) -> dict[str, CmdExclusion]:
+    """Return the words of the buttons with the number that each exclusion leaves out."""
+    return {f"{EXCLUSION_CHIPS[flag]} {int(rows.sum()):,}": flag for flag, rows in found.items()}
+
+
+def left_out(found: Exclusions, chosen: list[CmdExclusion]) -> BoolArray | None:
+    """Return which stars the chosen exclusions leave out; None when none is chosen."""
+    return np.logical_or.reduce([found[flag] for flag in chosen]) if found and chosen else None
 
 
 def star_sentence(row: pd.Series) -> str:
@@ -87,15 +143,32 @@ def star_sentence(row: pd.Series) -> str:
     return f"this star: BP−RP {colour:.3f}, M_G {magnitude:.2f}{spread}, {where}{doubts}"
 
 
+def dust_sentence(row: pd.Series) -> str:
+    """Return the reddening of this star and where it comes from."""
+    ebv = number(row, "ebv")
+    if not np.isfinite(ebv):
+        return "E(B−V) unknown: no reddening vector"
+    source = row.get("ebv_source")
+    whence = f" ({source})" if isinstance(source, str) and source else ""
+    colour, magnitude = (number(row, name) for name in ("bp_rp0", "abs_mag_g0"))
+    if not (np.isfinite(colour) and np.isfinite(magnitude)):
+        return f"E(B−V) {ebv:.3f}{whence}: no reddening vector"
+    where = "inside" if in_trapezoid([colour], [magnitude])[0] else "outside"
+    words = f"E(B−V) {ebv:.3f}{whence}: without dust {colour:.3f}, {magnitude:.2f}, {where}"
+    return words.replace("-", "−")
+
+
 class CmdView(LinkedView):
     """Where Gaia puts the stars; says what is missing when there is no Gaia table."""
 
     good_parallax_only = param.Boolean(default=True, doc="Draw stars with ϖ > 0, σ/ϖ < 0.2 only")
+    excluded = param.List(default=[], doc="Exclusions in force (`CmdExclusion`)")
 
     def __init__(self, state: VettingState, **params: Any) -> None:
         super().__init__(state, **params)
         self._count = ""
-        self.offer({"cmd": self._make_plane})
+        self._vectors: dict[str, ColumnDataSource] = {}
+        self.offer({key: partial(self._make_plane, key) for key in AXES})
         self._caption = caption()
         self._figure = self.figure_place()
         self._notice = pn.pane.HTML(
@@ -103,51 +176,141 @@ class CmdView(LinkedView):
         )
         self._switch = pn.widgets.Checkbox.from_param(
             self.param.good_parallax_only,
-            label=f"only ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
-            width=190, margin=(0, 8), align="center", css_classes=["msfa-oneline"],
+            label=f"ϖ > 0, σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
+            width=112, margin=(0, 6), align="center", css_classes=["msfa-oneline"],
             stylesheets=[stylesheet()],
         )  # fmt: skip
-        self._controls = controls(self._switch, pn.layout.HSpacer(), colour_switch(self))
+        self._exclusions = self._exclusion_controls()
+        self._controls = controls(
+            self.plane_switch(), self._switch, pn.layout.HSpacer(), colour_switch(self)
+        )
+        if state.data.settings.deredden_cmd:
+            self.shown = DEREDDENED_PLANE
         self.follow()
-        self.param.watch(lambda _: self.redraw(), "good_parallax_only")
+        self.param.watch(lambda *_: self.redraw(), ["good_parallax_only", "excluded"])
 
-    def _make_plane(self) -> Plane:
-        plane = self.new_plane(COLOUR, MAGNITUDE, "the CMD")
+    def _exclusion_controls(self) -> pn.Row:
+        """Return the exclusions as buttons; `paper` presses those of the paper's funnel."""
+        css: dict[str, Any] = {"css_classes": ["msfa-chips"], "stylesheets": [stylesheet()]}
+        self._paper = pn.widgets.Toggle(label="exclude", margin=(0, 2), **css)
+        self._chips = pn.widgets.CheckButtonGroup(
+            options=exclusion_labels(self.found), value=[], margin=(0, 2),
+            **{**css, "css_classes": ["msfa-chips", "msfa-wrapped"]},
+        )  # fmt: skip
+        self._paper.param.watch(self._press, "value")
+        self._chips.param.watch(lambda event: self.param.update(excluded=event.new), "value")
+        row = controls(self._paper, self._chips)
+        row.height = 56  # two rows of buttons in a narrow panel
+        return row
+
+    def _press(self, event: Any) -> None:
+        chosen = [flag for flag in self.found if flag & FUNNEL_EXCLUSIONS] if event.new else []
+        self._chips.value = chosen
+
+    @property
+    def found(self) -> Exclusions:
+        """Which stars each exclusion leaves out."""
+        table = self.state.table
+        return once(self.state, "exclusions", (table,), lambda: exclusions(table))
+
+    def _make_plane(self, key: str) -> Plane:
+        quantities = COLOUR.column, MAGNITUDE.column
+        plane = self.new_plane(*AXES[key], "the CMD", "bottom_left", quantities)
         draw_trapezoid(plane)
+        self._draw_sequences(plane)
+        vector = self._vectors[key] = ColumnDataSource({name: [] for name in VECTOR_FIELDS})
+        head = NormalHead(size=6, fill_color=self.colours.ring, line_color=self.colours.ring)
+        plane.figure.add_layout(
+            Arrow(
+                x_start="x0", y_start="y0", x_end="x", y_end="y", source=vector, end=head,
+                line_color=self.colours.ring, line_width=1.5, line_dash=[4, 2], level="overlay",
+            )
+        )  # fmt: skip
         return plane
 
+    def _draw_sequences(self, plane: Plane) -> None:
+        """Draw the horizontal branch of models, and of the reference stars if they have one."""
+        models = zahb_locus()
+        line = draw_curves(plane, [models.bp_rp], [models.abs_mag_g], self.colours.text)
+        explain(plane, "zero-age HB, models without dust", [line], "bottom_left")
+        if self.reference is None:
+            return
+        places = self.reference.places(COLOUR.column, MAGNITUDE.column)
+        try:
+            own = reference_locus(*places)
+        except CatalogueError as error:  # a table of other stars: no sequence, only points
+            logger.info("no reference sequence: %s", error)
+            return
+        around = [own.bp_rp, own.bp_rp], [own.bright, own.faint]
+        draw_curves(plane, *around, self.colours.model, "dotted", 1.2)
+        median = draw_curves(plane, [own.bp_rp], [own.abs_mag_g], self.colours.model, width=2.0)
+        words = f"{self.reference.name}: median, 68 % of {int(in_trapezoid(*places).sum()):,}"
+        explain(plane, words, [median])
+
     def keep(self) -> BoolArray | None:
-        """Return which stars pass the parallax switch."""
-        return has_good_parallax(self.state.table) if self.good_parallax_only else None
+        """Return which stars pass the parallax switch and the exclusions."""
+        gone = left_out(self.found, self.excluded)
+        kept = None if gone is None else ~gone
+        if not self.good_parallax_only:
+            return kept
+        good = has_good_parallax(self.state.table)
+        return good if kept is None else good & kept
 
     def redraw(self) -> None:
         """Draw the diagram, or say what is missing."""
         placed = has_gaia(self.state.table)
-        self._figure.visible = self._controls.visible = self._caption.visible = placed
+        for part in (self._figure, self._controls, self._caption):
+            part.visible = placed
+        self._exclusions.visible = placed and bool(self.found)
         self._notice.visible = not placed
         super().redraw()
 
     def count(self) -> None:
         """Count the stars in the trapezoid."""
-        self._count = trapezoid_sentence(self.state.table, self.keep())
+        places = dataset_of(self.state).data
+        self._count = trapezoid_sentence(places, self.plane(self.shown).names, self.keep())
+        labels = exclusion_labels(self.found)
+        if list(labels) != list(self._chips.options):
+            self._chips.options = labels
 
-    def star_row(self, star: Star) -> pd.Series:
-        """Return the star's row with the error of M_G."""
-        return with_magnitude_error(star.row)
+    def _ring(self) -> None:
+        super()._ring()
+        star, vector = self.state.star, self._vectors[self.shown]
+        row = None if star is None else star.row
+        ends = [number(row, name) for names in AXES.values()
+                for name in (axis.column for axis in names)]  # fmt: skip
+        known = bool(np.isfinite(ends).all()) and number(row, "ebv") != 0
+        values = [[value] if known else [] for value in ends]
+        # dust moves a star from its own place to where it is seen
+        vector.data = dict(zip(("x", "y", "x0", "y0"), values, strict=True))
 
     def describe(self) -> None:
         """Write the caption."""
         star = self.state.star
+        row = None if star is None else star.row
+        chosen = "; ".join(CMD_EXCLUSION_WORDS[flag] for flag in self.excluded)
         lines = [
-            self._count,
-            "" if star is None else star_sentence(self.star_row(star)),
+            self._count + (f" · left out: {chosen}" if chosen else ""),
+            "" if row is None else star_sentence(row),
+            "" if row is None else dust_sentence(row),
             self.outside_words(),
         ]
-        source = f"{CMD_BP_RP[0].provenance}; no extinction, no parallax zero point."
+        source = f"{CMD_BP_RP[0].provenance}; no parallax zero point."
+        if self.shown != OBSERVED:
+            source += f" Extinction: {EXTINCTION_PER_EBV['g'].provenance}."
         self._caption.object = caption_html(lines, source)
+
+    def outside_words(self) -> str:
+        """Return how many stars lie beyond the frame, and how many have no known reddening."""
+        words = super().outside_words()
+        if self.shown == OBSERVED:
+            return words
+        ebv = self.state.table["ebv"].isna().sum()
+        unknown = f"{int(ebv):,} stars without E(B−V) are not drawn" if ebv else ""
+        return "; ".join(part for part in (unknown, words) if part)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._controls, self._figure, self._caption, self._notice,
+            self._controls, self._exclusions, self._figure, self._caption, self._notice,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

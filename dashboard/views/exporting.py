@@ -126,9 +126,9 @@ class ExportView(pn.viewable.Viewer):
         )  # fmt: skip
         self._form = self._fields()
         self.refresh()
-        self.state.param.watch(lambda _: self.refresh(), ["version", "queue", "table"])
+        self.state.param.watch(lambda *_: self.refresh(), ["version", "queue", "table"])
         choices = ["rows", "suffix", "columns", "one_per_star"]
-        self.param.watch(lambda _: self.refresh(), choices)
+        self.param.watch(lambda *_: self.refresh(), choices)
 
     # --- what goes out -------------------------------------------------------------------
     def outgoing(self) -> pd.DataFrame:

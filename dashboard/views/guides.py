@@ -104,9 +104,24 @@ def draw_dots(plane: Plane, x: ArrayLike, y: ArrayLike, colour: str) -> GlyphRen
     return plane.figure.add_glyph(ColumnDataSource({"x": x, "y": y}), dots)
 
 
-def draw_reference(plane: Plane, stars: ReferenceStars, corner: str = "top_right") -> int:
-    """Draw reference stars behind the survey's own; return how many have a place here."""
-    x, y = stars.places(*plane.names)
+def draw_reference(
+    plane: Plane,
+    stars: ReferenceStars,
+    corner: str = "top_right",
+    names: tuple[str, str] | None = None,
+) -> int:
+    """Draw reference stars behind the survey's own; return how many have a place here.
+
+    Parameters
+    ----------
+    plane : Plane
+    stars : ReferenceStars
+    corner : str
+        Of the legend.
+    names : (str, str), optional
+        Their quantities, where these are not named as the axes of the plane.
+    """
+    x, y = stars.places(*(names or plane.names))
     if x.size:
         grey = plane.colours.muted
         cloud = plane.figure.add_glyph(

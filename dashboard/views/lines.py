@@ -11,12 +11,13 @@ import pandas as pd
 import panel as pn
 
 from dashboard.state import VettingState
+from dashboard.views.cells import number
 from dashboard.views.checks import CheckView, numbers
 from dashboard.views.guides import draw_diagonal
 from dashboard.views.linked import colour_switch, controls
 from dashboard.views.plane import line_axes
 from dashboard.views.scatter import Axis
-from dashboard.views.scatterplot import Plane, number
+from dashboard.views.scatterplot import Plane
 from msfa_core.balmer.consistency import agreement
 
 D02_LIMITS: Final = (4.0, 47.0)  # Å

@@ -143,7 +143,13 @@ class LinkedView(pn.viewable.Viewer):
         self.shown = next(iter(makers))
 
     def new_plane(
-        self, x: Axis, y: Axis, label: str, corner: str = "top_right", **options: Any
+        self,
+        x: Axis,
+        y: Axis,
+        label: str,
+        corner: str = "top_right",
+        quantities: tuple[str, str] | None = None,
+        **options: Any,
     ) -> Plane:
         """Return a plane whose hands are those of this view; reference stars lie in it already.
 
@@ -154,12 +160,14 @@ class LinkedView(pn.viewable.Viewer):
             Of the plane, in the sentence of a brush.
         corner : str
             Where the legend of the reference stars goes.
+        quantities : (str, str), optional
+            Of the reference stars, where these are not named as the axes.
         **options
             As for `Plane`.
         """
         plane = Plane(x, y, self.colours, self._select, self._brusher(label), **options)
         if self.reference is not None:
-            draw_reference(plane, self.reference, corner)
+            draw_reference(plane, self.reference, corner, quantities)
         return plane
 
     def plane(self, key: str) -> Plane:
@@ -174,11 +182,11 @@ class LinkedView(pn.viewable.Viewer):
         self.redraw()
         self.draw_star()
         watch = self.state.param.watch
-        watch(lambda _: self.draw_star(), "star")
-        watch(lambda _: self.redraw(), ["table", "filters", "blind"])
-        watch(lambda _: self._recolour_soon(), "version")
-        self.param.watch(lambda _: self.redraw(), "colour")
-        self.param.watch(lambda _: self._show(), "shown")
+        watch(lambda *_: self.draw_star(), "star")
+        watch(lambda *_: self.redraw(), ["table", "filters", "blind"])
+        watch(lambda *_: self._recolour_soon(), "version")
+        self.param.watch(lambda *_: self.redraw(), "colour")
+        self.param.watch(lambda *_: self._show(), "shown")
 
     # --- drawing -------------------------------------------------------------------------
     @property

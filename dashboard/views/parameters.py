@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
 from typing import Any, Final
 
 import numpy as np
@@ -9,9 +11,13 @@ import pandas as pd
 import panel as pn
 import param
 from bokeh.models import Span
+from numpy.typing import NDArray
 
 from dashboard.state import VettingState
+from dashboard.state.labels import ANY_REASON
 from dashboard.theme import CLASS_COLOURS, Palette, stylesheet
+from dashboard.views.cells import number
+from dashboard.views.guides import draw_curves, explain
 from dashboard.views.linked import (
     LinkedView,
     caption,
@@ -23,9 +29,17 @@ from dashboard.views.linked import (
     quiet_button,
 )
 from dashboard.views.scatter import GROUPINGS, Axis, Groups
-from dashboard.views.scatterplot import Plane, number
-from msfa_core.constants import FEH_OUTLIER, KIEL_BAND, LOGG_OUTLIER
-from msfa_core.slam.labels import LabelOutlier, kiel_band, label_outliers
+from dashboard.views.scatterplot import Plane
+from msfa_core.constants import (
+    FEH_OUTLIER,
+    KIEL_BAND,
+    LABEL_FLAG_WORDS,
+    LOGG_OUTLIER,
+    LabelFlag,
+)
+from msfa_core.simulate.draws import EVOLUTION_MOST, zahb_logg
+from msfa_core.slam.labels import kiel_band
+from msfa_core.slam.reasons import REASONS, first_reason, has_reason
 
 TEFF: Final = Axis(
     "teff", "Teff [K]", limits=(5_500.0, 16_000.0), always=(7_000.0, 12_000.0),
@@ -39,30 +53,36 @@ FEH: Final = Axis(
     "feh", "[Fe/H] [dex]", limits=(-4.5, 1.0), always=(-3.0, 0.5), error="feh_err"
 )  # fmt: skip
 BAND_TEFF: Final = np.geomspace(5_000.0, 40_000.0, 80)  # K, where the band is drawn
+ZAHB_TEFF: Final = np.linspace(7_250.0, 20_000.0, 80)  # K, of the population model's BHB stars
 KIEL, METALS = "Teff–log g", "Teff–[Fe/H]"  # keys of the planes
-LOGG_RANGE: Final = (3.0, 5.0)
-FEH_RANGE: Final = (-2.5, 0.5)
-STEP: Final = 0.05  # dex, of the sliders
-LEGEND: Final = {  # short enough for a legend in one row
-    LabelOutlier.NONE: "within",
-    LabelOutlier.GRAVITY: "log g",
-    LabelOutlier.METALS: "[Fe/H]",
-    LabelOutlier.GRAVITY_AND_METALS: "both",
-    LabelOutlier.OUTSIDE_BAND: "off band",
-    LabelOutlier.UNLABELLED: "no labels",
+WITHIN, UNLABELLED = "within", "no labels"
+SHORT: Final = {  # words of the legend
+    LabelFlag.HIGH_LOGG: "log g",
+    LabelFlag.HIGH_FEH: "[Fe/H]",
+    LabelFlag.OUTSIDE_KIEL_BAND: "off band",
+    LabelFlag.DISAGREES_WITH_CLASS: "class",
+    LabelFlag.DISAGREES_WITH_PHOTOMETRY: "BP−RP",
+    LabelFlag.POOR_CHI2: "χ²",
+    LabelFlag.OUTSIDE_HULL: "off hull",
+    LabelFlag.AT_EDGE: "at edge",
+    LabelFlag.NOT_CONVERGED: "no fit",
 }
-OUTLIER_COLOURS: Final = {  # Okabe–Ito
-    LabelOutlier.NONE: CLASS_COLOURS["BHB"],
-    LabelOutlier.GRAVITY: "#E69F00",
-    LabelOutlier.METALS: "#009E73",
-    LabelOutlier.GRAVITY_AND_METALS: "#D55E00",
-    LabelOutlier.OUTSIDE_BAND: "#CC79A7",
+REASON_COLOURS: Final = {  # Okabe & Ito, then Tol: safe for colour-blind eyes
+    LabelFlag.HIGH_LOGG: "#E69F00",
+    LabelFlag.HIGH_FEH: "#009E73",
+    LabelFlag.OUTSIDE_KIEL_BAND: "#CC79A7",
+    LabelFlag.DISAGREES_WITH_CLASS: "#D55E00",
+    LabelFlag.DISAGREES_WITH_PHOTOMETRY: "#999933",
+    LabelFlag.POOR_CHI2: "#882255",
+    LabelFlag.OUTSIDE_HULL: "#56B4E9",
+    LabelFlag.AT_EDGE: "#44AA99",
+    LabelFlag.NOT_CONVERGED: "#7A7A7A",
 }
 REMEDY: Final = (
-    "This survey has no Teff, log g or [Fe/H]: they come from a catalogue of labels, joined by "
-    "obsid or file name.",
-    "Add them with `msfa ingest SURVEY PATH --catalogue FILE` (columns teff, logg, feh, as in the "
-    "LAMOST LRS_stellar catalogue), then `msfa run SURVEY --steps label`.",
+    "This survey has no Teff, log g or [Fe/H]: they are measured by SLAM, or come from a catalogue "
+    "of labels, joined by obsid or file name.",
+    "Measure them with `msfa run SURVEY --steps label`, or add them with `msfa ingest SURVEY PATH "
+    "--catalogue FILE` (columns teff, logg, feh, as in the LAMOST LRS_stellar catalogue).",
 )
 
 
@@ -71,30 +91,58 @@ def has_labels(table: pd.DataFrame) -> bool:
     return bool((table["teff"].notna() & (table["logg"].notna() | table["feh"].notna())).any())
 
 
-def outlier_groups(reasons: pd.Categorical, colours: Palette) -> Groups:
-    """Colour the stars by the reason that sets them aside."""
-    short = reasons.rename_categories({str(reason): word for reason, word in LEGEND.items()})
-    colour = {LEGEND[reason]: colour for reason, colour in OUTLIER_COLOURS.items()}
-    unknown = LEGEND[LabelOutlier.UNLABELLED]
-    return Groups.of(pd.Series(short), colour | {unknown: colours.cloud}, unknown)
+def are_unlabelled(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """(n,) True where a star has neither Teff and log g nor [Fe/H]."""
+    known = (table["teff"].notna() & table["logg"].notna()) | table["feh"].notna()
+    return ~known.to_numpy(dtype=bool)
 
 
-def counts_sentence(reasons: pd.Categorical) -> str:
-    """Return how many stars each limit sets aside, in words."""
-    count = pd.Series(reasons).value_counts()
-    labelled = int(count.sum() - count[str(LabelOutlier.UNLABELLED)])
-    both = int(count[str(LabelOutlier.GRAVITY_AND_METALS)])
-    heavy = int(count[str(LabelOutlier.GRAVITY)]) + both
-    rich = int(count[str(LabelOutlier.METALS)]) + both
-    band = int(count[str(LabelOutlier.OUTSIDE_BAND)])
-    return (
-        f"{heavy:,} high log g, {rich:,} high [Fe/H] ({both:,} both), {band:,} off the band, "
-        f"of {labelled:,} with labels"
+def outlier_groups(
+    flags: NDArray[np.int64], unlabelled: NDArray[np.bool_], colours: Palette
+) -> Groups:
+    """Colour the stars by the first reason that sets them aside.
+
+    Parameters
+    ----------
+    flags : (n,) int array
+    unlabelled : (n,) bool array
+    colours : Palette
+    """
+    colour = {WITHIN: CLASS_COLOURS["BHB"], **{SHORT[r]: REASON_COLOURS[r] for r in REASONS}}
+    colour |= {UNLABELLED: colours.cloud}
+    codes = first_reason(flags) + 1
+    codes[unlabelled] = len(colour) - 1
+    return Groups(pd.Categorical.from_codes(codes, categories=list(colour)), colour)
+
+
+def legend_html(counts: Mapping[LabelFlag, int], n_within: int, state: VettingState) -> str:
+    """Return the reasons that occur, each with its colour and how many stars have it."""
+    marks = [(WITHIN, CLASS_COLOURS["BHB"], n_within, "no reason to set it aside")]
+    marks += [
+        (SHORT[reason], REASON_COLOURS[reason], n, state.reason_sentence(reason))
+        for reason, n in counts.items()
+        if n
+    ]
+    return " &ensp;".join(
+        f"<span title='{escape(sentence, quote=True)}'><b style='color:{colour}'>●</b>&nbsp;"
+        f"{escape(word)}&nbsp;{n:,}</span>"
+        for word, colour, n, sentence in marks
     )
 
 
-def star_sentence(row: pd.Series, logg_limit: float, feh_limit: float) -> str:
-    """Return the labels of this star and what they say against a BHB star."""
+def counts_sentence(flags: NDArray[np.int64], unlabelled: NDArray[np.bool_]) -> str:
+    """Return how many stars their labels set aside, and for how many reasons."""
+    held = np.stack([has_reason(flags, reason) for reason in REASONS])[:, ~unlabelled]
+    several, total = int((held.sum(axis=0) > 1).sum()), held.shape[1]
+    outliers = int(held.any(axis=0).sum())
+    return (
+        f"{outliers:,} of {total:,} with labels are set aside, {several:,} for several reasons "
+        "(shown by the first)"
+    )
+
+
+def star_sentence(row: pd.Series, reasons: list[str]) -> str:
+    """Return the labels of this star, and every reason against it."""
     words = []
     for name, text, digits in (("teff", "Teff", 0), ("logg", "log g", 2), ("feh", "[Fe/H]", 2)):
         value, error = number(row, name), number(row, f"{name}_err")
@@ -103,15 +151,35 @@ def star_sentence(row: pd.Series, logg_limit: float, feh_limit: float) -> str:
             words.append(f"{text} {value:.{digits}f}{spread}".replace("-", "−"))
     if not words:
         return "this star has no labels"
-    values = ([number(row, name)] for name in ("teff", "logg", "feh"))
-    reason = label_outliers(*values, logg_limit=logg_limit, feh_limit=feh_limit)[0]
-    return f"this star: {reason} · {', '.join(words)}"
+    return f"this star: {', '.join(words)} · {'; '.join(reasons) or 'within the limits'}"
+
+
+def origin_sentence(row: pd.Series) -> str:
+    """Return where the labels of this star come from and how well they fit."""
+    flags = number(row, "label_flags")
+    raised = LabelFlag(int(flags)) if np.isfinite(flags) else LabelFlag(0)
+    notes = [LABEL_FLAG_WORDS[f] for f in (LabelFlag.FROM_CATALOGUE, LabelFlag.MISSING)
+             if raised & f]  # fmt: skip
+    chi2 = number(row, "label_chi2")
+    if np.isfinite(chi2):
+        notes.append(f"χ² {chi2:.2f}")
+    return "; ".join(notes)
 
 
 def draw_kiel_band(plane: Plane) -> None:
     """Draw the band of BHB stars (Culpan et al. 2024) on a Teff–log g plane."""
     lower, upper = kiel_band(BAND_TEFF)
     plane.add_outline([[*BAND_TEFF, *BAND_TEFF[::-1]]], [[*lower, *upper[::-1]]])
+
+
+def draw_zahb(plane: Plane) -> None:
+    """Draw the zero-age horizontal branch and the most evolved stars of the population model."""
+    zero_age = zahb_logg(ZAHB_TEFF)
+    text = plane.colours.text
+    line = draw_curves(plane, [ZAHB_TEFF], [zero_age], text)
+    evolved = draw_curves(plane, [ZAHB_TEFF], [zero_age - EVOLUTION_MOST], text, "dotted", 1.4)
+    explain(plane, "zero-age horizontal branch", [line], "bottom_left")
+    explain(plane, f"most evolved (−{EVOLUTION_MOST:g} dex)", [evolved])
 
 
 def draw_limit(plane: Plane, value: float) -> Span:
@@ -130,42 +198,43 @@ class ParametersView(LinkedView):
     colour = param.Selector(
         default="outlier", objects=["outlier", *GROUPINGS], doc="What colours mean"
     )
-    logg_limit = param.Number(default=float(LOGG_OUTLIER), bounds=LOGG_RANGE, step=STEP)
-    feh_limit = param.Number(default=float(FEH_OUTLIER), bounds=FEH_RANGE, step=STEP)
 
     def __init__(self, state: VettingState, **params: Any) -> None:
         super().__init__(state, **params)
-        settings = self.state.data.settings
-        self.logg_limit = min(max(settings.logg_outlier, LOGG_RANGE[0]), LOGG_RANGE[1])
-        self.feh_limit = min(max(settings.feh_outlier, FEH_RANGE[0]), FEH_RANGE[1])
         self._sentence = ""
         self._limits: dict[str, Span] = {}
         self.offer({KIEL: self._make_kiel_plane, METALS: self._make_metal_plane})
         self._figures = self.figure_place()
         self._caption = caption()
+        self._legend = pn.pane.HTML(
+            "", css_classes=["msfa-reasons"], stylesheets=[stylesheet()], margin=(2, 8, 0, 8),
+            sizing_mode="stretch_width",
+        )  # fmt: skip
         self._sliders = self._limit_controls()
         self._bar = controls(self.plane_switch(), pn.layout.HSpacer(), colour_switch(self))
         self._notice = pn.pane.HTML(
             notice("No stellar labels", *REMEDY), sizing_mode="stretch_both", visible=False
         )
         self.follow()
-        self.param.watch(lambda _: self._move_limits(), ["logg_limit", "feh_limit"])
+        state.param.watch(lambda *_: self._move_limits(), ["logg_limit", "feh_limit"])
 
     def _make_kiel_plane(self) -> Plane:
         plane = self.new_plane(TEFF, LOGG, KIEL)
         draw_kiel_band(plane)
-        self._limits["logg_limit"] = draw_limit(plane, self.logg_limit)
+        draw_zahb(plane)
+        self._limits["logg_limit"] = draw_limit(plane, self.state.logg_limit)
         return plane
 
     def _make_metal_plane(self) -> Plane:
         plane = self.new_plane(TEFF, FEH, METALS)
-        self._limits["feh_limit"] = draw_limit(plane, self.feh_limit)
+        self._limits["feh_limit"] = draw_limit(plane, self.state.feh_limit)
         return plane
 
     def _limit_controls(self) -> pn.Row:
         sliders = [
             pn.widgets.FloatSlider.from_param(
-                self.param[name], label=label, margin=(0, 6), sizing_mode="stretch_width",
+                self.state.param[name], label=label, format="0.00", margin=(0, 6),
+                sizing_mode="stretch_width",
                 min_width=80, align="center", css_classes=["msfa-slider"],
                 stylesheets=[stylesheet()],
             )
@@ -173,75 +242,72 @@ class ParametersView(LinkedView):
         ]  # fmt: skip
         button = quiet_button(
             "queue outliers", self.queue_outliers,
-            "Limit the queue to the stars beyond these limits", "queue-outliers",
+            "Limit the queue to the stars that any reason sets aside", "queue-outliers",
         )  # fmt: skip
         button.align = "center"
         return pn.Row(*sliders, button, sizing_mode="stretch_width", height=38, margin=0)
 
     @property
-    def reasons(self) -> pd.Categorical:
-        """Why each star of the table is an outlier, at the limits of the sliders."""
-        key = (self.state.table, self.logg_limit, self.feh_limit)
-        return once(self.state, "outliers", key, self._find_reasons)
-
-    def _find_reasons(self) -> pd.Categorical:
-        values = (
-            self.state.table[name].to_numpy(dtype=float, na_value=np.nan)
-            for name in ("teff", "logg", "feh")
-        )
-        return label_outliers(*values, logg_limit=self.logg_limit, feh_limit=self.feh_limit)
+    def unlabelled(self) -> NDArray[np.bool_]:
+        """(n,) True where a star has no labels."""
+        table = self.state.table
+        return once(self.state, "unlabelled", (table,), lambda: are_unlabelled(table))
 
     def groups(self) -> Groups:
         """Return the colour of every star; blind review hides classes and verdicts only."""
         if self.colour != "outlier":
             return super().groups()
-        return outlier_groups(self.reasons, self.colours)
+        return outlier_groups(self.state.label_flags, self.unlabelled, self.colours)
 
     def queue_outliers(self) -> None:
-        """Limit the queue to the stars that the limits set aside."""
-        reasons = pd.Series(self.reasons)
-        kept = {str(LabelOutlier.NONE), str(LabelOutlier.UNLABELLED)}
-        rows = ~reasons.isin(kept).to_numpy()
-        obsids = self.state.table["obsid"].to_numpy(dtype=np.int64)[rows]
-        label = (
-            f"label outliers: log g > {self.logg_limit:.2f}, [Fe/H] > {self.feh_limit:.2f} "
-            "or outside the Kiel band"
-        )
-        self.state.brush(obsids, label)
+        """Limit the queue to the stars that the labels set aside; the queue menu lifts it."""
+        self.state.reason = ANY_REASON
+        self.state.first()
 
     def redraw(self) -> None:
         """Draw the planes, or say what is missing."""
         labelled = has_labels(self.state.table)
-        for part in (self._figures, self._caption, self._sliders, self._bar):
+        for part in (self._figures, self._caption, self._sliders, self._bar, self._legend):
             part.visible = labelled
+        self._legend.visible = labelled and self.colour == "outlier"
         self._notice.visible = not labelled
         super().redraw()
 
+    def _draw_stale(self) -> None:
+        super()._draw_stale()  # the reasons have a legend of their own, with counts
+        self.plane(self.shown).show_legend(self.colour != "outlier")
+
     def count(self) -> None:
         """Count the outliers by reason."""
-        self._sentence = counts_sentence(self.reasons)
+        flags = self.state.label_flags
+        self._sentence = counts_sentence(flags, self.unlabelled)
+        within = int((~has_reason(flags) & ~self.unlabelled).sum())
+        self._legend.object = legend_html(self.state.reason_counts(), within, self.state)
 
     def _move_limits(self) -> None:
         for name, limit in self._limits.items():
-            limit.location = getattr(self, name)
+            limit.location = getattr(self.state, name)
         self.redraw()
 
     def describe(self) -> None:
         """Write the caption."""
         star = self.state.star
-        lines = [
-            self._sentence,
-            "" if star is None else star_sentence(star.row, self.logg_limit, self.feh_limit),
-            self.outside_words(),
-        ]
+        lines = [self._sentence]
+        if star is not None:
+            lines += [
+                star_sentence(star.row, self.state.reasons_of(star.obsid)),
+                origin_sentence(star.row),
+            ]
+        lines.append(self.outside_words())
         sources = (
             f"log g limit: {LOGG_OUTLIER.provenance}; [Fe/H] limit: {FEH_OUTLIER.provenance}; "
-            f"band: {KIEL_BAND[0][0].provenance}"
+            f"band: {KIEL_BAND[0][0].provenance}; horizontal branch: this project's population "
+            "model, after Bertelli et al. (2008), a mixture of metallicities"
         )
         self._caption.object = caption_html(lines, f"{sources}.")
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._bar, self._figures, self._sliders, self._caption, self._notice,
+            self._bar, self._legend, self._figures, self._sliders, self._caption, self._notice,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource
 
 from dashboard.state import Star, VettingState
 from dashboard.theme import stylesheet
+from dashboard.views.cells import number
 from dashboard.views.guides import draw_curves, explain
 from dashboard.views.linked import (
     LinkedView,
@@ -24,7 +25,7 @@ from dashboard.views.linked import (
     quiet_button,
 )
 from dashboard.views.scatter import Axis, BoolArray
-from dashboard.views.scatterplot import Plane, number
+from dashboard.views.scatterplot import Plane
 from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
 from msfa_core.constants import FIT_LINES
 
@@ -167,7 +168,7 @@ class PlaneView(LinkedView):
         self._bar = self._controls()
         self.follow()
         self._show_inputs()
-        self.param.watch(lambda _: self._change_selection(), ["selection_name", "own_boxes"])
+        self.param.watch(lambda *_: self._change_selection(), ["selection_name", "own_boxes"])
 
     # --- the selection -------------------------------------------------------------------
     @property
@@ -294,7 +295,7 @@ class PlaneView(LinkedView):
             )
         ]  # fmt: skip
         for limit in self._limits:
-            limit.param.watch(lambda _: self._take_inputs(), "value")
+            limit.param.watch(lambda *_: self._take_inputs(), "value")
         return pn.Row(*self._limits, margin=0, visible=False)
 
     def _take_inputs(self) -> None:

@@ -13,8 +13,11 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state import VettingState
+from dashboard.state.labels import ANY_REASON, NO_REASON
+from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
-from msfa_core.catalogue.filters import ORDERS, Filter
+from msfa_core.catalogue.filters import Filter
+from msfa_core.slam.reasons import has_reason
 
 _FOLLOW_AFTER: Final = 150  # ms: the list follows once the spectrum has been painted
 _WRITE_AFTER: Final = 700  # ms: verdicts are written when the keys pause (a redraw of the list)
@@ -23,6 +26,7 @@ _SCOPES: Final = (
     "candidates",
     "outside box",
     "disagreement",
+    "template disagrees",
     "doubtful",
     "reviewers disagree",
     "in domain",
@@ -84,6 +88,20 @@ def progress_html(state: VettingState) -> str:
     )
 
 
+def reason_options(state: VettingState) -> dict[str, str]:
+    """Return the choices of the label menu, each with how many the other filters leave of it."""
+    outliers = has_reason(state.label_flags[state.in_scope])
+    options = {
+        "any labels": "",
+        f"all outliers ({int(outliers.sum()):,})": ANY_REASON,
+        f"no outliers ({int((~outliers).sum()):,})": NO_REASON,
+    }
+    for reason, n in state.reason_counts(state.in_scope).items():
+        if n:
+            options[f"{state.reason_sentence(reason)} ({n:,})"] = str(int(reason))
+    return options
+
+
 def vetted_scope(state: VettingState, choice: str) -> Filter | None:
     """Return the filter behind a choice of the verdict menu."""
     if choice == "mine":
@@ -121,6 +139,13 @@ class QueueView(pn.viewable.Viewer):
             | {"not vetted by me": "mine"}
             | {presets[name].sentence: name for name in _VERDICTS},
             value="",
+            css_classes=["msfa-select"],
+            **wide,
+        )
+        self.reason = pn.widgets.Select(
+            label="labels",
+            options=reason_options(state),
+            value=state.reason,
             css_classes=["msfa-select"],
             **wide,
         )
@@ -163,6 +188,8 @@ class QueueView(pn.viewable.Viewer):
         self.search.param.watch(self._find, "value")
         self.scope.param.watch(self._filter, "value")
         self.verdict.param.watch(self._filter, "value")
+        self.reason.param.watch(self._limit, "value")
+        state.param.watch(self._offer_reasons, ["logg_limit", "feh_limit", "queue", "reason"])
         self.order.param.watch(lambda event: state.set_order(event.new), "value")
         self.lift.on_click(lambda _: state.brush((), ""))
         self.back.on_click(lambda _: self._show_page(self.page - 1))
@@ -173,11 +200,24 @@ class QueueView(pn.viewable.Viewer):
 
     # --- what the reviewer chooses -----------------------------------------------------------
     def _filter(self, *_: Any) -> None:
-        brushes = [f for f in self.state.filters if f.name == "brush"]
+        others = [f for f in self.state.filters if f.name in ("brush", "reason")]
         verdict = vetted_scope(self.state, self.verdict.value)
         scope = self.state.presets[self.scope.value]
-        self.state.set_filters([scope, *([verdict] if verdict else []), *brushes])
+        self.state.set_filters([scope, *([verdict] if verdict else []), *others])
         self.state.first()
+
+    def _limit(self, event: Any) -> None:
+        if event.new != self.state.reason:
+            self.state.reason = event.new
+            self.state.first()
+
+    def _offer_reasons(self, *_: Any) -> None:
+        """Write the counts anew after a limit has moved."""
+        options = reason_options(self.state)
+        if options != self.reason.options or self.reason.value != self.state.reason:
+            if self.state.reason not in options.values():  # nobody is left of it
+                options["no star has this reason now"] = self.state.reason
+            self.reason.param.update(options=options, value=self.state.reason)
 
     def _find(self, event: Any) -> None:
         if event.new.strip():
@@ -244,6 +284,7 @@ class QueueView(pn.viewable.Viewer):
             self.search,
             self.scope,
             self.verdict,
+            self.reason,
             self.order,
             self.progress,
             self.lift,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from dashboard.theme import CLASS_COLOURS, VERDICT_COLOURS, Palette
+from msfa_core.catalogue.sky_map import SKY_FRAMES, on_map
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -35,8 +36,10 @@ PADDING: Final = 0.06  # of the range, on either side
 LASSO_VERTICES: Final = 200  # a longer lasso is thinned
 DIMENSIONS: Final = (
     "d02_hdelta", "fm_hdelta", "d02_hgamma", "fm_hgamma", "width_hgamma", "shape_hgamma",
-    "hdelta_d02", "hgamma_d02", "kp", "bp_rp", "abs_mag_g", "teff", "logg", "feh",
+    "hdelta_d02", "hgamma_d02", "kp", "bp_rp", "abs_mag_g", "bp_rp0", "abs_mag_g0", "teff",
+    "logg", "feh",
 )  # fmt: skip
+SKY_COLUMNS: Final = {frame: (f"x_{frame}", f"y_{frame}") for frame in SKY_FRAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,22 @@ def survey_dataset(table: pd.DataFrame) -> hv.Dataset:
         frame[name] = (
             table[name].to_numpy(dtype=np.float64, na_value=np.nan) if is_known else np.nan
         )
-    return hv.Dataset(frame, kdims=["obsid", *DIMENSIONS], vdims=[])
+    frame = frame.assign(**sky_places(table))
+    return hv.Dataset(frame, kdims=list(frame.columns), vdims=[])
+
+
+def sky_places(rows: pd.DataFrame) -> dict[str, FloatArray]:
+    """Return the places of n rows on the sky maps, by the names of `SKY_COLUMNS`."""
+    nowhere = pd.Series(np.nan, index=rows.index)
+    ra, dec = (
+        rows.get(name, nowhere).to_numpy(dtype=np.float64, na_value=np.nan)
+        for name in ("ra", "dec")
+    )
+    return {
+        name: values
+        for frame, names in SKY_COLUMNS.items()
+        for name, values in zip(names, on_map(ra, dec, frame), strict=True)
+    }
 
 
 def dataset_of(state: Any) -> hv.Dataset:

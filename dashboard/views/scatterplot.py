@@ -29,6 +29,7 @@ from bokeh.models import (
 from numpy.typing import NDArray
 
 from dashboard.theme import FONT, Palette, new_figure
+from dashboard.views.cells import number
 from dashboard.views.layer import Layer, nothing
 from dashboard.views.scatter import (
     IMAGE_SIZE,
@@ -44,7 +45,7 @@ from dashboard.views.scatter import (
 
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
 TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
-SLOTS: Final = 7  # the most groups a colouring may have
+SLOTS: Final = 7  # the most groups that the legend of a plane names
 STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top")
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
 
@@ -293,9 +294,14 @@ class Plane:
         colours = [groups.colour[word] for word in words]
         self._marks.data = {**self._marks.data, "colour": (colours + [None] * SLOTS)[:SLOTS]}
         for slot, item in enumerate(self._legend.items):
-            item.visible = slot < len(words)
+            item.visible = slot < len(words) <= SLOTS
             if item.visible:
                 item.label = {"value": words[slot]}
+
+    def show_legend(self, is_shown: bool) -> None:
+        """Show the legend of the groups, or leave it to the view."""
+        if self._legend.visible != is_shown:
+            self._legend.visible = is_shown
 
     @property
     def legend(self) -> list[str]:
@@ -350,12 +356,6 @@ def error_ellipse(
 
 def _ordered(axis: Axis) -> tuple[float, float]:
     return axis.always[::-1] if axis.flipped else axis.always  # type: ignore[return-value]
-
-
-def number(row: pd.Series | None, name: str) -> float:
-    """Return a number of a row; missing is NaN."""
-    value = None if row is None else row.get(name)
-    return float("nan") if value is None or pd.isna(value) else float(value)
 
 
 def _error(row: pd.Series | None, name: str) -> float:

@@ -19,25 +19,22 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from dashboard.state import Explained, Star, VettingState
+from dashboard.state import Star, VettingState
 from dashboard.theme import Palette, name_downloads, new_figure, palette, stylesheet
-from dashboard.views.classes import is_missing
-from msfa_core.constants import (
-    ARM_JOINT,
-    LINE_LIST,
-    NETWORK_GRID,
-    SPEED_OF_LIGHT,
-    STELLAR_CLASSES,
-    TELLURIC_LIST,
+from dashboard.views.epochs import epoch_colours
+from dashboard.views.saliency import ROOM, draw_strips, strip_names, strips
+from dashboard.views.spectrum_data import (
+    GRID,
+    bad_pixels,
+    empty,
+    line_markers,
+    spectrum_data,
+    title_of,
 )
+from dashboard.views.template import TemplateOverlay
+from msfa_core.constants import ARM_JOINT, SPEED_OF_LIGHT
 from msfa_core.errors import MsfaError
-from msfa_core.spectra.display import (
-    error_of,
-    flux_limits,
-    flux_unit,
-    shown_wavelength,
-    smoothed_flux,
-)
+from msfa_core.spectra.display import flux_limits, flux_unit, shown_wavelength, smoothed_flux
 from msfa_core.spectra.spectrum import Spectrum
 
 PAINTED: Final = "msfa-painted"  # source whose tag is the obsid on screen; verdict.js reads it
@@ -49,142 +46,16 @@ RANGES: Final = {  # preset ranges of the wavelength axis [Å]
     "Hβ": (4780.0, 5260.0),
     "Hα": (6450.0, 6680.0),
 }
+TOGGLES: Final = {  # parameters of the state that a button turns on
+    "with_epochs": "epochs",
+    "with_coadd": "co-add",
+    "with_template": "template",
+    "why": "why",
+}
 VELOCITY_LIMIT: Final = 600  # km/s, of the slider
-MAIN_LINES: Final = ("Ca II K", "Hδ", "Hγ", "He I 4471", "Hβ", "Mg I b", "Na I D2", "Hα")
 MAX_EPOCHS: Final = 6
-STRIPS: Final = ((0.08, 0.14), (0.01, 0.07))  # bottom and top of the strips, of the height
-ROOM: Final = 0.18  # of the height, kept free for them while they are asked for
-STRIP_BIN: Final = 5  # pixels of the network's grid in one box of a strip
-LOUDEST: Final = 99.5  # percentile of |attribution| that is drawn in full colour
-FAINTEST: Final = 0.04  # share of that below which nothing is drawn
-_STRIP_COLUMNS: Final = ("left", "right", "bottom", "top", "amount", "alpha", "colour")
 _AFTER_ALL_VIEWS: Final = 100  # precedence of a watcher
 _WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
-_GRID: Final = np.float32  # what the browser needs
-
-
-def spectrum_data(spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
-    """Return the columns of the spectrum's data source, without the pixels that hold nothing."""
-    unit = flux_unit(spectrum)
-    wavelength, error = shown_wavelength(spectrum, rest), error_of(spectrum) / unit
-    flux = spectrum.flux.astype(np.float64) / unit
-    known = np.isfinite(flux)
-    band = np.where(np.isfinite(error) & ~spectrum.mask, error, 0.0)
-    columns = {"x": wavelength, "y": flux, "low": flux - band, "high": flux + band}
-    columns["snr"] = np.where(band > 0, flux / np.where(band > 0, band, 1.0), 0.0)
-    return {name: values[known].astype(_GRID) for name, values in columns.items()}
-
-
-def bad_pixels(spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
-    """Return the masked pixels of a spectrum that have a flux."""
-    bad = spectrum.mask & np.isfinite(spectrum.flux)
-    wavelength = shown_wavelength(spectrum, rest)
-    flux = spectrum.flux[bad] / flux_unit(spectrum)
-    return {"x": wavelength[bad].astype(_GRID), "y": flux.astype(_GRID)}
-
-
-def line_markers(z: float, rest: bool) -> dict[str, list[Any]]:
-    """Return where the marked lines stand; sky and telluric lines are not shifted.
-
-    Parameters
-    ----------
-    z : float
-        Doppler shift of the star; NaN when unknown.
-    rest : bool
-        Frame of the axis.
-    """
-    shift = 1.0 + z if np.isfinite(z) else 1.0
-    names, base, kinds = [], [], []
-    for name, (wavelength, kind) in LINE_LIST.items():
-        names.append(name)
-        kinds.append(kind)
-        base.append(wavelength if rest or shift == 1.0 else wavelength * shift)
-    for name, (wavelength, kind) in TELLURIC_LIST.items():
-        names.append(name)
-        kinds.append(kind)
-        base.append(wavelength / shift if rest else wavelength)
-    return {
-        "name": names,
-        "x": list(base),
-        "base": base,
-        "kind": kinds,
-        "moves": [kind not in ("sky", "telluric") for kind in kinds],
-        "main": [name in MAIN_LINES for name in names],
-    }
-
-
-def title_of(star: Star | None) -> str:
-    """Return the title: who it is, how good, where it comes from."""
-    if star is None:
-        return "no star on screen"
-    row, spectrum = star.row, star.spectrum
-    velocity = spectrum.z * SPEED_OF_LIGHT
-    parts = [
-        str(star.obsid),
-        "" if is_missing(row["snr_g"]) else f"S/N(g) {row['snr_g']:.0f}",
-        "no subclass" if is_missing(row["subclass"]) else str(row["subclass"]),
-        f"RV {velocity:+.0f} km/s".replace("-", "−")
-        if np.isfinite(velocity)
-        else "no z: observed wavelengths",
-        file_of(spectrum),
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def file_of(spectrum: Spectrum) -> str:
-    """Return the name of the file, without its folders."""
-    return spectrum.file.replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def strips(explained: Explained | None, z: float, rest: bool, colours: Palette) -> dict[str, Any]:
-    """Return the saliency strips: a coloured box for every few pixels of each stage.
-
-    Parameters
-    ----------
-    explained : Explained or None
-    z : float
-        Doppler shift of the star.
-    rest : bool
-        Frame of the axis.
-    colours : Palette
-        Blue (accent) speaks for, orange (bad) against; faint is little.
-    """
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _STRIP_COLUMNS}
-    shift = 1.0 if rest or not np.isfinite(z) else 1.0 + z
-    edges = NETWORK_GRID.wavelength[::STRIP_BIN] * shift
-    edges = np.append(edges, NETWORK_GRID.stop * shift)
-    for said, (bottom, top) in zip(explained.stages if explained else (), STRIPS, strict=False):
-        amount = said.attribution[0].reshape(-1, STRIP_BIN).sum(axis=1)
-        loudest = np.percentile(np.abs(amount), LOUDEST)
-        alpha = np.clip(np.abs(amount) / loudest if loudest > 0 else amount, 0.0, 1.0)
-        heard = alpha > FAINTEST
-        columns["left"].append(edges[:-1][heard].astype(_GRID))
-        columns["right"].append(edges[1:][heard].astype(_GRID))
-        columns["bottom"].append(np.full(heard.sum(), bottom, _GRID))
-        columns["top"].append(np.full(heard.sum(), top, _GRID))
-        columns["amount"].append(amount[heard].astype(_GRID))
-        columns["alpha"].append(alpha[heard].astype(_GRID))
-        columns["colour"].append(np.where(amount[heard] > 0, colours.accent, colours.bad))
-    shown: dict[str, Any] = {
-        name: np.concatenate(parts) if parts else np.empty(0, _GRID)
-        for name, parts in columns.items()
-    }
-    # The browser takes an array of numbers, an empty one too, for something else than colours.
-    return shown | {"colour": [str(name) for name in shown["colour"]]}
-
-
-def strip_names(explained: Explained | None, rest: bool, z: float) -> dict[str, list[Any]]:
-    """Return what stands behind each strip: the stage and the class that it is about."""
-    shift = 1.0 if rest or not np.isfinite(z) else 1.0 + z
-    names: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
-    for stage, (said, (bottom, top)) in enumerate(
-        zip(explained.stages if explained else (), STRIPS, strict=False), start=1
-    ):
-        about = STELLAR_CLASSES[int(said.target[0])] if stage == 1 else STELLAR_CLASSES[0]
-        names["x"].append(NETWORK_GRID.stop * shift)
-        names["y"].append((bottom + top) / 2)
-        names["text"].append(f"stage {stage}: why {about}?")
-    return names
 
 
 class SpectrumView(pn.viewable.Viewer):
@@ -193,7 +64,6 @@ class SpectrumView(pn.viewable.Viewer):
     state = param.ClassSelector(class_=VettingState)
     rest = param.Boolean(default=True, doc="Rest frame (else observed)")
     smoothing = param.Selector(default=1, objects=list(SMOOTHINGS), doc="Smoothing box [pixels]")
-    show_epochs = param.Boolean(default=False, doc="Overlay the star's other spectra")
     percentile = param.Number(default=99.5, bounds=(80, 100), doc="Of the flux axis")
 
     def __init__(self, state: VettingState, **params: Any) -> None:
@@ -201,19 +71,22 @@ class SpectrumView(pn.viewable.Viewer):
         self._colours = palette()
         self._sources = {
             "flux": ColumnDataSource(
-                _empty("x", "y", "low", "high", "snr"), name=PAINTED, tags=[""]
+                empty("x", "y", "low", "high", "snr"), name=PAINTED, tags=[""]
             ),
-            "bad": ColumnDataSource(_empty("x", "y")),
-            "smooth": ColumnDataSource(_empty("x", "y")),
-            "epochs": ColumnDataSource({"xs": [], "ys": [], "name": []}),
+            "bad": ColumnDataSource(empty("x", "y")),
+            "smooth": ColumnDataSource(empty("x", "y")),
+            "epochs": ColumnDataSource({"xs": [], "ys": [], "name": [], "colour": []}),
+            "coadd": ColumnDataSource(empty("x", "y")),
             "lines": ColumnDataSource(line_markers(np.nan, True)),
             "strips": ColumnDataSource(strips(None, np.nan, True, self._colours)),
             "strip names": ColumnDataSource(strip_names(None, True, np.nan)),
         }
         self.figure = self._build(self._colours)
+        self.template = TemplateOverlay(state, self.figure, self._colours)
         self._build_controls()
         state.param.watch(self._draw, "star")
-        self.param.watch(self._draw, ["rest", "smoothing", "show_epochs"])
+        self.param.watch(self._draw, ["rest", "smoothing"])
+        state.param.watch(self._draw_overlays, ["with_epochs", "left_out", "coadded", "matched"])
         self.param.watch(self._fit_height, "percentile")
         state.param.watch(self._draw_strips, "explained")
         state.param.watch(self._fit_height, "why")
@@ -256,12 +129,13 @@ class SpectrumView(pn.viewable.Viewer):
             "xs",
             "ys",
             source=self._sources["epochs"],
-            color=colours.warn,
-            alpha=0.6,
+            color="colour",
+            alpha=0.7,
             line_width=0.8,
         )
         self._flux = plot.line("x", "y", source=source, color=colours.data, line_width=0.9)
         plot.line("x", "y", source=self._sources["smooth"], color=colours.smooth, line_width=1.6)
+        plot.line("x", "y", source=self._sources["coadd"], color=colours.good, line_width=1.2)
         plot.scatter(
             "x",
             "y",
@@ -271,7 +145,7 @@ class SpectrumView(pn.viewable.Viewer):
             color=colours.masked,
             line_width=1.2,
         )
-        self._add_strips(plot, colours)
+        draw_strips(plot, self._sources["strips"], self._sources["strip names"], colours)
         plot.add_tools(
             HoverTool(
                 renderers=[self._flux],
@@ -283,38 +157,6 @@ class SpectrumView(pn.viewable.Viewer):
             )
         )
         return plot
-
-    def _add_strips(self, plot: figure, colours: Palette) -> None:
-        """Draw which wavelengths spoke, at the bottom of the figure."""
-        boxes = plot.quad(
-            left="left",
-            right="right",
-            bottom="bottom",
-            top="top",
-            source=self._sources["strips"],
-            y_range_name="height",
-            fill_color="colour",
-            fill_alpha="alpha",
-            line_color=None,
-        )
-        plot.text(
-            "x",
-            "y",
-            text="text",
-            source=self._sources["strip names"],
-            y_range_name="height",
-            anchor="center_left",
-            x_offset=4,
-            text_color=colours.muted,
-            text_font_size="10px",
-        )
-        plot.add_tools(
-            HoverTool(
-                renderers=[boxes],
-                visible=False,
-                tooltips=[("λ", "@left{0}–@right{0} Å"), ("for (+) or against", "@amount{+0.00}")],
-            )
-        )
 
     def _add_lines(self, plot: figure, colours: Palette) -> None:
         """Draw the marked lines and their names; minor names appear when zoomed in."""
@@ -378,32 +220,31 @@ class SpectrumView(pn.viewable.Viewer):
             css_classes=["msfa-chips"],
             **css,
         )
-        self._smooth = pn.widgets.RadioButtonGroup(
+        self._smooth = pn.widgets.Select(
             options={("raw" if n == 1 else f"{n} px"): n for n in SMOOTHINGS},
             value=self.smoothing,
-            css_classes=["msfa-chips"],
+            width=54,
+            css_classes=["msfa-select"],
             **css,
         )
-        self._overlay = pn.widgets.Toggle(label="epochs", css_classes=["msfa-chips"], **css)
-        self._why = pn.widgets.Toggle(
-            label="why",
-            css_classes=["msfa-chips"],
-            **css,
-        )
+        self._toggles = {
+            name: pn.widgets.Toggle(label=label, css_classes=["msfa-chips"], **css)
+            for name, label in TOGGLES.items()
+        }
         self._height = pn.widgets.Select(
             options={"99.5 %": 99.5, "98 %": 98.0, "90 %": 90.0, "all y": 100.0},
             value=self.percentile,
-            width=66,
+            width=62,
             css_classes=["msfa-select"],
             **css,
         )
         self._velocity = pn.widgets.IntSlider(
-            label="trial RV [km/s]",
+            label="RV [km/s]",
             start=-VELOCITY_LIMIT,
             end=VELOCITY_LIMIT,
             step=5,
             value=0,
-            width=84,
+            width=80,
             css_classes=["msfa-slider"],
             **css,
         )
@@ -418,8 +259,11 @@ class SpectrumView(pn.viewable.Viewer):
         self._preset.param.watch(lambda event: self._go_to(RANGES[event.new]), "value")
         self._frame.param.watch(lambda event: self.param.update(rest=event.new), "value")
         self._smooth.param.watch(lambda event: self.param.update(smoothing=event.new), "value")
-        self._overlay.param.watch(lambda event: self.param.update(show_epochs=event.new), "value")
-        self._why.param.watch(lambda event: self.state.param.update(why=event.new), "value")
+        for name, toggle in self._toggles.items():
+            toggle.param.watch(lambda event, name=name: self._turn(name, event.new), "value")
+            self.state.param.watch(
+                lambda event, toggle=toggle: toggle.param.update(value=event.new), name
+            )
         self._height.param.watch(lambda event: self.param.update(percentile=event.new), "value")
 
     # --- drawn for every star ----------------------------------------------------------------
@@ -428,6 +272,9 @@ class SpectrumView(pn.viewable.Viewer):
         place = SMOOTHINGS.index(self.smoothing)
         self._smooth.value = SMOOTHINGS[(place + 1) % len(SMOOTHINGS)]
 
+    def _turn(self, name: str, is_on: bool) -> None:
+        self.state.param.update(**{name: is_on})
+
     def _draw(self, *_: Any) -> None:
         star = self.state.star
         plot = self.figure
@@ -435,15 +282,16 @@ class SpectrumView(pn.viewable.Viewer):
         if star is None:
             for name in ("flux", "bad", "smooth"):
                 source = self._sources[name]
-                source.data = _empty(*source.column_names)
+                source.data = empty(*source.column_names)
+            self._draw_overlays()
             return
         spectrum = star.spectrum
         rest = self.rest and bool(np.isfinite(spectrum.z))
         self._draw_lines(spectrum.z, rest)
         self._sources["bad"].data = bad_pixels(spectrum, rest)
         self._sources["smooth"].data = self._smoothed(spectrum, rest)
-        self._sources["epochs"].data = self._other_epochs(star)
         self._sources["flux"].data = spectrum_data(spectrum, rest)
+        self._draw_overlays()
         self._draw_strips()
         self._fit_height()
         plot.xaxis[0].axis_label = f"{'rest' if rest else 'observed'} wavelength [vacuum Å]"
@@ -473,28 +321,55 @@ class SpectrumView(pn.viewable.Viewer):
     def _smoothed(self, spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
         self._flux.glyph.line_alpha = 1.0 if self.smoothing == 1 else 0.35
         if self.smoothing == 1:
-            return _empty("x", "y")
+            return empty("x", "y")
         flux = smoothed_flux(spectrum, self.smoothing) / flux_unit(spectrum)
         return {
-            "x": shown_wavelength(spectrum, rest).astype(_GRID),
-            "y": flux.astype(_GRID),
+            "x": shown_wavelength(spectrum, rest).astype(GRID),
+            "y": flux.astype(GRID),
         }
 
-    def _other_epochs(self, star: Star) -> dict[str, list[Any]]:
+    def _draw_overlays(self, *_: Any) -> None:
+        """Draw the other epochs, their sum and the template, as far as they are wanted."""
+        star = self.state.star
+        rest = self.rest and star is not None and bool(np.isfinite(star.spectrum.z))
+        self._put("epochs", self._other_epochs(star))
+        self._put("coadd", self._coadd(star, rest))
+        self.template.draw(star, rest)
+
+    def _put(self, name: str, columns: dict[str, Any]) -> None:
+        """Give a source its data, unless it holds nothing and goes on holding nothing."""
+        source, first = self._sources[name], next(iter(columns))
+        if len(columns[first]) or len(source.data[first]):
+            source.data = columns
+
+    def _other_epochs(self, star: Star | None) -> dict[str, list[Any]]:
         """Return the other spectra of the star, each in its own unit of flux."""
-        shown: dict[str, list[Any]] = {"xs": [], "ys": [], "name": []}
-        if not self.show_epochs:
+        shown: dict[str, list[Any]] = {"xs": [], "ys": [], "name": [], "colour": []}
+        if not self.state.with_epochs or star is None:
             return shown
-        for obsid in [int(o) for o in star.epochs["obsid"] if int(o) != star.obsid][:MAX_EPOCHS]:
+        colours = epoch_colours(star)
+        wanted = [obsid for obsid in colours if obsid not in self.state.left_out]
+        for obsid in wanted[:MAX_EPOCHS]:
             try:
                 other = self.state.data.measured(obsid)[0]
             except MsfaError as error:
                 self.state.say(str(error), "error")
                 continue
-            shown["xs"].append(shown_wavelength(other, self.rest).astype(_GRID))
-            shown["ys"].append((other.flux / flux_unit(other)).astype(_GRID))
+            shown["xs"].append(shown_wavelength(other, self.rest).astype(GRID))
+            shown["ys"].append((other.flux / flux_unit(other)).astype(GRID))
             shown["name"].append(str(obsid))
+            shown["colour"].append(colours[obsid])
         return shown
+
+    def _coadd(self, star: Star | None, rest: bool) -> dict[str, NDArray[Any]]:
+        """Return the sum of all epochs, moved to the frame of the axis."""
+        added = self.state.coadded
+        if star is None or added is None or added.obsid != star.obsid or added.coadd is None:
+            return empty("x", "y")
+        spectrum = added.coadd.spectrum
+        z = star.spectrum.z if np.isfinite(star.spectrum.z) and not rest else 0.0
+        flux = np.where(spectrum.mask, np.nan, spectrum.flux) / flux_unit(spectrum)
+        return {"x": (spectrum.wavelength * (1.0 + z)).astype(GRID), "y": flux.astype(GRID)}
 
     def _go_to(self, between: tuple[float, float]) -> None:
         self.figure.x_range.update(start=between[0], end=between[1])
@@ -520,8 +395,7 @@ class SpectrumView(pn.viewable.Viewer):
             self._preset,
             self._frame,
             self._smooth,
-            self._overlay,
-            self._why,
+            *self._toggles.values(),
             self._height,
             self._velocity,
             sizing_mode="stretch_width",
@@ -533,10 +407,7 @@ class SpectrumView(pn.viewable.Viewer):
         return pn.Column(
             controls,
             pn.pane.Bokeh(self.figure, sizing_mode="stretch_both", margin=0),
+            self.template.strip,
             sizing_mode="stretch_both",
             margin=0,
         )
-
-
-def _empty(*names: str) -> dict[str, NDArray[Any]]:
-    return {name: np.empty(0, _GRID) for name in names}

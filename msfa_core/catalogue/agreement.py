@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from msfa_core.catalogue.vetting import Decision, Verdict, standing_decisions, star_of_row
+from msfa_core.catalogue.vetting import (
+    Decision,
+    Verdict,
+    are_final,
+    standing_decisions,
+    star_of_row,
+)
 
 
 def latest_by_reviewer(
     decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return each reviewer's own latest verdict on each star.
+    """Return each reviewer's own latest verdict on each star; final ones are nobody's own.
 
     Parameters
     ----------
@@ -31,6 +37,7 @@ def latest_by_reviewer(
     """
     index, star = star_of_row(candidates)
     standing = standing_decisions(decisions)
+    standing = standing[~are_final(standing)]
     row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
     known = row >= 0
     _, first = np.unique(star, return_index=True)
@@ -88,6 +95,42 @@ def fleiss_kappa(verdicts: pd.DataFrame) -> float:
     observed = float(np.mean((np.square(counts).sum(axis=1) - n_reviews) / pairs))
     chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
     return _beyond_chance(observed, chance)
+
+
+def verdict_matrix(first: Iterable[Any], second: Iterable[Any]) -> pd.DataFrame:
+    """Return how often two reviewers said what of the same stars.
+
+    Parameters
+    ----------
+    first, second : (n,) verdicts
+        Stars where either is missing are left out.
+
+    Returns
+    -------
+    (3, 3) DataFrame
+        Numbers of stars; rows are verdicts of the first, columns of the second.
+    """
+    both = pd.DataFrame({"first": list(first), "second": list(second)}).dropna().astype("str")
+    kinds = [str(verdict) for verdict in Verdict]
+    counts = pd.crosstab(both["first"], both["second"])
+    return counts.reindex(index=kinds, columns=kinds, fill_value=0)
+
+
+def in_dispute(verdicts: pd.DataFrame) -> pd.Series:
+    """Tell on which stars reviewers disagree.
+
+    Parameters
+    ----------
+    verdicts : (n, reviewer) DataFrame
+        As from `latest_by_reviewer`, or some of its columns.
+
+    Returns
+    -------
+    (n,) bool Series
+        False where fewer than two have decided.
+    """
+    said = [(verdicts == str(kind)).fillna(False).any(axis=1) for kind in Verdict]
+    return pd.concat(said, axis=1).sum(axis=1) > 1
 
 
 def _beyond_chance(observed: float, chance: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -40,6 +41,20 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "parallax_over_error": ("parallax_over_error",),
     "pmra": ("pmra",),
     "pmdec": ("pmdec",),
+    "pmra_error": ("pmra_error",),
+    "pmdec_error": ("pmdec_error",),
+    "bp_mag": ("bp_mag", "phot_bp_mean_mag"),
+    "rp_mag": ("rp_mag", "phot_rp_mean_mag"),
+    "j_mag": ("j_mag", "j_m"),
+    "h_mag": ("h_mag", "h_m"),
+    "ks_mag": ("ks_mag", "ks_m"),
+    "j_mag_err": ("j_mag_err", "j_msigcom"),
+    "h_mag_err": ("h_mag_err", "h_msigcom"),
+    "ks_mag_err": ("ks_mag_err", "ks_msigcom"),
+    "nu_eff_used_in_astrometry": ("nu_eff_used_in_astrometry",),
+    "pseudocolour": ("pseudocolour",),
+    "ecl_lat": ("ecl_lat",),
+    "astrometric_params_solved": ("astrometric_params_solved",),
     "ebv": ("ebv",),
     "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor"),
     "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error"),
@@ -51,8 +66,10 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "feh": ("feh", "feh_lasp"),
     "feh_err": ("feh_err", "feh_lasp_err"),
 }
-# Taken along under their own names: other identifiers, velocities, LAMOST's own D0.2
-ALSO_TAKEN: Final = ("ps_id", "designation", "rv", "rv_err", "hdelta_d02", "hgamma_d02")
+# Taken along under their own names: other identifiers, dates, velocities, LAMOST's own D0.2
+ALSO_TAKEN: Final = (
+    *("ps_id", "designation", "mjd", "lmjd", "rv", "rv_err", "hdelta_d02", "hgamma_d02"),
+)
 
 
 # --- by place ------------------------------------------------------------------------------
@@ -154,6 +171,60 @@ def drop_known(
     else:
         marks = mark_known(candidates, known, radius_arcsec)
     return candidates[marks.isna()]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCounts:
+    """How many candidates the known catalogues take away, as (spectra, stars).
+
+    Attributes
+    ----------
+    listed : dict of str to (int, int)
+        Candidates that each catalogue lists; one may be in several.
+    known : (int, int)
+        Candidates in any of them.
+    new : (int, int)
+        Candidates in none.
+    """
+
+    listed: dict[str, tuple[int, int]]
+    known: tuple[int, int]
+    new: tuple[int, int]
+
+    def as_dict(self) -> dict[str, list[int]]:
+        """Return the counts under their names, as the provenance keeps them."""
+        every = {**self.listed, "in any known catalogue": self.known, "new": self.new}
+        return {name: list(count) for name, count in every.items()}
+
+
+def known_counts(candidates: pd.DataFrame) -> KnownCounts:
+    """Count what the known catalogues list and what is left (paper §V.1).
+
+    Parameters
+    ----------
+    candidates : (n,) DataFrame
+        With ``known_in`` and ``uid``; a spectrum without a star counts as a star of its own.
+
+    Raises
+    ------
+    CatalogueError
+        When one of the columns is missing.
+    """
+    check_columns(candidates, ("obsid", "uid", "known_in"), "candidates")
+    star = candidates["uid"].astype("str")
+    star = star.where(star.notna(), "O" + candidates["obsid"].astype("str"))
+    marks = candidates["known_in"]
+
+    def count(rows: pd.Series) -> tuple[int, int]:
+        return int(rows.sum()), int(star[rows].nunique())
+
+    named = marks.dropna().unique()
+    names = dict.fromkeys(name for mark in named for name in mark.split(_KNOWN_SEPARATOR))
+    listed = {}
+    for name in sorted(names):
+        with_name = [mark for mark in named if name in mark.split(_KNOWN_SEPARATOR)]
+        listed[name] = count(marks.isin(with_name))
+    return KnownCounts(listed, count(marks.notna()), count(marks.isna()))
 
 
 def _is_listed(

@@ -21,7 +21,7 @@ from msfa_core.catalogue.row_keys import as_ids
 from msfa_core.catalogue.sky import Pairs as Edges
 from msfa_core.catalogue.sky import check_radius, pairs_among, unit_vectors
 from msfa_core.columns import check_columns
-from msfa_core.constants import MATCH_RADIUS_ARCSEC
+from msfa_core.constants import MATCH_RADIUS_ARCSEC, UidFlag
 from msfa_core.errors import CatalogueError
 
 FloatArray = NDArray[np.float64]
@@ -78,8 +78,9 @@ def assign_uids(
     Returns
     -------
     (n,) DataFrame
-        ``uid``, ``n_epochs`` (spectra of the star) and ``is_representative`` (highest
-        ``snr_g``, the lowest obsid among equals), with the index of the candidates.
+        ``uid``, ``n_epochs`` (spectra of the star), ``is_representative`` (highest
+        ``snr_g``, the lowest obsid among equals) and ``uid_flags`` (`UidFlag`), with the
+        index of the candidates.
 
     Raises
     ------
@@ -95,19 +96,23 @@ def assign_uids(
     # epochs that agree in everything are one node: fewer pairs, however often a star was seen
     node, first = _distinct(_places(ra, dec), gaia, ps1)
     vectors = unit_vectors(ra[first], dec[first])
-    kind, number = _stars(vectors, gaia[first], ps1[first], radius_arcsec)
+    edges = _close_pairs(vectors, radius_arcsec)
+    kind, number = _stars(vectors, gaia[first], ps1[first], edges)
+    flags = _doubts(vectors, gaia[first], ps1[first], edges, kind, number)[node]
     kind, number = kind[node], number[node]
     nameless = kind == "O"
     number[nameless] = obsid.to_numpy(np.int64)[nameless]
-    return _epochs(candidates, kind, number, obsid.to_numpy(np.int64))
+    result, star = _epochs(candidates, kind, number, obsid.to_numpy(np.int64))
+    flags[_is_far(vectors[node], star, radius_arcsec)] |= int(UidFlag.FAR)
+    result["uid_flags"] = pd.Series(flags, index=candidates.index, dtype="Int64")
+    return result
 
 
 # --- which star ----------------------------------------------------------------------------
 def _stars(
-    vectors: FloatArray, gaia: IntArray, ps1: IntArray, radius_arcsec: float
+    vectors: FloatArray, gaia: IntArray, ps1: IntArray, edges: Edges
 ) -> tuple[NDArray[np.str_], IntArray]:
     """Return the kind (G, P, L, O) and number that name the star of each node."""
-    edges = _close_pairs(vectors, radius_arcsec)
     for identifier in (gaia, ps1):
         edges = _kept(edges, ~_conflict(identifier[edges[0]], identifier[edges[1]]))
     kind = np.full(len(gaia), "O")
@@ -128,6 +133,42 @@ def _stars(
         group = _components(len(gaia), edges[0], edges[1])
         kind[placed], number[placed] = "L", _pixel_of_mean(vectors[placed], group[placed])
     return kind, number
+
+
+def _doubts(
+    vectors: FloatArray,
+    gaia: IntArray,
+    ps1: IntArray,
+    edges: Edges,
+    kind: NDArray[np.str_],
+    number: IntArray,
+) -> IntArray:
+    """Return the flags of each node that its neighbours within the radius give it."""
+    flags = np.zeros(len(gaia), dtype=np.int64)
+    flags[~np.isfinite(vectors).all(axis=1)] = int(UidFlag.NO_POSITION)
+    ends = np.concatenate([edges[0], edges[1]]), np.concatenate([edges[1], edges[0]])
+    apart = (kind[ends[0]] != kind[ends[1]]) | (number[ends[0]] != number[ends[1]])
+    flags[ends[0][apart]] |= int(UidFlag.NEIGHBOUR)
+    for identifier, named in ((gaia, "G"), (ps1, "P")):
+        adopts = (identifier == _NONE) & (kind == named)
+        offered = adopts[ends[0]] & (identifier[ends[1]] != _NONE)
+        pairs = pd.DataFrame({"node": ends[0][offered], "id": identifier[ends[1][offered]]})
+        several = pairs.drop_duplicates()["node"]
+        flags[several[several.duplicated()]] |= int(UidFlag.SEVERAL_IDS)
+    return flags
+
+
+def _is_far(vectors: FloatArray, star: IntArray, radius_arcsec: float) -> NDArray[np.bool_]:
+    """Return which spectra lie farther than the radius from the mean position of their star."""
+    placed = np.isfinite(vectors).all(axis=1)
+    at, n_stars = star[placed], int(star.max(initial=-1)) + 1
+    mean = np.column_stack([np.bincount(at, axis, n_stars) for axis in vectors[placed].T])
+    size = np.linalg.norm(mean, axis=1)[at]
+    mean = mean[at] / np.maximum(size, np.finfo(float).tiny)[:, None]
+    off = np.linalg.norm(vectors[placed] - mean, axis=1)
+    far = np.zeros(len(star), dtype=bool)
+    far[placed] = off > check_radius(radius_arcsec)
+    return far
 
 
 def _identifier(candidates: pd.DataFrame, name: str) -> IntArray:
@@ -226,8 +267,8 @@ def _components(n: int, i: IntArray, j: IntArray) -> IntArray:
 # --- epochs --------------------------------------------------------------------------------
 def _epochs(
     candidates: pd.DataFrame, kind: NDArray[np.str_], number: IntArray, obsid: IntArray
-) -> pd.DataFrame:
-    """Return names, number of epochs and the representative of each star."""
+) -> tuple[pd.DataFrame, IntArray]:
+    """Return names, number of epochs and representative of stars, and the star of each row."""
     star, first = _distinct(pd.factorize(kind)[0].astype(np.int64), number)
     names = pd.Series(kind[first], dtype="str") + pd.Series(number[first]).astype("str")
     n_epochs = np.bincount(star, minlength=len(first))
@@ -238,10 +279,11 @@ def _epochs(
     is_representative = np.zeros(len(star), dtype=bool)
     is_representative[order[np.flatnonzero(np.diff(star[order], prepend=-1))]] = True
     index = candidates.index
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "uid": pd.Series(names.array.take(star), index=index),
             "n_epochs": pd.Series(n_epochs[star], index=index, dtype="Int64"),
             "is_representative": pd.Series(is_representative, index=index, dtype="boolean"),
         }
     )
+    return table, star

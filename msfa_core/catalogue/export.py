@@ -33,6 +33,7 @@ FITS_NO_FLAG: Final = -1  # TNULL of yes/no columns: FITS logicals lose what is 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 PROVENANCE_SUFFIX: Final = ".provenance.json"
 _DEFAULT_TITLE: Final = "Blue horizontal-branch star candidates from LAMOST spectra"
+_NUMBERS: Final = re.compile(r"-?\d[\d.-]*")  # LAMOST's way of listing several
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 Writer = Callable[[Path, Sequence[Column], pd.DataFrame, Mapping[str, str]], None]
@@ -42,7 +43,7 @@ def export(
     table: pd.DataFrame,
     path: str | Path,
     *,
-    columns: str | Iterable[str] = "paper",
+    columns: str | Iterable[str | Column] = "paper",
     header: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -56,7 +57,7 @@ def export(
         The suffix names the format, see `FORMATS`.
     columns : str or names
         ``paper`` (Table 6), ``full`` (every column of the contract that the table has, then
-        its others) or a list of names.
+        its others) or a list of names, or of columns that describe themselves.
     header : mapping, optional
         ``title``, ``authors``, ``table`` (one sentence), and whatever else belongs to the
         provenance: selection, survey, checksums, counts. CSV and parquet have no place for
@@ -102,7 +103,7 @@ def export(
     return path
 
 
-def choose_columns(table: pd.DataFrame, columns: str | Iterable[str]) -> list[Column]:
+def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -> list[Column]:
     """Return the columns that go out, in order.
 
     Raises
@@ -110,6 +111,7 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str]) -> list[Co
     ExportError
         When one is missing from the table, named twice, or none is left.
     """
+    described: dict[str, Column] = dict(BY_NAME)
     if columns == "paper":
         names = list(PAPER_COLUMNS)
     elif columns == "full":
@@ -118,7 +120,9 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str]) -> list[Co
     elif isinstance(columns, str):
         raise ExportError(f"columns = {columns!r}; give 'paper', 'full' or a list of names.")
     else:
-        names = list(columns)
+        given = list(columns)
+        described |= {column.name: column for column in given if isinstance(column, Column)}
+        names = [one.name if isinstance(one, Column) else one for one in given]
     missing = [str(name) for name in names if name not in table.columns]
     if missing:
         raise ExportError(
@@ -127,7 +131,7 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str]) -> list[Co
         )
     if not names or len(set(names)) < len(names):
         raise ExportError("No column is chosen, or one is chosen twice; give each name once.")
-    return [BY_NAME.get(name) or _own_column(str(name), table[name]) for name in names]
+    return [described.get(name) or _own_column(str(name), table[name]) for name in names]
 
 
 def _own_column(name: str, values: pd.Series) -> Column:
@@ -325,7 +329,15 @@ def _write_csv(
 
 def _csv_cells(column: Column, values: pd.Series) -> list[str]:
     if column.kind == "str":
-        return [_harmless(value) if isinstance(value, str) else "" for value in values]
+        has_lists = column.step != "user" and column.name not in BY_NAME  # those of the caller
+        return [
+            ""
+            if not isinstance(value, str)
+            else value
+            if has_lists and _NUMBERS.fullmatch(value)
+            else _harmless(value)
+            for value in values
+        ]
     if column.kind == "bool":
         return ["" if value is pd.NA else str(bool(value)) for value in values]
     if column.kind == "int":

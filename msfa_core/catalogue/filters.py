@@ -19,6 +19,7 @@ from msfa_core.config import Settings
 BoolArray = NDArray[np.bool_]
 Predicate = Callable[[pd.DataFrame], BoolArray]
 DOUBT: Final = 0.3  # of p_bhb around one half: a doubtful star
+TEMPLATE_DISAGREES: Final = "the template match says another class"
 GOOD_PARALLAX: Final = 5.0  # parallax over error from which the CMD counts as a witness
 
 
@@ -98,15 +99,11 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
     candidate = is_true(table, "is_candidate")
     letter = table["subclass"].str.slice(0, 1)
     hot = letter.isin(["A", "B"]).to_numpy(dtype=bool, na_value=False)
-    template = table["template_subclass"].str.slice(0, 1)
-    template_hot = template.isin(["A", "B", "O"]).to_numpy(dtype=bool, na_value=False)
     parallax = numbers(table, "parallax_over_error") > GOOD_PARALLAX
     return {
         "stage 1 and stage 2 disagree": judged & (says_bhb != probable),
         "header subclass is neither A nor B": says_bhb & _known(table, "subclass") & ~hot,
-        "best template is not an early type": says_bhb
-        & _known(table, "template_subclass")
-        & ~template_hot,
+        TEMPLATE_DISAGREES: is_true(table, "template_disagrees"),
         "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
         "outside the CMD trapezoid": candidate & parallax & is_false(table, "in_cmd_trapezoid"),
         "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),
@@ -144,6 +141,12 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
             f"is_candidate AND novelty > {settings.novelty_max:g}",
         ),
         Filter("disagreement", "spectra whose witnesses disagree", any_contradiction),
+        Filter(
+            "template disagrees",
+            "template match and networks say different classes",
+            lambda table: is_true(table, "template_disagrees"),
+            "template_disagrees",
+        ),
         Filter(
             "doubtful",
             "p_bhb between 0.2 and 0.8, in the search domain",
@@ -197,6 +200,12 @@ def _rank_of_obsid(table: pd.DataFrame) -> NDArray[np.float64]:
     return np.argsort(np.argsort(table["obsid"].to_numpy(np.int64))).astype(np.float64)
 
 
+def _template_agreement(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return minus the confidence of a match that disagrees with the networks; missing else."""
+    confidence = numbers(table, "template_confidence")
+    return np.where(is_true(table, "template_disagrees"), -confidence, np.nan)
+
+
 ORDERS: Final = {
     order.name: order
     for order in (
@@ -205,6 +214,7 @@ ORDERS: Final = {
         Order("snr_g", "S/N, highest first", lambda t: -numbers(t, "snr_g")),
         Order("faint", "S/N, lowest first", lambda t: numbers(t, "snr_g")),
         Order("novelty", "strangest first", lambda t: -numbers(t, "novelty")),
+        Order("template", "surest template disagreement first", _template_agreement),
         Order("d02", "widest Hδ first", lambda t: -numbers(t, "d02_hdelta")),
         Order("ra", "right ascension", lambda t: numbers(t, "ra")),
         Order("obsid", "obsid", _rank_of_obsid),

@@ -49,7 +49,8 @@ def vet_columns(decisions: Iterable[Decision]) -> dict[str, Any]:
     own: dict[str, Decision] = {}
     for decision in counting:
         own.setdefault(decision.reviewer, decision)
-    latest = counting[0] if counting else None
+    newest = counting[0] if counting else None
+    latest = next((decision for decision in counting if decision.is_final), newest)
     if latest is None:
         texts = ("verdict", "verdict_class", "comment", "reviewer", "decided_at")
         nothing: dict[str, Any] = dict.fromkeys(texts, float("nan"))

@@ -32,6 +32,11 @@ QUANTITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "logg": ("logg",),
     "feh": ("feh",),
 }
+# Colour and magnitude without dust, as tables of clusters have them: both of them or neither
+DEREDDENED: Final[Mapping[str, tuple[str, ...]]] = {
+    "bp_rp": ("bp_rp0", "bp_rp_0"),
+    "abs_mag_g": ("abs_mag_g0", "m_g0", "mg0", "mg_0"),
+}
 _NEEDED: Final = 2  # quantities make a plane
 
 
@@ -67,7 +72,9 @@ def reference_stars(path: str | Path) -> ReferenceStars:
 
     Columns are known by the names of this catalogue (``d02_hdelta``, ``fm_hdelta``, ``kp``,
     ``bp_rp`` …: an exported table can be given) and by those of Xue et al. (2011): ``D0.2`` and
-    ``fm`` of Hδ, ``bHg`` and ``cHg`` of Hγ. A table that has not changed is read once.
+    ``fm`` of Hδ, ``bHg`` and ``cHg`` of Hγ. Where a table has colour and absolute magnitude
+    without dust (``bp_rp0`` with ``M_G0`` or ``abs_mag_g0``: members of clusters), these are taken.
+    A table that has not changed is read once.
 
     Parameters
     ----------
@@ -92,9 +99,14 @@ def reference_stars(path: str | Path) -> ReferenceStars:
 def _read(path: Path, _stamp: int) -> ReferenceStars:
     table = read_table(path)
     lower = {str(name).lower(): name for name in table.columns}
+    clean = {
+        name: tuple(known for known in names if known in lower)
+        for name, names in DEREDDENED.items()
+    }
     values = {}
     for name, names in QUANTITIES.items():
-        found = next((lower[known] for known in names if known in lower), None)
+        first = clean[name] if name in clean and all(clean.values()) else ()
+        found = next((lower[known] for known in (*first, *names) if known in lower), None)
         if found is not None:
             numbers = pd.to_numeric(table[found], errors="coerce")
             values[name] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)

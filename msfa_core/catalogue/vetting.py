@@ -1,8 +1,9 @@
 """Decisions of reviewers: what one is, which counts, and how well reviewers agree.
 
 A decision is bound to the spectrum that was on screen (``obsid``) and reaches every epoch
-of that star. The latest standing decision on a star is its verdict of record; a withdrawn
-decision no longer stands, and whatever was decided before it counts again.
+of that star. The latest standing decision on a star is its verdict of record, unless one was
+marked as final; a withdrawn decision no longer stands, and whatever was decided before it counts
+again.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ CONFIDENCE: Final = {  # what the four levels mean, written beside the keys
     3: "probable",
     4: "certain",
 }
+FINAL_FLAG: Final = "final"  # issue flag of a decision that settles a disagreement
 _INT64_MAX: Final = 2**63 - 1
 
 
@@ -118,6 +120,11 @@ class Decision:
             raise StoreError("A decision needs a reviewer: write your name before deciding.")
         for name, value in tidy.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this decision settles the star, whatever others say later."""
+        return FINAL_FLAG in self.issue_flags
 
     @property
     def is_withdrawal(self) -> bool:
@@ -314,6 +321,24 @@ def standing_decisions(decisions: pd.DataFrame | Iterable[Decision]) -> pd.DataF
     return decisions.sort_values("decision_id", ignore_index=True)
 
 
+def are_final(decisions: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which decisions of a table settle their star.
+
+    Parameters
+    ----------
+    decisions : (m,) DataFrame
+        As from `decisions_table`; without ``issue_flags`` none does.
+
+    Returns
+    -------
+    (m,) bool array
+    """
+    if "issue_flags" not in decisions.columns:
+        return np.zeros(len(decisions), dtype=bool)
+    flags = decisions["issue_flags"].fillna("").astype("str").str.split(";")
+    return np.array([FINAL_FLAG in words for words in flags], dtype=bool)
+
+
 def star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
     """Return the obsid index of the candidates and the number of each row's star."""
     if "obsid" in candidates.columns:
@@ -342,8 +367,8 @@ def verdict_of_record(
     """Return the judgement in force for every candidate.
 
     A decision reaches all spectra that share the present ``uid`` of its ``obsid``; the latest
-    standing one counts. Decisions on spectra that left the survey are kept in the store and
-    listed by `orphaned_decisions`.
+    standing one counts, a final one (`FINAL_FLAG`) before all others. Decisions on spectra that
+    left the survey are kept in the store and listed by `orphaned_decisions`.
 
     Parameters
     ----------
@@ -369,7 +394,8 @@ def verdict_of_record(
     row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
     known = row >= 0
     standing = standing[known].assign(star=star[row[known]])
-    latest = standing.drop_duplicates("star", keep="last").set_index("star")
+    ranked = standing.iloc[np.argsort(are_final(standing), kind="stable")]  # final ones last
+    latest = ranked.drop_duplicates("star", keep="last").set_index("star")
     own = standing.drop_duplicates(["star", "reviewer"], keep="last")
     shares = own["verdict"].to_numpy() == latest["verdict"].reindex(own["star"]).to_numpy()
     by_star = pd.Series(shares, index=own["star"]).groupby(level=0)

@@ -15,7 +15,15 @@ from typing import Annotated, Any, Final
 import typer
 
 from msfa_core import __version__
-from msfa_core.cli import novelty, surveys, training  # noqa: F401 (they register their commands)
+from msfa_core.cli import (  # noqa: F401 (they register their commands)
+    novelty,
+    place,
+    products,
+    slam,
+    surveys,
+    training,
+    validate,
+)
 from msfa_core.cli.app import app
 from msfa_core.cli.show import say
 from msfa_core.cli.stop import heed_signals

@@ -18,6 +18,8 @@ from msfa_core.cli.show import say, show_progress
 from msfa_core.errors import ExportError, ReadError, SurveyError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from msfa_core.ingest import IngestReport
     from msfa_core.survey import Survey
 
@@ -208,10 +210,20 @@ def run(
 
 
 @app.command()
-def status(survey: SurveyArgument) -> None:
+def status(
+    survey: SurveyArgument,
+    funnel: Annotated[
+        bool,
+        typer.Option("--funnel", help="What each step of the search leaves, beside the paper."),
+    ] = False,
+) -> None:
     """Show what is in a survey, what has been done, and what is flagged or missing."""
+    from msfa_core.funnel import funnel_lines  # noqa: PLC0415
     from msfa_core.status import status as report  # noqa: PLC0415
 
+    if funnel:
+        print("\n".join(funnel_lines(survey)))
+        return
     for line in report(survey).lines():
         print(line)
 
@@ -235,6 +247,12 @@ def export(
     columns: Annotated[
         ColumnChoice, typer.Option(help="Table 6 of the paper, or everything.")
     ] = ColumnChoice.PAPER,
+    mec: Annotated[
+        bool,
+        typer.Option(
+            "--mec", help="The multiple-epoch catalogue instead: a row per star, as LAMOST's."
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it is there.")
     ] = False,
@@ -257,6 +275,9 @@ def export(
                 f"{out} not written: {survey} has no star with verdict {chosen}. Vet stars with "
                 f"`msfa serve {survey}`, or export all spectra with --all."
             )
+    if mec:
+        _write_epochs(table, out, source, words, overwrite)
+        return
     write(
         table,
         out,
@@ -266,6 +287,21 @@ def export(
     )
     stars = table["uid"].nunique() + int(table["uid"].isna().sum())
     print(f"{out}: {len(table):,} spectra of {stars:,} stars ({words})")
+
+
+def _write_epochs(
+    table: pd.DataFrame, out: Path, source: Survey, words: str, overwrite: bool
+) -> None:
+    """Write the multiple-epoch catalogue of these spectra."""
+    from msfa_core.catalogue.export import export as write  # noqa: PLC0415
+    from msfa_core.catalogue.multi_epoch import MEC_COLUMNS, multi_epoch_table  # noqa: PLC0415
+
+    stars = multi_epoch_table(table)
+    words = f"stars with two spectra or more, of {words}"
+    header = source.export_header(words)
+    header["lists"] = "values of the epochs joined by -; -9999 is missing; minutes are UTC + 8 h"
+    write(stars, out, columns=MEC_COLUMNS, header=header, overwrite=overwrite)
+    print(f"{out}: {len(stars):,} stars, {int(stars['obs_number'].sum()):,} epochs ({words})")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

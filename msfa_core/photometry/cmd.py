@@ -2,7 +2,7 @@
 
 Formulae and limits are those of Culpan et al. (2021, A&A 654, A107) and, for the corrected
 excess factor, Riello et al. (2021, A&A 649, A3). No extinction and no parallax zero point are
-applied, as in the paper's figure.
+applied unless asked for, as in the paper's figure.
 """
 
 from __future__ import annotations
@@ -21,9 +21,21 @@ from msfa_core.constants import (
     CMD_BP_RP,
     CMD_FAINT_INTERCEPT,
     CMD_FAINT_SLOPE,
+    CMD_LATITUDE_MIN,
+    EBV_LIMITS,
     EXCESS_FACTOR_SIGMA_MAX,
     PARALLAX_ERROR_MAX,
 )
+from msfa_core.photometry.colours import column, is_absurd
+from msfa_core.photometry.exclusions import exclusion_flags
+from msfa_core.photometry.extinction import dereddened
+from msfa_core.photometry.motion import (
+    reduced_proper_motion,
+    tangential_velocity,
+    total_motion,
+    usable_motion,
+)
+from msfa_core.photometry.zeropoint import parallax_zero_point
 
 FloatArray = NDArray[np.float64]
 
@@ -38,6 +50,10 @@ class CmdFlag(enum.IntFlag):
     COLOUR_EXCESS = 16
     FAINT_COLOUR = 32
     AMBIGUOUS = 64
+    NO_PROPER_MOTION = 128
+    ABSURD_REDDENING = 256
+    DUPLICATED = 512
+    NO_ZERO_POINT = 1024
 
 
 CMD_FLAG_WORDS: Final = {
@@ -48,6 +64,10 @@ CMD_FLAG_WORDS: Final = {
     CmdFlag.COLOUR_EXCESS: "BP and RP do not add up to G (corrected excess factor)",
     CmdFlag.FAINT_COLOUR: "BP or RP flux below 10 times its error",
     CmdFlag.AMBIGUOUS: "several Gaia sources within the match radius; the nearest was taken",
+    CmdFlag.NO_PROPER_MOTION: "no proper motion: matched where it stands, no velocity",
+    CmdFlag.ABSURD_REDDENING: f"E(B−V) outside {EBV_LIMITS[0]:g} … {EBV_LIMITS[1]:g}: not used",
+    CmdFlag.DUPLICATED: "listed more than once in the Gaia table, with different values",
+    CmdFlag.NO_ZERO_POINT: "no parallax zero point: the parallax is used as it is",
 }
 
 
@@ -154,22 +174,54 @@ def excess_factor_sigma(g_mag: ArrayLike) -> FloatArray:
     return 0.0059898 + 8.817481e-12 * np.asarray(g_mag, dtype=float) ** 7.618399
 
 
-def cmd_position(gaia: pd.DataFrame) -> pd.DataFrame:
+def absolute_magnitude_error(parallax_over_error: ArrayLike) -> FloatArray:
+    """Return the error of M_G that the parallax makes: 5/ln 10 · σ/ϖ.
+
+    Parameters
+    ----------
+    parallax_over_error : (n,) array
+
+    Returns
+    -------
+    (n,) array [mag]
+        NaN where the parallax is missing, zero or negative.
+    """
+    ratio = np.asarray(parallax_over_error, dtype=float)
+    with np.errstate(invalid="ignore"):
+        return 5 / np.log(10) / np.where(ratio > 0, ratio, np.nan)
+
+
+def cmd_position(
+    gaia: pd.DataFrame,
+    zero_point: bool = False,
+    deredden: bool = False,
+    latitude_min: float = float(CMD_LATITUDE_MIN),
+) -> pd.DataFrame:
     """Place stars in the Gaia colour–magnitude diagram.
 
     Parameters
     ----------
     gaia : n rows
         House names: ``gaia_source_id, g_mag, bp_rp, parallax_mas`` and ``parallax_error_mas`` or
-        ``parallax_over_error``; used when present: ``excess_factor, bp_flux_over_error,
-        rp_flux_over_error, gaia_ambiguous``. Missing values stay missing.
+        ``parallax_over_error``; used when present: ``ra, dec, pmra, pmdec`` and their errors,
+        ``ebv, excess_factor, bp_flux_over_error, rp_flux_over_error, gaia_ambiguous,
+        gaia_duplicated`` and what the zero point needs. Missing values stay missing.
+    zero_point : bool
+        Take the zero point of Lindegren et al. (2021) off the parallax before it is used.
+    deredden : bool
+        Judge the trapezoid by colour and magnitude without dust.
+    latitude_min : float
+        Least distance from the galactic plane of ``cmd_exclusions`` [deg].
 
     Returns
     -------
     n rows, same index
-        ``bp_rp`` [mag], ``abs_mag_g`` [mag], ``parallax_mas`` [mas], ``parallax_over_error``,
-        ``in_cmd_trapezoid``, ``cmd_flags`` (:class:`CmdFlag`). ``in_cmd_trapezoid`` is missing
-        where colour or absolute magnitude is.
+        ``bp_rp`` [mag], ``abs_mag_g`` and ``abs_mag_g_err`` [mag], both without dust as ``bp_rp0``
+        and ``abs_mag_g0`` [mag], ``parallax_mas`` as published and ``parallax_zero_point`` [mas],
+        ``parallax_over_error``, ``in_cmd_trapezoid``, ``reduced_proper_motion`` [mag],
+        ``pm_over_error``, ``tangential_velocity`` and its error [km/s], ``cmd_exclusions``
+        (`CmdExclusion`, missing without Gaia), ``cmd_flags`` (:class:`CmdFlag`).
+        ``in_cmd_trapezoid`` is missing where colour or absolute magnitude is.
 
     Raises
     ------
@@ -177,41 +229,107 @@ def cmd_position(gaia: pd.DataFrame) -> pd.DataFrame:
         When a needed column is absent.
     """
     check_columns(gaia, ("gaia_source_id", "g_mag", "bp_rp", "parallax_mas"), "the Gaia table")
-    colour, magnitude = _values(gaia, "bp_rp"), _values(gaia, "g_mag")
-    parallax = _values(gaia, "parallax_mas")
-    if "parallax_over_error" in gaia.columns:
-        over_error = _values(gaia, "parallax_over_error")
-    else:
-        check_columns(gaia, ("parallax_error_mas",), "the Gaia table")
-        over_error = parallax / _values(gaia, "parallax_error_mas")
-    absolute = absolute_magnitude(magnitude, parallax)
-    has_gaia = np.isfinite(magnitude) | np.isfinite(parallax) | gaia["gaia_source_id"].notna()
+    colour, magnitude = column(gaia, "bp_rp"), column(gaia, "g_mag")
+    published = column(gaia, "parallax_mas")
+    over_error = _parallax_over_error(gaia, published)
+    zero = parallax_zero_point(gaia) if zero_point else np.full(len(gaia), np.nan)
+    parallax = published - np.nan_to_num(zero, nan=0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        flags = np.zeros(len(gaia), dtype=np.int64)
+        parallax_error = np.abs(published / over_error)
+        ratio = np.where(np.isfinite(zero), parallax / parallax_error, over_error)
+    absolute = absolute_magnitude(magnitude, parallax)
+    bp_rp0, absolute0 = dereddened(colour, absolute, column(gaia, "ebv"))
+    place = pd.DataFrame(
+        {
+            "bp_rp": colour,
+            "bp_rp0": bp_rp0,
+            "abs_mag_g": absolute,
+            "abs_mag_g_err": np.where(
+                np.isfinite(absolute), absolute_magnitude_error(ratio), np.nan
+            ),
+            "abs_mag_g0": absolute0,
+            "parallax_mas": published,
+            "parallax_zero_point": zero,
+            "parallax_over_error": over_error,
+            "in_cmd_trapezoid": _trapezoid_or_missing(
+                *((bp_rp0, absolute0) if deredden else (colour, absolute))
+            ),
+            **_motions(gaia, magnitude, parallax, parallax_error),
+        },
+        index=gaia.index,
+    )
+    flags = _flags(gaia, colour, magnitude, parallax, ratio)
+    if zero_point:
+        flags[np.isfinite(published) & np.isnan(zero)] |= int(CmdFlag.NO_ZERO_POINT)
+    excluded = exclusion_flags(gaia.assign(**{n: place[n] for n in place.columns}), latitude_min)
+    has_gaia = (flags & int(CmdFlag.NO_GAIA)) == 0
+    place["cmd_exclusions"] = pd.array(excluded, dtype="Int64")
+    place["cmd_exclusions"] = place["cmd_exclusions"].where(has_gaia)
+    place["cmd_flags"] = pd.array(flags, dtype="Int64")
+    return place
+
+
+def _parallax_over_error(gaia: pd.DataFrame, parallax: FloatArray) -> FloatArray:
+    """(n,) parallax over its error: the column, else computed."""
+    if "parallax_over_error" in gaia.columns:
+        return column(gaia, "parallax_over_error")
+    check_columns(gaia, ("parallax_error_mas",), "the Gaia table")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return parallax / column(gaia, "parallax_error_mas")
+
+
+def _trapezoid_or_missing(colour: FloatArray, absolute: FloatArray) -> pd.arrays.BooleanArray:
+    """(n,) whether stars lie in the trapezoid; missing where that cannot be told."""
+    inside = pd.array(in_trapezoid(colour, absolute), dtype="boolean")
+    inside[~(np.isfinite(colour) & np.isfinite(absolute))] = pd.NA
+    return inside
+
+
+def _motions(
+    gaia: pd.DataFrame, g_mag: FloatArray, parallax: FloatArray, parallax_error: FloatArray
+) -> dict[str, FloatArray]:
+    """Return what the proper motion says: columns of the contract."""
+    names = ("pmra", "pmdec", "pmra_error", "pmdec_error")
+    motion, error = total_motion(*(column(gaia, name) for name in names))
+    velocity, velocity_error = tangential_velocity(motion, error, parallax, parallax_error)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        over_error = motion / error
+    return {
+        "reduced_proper_motion": reduced_proper_motion(g_mag, motion),
+        "pm_over_error": over_error,
+        "tangential_velocity": velocity,
+        "tangential_velocity_err": velocity_error,
+    }
+
+
+def _flags(
+    gaia: pd.DataFrame,
+    colour: FloatArray,
+    magnitude: FloatArray,
+    parallax: FloatArray,
+    over_error: FloatArray,
+) -> NDArray[np.int64]:
+    """(n,) `CmdFlag` bits."""
+    named = gaia["gaia_source_id"].notna().to_numpy(dtype=bool)
+    has_gaia = np.isfinite(magnitude) | np.isfinite(parallax) | named
+    no_motion = np.isnan(usable_motion(column(gaia, "pmra"), column(gaia, "pmdec"))[:, 0])
+    with np.errstate(invalid="ignore", divide="ignore"):
         raised = {
-            CmdFlag.NO_GAIA: ~has_gaia.to_numpy(dtype=bool),
+            CmdFlag.NO_GAIA: ~has_gaia,
             CmdFlag.NO_COLOUR: ~np.isfinite(colour),
             CmdFlag.NO_PARALLAX: ~(parallax > 0),
             CmdFlag.POOR_PARALLAX: (parallax > 0) & ~(over_error > 1 / float(PARALLAX_ERROR_MAX)),
             CmdFlag.COLOUR_EXCESS: _excess_is_bad(gaia, colour, magnitude),
             CmdFlag.FAINT_COLOUR: _colour_is_faint(gaia),
             CmdFlag.AMBIGUOUS: _true_where(gaia, "gaia_ambiguous"),
+            CmdFlag.NO_PROPER_MOTION: has_gaia & no_motion & ("pmra" in gaia.columns),
+            CmdFlag.ABSURD_REDDENING: is_absurd(column(gaia, "ebv")),
+            CmdFlag.DUPLICATED: _true_where(gaia, "gaia_duplicated"),
         }
+    flags = np.zeros(len(gaia), dtype=np.int64)
     for flag, rows in raised.items():
         flags[rows] |= int(flag)
-    inside = pd.array(in_trapezoid(colour, absolute), dtype="boolean")
-    inside[~(np.isfinite(colour) & np.isfinite(absolute))] = pd.NA
-    return pd.DataFrame(
-        {
-            "bp_rp": colour,
-            "abs_mag_g": absolute,
-            "parallax_mas": parallax,
-            "parallax_over_error": over_error,
-            "in_cmd_trapezoid": inside,
-            "cmd_flags": pd.array(flags, dtype="Int64"),
-        },
-        index=gaia.index,
-    )
+    return flags
 
 
 def has_good_parallax(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -226,14 +344,9 @@ def has_good_parallax(table: pd.DataFrame) -> NDArray[np.bool_]:
     (n,) bool array
     """
     with np.errstate(invalid="ignore"):
-        return (_values(table, "parallax_mas") > 0) & (
-            _values(table, "parallax_over_error") > 1 / float(PARALLAX_ERROR_MAX)
+        return (column(table, "parallax_mas") > 0) & (
+            column(table, "parallax_over_error") > 1 / float(PARALLAX_ERROR_MAX)
         )
-
-
-def _values(table: pd.DataFrame, name: str) -> FloatArray:
-    """Return a column as float64, missing as NaN."""
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _true_where(table: pd.DataFrame, name: str) -> NDArray[np.bool_]:
@@ -249,7 +362,7 @@ def _excess_is_bad(
     """Tell where |C*| exceeds its limit; False where the excess factor is unknown."""
     if "excess_factor" not in gaia.columns:
         return np.zeros(len(gaia), dtype=bool)
-    corrected = corrected_excess_factor(colour, _values(gaia, "excess_factor"))
+    corrected = corrected_excess_factor(colour, column(gaia, "excess_factor"))
     return np.abs(corrected) >= float(EXCESS_FACTOR_SIGMA_MAX) * excess_factor_sigma(magnitude)
 
 
@@ -258,5 +371,5 @@ def _colour_is_faint(gaia: pd.DataFrame) -> NDArray[np.bool_]:
     faint = np.zeros(len(gaia), dtype=bool)
     for name in ("bp_flux_over_error", "rp_flux_over_error"):
         if name in gaia.columns:
-            faint |= _values(gaia, name) <= float(BP_RP_FLUX_OVER_ERROR_MIN)
+            faint |= column(gaia, name) <= float(BP_RP_FLUX_OVER_ERROR_MIN)
     return faint

@@ -10,10 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.errors import CatalogueError
+from msfa_core.photometry.counterparts import Pairs, separations
 
 # house name -> names under which tables of the archive and of others carry it (lower case)
 GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
-    "gaia_source_id": ("gaia_source_id", "source_id", "gaia_id", "gaiadr3", "gaia_dr3_source_id"),
+    "gaia_source_id": (
+        *("gaia_source_id", "source_id", "gaia_id", "gaiadr3", "gaia_dr3_source_id", "source"),
+    ),
     "obsid": ("obsid",),
     "ra": ("ra", "ra_icrs", "raj2000", "ra_gaia"),
     "dec": ("dec", "de_icrs", "dej2000", "dec_gaia", "decj2000"),
@@ -21,22 +24,40 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "bp_mag": ("bp_mag", "phot_bp_mean_mag", "bpmag"),
     "rp_mag": ("rp_mag", "phot_rp_mean_mag", "rpmag"),
     "bp_rp": ("bp_rp", "bp-rp"),
+    "j_mag": ("j_mag", "j_m", "jmag", "tmass_j"),
+    "h_mag": ("h_mag", "h_m", "hmag", "tmass_h"),
+    "ks_mag": ("ks_mag", "ks_m", "k_m", "k_mag", "kmag", "ksmag"),
+    "j_mag_err": ("j_mag_err", "j_msigcom", "e_jmag", "j_mag_error"),
+    "h_mag_err": ("h_mag_err", "h_msigcom", "e_hmag", "h_mag_error"),
+    "ks_mag_err": ("ks_mag_err", "ks_msigcom", "k_msigcom", "e_kmag", "ks_mag_error"),
     "parallax_mas": ("parallax_mas", "parallax", "plx"),
     "parallax_error_mas": ("parallax_error_mas", "parallax_error", "e_plx", "parallax_err"),
     "parallax_over_error": ("parallax_over_error", "rplx"),
     "pmra": ("pmra",),
     "pmdec": ("pmdec", "pmde"),
+    "pmra_error": ("pmra_error", "e_pmra", "pmra_err"),
+    "pmdec_error": ("pmdec_error", "e_pmde", "pmdec_err"),
+    "ref_epoch": ("ref_epoch",),
     "ebv": ("ebv", "e_bv", "e(b-v)", "ebv_sfd"),
     "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor", "e(br/rp)"),
     "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error"),
     "rp_flux_over_error": ("rp_flux_over_error", "phot_rp_mean_flux_over_error"),
+    "nu_eff_used_in_astrometry": ("nu_eff_used_in_astrometry", "nueff"),
+    "pseudocolour": ("pseudocolour", "pscol"),
+    "ecl_lat": ("ecl_lat", "elat"),
+    "astrometric_params_solved": ("astrometric_params_solved", "solved"),
 }
 GAIA_COLUMNS: Final = (  # what a join brings, in this order
     "gaia_source_id", "g_mag", "bp_rp", "parallax_mas", "parallax_error_mas",
     "parallax_over_error", "pmra", "pmdec", "ebv", "excess_factor", "bp_flux_over_error",
-    "rp_flux_over_error",
+    "rp_flux_over_error", "bp_mag", "rp_mag", "j_mag", "h_mag", "ks_mag", "j_mag_err",
+    "h_mag_err", "ks_mag_err", "pmra_error", "pmdec_error", "nu_eff_used_in_astrometry",
+    "pseudocolour", "ecl_lat", "astrometric_params_solved",
 )  # fmt: skip
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+_J2000_NAMES: Final = ("raj2000",)  # of positions that VizieR moved to the epoch 2000
+# Rows of one source_id that differ in these are not the same row twice
+_TELLING: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec")
+_SAME: Final = 6  # decimals to which they agree
 
 
 def house_gaia(table: pd.DataFrame) -> pd.DataFrame:
@@ -83,6 +104,8 @@ def house_gaia(table: pd.DataFrame) -> pd.DataFrame:
             house[name] = _as_id(table[found[name]]) if is_id else _as_float(table[found[name]])
         else:
             house[name] = pd.array([pd.NA] * len(table), dtype="Int64") if is_id else np.nan
+    if found.get("ra") is not None and str(found["ra"]).lower() in _J2000_NAMES:
+        house["ref_epoch"] = house["ref_epoch"].fillna(2000.0)
     house["bp_rp"] = house["bp_rp"].fillna(house["bp_mag"] - house["rp_mag"])
     house["parallax_over_error"] = house["parallax_over_error"].fillna(
         house["parallax_mas"] / house["parallax_error_mas"]
@@ -97,7 +120,9 @@ def join_gaia(
 
     Parameters
     ----------
-    candidates : n rows with ``obsid`` and, where known, ``gaia_source_id``
+    candidates : n rows
+        ``obsid`` and, where known, ``gaia_source_id``; ``ra``, ``dec`` [deg] and ``mjd`` or
+        ``lmjd`` [d] for the separation.
     gaia : m rows from :func:`house_gaia`
     pairs : (i, j, separation [arcsec]), optional
         Candidate and Gaia row numbers that lie within the match radius on the sky.
@@ -105,22 +130,46 @@ def join_gaia(
     Returns
     -------
     n rows, index of ``candidates``
-        ``GAIA_COLUMNS`` and ``gaia_ambiguous``; missing where no row was found. With several
-        counterparts the nearest is kept and ``gaia_ambiguous`` is True; a source_id listed twice
-        in the Gaia table counts once.
+        ``GAIA_COLUMNS``, missing where no row was found, and
+
+        - ``gaia_separation`` [arcsec], at the time of the spectrum;
+        - ``gaia_ambiguous``: several sources within the radius; the nearest was taken, and
+          ``gaia_candidates`` names all of them with their separations;
+        - ``gaia_duplicated``: the table lists the source more than once with different values;
+          the first row was taken.
     """
+    if not len(gaia):
+        gaia = gaia.reindex([0])  # a row that says nothing and matches nothing
     row = np.full(len(candidates), -1, dtype=np.int64)
-    ambiguous = np.zeros(len(candidates), dtype=bool)
     for key in ("gaia_source_id", "obsid"):
         _match_on(row, candidates, gaia, key)
+    named = np.full(len(candidates), None, dtype=object)
     if pairs is not None:
-        _match_on_sky(row, ambiguous, gaia, pairs)
+        _match_on_sky(row, named, gaia, pairs)
     found = row >= 0
     joined = gaia.loc[:, list(GAIA_COLUMNS)].iloc[np.where(found, row, 0)]
     joined = joined.set_axis(candidates.index).where(pd.Series(found, index=candidates.index))
     joined["gaia_source_id"] = joined["gaia_source_id"].astype("Int64")
-    joined["gaia_ambiguous"] = ambiguous
+    separation = np.full(len(candidates), np.nan)
+    rows = np.flatnonzero(found)
+    separation[rows] = separations(candidates, gaia, rows, row[rows])
+    joined["gaia_separation"] = separation
+    joined["gaia_candidates"] = pd.Series(named, index=candidates.index, dtype="str")
+    joined["gaia_ambiguous"] = joined["gaia_candidates"].notna()
+    joined["gaia_duplicated"] = _contradicted(gaia)[np.where(found, row, 0)] & found
     return joined
+
+
+def _contradicted(gaia: pd.DataFrame) -> NDArray[np.bool_]:
+    """(m,) True where the rows of one source_id differ."""
+    twice = gaia["gaia_source_id"].notna() & gaia["gaia_source_id"].duplicated(keep=False)
+    differs = np.zeros(len(gaia), dtype=bool)
+    rows = gaia.loc[twice, ["gaia_source_id", *_TELLING]].round(dict.fromkeys(_TELLING, _SAME))
+    if len(rows):
+        n_kinds = rows.drop_duplicates().groupby("gaia_source_id")["gaia_source_id"].size()
+        several = n_kinds.index[n_kinds > 1]
+        differs[:] = (gaia["gaia_source_id"].isin(several) & twice).to_numpy(dtype=bool)
+    return differs
 
 
 def _match_on(
@@ -137,19 +186,25 @@ def _match_on(
 
 
 def _match_on_sky(
-    row: NDArray[np.int64], ambiguous: NDArray[np.bool_], gaia: pd.DataFrame, pairs: Pairs
+    row: NDArray[np.int64], named: NDArray[np.object_], gaia: pd.DataFrame, pairs: Pairs
 ) -> None:
-    """Fill ``row`` with the nearest counterpart of the rows still open."""
+    """Fill ``row`` with the nearest counterpart of the rows still open; name rivals."""
     i, j, separation = pairs
     still = row[i] < 0
     frame = pd.DataFrame({"i": i[still], "j": j[still], "separation": separation[still]})
-    frame["star"] = gaia["gaia_source_id"].iloc[frame["j"]].to_numpy(dtype=object)
-    frame["star"] = frame["star"].where(frame["star"].notna(), frame["j"])
+    ids = gaia["gaia_source_id"].iloc[frame["j"]].reset_index(drop=True)
+    frame["star"] = ids.fillna(-1 - frame["j"]).astype("int64")  # without an id: by its row
     frame = frame.sort_values(["i", "separation", "j"], kind="stable")
+    frame = frame.drop_duplicates(["i", "star"])
     nearest = frame.drop_duplicates("i")
     row[nearest["i"].to_numpy()] = nearest["j"].to_numpy()
-    counts = frame.groupby("i")["star"].nunique()
-    ambiguous[counts.index[counts > 1].to_numpy(dtype=np.int64)] = True
+    rivals = frame[frame["i"].duplicated(keep=False)]
+    names = [
+        f"{star if star >= 0 else f'row {-star}'} at {apart:.2f} arcsec"
+        for star, apart in zip(rivals["star"], rivals["separation"], strict=True)
+    ]
+    for star, texts in pd.Series(names, index=rivals["i"], dtype="str").groupby(level=0):
+        named[star] = "; ".join(texts)
 
 
 def _as_float(values: pd.Series) -> pd.Series:

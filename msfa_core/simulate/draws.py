@@ -22,6 +22,9 @@ _ZAHB: Final = np.array(
         *([14000, 1.487, 0.568], [16000, 1.439, 0.553], [20000, 1.358, 0.538]),
     ]
 )
+# How far the stars of a population have evolved above it [dex in log g, our choice]
+EVOLUTION_SCALE: Final = 0.12  # of the exponential that they are drawn from
+EVOLUTION_MOST: Final = 0.5
 
 
 def zahb_logg(teff: FloatArray | float) -> FloatArray:

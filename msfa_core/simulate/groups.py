@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM
 from msfa_core.simulate.draws import (
+    EVOLUTION_MOST,
+    EVOLUTION_SCALE,
     clipped,
     mixed,
     rotation,
@@ -60,7 +62,7 @@ def _bhb_cool(rng: np.random.Generator, n: int) -> Draw:
 
 def _horizontal_branch(rng: np.random.Generator, teff: FloatArray) -> Draw:
     n = len(teff)
-    evolved = np.minimum(rng.exponential(0.12, n), 0.5)
+    evolved = np.minimum(rng.exponential(EVOLUTION_SCALE, n), EVOLUTION_MOST)
     vsini = mixed(rng, n, 0.75, slow(rng, n, 9, 20), rng.uniform(10, 40, n))
     return {
         "teff": teff,

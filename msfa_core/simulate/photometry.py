@@ -14,16 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from msfa_core.constants import EXTINCTION_PER_EBV
+from msfa_core.photometry.motion import galactic_latitude
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM, surface_magnitudes
 
 FloatArray = NDArray[np.float64]
 
-# Extinction per E(B−V) of Schlegel et al. (1998) in their own scale, and that scale over ours
-EXTINCTION: Final = {"bp": 2.998, "g": 2.364, "rp": 1.737, "j": 0.748, "h": 0.453}
-_SFD_SCALE: Final = 0.86  # Schlafly & Finkbeiner (2011)
+EXTINCTION: Final = {band: float(value) for band, value in EXTINCTION_PER_EBV.items()}
+_SFD_SCALE: Final = 0.86  # of E(B−V) over that of Schlegel et al.: Schlafly & Finkbeiner (2011)
 _SOLAR_LOGG: Final = 4.438
 _TANGENTIAL: Final = 4.74  # km/s per AU/yr
-_POLE: Final = (192.85948, 27.12825)  # of the Galaxy, ICRS [deg]
 _DECLINATION: Final = (-10.0, 60.0)  # deg
 _AVOIDED_LATITUDE: Final = 10.0  # deg
 _AVOIDED_SHARE_KEPT: Final = 0.1
@@ -38,6 +38,9 @@ _J_H: Final = (
     (0.29, 0.22, 0.16, 0.12, 0.08, 0.03, 0.0, -0.07, -0.12),
 )
 _J_H_ERROR: Final = 0.03
+_J_ERROR: Final = 0.02
+_G_J_PER_BP_RP: Final = 1.3  # of A and F stars without dust, rounded
+_H_KS_PER_J_H: Final = 0.2  # the same
 _SOURCE_BITS: Final = 35  # of a Gaia identifier that number the sources of one sky cell
 
 
@@ -68,13 +71,10 @@ def parallax_error(g_mag: FloatArray) -> FloatArray:
     return error
 
 
-def galactic_latitude(ra: FloatArray, dec: FloatArray) -> FloatArray:
-    """(n,) galactic latitude [deg]."""
-    ra_pole, dec_pole = np.radians(_POLE)
-    ra, dec = np.radians(ra), np.radians(dec)
-    sine = np.sin(dec) * np.sin(dec_pole) + np.cos(dec) * np.cos(dec_pole) * np.cos(ra - ra_pole)
-    latitude: FloatArray = np.degrees(np.arcsin(sine))
-    return latitude
+def j_h_of_teff(teff: FloatArray) -> FloatArray:
+    """(n,) unreddened J−H [mag] of hot stars, by rounded main-sequence colours; Teff in K."""
+    colour: FloatArray = np.interp(teff, *_J_H)
+    return colour
 
 
 def add_place(stars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -141,7 +141,8 @@ def add_photometry(stars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
     Returns
     -------
     DataFrame
-        ``stars`` with ``gaia_source_id, g_mag, bp_rp, bp_g, g_rp, j_h, parallax_mas, pmra …``.
+        ``stars`` with ``gaia_source_id, g_mag, bp_mag, j_mag, bp_rp, bp_g, g_rp, j_h,
+        parallax_mas, pmra …``.
     """
     n = len(stars)
     helium = stars["true_he"].to_numpy(float)
@@ -178,9 +179,14 @@ def add_photometry(stars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
     colour = bp - rp
     excess = 1.154360 + 0.033772 * colour + 0.032277 * colour**2  # Riello et al. (2021)
     excess_error = 0.0059898 + 8.817481e-12 * g_mag**7.618399
-    j_h = np.interp(stars["true_teff"], *_J_H) + (EXTINCTION["j"] - EXTINCTION["h"]) * sfd
+    teff = stars["true_teff"].to_numpy(float)
+    j_h = j_h_of_teff(teff) + (EXTINCTION["j"] - EXTINCTION["h"]) * sfd
+    g_j = _G_J_PER_BP_RP * (absolute[:, 1] - absolute[:, 2])
+    j_mag = g_mag - g_j + (EXTINCTION["j"] - EXTINCTION["g"]) * sfd
+    j_mag += _J_ERROR * rng.spawn(1)[0].standard_normal(n)  # leaves the draws of ``rng`` alone
     cell = rng.integers(1 << 20, 3 << 26, n)  # of the sky: makes identifiers larger than 2**53
     number = (stars["true_star"].to_numpy(np.int64) << 1) | 1
+    j_h = j_h + _J_H_ERROR * rng.standard_normal(n)
     return stars.assign(
         gaia_source_id=(cell.astype(np.int64) << _SOURCE_BITS) | number,
         true_abs_mag_g=absolute[:, 0],
@@ -191,7 +197,15 @@ def add_photometry(stars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
         bp_rp=colour,
         bp_g=bp - g_mag,
         g_rp=g_mag - rp,
-        j_h=j_h + _J_H_ERROR * rng.standard_normal(n),
+        j_h=j_h,
+        bp_mag=bp,
+        rp_mag=rp,
+        j_mag=j_mag,
+        h_mag=j_mag - j_h,
+        ks_mag=j_mag - (1 + _H_KS_PER_J_H) * j_h,
+        j_mag_err=_J_ERROR,
+        h_mag_err=np.sqrt(_J_H_ERROR**2 - _J_ERROR**2),
+        ks_mag_err=_J_H_ERROR,
         parallax_mas=1 / distance + error * rng.standard_normal(n),
         parallax_error=error,
         pmra=motion[:, 0] + error * rng.standard_normal(n),

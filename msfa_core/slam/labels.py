@@ -1,4 +1,4 @@
-"""Stellar labels Teff, log g and [Fe/H]: which of them do not suit a BHB star (paper §V.3.1)."""
+"""Stellar labels Teff, log g and [Fe/H]: which do not suit a BHB star, and why (paper §V.3.1)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core.constants import FEH_OUTLIER, KIEL_BAND, LOGG_OUTLIER
+from msfa_core.constants import (
+    CLASS_LABELS,
+    FEH_OUTLIER,
+    KIEL_BAND,
+    LABEL_CHI2_MAX,
+    LABEL_EXTERNAL_ERROR,
+    LOGG_OUTLIER,
+    LabelFlag,
+)
 
 FloatArray = NDArray[np.float64]
+
+_CLASS_ROOM = 2.0  # errors beyond the limits of a class before labels disagree with it
+_LEAST_ERROR = {name: float(error) for name, error in LABEL_EXTERNAL_ERROR.items()}
+_MOST_ODD = 5.0  # of one reason
+_ODD_FLAGS = {  # what a flag adds to the oddness
+    LabelFlag.DISAGREES_WITH_PHOTOMETRY: 2.0,
+    LabelFlag.DISAGREES_WITH_CLASS: 2.0,
+    LabelFlag.OUTSIDE_HULL: 1.0,
+    LabelFlag.AT_EDGE: 1.0,
+    LabelFlag.NOT_CONVERGED: 1.0,
+}
 
 
 class LabelOutlier(enum.StrEnum):
@@ -88,3 +107,109 @@ def label_outliers(
         list(reasons.values()), [order.index(reason) for reason in reasons], default=0
     )
     return pd.Categorical.from_codes(codes, categories=[str(reason) for reason in order])
+
+
+def label_flags(
+    table: pd.DataFrame,
+    *,
+    logg_limit: float = float(LOGG_OUTLIER),
+    feh_limit: float = float(FEH_OUTLIER),
+) -> NDArray[np.int64]:
+    """Tell what speaks against each star's labels, beyond what their fit knows.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        ``teff, logg, feh``; their errors and ``predicted_class`` where known.
+    logg_limit, feh_limit : float
+        [dex]
+
+    Returns
+    -------
+    (n,) int64 array
+        ``MISSING, HIGH_LOGG, HIGH_FEH, OUTSIDE_KIEL_BAND`` and ``DISAGREES_WITH_CLASS`` of
+        `LabelFlag`.
+    """
+    teff, logg, feh = (_column(table, name) for name in ("teff", "logg", "feh"))
+    known = np.isfinite(np.column_stack([teff, logg, feh]))
+    raised = {
+        LabelFlag.MISSING: ~known.all(axis=1),
+        LabelFlag.HIGH_LOGG: logg > logg_limit,
+        LabelFlag.HIGH_FEH: feh > feh_limit,
+        LabelFlag.OUTSIDE_KIEL_BAND: known[:, :2].all(axis=1) & ~in_kiel_band(teff, logg),
+        LabelFlag.DISAGREES_WITH_CLASS: disagrees_with_class(table),
+    }
+    flags = np.zeros(len(table), dtype=np.int64)
+    for flag, rows in raised.items():
+        flags[rows] |= int(flag)
+    return flags
+
+
+def disagrees_with_class(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which stars have labels that stars of their ``predicted_class`` do not have.
+
+    A label counts when it lies outside the limits of the class by two of its errors or more.
+    """
+    outside = np.zeros(len(table), dtype=bool)
+    if "predicted_class" not in table.columns:
+        return outside
+    said = table["predicted_class"].fillna("").to_numpy(dtype=str)
+    for name, limits in CLASS_LABELS.items():
+        for label, (low, high) in limits.items():
+            value, error = _column(table, label), _column(table, f"{label}_err")
+            room = _CLASS_ROOM * np.fmax(error, _LEAST_ERROR[label])
+            with np.errstate(invalid="ignore"):
+                beyond = (value + room < float(low)) | (value - room > float(high))
+            outside |= (said == name) & beyond
+    return outside
+
+
+def oddness(
+    table: pd.DataFrame,
+    *,
+    logg_limit: float = float(LOGG_OUTLIER),
+    feh_limit: float = float(FEH_OUTLIER),
+) -> FloatArray:
+    """Return how odd the labels of each star are for a BHB star.
+
+    A sum over reasons: how far log g, [Fe/H] and the Kiel band are overstepped, in errors (of at
+    least ``LABEL_EXTERNAL_ERROR``); the doublings of χ² beyond its limit; each at most 5; 2 for a
+    disagreement with photometry or class, 1 for the edge of the training set, extrapolation, or
+    a fit that did not converge.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        ``teff, logg, feh`` and where known their errors, ``label_chi2, label_flags``.
+    logg_limit, feh_limit : float
+        [dex]
+
+    Returns
+    -------
+    (n,) float array
+        0 for an ordinary star, and for one without labels.
+    """
+    teff, logg, feh = (_column(table, name) for name in ("teff", "logg", "feh"))
+    lower, upper = kiel_band(teff)
+    gravity_error = np.fmax(_column(table, "logg_err"), _LEAST_ERROR["logg"])
+    metal_error = np.fmax(_column(table, "feh_err"), _LEAST_ERROR["feh"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        terms = [
+            (logg - logg_limit) / gravity_error,
+            (feh - feh_limit) / metal_error,
+            np.fmax(logg - upper, lower - logg) / gravity_error,
+            np.log2(_column(table, "label_chi2") / float(LABEL_CHI2_MAX)),
+        ]
+    odd = np.zeros(len(table))
+    for term in terms:
+        odd += np.clip(np.nan_to_num(term, nan=0.0), 0.0, _MOST_ODD)
+    flags = np.nan_to_num(_column(table, "label_flags")).astype(np.int64)
+    for flag, weight in _ODD_FLAGS.items():
+        odd += weight * ((flags & int(flag)) != 0)
+    return odd
+
+
+def _column(table: pd.DataFrame, name: str) -> FloatArray:
+    if name not in table.columns:
+        return np.full(len(table), np.nan)
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)

@@ -41,6 +41,7 @@ META_CARDS: Final = {
     "planid": "PLANID",
     "spid": "SPID",
     "fiberid": "FIBERID",
+    "date_obs": "DATE-OBS",  # UTC, middle of the observation
 }
 _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2

@@ -7,30 +7,33 @@ keeps all its digits, so that what is read back equals what was written.
 from __future__ import annotations
 
 import gzip
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.errors import ExportError, SpectrumError
+from msfa_core.errors import SpectrumError
+from msfa_core.spectra.fits_units import (
+    TEXT,
+    Card,
+    Field,
+    big_endian,
+    header_bytes,
+    padded,
+    table_cards,
+    write_file,
+)
 from msfa_core.spectra.readers import META_CARDS
 from msfa_core.spectra.spectrum import Spectrum
 
 LAYOUTS: Final = ("lamost-table", "lamost-image")
-_BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
-_CARD: Final = 80
-_VALUE_END: Final = 30  # column where a value of fixed format ends
-_TEXT: Final = 68  # characters of a string that one card holds
 _FLAGGED: Final = 1  # and-mask of a bad pixel whose reason is not known
 _NO_NORMALIZATION: Final = -9999.0
 _GZIP_LEVEL: Final = 6
 _NAME_PARTS: Final = ("lmjd", "planid", "spid", "fiberid")
 _TYPES: Final = {"f4": ("E", -32), "f8": ("D", -64)}  # NumPy type -> TFORM letter, BITPIX
-
-_Card = tuple[str, Any, str]
 
 
 def lamost_name(meta: Mapping[str, Any]) -> str:
@@ -93,45 +96,45 @@ def write_lamost(spectrum: Spectrum, path: str | Path, layout: str = LAYOUTS[0])
     content = _table_file(spectrum, path) if layout == LAYOUTS[0] else _image_file(spectrum, path)
     if path.name.lower().endswith(".gz"):
         content = gzip.compress(content, _GZIP_LEVEL, mtime=0)  # same spectrum, same bytes
-    _write_whole(path, content)
+    write_file(path, content)
     return path
 
 
-def _table_file(spectrum: Spectrum, path: Path) -> bytes:
-    """Empty primary unit and the table COADD of one row."""
-    n_pixels = len(spectrum.flux)
-    columns = {
+def coadd_arrays(spectrum: Spectrum) -> dict[str, NDArray[np.floating]]:
+    """Return the columns of the table COADD of LAMOST DR8 and later, in their order."""
+    return {
         "FLUX": _float(spectrum.flux),
         "IVAR": _float(spectrum.ivar),
         "WAVELENGTH": _float(spectrum.wavelength),
         "ANDMASK": _and_mask(spectrum),
         "ORMASK": _or_mask(spectrum),
-        "NORMALIZATION": np.full(n_pixels, _NO_NORMALIZATION, dtype="f4"),
+        "NORMALIZATION": np.full(len(spectrum.flux), _NO_NORMALIZATION, dtype="f4"),
     }
+
+
+def coadd_fields(columns: Mapping[str, NDArray[np.floating]]) -> list[Field]:
+    """Return how the columns of `coadd_arrays` are declared."""
+    return [
+        Field(name, f"{len(array)}{_TYPES[array.dtype.str[1:]][0]}")
+        for name, array in columns.items()
+    ]
+
+
+def _table_file(spectrum: Spectrum, path: Path) -> bytes:
+    """Empty primary unit and the table COADD of one row."""
+    columns = coadd_arrays(spectrum)
     primary = [
         ("SIMPLE", True, "FITS standard"),
         ("BITPIX", 16, ""),
         ("NAXIS", 0, "no data here, see the extension"),
         ("EXTEND", True, ""),
-        *_cards(spectrum, path),
+        *lamost_cards(spectrum, path),
         ("NORM", 0, "1 if there exists a normalized spectrum"),
     ]
-    table: list[_Card] = [
-        ("XTENSION", "BINTABLE", ""),
-        ("BITPIX", 8, ""),
-        ("NAXIS", 2, ""),
-        ("NAXIS1", sum(array.nbytes for array in columns.values()), "bytes per row"),
-        ("NAXIS2", 1, "rows"),
-        ("PCOUNT", 0, ""),
-        ("GCOUNT", 1, ""),
-        ("TFIELDS", len(columns), "columns"),
-        ("EXTNAME", "COADD", ""),
-    ]
-    for i, (name, array) in enumerate(columns.items(), start=1):
-        letter = _TYPES[array.dtype.str[1:]][0]
-        table += [(f"TTYPE{i}", name, ""), (f"TFORM{i}", f"{n_pixels}{letter}", "")]
-    data = b"".join(_big_endian(array) for array in columns.values())
-    return _header(primary) + _header(table) + _padded(data, b"\0")
+    row_bytes = sum(array.nbytes for array in columns.values())
+    table = table_cards("COADD", coadd_fields(columns), 1, row_bytes)
+    data = b"".join(big_endian(array) for array in columns.values())
+    return header_bytes(primary) + header_bytes(table) + padded(data, b"\0")
 
 
 def _image_file(spectrum: Spectrum, path: Path) -> bytes:
@@ -146,11 +149,11 @@ def _image_file(spectrum: Spectrum, path: Path) -> bytes:
         ("NAXIS1", len(spectrum.flux), ""),
         ("NAXIS2", len(rows), ""),
         ("EXTEND", True, ""),
-        *_cards(spectrum, path),
+        *lamost_cards(spectrum, path),
         ("EXTEN0", "Flux, Inverse, Wavelength, Andmask, Ormask", ""),
     ]
-    data = b"".join(_big_endian(row.astype(dtype)) for row in rows)
-    return _header(cards) + _padded(data, b"\0")
+    data = b"".join(big_endian(row.astype(dtype)) for row in rows)
+    return header_bytes(cards) + padded(data, b"\0")
 
 
 def _float(array: NDArray[Any]) -> NDArray[np.floating]:
@@ -175,12 +178,12 @@ def _or_mask(spectrum: Spectrum) -> NDArray[np.floating]:
     return _and_mask(spectrum) if bits is None else _float(np.asarray(bits, dtype=np.int64))
 
 
-def _cards(spectrum: Spectrum, path: Path) -> list[_Card]:
+def lamost_cards(spectrum: Spectrum, path: Path) -> list[Card]:
     """Cards LAMOST writes, as far as the spectrum knows their values."""
     meta = spectrum.meta
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
-    cards: list[_Card] = [
-        ("FILENAME", name[:_TEXT], ""),
+    cards: list[Card] = [
+        ("FILENAME", name[:TEXT], ""),
         ("OBSID", int(spectrum.obsid), "Unique number ID of this spectrum"),
         ("TELESCOP", "LAMOST", "GuoShouJing Telescope"),
         ("RA", float(spectrum.ra), "[deg] Right ascension of object"),
@@ -199,63 +202,3 @@ def _cards(spectrum: Spectrum, path: Path) -> list[_Card]:
         ("SNRG", float(spectrum.snr_g), "SNR of g filter"),
     ]
     return [card for card in cards if not isinstance(card[1], float) or np.isfinite(card[1])]
-
-
-def _header(cards: Iterable[_Card]) -> bytes:
-    """Cards in bytes, with END, filled to whole blocks."""
-    text = b"".join(_card(*card) for card in cards) + b"END".ljust(_CARD)
-    return _padded(text, b" ")
-
-
-def _card(key: str, value: Any, comment: str) -> bytes:
-    """One card of 80 bytes; a number too long for the fixed columns runs on (free format)."""
-    if isinstance(value, bool | np.bool_):
-        text = ("T" if value else "F").rjust(_VALUE_END - 10)
-    elif isinstance(value, str):
-        clean = "".join(c if c.isascii() and c.isprintable() else "?" for c in value)
-        text = f"'{_quoted(clean):<8}'"
-    else:
-        text = _number(value).rjust(_VALUE_END - 10)
-    line = f"{key:<8}= {text}"
-    if comment:
-        line = f"{line:<{_VALUE_END}} / {comment}"
-    return line[:_CARD].ljust(_CARD).encode("ascii")
-
-
-def _quoted(text: str) -> str:
-    """Return a string with its quotes doubled, cut to what one card holds."""
-    while len(text.replace("'", "''")) > _TEXT:
-        text = text[:-1]
-    return text.replace("'", "''")
-
-
-def _number(value: Any) -> str:
-    """Return the shortest digits that give the number back, as FITS spells them."""
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    text = repr(float(value)).upper()
-    return text if "." in text else text.replace("E", ".0E")
-
-
-def _big_endian(array: NDArray[Any]) -> bytes:
-    return array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-def _padded(content: bytes, filler: bytes) -> bytes:
-    return content + filler * (-len(content) % _BLOCK)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: no reader ever sees half a file."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ExportError(
-            f"{path} cannot be written ({error.strerror}); check folder, rights and free space."
-        ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -172,6 +172,7 @@ def test_bf16_is_faster_and_beside_its_own_limit(model, benchmark):
     assert rates[best] > exact
 
 
+@pytest.mark.timeout(3600)  # an hour on a busy machine
 def test_bf16_gives_the_same_classes_on_ten_thousand_spectra(benchmark):
     """The shipped weights on unseen simulated stars: the search in both precisions."""
     data = simulated_set(seed=2025, multiplier=10_000 / sum(PAPER_COUNTS.values()))

@@ -12,6 +12,7 @@ from msfa_core.catalogue import sky
 from msfa_core.catalogue.crossmatch import (
     drop_known,
     join_catalogue,
+    known_counts,
     mark_known,
     match_sky,
 )
@@ -322,3 +323,89 @@ def test_identifiers_are_exact_or_refused():
 def test_file_names_are_compared_without_folder_case_and_ending():
     names = pd.Series(["a/B.fits.gz", "b.FIT", "c\\b.gz", " B ", "b.fits"])
     assert set(file_key(names)) == {"b"}
+
+
+# --- what the known catalogues take away (paper §V.1) -------------------------------------------
+def paper_like(rng, n_stars=300):
+    """Candidates, and four catalogues: two of obsids, two of positions, as in the paper."""
+    star = np.repeat(np.arange(n_stars), rng.integers(1, 4, n_stars))
+    ra = rng.uniform(0, 360, n_stars)[star] % 360
+    dec = rng.uniform(-90, 90, n_stars)[star]
+    candidates = pd.DataFrame(
+        {"obsid": np.arange(1, len(star) + 1), "uid": [f"G{k}" for k in star], "ra": ra, "dec": dec}
+    )
+    known = {
+        "ju2025": pd.DataFrame({"obsid": rng.choice(candidates["obsid"], 80, replace=False)}),
+        "zhang2025": pd.DataFrame({"obsid": rng.choice(candidates["obsid"], 50, replace=False)}),
+        "xue2011": pd.DataFrame({"ra": ra[::9] + 360.0, "dec": np.clip(dec[::9] + 5e-4, -90, 90)}),
+        "vickers2021": pd.DataFrame({"RAdeg": ra[::7], "DEdeg": dec[::7]}),
+    }
+    return candidates, known
+
+
+def test_counts_of_known_stars_are_those_of_a_plain_loop():
+    candidates, known = paper_like(np.random.default_rng(11))
+    candidates["known_in"] = mark_known(candidates, known)
+    counts = known_counts(candidates)
+    in_any = np.zeros(len(candidates), dtype=bool)
+    for name, table in known.items():
+        if "obsid" in table.columns:
+            listed = candidates["obsid"].isin(table["obsid"]).to_numpy()
+        else:
+            listed = np.zeros(len(candidates), dtype=bool)
+            ra, dec = table.iloc[:, 0].to_numpy() % 360, table.iloc[:, 1].to_numpy()
+            here = candidates["ra"].to_numpy(), candidates["dec"].to_numpy()
+            rows, _ = every_pair(*here, ra, dec, 3.0)
+            listed[rows] = True
+        assert counts.listed[name] == (listed.sum(), candidates["uid"][listed].nunique())
+        in_any |= listed
+    assert counts.known == (in_any.sum(), candidates["uid"][in_any].nunique())
+    left = drop_known(candidates, known)
+    assert counts.new == (len(left), left["uid"].nunique())
+    assert counts.known[0] + counts.new[0] == len(candidates)
+    assert counts.as_dict()["new"] == list(counts.new)
+
+
+def test_counts_of_a_survey_without_known_stars_or_without_candidates():
+    table = pd.DataFrame({"obsid": [1, 2], "uid": ["G1", None], "known_in": [None, None]})
+    table = table.astype({"uid": "str", "known_in": "str"})
+    assert known_counts(table).new == (2, 2)
+    assert known_counts(table.iloc[:0]).known == (0, 0)
+    with pytest.raises(CatalogueError, match="known_in"):
+        known_counts(table[["obsid", "uid"]])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-720, 720),
+            st.sampled_from([-90.0, -89.9999, 0.0, 60.0, 89.9999, 90.0]),
+            st.floats(-4, 4),
+            st.floats(-4, 4),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.floats(0.1, 5.0),
+    st.booleans(),
+)
+def test_the_matcher_finds_every_pair_and_only_those(places, radius, has_missing):
+    ra, dec, east, north = (np.array(values) for values in zip(*places, strict=True))
+    ra2 = ra + east / 3600 / np.maximum(np.cos(np.radians(dec)), 1e-3)
+    dec2 = np.clip(dec + north / 3600, -90, 90)
+    if has_missing:
+        ra[0], dec2[-1] = np.nan, np.nan
+    mine = match_sky(ra, dec, ra2, dec2, radius)
+    ok1, ok2 = np.isfinite(ra), np.isfinite(dec2)
+    grid = angular_separation(
+        *(np.radians(x)[:, None] for x in (np.nan_to_num(ra), dec)),
+        *(np.radians(x)[None, :] for x in (ra2, np.nan_to_num(dec2))),
+    )
+    grid = np.where(ok1[:, None] & ok2[None, :], np.degrees(grid) * 3600.0, np.inf)
+    sure, near = grid <= radius - 1e-6, grid <= radius + 1e-6
+    found = np.zeros(grid.shape, dtype=bool)
+    found[mine[0], mine[1]] = True
+    assert (found >= sure).all()
+    assert (found <= near).all()
+    assert len(mine[0]) == found.sum()  # no pair twice

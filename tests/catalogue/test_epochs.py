@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from msfa_core.catalogue.epochs import UID_NSIDE, assign_uids, group_positions
+from msfa_core.constants import UidFlag
 from msfa_core.errors import CatalogueError
 
 ARCSEC = 1.0 / 3600.0
@@ -147,7 +148,9 @@ def test_each_star_has_one_representative_the_best_spectrum():
     result = assign_uids(table)
     assert result["n_epochs"].tolist() == [3, 3, 3, 2, 2, 2, 2]
     assert result["is_representative"].tolist() == [False, True, False, False, True, True, False]
-    assert [str(dtype) for dtype in result.dtypes] == ["str", "Int64", "boolean"]
+    assert [str(dtype) for dtype in result.dtypes] == [
+        *("str", "Int64", "boolean", "Int64"),
+    ]
 
 
 def test_among_equals_the_lowest_obsid_stands_for_the_star():
@@ -177,3 +180,50 @@ def test_a_table_that_cannot_be_identified_says_why():
         assign_uids(spectra([1], [1]).assign(gaia_source_id=[float(GAIA)]))
     with pytest.raises(CatalogueError, match="have no obsid"):
         assign_uids(spectra([1], [1]).assign(obsid=[0]))
+
+
+# --- doubts ----------------------------------------------------------------------------------
+def flags_of(table):
+    return [UidFlag(int(flag)) for flag in assign_uids(table)["uid_flags"]]
+
+
+def test_a_spectrum_that_had_ids_to_choose_from_is_marked():
+    # the second lies between two Gaia stars, the third beside one only
+    table = spectra(
+        ra=[10, 10 + 1.5 * ARCSEC, 20, 10 + 3.4 * ARCSEC, 20 + 1 * ARCSEC], dec=[0] * 5,
+        gaia=[GAIA, None, 7, GAIA + 1, None],
+    )  # fmt: skip
+    assert assign_uids(table)["uid"].tolist() == [f"G{GAIA}"] * 2 + ["G7", f"G{GAIA + 1}", "G7"]
+    both = UidFlag.SEVERAL_IDS | UidFlag.NEIGHBOUR
+    none = UidFlag(0)
+    assert flags_of(table) == [none, both, none, UidFlag.NEIGHBOUR, none]
+
+
+def test_ambiguous_pan_starrs_ids_are_marked_as_well():
+    table = spectra([10, 10 + 1.5 * ARCSEC, 10 + 3.4 * ARCSEC], [0] * 3, ps1=[5, None, 6])
+    assert UidFlag.SEVERAL_IDS in flags_of(table)[1]
+
+
+def test_two_stars_within_the_radius_are_marked_on_both():
+    table = spectra([10, 10 + 1 * ARCSEC, 40], [0, 0, 0], gaia=[5, 6, 7])
+    assert flags_of(table) == [UidFlag.NEIGHBOUR, UidFlag.NEIGHBOUR, UidFlag(0)]
+
+
+def test_spectra_far_from_the_mean_place_of_their_star_are_marked():
+    far = flags_of(spectra([10, 10 + 20 * ARCSEC, 40], [0, 0, 0], gaia=[5, 5, 7]))
+    assert far == [UidFlag.FAR, UidFlag.FAR, UidFlag(0)]
+    opposite = flags_of(spectra([0, 180], [0, 0], gaia=[5, 5]))
+    assert opposite == [UidFlag.FAR, UidFlag.FAR]
+
+
+def test_spectra_without_a_position_are_marked_and_nothing_else():
+    assert flags_of(spectra([np.nan, 10], [0, 0])) == [UidFlag.NO_POSITION, UidFlag(0)]
+
+
+def test_a_dense_field_of_a_thousand_epochs_is_one_star():
+    rng = np.random.default_rng(4)
+    scatter = rng.normal(0, 0.3 * ARCSEC, (2, 1000))
+    result = assign_uids(spectra(100 + scatter[0], 30 + scatter[1], gaia=[5] + [None] * 999))
+    assert set(result["uid"]) == {"G5"}
+    assert (result["n_epochs"] == 1000).all()
+    assert result["is_representative"].sum() == 1

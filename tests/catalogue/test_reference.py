@@ -46,6 +46,28 @@ def test_a_missing_file_is_named(tmp_path):
         reference_stars(tmp_path / "none.dat")
 
 
+def test_members_of_clusters_are_placed_without_dust_where_both_are_known(tmp_path):
+    path = tmp_path / "members.csv"
+    path.write_text("g_mag,bp_rp,bp_rp0,M_G0\n15,0.30,0.17,0.8\n15,0.4,,0.9\n")
+    colour, magnitude = reference_stars(path).places("bp_rp", "abs_mag_g")
+    assert (list(colour), list(magnitude)) == ([0.17], [0.8])
+    exported = tmp_path / "exported.csv"
+    exported.write_text("bp_rp,bp_rp0,abs_mag_g\n0.30,0.17,1.1\n")
+    colour, magnitude = reference_stars(exported).places("bp_rp", "abs_mag_g")
+    assert (list(colour), list(magnitude)) == ([0.30], [1.1])
+
+
+@pytest.mark.real
+def test_the_members_of_14_globular_clusters_are_read_without_dust(real_data):
+    path = real_data / "catalogues" / "derived" / "gc_members_gaia_cmd.csv"
+    stars = reference_stars(path)
+    colour, magnitude = stars.places("bp_rp", "abs_mag_g")
+    rows = pd.read_csv(path)
+    assert len(stars) == len(rows) == 4907
+    assert colour == approx(rows["bp_rp0"].dropna().to_numpy())
+    assert magnitude == approx(rows["M_G0"][rows["bp_rp0"].notna()].to_numpy())
+
+
 @pytest.mark.real
 def test_the_stars_of_xue_2011_are_read_and_lie_within_their_limits(real_data):
     stars = reference_stars(real_data / "catalogues/xue2011_rothalo/BHB_Xue2011.dat")

@@ -6,14 +6,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dashboard.state import VettingState
 from msfa_core.balmer.fit import fit_lines
+from msfa_core.catalogue.velocity import epoch_velocities
 from msfa_core.columns import conform
-from msfa_core.constants import BALMER_LINES, LAMOST_GRID
-from msfa_core.photometry.cmd import absolute_magnitude, in_trapezoid
+from msfa_core.constants import BALMER_LINES, LAMOST_GRID, LabelFlag
+from msfa_core.photometry.cmd import cmd_position
+from msfa_core.slam.labels import in_kiel_band
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey import Survey
 
@@ -78,7 +79,6 @@ def make_survey(path: Path) -> Survey:
     g_mag = np.where(is_bhb, 0.7, 2.5) + rng.normal(0, 0.4, N_SPECTRA) - 5 * np.log10(
         np.abs(parallax)
     ) + 10  # fmt: skip
-    absolute = absolute_magnitude(g_mag, parallax)
     table = table.assign(
         uid=[f"G{1000 + min(row, N_SPECTRA - 4)}" for row in range(N_SPECTRA)],
         n_epochs=[4 if row >= N_SPECTRA - 4 else 1 for row in range(N_SPECTRA)],
@@ -96,12 +96,19 @@ def make_survey(path: Path) -> Survey:
         gaia_source_id=2**60 + np.arange(N_SPECTRA),
         g_mag=g_mag,
         bp_rp=bp_rp,
-        abs_mag_g=absolute,
         parallax_mas=parallax,
         parallax_over_error=np.where(parallax > 0, over_error, -1.0),
-        in_cmd_trapezoid=pd.array(in_trapezoid(bp_rp, absolute), dtype="boolean"),
-        cmd_flags=np.where(parallax > 0, 0, 4),
+        parallax_error_mas=np.abs(parallax) / over_error,
+        pmra=rng.normal(0, 8, N_SPECTRA),
+        pmdec=rng.normal(-4, 8, N_SPECTRA),
+        pmra_error=0.05,
+        pmdec_error=0.05,
+        ebv=np.where(np.arange(N_SPECTRA) % 10 == 9, np.nan, rng.uniform(0.01, 0.2, N_SPECTRA)),
     )
+    table = table.assign(**dict(cmd_position(table)))
+    table = table.assign(**dict(epoch_velocities(table)))
+    on_band = in_kiel_band(table["teff"], table["logg"])
+    table["label_flags"] = np.where(on_band, 0, int(LabelFlag.OUTSIDE_KIEL_BAND))
     survey.write_candidates(conform(table))
     return survey
 

@@ -46,6 +46,8 @@ def test_the_arrow_is_as_long_as_d02_and_lies_20_percent_below_the_continuum(sta
     fits = state.star.fits  # the arrow lies on the profile, before its noise bias is taken off
     assert arrow["x1"][0] - arrow["x0"][0] == approx(fits.d02[0, k] + fits.d02_bias[0, k])
     assert arrow["y"][0] == approx(0.8 * state.star.fits.continuum[0, k])
+    assert arrow["text"] == [f"D0.2 {fits.d02[0, k]:.2f} Å"]  # as in the header
+    assert f"<strong>{fits.d02[0, k]:.2f}±" in view.headers["hdelta"].object
 
 
 def test_the_fm_level_is_where_the_model_is_deepest(state, view):
@@ -128,7 +130,7 @@ def test_a_line_too_shallow_has_no_arrow_but_keeps_its_core_level(state):
         **{name: getattr(window, name) for name in window.__slots__}
         | {"d02_edges": (np.nan, np.nan)}
     )
-    found = levels(shallow, 0.9, 4102.9)
+    found = levels(shallow, np.nan, 0.9, 4102.9)
     assert found["d02"]["x0"] == []
     assert found["fm"]["text"] == ["fm 0.900"]
 

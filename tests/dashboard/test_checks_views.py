@@ -113,7 +113,7 @@ def test_a_check_is_brushed_as_every_plane_is(joined):
     table = joined.table
     inside = table["d02_hdelta"].between(18, 24) & table["d02_hgamma"].between(10, 40)
     assert set(joined.queue) == set(table["obsid"][inside])
-    assert cmd.planes["cmd"].rest.n_points > 0
+    assert cmd.planes["as observed"].rest.n_points > 0
     assert "brushed in D0.2 check" in " ".join(joined.sentences)
 
 

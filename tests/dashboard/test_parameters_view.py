@@ -6,7 +6,8 @@ from pytest import approx
 
 from dashboard.state import VettingState
 from dashboard.views.parameters import ParametersView, counts_sentence, star_sentence
-from msfa_core.slam.labels import in_kiel_band, label_outliers
+from msfa_core.simulate.draws import EVOLUTION_MOST, zahb_logg
+from msfa_core.slam.labels import in_kiel_band
 
 FIRST = 1_230_412_000
 
@@ -30,39 +31,58 @@ def test_both_axes_run_as_astronomers_draw_them(view):
     assert metals.y_range.start < metals.y_range.end
 
 
-def test_outliers_are_coloured_by_their_reason(state, view):
+def test_outliers_are_coloured_by_their_first_reason(state, view):
     t = state.table
     heavy, rich = t["logg"] > 4.0, t["feh"] > -1.0
     counts = shown_counts(view)
-    assert counts["both"] == (heavy & rich).sum()
-    assert counts.get("log g", 0) == (heavy & ~rich).sum()
-    assert counts["[Fe/H]"] == (rich & ~heavy).sum()
+    assert counts["log g"] == heavy.sum()
+    assert counts["[Fe/H]"] == (rich & ~heavy).sum() > 0
     band = in_kiel_band(t["teff"], t["logg"])
     assert counts.get("off band", 0) == (~heavy & ~rich & ~band).sum()
+    assert counts["within"] == (~heavy & ~rich & band).sum()
 
 
-def test_moving_a_limit_moves_its_line_its_colours_and_its_count(state, view):
-    view.logg_limit = 3.7
+def test_the_legend_counts_every_star_of_a_reason_not_only_those_shown_by_it(state, view):
+    t = state.table
+    assert f"[Fe/H]&nbsp;{(t['feh'] > -1.0).sum()}<" in view._legend.object
+    band = in_kiel_band(t["teff"], t["logg"])
+    assert f"off band&nbsp;{(~band).sum()}<" in view._legend.object
+    assert "χ²" not in view._legend.object  # nobody has it
+
+
+def test_moving_a_limit_moves_its_line_its_colours_and_its_counts(state, view):
+    state.logg_limit = 3.7
     assert view._limits["logg_limit"].location == 3.7
     heavy = state.table["logg"] > 3.7
-    assert f"{heavy.sum()} high log g" in view._caption.object
-    counts = shown_counts(view)
-    assert counts["log g"] + counts["both"] == heavy.sum()
+    assert f"log g&nbsp;{heavy.sum()}<" in view._legend.object
+    assert shown_counts(view)["log g"] == heavy.sum()
+    assert "log g &gt; 3.70" in view._legend.object
 
 
 def test_the_limits_begin_where_the_settings_put_them(survey):
     (survey.path / "msfa.toml").write_text("logg_outlier = 3.8\nfeh_outlier = -1.2\n")
-    view = ParametersView(state=VettingState(survey, "anna"))
-    assert (view.logg_limit, view.feh_limit) == (approx(3.8), approx(-1.2))
+    state = VettingState(survey, "anna")
+    assert (state.logg_limit, state.feh_limit) == (approx(3.8), approx(-1.2))
 
 
-def test_queue_outliers_is_every_star_beyond_the_limits(state, view):
+def test_queue_outliers_is_every_star_that_a_reason_sets_aside(state, view):
     state.set_filters([state.presets["all"]])
     view.queue_outliers()
     t = state.table
     beyond = (t["logg"] > 4.0) | (t["feh"] > -1.0) | ~in_kiel_band(t["teff"], t["logg"])
     assert set(state.queue) == set(t["obsid"][beyond])
-    assert "label outliers" in " ".join(state.sentences)
+    assert "labels are outliers" in " ".join(state.sentences)
+
+
+def test_the_horizontal_branch_of_the_population_model_lies_behind_the_stars(view):
+    drawn = [
+        renderer.data_source.data
+        for renderer in view.planes["Teff–log g"].figure.renderers
+        if type(renderer.glyph).__name__ == "MultiLine"
+    ]
+    curves = [(x, y) for data in drawn for x, y in zip(data["xs"], data["ys"], strict=True)]
+    assert any(y == approx(zahb_logg(x)) for x, y in curves)
+    assert any(y == approx(zahb_logg(x) - EVOLUTION_MOST) for x, y in curves)
 
 
 def test_the_ring_carries_the_errors_of_the_labels(state, view):
@@ -73,20 +93,30 @@ def test_the_ring_carries_the_errors_of_the_labels(state, view):
     assert ring["top"][0] - ring["bottom"][0] == approx(0.2)
 
 
-def test_the_caption_judges_the_star_at_the_limits_of_the_sliders(state):
+def test_a_star_with_several_reasons_lists_all_of_them(state, view):
+    t = state.table
+    both = t.index[(t["logg"] > 4.0) & (t["feh"] > -1.0)][0]
+    state.select(int(t["obsid"][both]))
+    assert "log g &gt; 4.00; [Fe/H] &gt; −1.00" in view._caption.object
+    state.param.update(logg_limit=5.0, feh_limit=0.5)
+    assert "[Fe/H] &gt;" not in view._caption.object
+
+
+def test_a_star_is_told_with_its_errors_and_reasons(state):
     row = state.table.iloc[0].copy()
     row["teff"], row["logg"], row["feh"] = 9000.0, 3.4, -1.8
-    assert "within the limits" in star_sentence(row, 4.0, -1.0)
-    assert "high log g" in star_sentence(row, 3.2, -1.0)
+    assert star_sentence(row, []).endswith(
+        "log g 3.40 ± 0.10, [Fe/H] −1.80 ± 0.12 · within the limits"
+    )
+    assert star_sentence(row, ["log g > 3.00"]).endswith("· log g > 3.00")
     row[["teff", "logg", "feh"]] = np.nan
-    assert star_sentence(row, 4.0, -1.0) == "this star has no labels"
+    assert star_sentence(row, []) == "this star has no labels"
 
 
 def test_the_counts_add_up():
-    reasons = label_outliers([9000.0] * 3 + [np.nan], [4.5, 4.5, 3.4, np.nan], [0, -2, -2, np.nan])
-    assert counts_sentence(reasons) == (
-        "2 high log g, 1 high [Fe/H] (1 both), 0 off the band, of 3 with labels"
-    )
+    flags = np.array([4 | 8, 4, 0, 2])
+    unlabelled = np.array([False, False, False, True])
+    assert counts_sentence(flags, unlabelled).startswith("2 of 3 with labels are set aside, 1 for")
 
 
 def test_without_labels_the_panel_says_what_is_missing_and_how_to_add_it(bare_survey):
@@ -103,5 +133,5 @@ def test_switching_stars_makes_no_new_model(state, view):
     before = models()
     for row in (1, 7, 2):
         state.select(FIRST + row)
-    view.logg_limit = 3.6
+    state.logg_limit = 3.6
     assert models() == before

@@ -173,10 +173,10 @@ def test_brushing_a_plane_sets_the_queue_and_every_other_plane(state, view):
     inside = table["d02_hdelta"].between(18, 24) & table["fm_hdelta"].between(0.1, 0.3)
     wanted = set(table["obsid"][inside])
     assert set(state.queue) == wanted
-    drawn = {int(obsid) for obsid in other.planes["cmd"].vivid.points.data["obsid"]}
+    drawn = {int(obsid) for obsid in other.planes["as observed"].vivid.points.data["obsid"]}
     assert drawn
     assert drawn <= wanted
-    assert other.planes["cmd"].rest.n_points > 0
+    assert other.planes["as observed"].rest.n_points > 0
     assert "brushed in Hδ D0.2–fm" in " ".join(state.sentences)
 
 
@@ -267,9 +267,9 @@ def test_two_sessions_share_the_stars_but_not_the_brush(survey):
 def test_a_plane_behind_another_tab_waits_until_its_tab_is_opened(state, monkeypatch):
     view = CmdView(state=state)
     view.good_parallax_only = False
-    plane, document = view.planes["cmd"], Document()
+    plane, document = view.planes["as observed"], Document()
     everything = plane.vivid.n_points
-    is_seen = property(lambda view: view.planes["cmd"].figure.document is not None)
+    is_seen = property(lambda view: view.planes["as observed"].figure.document is not None)
     monkeypatch.setattr(CmdView, "in_page", is_seen)
     state.brush([FIRST, FIRST + 3], "two stars")
     state.select(FIRST + 3)

@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 
 from dashboard.state import Explained
-from dashboard.views.spectrum import (
-    PAINTED,
-    STRIPS,
-    SpectrumView,
-    bad_pixels,
-    line_markers,
-    spectrum_data,
-    title_of,
-)
+from dashboard.views.saliency import STRIPS
+from dashboard.views.spectrum import PAINTED, SpectrumView
+from dashboard.views.spectrum_data import bad_pixels, line_markers, spectrum_data, title_of
 from msfa_core.constants import BALMER_LINES, NETWORK_GRID, SPEED_OF_LIGHT
 from msfa_core.spectra.display import flux_unit
 
@@ -115,7 +109,7 @@ def test_other_epochs_are_laid_over_when_asked_for(view, state):
     obsid = int(state.table.loc[state.table["uid"] == "G1056", "obsid"].iloc[0])
     state.select(obsid)
     assert view._sources["epochs"].data["xs"] == []
-    view._overlay.value = True
+    view._toggles["with_epochs"].value = True
     assert len(view._sources["epochs"].data["xs"]) == 3
 
 
@@ -178,16 +172,17 @@ def test_strips_move_with_the_frame_and_go_with_the_star(view, state):
 def test_nothing_is_asked_until_wanted_nor_told_to_a_blind_reviewer(view, state, monkeypatch):
     asked = []
 
-    def answer(obsid, still_wanted):
+    def answer(question, obsid, still_wanted):
+        assert question == "why"
         asked.append(obsid)
         future = Future()
         future.set_result(explained(obsid) if still_wanted() else None)
         return future
 
-    monkeypatch.setattr(state.data, "explain", answer)
+    monkeypatch.setattr(state.data, "ask", answer)
     state.next()
     assert asked == []
-    view._why.value = True
+    view._toggles["why"].value = True
     assert asked == [state.star.obsid]
     assert state.explained.obsid == state.star.obsid
     state.blind = True

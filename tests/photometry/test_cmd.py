@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msfa_core.constants import CmdExclusion
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.cmd import (
+    CMD_FLAG_WORDS,
     CmdFlag,
     absolute_magnitude,
     cmd_position,
@@ -104,6 +106,68 @@ def test_blended_and_faint_colours_are_flagged():
     )  # fmt: skip
     flags = cmd_position(gaia)["cmd_flags"].tolist()
     assert flags == [0, CmdFlag.COLOUR_EXCESS, CmdFlag.FAINT_COLOUR]
+
+
+def test_error_of_the_magnitude_is_that_of_the_parallax():
+    placed = cmd_position(gaia_rows(parallax_mas=[0.2, -0.2], parallax_error_mas=[0.02, 0.02]))
+    assert placed["abs_mag_g_err"].tolist() == pytest.approx(
+        [0.2171, np.nan], abs=1e-4, nan_ok=True
+    )
+    draws = absolute_magnitude(14.0, 0.2 + 0.002 * np.random.default_rng(4).standard_normal(4000))
+    tenth = cmd_position(gaia_rows(parallax_mas=[0.2], parallax_error_mas=[0.002]))
+    assert np.std(draws) == pytest.approx(tenth["abs_mag_g_err"].iloc[0], rel=0.05)
+
+
+def test_dust_moves_a_star_into_the_trapezoid_only_when_asked_for():
+    red = gaia_rows(bp_rp=[0.6, 0.6], ebv=[0.2, np.nan])
+    plain, clean = cmd_position(red), cmd_position(red, deredden=True)
+    assert plain["in_cmd_trapezoid"].tolist() == [False, False]
+    assert clean["in_cmd_trapezoid"].iloc[0] and pd.isna(clean["in_cmd_trapezoid"].iloc[1])
+    for placed in (plain, clean):
+        assert placed["bp_rp"].tolist() == [0.6, 0.6]
+        assert placed["bp_rp0"].iloc[0] == pytest.approx(0.6 - 0.2 * 1.261)
+        assert placed["abs_mag_g0"].iloc[0] == pytest.approx(placed["abs_mag_g"].iloc[0] - 0.4728)
+
+
+def test_an_absurd_reddening_is_flagged_and_not_used():
+    placed = cmd_position(gaia_rows(ebv=[5.0])).iloc[0]
+    assert placed["cmd_flags"] == CmdFlag.ABSURD_REDDENING
+    assert np.isnan(placed["bp_rp0"]) and np.isnan(placed["abs_mag_g0"])
+    assert placed["bp_rp"] == 0.1
+
+
+def test_motions_and_samples_follow_from_proper_motion_and_parallax():
+    moving = gaia_rows(
+        ra=[192.0], dec=[27.0], pmra=[12.0], pmdec=[-16.0], pmra_error=[0.02],
+        pmdec_error=[0.02], excess_factor=[1.16], bp_flux_over_error=[80.0],
+        rp_flux_over_error=[80.0],
+    )  # fmt: skip
+    star = cmd_position(moving).iloc[0]
+    assert star["tangential_velocity"] == pytest.approx(4.74 * 20 / 0.2)
+    assert star["tangential_velocity_err"] == pytest.approx(474 * np.hypot(0.1, 0.001))
+    assert star["reduced_proper_motion"] == pytest.approx(14 + 5 + 5 * np.log10(0.02))
+    assert star["pm_over_error"] == pytest.approx(1000.0)
+    assert star["cmd_exclusions"] == CmdExclusion.PROPER_MOTION_SAMPLE
+    assert star["cmd_flags"] == 0
+
+
+def test_without_a_proper_motion_there_is_no_velocity_and_a_flag():
+    star = cmd_position(gaia_rows(pmra=[np.nan], pmdec=[1.0])).iloc[0]
+    assert star["cmd_flags"] == CmdFlag.NO_PROPER_MOTION
+    assert np.isnan(star["tangential_velocity"])
+    assert star["cmd_exclusions"] & CmdExclusion.SLOW
+
+
+def test_a_star_without_gaia_is_in_no_sample_and_out_of_none():
+    nothing = gaia_rows(
+        gaia_source_id=pd.array([None], "Int64"), g_mag=[np.nan], bp_rp=[np.nan],
+        parallax_mas=[np.nan], parallax_error_mas=[np.nan],
+    )  # fmt: skip
+    assert cmd_position(nothing)["cmd_exclusions"].isna().all()
+
+
+def test_every_flag_has_a_sentence():
+    assert set(CMD_FLAG_WORDS) == set(CmdFlag)
 
 
 def test_a_table_without_parallaxes_is_refused_by_name():

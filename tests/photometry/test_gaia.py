@@ -81,6 +81,9 @@ def test_two_sources_in_the_radius_keep_the_nearest_and_are_marked_ambiguous():
     joined = join_gaia(candidates(gaia_source_id=pd.array([None] * 3, "Int64")), gaia, pairs)
     assert joined["gaia_source_id"].tolist()[1:] == [BIG + 2, BIG + 2]
     assert joined["gaia_ambiguous"].tolist() == [False, True, False]
+    both = f"{BIG + 2} at 0.50 arcsec; {BIG} at 2.00 arcsec"
+    assert joined["gaia_candidates"].iloc[1] == both
+    assert joined["gaia_candidates"].isna().tolist() == [True, False, True]
 
 
 def test_a_source_listed_twice_counts_once():
@@ -90,3 +93,35 @@ def test_a_source_listed_twice_counts_once():
     joined = join_gaia(candidates(gaia_source_id=pd.array([BIG, None, None], "Int64")), gaia, pairs)
     assert joined["gaia_source_id"].tolist()[:2] == [BIG, BIG]
     assert not joined["gaia_ambiguous"].any()
+    assert not joined["gaia_duplicated"].any()
+    assert joined["gaia_candidates"].isna().all()
+
+
+def test_a_source_listed_twice_with_different_values_is_marked():
+    other = archive_table(phot_g_mean_mag=[14.5, 15.0])
+    gaia = house_gaia(pd.concat([archive_table(), other], ignore_index=True))
+    ids = pd.array([BIG, BIG + 2, None], "Int64")
+    joined = join_gaia(candidates(gaia_source_id=ids), gaia)
+    assert joined["g_mag"].tolist()[:2] == [14.0, 15.0]
+    assert joined["gaia_duplicated"].tolist() == [True, False, False]
+
+
+def test_an_empty_table_finds_nothing():
+    joined = join_gaia(candidates(), house_gaia(archive_table().iloc[:0]))
+    assert joined["gaia_source_id"].isna().all() and joined["g_mag"].isna().all()
+
+
+def test_names_of_2mass_and_of_vizier_are_known():
+    vizier = pd.DataFrame(
+        {
+            "Source": [1], "RA_ICRS": [10.0], "DE_ICRS": [1.0], "Gmag": [14.0], "BPmag": [14.1],
+            "RPmag": [13.9], "Plx": [0.4], "e_Plx": [0.02], "pmRA": [3.0], "pmDE": [-2.0],
+            "e_pmRA": [0.1], "e_pmDE": [0.1], "Jmag": [13.8], "e_Jmag": [0.02], "Kmag": [13.7],
+        }
+    )  # fmt: skip
+    house = house_gaia(vizier).iloc[0]
+    assert house["bp_rp"] == pytest.approx(0.2)
+    assert (house["pmdec"], house["pmdec_error"]) == (-2.0, 0.1)
+    assert (house["j_mag"], house["j_mag_err"], house["ks_mag"]) == (13.8, 0.02, 13.7)
+    assert pd.isna(house["h_mag"])
+    assert house["gaia_source_id"] == 1

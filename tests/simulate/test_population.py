@@ -6,10 +6,11 @@ import pytest
 from msfa_core.constants import KIEL_BAND
 from msfa_core.errors import ConfigError
 from msfa_core.photometry.cmd import in_trapezoid
+from msfa_core.photometry.motion import galactic_latitude
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.simulate.draws import zahb_logg
 from msfa_core.simulate.groups import GROUPS
-from msfa_core.simulate.photometry import galactic_latitude, parallax_error, passbands
+from msfa_core.simulate.photometry import parallax_error, passbands
 from msfa_core.simulate.population import (
     CLASSES,
     DEMO_COUNTS,

@@ -1,9 +1,19 @@
 """Outliers among the labels (FACTS: Culpan et al. 2024 band, log g and [Fe/H] limits)."""
 
 import numpy as np
+import pandas as pd
 from pytest import approx
 
-from msfa_core.slam.labels import LabelOutlier, in_kiel_band, kiel_band, label_outliers
+from msfa_core.constants import LABEL_FLAG_WORDS, LabelFlag
+from msfa_core.slam.labels import (
+    LabelOutlier,
+    disagrees_with_class,
+    in_kiel_band,
+    kiel_band,
+    label_flags,
+    label_outliers,
+    oddness,
+)
 
 
 def test_kiel_band_is_that_of_culpan_2024_at_ten_thousand_kelvin():
@@ -51,3 +61,68 @@ def test_moving_a_limit_moves_the_count():
     loose = label_outliers(teff, logg, feh, logg_limit=4.5)
     assert (strict == LabelOutlier.GRAVITY).sum() == (logg > 3.5).sum()
     assert (loose == LabelOutlier.GRAVITY).sum() == (logg > 4.5).sum()
+
+
+def row(**values):
+    ordinary = {"teff": 9000.0, "logg": 3.3, "feh": -1.8, "teff_err": 50.0, "logg_err": 0.05}
+    return ordinary | {"feh_err": 0.1, "label_chi2": 1.0, "label_flags": 0} | values
+
+
+def test_every_flag_has_one_sentence():
+    assert set(LABEL_FLAG_WORDS) == set(LabelFlag)
+    assert len(set(LABEL_FLAG_WORDS.values())) == len(LabelFlag)
+
+
+def test_flags_name_each_reason():
+    table = pd.DataFrame(
+        [row(), row(logg=4.5), row(feh=-0.2), row(logg=2.0), row(feh=np.nan), row(teff=np.nan)]
+    )
+    assert label_flags(table).tolist() == [
+        0,
+        LabelFlag.HIGH_LOGG | LabelFlag.OUTSIDE_KIEL_BAND,
+        LabelFlag.HIGH_FEH,
+        LabelFlag.OUTSIDE_KIEL_BAND,
+        LabelFlag.MISSING,
+        LabelFlag.MISSING,
+    ]
+    strict = label_flags(table, logg_limit=3.0, feh_limit=-2.0)
+    assert strict[0] == LabelFlag.HIGH_LOGG | LabelFlag.HIGH_FEH
+
+
+def test_labels_disagree_with_a_class_only_beyond_two_errors():
+    table = pd.DataFrame(
+        [
+            row(predicted_class="BHB"),
+            row(predicted_class="BHB", feh=-0.4),
+            row(predicted_class="BHB", feh=0.1),
+            row(predicted_class="A"),
+            row(predicted_class="B"),
+            row(predicted_class="B", teff=9400.0, teff_err=200.0),
+            row(predicted_class="HSD"),
+            row(predicted_class="WD"),
+            row(predicted_class=None),
+            row(predicted_class="A", teff=np.nan),
+        ]
+    )
+    expected = [False, False, True, False, True, False, True, True, False, False]
+    assert disagrees_with_class(table).tolist() == expected
+    assert not disagrees_with_class(table.drop(columns="predicted_class")).any()
+
+
+def test_oddness_is_zero_for_an_ordinary_star_and_grows_with_every_reason():
+    table = pd.DataFrame(
+        [
+            row(),
+            row(feh=-0.74),  # one error of 0.26 dex
+            row(feh=-0.5),
+            row(feh=-0.5, label_flags=int(LabelFlag.DISAGREES_WITH_CLASS)),
+            row(feh=-0.5, label_chi2=12.0, label_flags=int(LabelFlag.DISAGREES_WITH_CLASS)),
+            row(teff=np.nan, logg=np.nan, feh=np.nan, label_chi2=np.nan),
+        ]
+    )
+    odd = oddness(table)
+    assert odd[0] == odd[5] == 0
+    assert np.all(np.diff(odd[:5]) > 0)
+    assert odd[1] == approx(1.0)
+    assert odd[4] - odd[3] == approx(2.0)  # χ² four times its limit
+    assert oddness(table, feh_limit=-2.0)[0] > 0

@@ -1,0 +1,169 @@
+"""What all sessions on one survey share: table, archive, store, spectra and answers so far."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import panel as pn
+from numpy.typing import NDArray
+
+from dashboard.state.answers import ANSWERS
+from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
+from msfa_core.catalogue.filters import contradictions
+from msfa_core.catalogue.vetting import Decision
+from msfa_core.columns import conform
+from msfa_core.errors import MsfaError, SurveyError
+from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.survey import Survey
+
+logger = logging.getLogger(__name__)
+
+N_HELD: Final = 400  # stars kept ready to draw, per survey
+N_ANSWERED: Final = 64  # stars whose answers to a question are kept, per survey
+_SHARED: Final = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Star:
+    """The star on screen: one spectrum and all that is known of it.
+
+    Attributes
+    ----------
+    obsid : int
+    row : Series
+        Its row of the table, verdict of record included.
+    spectrum : Spectrum
+        As stored, on its own wavelengths.
+    fits : LineFits
+        One row, computed now from the stored spectrum.
+    windows : dict of line -> LineWindow
+    epochs : DataFrame
+        Rows of all spectra of the same star, this one included.
+    decisions : tuple of Decision
+        Standing and withdrawn decisions on the star, newest first.
+    """
+
+    obsid: int
+    row: pd.Series
+    spectrum: Spectrum
+    fits: LineFits
+    windows: dict[str, LineWindow]
+    epochs: pd.DataFrame
+    decisions: tuple[Decision, ...]
+
+
+class SurveyData:
+    """What all sessions on one survey share: its table, archive, store and spectra read so far.
+
+    Holds data only: no plots, no widgets, no session.
+    """
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+        self.stamp = _stamp(survey)
+        self.settings = survey.settings
+        self.archive = survey.archive
+        self.store = survey.store()
+        self.candidates = conform(survey.candidates()).reset_index(drop=True)
+        self.contradictions = contradictions(self.candidates, self.settings)
+        self.obsid = self.candidates["obsid"].to_numpy(np.int64)
+        self._index = pd.Index(self.obsid)
+        self.star, _ = pd.factorize(self.candidates["uid"])
+        alone = self.star < 0  # not identified yet: a star of its own
+        self.star[alone] = self.star.max(initial=-1) + 1 + np.arange(alone.sum())
+        self._by_star = np.argsort(self.star, kind="stable")
+        self._starts = np.searchsorted(self.star[self._by_star], np.arange(len(self.star) + 1))
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self.measured = lru_cache(maxsize=N_HELD)(self._measure)
+        self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
+        self._answers: dict[str, Callable[[int], Any]] = {
+            question: lru_cache(maxsize=N_ANSWERED)(partial(answer, self))
+            for question, answer in ANSWERS.items()
+        }
+
+    def rows(self, obsids: Iterable[int]) -> NDArray[np.intp]:
+        """Return the row number of each obsid; -1 for one that is not in the survey."""
+        return self._index.get_indexer(np.fromiter(obsids, dtype=np.int64))
+
+    def row(self, obsid: int) -> int:
+        """Return the row number of one obsid.
+
+        Raises
+        ------
+        SurveyError
+            When the survey has no such spectrum.
+        """
+        row = int(self.rows([obsid])[0])
+        if row < 0:
+            raise SurveyError(f"obsid {obsid} is not in this survey; search for another one.")
+        return row
+
+    def disagreements_on(self, obsid: int) -> list[str]:
+        """Return the sentences of the witnesses that contradict each other on a spectrum."""
+        row = self.row(obsid)
+        return [sentence for sentence, holds in self.contradictions.items() if holds[row]]
+
+    def same_star(self, row: int) -> NDArray[np.intp]:
+        """Return the rows of all spectra of the star of this row."""
+        star = self.star[row]
+        return self._by_star[self._starts[star] : self._starts[star + 1]]
+
+    def ask(self, question: str, obsid: int, still_wanted: Callable[[], bool]) -> Future[Any]:
+        """Answer a question in the background; None when it is no longer wanted by then."""
+        answer = self._answers[question]
+        return self._thinker.submit(
+            lambda: answer(obsid) if still_wanted() else None  # a queue of keys passes
+        )
+
+    def _measure(self, obsid: int) -> tuple[Spectrum, LineFits, dict[str, LineWindow]]:
+        """Read one spectrum and fit its lines: the code path of the whole survey, one row."""
+        try:
+            batch = self.archive.spectra(np.array([obsid], dtype=np.int64))
+            spectrum = self.archive.original(obsid)
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            raise SurveyError(
+                f"the spectrum of obsid {obsid} cannot be read ({error}): restore its shard from a "
+                "copy, or ingest its files again."
+            ) from error
+        fits = fit_lines(batch)
+        windows = {line: line_window(batch, fits, 0, line) for line in fits.lines}
+        return spectrum, fits, windows
+
+    def read_ahead(self, obsids: Iterable[int]) -> Future[None]:
+        """Read these stars in the background, so that they are there when they are wanted."""
+        return self._worker.submit(self._read_all, [int(obsid) for obsid in obsids])
+
+    def _read_all(self, obsids: Sequence[int]) -> None:
+        for obsid in obsids:
+            try:
+                self.measured(obsid)
+            except MsfaError as error:  # said again, to the reviewer, when the star is opened
+                logger.warning("reading ahead: %s", error)
+
+
+def _stamp(survey: Survey) -> tuple[float, int]:
+    """Return what changes when a step has rewritten the table of a survey."""
+    path = Path(survey.path) / "candidates.parquet"
+    if not path.exists():
+        return 0.0, 0
+    status = path.stat()
+    return status.st_mtime, status.st_size
+
+
+def shared_data(survey: Survey) -> SurveyData:
+    """Return the data of a survey, read once for all sessions and again when it has changed."""
+    key = f"survey {Path(survey.path).resolve()}"
+    with _SHARED:
+        held = pn.state.cache.get(key)
+        if held is None or held.stamp != _stamp(survey):
+            held = pn.state.cache[key] = SurveyData(survey)
+        return held

@@ -1,0 +1,91 @@
+"""The limits beyond which labels are outliers: moved by sliders, followed by every count."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import param
+from numpy.typing import NDArray
+
+from dashboard.state.table import Table
+from msfa_core.catalogue.filters import Filter
+from msfa_core.constants import FEH_OUTLIER, LABEL_FLAG_WORDS, LOGG_OUTLIER, LabelFlag
+from msfa_core.slam.reasons import REASONS, flags_at, has_reason
+
+LOGG_RANGE: Final = (3.0, 5.0)  # dex, of the sliders
+FEH_RANGE: Final = (-2.5, 0.5)
+STEP: Final = 0.05
+ANY_REASON, NO_REASON = "any", "none"
+
+
+class Labels(Table):
+    """Which stars their labels set aside, and why."""
+
+    logg_limit = param.Number(default=float(LOGG_OUTLIER), bounds=LOGG_RANGE, step=STEP)
+    feh_limit = param.Number(default=float(FEH_OUTLIER), bounds=FEH_RANGE, step=STEP)
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._flags: tuple[Any, NDArray[np.int64]] = (None, np.empty(0, np.int64))
+
+    def _open(self) -> None:
+        super()._open()
+        settings = self.data.settings
+        self.param.update(
+            logg_limit=float(np.clip(settings.logg_outlier, *LOGG_RANGE)),
+            feh_limit=float(np.clip(settings.feh_outlier, *FEH_RANGE)),
+        )
+
+    @property
+    def label_flags(self) -> NDArray[np.int64]:
+        """(n,) `LabelFlag` of every spectrum at the limits in force."""
+        key = (id(self.data), self.logg_limit, self.feh_limit)
+        if self._flags[0] != key:
+            self._flags = key, flags_at(self.data.candidates, self.logg_limit, self.feh_limit)
+        return self._flags[1]
+
+    def reason_counts(self, rows: NDArray[np.bool_] | None = None) -> dict[LabelFlag, int]:
+        """Return how many spectra each reason sets aside, of these rows or of all."""
+        flags = self.label_flags if rows is None else self.label_flags[rows]
+        return {reason: int(has_reason(flags, reason).sum()) for reason in REASONS}
+
+    def reasons_of(self, obsid: int) -> list[str]:
+        """Return every reason against a spectrum, in words."""
+        flags = int(self.label_flags[self.data.row(obsid)])
+        return [self.reason_sentence(reason) for reason in REASONS if flags & reason]
+
+    def reason_sentence(self, reason: LabelFlag) -> str:
+        """Return a reason in words, with the limit in force."""
+        if reason == LabelFlag.HIGH_LOGG:
+            return f"log g > {self.logg_limit:.2f}"
+        if reason == LabelFlag.HIGH_FEH:
+            return f"[Fe/H] > {self.feh_limit:.2f}".replace("-", "−")
+        return LABEL_FLAG_WORDS[reason]
+
+    def reason_filter(self, choice: str) -> Filter | None:
+        """Return the filter of a reason at the limits in force.
+
+        Parameters
+        ----------
+        choice : str
+            `ANY_REASON`, `NO_REASON`, the number of a `LabelFlag`; empty for no filter.
+        """
+        if not choice:
+            return None
+        limits = self.logg_limit, self.feh_limit
+        if choice in (ANY_REASON, NO_REASON):
+            words = f"log g > {limits[0]:.2f}, [Fe/H] > {limits[1]:.2f} or another reason"
+            sentence = f"labels are outliers ({words})".replace("-", "−")
+            is_wanted = choice == ANY_REASON
+            return Filter(
+                "reason",
+                sentence if is_wanted else sentence.replace("are", "are no", 1),
+                lambda table: has_reason(flags_at(table, *limits)) == is_wanted,
+            )
+        reason = LabelFlag(int(choice))
+        return Filter(
+            "reason",
+            f"labels: {self.reason_sentence(reason)}",
+            lambda table: has_reason(flags_at(table, *limits), reason),
+        )

@@ -1,0 +1,85 @@
+"""What is asked about the star on screen and answered in the background."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import panel as pn
+import param
+
+from dashboard.state.screen import Screen
+from msfa_core.errors import MsfaError
+
+logger = logging.getLogger(__name__)
+
+
+class Questions(Screen):
+    """Questions that take longer than a keystroke: which wavelengths spoke, which template fits.
+
+    The answer is shown when it is ready, if its star is still on screen by then.
+    """
+
+    blind = param.Boolean(doc="Hide other reviewers and the machine's opinion")
+    why = param.Boolean(doc="Ask which wavelengths spoke, for every star that comes on screen")
+    explained = param.Parameter(doc="Answer to that for the star on screen (Explained), or None")
+
+    with_template = param.Boolean(doc="Match every star that comes on screen with the templates")
+    matched = param.Parameter(doc="Answer to that for the star on screen (Matched), or None")
+    with_coadd = param.Boolean(doc="Add up the spectra of every star that comes on screen")
+    coadded = param.Parameter(doc="Answer to that for the star on screen (CoAdded), or None")
+
+    @param.depends("star", "with_coadd", watch=True)
+    def _ask_for_coadd(self) -> None:
+        self._ask("coadd", "coadded", lambda: self.with_coadd)
+
+    @param.depends("star", "with_template", watch=True)
+    def _ask_for_template(self) -> None:
+        self._ask("template", "matched", lambda: self.with_template)
+
+    @param.depends("star", "why", "blind", watch=True)
+    def _ask_why(self) -> None:
+        self._ask("why", "explained", lambda: self.why and not self.blind)
+
+    def _ask(self, question: str, answer: str, is_asked: Callable[[], bool]) -> None:
+        """Ask about the star on screen; the answer becomes the value of a parameter.
+
+        Parameters
+        ----------
+        question : str
+            One of `ANSWERS`.
+        answer : str
+            Name of the parameter; None until the answer is there.
+        is_asked : callable
+            Whether the reviewer wants to know at all.
+        """
+        star = self.star
+        if getattr(self, answer) is not None:
+            self.param.update(**{answer: None})
+        if not is_asked() or star is None:
+            return
+        document = pn.state.curdoc
+
+        def is_wanted() -> bool:
+            return is_asked() and self.star is not None and self.star.obsid == star.obsid
+
+        def tell(done: Future[Any]) -> None:
+            if document is not None and document.session_context is not None:
+                document.add_next_tick_callback(lambda: self._take(done, answer, is_wanted))
+            else:  # no browser: the one who asks waits for the future
+                self._take(done, answer, is_wanted)
+
+        self.data.ask(question, star.obsid, is_wanted).add_done_callback(tell)
+
+    def _take(self, done: Future[Any], answer: str, is_wanted: Callable[[], bool]) -> None:
+        """Show the answer if its star is still on screen; say what kept it from being found."""
+        try:
+            found = done.result()
+        except MsfaError as error:
+            logger.warning("no answer: %s", error)
+            self.say(str(error), "error")
+            return
+        if found is not None and is_wanted():
+            self.param.update(**{answer: found})

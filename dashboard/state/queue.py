@@ -1,0 +1,109 @@
+"""The queue: which stars, in what order, how far the reviewer has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import param
+from numpy.typing import NDArray
+
+from dashboard.state.labels import Labels
+from msfa_core.catalogue.filters import ORDERS as CATALOGUE_ORDERS
+from msfa_core.catalogue.filters import Filter, Order
+from msfa_core.slam.labels import oddness
+
+ODD: Final = Order("odd", "oddest labels first", lambda table: -oddness(table))
+ORDERS: Final = CATALOGUE_ORDERS | {ODD.name: ODD}
+N_SPELLED: Final = 400  # stars of a brush that its SQL names one by one
+
+
+class Queue(Labels):
+    """The stars to look at, in order."""
+
+    filters = param.Parameter(default=(), doc="Filters in force (a tuple); all must hold")
+    order = param.Selector(default="p_bhb", objects=list(ORDERS), doc="Order of the queue")
+    reason = param.String(doc="Outliers that the queue is limited to, as `reason_filter` says")
+    queue = param.Array(default=np.empty(0, np.int64), doc="obsids to look at, in order")
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self.in_scope = np.empty(0, dtype=bool)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The filters in force, in words."""
+        return [condition.sentence for condition in self.filters]
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """How many of the queue this reviewer has vetted, how many of those are unsure, of all."""
+        mine = self.mine[self.data.rows(self.queue)]
+        return int((mine != "").sum()), int((mine == "unsure").sum()), len(mine)
+
+    def set_filters(self, filters: Iterable[Filter]) -> None:
+        """Put these filters in force, one of each name, and make the queue anew."""
+        chosen = {condition.name: condition for condition in filters}
+        with param.parameterized.batch_call_watchers(self):
+            self.filters = tuple(chosen.values())
+            self._arrange()
+
+    def set_order(self, order: str) -> None:
+        """Put the queue in another order."""
+        self.order = order
+        self._arrange()
+
+    @param.depends("reason", "logg_limit", "feh_limit", watch=True)
+    def _follow_reason(self) -> None:
+        """Put the reason in force at the limits in force; nothing changes where there is none."""
+        others = [condition for condition in self.filters if condition.name != "reason"]
+        wanted = self.reason_filter(self.reason)
+        if wanted is not None or len(others) < len(self.filters) or self.order == ODD.name:
+            self.set_filters([*others, *([wanted] if wanted else [])])
+
+    def brush(self, obsids: Iterable[int], label: str) -> None:
+        """Keep only these stars, chosen in a plane; none of them lifts the brush.
+
+        Parameters
+        ----------
+        obsids : iterable of int
+        label : str
+            The choice in words, e.g. ``brushed in Hδ D0.2–fm``.
+        """
+        chosen = np.fromiter((int(obsid) for obsid in obsids), dtype=np.int64)
+        others = [condition for condition in self.filters if condition.name != "brush"]
+        if len(chosen):
+            others.append(
+                Filter(
+                    "brush",
+                    label,
+                    lambda table: np.isin(table["obsid"].to_numpy(np.int64), chosen),
+                    f"obsid IN ({', '.join(map(str, chosen[:N_SPELLED]))})"
+                    if len(chosen) <= N_SPELLED
+                    else "",
+                )
+            )
+        self.set_filters(others)
+
+    def _order_key(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """Return what the queue is sorted by; how odd labels are depends on the limits in force."""
+        if self.order == ODD.name:
+            return -oddness(table, logg_limit=self.logg_limit, feh_limit=self.feh_limit)
+        return ORDERS[self.order].key(table)
+
+    def _arrange(self) -> None:
+        """Make the queue: filtered, not yet vetted by me first, then in the chosen order."""
+        keep = np.ones(len(self.table), dtype=bool)
+        for condition in self.filters:
+            if condition.name != "reason":
+                keep &= condition.predicate(self.table)
+        self.in_scope = keep  # what the reasons are counted in
+        for condition in self.filters:
+            if condition.name == "reason":
+                keep = keep & condition.predicate(self.table)
+        rows = np.flatnonzero(keep)
+        key = self._order_key(self.table.iloc[rows])
+        done = self.mine[rows] != ""
+        self.queue = self.data.obsid[rows[np.lexsort((key, done))]]

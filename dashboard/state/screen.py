@@ -1,0 +1,140 @@
+"""The star on screen: finding one, going on to the next, going back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import numpy as np
+import panel as pn
+import param
+from numpy.typing import NDArray
+
+from dashboard.state.data import Star
+from dashboard.state.queue import Queue
+from msfa_core.errors import SurveyError
+
+N_AHEAD: Final = 4  # stars read ahead of the reviewer
+N_UNREADABLE: Final = 5  # stars passed over because they cannot be read, before giving up
+
+
+class Screen(Queue):
+    """What is on screen."""
+
+    selected = param.String(doc="obsid on screen, as text")
+    star = param.Parameter(doc="Star on screen, or None")
+    with_epochs = param.Boolean(doc="Overlay the star's other spectra, for every star")
+    left_out = param.List(default=[], item_type=int, doc="Other spectra that are not overlaid")
+
+    def select(self, obsid: int | str) -> None:
+        """Bring a star on screen.
+
+        Raises
+        ------
+        SurveyError
+            When the survey has no such spectrum, or it cannot be read.
+        """
+        try:
+            number = int(np.int64(int(str(obsid).strip())))
+        except (ValueError, OverflowError) as error:
+            raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
+        star = self._read_star(number)
+        with pn.io.hold():  # one message to the browser, so one repaint of every figure
+            self.param.update(star=star, selected=str(number), left_out=[])
+        self._read_ahead(number)
+
+    @param.depends("selected", watch=True)
+    def _follow_selected(self) -> None:
+        """Load the star when its obsid was set directly (a link, a table)."""
+        on_screen = str(self.star.obsid) if self.star is not None else ""
+        if self.selected not in ("", on_screen) and not self.attempt(self.select, self.selected):
+            self.selected = on_screen
+
+    def find(self, text: str) -> None:
+        """Bring the star on screen whose obsid, uid or file name is, or else contains, the text.
+
+        Raises
+        ------
+        SurveyError
+            When there is none.
+        """
+        wanted = text.strip()
+        if wanted.isdigit() and self.data.rows([int(wanted)])[0] >= 0:
+            self.select(wanted)
+            return
+        columns = [self.table["uid"], self.table["file"], self.table["obsid"].astype("str")]
+        for match in ("__eq__", "contains"):
+            for column in columns:
+                hits = (
+                    (column == wanted)
+                    if match == "__eq__"
+                    else column.str.contains(wanted, case=False, regex=False)
+                )
+                rows = np.flatnonzero(hits.to_numpy(dtype=bool, na_value=False))
+                if wanted and len(rows):
+                    self.select(int(self.data.obsid[rows[0]]))
+                    others = f" · {len(rows) - 1} more match" if len(rows) > 1 else ""
+                    self.say(f"found {wanted}{others}")
+                    return
+        raise SurveyError(f"nothing in this survey has {wanted!r} in its obsid, uid or file.")
+
+    def first(self) -> None:
+        """Bring the first star of the queue on screen; none when the queue is empty."""
+        self._go(iter(self.queue))
+
+    def next(self) -> None:
+        """Go to the next star of the queue."""
+        place = self.place
+        if place + 1 >= len(self.queue):
+            self.say("This is the end of the queue.")
+        else:
+            self._go(iter(self.queue[place + 1 :]))
+
+    def previous(self) -> None:
+        """Go back to the star before this one in the queue."""
+        place = self.place
+        if place <= 0:
+            self.say("This is the beginning of the queue.")
+        else:
+            self._go(iter(self.queue[:place][::-1]))
+
+    @property
+    def place(self) -> int:
+        """Place of the star on screen in the queue; -1 when it is not in the queue."""
+        found = np.flatnonzero(self.queue == (self.star.obsid if self.star is not None else -1))
+        return int(found[0]) if len(found) else -1
+
+    @property
+    def other_epochs(self) -> list[int]:
+        """The obsids of the other spectra of the star on screen."""
+        if self.star is None:
+            return []
+        return [int(obsid) for obsid in self.star.epochs["obsid"] if int(obsid) != self.star.obsid]
+
+    def _left_to_do(self) -> NDArray[np.int64]:
+        """Return what this reviewer has not vetted: behind this star first, then before it."""
+        queue = np.roll(self.queue, -(self.place + 1))
+        return queue[self.mine[self.data.rows(queue)] == ""]
+
+    def _go(self, obsids: Iterator[np.int64]) -> bool:
+        """Bring the first of these stars that can be read on screen; give up after a few."""
+        return any(self.attempt(self.select, int(obsid)) for obsid in islice(obsids, N_UNREADABLE))
+
+    def _read_star(self, obsid: int) -> Star:
+        row = self.data.row(obsid)
+        spectrum, fits, windows = self.data.measured(obsid)
+        rows = self.data.same_star(row)
+        return Star(
+            obsid=obsid,
+            row=self.table.iloc[row],
+            spectrum=spectrum,
+            fits=fits,
+            windows=windows,
+            epochs=self.table.iloc[rows],
+            decisions=self._decisions_on(rows),
+        )
+
+    def _read_ahead(self, obsid: int) -> None:
+        place = self.place + 1
+        self.data.read_ahead([*self.queue[place : place + N_AHEAD], *self.queue[place - 2 : place]])

@@ -1,0 +1,34 @@
+"""The status line: what was done, and what was refused and why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import param
+
+from msfa_core.errors import MsfaError
+
+logger = logging.getLogger(__name__)
+
+
+class Words(param.Parameterized):
+    """What the page says to its reviewer."""
+
+    message = param.String(doc="Status line")
+    tone = param.Selector(default="calm", objects=["calm", "saved", "error"], doc="Its tone")
+
+    def say(self, message: str, tone: str = "calm") -> None:
+        """Write the status line."""
+        self.param.update(message=message, tone=tone)
+
+    def attempt(self, action: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+        """Do it; what the project refuses becomes the status line. Return whether it was done."""
+        try:
+            action(*args, **kwargs)
+        except MsfaError as error:
+            logger.warning("refused: %s", error)
+            self.say(str(error), "error")
+            return False
+        return True

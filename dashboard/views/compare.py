@@ -1,0 +1,285 @@
+"""Two reviewers side by side: how well they agree, where they do not, and the final verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import param
+
+from dashboard.state import VettingState
+from dashboard.theme import stylesheet
+from dashboard.views.linked import notice, quiet_button
+from msfa_core.catalogue.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
+from msfa_core.catalogue.one_star import standing
+from msfa_core.catalogue.vetting import CONFIDENCE, Decision, Verdict
+
+LANDIS_KOCH: Final = (  # least kappa, and the words of Landis & Koch (1977, Biometrics 33, 159)
+    (0.81, "almost perfect"),
+    (0.61, "substantial"),
+    (0.41, "moderate"),
+    (0.21, "fair"),
+    (0.0, "slight"),
+)
+NOBODY: Final = "–"
+PAIR: Final = 2
+PAGE: Final = 200  # disagreements listed at a time
+HIDDEN: Final = notice(
+    "Hidden", "You are reviewing blind: other reviewers' verdicts are shown when it is off (key b)."
+)
+ALONE: Final = notice(
+    "Nobody to compare with",
+    "Fewer than two reviewers have decided anything in this survey. A second reviewer opens the "
+    "same address, or the same survey, under another name.",
+)
+
+
+def kappa_words(kappa: float) -> str:
+    """Return a kappa and what it is called: ``0.72 (substantial)``."""
+    if not np.isfinite(kappa):
+        return "undefined (nothing in common, or only one thing ever said)"
+    word = next((word for least, word in LANDIS_KOCH if kappa >= least), "worse than chance")
+    return f"{kappa:.2f} ({word})".replace("-", "−")
+
+
+def agreement_html(verdicts: pd.DataFrame, first: str, second: str) -> str:
+    """Return how well two reviewers agree, and all of them."""
+    both = verdicts[[first, second]].dropna()
+    same = int((both[first] == both[second]).sum())
+    share = f" ({100 * same / len(both):.0f} %)" if len(both) else ""
+    lines = [
+        f"{len(both):,} stars were judged by both; the same was said of {same:,}{share}",
+        f"Cohen's κ = {kappa_words(cohen_kappa(both[first], both[second]))}",
+    ]
+    if verdicts.shape[1] > PAIR:
+        lines.append(
+            f"all {verdicts.shape[1]} reviewers: Fleiss' κ = {kappa_words(fleiss_kappa(verdicts))}"
+        )
+    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+
+
+def matrix_html(verdicts: pd.DataFrame, first: str, second: str) -> str:
+    """Return who said what of the same stars, as a table."""
+    counts = verdict_matrix(verdicts[first], verdicts[second])
+    head = "".join(f"<th>{escape(kind)}</th>" for kind in counts.columns)
+    rows = []
+    for kind in counts.index:
+        cells = "".join(
+            f"<td class='{'msfa-same' if kind == other else ''}'>{counts.loc[kind, other]:,}</td>"
+            for other in counts.columns
+        )
+        rows.append(f"<tr><th>{escape(kind)}</th>{cells}</tr>")
+    return (
+        f"<table class='msfa-matrix'><caption>stars; rows: {escape(first)}, columns: "
+        f"{escape(second)}</caption><tr><th></th>{head}</tr>{''.join(rows)}</table>"
+    )
+
+
+def decision_html(decision: Decision | None, reviewer: str) -> str:
+    """Return what one reviewer said of a star, whole; every text is escaped."""
+    if decision is None:
+        return f"<h3>{escape(reviewer)}</h3><p class='msfa-hint'>has not decided</p>"
+    kind = str(decision.verdict)
+    said = f"<b class='msfa-word msfa-{kind}'>{kind}</b>"
+    if decision.verdict_class:
+        said += f" as {escape(decision.verdict_class)}"
+    facts = []
+    if decision.confidence:
+        facts.append(f"confidence {decision.confidence}: {CONFIDENCE[decision.confidence]}")
+    facts += [", ".join(decision.issue_flags), decision.decided_at[:19].replace("T", " ") + " UTC"]
+    told = "".join(f"<p>{escape(fact)}</p>" for fact in facts if fact)
+    comment = f"<blockquote>{escape(decision.comment)}</blockquote>" if decision.comment else ""
+    return f"<h3>{escape(reviewer)}</h3><p>{said}</p>{told}{comment}"
+
+
+class CompareView(pn.viewable.Viewer):
+    """The page of agreement, bound to the state.
+
+    Parameters
+    ----------
+    state : VettingState
+    go_to_star : callable
+        Turns to the page with the spectrum.
+    """
+
+    state = param.ClassSelector(class_=VettingState)
+    first = param.Selector(default=NOBODY, objects=[NOBODY], doc="One reviewer")
+    second = param.Selector(default=NOBODY, objects=[NOBODY], doc="The other one")
+    unsettled = param.Boolean(default=True, doc="List stars without a final verdict only")
+
+    def __init__(self, state: VettingState, go_to_star: Callable[[], Any], **params: Any) -> None:
+        super().__init__(state=state, **params)
+        self._go_to_star = go_to_star
+        self.verdicts = pd.DataFrame()
+        self.disputed = pd.DataFrame()
+        self._build()
+        self.param.watch(lambda *_: self._draw(), ["first", "second", "unsettled"])
+        state.param.watch(lambda *_: self.refresh(), ["version", "blind", "table"])
+        state.param.watch(lambda *_: self._draw_star(), "star")
+        self.refresh()
+
+    def _build(self) -> None:
+        css: dict[str, Any] = {"stylesheets": [stylesheet()]}
+        wide: dict[str, Any] = {**css, "sizing_mode": "stretch_width", "margin": (0, 0, 6, 0)}
+        self._who = [
+            pn.widgets.Select.from_param(
+                self.param[name], label=label, css_classes=["msfa-select"], **wide
+            )
+            for name, label in (("first", "one"), ("second", "other"))
+        ]
+        self._numbers = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
+        self._matrix = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
+        self._notice = pn.pane.HTML("", visible=False, **css)
+        self._only = pn.widgets.Checkbox.from_param(
+            self.param.unsettled, label="without a final verdict only", **wide
+        )
+        self._list = pn.widgets.Tabulator(
+            self._rows(), show_index=False, disabled=True, selectable=1, sortable=False,
+            pagination=None, layout="fit_columns", row_height=24, theme="simple",
+            sizing_mode="stretch_both", margin=0, min_height=160,
+            css_classes=["msfa-queue-table"], **css,
+        )  # fmt: skip
+        self._list.on_click(self._open)
+        self._queue = quiet_button(
+            "put them in the queue", self.queue_disputed,
+            "Limit the queue to these stars and look at them one by one", "queue-disputed",
+        )  # fmt: skip
+        self._count = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
+        self._sides = [
+            pn.pane.HTML("", css_classes=["msfa-compare", "msfa-side"], **css,
+                         sizing_mode="stretch_width")
+            for _ in self._who
+        ]  # fmt: skip
+        self._record = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
+        self._comment = pn.widgets.TextAreaInput(
+            placeholder="why (kept with the final verdict)", rows=3, max_length=4000, **wide
+        )
+        self._settlers = [
+            quiet_button(
+                f"final: {verdict}", lambda verdict=verdict: self.settle(verdict),
+                "Settles the star; the verdicts of both are kept", f"final-{verdict}",
+            )
+            for verdict in Verdict
+        ]  # fmt: skip
+        self._see = quiet_button(
+            "see its spectrum", self._go_to_star, "Go to the page with the spectrum", "see"
+        )
+        self._said = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
+        self.state.param.watch(lambda *_: self._say(), ["message", "tone"])
+        fill: dict[str, Any] = {**css, "sizing_mode": "stretch_both", "margin": 0}
+        left = pn.Column(*self._who, self._numbers, self._matrix, **{**fill, "width": 360,
+                         "sizing_mode": "stretch_height"})  # fmt: skip
+        middle = pn.Column(self._count, pn.Row(self._only, self._queue, **wide), self._list, **fill)
+        right = pn.Column(
+            self._record, pn.Row(*self._sides, **wide), self._comment,
+            pn.Row(*self._settlers, self._see, **wide), self._said, **fill,
+        )  # fmt: skip
+        self._page = pn.Row(left, middle, right, css_classes=["msfa-compare-page"], **fill)
+
+    # --- what is compared ------------------------------------------------------------------------
+    def refresh(self) -> None:
+        """Read what everybody has decided so far."""
+        self.verdicts = self.state.verdicts_by_reviewer()
+        names = [str(name) for name in self.verdicts.columns]
+        enough = len(names) >= PAIR and not self.state.blind
+        self._notice.object = HIDDEN if self.state.blind else ALONE
+        self._notice.visible = not enough
+        self._page.visible = enough
+        with param.parameterized.batch_call_watchers(self):
+            for place, name in enumerate(("first", "second")):
+                self.param[name].objects = names or [NOBODY]
+                if getattr(self, name) not in names:
+                    others = [one for one in names if one != self.first] if place else names
+                    setattr(self, name, (others or names or [NOBODY])[0])
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._page.visible:
+            pair = self.first, self.second
+            self._numbers.object = agreement_html(self.verdicts, *pair)
+            self._matrix.object = matrix_html(self.verdicts, *pair)
+            self.disputed = self._disputed()
+            self._list.value = self._rows()
+            n, shown = len(self.disputed), min(len(self.disputed), PAGE)
+            first = f", the first {shown} listed" if n > shown else ""
+            self._count.object = f"<p>{n:,} stars on which they disagree{first}</p>"
+        self._draw_star()
+
+    def _disputed(self) -> pd.DataFrame:
+        """Return the verdicts on the stars that these two disagree on."""
+        pair = self.verdicts[[self.first, self.second]]
+        disputed = pair[in_dispute(pair).to_numpy()]
+        if self.unsettled and len(disputed):
+            disputed = disputed[~self.state.are_settled(disputed.index)]
+        return disputed
+
+    def _rows(self) -> pd.DataFrame:
+        """Return the list of disagreements as text: nothing is read as HTML."""
+        shown = self.disputed.iloc[:PAGE]
+        if not len(shown):
+            return pd.DataFrame({"obsid": [], "first": [], "second": []}, dtype=object)
+        table = self.state.table.iloc[self.state.data.rows(shown.index)]
+        p_bhb = table["p_bhb"].to_numpy(np.float64, na_value=np.nan)
+        return pd.DataFrame(
+            {
+                "obsid": [str(obsid) for obsid in shown.index],
+                "first": shown[self.first].to_numpy(object),
+                "second": shown[self.second].to_numpy(object),
+                "p_bhb": [f"{p:.2f}" if np.isfinite(p) else "" for p in p_bhb],
+                "of record": table["verdict"].fillna("").to_numpy(object),
+            },
+            dtype=object,
+        )
+
+    def _draw_star(self) -> None:
+        """Show what both said of the star on screen."""
+        if not self._page.visible:
+            return
+        star = self.state.star
+        said = standing(star.decisions) if star is not None else []
+        for pane, name in zip(self._sides, (self.first, self.second), strict=True):
+            own = [d for d in said if d.reviewer == name and not d.is_final]
+            pane.object = decision_html(own[0] if own else None, name)
+        final = [decision for decision in said if decision.is_final]
+        words = "no final verdict yet"
+        if final:
+            by, when = final[0].reviewer, final[0].decided_at[:10]
+            words = f"final verdict: {final[0].verdict}, by {by} on {when}"
+        name = "no star on screen" if star is None else f"{star.obsid}"
+        self._record.object = f"<h2>{escape(name)}</h2><p>{escape(words)}</p>"
+
+    def _say(self) -> None:
+        tone = self.state.tone
+        self._said.object = f"<p class='msfa-tone-{tone}'>{escape(self.state.message)}</p>"
+
+    # --- hands -----------------------------------------------------------------------------------
+    def _open(self, event: Any) -> None:
+        if int(event.row) < len(self.disputed):
+            self.state.attempt(self.state.select, int(self.disputed.index[int(event.row)]))
+
+    def queue_disputed(self) -> None:
+        """Limit the queue to the listed disagreements, and turn to the first."""
+        state = self.state
+        if not len(self.disputed):
+            state.say("They disagree on no star.")
+            return
+        state.set_filters([state.presets["all"]])
+        words = f"{len(self.disputed):,} stars on which {self.first} and {self.second} disagree"
+        state.brush(self.disputed.index, words)
+        state.first()
+        self._go_to_star()
+
+    def settle(self, verdict: Verdict) -> None:
+        """Store the final verdict on the star that this page shows."""
+        star = self.state.star
+        shown = "" if star is None else star.obsid
+        comment = self._comment.value_input or self._comment.value or ""
+        if self.state.attempt(self.state.settle, verdict, painted_obsid=shown, comment=comment):
+            self._comment.param.update(value="", value_input="")
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return pn.Column(self._notice, self._page, sizing_mode="stretch_both", margin=0)

@@ -1,0 +1,95 @@
+"""What the spectrum panel draws of one star, as data sources hold it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.state import Star
+from dashboard.views.cells import is_missing
+from msfa_core.constants import LINE_LIST, SPEED_OF_LIGHT, TELLURIC_LIST
+from msfa_core.spectra.display import error_of, flux_unit, shown_wavelength
+from msfa_core.spectra.spectrum import Spectrum
+
+MAIN_LINES: Final = ("Ca II K", "Hδ", "Hγ", "He I 4471", "Hβ", "Mg I b", "Na I D2", "Hα")
+GRID: Final = np.float32  # what the browser needs
+
+
+def empty(*names: str) -> dict[str, NDArray[Any]]:
+    """Return columns of a data source that hold nothing."""
+    return {name: np.empty(0, GRID) for name in names}
+
+
+def spectrum_data(spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
+    """Return the columns of the spectrum's data source, without the pixels that hold nothing."""
+    unit = flux_unit(spectrum)
+    wavelength, error = shown_wavelength(spectrum, rest), error_of(spectrum) / unit
+    flux = spectrum.flux.astype(np.float64) / unit
+    known = np.isfinite(flux)
+    band = np.where(np.isfinite(error) & ~spectrum.mask, error, 0.0)
+    columns = {"x": wavelength, "y": flux, "low": flux - band, "high": flux + band}
+    columns["snr"] = np.where(band > 0, flux / np.where(band > 0, band, 1.0), 0.0)
+    return {name: values[known].astype(GRID) for name, values in columns.items()}
+
+
+def bad_pixels(spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
+    """Return the masked pixels of a spectrum that have a flux."""
+    bad = spectrum.mask & np.isfinite(spectrum.flux)
+    wavelength = shown_wavelength(spectrum, rest)
+    flux = spectrum.flux[bad] / flux_unit(spectrum)
+    return {"x": wavelength[bad].astype(GRID), "y": flux.astype(GRID)}
+
+
+def line_markers(z: float, rest: bool) -> dict[str, list[Any]]:
+    """Return where the marked lines stand; sky and telluric lines are not shifted.
+
+    Parameters
+    ----------
+    z : float
+        Doppler shift of the star; NaN when unknown.
+    rest : bool
+        Frame of the axis.
+    """
+    shift = 1.0 + z if np.isfinite(z) else 1.0
+    names, base, kinds = [], [], []
+    for name, (wavelength, kind) in LINE_LIST.items():
+        names.append(name)
+        kinds.append(kind)
+        base.append(wavelength if rest or shift == 1.0 else wavelength * shift)
+    for name, (wavelength, kind) in TELLURIC_LIST.items():
+        names.append(name)
+        kinds.append(kind)
+        base.append(wavelength / shift if rest else wavelength)
+    return {
+        "name": names,
+        "x": list(base),
+        "base": base,
+        "kind": kinds,
+        "moves": [kind not in ("sky", "telluric") for kind in kinds],
+        "main": [name in MAIN_LINES for name in names],
+    }
+
+
+def title_of(star: Star | None) -> str:
+    """Return the title: who it is, how good, where it comes from."""
+    if star is None:
+        return "no star on screen"
+    row, spectrum = star.row, star.spectrum
+    velocity = spectrum.z * SPEED_OF_LIGHT
+    parts = [
+        str(star.obsid),
+        "" if is_missing(row["snr_g"]) else f"S/N(g) {row['snr_g']:.0f}",
+        "no subclass" if is_missing(row["subclass"]) else str(row["subclass"]),
+        f"RV {velocity:+.0f} km/s".replace("-", "−")
+        if np.isfinite(velocity)
+        else "no z: observed wavelengths",
+        file_of(spectrum),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def file_of(spectrum: Spectrum) -> str:
+    """Return the name of the file, without its folders."""
+    return spectrum.file.replace("\\", "/").rsplit("/", 1)[-1]

@@ -1,0 +1,69 @@
+"""What is compiled and imported on first use is made ready in the background, page first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Final
+
+import numpy as np
+
+from dashboard.views.scatter import warm_up as compile_planes
+from msfa_core import __version__
+from msfa_core.balmer.fit import fit_lines
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.errors import MsfaError
+from msfa_core.spectra.spectrum import Spectrum
+
+logger = logging.getLogger(__name__)
+
+PAGE_SECONDS: Final = 10.0  # a first page that is asked for within them is waited for
+BREATH_SECONDS: Final = 1.5  # after a page: its reviewer looks at the first star
+page_is_painted = threading.Event()
+
+
+def warm_up() -> threading.Thread:
+    """Make ready in the background what the first reviewer would wait for."""
+    thread = threading.Thread(target=_make_ready, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def _make_ready() -> None:
+    spectrum = _some_spectrum()
+    fit_lines(spectrum)
+    compile_planes()
+    if page_is_painted.wait(PAGE_SECONDS):
+        time.sleep(BREATH_SECONDS)  # an import holds the interpreter: not while the page is made
+    try:
+        _think(spectrum)
+    except MsfaError as error:  # said to the reviewer when the answer is wanted
+        logger.warning("not made ready: %s", error)
+    logger.info("ready: version %s", __version__)
+
+
+def _think(spectrum: Spectrum) -> None:
+    """Ask the questions of `state.questions` once: torch alone takes seconds to import."""
+    from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
+    from msfa_core.steps import network  # noqa: PLC0415
+    from msfa_core.templates import match  # noqa: PLC0415
+
+    search, prepared = network(""), prepare(spectrum)
+    for stage in (1, 2):
+        search.explain(prepared, stage)
+    match(spectrum)
+
+
+def _some_spectrum() -> Spectrum:
+    """Return noise on a flat continuum."""
+    wavelength = LAMOST_GRID.wavelength
+    flux = 1.0 + 0.01 * np.random.default_rng(0).standard_normal(len(wavelength))
+    return Spectrum(
+        obsid=1,
+        wavelength=wavelength,
+        flux=flux,
+        ivar=np.full(len(flux), 1e4),
+        mask=np.zeros(len(flux), dtype=bool),
+        z=0.0,
+    )

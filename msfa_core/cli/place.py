@@ -1,0 +1,62 @@
+"""Command that places the stars of a survey in the CMD, with rows of an archive if asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from msfa_core.cli.app import Quiet, SurveyArgument, app
+from msfa_core.cli.show import show_progress
+from msfa_core.errors import ReadError
+
+_STEPS: Final = ("place", "identify")  # a star's name may hang on its Gaia source
+
+
+@app.command()
+def place(
+    survey: SurveyArgument,
+    online: Annotated[
+        bool,
+        typer.Option("--online", help="Fetch what the survey's own tables lack from an archive."),
+    ] = False,
+    gaia: Annotated[Path | None, typer.Option(help="Table of Gaia rows.")] = None,
+    server: Annotated[
+        str, typer.Option(help="TAP service in place of the Gaia archive, with its tables.")
+    ] = "",
+    batch: Annotated[int, typer.Option(help="Stars of one question.", min=1, max=20_000)] = 1000,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Fetch for candidates of the search only.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Place the stars in the colour–magnitude diagram: Gaia, 2MASS, dust, motions, samples."""
+    from msfa_core import pipeline  # noqa: PLC0415
+    from msfa_core.placing import fetch_online  # noqa: PLC0415
+    from msfa_core.survey import Survey  # noqa: PLC0415
+
+    if gaia is not None and not gaia.is_file():
+        raise ReadError(f"{gaia}: no such file; check the name of the table.")
+    if (server or candidates) and not online:
+        raise typer.BadParameter("--server and --candidates say how to fetch: add --online.")
+    opened = Survey(survey)
+    with show_progress(quiet) as progress:
+        if gaia is not None:
+            pipeline.run(opened, ("place",), gaia=gaia, progress=progress)
+        if online:
+            report = fetch_online(opened, progress, server, batch, candidates)
+        pipeline.run(opened, _STEPS, progress=progress)
+    if online:
+        print(
+            f"{report.n_stars:,} stars wanted, {report.n_before:,} of them asked for before; "
+            f"{report.n_rows:,} Gaia sources kept in {opened.path}"
+        )
+    table = opened.candidates()
+    placed = int((table["bp_rp"].notna() & table["abs_mag_g"].notna()).sum())
+    print(
+        f"{len(table):,} spectra: {int(table['g_mag'].notna().sum()):,} with Gaia photometry, "
+        f"{placed:,} in the CMD, {int(table['in_cmd_trapezoid'].fillna(False).sum()):,} in the "
+        "trapezoid"
+    )
+    print(f"next: msfa status {opened.path} --funnel")

@@ -1,0 +1,130 @@
+"""Which Gaia sources lie at a spectrum's place, each moved to the time of the spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.constants import GAIA_EPOCH
+from msfa_core.photometry.colours import column
+from msfa_core.photometry.motion import places, separation_arcsec, usable_motion, year_of
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Pairs = tuple[IntArray, IntArray, FloatArray]
+# Positions [deg] of two lists and a radius [arcsec] -> pairs: catalogue.crossmatch.match_sky
+Match = Callable[[FloatArray, FloatArray, FloatArray, FloatArray, float], Pairs]
+
+DATE_COLUMNS: Final = ("mjd", "lmjd")  # of a spectrum, the first that is known counts [d]
+RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
+_SHIFT_STEP: Final = 4.0  # groups of stars by how far they move, each this much farther
+_SLOW_ARCSEC: Final = 0.5  # of the first group
+
+
+def year_observed(table: pd.DataFrame) -> FloatArray:
+    """Return when each spectrum was taken.
+
+    Parameters
+    ----------
+    table : n rows, with ``mjd`` or ``lmjd`` [d] where known
+
+    Returns
+    -------
+    (n,) array [yr]
+        NaN where unknown.
+    """
+    year = np.full(len(table), np.nan)
+    for name in DATE_COLUMNS:
+        year = np.where(np.isnan(year), year_of(column(table, name)), year)
+    return year
+
+
+def counterparts(
+    table: pd.DataFrame, gaia: pd.DataFrame, radius_arcsec: float, match: Match
+) -> Pairs:
+    """Return every pair of a spectrum and a Gaia source within a radius at the spectrum's time.
+
+    Sources without a proper motion, and spectra without a date, are compared as they stand.
+
+    Parameters
+    ----------
+    table : n rows
+        ``ra``, ``dec`` [deg] and, where known, ``mjd`` or ``lmjd`` [d].
+    gaia : m rows
+        As `house_gaia` gives them.
+    radius_arcsec : float
+    match : callable
+        What finds pairs of positions, such as ``catalogue.crossmatch.match_sky``.
+
+    Returns
+    -------
+    i, j : (pair,) arrays
+        Rows of ``table`` and of ``gaia``, ordered by ``i`` and then by separation.
+    separation : (pair,) array [arcsec]
+    """
+    here = column(table, "ra"), column(table, "dec")
+    there = column(gaia, "ra"), column(gaia, "dec")
+    shift = _farthest_shift(year_observed(table), gaia)
+    found: list[tuple[IntArray, IntArray]] = []
+    low, high = -np.inf, _SLOW_ARCSEC
+    while True:
+        rows = np.flatnonzero((shift > low) & (shift <= high))
+        if len(rows):
+            reach = radius_arcsec + float(shift[rows].max())
+            i, j, _ = match(*here, there[0][rows], there[1][rows], reach)
+            found.append((i, rows[j]))
+        if not (shift > high).any():
+            break
+        low, high = high, high * _SHIFT_STEP
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    i, j = (np.concatenate([pair[k] for pair in found]) for k in (0, 1))
+    separation = separations(table, gaia, i, j)
+    inside = separation <= radius_arcsec * (1 + RIM)
+    i, j, separation = i[inside], j[inside], separation[inside]
+    order = np.lexsort((j, separation, i))
+    return i[order], j[order], separation[order]
+
+
+def separations(table: pd.DataFrame, gaia: pd.DataFrame, i: IntArray, j: IntArray) -> FloatArray:
+    """Return how far Gaia sources are from spectra at the time of these.
+
+    Parameters
+    ----------
+    table, gaia : n and m rows
+        As for `counterparts`.
+    i, j : (pair,) arrays
+        Rows of ``table`` and ``gaia``.
+
+    Returns
+    -------
+    (pair,) array [arcsec]
+        NaN where a position is missing.
+    """
+    zero = np.zeros(len(i))
+    spectra = places(column(table, "ra")[i], column(table, "dec")[i], zero, zero, zero)
+    ra, dec, pmra, pmdec = (column(gaia, name)[j] for name in ("ra", "dec", "pmra", "pmdec"))
+    years = year_observed(table)[i] - epochs(gaia)[j]
+    return separation_arcsec(spectra, places(ra, dec, pmra, pmdec, years))
+
+
+def epochs(gaia: pd.DataFrame) -> FloatArray:
+    """(m,) epoch [yr] of the positions: the table's, else that of Gaia DR3."""
+    listed = column(gaia, "ref_epoch")
+    return np.where(np.isnan(listed), float(GAIA_EPOCH), listed)
+
+
+def _farthest_shift(year: FloatArray, gaia: pd.DataFrame) -> FloatArray:
+    """(m,) farthest that each source can have moved between its epoch and a spectrum [arcsec]."""
+    motion = usable_motion(column(gaia, "pmra"), column(gaia, "pmdec"))
+    speed = np.nan_to_num(np.hypot(motion[:, 0], motion[:, 1]), nan=0.0)
+    known = year[np.isfinite(year)]
+    if not len(known):
+        return np.zeros(len(gaia))
+    epoch = epochs(gaia)
+    span = np.maximum(np.abs(known.max() - epoch), np.abs(known.min() - epoch))
+    return speed * span / 1000.0

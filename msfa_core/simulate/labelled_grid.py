@@ -1,0 +1,114 @@
+"""Model stars of known labels for SLAM: spectra of LAMOST's resolution and colours of Gaia, 2MASS.
+
+Labels are drawn quasi-randomly (Sobol), even in log Teff, log g and [Fe/H], with the corners of
+the range; every star rotates at the same moderate speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.simulate.atmospheres import model_spectra, surface_magnitudes
+from msfa_core.simulate.instrument import broaden
+from msfa_core.simulate.photometry import j_h_of_teff
+
+LOWER: Final = (6400.0, 2.2, -3.0)  # Teff [K], log g, [Fe/H]
+UPPER: Final = (13_500.0, 4.9, 0.5)
+VSINI: Final = 60.0  # km/s
+RESOLUTION: Final = (1500.0, 2000.0)  # blue and red end of an arm
+# How much of the difference between two sets of physics counts as model error
+CORE_SHARE: Final = 0.2  # of Balmer cores in LTE: departures scatter from star to star
+METALLIC_SHARE: Final = 0.3  # of a full metallic-line pattern (weak calcium, strong iron)
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledGrid:
+    """Model stars.
+
+    Attributes
+    ----------
+    wavelength : (pixel,) array [Å, vacuum]
+    flux : (n, pixel) array
+        Relative flux.
+    labels : (n, 3) array
+        Teff [K], log g [dex], [Fe/H] [dex].
+    colours : (n, 4) array [mag]
+        BP−G, G−RP, BP−RP, J−H, unreddened.
+    alternatives : mapping of str to ((n, pixel) array, float)
+        The same stars with other physics, and the share of the difference that is uncertain.
+    """
+
+    wavelength: FloatArray
+    flux: NDArray[np.float32]
+    labels: FloatArray
+    colours: FloatArray
+    alternatives: Mapping[str, tuple[NDArray[np.float32], float]]
+
+
+def draw_labels(
+    n: int,
+    seed: int = 42,
+    lower: tuple[float, ...] = LOWER,
+    upper: tuple[float, ...] = UPPER,
+    *,
+    corners: bool = True,
+) -> FloatArray:
+    """(n, 3) labels, evenly spread between two corners; the first 8 are the corners themselves."""
+    power = int(np.ceil(np.log2(max(n, 2))))
+    unit = qmc.Sobol(len(lower), rng=np.random.default_rng(seed)).random_base2(power)[:n]
+    if corners:
+        edge = np.indices((2,) * len(lower)).reshape(len(lower), -1).T
+        unit[: len(edge)] = edge[:n]
+    low, high = np.array(lower), np.array(upper)
+    low[0], high[0] = np.log10(low[0]), np.log10(high[0])
+    labels: FloatArray = low + unit * (high - low)
+    labels[:, 0] = 10 ** labels[:, 0]
+    return np.clip(labels, lower, upper)
+
+
+def labelled_grid(labels: FloatArray, vsini: float = VSINI) -> LabelledGrid:
+    """Return the spectra and colours of model stars.
+
+    Parameters
+    ----------
+    labels : (n, 3) array
+        Inside the grid of model atmospheres: 6000–25,000 K, log g 1.5–5, [Fe/H] −3 … +0.5.
+    vsini : float
+        [km/s].
+
+    Returns
+    -------
+    LabelledGrid
+    """
+    metallic = np.clip(labels[:, 0], None, 10_000.0)  # the pattern's own range
+    strength = np.where(labels[:, 0] == metallic, 1.0, 0.0)
+    alternatives = {
+        "Balmer cores in LTE": (_flux(labels, vsini, core=0.0), CORE_SHARE),
+        "metallic-line pattern": (_flux(labels, vsini, strength=strength), METALLIC_SHARE),
+    }
+    magnitudes = surface_magnitudes("ms", labels[:, 0], labels[:, 1])
+    g, bp, rp = magnitudes.T
+    colours = np.stack([bp - g, g - rp, bp - rp, j_h_of_teff(labels[:, 0])], axis=1)
+    flux = _flux(labels, vsini)
+    return LabelledGrid(LAMOST_GRID.wavelength, flux, labels, colours, alternatives)
+
+
+def _flux(
+    labels: FloatArray, vsini: float, core: float = 1.0, strength: FloatArray | float = 0.0
+) -> NDArray[np.float32]:
+    n = len(labels)
+    models = model_spectra(
+        "ms", *labels.T, peculiarity="am", strength=strength, core_departure=core
+    ).flux
+    models = models / models.mean(axis=1, keepdims=True)
+    resolution = np.tile(RESOLUTION, (n, 1))
+    return broaden(models, np.full(n, vsini), np.zeros(n), resolution)

@@ -1,0 +1,309 @@
+"""Labels from spectra and colours: the model inverted, all stars at once (paper §V.3.1).
+
+Several starts, bounds at the edge of the training set, Levenberg–Marquardt with the exact Jacobian
+of the kernel. The continuum that is left is fitted together with the labels, so errors know of it.
+To the noise of every pixel the model error is added; where χ² is still above one, errors grow by
+its root, so that a spectrum the model does not know has errors to match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.constants import LABEL_CHI2_MAX, LabelFlag
+from msfa_core.errors import CatalogueError
+from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
+from msfa_core.slam.pixels import normalise, rebin
+from msfa_core.slam.solver import Factored, Observed, State, factored, solve, starting_points
+from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
+
+BATCH: Final = 250  # stars a round: arrays of some tens of MB
+LEAST_COVERAGE: Final = 0.6  # of the model's pixels
+_CLIP: Final = 5.0  # σ; lone pixels farther off are left out, and the fit goes on from there
+_CLIP_MOST: Final = 0.03  # of the pixels
+_AT_EDGE: Final = 0.01  # of the range of a label
+_COLOUR_ROOM: Final = 3.0  # σ of BP−RP about the model before photometry disagrees
+_COLOUR_FLOOR: Final = 0.03  # mag; added in quadrature to that σ
+
+FloatArray = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StellarLabels:
+    """Labels of n stars; NaN where there are none.
+
+    Attributes
+    ----------
+    obsid : (n,) int64 array
+    teff, teff_err : (n,) arrays [K]
+    logg, logg_err : (n,) arrays [dex]
+    feh, feh_err : (n,) arrays [dex]
+    correlation : (n, 3, 3) array
+        Of the errors of Teff, log g and [Fe/H].
+    chi2 : (n,) array
+        Reduced, with the model error counted as noise.
+    flags : (n,) int64 array
+        `LabelFlag`, as far as the fit knows.
+    used_colours : (n, 4) bool array
+        Which of BP−G, G−RP, BP−RP, J−H took part.
+    """
+
+    obsid: NDArray[np.int64]
+    teff: FloatArray
+    teff_err: FloatArray
+    logg: FloatArray
+    logg_err: FloatArray
+    feh: FloatArray
+    feh_err: FloatArray
+    correlation: FloatArray
+    chi2: FloatArray
+    flags: NDArray[np.int64]
+    used_colours: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of stars."""
+        return len(self.obsid)
+
+    def as_table(self) -> pd.DataFrame:
+        """(n,) table: ``obsid`` and the columns of the step ``label``."""
+        columns: dict[str, Any] = {"obsid": self.obsid}
+        for name in LABELS:
+            columns |= {name: getattr(self, name), f"{name}_err": getattr(self, f"{name}_err")}
+        used = [
+            ",".join(name for name, has in zip(COLOURS, row, strict=True) if has)
+            for row in self.used_colours
+        ]
+        columns |= {"label_chi2": self.chi2, "label_flags": pd.array(self.flags, dtype="Int64")}
+        return pd.DataFrame({**columns, "label_colours": pd.Series(used, dtype="str")})
+
+
+def predict_labels(
+    spectra: Spectra | Spectrum | Sequence[Spectrum],
+    colours: pd.DataFrame | None = None,
+    model: SlamModel | None = None,
+    progress: Progress | None = None,
+) -> StellarLabels:
+    """Measure Teff, log g and [Fe/H].
+
+    Parameters
+    ----------
+    spectra : Spectra, Spectrum or sequence of Spectrum
+        n of them, observed frame; the rest frame follows from each one's ``z``.
+    colours : DataFrame of n rows, optional
+        Any of ``bp_g, g_rp, bp_rp, j_h`` [mag], dereddened, NaN where missing, and each one's
+        ``_err``; as from `photometry.colours.colours`, in the order of the spectra.
+    model : SlamModel, optional
+        The shipped one when not given.
+    progress : callable, optional
+        Called with (stars done, stars in all).
+
+    Returns
+    -------
+    StellarLabels
+        One row per spectrum, in the order given.
+
+    Raises
+    ------
+    CatalogueError
+        When the colours have another number of rows, or none of the columns.
+    """
+    batch = as_spectra(spectra)
+    chosen = load_model() if model is None else model
+    if colours is not None:
+        _check_colours(colours, len(batch))
+    known = factored(chosen)
+    parts = []
+    for first in range(0, len(batch), BATCH):
+        rows = slice(first, first + BATCH)
+        part = None if colours is None else colours.iloc[rows]
+        parts.append(_labels(known, batch[rows], part))
+        if progress is not None:
+            progress(min(first + BATCH, len(batch)), len(batch))
+    return _together(parts) if parts else _labels(known, batch, colours)
+
+
+def _check_colours(colours: pd.DataFrame, n: int) -> None:
+    if len(colours) != n or not set(COLOURS) & set(colours.columns):
+        raise CatalogueError(
+            f"{len(colours)} rows of colours with the columns {', '.join(map(str, colours))} for "
+            f"{n} spectra; give one row per spectrum, with any of {', '.join(COLOURS)} [mag]."
+        )
+
+
+def _together(parts: Sequence[StellarLabels]) -> StellarLabels:
+    names = StellarLabels.__dataclass_fields__
+    return StellarLabels(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+
+def observe(
+    factors: Factored, spectra: Spectra, colours: pd.DataFrame | None
+) -> tuple[Observed, NDArray[np.bool_]]:
+    """Return spectra and colours as the solver takes them, and which colours are there.
+
+    Returns
+    -------
+    seen : Observed
+    used : (n, colour) bool array
+    """
+    model = factors.model
+    ivar = np.where(spectra.mask, 0, spectra.ivar)
+    flux, weight = rebin(model.bins, spectra.wavelength, spectra.flux, ivar, spectra.z)
+    flux, weight = normalise(flux, weight, factors.basis)
+    error = model.model_error[: model.n_pixels]
+    weight = weight / (1 + weight * error**2)
+    values, variance, used = _colour_arrays(model, colours, len(spectra))
+    return Observed(flux, weight, values, _precision(model, variance, used)), used
+
+
+def _colour_arrays(
+    model: SlamModel, colours: pd.DataFrame | None, n: int
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """(n, colour) values, variances of their errors, and whether each is there."""
+
+    def columns(end: str) -> FloatArray:
+        if colours is None:
+            return np.full((n, len(model.colour_names)), np.nan)
+        names = [name + end for name in model.colour_names]
+        return colours.reindex(columns=names).to_numpy(np.float64, na_value=np.nan)
+
+    values, errors = columns(""), columns("_err")
+    used = np.isfinite(values)
+    variance = np.where(np.isfinite(errors), errors, 0.0) ** 2
+    return np.where(used, values, 0.0), variance, used
+
+
+def _precision(model: SlamModel, variance: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
+    """(n, colour, colour) inverse covariance: BP, G and RP each stand in two colours.
+
+    Measurement errors are those of three magnitudes, found from the three colours' own; the
+    model error is that of each colour alone.
+    """
+    n, k = variance.shape
+    covariance = np.zeros((n, k, k))
+    diagonal = np.arange(k)
+    covariance[:, diagonal, diagonal] = variance + model.model_error[model.n_pixels :] ** 2
+    names = model.colour_names
+    if {"bp_g", "g_rp", "bp_rp"} <= set(names):
+        a, b, c = (names.index(name) for name in ("bp_g", "g_rp", "bp_rp"))
+        va, vb, vc = variance[:, a], variance[:, b], variance[:, c]
+        for i, j, shared, sign in (
+            (a, c, (va + vc - vb) / 2, 1.0),  # BP
+            (b, c, (vb + vc - va) / 2, 1.0),  # RP
+            (a, b, (va + vb - vc) / 2, -1.0),  # G
+        ):
+            common = sign * np.clip(shared, 0.0, np.minimum(variance[:, i], variance[:, j]))
+            covariance[:, i, j] = covariance[:, j, i] = common
+    both = used[:, :, None] & used[:, None, :]
+    covariance = np.where(both, covariance, np.eye(k))
+    return np.where(both, np.linalg.inv(covariance), 0.0) if k else covariance
+
+
+def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -> StellarLabels:
+    """Measure one batch."""
+    model = factors.model
+    seen, used = observe(factors, spectra, colours)
+    n, n_labels = len(spectra), len(LABELS)
+    enough = (seen.ivar > 0).mean(axis=1) >= LEAST_COVERAGE
+    values = {name: np.full(n, np.nan) for name in (*LABELS, *(f"{k}_err" for k in LABELS))}
+    correlation, chi2 = np.full((n, n_labels, n_labels), np.nan), np.full(n, np.nan)
+    flags = np.full(n, int(LabelFlag.MISSING), dtype=np.int64)
+    rows = np.flatnonzero(enough)
+    if len(rows):
+        good = seen[rows]
+        state, converged = solve(factors, good, starting_points(factors, good))
+        good, state, again = _without_lone_pixels(factors, good, state)
+        converged &= again
+        n_used = (good.ivar > 0).sum(axis=1) + used[rows].sum(axis=1)
+        free = np.maximum(n_used - n_labels - factors.basis.shape[1], 1)
+        chi2[rows] = state.chi2 / free
+        labels = state.standard * model.label_scale + model.label_mean
+        errors, correlation[rows] = _errors(model, state, chi2[rows])
+        for k, name in enumerate(LABELS):
+            values[name][rows], values[f"{name}_err"][rows] = labels[:, k], errors[:, k]
+        flags[rows] = _flags(factors, good, state, chi2[rows], used[rows])
+        flags[rows] |= np.where(converged, 0, int(LabelFlag.NOT_CONVERGED))
+    all_used = np.zeros((n, len(COLOURS)), dtype=bool)
+    for k, name in enumerate(model.colour_names):
+        if name in COLOURS:
+            all_used[:, COLOURS.index(name)] = used[:, k] & enough
+    return StellarLabels(
+        obsid=np.asarray(spectra.obsid, dtype=np.int64),
+        **values,
+        correlation=correlation,
+        chi2=chi2,
+        flags=flags,
+        used_colours=all_used,
+    )
+
+
+def _without_lone_pixels(
+    factors: Factored, seen: Observed, state: State
+) -> tuple[Observed, State, NDArray[np.bool_]]:
+    """Leave out pixels far off the fit (cosmic rays), unless they are many, and fit again."""
+    values, _ = factors.evaluate(state.standard)
+    tilt = 1 + state.continuum @ factors.basis.T
+    residual = seen.flux - values[:, : factors.model.n_pixels] * tilt
+    used = seen.ivar > 0
+    sigma = np.abs(residual) * np.sqrt(seen.ivar)
+    typical = np.sqrt(np.maximum(state.chi2 / np.maximum(used.sum(axis=1), 1), 1.0))
+    off = used & (sigma > _CLIP * typical[:, None])
+    few = off.any(axis=1) & (off.sum(axis=1) <= _CLIP_MOST * off.shape[1])
+    converged = np.ones(len(off), dtype=bool)
+    if few.any():
+        ivar = np.where(off & few[:, None], 0.0, seen.ivar)
+        seen = replace(seen, ivar=ivar)
+        rows = np.flatnonzero(few)
+        ends, converged[rows] = solve(
+            factors, seen[rows], state.standard[rows, None, :], state.continuum[rows]
+        )
+        state.put(rows, ends, np.ones(len(rows), dtype=bool))
+    return seen, state, converged
+
+
+def _errors(model: SlamModel, state: State, chi2: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(n, label) errors, grown by the root of χ² where it is above 1, and their correlations."""
+    n_labels = len(LABELS)
+    covariance = np.linalg.pinv(state.matrix, hermitian=True)[:, :n_labels, :n_labels]
+    diagonal = np.sqrt(np.maximum(covariance[:, range(n_labels), range(n_labels)], 0.0))
+    safe = np.where(diagonal > 0, diagonal, 1.0)
+    correlation = covariance / (safe[:, :, None] * safe[:, None, :])
+    growth = np.sqrt(np.maximum(chi2, 1.0))
+    return diagonal * model.label_scale * growth[:, None], correlation
+
+
+def _flags(
+    factors: Factored,
+    seen: Observed,
+    state: State,
+    chi2: FloatArray,
+    used: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """(n,) what the fit knows against its labels."""
+    model = factors.model
+    labels = state.standard * model.label_scale + model.label_mean
+    room = _AT_EDGE * (model.upper - model.lower)
+    raised = {
+        LabelFlag.AT_EDGE: np.any(
+            (labels < model.lower + room) | (labels > model.upper - room), axis=1
+        ),
+        LabelFlag.OUTSIDE_HULL: ~model.inside_hull(labels),
+        LabelFlag.POOR_CHI2: chi2 > float(LABEL_CHI2_MAX),
+    }
+    if "bp_rp" in model.colour_names:
+        k = model.colour_names.index("bp_rp")
+        predicted = factors.evaluate(state.standard)[0][:, model.n_pixels + k]
+        precision = np.where(used[:, k], seen.precision[:, k, k], 1.0)
+        sigma = np.sqrt(1 / precision + _COLOUR_FLOOR**2)
+        off = np.abs(seen.colours[:, k] - predicted) > _COLOUR_ROOM * sigma
+        raised[LabelFlag.DISAGREES_WITH_PHOTOMETRY] = used[:, k] & off
+    flags = np.zeros(len(labels), dtype=np.int64)
+    for flag, rows in raised.items():
+        flags[rows] |= int(flag)
+    return flags

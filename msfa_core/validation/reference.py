@@ -1,0 +1,215 @@
+"""A reference table as the comparison needs it: house names, joined to the survey's spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.catalogue.crossmatch import match_sky
+from msfa_core.catalogue.row_keys import as_ids, obsids, positions
+from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
+from msfa_core.errors import CatalogueError
+
+# house name -> names in reference tables (lower case), the first found counts
+REFERENCE_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "class": ("class", "spectral_class", "objtype", "otype", "true_object"),
+    "subclass": ("subclass", "sptype", "sp_type", "spt", "spectral_type", "subtype"),
+    "z": ("z", "redshift", "z_ref", "true_z"),
+    "rv": ("rv", "radial_velocity", "rv_kms", "vrad", "vlos"),
+    "teff": ("teff", "teff_k", "teff_lasp", "true_teff"),
+    "logg": ("logg", "log_g", "log(g)", "logg_lasp", "true_logg"),
+    "feh": ("feh", "fe_h", "[fe/h]", "feh_lasp", "true_feh"),
+    "label": ("label", "stellar_class", "true_class", "object_class"),
+    "is_bhb": ("is_bhb", "bhb"),
+}
+_TEXT: Final = ("class", "subclass", "label")
+_YES: Final = {"1", "1.0", "true", "t", "yes", "y", "bhb"}
+_NO: Final = {"0", "0.0", "false", "f", "no", "n"}
+_NOTHING: Final = {"", "nan", "none", "null", "--", "<na>", "non", "unknown"}
+_OBJECTS: Final = ("STAR", "GALAXY", "QSO")
+_SENTINEL: Final = -900.0  # −999 and −9999 say "not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Spectra of a survey that a reference knows.
+
+    Attributes
+    ----------
+    survey : (n,) DataFrame
+        Rows of the survey, columns as there.
+    reference : (n,) DataFrame
+        Columns of `REFERENCE_NAMES` that the table has, the same index; missing where unknown.
+    by_obsid, by_position, ambiguous : int
+        How they were found; spectra with several counterparts within the radius (the nearest
+        was taken).
+    """
+
+    survey: pd.DataFrame
+    reference: pd.DataFrame
+    by_obsid: int
+    by_position: int
+    ambiguous: int
+
+    def __len__(self) -> int:
+        """Return the number of spectra that can be compared."""
+        return len(self.survey)
+
+
+def house_reference(table: pd.DataFrame, what: str = "the reference table") -> pd.DataFrame:
+    """Give the columns of a reference table the names of the house.
+
+    Parameters
+    ----------
+    table : (m,) DataFrame
+        ``label`` may name one of the five classes of the search; ``is_bhb`` a yes or no; ``rv``
+        a velocity [km/s], used for ``z`` where there is none.
+    what : str
+        Name of the table, for messages.
+
+    Returns
+    -------
+    (m,) DataFrame
+        Those columns of `REFERENCE_NAMES` that the table has, typed.
+
+    Raises
+    ------
+    CatalogueError
+        When the table has nothing to compare with, or yes and no cannot be told.
+    """
+    lower = {str(name).lower(): name for name in table.columns}
+    house = pd.DataFrame(index=table.index)
+    for name, aliases in REFERENCE_NAMES.items():
+        found = next((lower[alias] for alias in aliases if alias in lower), None)
+        if found is None:
+            continue
+        if name in _TEXT:
+            house[name] = _text(table[found])
+        elif name == "is_bhb":
+            house[name] = _truth(table[found], what)
+        else:
+            values = pd.to_numeric(table[found], errors="coerce").astype("float64")
+            house[name] = values.where(values > _SENTINEL)
+    if "label" not in house and "class" in house and _are_labels(house["class"]):
+        house = house.rename(columns={"class": "label"})
+    if "rv" in house:
+        from_rv = house.pop("rv") / SPEED_OF_LIGHT
+        house["z"] = house["z"].fillna(from_rv) if "z" in house else from_rv
+    if "label" in house:
+        is_known = house["label"].isin([str(one) for one in STELLAR_CLASSES])
+        if "is_bhb" not in house and is_known.any():
+            said = house["label"].eq("BHB").astype("boolean")
+            house["is_bhb"] = said.mask(house["label"].isna(), pd.NA)
+    if not len(house.columns):
+        known = ", ".join(alias for aliases in REFERENCE_NAMES.values() for alias in aliases)
+        raise CatalogueError(
+            f"{what} has no column to compare with; it has {', '.join(map(str, table.columns))}. "
+            f"Name one or more of: {known}."
+        )
+    return house
+
+
+def join_reference(
+    survey: pd.DataFrame,
+    table: pd.DataFrame,
+    radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
+    what: str = "the reference table",
+) -> Joined:
+    """Find the reference row of each spectrum: by obsid, else the nearest within the radius.
+
+    A star that the reference saw in another observation is found by its position.
+
+    Parameters
+    ----------
+    survey : (n,) DataFrame
+        With ``obsid``, ``ra``, ``dec`` [deg].
+    table : (m,) DataFrame
+        With an obsid or positions under any usual name. An obsid listed twice counts once, the
+        first row.
+    radius_arcsec : float
+    what : str
+        Name of the table, for messages.
+
+    Raises
+    ------
+    CatalogueError
+        When the table has nothing to join on or to compare with, or no spectrum is found.
+    """
+    if not len(table):
+        raise CatalogueError(f"{what} has no rows: name a table with the stars of the survey.")
+    house = house_reference(table, what)
+    listed, place = obsids(table, what), positions(table, what)
+    if listed is None and place is None:
+        raise CatalogueError(
+            f"{what} has neither obsids nor positions (it has {', '.join(map(str, table.columns))})"
+            "; name a column 'obsid', or two 'ra' and 'dec' in degrees."
+        )
+    row = np.full(len(survey), -1, dtype=np.int64)
+    if listed is not None:
+        index = pd.Index(listed.fillna(0).to_numpy(np.int64))
+        first = ~index.duplicated() & (index > 0)
+        at = pd.Series(np.flatnonzero(first), index=index[first])
+        own = as_ids(survey["obsid"], "obsid").fillna(0).to_numpy(np.int64)
+        row = at.reindex(own).fillna(-1).to_numpy(np.int64)
+    by_obsid, ambiguous = int((row >= 0).sum()), 0
+    if place is not None:
+        ambiguous = _nearest(row, survey, place, radius_arcsec)
+    found = np.flatnonzero(row >= 0)
+    if not len(found):
+        tried = ["obsid"] if listed is not None else []
+        tried += [f"position within {radius_arcsec:g} arcsec"] if place is not None else []
+        raise CatalogueError(
+            f"no spectrum of the survey is in {what} ({len(survey)} spectra, {len(table)} rows, "
+            f"sought by {' and '.join(tried)}): check that it is a table of the same stars, or "
+            "widen --radius."
+        )
+    return Joined(
+        survey.iloc[found].reset_index(drop=True),
+        house.iloc[row[found]].reset_index(drop=True),
+        by_obsid,
+        len(found) - by_obsid,
+        ambiguous,
+    )
+
+
+def _nearest(
+    row: NDArray[np.int64],
+    survey: pd.DataFrame,
+    place: tuple[NDArray[np.float64], NDArray[np.float64]],
+    radius_arcsec: float,
+) -> int:
+    """Fill rows still open by position; return how many had several counterparts."""
+    is_open = np.flatnonzero(row < 0)
+    ra, dec = survey[["ra", "dec"]].to_numpy(np.float64, na_value=np.nan)[is_open].T
+    i, j, _ = match_sky(ra, dec, *place, radius_arcsec)
+    stars, first, counts = np.unique(i, return_index=True, return_counts=True)
+    row[is_open[stars]] = j[first]
+    return int((counts > 1).sum())
+
+
+def _text(values: pd.Series) -> pd.Series:
+    """Return names without blanks around them, missing where they say nothing."""
+    text = values.astype("str").str.strip()
+    return text.mask(text.str.lower().isin(_NOTHING) | values.isna(), None).astype("str")
+
+
+def _truth(values: pd.Series, what: str) -> pd.Series:
+    """Return a column of yes and no as booleans."""
+    text = values.astype("str").str.strip().str.lower()
+    missing = values.isna() | text.isin(_NOTHING)
+    wrong = text[~missing & ~text.isin(_YES | _NO)]
+    if len(wrong):
+        raise CatalogueError(
+            f"{what}: {wrong.iloc[0]!r} in {values.name} is neither yes nor no; write 1 or 0."
+        )
+    return text.isin(_YES).astype("boolean").mask(missing, pd.NA)
+
+
+def _are_labels(values: pd.Series) -> bool:
+    """Tell whether a column called ``class`` holds classes of stars, none of STAR, GALAXY, QSO."""
+    said = values.dropna().str.upper()
+    return bool(len(said)) and not said.isin(_OBJECTS).any()

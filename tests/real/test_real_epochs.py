@@ -1,0 +1,91 @@
+"""Repeat observations of real stars: one identifier, one velocity, one spectrum."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msfa_core.catalogue.epochs import assign_uids
+from msfa_core.catalogue.multi_epoch import middle_minutes
+from msfa_core.catalogue.velocity import VARIABLE, epoch_velocities
+from msfa_core.products import write_products
+from msfa_core.spectra import coadd, read_spectrum
+from msfa_core.spectra.coadd import coadd_epochs
+from msfa_core.survey import Survey
+
+pytestmark = pytest.mark.real
+N_STARS = 60  # of the list that have two spectra here or more
+
+
+@pytest.fixture(scope="module")
+def repeats(real_data):
+    folder = real_data / "lamost" / "JunHuiLiu2017"
+    table = pd.read_csv(folder / "repeat_observations.csv")
+    spectra = [read_spectrum(folder / name) for name in table["file"]]
+    said = [{**s.meta, "obsid": s.obsid, "ra": s.ra, "dec": s.dec, "z": s.z, "snr_g": s.snr_g}
+            for s in spectra]  # fmt: skip
+    table = pd.concat([pd.DataFrame(said), table["GroupID"]], axis=1)
+    return table.assign(**assign_uids(table)), {s.obsid: s for s in spectra}
+
+
+def test_repeat_observations_get_one_identifier_and_no_two_stars_the_same(repeats):
+    table, _ = repeats
+    pairs = table[["GroupID", "uid"]].drop_duplicates()
+    assert len(pairs) == table["GroupID"].nunique() == table["uid"].nunique()
+    assert (table["uid_flags"] == 0).all()
+
+
+def test_repeated_stars_keep_their_velocity_within_the_floor(repeats):
+    table, _ = repeats
+    result = epoch_velocities(table).assign(uid=table["uid"]).drop_duplicates("uid")
+    p = result["rv_chi2_probability"].dropna()
+    assert len(p) >= N_STARS - 5
+    assert (p < VARIABLE).mean() <= 0.05
+    assert result["rv_range"].median() < 8.0
+
+
+def test_the_time_of_the_headers_is_the_minute_of_the_exposures(repeats):
+    table, _ = repeats
+    minutes = middle_minutes(table)
+    assert minutes.notna().all()
+    noon = (table["lmjd"].astype(float) - 0.5) * 1440  # LMJD is that of the morning after
+    after_noon = (minutes.astype(float) - noon) / 60
+    assert after_noon.between(5.0, 19.5).all()  # from dusk to dawn at the site, hours
+
+
+def test_coadded_real_stars_agree_with_their_epochs(repeats):
+    table, spectra = repeats
+    better, quality = [], []
+    for _, rows in table.groupby("uid"):
+        if len(rows) < 2:
+            continue
+        epochs = [spectra[obsid] for obsid in rows["obsid"]]
+        result = coadd_epochs(epochs)
+        assert result.used.all()
+        better.append(result.spectrum.snr_g / max(coadd([s]).snr_g for s in epochs))
+        quality.append(np.median(result.chi2) * len(rows) / (len(rows) - 1))
+    print(f"{len(better)} stars: S/N gained {np.median(better):.2f}, chi2 {np.median(quality):.2f}")
+    assert len(better) >= N_STARS - 5
+    assert np.median(better) > 1.2
+    assert 0.3 < np.median(quality) < 3.0
+
+
+def test_products_of_real_files_hold_the_arrays_of_the_files(real_data, tmp_path):
+    folder = real_data / "lamost"
+    kept, seen = [], set()
+    for path in [*sorted((folder / "Cmost").glob("*.fits.gz")),
+                 *sorted((folder / "AstroSpectro").glob("*.fits.gz"))[:8],
+                 *sorted((real_data / "lamost_mrs").glob("*.fits.gz"))[:2]]:  # fmt: skip
+        spectrum = read_spectrum(path)
+        if spectrum.obsid not in seen:
+            seen.add(spectrum.obsid)
+            kept.append(spectrum)
+    survey = Survey.create(tmp_path / "S")
+    survey.archive.append(kept)
+    write_products(survey, tmp_path / "P")
+    back = {s.obsid: s for s in map(read_spectrum, (tmp_path / "P").glob("*.fits"))}
+    for spectrum in kept:
+        mine = back[spectrum.obsid]
+        np.testing.assert_array_equal(mine.flux, spectrum.flux)
+        np.testing.assert_array_equal(mine.ivar, spectrum.ivar)
+        np.testing.assert_array_equal(mine.mask, spectrum.mask)
+        np.testing.assert_allclose(mine.wavelength, spectrum.wavelength, rtol=3e-6)

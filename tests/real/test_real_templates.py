@@ -1,0 +1,66 @@
+"""Template matching of real LAMOST spectra: class, trust, and what faults do to both."""
+
+import numpy as np
+import pytest
+from faulty_spectra import with_step, with_tilt, without_arm
+from real_lamost import labelled
+
+from msfa_core.constants import MatchFlag
+from msfa_core.templates.matching import match
+from msfa_core.templates.ranking import rank
+from msfa_core.templates.spectral_types import subtypes_apart
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+N = 30
+
+
+@pytest.fixture(scope="module")
+def some(real_data):
+    """Thirty spectra of S/N > 10, every type among them, and their labels."""
+    spectra, table = labelled(real_data, least_snr=10.0)
+    rows = np.linspace(0, len(spectra) - 1, N).astype(int)
+    return spectra[rows], table.iloc[rows].reset_index(drop=True)
+
+
+def matched(spectra):
+    return rank(match(spectra), spectra).as_table()
+
+
+@pytest.fixture(scope="module")
+def whole(some):
+    return matched(some[0])
+
+
+def test_real_stars_are_stars_of_about_their_type(some, whole):
+    assert (whole["template_class"] == "STAR").all()
+    apart = subtypes_apart(some[1]["subclass"].tolist(), whole["template_subclass"].tolist())
+    assert np.mean(apart <= 5) >= 0.85
+
+
+def test_steps_where_the_arms_meet_leave_the_class_and_take_confidence(some, whole):
+    trust = [whole["template_confidence"].mean()]
+    for factor in (1.41, 2.0):
+        found = matched(with_step(some[0], factor))
+        assert (found["template_class"] == whole["template_class"]).mean() >= 0.95
+        trust.append(found["template_confidence"].mean())
+    assert (np.diff(trust) < -3).all()
+    found = matched(with_step(some[0], 0.5))
+    assert (found["template_class"] == whole["template_class"]).mean() >= 0.95
+    assert found["template_confidence"].mean() < trust[1]
+
+
+def test_tilts_of_the_response_leave_the_class_and_take_confidence(some, whole):
+    trust = [whole["template_confidence"].mean()]
+    for size in (0.5, 1.0):
+        found = matched(with_tilt(some[0], size))
+        assert (found["template_class"] == whole["template_class"]).mean() >= 0.95
+        trust.append(found["template_confidence"].mean())
+    assert (np.diff(trust) < -3).all()
+
+
+@pytest.mark.parametrize(("arm", "flag"), [("blue", MatchFlag.NO_BLUE), ("red", MatchFlag.NO_RED)])
+def test_a_missing_arm_is_flagged_and_leaves_the_class(some, whole, arm, flag):
+    found = matched(without_arm(some[0], arm))
+    assert (found["template_class"] == whole["template_class"]).mean() >= 0.95
+    assert (found["template_flags"].to_numpy(np.int64) & int(flag)).all()
+    assert found["template_confidence"].mean() < whole["template_confidence"].mean() - 15
