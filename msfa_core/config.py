@@ -53,6 +53,9 @@ class Settings:
         Novelty above which a spectrum counts as unlike the training set (2: one in 100 of it).
     models : str
         Folder of the network weights; empty for the shipped ones.
+    templates : str
+        Template set: of ``msfa templates build``, SDSS ``spEigen`` or redrock files (a file or a
+        folder); empty for the shipped one.
     database : str
         URL of the decision store; empty for ``vetting.sqlite`` in the survey.
     workers : int
@@ -73,6 +76,7 @@ class Settings:
     feh_outlier: float = float(FEH_OUTLIER)
     novelty_max: float = float(NOVELTY_MAX)
     models: str = ""
+    templates: str = ""
     database: str = ""
     workers: int = 0
     shard_size: int = 1000

@@ -81,7 +81,7 @@ def colours_for_labels(table: pd.DataFrame) -> pd.DataFrame:
 
     found = colours(table)
     known = table["ebv"].notna() if "ebv" in table.columns else pd.Series(False, table.index)
-    return found.where(known.to_numpy(bool)[:, None], np.nan)
+    return found.where(np.broadcast_to(known.to_numpy(bool)[:, None], found.shape), np.nan)
 
 
 def settle_labels(table: pd.DataFrame, base: pd.DataFrame, settings: Settings) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from msfa_core.labelling import settle_labels
 from msfa_core.parallel import in_order, n_cores
 from msfa_core.shipped import in_clone, shipped
 from msfa_core.status import StatusReport, status
-from msfa_core.steps import NOT_AVAILABLE, RESULTS, STEPS
+from msfa_core.steps import RESULTS, STEPS
 from msfa_core.survey import CANDIDATES_FILE, STEPS_FOLDER, Survey, is_survey
 
 __all__ = [
@@ -228,9 +228,6 @@ class _Spine:
     def perform(self, step: str) -> StepReport:
         """Do one step, as far as it was not done before."""
         began = time.monotonic()
-        if step in NOT_AVAILABLE:
-            note = f"not available in this version: {NOT_AVAILABLE[step]}"
-            return StepReport(step, 0, 0, 0.0, note)
         if step in do.SPECTRAL:
             done, skipped = self._spectra(step)
             if step == "classify":
@@ -250,11 +247,14 @@ class _Spine:
         tasks = do.tasks(self.survey, step, base, self.settings)
         if step == "label":
             self.inputs[step] = {"model": do.labels_model(do.models_folder(self.settings))}
-            # before version 0.2 the step took the table whole
+            # earlier, the step took the table whole
             do.result_path(self.survey, step).unlink(missing_ok=True)
         if step == "classify":
             models = do.models_folder(self.settings)
             self.inputs[step] = {"weights": do.network(models).weights_checksum}
+        if step == "match":
+            templates = do.templates_path(self.settings)
+            self.inputs[step] = {"templates": do.templates_checksum(templates)}
         if step == "measure":
             self.inputs[step] = {"selection": self.settings.selection}
         todo = [task for task in tasks if self.force or not self._is_kept(step, task)]

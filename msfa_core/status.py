@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.constants import FIT_LINES, LABEL_FLAG_WORDS, UID_FLAG_WORDS
-from msfa_core.steps import LABELS, NOT_AVAILABLE, STEPS, are_low_resolution, inside_by_line
+from msfa_core.steps import LABELS, STEPS, are_low_resolution, inside_by_line
 from msfa_core.survey import STEPS_FOLDER, Survey
 
 _SHOWN: Final = 8  # groups named before the rest is summed up
@@ -172,8 +172,6 @@ def _class_names(table: pd.DataFrame) -> pd.Series:
 
 
 def _step_status(survey: Survey, step: str) -> StepStatus:
-    if step in NOT_AVAILABLE:
-        return StepStatus(step, 0, "", f"not available in this version: {NOT_AVAILABLE[step]}")
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     folder = survey.path / STEPS_FOLDER / step

@@ -1,6 +1,6 @@
 """What each step of the spine does with a survey, and when its result can be used again.
 
-Two kinds of step: those that look at spectra (classify, measure, label) work shard by shard, in any
+Two kinds of step: those that look at spectra (classify, measure, match, label) work shard by shard, in any
 process; those that look at the table (known, place, identify) take it whole. Each
 result is a parquet file below ``steps/`` that carries the key of its inputs; equal keys mean
 equal results, and the work is not done again.
@@ -33,15 +33,16 @@ from msfa_core.survey import ARCHIVE_FOLDER, STEPS_FOLDER, Survey
 if TYPE_CHECKING:
     from msfa_core.balmer.fit import LineFits
     from msfa_core.search import TwoStageSearch
+    from msfa_core.templates.library import TemplateSet
 
 STEPS: Final = ("classify", "measure", "match", "label", "place", "identify")  # the spine
 ORDER: Final = ("classify", "measure", "match", "place", "label", "identify")  # labels need colours
-SPECTRAL: Final = ("classify", "measure", "label")  # the steps that look at spectra
-NOT_AVAILABLE: Final = {"match": "no template set"}
-RESULTS: Final = ("classify", "known", "measure", "label", "place", "identify")  # kept results
+SPECTRAL: Final = ("classify", "measure", "match", "label")  # the steps that look at spectra
+RESULTS: Final = ("classify", "known", *("measure", "match", "label", "place", "identify"))  # kept
 KEY: Final = "msfa_key"
 MEASURE_RECORD: Final = 3  # counts what `measure` gives: results of another count are done again
-LABEL_RECORD: Final = 1  # the same of `label`
+MATCH_RECORD: Final = 1  # the same of `match`
+LABEL_RECORD: Final = 1  # and of `label`
 LABELS: Final = ("teff", "logg", "feh")
 _LINE_VALUES: Final = ("d02", "fm", "width", "shape")
 _LINE_CORRELATIONS: Final = ("d02_fm_correlation", "width_shape_correlation")
@@ -70,6 +71,8 @@ class Task:
         Of the result.
     colours : (n,) DataFrame, optional
         Dereddened colours, for ``label``.
+    templates : str
+        Template set; empty for the shipped one.
     """
 
     survey: str
@@ -80,6 +83,7 @@ class Task:
     models: str
     key: str
     colours: pd.DataFrame | None = None
+    templates: str = ""
 
 
 def work(task: Task) -> pd.DataFrame:
@@ -145,6 +149,29 @@ def _measure(spectra: Spectra, task: Task) -> pd.DataFrame:
     return table
 
 
+def template_set(templates: str) -> TemplateSet:
+    """Return the template set, read once in each process."""
+    from msfa_core.templates.read_templates import read_templates  # noqa: PLC0415 (numba)
+
+    return read_templates(templates)
+
+
+def templates_path(settings: Settings) -> str:
+    """Return the template set as workers find it; empty for the shipped one."""
+    return str(Path(settings.templates).absolute()) if settings.templates else ""
+
+
+def _match(spectra: Spectra, task: Task) -> pd.DataFrame:
+    from msfa_core.templates.matching import match  # noqa: PLC0415 (numba)
+    from msfa_core.templates.ranking import rank  # noqa: PLC0415
+
+    rows = np.flatnonzero(task.is_low)
+    table = pd.DataFrame({"obsid": spectra.obsid})
+    batch = spectra[rows]
+    found = rank(match(batch, template_set(task.templates)), batch).as_table().set_index("obsid")
+    return table.join(found, on="obsid")
+
+
 def _label(spectra: Spectra, task: Task) -> pd.DataFrame:
     from msfa_core.labelling import label_shard  # noqa: PLC0415 (scipy)
 
@@ -154,6 +181,7 @@ def _label(spectra: Spectra, task: Task) -> pd.DataFrame:
 _WORK: Final[dict[str, Callable[[Spectra, Task], pd.DataFrame]]] = {
     "classify": _classify,
     "measure": _measure,
+    "match": _match,
     "label": _label,
 }
 
@@ -170,10 +198,12 @@ def tasks(survey: Survey, step: str, base: pd.DataFrame, settings: Settings) -> 
         Every spectrum: what its file and the catalogues say, and for ``label`` its place.
     settings : Settings
     """
-    models = models_folder(settings)
+    models, templates = models_folder(settings), templates_path(settings)
     inputs: dict[str, Any] = {"record": MEASURE_RECORD}
     if step == "classify":
         inputs = {"weights": network(models).weights_checksum}
+    if step == "match":
+        inputs = {"record": MATCH_RECORD, "templates": templates_checksum(templates)}
     if step == "label":
         inputs = {"record": LABEL_RECORD, "model": labels_model(models)}
     place = pd.Index(base["obsid"].to_numpy(np.int64))
@@ -188,8 +218,15 @@ def tasks(survey: Survey, step: str, base: pd.DataFrame, settings: Settings) -> 
             inputs["colours"] = own
         key = make_key(step, obsid=shard.obsid, z=z, is_low=is_low, **inputs)
         path = str(survey.path.absolute())
-        result.append(Task(path, shard.name, step, z, is_low, models, key, own))
+        result.append(Task(path, shard.name, step, z, is_low, models, key, own, templates))
     return result
+
+
+def templates_checksum(templates: str) -> str:
+    """Return the checksum of a template set and of the confidence of its matches."""
+    from msfa_core.templates.library import set_checksum  # noqa: PLC0415
+
+    return set_checksum(templates)
 
 
 def labels_model(models: str) -> str:

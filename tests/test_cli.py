@@ -28,6 +28,7 @@ COMMANDS = (
     "validate",
     "products",
 )
+GROUPS = ("slam", "templates")
 
 
 @pytest.fixture
@@ -63,11 +64,12 @@ def test_help_names_every_command_and_needs_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert all(f" {command} " in done.stdout for command in COMMANDS)
+    assert all(f" {command} " in done.stdout for command in (*COMMANDS, *GROUPS))
 
 
 def test_exactly_the_commands_that_work_are_there():
     assert {command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)
+    assert {group.name for group in app.registered_groups} == set(GROUPS)
 
 
 def test_status_needs_no_torch(ingested):
@@ -674,3 +676,25 @@ def test_status_counts_what_known_catalogues_list(ingested, tmp_path, capsys):
     assert f"new: {len(table) - 5} spectra of" in out
     counts = [entry["known_candidates"] for entry in survey.provenance if entry["step"] == "run"]
     assert set(counts[-1]) >= {"in any known catalogue", "new"}
+
+
+def test_slam_trains_on_a_grid_of_ones_own_and_is_judged_on_a_survey(ingested, tmp_path, capsys):
+    from msfa_core.simulate.labelled_grid import draw_labels, labelled_grid
+
+    made = labelled_grid(draw_labels(40, seed=1))
+    names = dict(zip(("teff", "logg", "feh"), made.labels.T, strict=True))
+    np.savez(tmp_path / "grid.npz", wave=made.wavelength, flux=made.flux, **names)
+    model = tmp_path / "slam.npz"
+    pixels = ("--bins", "4300", "4400", "10", "--degree", "2", "--folds", "0")
+    assert msfa("slam", "train", model, "--grid", tmp_path / "grid.npz", *pixels) == 0
+    assert "SHA-256" in capsys.readouterr().out
+    obsid = Survey(ingested).archive.obsid
+    truth = {"obsid": obsid, "teff": 8500.0, "logg": 3.5, "feh": -1.0}
+    pd.DataFrame(truth).to_csv(tmp_path / "labels.csv", index=False)
+    asked = ("--labels", tmp_path / "labels.csv", "--model", model)
+    assert msfa("slam", "evaluate", ingested, *asked) == 0
+    assert "spectra have labels from both" in capsys.readouterr().out
+    assert msfa("slam", "train", model, "--survey", ingested) == 1
+    assert "--survey needs --labels" in the_one_line(capsys)
+    assert msfa("slam", "train", model, "--grid", tmp_path / "labels.csv") == 1
+    assert "cannot be read as .npz" in the_one_line(capsys)

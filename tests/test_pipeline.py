@@ -15,7 +15,7 @@ from msfa_core.constants import LabelFlag
 from msfa_core.errors import CatalogueError, ConfigError, SurveyError
 from msfa_core.ingest import ingest
 from msfa_core.joining import base_table
-from msfa_core.labelling import settle_labels
+from msfa_core.labelling import colours_for_labels, settle_labels
 from msfa_core.photometry.cmd import CmdFlag
 from msfa_core.pipeline import STEPS, demo_path, make_demo, run, status
 from msfa_core.simulate.survey import SurveyPlan
@@ -75,7 +75,11 @@ def test_a_run_fills_the_columns_of_every_step(survey):
     assert report.n_spectra == 24
     assert report.n_candidates == table["is_candidate"].sum()
     done = {entry["step"]: entry for entry in survey.provenance}
-    assert set(STEPS) - {"match"} <= set(done)
+    assert set(STEPS) <= set(done)
+    matched = table["template_flags"].notna()
+    assert matched.all()
+    assert (table["template_class"] == "STAR").sum() > 20
+    assert table["template_confidence"].between(0, 100).sum() > 20
     assert done["classify"]["weights"] == steps.network(os.environ["MSFA_MODELS"]).weights_checksum
 
 
@@ -356,20 +360,25 @@ def test_labels_of_a_catalogue_stand_in_where_there_are_none_and_stay_visible(su
     assert np.isnan(settled.loc[obsid[4], "teff"])
 
 
-def test_colours_join_the_spectra_only_where_the_reddening_is_known(survey, tmp_path):
+def test_colours_join_the_spectra_of_stars_that_have_them(survey, tmp_path):
     obsid = survey.archive.obsid
     path = tmp_path / "photometry.csv"
-    colours = "14.1,14.0,13.9,13.7,13.65"
+    mags = "14.1,14.0,13.9,13.7,13.65,0.02"
     path.write_text(
-        "obsid,bp_mag,g_mag,rp_mag,j_mag,h_mag,ebv\n"
-        f"{obsid[0]},{colours},0.02\n{obsid[1]},{colours},\n"
+        f"obsid,bp_mag,g_mag,rp_mag,j_mag,h_mag,ebv\n{obsid[0]},{mags}\n{obsid[1]},{mags}\n"
     )
     ingest(survey, [], [path])
-    run(survey, ["place", "label"], workers=1)
+    run(survey, ["label", "place"], workers=1)
     table = survey.candidates().set_index("obsid")
-    if np.isfinite(table.loc[obsid[0], "teff"]):
-        assert table.loc[obsid[0], "label_colours"] == "bp_g,g_rp,bp_rp,j_h"
-    assert (table.loc[obsid[1:], "label_colours"].fillna("") == "").all()
+    first = table.loc[obsid[:2]]
+    assert (first["label_colours"] == "bp_g,g_rp,bp_rp,j_h").eq(first["teff"].notna()).all()
+    assert (table.loc[obsid[2:], "label_colours"].fillna("") == "").all()
+
+
+def test_colours_without_a_reddening_stay_out_of_the_labels():
+    rows = {"bp_mag": [14.1, 14.1], "rp_mag": [13.9, 13.9], "ebv": [0.02, np.nan]}
+    found = colours_for_labels(pd.DataFrame(rows))
+    assert found["bp_rp"].notna().tolist() == [True, False]
 
 
 def test_moving_a_limit_of_the_labels_changes_their_flags_without_another_fit(survey):
@@ -474,15 +483,14 @@ def test_status_tells_what_is_there_what_was_done_and_what_is_missing(survey):
     assert report.n_spectra == sum(report.by_layout.values()) == sum(report.by_class.values()) == 24
     assert report.n_stars == survey.candidates()["uid"].nunique()
     done = {step.step: step for step in report.steps}
-    assert all(done[name].n_done == 24 for name in ("classify", "measure", "label", "identify"))
-    assert done["match"].note == "not available in this version: no template set"
+    assert all(done[name].n_done == 24 for name in ("classify", "measure", "match", "label"))
+    assert done["identify"].n_done == 24
     assert report.n_rejected == 1
     text = "\n".join(report.lines())
     for words in (
         "24 spectra",
         "Gaia photometry",
         "--gaia FILE",
-        "Teff",
         "--known",
         "rejected.csv",
     ):

@@ -178,7 +178,8 @@ def solutions_html(star: Star, matched: Matched | None) -> str:
     if matched is None or matched.obsid != star.obsid or not matched.solutions[1:]:
         return ""
     words = [f"{k}. {solution_words(one)}" for k, one in enumerate(matched.solutions[1:3], start=2)]
-    return f'<div class="msfa-identity">{escape(" | ".join(words))}</div>'
+    line = " | ".join(words)
+    return f'<div class="msfa-solutions" title="{escape(line, quote=True)}">{escape(line)}</div>'
 
 
 def _text(value: Any) -> str:

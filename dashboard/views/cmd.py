@@ -140,7 +140,8 @@ def star_sentence(row: pd.Series) -> str:
     spread = f" ± {error:.2f}" if np.isfinite(error) else ""
     where = "inside" if in_trapezoid([colour], [magnitude])[0] else "outside"
     doubts = f" · caution: {'; '.join(caveats)}" if caveats else ""
-    return f"this star: BP−RP {colour:.3f}, M_G {magnitude:.2f}{spread}, {where}{doubts}"
+    words = f"this star: BP−RP {colour:.3f}, M_G {magnitude:.2f}{spread}, {where}"
+    return words.replace("-", "−") + doubts
 
 
 def dust_sentence(row: pd.Series) -> str:
@@ -176,13 +177,13 @@ class CmdView(LinkedView):
         )
         self._switch = pn.widgets.Checkbox.from_param(
             self.param.good_parallax_only,
-            label=f"ϖ > 0, σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
-            width=112, margin=(0, 6), align="center", css_classes=["msfa-oneline"],
+            label=f"σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
+            width=86, margin=(0, 2), align="center", css_classes=["msfa-oneline"],
             stylesheets=[stylesheet()],
         )  # fmt: skip
         self._exclusions = self._exclusion_controls()
         self._controls = controls(
-            self.plane_switch(), self._switch, pn.layout.HSpacer(), colour_switch(self)
+            self.plane_switch(), self._switch, self._paper, pn.layout.HSpacer(), colour_switch(self)
         )
         if state.data.settings.deredden_cmd:
             self.shown = DEREDDENED_PLANE
@@ -190,7 +191,7 @@ class CmdView(LinkedView):
         self.param.watch(lambda *_: self.redraw(), ["good_parallax_only", "excluded"])
 
     def _exclusion_controls(self) -> pn.Row:
-        """Return the exclusions as buttons; `paper` presses those of the paper's funnel."""
+        """Return the exclusions as buttons; `exclude` presses those of the paper's funnel."""
         css: dict[str, Any] = {"css_classes": ["msfa-chips"], "stylesheets": [stylesheet()]}
         self._paper = pn.widgets.Toggle(label="exclude", margin=(0, 2), **css)
         self._chips = pn.widgets.CheckButtonGroup(
@@ -199,13 +200,14 @@ class CmdView(LinkedView):
         )  # fmt: skip
         self._paper.param.watch(self._press, "value")
         self._chips.param.watch(lambda event: self.param.update(excluded=event.new), "value")
-        row = controls(self._paper, self._chips)
+        row = controls(self._chips)
         row.height = 56  # two rows of buttons in a narrow panel
         return row
 
     def _press(self, event: Any) -> None:
         chosen = [flag for flag in self.found if flag & FUNNEL_EXCLUSIONS] if event.new else []
         self._chips.value = chosen
+        self._exclusions.visible = event.new
 
     @property
     def found(self) -> Exclusions:
@@ -261,7 +263,8 @@ class CmdView(LinkedView):
         placed = has_gaia(self.state.table)
         for part in (self._figure, self._controls, self._caption):
             part.visible = placed
-        self._exclusions.visible = placed and bool(self.found)
+        self._paper.visible = placed and bool(self.found)
+        self._exclusions.visible = self._paper.visible and self._paper.value
         self._notice.visible = not placed
         super().redraw()
 

@@ -127,7 +127,7 @@ class CompareView(pn.viewable.Viewer):
         wide: dict[str, Any] = {**css, "sizing_mode": "stretch_width", "margin": (0, 0, 6, 0)}
         self._who = [
             pn.widgets.Select.from_param(
-                self.param[name], label=label, css_classes=["msfa-select"], **wide
+                self.param[name], label=label, description=None, css_classes=["msfa-select"], **wide
             )
             for name, label in (("first", "one"), ("second", "other"))
         ]
@@ -221,14 +221,14 @@ class CompareView(pn.viewable.Viewer):
         """Return the list of disagreements as text: nothing is read as HTML."""
         shown = self.disputed.iloc[:PAGE]
         if not len(shown):
-            return pd.DataFrame({"obsid": [], "first": [], "second": []}, dtype=object)
+            return pd.DataFrame({"obsid": [], "one": [], "other": []}, dtype=object)
         table = self.state.table.iloc[self.state.data.rows(shown.index)]
         p_bhb = table["p_bhb"].to_numpy(np.float64, na_value=np.nan)
         return pd.DataFrame(
             {
                 "obsid": [str(obsid) for obsid in shown.index],
-                "first": shown[self.first].to_numpy(object),
-                "second": shown[self.second].to_numpy(object),
+                "one": shown[self.first].to_numpy(object),
+                "other": shown[self.second].to_numpy(object),
                 "p_bhb": [f"{p:.2f}" if np.isfinite(p) else "" for p in p_bhb],
                 "of record": table["verdict"].fillna("").to_numpy(object),
             },
@@ -245,7 +245,7 @@ class CompareView(pn.viewable.Viewer):
             own = [d for d in said if d.reviewer == name and not d.is_final]
             pane.object = decision_html(own[0] if own else None, name)
         final = [decision for decision in said if decision.is_final]
-        words = "no final verdict yet"
+        words = "no final verdict yet: the latest verdict of anybody is the one of record"
         if final:
             by, when = final[0].reviewer, final[0].decided_at[:10]
             words = f"final verdict: {final[0].verdict}, by {by} on {when}"

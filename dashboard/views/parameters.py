@@ -308,6 +308,7 @@ class ParametersView(LinkedView):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._bar, self._legend, self._figures, self._sliders, self._caption, self._notice,
+            # what a figure writes as it enters the page lies behind it: it is not there before
+            self._bar, self._figures, self._legend, self._sliders, self._caption, self._notice,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

@@ -170,11 +170,18 @@ class Plane:
         x, y = (number(row, name) for name in self.names)
         if np.isfinite(x) and np.isfinite(y):
             x_err, y_err = (_error(row, axis.error) for axis in (self.x, self.y))
-            values = (x, y, x - x_err, x + x_err, y - y_err, y + y_err)
+            x0, x1, y0, y1 = self.window  # the overlay is not cut at the frame: bars end there
+            across = np.clip((x - x_err, x + x_err), min(x0, x), max(x1, x))
+            up = np.clip((y - y_err, y + y_err), min(y0, y), max(y1, y))
+            values = (x, y, *map(float, across), *map(float, up))
             self.star.data = {
                 name: [value] for name, value in zip(STAR_FIELDS, values, strict=True)
             }
-            self.ellipse.data = error_ellipse(x, y, x_err, y_err, correlation)
+            outline = error_ellipse(x, y, x_err, y_err, correlation)
+            self.ellipse.data = {
+                "x": np.clip(outline["x"], min(x0, x), max(x1, x)),
+                "y": np.clip(outline["y"], min(y0, y), max(y1, y)),
+            }
         else:
             self.star.data = nothing(STAR_FIELDS)
             self.ellipse.data = nothing(("x", "y"))

@@ -31,7 +31,7 @@ from dashboard.views.spectrum_data import (
     spectrum_data,
     title_of,
 )
-from dashboard.views.template import TemplateOverlay
+from dashboard.views.template import AXIS_WIDTH, TemplateOverlay
 from msfa_core.constants import ARM_JOINT, SPEED_OF_LIGHT
 from msfa_core.errors import MsfaError
 from msfa_core.spectra.display import flux_limits, flux_unit, shown_wavelength, smoothed_flux
@@ -106,6 +106,7 @@ class SpectrumView(pn.viewable.Viewer):
             active_scroll="xwheel_zoom",
             active_drag="box_zoom",
             min_height=160,
+            min_border_left=AXIS_WIDTH,
         )
         plot.title.text = " "
         name_downloads(plot, "spectrum")
@@ -135,7 +136,7 @@ class SpectrumView(pn.viewable.Viewer):
         )
         self._flux = plot.line("x", "y", source=source, color=colours.data, line_width=0.9)
         plot.line("x", "y", source=self._sources["smooth"], color=colours.smooth, line_width=1.6)
-        plot.line("x", "y", source=self._sources["coadd"], color=colours.good, line_width=1.2)
+        plot.line("x", "y", source=self._sources["coadd"], color=colours.ring, line_width=1.2)
         plot.scatter(
             "x",
             "y",

@@ -18,6 +18,7 @@ from msfa_core.constants import MATCH_FLAG_WORDS, SPEED_OF_LIGHT
 from msfa_core.spectra.display import flux_unit
 
 STRIP_HEIGHT: Final = 78  # px
+AXIS_WIDTH: Final = 52  # px: spectrum and strip begin at the same wavelength
 LEAST_RESIDUAL: Final = 0.05  # of the median flux: the strip never zooms in further
 MOST: Final = 99.0  # percentile of the residuals that fits in
 MARGIN: Final = 1.2
@@ -120,7 +121,8 @@ class TemplateOverlay:
         strip = new_figure(
             colours, tools="", toolbar_location=None, x_range=plot.x_range,
             y_range=Range1d(-LEAST_RESIDUAL, LEAST_RESIDUAL), y_axis_label="O−C",
-            height=STRIP_HEIGHT, sizing_mode="stretch_width", min_border_right=31,
+            height=STRIP_HEIGHT, sizing_mode="stretch_width",
+            min_border_left=AXIS_WIDTH, min_border_right=31,
         )  # fmt: skip
         strip.xaxis.major_label_text_font_size = "0px"
         strip.yaxis.formatter = PrintfTickFormatter(format="%+.2f")

@@ -125,10 +125,10 @@ def _training_set(
     if grid is not None:
         return read_grid(grid), {"source": f"grid {grid.name}"}
     if survey is not None and labels is not None:
-        from msfa_core.photometry.colours import colours as colours_of  # noqa: PLC0415
+        from msfa_core.labelling import colours_for_labels  # noqa: PLC0415
 
         spectra, table = _labelled_spectra(survey, labels)
-        found = colours_of(table).where(table.get("ebv", np.nan).notna(), axis=0)
+        found = colours_for_labels(table)
         has = found.notna().all(axis=1).any()
         return from_survey(spectra, table, found if has else None), {"source": "labelled survey"}
     from msfa_core.simulate.atmospheres import grid_checksum  # noqa: PLC0415

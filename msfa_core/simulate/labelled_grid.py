@@ -25,7 +25,7 @@ VSINI: Final = 60.0  # km/s
 RESOLUTION: Final = (1500.0, 2000.0)  # blue and red end of an arm
 # How much of the difference between two sets of physics counts as model error
 CORE_SHARE: Final = 0.2  # of Balmer cores in LTE: departures scatter from star to star
-METALLIC_SHARE: Final = 0.3  # of a full metallic-line pattern (weak calcium, strong iron)
+METALLIC_SHARE: Final = 0.2  # of a full metallic-line pattern (weak calcium, strong iron)
 
 FloatArray = NDArray[np.float64]
 

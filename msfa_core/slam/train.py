@@ -22,7 +22,7 @@ from msfa_core.slam.pixels import Bins, normalise, polynomials, rebin
 C_GRID: Final = tuple(2.0**k for k in range(-5, 6))
 EPSILON_GRID: Final = (0.01, 0.05, 0.1, 0.15)
 GAMMA_GRID: Final = (1 / len(LABELS), 0.2, 0.25, 0.3, 0.5, 1.0)  # 1 of its simple setting
-BASE_ERROR: Final = 0.005  # of the continuum: what good models and calibrations miss everywhere
+BASE_ERROR: Final = 0.004  # of the continuum: what good models and calibrations miss everywhere
 COLOUR_ERROR: Final = 0.02  # mag; passbands and dereddening
 LEAST_STARS: Final = 20
 DEGREE: Final = 6  # of the polynomial continuum
@@ -292,6 +292,8 @@ def search_setting(
     stars = rng.permutation(len(standard))[:_SEARCH_STARS]
     spread = target.std(axis=0)
     lively = np.flatnonzero(spread > _FLAT)
+    if not len(lively):
+        raise TrainingError("no pixel and no colour changes with the labels; choose other bins.")
     pixels = rng.choice(lively, min(_SEARCH_PIXELS, len(lively)), replace=False)
     values = (target[np.ix_(stars, pixels)] - target[:, pixels].mean(axis=0)) / spread[pixels]
     labels = standard[stars]

@@ -94,7 +94,8 @@ def goals(real_data):
     for name in ("GALAXY", "QSO"):
         inside = far["class"] == name
         rows.append((f"{name} class and z", "all", float(good[inside].mean()), int(inside.sum())))
-    return pd.DataFrame(rows, columns=["what", "goal", "value", "n"]), found, survey, table, far
+    made = pd.DataFrame(rows, columns=["what", "goal", "value", "n"]).astype({"n": int})
+    return made, found, survey, table, far
 
 
 def said(rows):

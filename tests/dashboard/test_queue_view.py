@@ -1,10 +1,14 @@
 """The queue as the reviewer sees it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from dashboard.state import VettingState
 from dashboard.views import queue
 from dashboard.views.queue import QueueView, progress_html, progress_words, queue_page
+from msfa_core.constants import LabelFlag
+from msfa_core.slam.labels import oddness
 
 # Panel's table asks pandas 3 for something that pandas 4 will not have.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
@@ -100,8 +104,6 @@ def test_the_name_of_a_brush_is_shown_escaped_and_can_be_lifted(view, state):
 
 
 def test_blind_reviewers_see_neither_the_machine_nor_each_other(state, survey):
-    from dashboard.state import VettingState
-
     bert = VettingState(survey, "bert")
     bert.decide("accept", painted_obsid=bert.selected)
     state.follow()
@@ -116,3 +118,55 @@ def test_an_empty_queue_is_drawn(view, state):
     state.brush([1], "nothing")
     assert len(view.table.value) == 0
     assert view.pager.object == "none"
+
+
+def test_the_label_menu_counts_each_reason_within_the_other_filters(state):
+    view = QueueView(state=state)
+    view.scope.value = "all"
+    heavy = int((state.table["logg"] > 4.0).sum())
+    assert f"log g > 4.00 ({heavy})" in view.reason.options
+    candidates = state.table["is_candidate"].to_numpy(bool)
+    view.scope.value = "candidates"
+    inside = int((state.table["feh"][candidates] > -1.0).sum())
+    assert inside == 0 and not any("[Fe/H]" in words for words in view.reason.options)
+
+
+def test_a_reason_limits_the_queue_and_follows_its_limit(state):
+    view = QueueView(state=state)
+    view.scope.value = "all"
+    view.reason.value = str(int(LabelFlag.HIGH_LOGG))
+    rows = state.data.rows(state.queue)
+    assert (state.table["logg"].iloc[rows] > 4.0).all()
+    state.logg_limit = 3.6
+    assert len(state.queue) == int((state.table["logg"] > 3.6).sum())
+    assert "labels: log g > 3.60" in state.sentences
+    view.scope.value = "candidates"  # the reason stays in force beside the other menus
+    assert any("log g > 3.60" in words for words in state.sentences)
+    view.reason.value = ""
+    assert len(state.queue) == int(state.table["is_candidate"].sum())
+
+
+def test_the_oddest_labels_come_first_at_the_limits_in_force(state):
+    state.set_filters([state.presets["all"]])
+    state.set_order("odd")
+    limits = {"logg_limit": state.logg_limit, "feh_limit": state.feh_limit}
+    odd = oddness(state.table.iloc[state.data.rows(state.queue)], **limits)
+    assert (np.diff(odd) <= 0).all() and odd[0] > odd[-1]
+    before = list(state.queue)
+    state.logg_limit = 3.2
+    assert list(state.queue) != before
+
+
+def test_stars_whose_template_disagrees_can_be_queued_surest_first(survey):
+    table = survey.candidates()
+    disagrees = np.arange(len(table)) % 7 == 0
+    table["template_disagrees"] = pd.array(disagrees, dtype="boolean")
+    table["template_confidence"] = np.linspace(80, 99, len(table))
+    survey.write_candidates(table)
+    state = VettingState(survey, "anna")
+    state.set_filters([state.presets["template disagrees"]])
+    state.set_order("template")
+    rows = state.data.rows(state.queue)
+    assert len(rows) == disagrees.sum()
+    assert (np.diff(state.table["template_confidence"].iloc[rows]) <= 0).all()
+    assert "the template match says another class" in state.data.disagreements_on(state.queue[0])

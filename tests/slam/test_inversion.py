@@ -41,7 +41,7 @@ def bright(shipped):
 
 @pytest.mark.parametrize("with_colours", [False, True])
 def test_labels_of_held_back_models_come_back_at_sn_30_with_honest_errors(shipped, with_colours):
-    spectra, colours, labels = stars(200)
+    spectra, colours, labels = stars(500)
     found = predict_labels(spectra, colours if with_colours else None, shipped)
     assert found.used_colours.all() == with_colours == found.used_colours.any()
     table = differences(found, labels)

@@ -96,7 +96,7 @@ def test_labels_disagree_with_a_class_only_beyond_two_errors():
             row(predicted_class="BHB", feh=-0.4),
             row(predicted_class="BHB", feh=0.1),
             row(predicted_class="A"),
-            row(predicted_class="B"),
+            row(predicted_class="B", teff=8900.0),
             row(predicted_class="B", teff=9400.0, teff_err=200.0),
             row(predicted_class="HSD"),
             row(predicted_class="WD"),
@@ -113,7 +113,7 @@ def test_oddness_is_zero_for_an_ordinary_star_and_grows_with_every_reason():
     table = pd.DataFrame(
         [
             row(),
-            row(feh=-0.74),  # one error of 0.26 dex
+            row(feh=-0.73),  # one error of 0.27 dex
             row(feh=-0.5),
             row(feh=-0.5, label_flags=int(LabelFlag.DISAGREES_WITH_CLASS)),
             row(feh=-0.5, label_chi2=12.0, label_flags=int(LabelFlag.DISAGREES_WITH_CLASS)),

@@ -12,6 +12,7 @@ from msfa_core.simulate.labelled_grid import draw_labels
 from msfa_core.slam.model import COLOURS, SlamModel, load_model, model_path
 from msfa_core.slam.pixels import Bins
 from msfa_core.slam.train import (
+    BASE_ERROR,
     GAMMA_GRID,
     TrainingSet,
     cross_validated_error,
@@ -91,19 +92,21 @@ def test_what_the_physics_is_unsure_of_becomes_model_error(small_set):
     wavelength = SMALL_BINS.wavelength
     assert 0.03 < error[np.argmin(np.abs(wavelength - 4341.7))] < 0.1
     assert error[np.argmin(np.abs(wavelength - 4480.0))] < 0.015
-    assert error[: len(SMALL_BINS)].min() >= 0.005
+    assert error[: len(SMALL_BINS)].min() >= BASE_ERROR
     assert np.all(error[-len(COLOURS) :] == 0.02)
 
 
 def test_the_search_takes_the_setting_of_least_error(small_set):
     standard = (small_set.labels - small_set.labels.mean(0)) / small_set.labels.std(0)
-    target = small_set.targets(Bins(4330.0, 4353.0, 10), 1)[:, :2]
+    target = small_set.targets(Bins(4300.0, 4400.0, 10), 2)[:, 3:5]
     chosen, found = search_setting(standard, target, seed=1)
     errors = [row["error"] for row in found["settings"]]
     best = found["settings"][int(np.argmin(errors))]
     assert (chosen.c, chosen.epsilon, chosen.gamma) == (best["c"], best["epsilon"], best["gamma"])
     assert len(found["settings"]) == 11 + 4 * len(GAMMA_GRID) - 1
     assert min(errors) < 0.1  # of the variance of a pixel
+    with pytest.raises(TrainingError, match="no pixel"):
+        search_setting(standard, np.ones((len(standard), 2)))
     assert cross_validated_error(standard, target[:, :1] * 0 + standard[:, :1], chosen) < 0.1
 
 

@@ -165,6 +165,11 @@ def test_a_low_confidence_match_is_fitted_again_and_marked_when_better(spectra, 
     assert abs(ranked.z[0, 0] - Z) < 5e-5
 
 
+def test_no_spectra_give_no_matches(spectra, templates):
+    none = spectra[np.empty(0, dtype=np.int64)]
+    assert len(rank(match(none, templates), none, CALIBRATION).as_table()) == 0
+
+
 def test_spectra_of_other_obsids_are_refused(matches, spectra):
     with pytest.raises(SpectrumError, match="not of the same obsids"):
         rank(matches, spectra[[1, 0, 2]], CALIBRATION)

@@ -1,0 +1,234 @@
+"""A template set made ready for matching: splines, redshift ladders, cells on binned pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import spline_filter1d
+
+from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
+from msfa_core.errors import ModelError
+from msfa_core.templates.kernels import shifted
+from msfa_core.templates.library import ALONE, TEMPLATE_CLASSES, TemplateSet
+from msfa_core.templates.weights import FIT_RANGE, fit_pixels
+
+FloatArray = NDArray[np.float64]
+SingleArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+STAR_Z: Final = Sourced(0.004, "", "LAMOST pipeline: stars are searched up to here")
+STAR_STEP: Final = Sourced(0.0002, "", "LAMOST pipeline: step of stars, 41 values")
+_OURS: Final = "range of the templates"
+GALAXY_Z: Final = (
+    Sourced(0.0042, "", "nearer galaxies are taken for stars", Certainty.DEFAULT),
+    Sourced(0.65, "", _OURS, Certainty.DEFAULT),
+)
+QSO_Z: Final = (
+    Sourced(0.02, "", _OURS, Certainty.DEFAULT),
+    Sourced(4.4, "", _OURS, Certainty.DEFAULT),
+)
+
+EIGEN_TERMS: Final = {  # of a polynomial that is fitted together with eigen-spectra
+    "STAR": Sourced(4, "", "SDSS: terms for stars"),
+    "GALAXY": Sourced(3, "", "SDSS: terms for galaxies"),
+    "QSO": Sourced(0, "", "SDSS: none for QSOs"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a class is searched.
+
+    Attributes
+    ----------
+    ladder : (step,) array
+        Redshifts, in steps as fine as the χ² needs.
+    coarse : int
+        Every so many steps are tried on binned pixels.
+    bin_pixels : int
+        Pixels per bin.
+    n_templates : int
+        Most promising templates that are followed up.
+    n_minima : int
+        Minima of χ² along the redshift followed up of each.
+    """
+
+    ladder: FloatArray
+    coarse: int
+    bin_pixels: int
+    n_templates: int
+    n_minima: int
+
+
+def _log_ladder(low: float, high: float, pixels: float) -> FloatArray:
+    """Redshifts in equal steps of so many pixels."""
+    step = pixels * LAMOST_GRID.step
+    n = int((np.log10(1 + high) - np.log10(1 + low)) / step)
+    ladder: FloatArray = (1 + low) * 10.0 ** (np.arange(n + 1) * step) - 1
+    return ladder
+
+
+def default_searches() -> dict[str, Search]:
+    """Return how stars, galaxies and QSOs are searched."""
+    n = round(float(STAR_Z) / float(STAR_STEP))
+    return {
+        "STAR": Search(np.arange(-n, n + 1) * float(STAR_STEP), 2, 3, 32, 1),
+        "GALAXY": Search(_log_ladder(float(GALAXY_Z[0]), float(GALAXY_Z[1]), 1.0), 3, 4, 6, 2),
+        "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 3, 8, 4, 3),
+    }
+
+
+# --- tables made once per template set ------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Templates of one class at every coarse redshift, on binned pixels.
+
+    Attributes
+    ----------
+    rows : (t,) int array
+        Of the set.
+    search : Search
+    model, square : (t · z, bin) float32 arrays
+        Mean of the template in each bin, and its square.
+    """
+
+    rows: IntArray
+    search: Search
+    model: SingleArray
+    square: SingleArray
+
+
+class Matcher:
+    """A template set made ready: splines, cells, continuum vectors.
+
+    Parameters
+    ----------
+    templates : TemplateSet
+    searches : dict of str to Search, optional
+        By class; :func:`default_searches` when not given.
+    """
+
+    def __init__(self, templates: TemplateSet, searches: dict[str, Search] | None = None) -> None:
+        self.templates = templates
+        self.searches = searches or default_searches()
+        self.pixels = fit_pixels()
+        self.n_pixels = self.pixels.stop - self.pixels.start
+        self.columns = np.ascontiguousarray(templates.continuum[:, self.pixels])
+        self.classes = [cls for cls in TEMPLATE_CLASSES if np.any(templates.cls == cls)]
+        self._make_splines()
+        self._make_ladders()
+        alone = [
+            c for c in self.classes if np.any((templates.cls == c) & (templates.basis == ALONE))
+        ]
+        self.cells = [self._make_cells(cls) for cls in alone]
+        numbers = np.unique(templates.basis[templates.basis != ALONE])
+        self.groups = [np.flatnonzero(templates.basis == number) for number in numbers]
+        self._check_coverage()
+
+    def _make_splines(self) -> None:
+        """Spline coefficients of all templates, padded by their end values."""
+        self.extents = self.templates.extent
+        n_pixels = self.templates.flux.shape[1]
+        self.splines = np.zeros((len(self.templates), n_pixels))
+        for k, (first, last) in enumerate(self.extents):
+            flux = self.templates.flux[k, first : last + 1].astype(np.float64)
+            self.splines[k, first : last + 1] = spline_filter1d(flux, order=3, mode="mirror")
+        self.starts = np.full(
+            len(self.templates),
+            LAMOST_GRID.first + self.pixels.start - self.templates.first_pixel,
+            dtype=np.int64,
+        )
+
+    def _make_ladders(self) -> None:
+        longest = max(len(self.searches[cls].ladder) for cls in self.classes)
+        self.ladders = np.zeros((len(self.classes), longest))
+        self.ladder_length = np.array([len(self.searches[c].ladder) for c in self.classes])
+        for k, cls in enumerate(self.classes):
+            self.ladders[k, : self.ladder_length[k]] = self.searches[cls].ladder
+        self.reach = np.array([self.searches[cls].coarse for cls in self.classes])
+        self.ladder_of = np.array([self.classes.index(cls) for cls in self.templates.cls])
+
+    def covers(self, template: int, z: float) -> bool:
+        """Tell whether a template at a redshift covers the pixels of the fit."""
+        first, last = self.extents[template]
+        position = int(np.floor(self.starts[template] - np.log10(1 + z) / LAMOST_GRID.step))
+        return bool(position - 1 >= first and position + self.n_pixels + 1 <= last)
+
+    def shifted(self, template: int, z: float) -> FloatArray:
+        """(pixel,) a template at a redshift, on the pixels of the fit."""
+        where = self.starts[template] - np.log10(1 + z) / LAMOST_GRID.step
+        position = int(np.floor(where))
+        model = np.empty(self.n_pixels)
+        shifted(self.splines[template], position, where - position, model)
+        return model
+
+    def design(self, template: int, z: float) -> FloatArray:
+        """(column, pixel) what is mixed: a template times each vector, or eigen-spectra.
+
+        Eigen-spectra come with the terms of a polynomial.
+        """
+        number = self.templates.basis[template]
+        if number == ALONE:
+            return self.shifted(template, z) * self.columns
+        rows = np.flatnonzero(self.templates.basis == number)
+        spectra = [self.shifted(int(row), z) for row in rows]
+        return np.array([*spectra, *self.polynomial(str(self.templates.cls[template]))])
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the widest mixture."""
+        mixed = [
+            len(rows) + int(EIGEN_TERMS[str(self.templates.cls[rows[0]])]) for rows in self.groups
+        ]
+        return max([len(self.columns), *mixed])
+
+    def polynomial(self, cls: str) -> FloatArray:
+        """(term, pixel) polynomial added to the eigen-spectra of a class."""
+        x = np.linspace(-1.0, 1.0, self.n_pixels)
+        terms = int(EIGEN_TERMS[cls])
+        return np.polynomial.legendre.legvander(x, max(terms - 1, 0))[:, :terms].T
+
+    def _check_coverage(self) -> None:
+        """Refuse a template that covers the fit at no redshift of its class."""
+        for row in range(len(self.templates)):
+            ladder = self.searches[str(self.templates.cls[row])].ladder
+            if not any(self.covers(row, float(z)) for z in ladder[:: max(len(ladder) // 40, 1)]):
+                first, last = self.templates.wavelength[self.extents[row]]
+                raise ModelError(
+                    f"template {self.templates.name[row]!r} covers {first:.0f} to {last:.0f} Å, "
+                    f"too little for {FIT_RANGE[0]:.0f} to {FIT_RANGE[1]:.0f} Å at any redshift of "
+                    f"its class ({ladder[0]:.3f} to {ladder[-1]:.3f}): leave it out."
+                )
+
+    def _make_cells(self, cls: str) -> Cells:
+        search = self.searches[cls]
+        rows = np.flatnonzero((self.templates.cls == cls) & (self.templates.basis == ALONE))
+        redshifts = search.ladder[:: search.coarse]
+        size = search.bin_pixels
+        n_bins = -(-self.n_pixels // size)
+        model = np.zeros((len(rows) * len(redshifts), n_bins), dtype=np.float32)
+        edges = np.arange(0, self.n_pixels, size)
+        counts = np.diff(np.append(edges, self.n_pixels))
+        for k, row in enumerate(rows):
+            for i, z in enumerate(redshifts):
+                if not self.covers(int(row), float(z)):
+                    continue
+                full = self.shifted(int(row), float(z))
+                model[k * len(redshifts) + i] = np.add.reduceat(full, edges) / counts
+        return Cells(rows, search, model, model**2)
+
+
+_READY: list[Matcher] = []  # the last sets used
+_KEPT: Final = 2
+
+
+def matcher_of(templates: TemplateSet) -> Matcher:
+    """Return the tables of a set, made once in a process for the last sets used."""
+    for ready in _READY:
+        if ready.templates is templates:
+            return ready
+    _READY[:] = [Matcher(templates), *_READY[: _KEPT - 1]]
+    return _READY[0]

@@ -1,0 +1,91 @@
+"""Where the template match and the networks disagree: a second opinion on every candidate.
+
+The match knows nothing of the networks' training, so a disagreement is worth a look.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core.constants import Certainty, Sourced, StellarClass
+from msfa_core.templates.confidence import CONFIDENCE_MIN
+from msfa_core.templates.spectral_types import Family, SpectralType, spectral_type
+
+_OURS: Final = "what a pipeline without the class calls such stars"
+# ordinary stars (from, to on O0 = 0 … M9 = 69) that a class of the networks can be called
+AGREES_WITH: Final = {
+    StellarClass.BHB: (
+        Sourced(15.0, "", f"B5: {_OURS}", Certainty.DEFAULT),
+        Sourced(32.0, "", f"F2: {_OURS}", Certainty.DEFAULT),
+    ),
+    StellarClass.A: (
+        Sourced(18.0, "", "B8: edge of the class, two subtypes of tolerance", Certainty.DEFAULT),
+        Sourced(32.0, "", "F2: edge of the class, two subtypes of tolerance", Certainty.DEFAULT),
+    ),
+    StellarClass.B: (
+        Sourced(8.0, "", "O8: edge of the class, two subtypes of tolerance", Certainty.DEFAULT),
+        Sourced(22.0, "", "A2: edge of the class, two subtypes of tolerance", Certainty.DEFAULT),
+    ),
+    StellarClass.HSD: (
+        Sourced(0.0, "", f"O0: {_OURS}", Certainty.DEFAULT),
+        Sourced(19.0, "", f"B9: {_OURS}", Certainty.DEFAULT),
+    ),
+}
+_OWN_FAMILY: Final = {
+    StellarClass.BHB: Family.BHB,
+    StellarClass.HSD: Family.HOT_SUBDWARF,
+    StellarClass.WD: Family.WHITE_DWARF,
+}
+
+
+def agree(kind: SpectralType, network: StellarClass) -> bool:
+    """Tell whether a template of this type is what the networks' class can look like.
+
+    A BHB star may match an ordinary star of B5 to F2; a template of a BHB star, a hot subdwarf or
+    a white dwarf agrees with its own class only.
+    """
+    if kind.family != Family.ORDINARY:
+        return _OWN_FAMILY.get(network) == kind.family
+    low, high = AGREES_WITH.get(network, (np.inf, -np.inf))
+    return bool(low <= kind.code <= high)
+
+
+def template_disagrees(
+    table: pd.DataFrame, confidence_min: float = float(CONFIDENCE_MIN)
+) -> pd.Series:
+    """Tell which spectra the template match puts in another class than the networks do.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With ``template_class``, ``template_subclass``, ``template_confidence`` and
+        ``predicted_class``.
+    confidence_min : float [percent]
+        A match below says nothing.
+
+    Returns
+    -------
+    (n,) boolean Series
+        Missing where one of the two has no answer, or the match is not to be trusted.
+    """
+    pairs = table[["template_class", "template_subclass", "predicted_class"]]
+    pairs = pairs.astype("str").fillna("")
+    known = {str(name) for name in StellarClass}
+    answers: dict[tuple[str, str, str], bool | None] = {}
+    for one in pairs.drop_duplicates().itertuples(index=False, name=None):
+        big, subclass, network = one
+        if not big or network not in known:
+            answers[one] = None
+        elif big != "STAR":
+            answers[one] = True
+        else:
+            kind = spectral_type(subclass)
+            unknown = kind.family == Family.UNKNOWN
+            answers[one] = None if unknown else not agree(kind, StellarClass(network))
+    said = [answers[one] for one in pairs.itertuples(index=False, name=None)]
+    result = pd.Series(pd.array(said, dtype="boolean"), index=table.index)
+    trusted = (table["template_confidence"] >= confidence_min).fillna(False)
+    return result.mask(~trusted.astype(bool), pd.NA)

@@ -1,0 +1,124 @@
+"""Two reviewers side by side: their agreement, where they differ, and who has the last word."""
+
+import pytest
+
+from dashboard.state import VettingState
+from dashboard.views.compare import CompareView, decision_html, kappa_words
+from msfa_core.catalogue.agreement import cohen_kappa, in_dispute, latest_by_reviewer
+from msfa_core.catalogue.vetting import FINAL_FLAG, Verdict
+
+SAID = {"anna": "aaaarr", "bert": "aaarra"}  # a: accept, r: reject; stars 3, 5 are in dispute
+# Panel's table asks pandas 3 for something that pandas 4 will not have.
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def reviewed(survey):
+    sessions = [VettingState(survey, name) for name in SAID]
+    table = sessions[0].table
+    alone = table["obsid"][(table["n_epochs"] == 1) & table["is_candidate"]]
+    obsids = [int(obsid) for obsid in alone.iloc[:6]]
+    for session in sessions:
+        for obsid, letter in zip(obsids, SAID[session.reviewer], strict=True):
+            session.select(obsid)
+            verdict = {"a": "accept", "r": "reject"}[letter]
+            session.decide(verdict, painted_obsid=obsid, comment=NASTY)
+    carl = VettingState(survey, "carl")
+    return carl, obsids
+
+
+@pytest.fixture
+def view(reviewed):
+    turned = []
+    view = CompareView(reviewed[0], go_to_star=lambda: turned.append(True))
+    view.turned = turned
+    return view
+
+
+def test_the_agreement_is_that_of_the_core(view):
+    kappa = cohen_kappa(list(SAID["anna"]), list(SAID["bert"]))
+    assert f"Cohen&#x27;s κ = {kappa:.2f}" in view._numbers.object
+    assert "6 stars were judged by both; the same was said of 4 (67 %)" in view._numbers.object
+
+
+def test_the_list_holds_the_stars_in_dispute_with_both_verdicts(view, reviewed):
+    _, obsids = reviewed
+    listed = view._list.value.set_index("obsid")
+    assert set(listed.index) == {str(obsids[3]), str(obsids[5])}
+    assert tuple(listed.loc[str(obsids[3]), ["one", "other"]]) == ("accept", "reject")
+
+
+def test_the_disputed_stars_become_the_queue(view, reviewed):
+    state, obsids = reviewed
+    view.queue_disputed()
+    assert set(state.queue) == {obsids[3], obsids[5]}
+    assert "anna and bert disagree" in " ".join(state.sentences)
+    assert view.turned == [True]
+
+
+def test_a_final_verdict_counts_before_all_others_and_later_ones_too(view, reviewed, survey):
+    state, obsids = reviewed
+    state.select(obsids[3])
+    view.settle(Verdict.ACCEPT)
+    stored = state.data.store.decisions(obsid=obsids[3])[0]
+    assert (stored.reviewer, stored.issue_flags) == ("carl", (FINAL_FLAG,))
+    later = VettingState(survey, "bert")
+    later.select(obsids[3])
+    later.decide("reject", painted_obsid=obsids[3])
+    again = VettingState(survey, "dora")
+    for session in (later, again):
+        row = session.table[session.table["obsid"] == obsids[3]].iloc[0]
+        assert (row["verdict"], row["reviewer"]) == ("accept", "carl")
+    assert str(obsids[3]) not in set(view._list.value["obsid"])
+    view.unsettled = False
+    assert str(obsids[3]) in set(view._list.value["obsid"])
+
+
+def test_a_final_verdict_is_nobody_s_own_and_can_be_taken_back(view, reviewed):
+    state, obsids = reviewed
+    before = latest_by_reviewer(state.data.store.standing(), state.data.candidates)
+    state.select(obsids[5])
+    view.settle(Verdict.UNSURE)
+    after = latest_by_reviewer(state.data.store.standing(), state.data.candidates)
+    assert list(after.columns) == list(before.columns) == ["anna", "bert"]
+    assert in_dispute(after).sum() == 2
+    state.undo()
+    row = state.table[state.table["obsid"] == obsids[5]].iloc[0]
+    assert (row["verdict"], row["reviewer"]) == ("accept", "bert")
+
+
+def test_without_a_name_nothing_is_settled_and_the_page_says_so(view, reviewed):
+    state, obsids = reviewed
+    state.reviewer = ""
+    state.select(obsids[3])
+    n = state.data.store.last_decision_id()
+    view.settle(Verdict.ACCEPT)
+    assert state.data.store.last_decision_id() == n
+    assert "write your name" in view._said.object
+
+
+def test_comments_and_names_are_text(view, reviewed):
+    state, obsids = reviewed
+    state.select(obsids[0])
+    assert "<script>" not in "".join(pane.object for pane in view._sides)
+    assert "&lt;script&gt;" in view._sides[0].object
+    assert "<b>" not in decision_html(None, "<b>eve</b>")
+
+
+def test_a_blind_reviewer_sees_nobody(view, reviewed):
+    reviewed[0].blind = True
+    assert not view._page.visible
+    assert "blind" in view._notice.object
+
+
+def test_a_lone_reviewer_is_told_what_to_do(state):
+    alone = CompareView(state, go_to_star=lambda: None)
+    assert not alone._page.visible
+    assert "Nobody to compare with" in alone._notice.object
+
+
+def test_kappas_are_called_by_their_names():
+    assert kappa_words(0.85) == "0.85 (almost perfect)"
+    assert kappa_words(-0.2) == "−0.20 (worse than chance)"
+    assert "undefined" in kappa_words(float("nan"))

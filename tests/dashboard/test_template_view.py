@@ -1,0 +1,106 @@
+"""The template over the spectrum: continuum-adjusted, with residuals, and a loud second opinion."""
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from dashboard.state import Matched, Solution
+from dashboard.views.classes import ClassView, class_html
+from dashboard.views.spectrum import SpectrumView
+from dashboard.views.template import kind_words, overlay_data, shift_words, solution_words
+from msfa_core.constants import MatchFlag
+from msfa_core.spectra.display import flux_unit
+
+
+def matched_to(star, flags=0):
+    """Two solutions whose models are known: the flux less 3 %, and a flat one."""
+    flux = star.spectrum.flux.astype(float)
+    models = (0.97 * flux, np.full(flux.shape, np.median(flux)))
+    solutions = tuple(
+        Solution("STAR", subclass, subclass, 1e-5, 2e-5, chi2, sure, model)
+        for subclass, chi2, sure, model in zip(
+            ("A1V", "F5V"), (1.1, 3.0), (97.0, 12.0), models, strict=True
+        )
+    )
+    error = np.full(flux.shape, 0.01 * np.median(flux))
+    return Matched(star.obsid, star.spectrum.wavelength, flux, error, solutions, flags)
+
+
+@pytest.fixture
+def view(state):
+    view = SpectrumView(state=state)
+    state.data.ask = lambda *_: pytest.fail("no template was asked for")
+    return view
+
+
+def test_model_and_residuals_are_those_of_the_solution(state):
+    matched = matched_to(state.star)
+    unit, z = flux_unit(state.star.spectrum), state.star.spectrum.z
+    over, below = overlay_data(matched, 0, unit, z)
+    assert over["x"] == approx(matched.wavelength / (1 + z), rel=1e-6)
+    assert below["y"] == approx(0.03 * matched.flux / unit, abs=1e-5)
+    assert below["high"] == approx(matched.error / unit, rel=1e-5)
+
+
+def test_a_solution_is_drawn_when_it_comes_and_goes_with_its_star(state, view):
+    state.matched = matched_to(state.star)
+    assert len(view.template.model.data["x"]) == len(state.star.spectrum.wavelength)
+    state.matched = matched_to(state.star)
+    other = matched_to(state.star)
+    state.next()
+    assert len(view.template.model.data["x"]) == 0
+    state.matched = other  # the answer to an earlier star
+    assert len(view.template.model.data["x"]) == 0
+
+
+def test_the_second_best_solution_can_be_looked_at(state, view):
+    view.template.strip.visible = True
+    state.matched = matched_to(state.star)
+    view.template._choose(1)
+    drawn = view.template.model.data["y"]
+    assert drawn == approx(np.full(drawn.shape, 1.0), abs=1e-3)
+
+
+def test_nothing_is_matched_until_it_is_asked_for(state, view):
+    state.next()
+    assert state.matched is None
+    assert not view.template.strip.visible
+
+
+def test_words_of_solutions_have_units_and_errors():
+    one = Solution("STAR", "A1V", "x", 1e-4, 1e-5, 1.234, 97.0, np.zeros(1))
+    assert solution_words(one) == "A1V 97 % · RV +30 ± 3 km/s · χ² 1.23"
+    assert shift_words(0.12345, 0.0002) == "z +0.1235 ± 0.0002"
+    assert kind_words("QSO", "") == "QSO"
+    assert kind_words("GALAXY", "early") == "GALAXY early"
+
+
+def test_disagreement_is_loud_and_names_both_sides(state):
+    star = state.star
+    for name, value in {
+        "template_class": "STAR",
+        "template_subclass": "F5V<img>",
+        "template_confidence": 93.0,
+        "template_z": 1e-4,
+        "template_z_err": 1e-5,
+        "template_flags": int(MatchFlag.ALIKE),
+        "template_disagrees": True,
+    }.items():
+        star.row[name] = value
+    html = class_html(star, state.data.settings, ["the template match says another class"])
+    assert "templates say F5V&lt;img&gt; (93 %), networks say BHB" in html
+    assert "msfa-loud" in html and "msfa-quarrel" in html
+    assert "the template match says another class" not in html  # said once, in full
+    assert "93 %" in html and "RV +30 ± 3 km/s" in html
+    assert "nearly the same subclass" in html  # the flag, as a tooltip
+    star.row["template_disagrees"] = False
+    assert "msfa-quarrel" not in class_html(star, state.data.settings)
+
+
+def test_the_class_panel_lists_the_second_best_solutions_once_there_are_some(state):
+    view = ClassView(state=state)
+    assert "2. F5V" not in view._pane.object
+    state.matched = matched_to(state.star)
+    assert "2. F5V 12 %" in view._pane.object
+    state.next()
+    assert "2. F5V" not in view._pane.object
