@@ -1,7 +1,7 @@
 """What each step of the spine does with a survey, and when its result can be used again.
 
-Two kinds of step: those that look at spectra (classify, measure, match, label) work shard by shard, in any
-process; those that look at the table (known, place, identify) take it whole. Each
+Two kinds of step: those that look at spectra (classify, measure, match, label) work shard by
+shard, in any process; those that look at the table (known, place, identify) take it whole. Each
 result is a parquet file below ``steps/`` that carries the key of its inputs; equal keys mean
 equal results, and the work is not done again.
 """

@@ -333,7 +333,7 @@ def test_files_in_and_a_vetted_table_out(ingested, tmp_path, capsys):
     assert msfa("run", ingested, "--workers", "1", "--quiet") == 0
     said = capsys.readouterr().out
     assert "classify 000001-lamost: 24 of 24 spectra" in said
-    assert "match: not available in this version: no template set" in said
+    assert "match 000001-lamost: 24 of 24 spectra" in said
     assert msfa("run", ingested, "--quiet") == 0
     said = capsys.readouterr().out
     assert "classify: done before" in said
