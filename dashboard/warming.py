@@ -46,13 +46,13 @@ def _make_ready() -> None:
 def _think(spectrum: Spectrum) -> None:
     """Ask the questions of `state.questions` once: torch alone takes seconds to import."""
     from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
-    from msfa_core.steps import network  # noqa: PLC0415
+    from msfa_core.steps import network, template_set  # noqa: PLC0415
     from msfa_core.templates import match  # noqa: PLC0415
 
     search, prepared = network(""), prepare(spectrum)
     for stage in (1, 2):
         search.explain(prepared, stage)
-    match(spectrum)
+    match(spectrum, template_set(""))
 
 
 def _some_spectrum() -> Spectrum:

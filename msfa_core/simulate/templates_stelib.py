@@ -3,8 +3,8 @@
 STELIB is sampled at 1 Å and 3 Å FWHM in air, at rest by its catalogue velocities, with the
 telluric bands left in and gaps where an exposure is missing. Here: vacuum, the log grid and (in the
 red, where STELIB is sharper) the resolution of LAMOST; telluric bands divided out; gaps filled
-from the star of the library that is most alike; residual velocities of its three exposures out. What cannot
-serve is dropped, and listed with its reason.
+from the star of the library that is most alike; residual velocities of its three exposures out.
+What cannot serve is dropped, and listed with its reason.
 """
 
 from __future__ import annotations
@@ -132,13 +132,13 @@ def read_stelib(path: Path) -> LibraryStar:
             with fits.open(path, ignore_missing_end=True) as units:
                 header, flux = units[0].header, np.asarray(units[0].data, dtype=np.float64)
             start, step = float(header["CRVAL1"]), float(header["CDELT1"])
-            numbers = [_number(header, key) for key in ("TEFF", "LOG_G", "FE_H")]
+            teff, logg, feh = (_number(header, key) for key in ("TEFF", "LOG_G", "FE_H"))
             kind = str(header["SPECTYPE"]).strip()
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ReadError(f"{path}: not a STELIB spectrum ({error}); restore the library.") from error
-    wavelength = air_to_vacuum(start + step * np.arange(len(flux)))
+    wavelength: FloatArray = air_to_vacuum(start + step * np.arange(len(flux), dtype=np.float64))
     name = re.sub(r"^STELIB_v[\d.]+_", "", path.stem)
-    return LibraryStar(name, kind, *numbers, _on_log_grid(wavelength, flux, step))
+    return LibraryStar(name, kind, teff, logg, feh, _on_log_grid(wavelength, flux, step))
 
 
 def _number(header: object, key: str) -> float:
@@ -260,11 +260,11 @@ def fill_gaps(fluxes: Sequence[FloatArray], codes: FloatArray) -> list[FloatArra
             if rms < least:
                 best, least = j, rms
         donor = fluxes[best]
-        both = np.flatnonzero(~missing & ~np.isnan(donor))
+        known = np.flatnonzero(~missing & ~np.isnan(donor))
         ratio = gaussian_filter1d(
-            np.log(np.maximum(flux[both], 1e-3) / np.maximum(donor[both], 1e-3)), 40
+            np.log(np.maximum(flux[known], 1e-3) / np.maximum(donor[known], 1e-3)), 40
         )
-        smooth = np.exp(np.interp(np.arange(len(flux)), both, ratio))
+        smooth = np.exp(np.interp(np.arange(len(flux)), known, ratio))
         filled.append(np.where(missing, donor * smooth, flux))
     return filled
 
@@ -430,7 +430,7 @@ def stelib_templates(folder: Path) -> StelibTemplates:
 def _rest_velocities(
     stars: Sequence[LibraryStar], codes: FloatArray, fluxes: Sequence[FloatArray]
 ) -> FloatArray:
-    """(t, 3) velocities of the exposures against models where the grid has them, else against stars at rest.
+    """(t, 3) velocities of the exposures against models, or stars at rest where there is no model.
 
     From F to M each star is compared with the mean of those next to it that are at rest already.
     """

@@ -54,6 +54,8 @@ class Search:
         Most promising templates that are followed up.
     n_minima : int
         Minima of χ² along the redshift followed up of each.
+    n_refined : int
+        Best of these, judged on all pixels, whose redshift is refined.
     """
 
     ladder: FloatArray
@@ -61,6 +63,7 @@ class Search:
     bin_pixels: int
     n_templates: int
     n_minima: int
+    n_refined: int
 
 
 def _log_ladder(low: float, high: float, pixels: float) -> FloatArray:
@@ -75,9 +78,9 @@ def default_searches() -> dict[str, Search]:
     """Return how stars, galaxies and QSOs are searched."""
     n = round(float(STAR_Z) / float(STAR_STEP))
     return {
-        "STAR": Search(np.arange(-n, n + 1) * float(STAR_STEP), 2, 3, 32, 1),
-        "GALAXY": Search(_log_ladder(float(GALAXY_Z[0]), float(GALAXY_Z[1]), 1.0), 3, 4, 6, 2),
-        "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 3, 8, 4, 3),
+        "STAR": Search(np.arange(-n, n + 1) * float(STAR_STEP), 2, 3, 32, 1, 16),
+        "GALAXY": Search(_log_ladder(float(GALAXY_Z[0]), float(GALAXY_Z[1]), 1.0), 3, 4, 6, 2, 5),
+        "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 3, 8, 4, 3, 5),
     }
 
 
@@ -148,7 +151,8 @@ class Matcher:
         self.ladder_length = np.array([len(self.searches[c].ladder) for c in self.classes])
         for k, cls in enumerate(self.classes):
             self.ladders[k, : self.ladder_length[k]] = self.searches[cls].ladder
-        self.reach = np.array([self.searches[cls].coarse for cls in self.classes])
+        self.reach = np.array([max(self.searches[c].coarse - 1, 1) for c in self.classes])
+        self.n_refined = np.array([self.searches[cls].n_refined for cls in self.classes])
         self.ladder_of = np.array([self.classes.index(cls) for cls in self.templates.cls])
 
     def covers(self, template: int, z: float) -> bool:

@@ -91,6 +91,50 @@ def solve_cells(a, b, n_vectors, gain):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _sum_bins(values, size, sums):  # type: ignore[no-untyped-def]
+    """Fill ``sums`` with the sums of ``size`` values each."""
+    whole = len(values) // size
+    for b in range(whole):
+        total = 0.0
+        for i in range(b * size, (b + 1) * size):
+            total += values[i]
+        sums[b] = total
+    if whole < len(sums):
+        total = 0.0
+        for i in range(whole * size, len(values)):
+            total += values[i]
+        sums[whole] = total
+
+
+@compiled
+def bin_products(weight, weighted, columns, size, right, normal):  # type: ignore[no-untyped-def]
+    """Sum weighted vectors, and weighted products of two of them, over bins of pixels.
+
+    Parameters
+    ----------
+    weight, weighted : (n, pixel) float64
+    columns : (vector, pixel) float64
+    size : int
+        Pixels per bin; the last may have fewer.
+    right : (n, vector, bin) float32
+        Filled with the sums of ``weighted`` times a vector.
+    normal : (n, vector (vector + 1) / 2, bin) float32
+        Filled with those of ``weight`` times two, row by row of the lower triangle.
+    """
+    n_vectors, m = columns.shape
+    one = np.empty(m)
+    for row in range(len(weight)):
+        for j in range(n_vectors):
+            for i in range(m):
+                one[i] = weighted[row, i] * columns[j, i]
+            _sum_bins(one, size, right[row, j])
+            for k in range(j + 1):
+                for i in range(m):
+                    one[i] = weight[row, i] * columns[j, i] * columns[k, i]
+                _sum_bins(one, size, normal[row, j * (j + 1) // 2 + k])
+
+
+@compiled
 def shifted(spline, position, fraction, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with a cubic spline read at ``position + fraction + 0, 1, 2 …``.
 
@@ -204,7 +248,8 @@ def gain_at(
 
 @compiled
 def refine(
-    spline, extent, first, ladder, start, reach, step, columns, weight, weighted, model, a, b, solution, out
+    spline, extent, first, ladder, start, reach, step, columns, weight, weighted, model, a, b,
+    solution, out,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Walk down a ladder of redshifts to the least χ², then between its steps.
 
@@ -294,10 +339,12 @@ def refine(
 
 @compiled
 def refine_rows(
-    splines, extents, starts, ladders, ladder_length, ladder_of, template, begin, reach, step, columns,
-    weight, weighted, results,
+    splines, extents, starts, ladders, ladder_length, ladder_of, template, begin, kept, reach,
+    step, columns, weight, weighted, results,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Refine the candidates of every spectrum in float64.
+
+    All of them at the redshift where they begin; then the best of each class along the ladder.
 
     Parameters
     ----------
@@ -307,26 +354,40 @@ def refine_rows(
         Redshifts of each class; which one a template has.
     template, begin : (n, candidate) int
         Template (−1 for none) and step of its ladder to start at.
-    reach : (class,) int
+    kept, reach : (class,) int
+        Candidates of a class that go down the ladder, and ``reach`` of :func:`refine`.
     columns : (vector, pixel)
     weight, weighted : (n, pixel)
     results : (n, candidate, 5)
-        As from :func:`refine`; NaN where there is no candidate.
+        As from :func:`refine`; NaN for the others.
     """
     n_vectors, m = columns.shape
+    n_candidates = template.shape[1]
     model = np.empty(m)
     a = np.empty((n_vectors, n_vectors))
     b, solution = np.empty(n_vectors), np.empty(n_vectors)
+    gains = np.empty(n_candidates)
+    left = np.empty(len(kept), dtype=np.int64)
     for row in range(len(template)):
-        for c in range(template.shape[1]):
+        for c in range(n_candidates):
             t = template[row, c]
-            if t < 0:
+            gains[c] = -np.inf
+            if t >= 0:
+                gains[c] = gain_at(
+                    splines[t], extents[t], starts[t], ladders[ladder_of[t], begin[row, c]], step,
+                    columns, weight[row], weighted[row], model, a, b, solution,
+                )  # fmt: skip
+        left[:] = kept
+        for c in np.argsort(-gains):
+            t = template[row, c]
+            if t < 0 or left[ladder_of[t]] == 0:
                 continue
             kind = ladder_of[t]
+            left[kind] -= 1
             refine(
-                splines[t], extents[t], starts[t], ladders[kind, : ladder_length[kind]], begin[row, c],
-                reach[kind], step, columns, weight[row], weighted[row], model, a, b, solution,
-                results[row, c],
+                splines[t], extents[t], starts[t], ladders[kind, : ladder_length[kind]],
+                begin[row, c], reach[kind], step, columns, weight[row], weighted[row], model, a, b,
+                solution, results[row, c],
             )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ TEMPLATE_CLASSES: Final = ("STAR", "GALAXY", "QSO")
 ALONE: Final = -1  # basis number of a template that is fitted by itself
 CODE_STEP: Final = 2.5e-4  # of ln flux in the file: a quarter of a thousandth
 _PLAUSIBLE: Final = (300.0, 30_000.0)  # Å: rest wavelengths of optical spectra up to z = 6
+_REACHES: Final = 3000.0  # Å: a template ends redwards of this; in nm or µm none does
 _ON_GRID: Final = 0.1  # pixel
 _NO_CODE: Final = -32768  # pixel without flux
 _FLOOR: Final = 1e-3  # of the median: the least flux that a logarithm is taken of
@@ -226,8 +227,8 @@ def set_checksum(path: str | Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def check_grid(wavelength: NDArray[np.floating], what: str) -> None:
-    """Raise where wavelengths are not in Å, or not in equal steps of log10.
+def check_units(wavelength: NDArray[np.floating], what: str) -> None:
+    """Raise where wavelengths cannot be in Å, or do not increase.
 
     Parameters
     ----------
@@ -243,11 +244,28 @@ def check_grid(wavelength: NDArray[np.floating], what: str) -> None:
     if len(wavelength) <= 1 or not np.isfinite(wavelength).all():
         raise ModelError(f"{what}: wavelengths are missing or hold NaN; restore the file.")
     first, last = float(wavelength[0]), float(wavelength[-1])
-    if not _PLAUSIBLE[0] <= first < last <= _PLAUSIBLE[1]:
+    if not (_PLAUSIBLE[0] <= first < last <= _PLAUSIBLE[1] and last >= _REACHES):
         raise ModelError(
             f"{what}: wavelengths {first:.4g} to {last:.4g} are not optical ones in Å; convert "
             "from nm or µm, and sort them."
         )
+
+
+def check_grid(wavelength: NDArray[np.floating], what: str) -> None:
+    """Raise where wavelengths are not in Å, or not in equal steps of log10.
+
+    Parameters
+    ----------
+    wavelength : (pixel,) array
+    what : str
+        Names the set in messages.
+
+    Raises
+    ------
+    ModelError
+        Naming the range found and the remedy.
+    """
+    check_units(wavelength, what)
     position = np.log10(wavelength.astype(np.float64)) / LAMOST_GRID.step
     if np.abs(position - np.rint(position)).max() >= _ON_GRID or np.any(
         np.diff(np.rint(position)) != 1

@@ -20,7 +20,14 @@ from msfa_core.constants import LAMOST_GRID, Certainty, MatchFlag, Sourced
 from msfa_core.errors import ConfigError
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.cells import Cells, Matcher, matcher_of
-from msfa_core.templates.kernels import products, refine_rows, scan_basis, solve, solve_cells
+from msfa_core.templates.kernels import (
+    bin_products,
+    products,
+    refine_rows,
+    scan_basis,
+    solve,
+    solve_cells,
+)
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.results import BLUE, RED, Matches
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
@@ -33,6 +40,7 @@ Progress = Callable[[int, int], None]
 LEAST_PIXELS: Final = 300  # good pixels a match needs
 LEAST_SNR: Final = Sourced(3.0, "", "median S/N a subclass needs", Certainty.DEFAULT)
 _LEAST_END: Final = 0.3  # share of an end that must be observed
+COARSE_VECTORS: Final = 5  # continuum vectors of the first pass: the strongest
 _BATCH: Final = 16  # spectra per matrix product: fits the caches
 _EXTRA: Final = 2  # free parameters of a match besides the continuum: template and redshift
 _CONTINUUM_PIXELS: Final = 151  # of the running mean of the model that residuals are over
@@ -130,25 +138,16 @@ def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> SingleArray
     -------
     (n, t, z) float32 array
     """
-    n, m = fit.flux.shape
-    size = cells.search.bin_pixels
-    n_bins = cells.model.shape[1]
+    n, (n_cells, n_bins) = len(fit.flux), cells.model.shape
+    columns = columns[:COARSE_VECTORS]
     n_vectors = len(columns)
-
-    def binned(values: FloatArray) -> SingleArray:
-        padded = np.zeros((len(values), n_bins * size), dtype=np.float32)
-        padded[:, :m] = values
-        sums: SingleArray = padded.reshape(len(values), n_bins, size).sum(axis=2)
-        return sums
-
-    weighted = fit.weight * fit.flux
-    pairs = [(j, i) for j in range(n_vectors) for i in range(j + 1)]
-    right = np.stack([binned(weighted * columns[j]) for j in range(n_vectors)], axis=1)
-    normal = np.stack([binned(fit.weight * columns[j] * columns[i]) for j, i in pairs], axis=1)
-    b = right.reshape(-1, n_bins) @ cells.model.T
-    a = normal.reshape(-1, n_bins) @ cells.square.T
-    n_cells = len(cells.model)
-    b, a = b.reshape(n, n_vectors, n_cells), a.reshape(n, len(pairs), n_cells)
+    n_pairs = n_vectors * (n_vectors + 1) // 2
+    right = np.empty((n, n_vectors, n_bins), dtype=np.float32)
+    normal = np.empty((n, n_pairs, n_bins), dtype=np.float32)
+    size = cells.search.bin_pixels
+    bin_products(fit.weight, fit.weight * fit.flux, columns, size, right, normal)
+    b = (right.reshape(-1, n_bins) @ cells.model.T).reshape(n, n_vectors, n_cells)
+    a = (normal.reshape(-1, n_bins) @ cells.square.T).reshape(n, n_pairs, n_cells)
     gain = np.empty((n, n_cells), dtype=np.float32)
     for row in range(n):
         solve_cells(a[row], b[row], n_vectors, gain[row])
@@ -207,21 +206,26 @@ class Refined:
 
 def search_cells(matcher: Matcher, fit: Prepared) -> Refined:
     """Search all templates and redshifts: coarse, then exact on the best."""
-    chosen = [promising(cells, coarse_gain(cells, matcher.columns, fit)) for cells in matcher.cells]
+    none = np.zeros((len(fit.flux), 0), dtype=np.int64)  # a set may hold eigen-spectra alone
+    chosen = [(none, none)]
+    chosen += [
+        promising(cells, coarse_gain(cells, matcher.columns, fit)) for cells in matcher.cells
+    ]
     template = np.concatenate([one[0] for one in chosen], axis=1)
     begin = np.concatenate([one[1] for one in chosen], axis=1)
     template[fit.n_used < LEAST_PIXELS] = -1
     found = np.full((*template.shape, _RESULTS), np.nan)
     refine_rows(
         matcher.splines, matcher.extents, matcher.starts, matcher.ladders, matcher.ladder_length,
-        matcher.ladder_of, template, begin, matcher.reach, LAMOST_GRID.step, matcher.columns,
-        fit.weight, fit.weight * fit.flux, found,
+        matcher.ladder_of, template, begin, matcher.n_refined, matcher.reach, LAMOST_GRID.step,
+        matcher.columns, fit.weight, fit.weight * fit.flux, found,
     )  # fmt: skip
     for rows in matcher.groups:
         more_template, more = _search_basis(matcher, fit, rows)
         template = np.concatenate([template, more_template], axis=1)
         found = np.concatenate([found, more], axis=1)
     step, gain_at_step, z, z_err, gain = np.moveaxis(found, 2, 0)
+    template = np.where(np.isnan(gain), -1, template)
     return Refined(template, step, gain_at_step, z, z_err, gain)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import ModelError
-from msfa_core.templates.library import ALONE, TemplateSet, check_grid
+from msfa_core.templates.library import ALONE, TemplateSet, check_grid, check_units
 
 _SUFFIXES: Final = (".fits", ".fits.gz", ".fit", ".fit.gz")
 _CLASSES: Final = {"STAR": "STAR", "GALAXY": "GALAXY", "GAL": "GALAXY", "QSO": "QSO"}
@@ -130,7 +130,8 @@ def _subclass(name: str) -> str:
 def _redrock(path: Path, header: dict[str, Any], flux: NDArray[np.float64]) -> _Part:
     """Redrock: eigen-spectra on a linear or logarithmic grid."""
     n = flux.shape[1]
-    axis = float(header["CRVAL1"]) + float(header["CDELT1"]) * np.arange(n)
+    pixel = np.arange(n, dtype=np.float64)
+    axis = np.asarray(float(header["CRVAL1"]) + float(header["CDELT1"]) * pixel, np.float64)
     cls = _class_of(path, str(header.get("RRTYPE", "")))
     subclass = str(header.get("RRSUBTYP", "")).strip()
     if header.get("LOGLAM"):
@@ -152,12 +153,7 @@ def _resampled(
     path: Path, wavelength: NDArray[np.float64], flux: NDArray[np.float64]
 ) -> tuple[int, NDArray[np.float64]]:
     """Bring spectra on any even grid of Å to whole steps of 1e-4 (pixel means by integration)."""
-    lowest, highest = 300.0, 30_000.0
-    if not lowest <= wavelength[0] < wavelength[-1] <= highest:
-        raise ModelError(
-            f"{path}: wavelengths {wavelength[0]:.4g} to {wavelength[-1]:.4g} are not optical ones "
-            "in Å; convert the templates."
-        )
+    check_units(wavelength, str(path))
     position = np.log10(wavelength) / LAMOST_GRID.step
     first, last = int(np.ceil(position[0] + 1)), int(np.floor(position[-1] - 1))
     edges = 10.0 ** ((np.arange(first, last + 2) - 0.5) * LAMOST_GRID.step)

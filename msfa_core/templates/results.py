@@ -86,7 +86,9 @@ class Matches:
     def _named(self, words: NDArray[np.str_], rank: int) -> NDArray[np.object_]:
         row = self.template[:, rank]
         named = np.array([str(word) or None for word in words], dtype=object)
-        return np.where(row >= 0, named[np.where(row >= 0, row, 0)], None)
+        found: NDArray[np.object_] = named[np.where(row >= 0, row, 0)]
+        found[row < 0] = None
+        return found
 
     def as_table(self) -> pd.DataFrame:
         """Return the best solutions as the columns of the step ``match``, one row per obsid."""

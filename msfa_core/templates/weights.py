@@ -71,7 +71,7 @@ def as_lamost_grid(spectra: Spectra) -> Spectra:
 
 
 def model_error() -> FloatArray:
-    """(pixel,) share of the flux that templates lack; infinite where ``LAMOST_GRID`` is left out."""
+    """(pixel,) share of the flux that templates lack; infinite where a pixel is left out."""
     wavelength = LAMOST_GRID.wavelength
     share = np.full(len(wavelength), float(MODEL_ERROR))
     for ranges, error in ((DOUBTFUL, float(DOUBTFUL_ERROR)), (LEFT_OUT, np.inf)):

@@ -78,11 +78,11 @@ def test_a_tap_on_a_velocity_brings_that_spectrum_on_screen(state, view):
 def test_the_sum_of_the_epochs_is_better_than_each(state, view):
     spectrum = SpectrumView(state=state)
     state.with_coadd = True
-    wait_for(lambda: state.coadded is not None)
+    wait_for(lambda: "co-added" in view._caption.object)
+    wait_for(lambda: len(spectrum._sources["coadd"].data["x"]) > 3000)
     added = state.coadded.coadd
     assert added.used.all() and len(added.used) == 4
     assert added.spectrum.snr_g > 1.7 * state.star.spectrum.snr_g
-    assert len(spectrum._sources["coadd"].data["x"]) > 3000
     assert "co-added: 4 of 4" in view._caption.object
     state.select(ALONE)
     wait_for(lambda: state.coadded is not None)
