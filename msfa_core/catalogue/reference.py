@@ -28,8 +28,8 @@ QUANTITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "kp": ("kp",),
     "bp_rp": ("bp_rp",),
     "abs_mag_g": ("abs_mag_g",),
-    "teff": ("teff",),
-    "logg": ("logg",),
+    "teff": ("teff", "teff_k"),
+    "logg": ("logg", "logg_cgs"),
     "feh": ("feh",),
 }
 # Colour and magnitude without dust, as tables of clusters have them: both of them or neither

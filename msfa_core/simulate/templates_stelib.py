@@ -65,7 +65,6 @@ _MK_TYPE: Final = re.compile(r"(?:sd)?([OBAFGKM])(\d(?:\.\d)?)(?:/?[OBAFGKM]?\d?
 _GIANTS: Final = ("III", "II", "I")
 _GIANT_LOGG: Final = 2.5
 _DWARF_LOGG: Final = 4.2
-_SUBGIANT_LOGG: Final = 3.5
 _MK_HOLDS: Final = 57  # K7: cooler stars are typed by their molecules
 _TYPE_TOLERANCE: Final = 8.0  # subtypes between the type and the temperature of a header
 _LEAST_BLUE: Final = 0.8
@@ -368,8 +367,6 @@ def subclass_of(star: LibraryStar) -> str:
     is_giant = luminosity in _GIANTS
     teff = star.teff if np.isfinite(star.teff) else _teff_of(mk, is_giant)
     logg = star.logg if np.isfinite(star.logg) else (_GIANT_LOGG if is_giant else _DWARF_LOGG)
-    if "IV" in star.spectral_type:
-        logg = max(logg, _SUBGIANT_LOGG)
     feh = star.feh if np.isfinite(star.feh) else 0.0
     code = lamost_code(teff, logg, feh, mk)
     return type_name(mk if np.isnan(code) or mk >= _MK_HOLDS else code, luminosity)

@@ -78,9 +78,9 @@ def default_searches() -> dict[str, Search]:
     """Return how stars, galaxies and QSOs are searched."""
     n = round(float(STAR_Z) / float(STAR_STEP))
     return {
-        "STAR": Search(np.arange(-n, n + 1) * float(STAR_STEP), 2, 3, 32, 1, 16),
+        "STAR": Search(np.arange(-n, n + 1) * float(STAR_STEP), 2, 6, 24, 1, 16),
         "GALAXY": Search(_log_ladder(float(GALAXY_Z[0]), float(GALAXY_Z[1]), 1.0), 3, 4, 6, 2, 5),
-        "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 3, 8, 4, 3, 5),
+        "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 3, 12, 4, 3, 5),
     }
 
 

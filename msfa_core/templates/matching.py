@@ -40,7 +40,6 @@ Progress = Callable[[int, int], None]
 LEAST_PIXELS: Final = 300  # good pixels a match needs
 LEAST_SNR: Final = Sourced(3.0, "", "median S/N a subclass needs", Certainty.DEFAULT)
 _LEAST_END: Final = 0.3  # share of an end that must be observed
-COARSE_VECTORS: Final = 5  # continuum vectors of the first pass: the strongest
 _BATCH: Final = 16  # spectra per matrix product: fits the caches
 _EXTRA: Final = 2  # free parameters of a match besides the continuum: template and redshift
 _CONTINUUM_PIXELS: Final = 151  # of the running mean of the model that residuals are over
@@ -139,7 +138,6 @@ def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> SingleArray
     (n, t, z) float32 array
     """
     n, (n_cells, n_bins) = len(fit.flux), cells.model.shape
-    columns = columns[:COARSE_VECTORS]
     n_vectors = len(columns)
     n_pairs = n_vectors * (n_vectors + 1) // 2
     right = np.empty((n, n_vectors, n_bins), dtype=np.float32)

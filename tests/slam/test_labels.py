@@ -6,12 +6,10 @@ from pytest import approx
 
 from msfa_core.constants import LABEL_FLAG_WORDS, LabelFlag
 from msfa_core.slam.labels import (
-    LabelOutlier,
     disagrees_with_class,
     in_kiel_band,
     kiel_band,
     label_flags,
-    label_outliers,
     oddness,
 )
 
@@ -29,38 +27,6 @@ def test_the_first_stars_of_the_papers_table_6_lie_in_the_band_but_for_one_edge(
     assert in_kiel_band(teff, logg).tolist() == [
         low < g < high for low, g, high in zip(lower, logg, upper, strict=True)
     ]
-
-
-def test_each_reason_is_named_and_both_limits_go_before_one():
-    teff = np.array([9000, 9000, 9000, 9000, 9000, np.nan])
-    logg = np.array([3.3, 4.5, 3.3, 4.5, 2.0, np.nan])
-    feh = np.array([-1.8, -1.8, -0.2, -0.2, -1.8, np.nan])
-    assert list(label_outliers(teff, logg, feh)) == [
-        LabelOutlier.NONE,
-        LabelOutlier.GRAVITY,
-        LabelOutlier.METALS,
-        LabelOutlier.GRAVITY_AND_METALS,
-        LabelOutlier.OUTSIDE_BAND,
-        LabelOutlier.UNLABELLED,
-    ]
-
-
-def test_a_star_with_some_labels_is_judged_by_those_it_has():
-    reasons = label_outliers([np.nan, 9000.0], [np.nan, 3.3], [-0.5, np.nan])
-    assert list(reasons) == [LabelOutlier.METALS, LabelOutlier.NONE]
-
-
-def test_a_star_on_the_limit_is_within_it():
-    assert label_outliers([12_000.0], [3.8], [-1.0], logg_limit=3.8)[0] == LabelOutlier.NONE
-
-
-def test_moving_a_limit_moves_the_count():
-    rng = np.random.default_rng(3)
-    teff, logg, feh = rng.uniform(8000, 11000, 500), rng.uniform(3, 5, 500), np.full(500, -2.0)
-    strict = label_outliers(teff, logg, feh, logg_limit=3.5)
-    loose = label_outliers(teff, logg, feh, logg_limit=4.5)
-    assert (strict == LabelOutlier.GRAVITY).sum() == (logg > 3.5).sum()
-    assert (loose == LabelOutlier.GRAVITY).sum() == (logg > 4.5).sum()
 
 
 def row(**values):
