@@ -70,15 +70,15 @@ def _log_ladder(low: float, high: float, pixels: float) -> FloatArray:
     """Redshifts in equal steps of so many pixels."""
     step = pixels * LAMOST_GRID.step
     n = int((np.log10(1 + high) - np.log10(1 + low)) / step)
-    ladder: FloatArray = (1 + low) * 10.0 ** (np.arange(n + 1) * step) - 1
-    return ladder
+    return np.power(10.0, np.log10(1 + low) + np.linspace(0.0, n * step, n + 1)) - 1.0
 
 
 def default_searches() -> dict[str, Search]:
     """Return how stars, galaxies and QSOs are searched."""
     n = round(float(STAR_Z) / float(STAR_STEP))
+    stars = np.linspace(-float(STAR_Z), float(STAR_Z), 2 * n + 1)
     return {
-        "STAR": Search(np.arange(-n, n + 1) * float(STAR_STEP), 2, 6, 24, 1, 16),
+        "STAR": Search(stars, 2, 6, 24, 1, 16),
         "GALAXY": Search(_log_ladder(float(GALAXY_Z[0]), float(GALAXY_Z[1]), 1.0), 3, 4, 6, 2, 5),
         "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 3, 12, 4, 3, 5),
     }
@@ -193,7 +193,8 @@ class Matcher:
         """(term, pixel) polynomial added to the eigen-spectra of a class."""
         x = np.linspace(-1.0, 1.0, self.n_pixels)
         terms = int(EIGEN_TERMS[cls])
-        return np.polynomial.legendre.legvander(x, max(terms - 1, 0))[:, :terms].T
+        powers = np.polynomial.legendre.legvander(x, max(terms - 1, 0))[:, :terms].T
+        return powers.astype(np.float64)
 
     def _check_coverage(self) -> None:
         """Refuse a template that covers the fit at no redshift of its class."""

@@ -19,6 +19,7 @@ _FASTMATH: Final = {"contract", "reassoc", "nsz", "arcp"}
 BLOCK: Final = 128  # cells solved side by side
 PIXELS: Final = 256  # pixels summed at a time
 RIDGE: Final = 1e-7  # of the mean diagonal: keeps a missing arm solvable
+COARSE_RIDGE: Final = 4e-6  # the same in single precision
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -30,7 +31,46 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 @compiled
-def solve_cells(a, b, n_vectors, gain):  # type: ignore[no-untyped-def]
+def _take_off(row, one, two, m):  # type: ignore[no-untyped-def]
+    """Subtract the products of two rows of cells from a third."""
+    for c in range(m):
+        row[c] -= one[c] * two[c]
+
+
+@compiled
+def _solve_block(a, b, start, m, lower, right, inverse, ridge, gain):  # type: ignore[no-untyped-def]
+    """Solve ``m`` cells from ``start`` on: Cholesky with every operation on all of them."""
+    n = len(b)
+    ridge[:] = 0.0
+    for j in range(n):
+        for c in range(m):
+            ridge[c] += a[j * (j + 1) // 2 + j, start + c] * np.float32(COARSE_RIDGE / n)
+    for c in range(m):
+        gain[start + c] = 0.0
+    for j in range(n):
+        at = j * (j + 1) // 2
+        right[j, :m] = b[j, start : start + m]
+        for k in range(j):
+            row = lower[at + k]
+            row[:m] = a[at + k, start : start + m]
+            for i in range(k):
+                _take_off(row, lower[at + i], lower[k * (k + 1) // 2 + i], m)
+            for c in range(m):
+                row[c] *= inverse[k, c]
+            _take_off(right[j], row, right[k], m)
+        diagonal = lower[at + j]
+        for c in range(m):
+            diagonal[c] = a[at + j, start + c] + ridge[c]
+        for k in range(j):
+            _take_off(diagonal, lower[at + k], lower[at + k], m)
+        for c in range(m):
+            inverse[j, c] = np.float32(1.0) / np.sqrt(max(diagonal[c], ridge[c]))
+            right[j, c] *= inverse[j, c]
+            gain[start + c] += right[j, c] * right[j, c]
+
+
+@compiled
+def solve_cells(a, b, gain):  # type: ignore[no-untyped-def]
     """b'A⁻¹b of many cells at once.
 
     Parameters
@@ -38,56 +78,17 @@ def solve_cells(a, b, n_vectors, gain):  # type: ignore[no-untyped-def]
     a : (vector (vector + 1) / 2, cell) float32
         Lower triangles, row by row.
     b : (vector, cell) float32
-    n_vectors : int
     gain : (cell,) float32
         Filled: by how much the best mixture lowers χ².
     """
-    n_cells = len(gain)
-    n = n_vectors
+    n, n_cells = b.shape
     lower = np.empty((n * (n + 1) // 2, BLOCK), dtype=np.float32)
-    rhs = np.empty((n, BLOCK), dtype=np.float32)
+    right = np.empty((n, BLOCK), dtype=np.float32)
     inverse = np.empty((n, BLOCK), dtype=np.float32)
     ridge = np.empty(BLOCK, dtype=np.float32)
     for start in range(0, n_cells, BLOCK):
         m = min(BLOCK, n_cells - start)
-        total = np.zeros(BLOCK, dtype=np.float32)
-        ridge[:] = 0.0
-        for j in range(n):
-            row = j * (j + 1) // 2 + j
-            for c in range(m):
-                ridge[c] += a[row, start + c]
-        scale = np.float32(4e-6 / n)
-        for j in range(n):
-            at = j * (j + 1) // 2
-            for k in range(j + 1):
-                other = k * (k + 1) // 2
-                row = lower[at + k]
-                for c in range(m):
-                    row[c] = a[at + k, start + c]
-                if j == k:
-                    for c in range(m):
-                        row[c] += ridge[c] * scale
-                for i in range(k):
-                    one, two = lower[at + i], lower[other + i]
-                    for c in range(m):
-                        row[c] -= one[c] * two[c]
-                if j == k:
-                    for c in range(m):
-                        inverse[j, c] = np.float32(1.0) / np.sqrt(max(row[c], ridge[c] * scale))
-                else:
-                    for c in range(m):
-                        row[c] *= inverse[k, c]
-            for c in range(m):
-                rhs[j, c] = b[j, start + c]
-            for i in range(j):
-                one, two = lower[at + i], rhs[i]
-                for c in range(m):
-                    rhs[j, c] -= one[c] * two[c]
-            for c in range(m):
-                rhs[j, c] *= inverse[j, c]
-                total[c] += rhs[j, c] * rhs[j, c]
-        for c in range(m):
-            gain[start + c] = total[c]
+        _solve_block(a, b, start, m, lower, right, inverse, ridge, gain)
 
 
 @compiled
@@ -229,9 +230,9 @@ def solve(a, b, solution):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gain_at(
+def gain_at(  # type: ignore[no-untyped-def]
     spline, extent, first, z, step, columns, weight, weighted, model, a, b, solution
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """By how much a template at a redshift lowers χ²; the mixture is left in ``solution``.
 
     ``first`` is the number of the first pixel of the fit less that of the spline, ``extent`` the
@@ -247,10 +248,10 @@ def gain_at(
 
 
 @compiled
-def refine(
+def refine(  # type: ignore[no-untyped-def]
     spline, extent, first, ladder, start, reach, step, columns, weight, weighted, model, a, b,
     solution, out,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Walk down a ladder of redshifts to the least χ², then between its steps.
 
     Parameters
@@ -338,10 +339,10 @@ def refine(
 
 
 @compiled
-def refine_rows(
+def refine_rows(  # type: ignore[no-untyped-def]
     splines, extents, starts, ladders, ladder_length, ladder_of, template, begin, kept, reach,
     step, columns, weight, weighted, results,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Refine the candidates of every spectrum in float64.
 
     All of them at the redshift where they begin; then the best of each class along the ladder.
@@ -392,9 +393,9 @@ def refine_rows(
 
 
 @compiled
-def scan_basis(
+def scan_basis(  # type: ignore[no-untyped-def]
     splines, extent, first, redshifts, step, fixed, weight, weighted, gains
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """χ² of a mixture of eigen-spectra, and of fixed columns, at every redshift.
 
     Parameters

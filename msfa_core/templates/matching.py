@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +148,7 @@ def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> SingleArray
     a = (normal.reshape(-1, n_bins) @ cells.square.T).reshape(n, n_pairs, n_cells)
     gain = np.empty((n, n_cells), dtype=np.float32)
     for row in range(n):
-        solve_cells(a[row], b[row], n_vectors, gain[row])
+        solve_cells(a[row], b[row], gain[row])
     return gain.reshape(n, len(cells.rows), n_cells // len(cells.rows))
 
 
@@ -281,7 +281,7 @@ def vertex(ladder: FloatArray, gains: FloatArray, best: int) -> tuple[float, flo
     return float(ladder[best] + np.clip(move, -d1, d2)), float(1 / np.sqrt(bend))
 
 
-def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArray[np.generic]]:
+def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArray[Any]]:
     """Return the fields of `Matches` for a few spectra."""
     fit = prepare_fit(matcher, spectra)
     refined = search_cells(matcher, fit)
@@ -297,10 +297,12 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
     return fields
 
 
-def _best(matcher: Matcher, refined: Refined, chi2: FloatArray, k: int) -> dict[str, FloatArray]:
+def _best(matcher: Matcher, refined: Refined, chi2: FloatArray, k: int) -> dict[str, NDArray[Any]]:
     """Return the k best solutions, each of another template, and the best of each class."""
     n = len(chi2)
-    fields = {name: np.full((n, k), np.nan) for name in ("chi2", "z", "z_err")}
+    fields: dict[str, NDArray[Any]] = {
+        name: np.full((n, k), np.nan) for name in ("chi2", "z", "z_err")
+    }
     fields["template"] = np.full((n, k), -1, dtype=np.int64)
     n_classes = len(TEMPLATE_CLASSES)
     fields |= {name: np.full((n, n_classes), np.nan) for name in ("class_chi2", "class_z")}
@@ -368,7 +370,7 @@ def _residuals(
 
 
 def _flags(
-    matcher: Matcher, spectra: Spectra, fit: Prepared, fields: dict[str, FloatArray]
+    matcher: Matcher, spectra: Spectra, fit: Prepared, fields: dict[str, NDArray[Any]]
 ) -> IntArray:
     """(n,) what is to be known of each match."""
     used = fit.weight > 0

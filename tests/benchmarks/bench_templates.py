@@ -147,9 +147,8 @@ def test_ten_thousand_spectra_take_less_than_five_minutes():
     n = 320
     spectra = simulated_matches(n, seed=3)
     seconds = seconds_per_spectrum(lambda: match(spectra), n)
-    print(
-        f"\nwhole set: {1 / seconds:.0f} spectra/s and core; 10,000 on 2 cores: {5000 * seconds:.0f} s"
-    )
+    print(f"\nwhole set: {1 / seconds:.0f} spectra/s and core")
+    print(f"10,000 spectra on 2 cores: {5000 * seconds:.0f} s (goal < 300 s)")
     assert 5000 * seconds < 300
 
 

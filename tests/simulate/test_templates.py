@@ -124,12 +124,14 @@ def test_a_folder_without_the_library_is_refused(tmp_path):
 def test_a_real_star_of_the_library_is_read(real_data):
     found = stelib.read_stelib(real_data / "stelib" / "STELIB_v3.2_HD030739.fits")
     assert found.spectral_type == "A1Vn"
-    line = np.abs(WAVELENGTH - float(BALMER_LINES["hgamma"])) < 25
-    centre = WAVELENGTH[line][np.argmin(found.flux[line])]
-    assert (centre / float(BALMER_LINES["hgamma"]) - 1) * SPEED_OF_LIGHT == pytest.approx(0, abs=70)
+    halpha = float(BALMER_LINES["halpha"])
+    line = np.abs(WAVELENGTH - halpha) < 25
+    depth = np.maximum(0.9 * found.flux[line].max() - found.flux[line], 0)
+    centre = np.sum(WAVELENGTH[line] * depth) / depth.sum()
+    assert (centre / halpha - 1) * SPEED_OF_LIGHT == pytest.approx(0, abs=40)
 
 
-# --- types -----------------------------------------------------------------------------------------
+# --- types ---------------------------------------------------------------------------------------
 def test_types_follow_temperature_and_metals_make_them_late():
     codes = [lamost_code(teff, 4.3, 0.0) for teff in (9500, 8000, 7000, 6300, 5800, 5300, 4700)]
     assert (np.diff(codes) > 0).all()
@@ -151,7 +153,7 @@ def test_models_are_inside_the_grid_and_named_apart():
     assert len(set(names)) == len(names)
     assert {"BHB", "DA", "DB", "sdB", "sdO"} <= set(subclasses)
     hot = [m for m in models() if m.kind == "ms" and m.subclass[0] == "B" and m.subclass != "BHB"]
-    assert all(m.teff > 10_000 for m in hot)
+    assert all(m.teff > 9500 for m in hot)
 
 
 def test_the_set_is_made_again_from_the_shipped_stars(built):
@@ -208,7 +210,8 @@ def test_qsos_reach_from_the_lyman_limit_to_the_red(built):
         return np.nanmean(flux[:, (at > low) & (at < high)], axis=1)
 
     assert (mean(1210, 1225) > 1.3 * mean(1300, 1330)).all()
-    assert (mean(1000, 1020) < mean(1280, 1300)).all()
+    unabsorbed = (1010 / 1290) ** -1.56
+    assert (mean(1000, 1020) < 0.8 * unabsorbed * mean(1280, 1300)).all()
     assert (mean(2780, 2815) > mean(2650, 2700)).all()
     assert QSO_GRID.wavelength[0] < GALAXY_GRID.wavelength[0]
 

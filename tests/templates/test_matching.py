@@ -180,12 +180,10 @@ def test_scaling_a_spectrum_changes_nothing_but_its_model(stars, some, found):
 
 
 def test_spectra_on_a_shorter_grid_are_shifted_onto_it(stars, some, found):
-    first = 120
-    part = LogGrid(LAMOST_GRID.first + first, 3600)
-    cut = Spectra(
-        some.obsid[:3], part.wavelength, z=some.z[:3],
-        **{name: getattr(some, name)[:3, first : first + 3600] for name in ("flux", "ivar", "mask")},
-    )  # fmt: skip
+    first, last = 120, 3720
+    part = LogGrid(LAMOST_GRID.first + first, last - first)
+    own = {name: getattr(some, name)[:3, first:last] for name in ("flux", "ivar", "mask")}
+    cut = Spectra(some.obsid[:3], part.wavelength, z=some.z[:3], **own)
     again = match(cut, stars, k=4)
     assert np.array_equal(again.template[:, 0], found.template[:3, 0])
     assert model_of(cut, again, 0).shape == (3600,)

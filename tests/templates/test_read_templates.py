@@ -86,7 +86,7 @@ def test_redrock_files_of_either_grid_come_onto_ours(tmp_path, flux, linear):
     inside = (read.wavelength > 3700) & (read.wavelength < 9000)
     expected = np.interp(np.log10(read.wavelength[inside]), log, flux[1])
     ratio = read.flux[1, inside] / expected
-    assert np.allclose(ratio, np.median(ratio), rtol=2e-3)
+    assert np.allclose(ratio, np.median(ratio), rtol=6e-3)
 
 
 def test_redrock_stars_are_matched(tmp_path):
