@@ -1,4 +1,4 @@
-"""Products of a survey: one FITS file per spectrum, and per co-added star (FACTS §6)."""
+"""Products of a survey: one FITS file per spectrum, and per co-added star (LAMOST 1-D pipeline)."""
 
 from msfa_core.products.writing import Products, write_products
 

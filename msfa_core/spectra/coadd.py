@@ -1,4 +1,4 @@
-"""The spectra of one star added up in its rest frame (FACTS: multiple epochs).
+"""The spectra of one star added up in its rest frame (multiple epochs).
 
 Each epoch is moved to rest by its own velocity, brought to the flux scale and response of the
 best one, and enters with its inverse variance; pixels that disagree with all other epochs (cosmic

@@ -1,4 +1,4 @@
-"""Spectral class and redshift by template matching: a second opinion (FACTS §6)."""
+"""Spectral class and redshift by template matching: a second opinion (LAMOST 1-D pipeline)."""
 
 from msfa_core.templates.library import TemplateSet
 from msfa_core.templates.matching import match, model_of

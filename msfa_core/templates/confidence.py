@@ -1,4 +1,4 @@
-"""How far a template match can be trusted: Conf = C·f(B) + (1 − C)·f(R) (FACTS §6).
+"""How far a template match can be trusted: Conf = C·f(B) + (1 − C)·f(R) (LAMOST 1-D pipeline).
 
 B and R are the residuals at the blue and the red end of the spectrum, of its lines and of its
 continuum; f, a Gaussian calibrated on spectra with labels, falls from 1 where they are larger than

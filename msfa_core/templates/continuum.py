@@ -2,7 +2,7 @@
 
 Ratios of continua (reddening, response of the two arms, their joint, what one star of a type has
 over another) are decomposed by SVD; the first few vectors say nearly all of it, and a template
-times a mixture of them is what a spectrum is compared with, so that lines decide (FACTS §6).
+times a mixture of them is what a spectrum is compared with, so that lines decide.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The library that spectra are matched against: load, check and save a template set (FACTS §6)."""
+"""The library that spectra are matched against: load, check and save a template set."""
 
 from __future__ import annotations
 

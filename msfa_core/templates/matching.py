@@ -1,4 +1,4 @@
-"""Class and redshift of spectra by template matching (FACTS §6).
+"""Class and redshift of spectra by template matching (LAMOST 1-D pipeline).
 
 χ² of every template at every redshift, with the template's continuum adjusted by the
 characteristic vectors of the set. First all of them on binned pixels, as matrix products

@@ -1,7 +1,7 @@
 """Which of the best solutions comes first: the rules of the LAMOST pipeline, each by its name.
 
 Below 80 % of confidence a template is fitted again together with a polynomial; solutions that
-cannot be told apart go to the end of the list (FACTS §6).
+cannot be told apart go to the end of the list (LAMOST 1-D pipeline).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The polynomial re-match of solutions of low confidence (FACTS §6)."""
+"""The polynomial re-match of solutions of low confidence (LAMOST 1-D pipeline)."""
 
 from __future__ import annotations
 

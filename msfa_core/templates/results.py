@@ -15,7 +15,7 @@ from msfa_core.templates.library import TemplateSet
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-BLUE: Final = (3900.0, 5700.0)  # Å, ends of the spectrum whose residuals count (FACTS §6)
+BLUE: Final = (3900.0, 5700.0)  # Å, ends of the spectrum whose residuals count
 RED: Final = (6200.0, 8800.0)
 
 

@@ -1,4 +1,4 @@
-"""Re-reading spectra from the archive, beside astropy on the gzipped files (PERFORMANCE)."""
+"""Re-reading spectra from the archive, beside astropy on the gzipped files."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""SWS fits beside what a user would pick: scipy's curve_fit (PERFORMANCE, row "SWS fit")."""
+"""SWS fits beside what a user would pick: scipy's curve_fit."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Matches, groups, decisions and tables beside what a user would pick (PERFORMANCE)."""
+"""Matches, groups, decisions and tables beside what a user would pick."""
 
 import os
 import statistics
@@ -133,7 +133,7 @@ def test_a_durable_decision_costs_little_more_than_the_disk_and_less_than_a_csv(
         f"of which CPU {working / DECISIONS * 1e3:.2f} ms"
     )
     assert csv / half > 5
-    assert working / DECISIONS < 4e-3  # less than the fsync of PERFORMANCE
+    assert working / DECISIONS < 4e-3  # one fsync of the disk
 
 
 def test_a_page_of_decisions_is_as_quick_at_the_end_of_a_long_history(tmp_path):

@@ -1,4 +1,4 @@
-"""Template matching beside redrock and a plain loop (PERFORMANCE, row "template χ²").
+"""Template matching beside redrock and a plain loop.
 
 200 star templates, 41 redshifts, 3900 pixels of LAMOST, 8 continuum vectors. ``redrock`` runs when
 it is installed (``pip install redrock``); the loop of normal equations in float64, ours and

@@ -1,4 +1,4 @@
-"""Outliers among the labels (FACTS: Culpan et al. 2024 band, log g and [Fe/H] limits)."""
+"""Outliers among the labels (Culpan et al. 2024 band, log g and [Fe/H] limits)."""
 
 import numpy as np
 import pandas as pd
