@@ -19,6 +19,7 @@ from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, plain_arrays
 from msfa_core.balmer.vectormath import compiled
 from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
+from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 
 FloatArray = NDArray[np.float64]
@@ -46,18 +47,6 @@ class Band:
     high: float
     sides: tuple[tuple[float, float], tuple[float, float]]
     degree: int = 1
-
-
-def air_to_vacuum(wavelength: float) -> float:
-    """Return the vacuum wavelength of one in air [Å] (inverse of Ciddor 1996, as VALD uses it)."""
-    s2 = (1e4 / wavelength) ** 2
-    index = (
-        1
-        + 8.336624212083e-5
-        + 0.02408926869968 / (130.1065924522 - s2)
-        + 1.599740894897e-4 / (38.92568793293 - s2)
-    )
-    return wavelength * index
 
 
 def _kp_band(name: str) -> Band:

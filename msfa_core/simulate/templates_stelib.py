@@ -25,6 +25,7 @@ from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT, 
 from msfa_core.errors import ReadError
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.simulate.lamost_types import lamost_code, type_name
+from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.templates.spectral_types import LETTERS, SUBTYPES, spectral_code
 
 FloatArray = NDArray[np.float64]
@@ -96,23 +97,6 @@ class LibraryStar:
     logg: float
     feh: float
     flux: FloatArray
-
-
-def air_to_vacuum(wavelength: FloatArray) -> FloatArray:
-    """Return vacuum wavelengths (Ciddor 1996, as in the VALD database; good to 1e-8).
-
-    Parameters
-    ----------
-    wavelength : (pixel,) array [Å, air]
-    """
-    s = (1e4 / wavelength) ** 2
-    index = (
-        1
-        + 8.336624212083e-5
-        + 2.408926869968e-2 / (130.1065924522 - s)
-        + 1.599740894897e-4 / (38.92568793293 - s)
-    )
-    return wavelength * index
 
 
 def read_stelib(path: Path) -> LibraryStar:

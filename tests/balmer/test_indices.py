@@ -10,13 +10,13 @@ from simulated_lines import simulated_lines
 from msfa_core.balmer.indices import (
     CA_K_BANDS,
     EW_BANDS,
-    air_to_vacuum,
     calcium_k,
     equivalent_widths,
     line_indices,
 )
 from msfa_core.columns import columns_of
 from msfa_core.constants import LAMOST_GRID, LINE_LIST
+from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra
 
 CENTRES = {
