@@ -22,19 +22,19 @@ from dashboard.views.calcium import CalciumView
 from dashboard.views.classes import ClassView
 from dashboard.views.cmd import CmdView
 from dashboard.views.compare import CompareView
+from dashboard.views.d02_fm import PlaneView
 from dashboard.views.epochs import EpochsView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
 from dashboard.views.lines import LineChecksView
 from dashboard.views.parameters import ParametersView
-from dashboard.views.plane import PlaneView
 from dashboard.views.queue import QueueView
 from dashboard.views.sky import SkyView
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.verdict import VerdictBar
 from dashboard.warming import page_is_painted
-from msfa_core.catalogue.reference import ReferenceStars, reference_stars
-from msfa_core.survey import Survey
+from msfa_core.stars.reference import ReferenceStars, reference_stars
+from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
 
@@ -313,7 +313,7 @@ class DemoMaker:
             return maker
 
     def _make(self) -> None:
-        from msfa_core.pipeline import make_demo  # noqa: PLC0415  (torch: seconds to import)
+        from msfa_core.spine.demo import make_demo  # noqa: PLC0415  (torch: seconds to import)
 
         try:
             make_demo(self.path, progress=self._progress)

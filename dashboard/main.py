@@ -23,8 +23,8 @@ pn.extension(
 from dashboard.app import DemoMaker, VettingApp, demo_page, error_page  # noqa: E402
 from dashboard.theme import page_css, palette  # noqa: E402
 from msfa_core.errors import MsfaError  # noqa: E402
-from msfa_core.pipeline import demo_path  # noqa: E402
-from msfa_core.survey import Survey, is_survey  # noqa: E402
+from msfa_core.survey.demo import demo_path  # noqa: E402
+from msfa_core.survey.folder import Survey, is_survey  # noqa: E402
 
 logger = logging.getLogger("dashboard")
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from dashboard.views.scatter import warm_up as compile_planes
+from dashboard.planes.axis import warm_up as compile_planes
 from msfa_core import __version__
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.constants import LAMOST_GRID
@@ -46,7 +46,7 @@ def _make_ready() -> None:
 def _think(spectrum: Spectrum) -> None:
     """Ask the questions of `state.questions` once: torch alone takes seconds to import."""
     from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
-    from msfa_core.steps import network, template_set  # noqa: PLC0415
+    from msfa_core.spine.steps import network, template_set  # noqa: PLC0415
     from msfa_core.templates import match  # noqa: PLC0415
 
     search, prepared = network(""), prepare(spectrum)

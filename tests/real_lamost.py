@@ -6,7 +6,7 @@ from library_spectra import manifest
 
 from msfa_core.spectra import read_spectrum
 from msfa_core.spectra.spectrum import as_spectra
-from msfa_core.templates.calibrate_confidence import is_for_calibration
+from msfa_core.workshop.calibrate_confidence import is_for_calibration
 
 
 def labelled(real_data, folder="lamost", least_snr=0.0):

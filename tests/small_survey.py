@@ -6,7 +6,7 @@ import pandas as pd
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.constants import BALMER_LINES, HEPSILON, LAMOST_GRID, SPEED_OF_LIGHT
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
 
 CLASSES = ("bhb", "a", "b", "hsd", "wd")
 LINES = (*map(float, BALMER_LINES.values()), float(HEPSILON), 3890.17, 3836.48, 3934.777)

@@ -14,7 +14,7 @@ from msfa_core.spectra.coadd import Coadd, coadd_epochs
 
 if TYPE_CHECKING:
     from dashboard.state.data import SurveyData
-    from msfa_core.explain.saliency import Saliency
+    from msfa_core.search.saliency import Saliency
 
 N_SOLUTIONS: Final = 5  # template solutions that are shown
 
@@ -103,8 +103,9 @@ class Matched:
 
 def explain(data: SurveyData, obsid: int) -> Explained:
     """Ask the networks which wavelengths spoke for the class of a spectrum."""
+    from msfa_core.rules import are_low_resolution  # noqa: PLC0415
     from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
-    from msfa_core.steps import are_low_resolution, models_folder, network  # noqa: PLC0415
+    from msfa_core.spine.steps import models_folder, network  # noqa: PLC0415
 
     row = data.row(obsid)
     if not are_low_resolution(data.candidates.iloc[[row]])[0]:
@@ -135,7 +136,7 @@ def add_up(data: SurveyData, obsid: int) -> CoAdded:
 
 def fit_templates(data: SurveyData, obsid: int) -> Matched:
     """Match a spectrum against the templates, as the step ``match`` does."""
-    from msfa_core.steps import (  # noqa: PLC0415
+    from msfa_core.spine.steps import (  # noqa: PLC0415
         are_low_resolution,
         template_set,
         templates_path,

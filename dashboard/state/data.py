@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from dashboard.state.answers import ANSWERS
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
-from msfa_core.catalogue.filters import contradictions
-from msfa_core.catalogue.vetting import Decision
 from msfa_core.columns import conform
 from msfa_core.errors import MsfaError, SurveyError
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
+from msfa_core.vetting.decision import Decision
+from msfa_core.vetting.filters import contradictions
 
 logger = logging.getLogger(__name__)
 

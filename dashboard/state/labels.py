@@ -9,9 +9,9 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state.table import Table
-from msfa_core.catalogue.filters import Filter
 from msfa_core.constants import FEH_OUTLIER, LABEL_FLAG_WORDS, LOGG_OUTLIER, LabelFlag
 from msfa_core.slam.reasons import REASONS, flags_at, has_reason
+from msfa_core.vetting.filters import Filter
 
 LOGG_RANGE: Final = (3.0, 5.0)  # dex, of the sliders
 FEH_RANGE: Final = (-2.5, 0.5)

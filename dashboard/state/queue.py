@@ -11,9 +11,9 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state.labels import Labels
-from msfa_core.catalogue.filters import ORDERS as CATALOGUE_ORDERS
-from msfa_core.catalogue.filters import Filter, Order
 from msfa_core.slam.labels import oddness
+from msfa_core.vetting.filters import ORDERS as CATALOGUE_ORDERS
+from msfa_core.vetting.filters import Filter, Order
 
 ODD: Final = Order("odd", "oddest labels first", lambda table: -oddness(table))
 ORDERS: Final = CATALOGUE_ORDERS | {ODD.name: ODD}

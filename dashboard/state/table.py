@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dashboard.state.data import shared_data
 from dashboard.state.words import Words
-from msfa_core.catalogue.filters import Filter, preset_filters, verdict_filters
-from msfa_core.catalogue.one_star import own_verdict, vet_columns
-from msfa_core.catalogue.vetting import Decision, verdict_of_record
 from msfa_core.columns import columns_of
+from msfa_core.vetting.decision import Decision, verdict_of_record
+from msfa_core.vetting.filters import Filter, preset_filters, verdict_filters
+from msfa_core.vetting.one_star import own_verdict, vet_columns
 
 _VET: Final = tuple(column.name for column in columns_of("vet"))
 _IN_MEMORY_TEXT: Final = pd.StringDtype("python", na_value=np.nan)  # one cell is set in µs

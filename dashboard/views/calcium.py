@@ -12,18 +12,18 @@ import pandas as pd
 import panel as pn
 from bokeh.models import GlyphRenderer
 
+from dashboard.planes.axis import Axis, FloatArray
+from dashboard.planes.cells import number
+from dashboard.planes.checks import CheckView, numbers
+from dashboard.planes.guides import draw_curves, draw_dots, draw_words, explain
+from dashboard.planes.linked import colour_switch, controls, quiet_button
+from dashboard.planes.plane import Plane
 from dashboard.state import VettingState
-from dashboard.views.cells import number
-from dashboard.views.checks import CheckView, numbers
 from dashboard.views.cmd import COLOUR
 from dashboard.views.cmd import REMEDY as NO_GAIA
-from dashboard.views.guides import draw_curves, draw_dots, draw_words, explain
-from dashboard.views.linked import colour_switch, controls, quiet_button
+from dashboard.views.d02_fm import line_axes
 from dashboard.views.parameters import REMEDY as NO_LABELS
 from dashboard.views.parameters import TEFF
-from dashboard.views.plane import line_axes
-from dashboard.views.scatter import Axis, FloatArray
-from dashboard.views.scatterplot import Plane
 from msfa_core.balmer.locus import (
     BHB_FEH_MAX,
     Locus,

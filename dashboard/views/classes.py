@@ -11,13 +11,13 @@ import pandas as pd
 import panel as pn
 import param
 
+from dashboard.planes.cells import is_missing, number
 from dashboard.state import Matched, Star, VettingState
 from dashboard.theme import stylesheet
-from dashboard.views.cells import is_missing, number
 from dashboard.views.template import flag_words, kind_words, shift_words, solution_words
-from msfa_core.catalogue.filters import TEMPLATE_DISAGREES
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
+from msfa_core.vetting.filters import TEMPLATE_DISAGREES
 
 _EVEN_ODDS: Final = 1.0  # novelty below which a spectrum is as usual as most
 

@@ -13,11 +13,10 @@ import panel as pn
 import param
 from bokeh.models import Arrow, ColumnDataSource, NormalHead
 
-from dashboard.state import VettingState
-from dashboard.theme import stylesheet
-from dashboard.views.cells import number
-from dashboard.views.guides import draw_curves, explain
-from dashboard.views.linked import (
+from dashboard.planes.axis import Axis, BoolArray, dataset_of
+from dashboard.planes.cells import number
+from dashboard.planes.guides import draw_curves, explain
+from dashboard.planes.linked import (
     LinkedView,
     caption,
     caption_html,
@@ -26,8 +25,9 @@ from dashboard.views.linked import (
     notice,
     once,
 )
-from dashboard.views.scatter import Axis, BoolArray, dataset_of
-from dashboard.views.scatterplot import Plane
+from dashboard.planes.plane import Plane
+from dashboard.state import VettingState
+from dashboard.theme import stylesheet
 from msfa_core.constants import (
     CMD_BP_RP,
     CMD_EXCLUSION_WORDS,

@@ -11,12 +11,12 @@ import pandas as pd
 import panel as pn
 import param
 
+from dashboard.planes.linked import notice, quiet_button
 from dashboard.state import VettingState
 from dashboard.theme import stylesheet
-from dashboard.views.linked import notice, quiet_button
-from msfa_core.catalogue.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
-from msfa_core.catalogue.one_star import standing
-from msfa_core.catalogue.vetting import CONFIDENCE, Decision, Verdict
+from msfa_core.vetting.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
+from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
+from msfa_core.vetting.one_star import standing
 
 LANDIS_KOCH: Final = (  # least kappa, and the words of Landis & Koch (1977, Biometrics 33, 159)
     (0.81, "almost perfect"),

@@ -21,12 +21,12 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from dashboard.planes.cells import number
+from dashboard.planes.linked import caption, caption_html, controls, notice, quiet_button
 from dashboard.state import Star, VettingState
 from dashboard.theme import EPOCH_COLOURS, name_downloads, new_figure, palette, stylesheet
-from dashboard.views.cells import number
-from dashboard.views.linked import caption, caption_html, controls, notice, quiet_button
-from msfa_core.catalogue.velocity import VARIABLE
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT, UID_FLAG_WORDS
+from msfa_core.stars.velocity import VARIABLE
 
 FIELDS: Final = ("x", "rv", "low", "high", "obsid", "colour", "size", "words")
 ON_SCREEN, OTHERS = 11, 7  # px

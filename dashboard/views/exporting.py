@@ -16,10 +16,10 @@ import param
 
 from dashboard.state import VettingState
 from dashboard.theme import palette, stylesheet
-from msfa_core.catalogue.export import export
-from msfa_core.catalogue.filters import Filter, verdict_filters
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
 from msfa_core.errors import MsfaError
+from msfa_core.tables.export import export
+from msfa_core.vetting.filters import Filter, verdict_filters
 
 FORMAT_TEXT: Final = {
     "Machine-readable table (MRT)": "mrt",

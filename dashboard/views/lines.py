@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import panel as pn
 
+from dashboard.planes.axis import Axis
+from dashboard.planes.cells import number
+from dashboard.planes.checks import CheckView, numbers
+from dashboard.planes.guides import draw_diagonal
+from dashboard.planes.linked import colour_switch, controls
+from dashboard.planes.plane import Plane
 from dashboard.state import VettingState
-from dashboard.views.cells import number
-from dashboard.views.checks import CheckView, numbers
-from dashboard.views.guides import draw_diagonal
-from dashboard.views.linked import colour_switch, controls
-from dashboard.views.plane import line_axes
-from dashboard.views.scatter import Axis
-from dashboard.views.scatterplot import Plane
+from dashboard.views.d02_fm import line_axes
 from msfa_core.balmer.consistency import agreement
 
 D02_LIMITS: Final = (4.0, 47.0)  # Å

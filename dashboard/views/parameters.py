@@ -13,12 +13,10 @@ import param
 from bokeh.models import Span
 from numpy.typing import NDArray
 
-from dashboard.state import VettingState
-from dashboard.state.labels import ANY_REASON
-from dashboard.theme import CLASS_COLOURS, Palette, stylesheet
-from dashboard.views.cells import number
-from dashboard.views.guides import draw_curves, explain
-from dashboard.views.linked import (
+from dashboard.planes.axis import GROUPINGS, Axis, Groups
+from dashboard.planes.cells import number
+from dashboard.planes.guides import draw_curves, explain
+from dashboard.planes.linked import (
     LinkedView,
     caption,
     caption_html,
@@ -28,8 +26,10 @@ from dashboard.views.linked import (
     once,
     quiet_button,
 )
-from dashboard.views.scatter import GROUPINGS, Axis, Groups
-from dashboard.views.scatterplot import Plane
+from dashboard.planes.plane import Plane
+from dashboard.state import VettingState
+from dashboard.state.labels import ANY_REASON
+from dashboard.theme import CLASS_COLOURS, Palette, stylesheet
 from msfa_core.constants import (
     FEH_OUTLIER,
     KIEL_BAND,

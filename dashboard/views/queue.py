@@ -16,8 +16,8 @@ from dashboard.state import VettingState
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
-from msfa_core.catalogue.filters import Filter
 from msfa_core.slam.reasons import has_reason
+from msfa_core.vetting.filters import Filter
 
 _FOLLOW_AFTER: Final = 150  # ms: the list follows once the spectrum has been painted
 _WRITE_AFTER: Final = 700  # ms: verdicts are written when the keys pause (a redraw of the list)

@@ -12,11 +12,10 @@ import pandas as pd
 import panel as pn
 from bokeh.models import ColumnDataSource, HoverTool, MultiLine
 
-from dashboard.state import Star, VettingState
-from dashboard.theme import stylesheet
-from dashboard.views.cells import number
-from dashboard.views.guides import draw_curves, draw_words, explain
-from dashboard.views.linked import (
+from dashboard.planes.axis import SKY_COLUMNS, Axis, sky_places
+from dashboard.planes.cells import number
+from dashboard.planes.guides import draw_curves, draw_words, explain
+from dashboard.planes.linked import (
     LinkedView,
     caption,
     caption_html,
@@ -24,9 +23,11 @@ from dashboard.views.linked import (
     controls,
     notice,
 )
-from dashboard.views.scatter import SKY_COLUMNS, Axis, sky_places
-from dashboard.views.scatterplot import Plane
-from msfa_core.catalogue.sky_map import (
+from dashboard.planes.plane import Plane
+from dashboard.state import Star, VettingState
+from dashboard.theme import stylesheet
+from msfa_core.constants import CLOUD_CIRCLES, CMD_LATITUDE_MIN
+from msfa_core.stars.sky_map import (
     CENTRE,
     STEP,
     aitoff,
@@ -35,7 +36,6 @@ from msfa_core.catalogue.sky_map import (
     parallel,
     to_galactic,
 )
-from msfa_core.constants import CLOUD_CIRCLES, CMD_LATITUDE_MIN
 
 FRAMES: Final = {"Galactic": "galactic", "ICRS": "icrs"}  # keys of the planes
 _WORDS: Final = {

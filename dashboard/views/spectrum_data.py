@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.planes.cells import is_missing
 from dashboard.state import Star
-from dashboard.views.cells import is_missing
 from msfa_core.constants import LINE_LIST, SPEED_OF_LIGHT, TELLURIC_LIST
 from msfa_core.spectra.display import error_of, flux_unit, shown_wavelength
 from msfa_core.spectra.spectrum import Spectrum

@@ -13,8 +13,8 @@ import param
 from dashboard.state import VettingState
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
-from msfa_core.catalogue.vetting import CONFIDENCE, Decision, Verdict
 from msfa_core.errors import StoreError, SurveyError
+from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 
 logger = logging.getLogger(__name__)
 

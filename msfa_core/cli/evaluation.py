@@ -10,9 +10,9 @@ import pandas as pd
 
 from msfa_core.balmer.selection import get_selection
 from msfa_core.errors import TrainingError
-from msfa_core.search import TwoStageSearch
+from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.spectra.prepare import prepare
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
 from msfa_core.training.answers import CLASS_NAMES, Answers, answers_of, one_origin
 from msfa_core.training.unseen import require_unseen
 
@@ -35,7 +35,7 @@ def answers_on_unseen(
         When the weights were trained on stars of this seed.
     """
     from msfa_core.parallel import n_cores  # noqa: PLC0415 (as the simulation: only here)
-    from msfa_core.train_on_simulations import simulated_set  # noqa: PLC0415
+    from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
 
     require_unseen(seed, models)
     search = TwoStageSearch.load(models)

@@ -19,13 +19,13 @@ def novelty(
     seed: Annotated[int, typer.Option(help="Of the split, as in the training.", min=0)] = 42,
 ) -> None:
     """Learn anew what the training spectra look like, for the column novelty."""
-    from msfa_core.explain.novelty import fit_novelty  # noqa: PLC0415
     from msfa_core.networks.weights import (  # noqa: PLC0415 (torch)
         MODELS_FOLDER,
         NOVELTY_FILE,
         read_checksums,
         write_checksums,
     )
+    from msfa_core.search.novelty import fit_novelty  # noqa: PLC0415
     from msfa_core.training.dataset import LabelledSpectra, split_by_star  # noqa: PLC0415
 
     folder = models or MODELS_FOLDER

@@ -32,9 +32,9 @@ def place(
     quiet: Quiet = False,
 ) -> None:
     """Place the stars in the colour–magnitude diagram: Gaia, 2MASS, dust, motions, samples."""
-    from msfa_core import pipeline  # noqa: PLC0415
-    from msfa_core.placing import fetch_online  # noqa: PLC0415
-    from msfa_core.survey import Survey  # noqa: PLC0415
+    from msfa_core.spine.place import fetch_online  # noqa: PLC0415
+    from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
     if gaia is not None and not gaia.is_file():
         raise ReadError(f"{gaia}: no such file; check the name of the table.")
@@ -43,10 +43,10 @@ def place(
     opened = Survey(survey)
     with show_progress(quiet) as progress:
         if gaia is not None:
-            pipeline.run(opened, ("place",), gaia=gaia, progress=progress)
+            run_spine(opened, ("place",), gaia=gaia, progress=progress)
         if online:
             report = fetch_online(opened, progress, server, batch, candidates)
-        pipeline.run(opened, _STEPS, progress=progress)
+        run_spine(opened, _STEPS, progress=progress)
     if online:
         print(
             f"{report.n_stars:,} stars wanted, {report.n_before:,} of them asked for before; "

@@ -125,7 +125,7 @@ def _training_set(
     if grid is not None:
         return read_grid(grid), {"source": f"grid {grid.name}"}
     if survey is not None and labels is not None:
-        from msfa_core.labelling import colours_for_labels  # noqa: PLC0415
+        from msfa_core.spine.label import colours_for_labels  # noqa: PLC0415
 
         spectra, table = _labelled_spectra(survey, labels)
         found = colours_for_labels(table)
@@ -144,8 +144,8 @@ def _training_set(
 
 def _labelled_spectra(survey: Path, labels: Path) -> tuple[Any, pd.DataFrame]:
     """Spectra of a survey that a table of labels names, and their rows of it, in one order."""
-    from msfa_core.catalogue.tables import read_table  # noqa: PLC0415
-    from msfa_core.survey import Survey  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.tables.read import read_table  # noqa: PLC0415
 
     opened, table = Survey(survey), read_table(labels)
     if "obsid" not in table.columns:

@@ -20,8 +20,8 @@ from msfa_core.errors import ExportError, ReadError, SurveyError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from msfa_core.ingest import IngestReport
-    from msfa_core.survey import Survey
+    from msfa_core.survey.folder import Survey
+    from msfa_core.survey.ingest import IngestReport
 
 _REASONS: Final = 10  # rejected files named on the screen; all are in rejected.csv
 
@@ -69,9 +69,9 @@ def simulate(
     quiet: Quiet = False,
 ) -> None:
     """Make a survey of simulated stars with known truth (columns true_*)."""
-    from msfa_core.ingest import simulate as fill  # noqa: PLC0415
+    from msfa_core.simulate.filling import simulate as fill  # noqa: PLC0415
     from msfa_core.simulate.survey import demo_plan  # noqa: PLC0415
-    from msfa_core.survey import Survey, is_survey  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
 
     fibres = None if sky_fibres is None else str(sky_fibres.absolute())
     plan = replace(demo_plan(seed), n_stars=stars, sky_fibres=fibres)
@@ -99,9 +99,9 @@ def ingest(
     quiet: Quiet = False,
 ) -> None:
     """Read LAMOST or SDSS spectra, of any layout, and join catalogues to them."""
-    from msfa_core.ingest import find_files  # noqa: PLC0415
-    from msfa_core.ingest import ingest as take  # noqa: PLC0415
-    from msfa_core.survey import Survey, is_survey  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
+    from msfa_core.survey.ingest import find_files  # noqa: PLC0415
+    from msfa_core.survey.ingest import ingest as take  # noqa: PLC0415
 
     paths, catalogues = paths or [], catalogue or []
     if not paths and not catalogues:
@@ -176,7 +176,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Classify, measure, match, label, place and identify the spectra of a survey."""
-    from msfa_core import pipeline  # noqa: PLC0415
+    from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
 
     for path in [*(known or []), *([gaia] if gaia else [])]:
         if not path.is_file():
@@ -184,7 +184,7 @@ def run(
     if scheduler and workers:
         raise typer.BadParameter("Give --workers or --scheduler, not both.")
     with show_progress(quiet) as progress:
-        report = pipeline.run(
+        report = run_spine(
             survey,
             steps.split(",") if steps else None,
             known or (),
@@ -218,8 +218,8 @@ def status(
     ] = False,
 ) -> None:
     """Show what is in a survey, what has been done, and what is flagged or missing."""
-    from msfa_core.funnel import funnel_lines  # noqa: PLC0415
-    from msfa_core.status import status as report  # noqa: PLC0415
+    from msfa_core.survey.funnel import funnel_lines  # noqa: PLC0415
+    from msfa_core.survey.status import status as report  # noqa: PLC0415
 
     if funnel:
         print("\n".join(funnel_lines(survey)))
@@ -258,8 +258,8 @@ def export(
     ] = False,
 ) -> None:
     """Write the table: the spectra of accepted stars, unless told otherwise."""
-    from msfa_core.catalogue.export import export as write  # noqa: PLC0415
-    from msfa_core.survey import Survey  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.tables.export import export as write  # noqa: PLC0415
 
     if every and verdict:
         raise typer.BadParameter("Give --all or --verdict, not both.")
@@ -293,8 +293,8 @@ def _write_epochs(
     table: pd.DataFrame, out: Path, source: Survey, words: str, overwrite: bool
 ) -> None:
     """Write the multiple-epoch catalogue of these spectra."""
-    from msfa_core.catalogue.export import export as write  # noqa: PLC0415
-    from msfa_core.catalogue.multi_epoch import MEC_COLUMNS, multi_epoch_table  # noqa: PLC0415
+    from msfa_core.stars.multi_epoch import MEC_COLUMNS, multi_epoch_table  # noqa: PLC0415
+    from msfa_core.tables.export import export as write  # noqa: PLC0415
 
     stars = multi_epoch_table(table)
     words = f"stars with two spectra or more, of {words}"
@@ -321,11 +321,11 @@ def serve(
     ] = None,
 ) -> None:
     """Open the dashboard: `panel serve dashboard --args SURVEY`; its other options work too."""
-    from msfa_core.survey import Survey  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
     opened = Survey(survey or _demo())  # a clear message here, before a server starts
     if reference is not None:
-        from msfa_core.catalogue.reference import reference_stars  # noqa: PLC0415
+        from msfa_core.stars.reference import reference_stars  # noqa: PLC0415
 
         reference_stars(reference)
     _check_port(address, port)
@@ -367,8 +367,9 @@ def _dashboard_folder() -> Path:
 
 def _demo() -> Path:
     """Return the demo survey, made on first use."""
-    from msfa_core.pipeline import demo_path, make_demo  # noqa: PLC0415
-    from msfa_core.survey import is_survey  # noqa: PLC0415
+    from msfa_core.spine.demo import make_demo  # noqa: PLC0415
+    from msfa_core.survey.demo import demo_path  # noqa: PLC0415
+    from msfa_core.survey.folder import is_survey  # noqa: PLC0415
 
     path = demo_path()
     if not is_survey(path):

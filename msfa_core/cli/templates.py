@@ -28,7 +28,7 @@ def build(
 ) -> None:
     """Compose the templates anew: stars O to M, white dwarfs, subdwarfs, BHB, galaxies, QSOs."""
     from msfa_core.errors import ConfigError  # noqa: PLC0415
-    from msfa_core.simulate.templates_builder import build_templates  # noqa: PLC0415
+    from msfa_core.workshop.templates_builder import build_templates  # noqa: PLC0415
 
     if out.suffix != ".npz":
         raise ConfigError(f"{out}: a template set is a .npz file; give the name that ending.")

@@ -100,8 +100,8 @@ def train(
     """Train the networks, on simulated spectra or on those of a survey."""
     from msfa_core.networks.msfa_net import MSFANetConfig  # noqa: PLC0415
     from msfa_core.networks.weights import read_stage1  # noqa: PLC0415
-    from msfa_core.train_on_simulations import NewStarsEachEpoch  # noqa: PLC0415
     from msfa_core.training.dataset import split_by_star  # noqa: PLC0415
+    from msfa_core.training.on_simulations import NewStarsEachEpoch  # noqa: PLC0415
     from msfa_core.training.train import TrainConfig  # noqa: PLC0415
     from msfa_core.training.train import train as train_stage  # noqa: PLC0415
     from msfa_core.training.two_stages import train_two_stages  # noqa: PLC0415
@@ -185,11 +185,11 @@ def _training_set(
 ) -> LabelledSpectra:
     """Return labelled spectra: of a survey, of the run's earlier call, or simulated now."""
     from msfa_core.parallel import n_cores  # noqa: PLC0415
-    from msfa_core.train_on_simulations import simulated_set  # noqa: PLC0415
     from msfa_core.training.dataset import LabelledSpectra  # noqa: PLC0415
+    from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
 
     if survey is not None and labels is not None:
-        from msfa_core.survey import Survey  # noqa: PLC0415
+        from msfa_core.survey.folder import Survey  # noqa: PLC0415
         from msfa_core.training.sources import from_survey  # noqa: PLC0415
 
         return from_survey(Survey(survey), _labels(labels))
@@ -207,8 +207,8 @@ def _training_set(
 
 def _labels(path: Path) -> pd.DataFrame:
     """Read a table of classes: columns obsid and label (or true_class)."""
-    from msfa_core.catalogue.crossmatch import as_ids  # noqa: PLC0415
-    from msfa_core.catalogue.tables import read_table  # noqa: PLC0415
+    from msfa_core.stars.crossmatch import as_ids  # noqa: PLC0415
+    from msfa_core.tables.read import read_table  # noqa: PLC0415
 
     table = read_table(path)
     name = next((name for name in _LABEL_NAMES if name in table.columns), None)

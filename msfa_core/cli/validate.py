@@ -26,8 +26,8 @@ def validate(
     ] = 0.0,
 ) -> None:
     """Compare a survey with a reference table: classes, shifts, labels, candidates, identity."""
-    from msfa_core.catalogue.tables import read_table  # noqa: PLC0415
-    from msfa_core.survey import Survey  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.tables.read import read_table  # noqa: PLC0415
     from msfa_core.validation.compare import validate as compare  # noqa: PLC0415
     from msfa_core.validation.report import summary_lines, write_validation  # noqa: PLC0415
 

@@ -26,8 +26,6 @@ from astropy import units
 from numpy.typing import NDArray
 
 from msfa_core import __version__
-from msfa_core.catalogue.export import FITS_NO_FLAG, FITS_NO_INTEGER, choose_columns
-from msfa_core.catalogue.mrt_writer import to_ascii
 from msfa_core.columns import Column
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.spectra.coadd import MASK_WORDS, Coadd
@@ -43,6 +41,8 @@ from msfa_core.spectra.fits_units import (
 )
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.writers import coadd_arrays, coadd_fields, lamost_cards
+from msfa_core.tables.export import FITS_NO_FLAG, FITS_NO_INTEGER, choose_columns
+from msfa_core.tables.mrt_writer import to_ascii
 
 FORMAT: Final = 1  # counts the form of the files: those of another are written again
 KEY_CARD: Final = "MSFAKEY"

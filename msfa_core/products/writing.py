@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.durable import write_whole
 from msfa_core.errors import ExportError, SpectrumError
-from msfa_core.ingest import Progress, no_progress
 from msfa_core.products.file import (
     KEY_CARD,
     SIZE_CARD,
@@ -33,7 +32,8 @@ from msfa_core.spectra.coadd import coadd_epochs
 from msfa_core.spectra.fits_units import BLOCK, PART, write_file
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.writers import lamost_name
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.ingest import Progress, no_progress
 
 INDEX_FILE: Final = "products.csv"
 _CHUNK: Final = 2000  # rows of results that are made ready together

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve1d
 
 from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT
-from msfa_core.simulate.line_opacity import table_rows
+from msfa_core.shipped import table_rows
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]

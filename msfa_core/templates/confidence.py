@@ -122,7 +122,7 @@ class Calibration:
         if not path.is_file():
             raise ModelError(
                 f"{path}: no calibration of the confidence there; restore it, or make it with "
-                "`python -m msfa_core.templates.calibrate_confidence`."
+                "`python -m msfa_core.workshop.calibrate_confidence`."
             )
         return _load(path, path.stat().st_mtime_ns)
 

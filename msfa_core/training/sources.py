@@ -21,7 +21,7 @@ from msfa_core.spectra.spectrum import PreparedSpectra, Spectra
 from msfa_core.training.dataset import LabelledSpectra, labelled_spectra
 
 if TYPE_CHECKING:
-    from msfa_core.survey import Survey
+    from msfa_core.survey.folder import Survey
 
 _ROWS: Final = 1000  # spectra of a survey prepared at a time
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from msfa_core.errors import TrainingError
-from msfa_core.explain.novelty import fit_novelty
 from msfa_core.networks.inference import pick_device, predict_logits, softmax
 from msfa_core.networks.registry import Network
 from msfa_core.networks.weights import NOVELTY_FILE
+from msfa_core.search.novelty import fit_novelty
 from msfa_core.training.answers import BHB_CODE, answers_of, origin_of
 from msfa_core.training.dataset import (
     STAGE2_NEGATIVES,

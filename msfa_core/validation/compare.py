@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
+from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
 from msfa_core.errors import CatalogueError
 from msfa_core.templates.spectral_types import Family, spectral_type, subtypes_apart
 from msfa_core.training.scores import scores_with_intervals, share_row
@@ -27,7 +27,6 @@ Ints = NDArray[np.int64]
 
 SNR_EDGES: Final = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 WITHIN: Final = (0, 1, 3, 5)  # subtypes
-LABELS: Final = ("teff", "logg", "feh")
 MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 _ALL: Final = "all"
 _UNSAID: Final = "(none)"

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.catalogue.epochs import assign_uids
 from msfa_core.columns import check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
+from msfa_core.stars.epochs import assign_uids
 
 RADII: Final = (1.0, 2.0, 3.0, 4.0, 5.0)  # arcsec
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.catalogue.crossmatch import match_sky
-from msfa_core.catalogue.row_keys import as_ids, obsids, positions
 from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
 from msfa_core.errors import CatalogueError
+from msfa_core.stars.crossmatch import match_sky
+from msfa_core.tables.row_keys import as_ids, obsids, positions
 
 # house name -> names in reference tables (lower case), the first found counts
 REFERENCE_NAMES: Final[dict[str, tuple[str, ...]]] = {

@@ -11,7 +11,7 @@ import pandas as pd
 
 from msfa_core import __version__
 from msfa_core.durable import write_whole
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
 from msfa_core.training.evaluation_report import INTERVALS, with_intervals
 from msfa_core.validation.compare import Validation
 from msfa_core.validation.figures import write_figures

@@ -14,12 +14,12 @@ from astropy.table import Table
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from msfa_core.catalogue.crossmatch import match_sky
-from msfa_core.catalogue.epochs import assign_uids, group_positions
-from msfa_core.catalogue.export import export
-from msfa_core.catalogue.store import Store
-from msfa_core.catalogue.vetting import Decision, Verdict, decisions_table, verdict_of_record
 from msfa_core.columns import BY_NAME, PAPER_COLUMNS
+from msfa_core.stars.crossmatch import match_sky
+from msfa_core.stars.epochs import assign_uids, group_positions
+from msfa_core.tables.export import export
+from msfa_core.vetting.decision import Decision, Verdict, decisions_table, verdict_of_record
+from msfa_core.vetting.store import Store
 
 pytestmark = pytest.mark.benchmark
 SPECTRA, STARS, KNOWN, ROUNDS = 600_000, 400_000, 60_000, 3

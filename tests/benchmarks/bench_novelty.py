@@ -9,7 +9,7 @@ import pytest
 from library_spectra import at_lamost, manifest, read_miles, read_stelib
 from sklearn.metrics import roc_auc_score
 
-from msfa_core.search import TwoStageSearch
+from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 from msfa_core.spectra import prepare, read_spectrum
 

@@ -11,7 +11,7 @@ from small_survey import star_spectrum
 
 from msfa_core.products import write_products
 from msfa_core.spectra import coadd
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
 
 pytestmark = pytest.mark.benchmark
 N = 1500

@@ -25,7 +25,7 @@ from exam_of_real_stars import (
 )
 from library_spectra import at_lamost
 
-from msfa_core.search import TwoStageSearch
+from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.spectra import prepare
 from msfa_core.training.evaluate import evaluate
 from msfa_core.training.evaluation_report import evaluation_text, with_intervals, write_evaluation

@@ -10,13 +10,13 @@ import pytest
 
 from dashboard.state import VettingState
 from msfa_core.balmer.fit import fit_lines
-from msfa_core.catalogue.velocity import epoch_velocities
 from msfa_core.columns import conform
 from msfa_core.constants import BALMER_LINES, LAMOST_GRID, LabelFlag
 from msfa_core.photometry.cmd import cmd_position
 from msfa_core.slam.labels import in_kiel_band
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.survey import Survey
+from msfa_core.stars.velocity import epoch_velocities
+from msfa_core.survey.folder import Survey
 
 N_SPECTRA = 60
 FIRST_OBSID = 1_230_412_000

@@ -10,10 +10,10 @@ from dashboard.state import VettingState
 from dashboard.views.calcium import ABSCISSAE, CalciumView
 from dashboard.views.calcium import star_sentence as calcium_sentence
 from dashboard.views.cmd import CmdView
+from dashboard.views.d02_fm import SHAPE_PLANE, PlaneView
 from dashboard.views.lines import CHECKS, LineChecksView, star_sentence
-from dashboard.views.plane import SHAPE_PLANE, PlaneView
 from msfa_core.balmer.locus import above_dividing_line
-from msfa_core.catalogue.reference import ReferenceStars
+from msfa_core.stars.reference import ReferenceStars
 
 FIRST = 1_230_412_000
 

@@ -4,8 +4,8 @@ import pytest
 
 from dashboard.state import VettingState
 from dashboard.views.compare import CompareView, decision_html, kappa_words
-from msfa_core.catalogue.agreement import cohen_kappa, in_dispute, latest_by_reviewer
-from msfa_core.catalogue.vetting import FINAL_FLAG, Verdict
+from msfa_core.vetting.agreement import cohen_kappa, in_dispute, latest_by_reviewer
+from msfa_core.vetting.decision import FINAL_FLAG, Verdict
 
 SAID = {"anna": "aaaarr", "bert": "aaarra"}  # a: accept, r: reject; stars 3, 5 are in dispute
 # Panel's table asks pandas 3 for something that pandas 4 will not have.

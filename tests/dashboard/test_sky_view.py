@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from dashboard.planes.axis import SKY_COLUMNS, sky_places
 from dashboard.state import VettingState
-from dashboard.views.scatter import SKY_COLUMNS, sky_places
 from dashboard.views.sky import SkyView, finder_html, finder_links, place_sentence
-from msfa_core.catalogue.sky_map import on_map
+from msfa_core.stars.sky_map import on_map
 
 FIRST = 1_230_412_000
 

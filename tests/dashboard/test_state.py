@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from dashboard.state import VettingState, shared_data
-from msfa_core.catalogue.filters import Filter, preset_filters
-from msfa_core.catalogue.vetting import verdict_of_record
 from msfa_core.errors import ConflictError, StoreError, SurveyError
+from msfa_core.vetting.decision import verdict_of_record
+from msfa_core.vetting.filters import Filter, preset_filters
 
 PROBE_SECONDS = 0.015  # a star that was read ahead comes on screen within this [s]
 EPOCHS_OF = "G1056"  # the star with four spectra

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from pytest import approx
 
-from msfa_core.catalogue.crossmatch import match_sky
 from msfa_core.photometry.counterparts import counterparts, epochs, year_observed
 from msfa_core.photometry.gaia import house_gaia
 from msfa_core.photometry.motion import places
+from msfa_core.stars.crossmatch import match_sky
 
 MJD_2011 = 51544.5 + 11.0 * 365.25
 

@@ -7,7 +7,7 @@ from pytest import approx
 
 from msfa_core.errors import CatalogueError, ModelError
 from msfa_core.photometry.locus import above_locus, reference_locus, zahb_locus
-from msfa_core.simulate.zahb_locus import zahb_table
+from msfa_core.workshop.zahb_locus import zahb_table
 
 
 def test_a_sequence_drawn_through_scattered_stars_is_the_one_they_scatter_about():

@@ -13,15 +13,15 @@ from astropy.io import fits
 from small_survey import make_small_survey
 
 from msfa_core import __version__
-from msfa_core.catalogue.tables import read_table
-from msfa_core.catalogue.vetting import Decision, Verdict
 from msfa_core.columns import BY_NAME, COLUMNS
 from msfa_core.errors import ExportError
 from msfa_core.products import write_products
 from msfa_core.products.writing import product_names
 from msfa_core.spectra import fits_units, read_spectrum
 from msfa_core.spectra.fits_units import Unit, header_size, ones_complement_sum
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
+from msfa_core.tables.read import read_table
+from msfa_core.vetting.decision import Decision, Verdict
 
 N_SPECTRA, N_PAIRS = 28, 4  # of 24 stars; every sixth has two
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msfa_core.catalogue.epochs import assign_uids
-from msfa_core.catalogue.multi_epoch import middle_minutes
-from msfa_core.catalogue.velocity import VARIABLE, epoch_velocities
 from msfa_core.products import write_products
 from msfa_core.spectra import coadd, read_spectrum
 from msfa_core.spectra.coadd import coadd_epochs
-from msfa_core.survey import Survey
+from msfa_core.stars.epochs import assign_uids
+from msfa_core.stars.multi_epoch import middle_minutes
+from msfa_core.stars.velocity import VARIABLE, epoch_velocities
+from msfa_core.survey.folder import Survey
 
 pytestmark = pytest.mark.real
 N_STARS = 60  # of the list that have two spectra here or more

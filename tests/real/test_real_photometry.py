@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from pytest import approx
 
-from msfa_core.catalogue.crossmatch import match_sky
-from msfa_core.catalogue.tables import read_table
 from msfa_core.config import Settings
 from msfa_core.photometry.cmd import cmd_position, corrected_excess_factor, excess_factor_sigma
 from msfa_core.photometry.counterparts import counterparts
 from msfa_core.photometry.gaia import house_gaia
 from msfa_core.photometry.motion import galactic_latitude
-from msfa_core.placing import place
+from msfa_core.spine.place import place
+from msfa_core.stars.crossmatch import match_sky
+from msfa_core.tables.read import read_table
 
 pytestmark = pytest.mark.real
 

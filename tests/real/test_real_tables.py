@@ -8,11 +8,11 @@ import pytest
 from astropy.io import ascii as astropy_ascii
 from astropy.io import fits
 
-from msfa_core.catalogue.crossmatch import drop_known, join_catalogue, mark_known, match_sky
-from msfa_core.catalogue.epochs import assign_uids
-from msfa_core.catalogue.export import FORMATS, export
-from msfa_core.catalogue.row_keys import positions
 from msfa_core.columns import PAPER_COLUMNS, conform
+from msfa_core.stars.crossmatch import drop_known, join_catalogue, mark_known, match_sky
+from msfa_core.stars.epochs import assign_uids
+from msfa_core.tables.export import FORMATS, export
+from msfa_core.tables.row_keys import positions
 
 pytestmark = pytest.mark.real
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from exam_of_real_stars import answers, drawn, lamost_a_stars, sources
 
-from msfa_core.search import TwoStageSearch
+from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.training.evaluate import evaluate
 
 pytestmark = pytest.mark.real

@@ -10,7 +10,7 @@ from pytest import approx
 
 from msfa_core.errors import TrainingError
 from msfa_core.networks.msfa_net import MSFANetConfig
-from msfa_core.search import TwoStageSearch
+from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.training import two_stages
 from msfa_core.training.dataset import split_by_star
 from msfa_core.training.evaluation_figures import PICTURES

@@ -6,7 +6,7 @@ import pytest
 from served_dashboard import PAINTED, WATCH, Server, open_page, painted, press, served
 from small_survey import FIRST_OBSID
 
-from msfa_core.catalogue.store import Store
+from msfa_core.vetting.store import Store
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 

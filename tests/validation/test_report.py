@@ -7,7 +7,7 @@ import pytest
 from small_survey import make_small_survey
 
 from msfa_core.cli import run_cli
-from msfa_core.survey import Survey
+from msfa_core.survey.folder import Survey
 
 
 @pytest.fixture

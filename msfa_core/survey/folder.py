@@ -1,0 +1,398 @@
+"""A survey is a folder: spectra, the table of candidates, decisions, settings and provenance.
+
+::
+
+    SURVEY/
+        archive/             spectra, sharded (spectra/archive.py)
+        catalogues/          rows of joined catalogues, by obsid
+        steps/               what each step of the pipeline gave for each shard
+        candidates.parquet   one row per spectrum, columns of columns.py
+        vetting.sqlite       decisions (or a database named in msfa.toml)
+        rejected.csv         files that could not be read, and why
+        msfa.toml            settings
+        provenance.json      what was done, with which version, weights and settings
+
+Reading needs no lock. Whatever writes holds :meth:`Survey.lock`, and every file is replaced
+as a whole, so a reader or a killed process never sees half of one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import inspect
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core import __version__
+from msfa_core.columns import columns_of, conform
+from msfa_core.config import SETTINGS_FILE, Settings, load_settings
+from msfa_core.durable import WRITING, making, write_error, write_parquet, write_whole
+from msfa_core.errors import SurveyError
+from msfa_core.spectra.archive import Archive
+
+if TYPE_CHECKING:
+    from msfa_core.vetting.store import Store
+
+ARCHIVE_FOLDER: Final = "archive"
+CATALOGUE_FOLDER: Final = "catalogues"
+STEPS_FOLDER: Final = "steps"
+CANDIDATES_FILE: Final = "candidates.parquet"
+DECISIONS_FILE: Final = "vetting.sqlite"
+REJECTED_FILE: Final = "rejected.csv"
+PROVENANCE_FILE: Final = "provenance.json"
+LOCK_FILE: Final = ".lock"
+_SAID: Final = (  # of a step, in exports
+    *("weights", "selection", "plan", "known", "gaia", "templates", "model"),
+)
+_CHOICES: Final = ("snr_min", "bhb_threshold", "selection", "match_radius_arcsec")
+_POLE: Final = 90.0  # deg
+_CIRCLE: Final = 360.0  # deg
+_VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
+_REJECTED_COLUMNS: Final = ("file", "reason", "time")
+_HOUSEKEEPING: Final = ("file_size", "file_mtime_ns")  # of the archive; no columns of the table
+
+
+class Survey:
+    """An existing survey folder; make one with :meth:`create`.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Attributes
+    ----------
+    path : Path
+    archive : Archive
+
+    Raises
+    ------
+    SurveyError
+        When the path is no survey, saying how to make one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise SurveyError(
+                f"there is no survey at {self.path}: make one with `msfa ingest {self.path} FILES` "
+                f"or `msfa simulate {self.path}`."
+            )
+        if not is_survey(self.path):
+            raise SurveyError(
+                f"{self.path} is not a survey (a folder with {SETTINGS_FILE} and "
+                f"{PROVENANCE_FILE}): name a survey, or a new folder to make one."
+            )
+        self.archive = Archive(self.path / ARCHIVE_FOLDER)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Survey:
+        """Return the survey at ``path`` (the same as calling the class)."""
+        return cls(path)
+
+    @classmethod
+    def create(cls, path: str | Path, simulated: bool = False, **chosen: Any) -> Survey:
+        """Make a new, empty survey: the whole folder or nothing.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder that does not exist yet or is empty.
+        simulated : bool
+            Whether the spectra will be made up; said on every screen and export.
+        **chosen
+            Settings that ``msfa.toml`` starts with; the others are there as comments.
+
+        Raises
+        ------
+        ConfigError
+            For a setting that does not exist.
+        SurveyError
+            When something is there already, or the folder cannot be written.
+        """
+        path = Path(path)
+        if is_survey(path):
+            raise SurveyError(f"{path} is a survey already: open it, or name a new folder.")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise SurveyError(
+                f"{path} exists and is not an empty folder: name a new folder for the survey."
+            )
+        with making(path) as folder:
+            (folder / ARCHIVE_FOLDER).mkdir()
+            text = settings_template(simulated, **chosen)
+            write_whole(folder / SETTINGS_FILE, text.encode())
+            first = _entry("create", {"simulated": simulated})
+            write_whole(folder / PROVENANCE_FILE, _as_json([first]))
+        return cls(path)
+
+    @property
+    def settings(self) -> Settings:
+        """Settings in force: defaults < ``msfa.toml`` < ``MSFA_*`` variables."""
+        return load_settings(self.path)
+
+    # --- candidates ------------------------------------------------------------------------
+    def candidates(self) -> pd.DataFrame:
+        """Return one row per spectrum, with every column of the contract.
+
+        Spectra that were stored when a process was killed, before the table was written, are
+        added from the archive, so the two always agree.
+        """
+        path = self.path / CANDIDATES_FILE
+        try:
+            table = pd.read_parquet(path) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise SurveyError(
+                f"{path} cannot be read ({error}): remove it and give `msfa run {self.path}` to "
+                "make it again from the archive."
+            ) from error
+        stored = self.archive.obsid
+        if table is None:
+            return conform(identities(self.archive))
+        new = ~np.isin(stored, table["obsid"].to_numpy(np.int64))
+        if new.any():
+            rows = identities(self.archive)[new]
+            table = pd.concat([conform(table), conform(rows)], ignore_index=True)
+        return conform(table)
+
+    def write_candidates(self, table: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
+        """Replace the table of candidates, as a whole.
+
+        Parameters
+        ----------
+        table : (n,) DataFrame
+            One row per obsid. Columns of the ``vet`` step are left out: decisions live in the
+            store only.
+        notes : dict, optional
+            Text kept in the file beside the rows.
+
+        Raises
+        ------
+        SurveyError
+            When an obsid comes twice or is missing, or the disk is full.
+        """
+        table = conform(table.drop(columns=[n for n in _VET_COLUMNS if n in table.columns]))
+        if table["obsid"].isna().any() or table["obsid"].duplicated().any():
+            raise SurveyError("candidates need one row per obsid: some are missing or come twice.")
+        table = table.drop(columns=list(_VET_COLUMNS)).reset_index(drop=True)
+        write_parquet(self.path / CANDIDATES_FILE, table, notes)
+
+    def table_with_verdicts(self) -> pd.DataFrame:
+        """Return the candidates with the verdict of record of each star."""
+        table = self.candidates()
+        if not self.has_store:
+            return table
+        from msfa_core.vetting.decision import verdict_of_record  # noqa: PLC0415
+
+        store = self.store()
+        try:
+            verdicts = verdict_of_record(store.standing(), table)
+        finally:
+            store.close()
+        rows = verdicts.reindex(table["obsid"].to_numpy(np.int64))
+        return table.assign(**{name: rows[name].array for name in _VET_COLUMNS})
+
+    # --- decisions -------------------------------------------------------------------------
+    @property
+    def has_store(self) -> bool:
+        """Whether a decision store exists; opening one makes it."""
+        return bool(self.settings.database) or (self.path / DECISIONS_FILE).exists()
+
+    def store(self) -> Store:
+        """Open the decision store: the database of ``msfa.toml``, else ``vetting.sqlite``."""
+        from msfa_core.vetting.store import Store  # noqa: PLC0415
+
+        return Store(self.settings.database or self.path / DECISIONS_FILE)
+
+    # --- provenance ------------------------------------------------------------------------
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """Every step that was done, oldest first."""
+        path = self.path / PROVENANCE_FILE
+        try:
+            entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SurveyError(
+                f"{path} cannot be read ({error}): restore it from a copy."
+            ) from error
+        return entries
+
+    def record(self, step: str, **details: Any) -> None:
+        """Append what was done to ``provenance.json``, with version, settings and time.
+
+        Parameters
+        ----------
+        step : str
+        **details
+            Values that JSON can hold: counts, checksums, names of input files.
+        """
+        settings = self.settings.as_dict()
+        settings["database"] = re.sub(r"://[^@/]*@", "://", settings["database"])  # no passwords
+        entry = _entry(step, {"settings": settings, **details})
+        write_whole(self.path / PROVENANCE_FILE, _as_json([*self.provenance, entry]))
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the spectra of this survey are made up."""
+        return any(entry.get("simulated") for entry in self.provenance)
+
+    def export_header(self, selection: str) -> dict[str, str]:
+        """Return what an exported table says of itself: whence, what, and by which steps.
+
+        Parameters
+        ----------
+        selection : str
+            The choice of rows, in words.
+        """
+        title = "Blue horizontal-branch stars from LAMOST spectra"
+        if self.is_simulated:
+            title = f"SIMULATED stars (they do not exist): {title}"
+        header = {
+            "title": title,
+            "table": f"Selection: {selection}",
+            "survey": self.path.resolve().name,
+        }
+        for entry in self.provenance:  # the latest of each step counts
+            if entry["step"] not in ("create", "run"):
+                done = f"{entry['time']}, msfa-bhb {entry['software']}"
+                named = [f"{key} {entry[key]}" for key in _SAID if entry.get(key)]
+                header[f"step {entry['step']}"] = "; ".join([done, *named])
+        settings = self.settings.as_dict()
+        header["settings"] = ", ".join(f"{k} = {v}" for k, v in settings.items() if k in _CHOICES)
+        return header
+
+    # --- rejects ---------------------------------------------------------------------------
+    @property
+    def rejected(self) -> pd.DataFrame:
+        """Files that could not be read: ``file, reason, time``."""
+        path = self.path / REJECTED_FILE
+        if not path.exists():
+            return pd.DataFrame({name: pd.Series(dtype="str") for name in _REJECTED_COLUMNS})
+        return pd.read_csv(path, dtype="str", keep_default_na=False)
+
+    def reject(self, reasons: Iterable[tuple[str, str]], forgive: Sequence[str] = ()) -> None:
+        """Add files and reasons to ``rejected.csv``; a file is listed once, the latest counts.
+
+        Parameters
+        ----------
+        reasons : (file, reason) pairs
+        forgive : sequence of str
+            Files that could be read this time, and leave the list.
+        """
+        now = _now()
+        new = pd.DataFrame([(*pair, now) for pair in reasons], columns=_REJECTED_COLUMNS)
+        old = self.rejected
+        table = pd.concat([old, new], ignore_index=True)
+        table = table[~table["file"].isin(list(forgive))].drop_duplicates("file", keep="last")
+        if len(table) or len(old):
+            text = table.to_csv(index=False, lineterminator="\n")
+            write_whole(self.path / REJECTED_FILE, text.encode())
+
+    # --- one writer at a time --------------------------------------------------------------
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the survey for writing; let go when the process ends, however it ends.
+
+        Raises
+        ------
+        SurveyError
+            When another process holds it, naming that process.
+        """
+        path = self.path / LOCK_FILE
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+                raise SurveyError(
+                    f"{self.path} is in use by another msfa command (process {holder}): wait "
+                    "until it ends, or stop it."
+                ) from error
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            self.archive.sweep()
+            for leftover in self.path.rglob(f"*{WRITING}"):
+                leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
+
+def is_survey(path: str | Path) -> bool:
+    """Tell whether a path is a survey folder."""
+    path = Path(path)
+    return (path / SETTINGS_FILE).is_file() and (path / PROVENANCE_FILE).is_file()
+
+
+def identities(archive: Archive) -> pd.DataFrame:
+    """Return what the files said of each spectrum, as rows of the table of candidates.
+
+    A position that is none (sentinels beyond a pole) counts as missing.
+    """
+    table = archive.metadata()
+    table = table.drop(columns=[name for name in _HOUSEKEEPING if name in table.columns])
+    if {"ra", "dec"} <= set(table.columns):
+        is_place = (table["dec"].abs() <= _POLE) & table["ra"].between(0, _CIRCLE)
+        table = table.assign(ra=table["ra"].where(is_place), dec=table["dec"].where(is_place))
+    return table
+
+
+def settings_template(simulated: bool = False, **chosen: Any) -> str:
+    """Return the text of a new ``msfa.toml``: every setting, its meaning and its default."""
+    load_settings(**chosen)  # refuses what is no setting
+    lines = ["# Settings of this survey. Remove the # before a line to change its value."]
+    if simulated:
+        lines.append("# The spectra of this survey are SIMULATED (simulated = true in provenance).")
+    meaning = settings_help()
+    for field in fields(Settings):
+        lines += ["", *(f"# {line}" for line in meaning[field.name])]
+        lines.append(f"# {field.name} = {json.dumps(field.default)}")
+        if field.name in chosen:
+            lines.append(f"{field.name} = {json.dumps(chosen[field.name])}")
+    return "\n".join(lines) + "\n"
+
+
+def settings_help() -> dict[str, list[str]]:
+    """Return the lines that the docstring of `Settings` says of each setting."""
+    meaning: dict[str, list[str]] = {field.name: [] for field in fields(Settings)}
+    names: list[str] = []
+    for line in (inspect.getdoc(Settings) or "").splitlines():
+        head = re.fullmatch(r"(\w+(?:, \w+)*) : \w+", line)
+        if head:
+            names = [name for name in head[1].split(", ") if name in meaning]
+        elif line.startswith("    "):
+            for name in names:
+                meaning[name].append(line.strip())
+    return meaning
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _entry(step: str, details: dict[str, Any]) -> dict[str, Any]:
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
+    return {"step": step, "time": _now(), "software": __version__, "command": command, **details}
+
+
+def _as_json(entries: list[dict[str, Any]]) -> bytes:
+    text = json.dumps(entries, indent=1, ensure_ascii=False, default=_plain)
+    return (text + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy scalar as Python's, anything else as text."""
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -1,0 +1,252 @@
+"""The paper's bookkeeping: how many spectra and stars each step of the search leaves.
+
+The counts of the paper stand beside those of the survey. Down to *both lines* each step keeps
+part of the one above it; *high log g* and *high [Fe/H]* say how many of the stars are outliers,
+and take nothing away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.balmer.region import inside_by_line
+from msfa_core.config import Settings
+from msfa_core.constants import FUNNEL_EXCLUSIONS, PARALLAX_ERROR_MAX
+from msfa_core.survey.folder import Survey
+
+BoolArray = NDArray[np.bool_]
+
+COLUMNS: Final = (
+    "step", "what", "spectra", "stars", "of", "share", "paper_spectra", "paper_stars",
+    "paper_share",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One line of the funnel; the paper's counts as published, None where it gives none."""
+
+    name: str
+    what: str
+    of: str  # the step that its share is a part of
+    paper_spectra: int | None = None
+    paper_stars: int | None = None
+
+
+_STEPS: Final = (
+    _Step("A/B spectra", "star of subclass A or B above the S/N cut", "", 597_990),
+    _Step("stage 1", "class BHB of five", "A/B spectra", 37_441),
+    _Step("stage 2", "BHB of two, at the threshold", "stage 1", 27_853),
+    _Step("new", "in no known catalogue", "stage 2", 16_721, 15_015),
+    _Step("Hδ", "within the cuts of Hδ", "new", 7_542),
+    _Step("Hγ", "within the cuts of Hγ", "new", 4_484),
+    _Step("both lines", "within the cuts of both: the BHB stars", "new", 3_923, 3_583),
+    _Step("high log g", "above the log g limit (outliers)", "both lines", None, 667),
+    _Step("high [Fe/H]", "above the [Fe/H] limit (outliers)", "both lines", None, 1_941),
+    _Step("good parallax", "ϖ > 0 and σ/ϖ below the limit", "both lines", None, 2_520),
+    # the paper says 54 %
+    _Step("in trapezoid", "inside the trapezoid of the CMD", "good parallax", None, 1_361),
+    _Step("after exclusions", "good parallax, far from plane and clouds, fast", "good parallax",
+          None, 577),
+    # the paper says about 80 %
+    _Step("in trapezoid after exclusions", "of these, inside the trapezoid", "after exclusions",
+          None, 462),
+)  # fmt: skip
+
+
+def funnel(survey: Survey | str | Path) -> pd.DataFrame:
+    """Count what each step of the search leaves of a survey, beside the paper.
+
+    Parameters
+    ----------
+    survey : Survey or path
+
+    Returns
+    -------
+    DataFrame
+        A row per step: ``step``, ``what``, ``spectra`` and ``stars`` (a spectrum whose star is
+        not identified counts as one), ``of`` (the step that it is a part of) and ``share`` of
+        it, ``paper_spectra``, ``paper_stars``, ``paper_share``. Labels, parallax and place are
+        those of each star's spectrum of highest S/N among the kept ones. Missing where the
+        survey has not got so far.
+
+    Raises
+    ------
+    SurveyError
+        When the path is no survey, or part of it cannot be read.
+    """
+    survey = survey if isinstance(survey, Survey) else Survey(survey)
+    return funnel_of(survey.candidates(), survey.settings)
+
+
+def funnel_of(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Count as `funnel`, in a table of candidates.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        Columns of `columns.conform`.
+    settings : Settings
+    """
+    kept = _kept(table, settings)
+    star = table["uid"].astype("str")
+    star = star.where(star.notna(), "O" + table["obsid"].astype("str"))
+    spectra = {name: None if rows is None else int(rows.sum()) for name, rows in kept.items()}
+    stars = {
+        name: None if rows is None else int(star[rows].nunique()) for name, rows in kept.items()
+    }
+    rows = []
+    for step in _STEPS:
+        rows.append(
+            {
+                "step": step.name, "what": step.what, "of": step.of,
+                "spectra": spectra[step.name], "stars": stars[step.name],
+                "share": _share(step, spectra, stars),
+                "paper_spectra": step.paper_spectra, "paper_stars": step.paper_stars,
+                "paper_share": _share(step, _PAPER_SPECTRA, _PAPER_STARS),
+            }
+        )  # fmt: skip
+    counts = dict.fromkeys(("spectra", "stars", "paper_spectra", "paper_stars"), "Int64")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+        {**counts, "share": "float64", "paper_share": "float64"}
+    )
+
+
+_PAPER_SPECTRA: Final = {step.name: step.paper_spectra for step in _STEPS}
+_PAPER_STARS: Final = {step.name: step.paper_stars for step in _STEPS}
+
+
+def _share(
+    step: _Step, spectra: dict[str, int | None], stars: dict[str, int | None]
+) -> float | None:
+    """Return a step's part of the step it is of: of spectra as far as these are counted."""
+    for counts in (spectra, stars) if step.paper_spectra else (stars,):
+        whole, part = counts.get(step.of), counts[step.name]
+        if whole and part is not None:
+            return part / whole
+    return None
+
+
+def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None]:
+    """Return which spectra each step leaves; None for what was not done."""
+    domain = _true(table["in_search_domain"])
+    candidate = _true(table["is_candidate"])
+    new = candidate & table["known_in"].isna().to_numpy(bool)
+    classified = table["p_bhb"].notna().any()
+    says = (table["predicted_class"] == "BHB").to_numpy(dtype=bool, na_value=False)
+    lines = {
+        line: inside.to_numpy(bool) for line, inside in inside_by_line(
+            table, settings.selection).items()
+    }  # fmt: skip
+    both = new & _true(table["in_bhb_region"])
+    one = _representatives(table, both)
+    good = one & _has_good_parallax(table)
+    inside = _true(table["in_cmd_trapezoid"])
+    flags = table["cmd_exclusions"].fillna(0).to_numpy(np.int64)
+    remaining = good & ((flags & int(FUNNEL_EXCLUSIONS)) == 0)
+    remaining &= table["cmd_exclusions"].notna().to_numpy(bool)
+    measured = classified and table["in_bhb_region"].notna().any()
+    labelled = measured and table[["logg", "feh"]].notna().any(axis=None)
+    placed = measured and table["parallax_mas"].notna().any()
+    return {
+        "A/B spectra": domain,
+        "stage 1": domain & says if classified else None,
+        "stage 2": candidate if classified else None,
+        "new": new if classified else None,
+        "Hδ": new & lines["hdelta"] if measured and "hdelta" in lines else None,
+        "Hγ": new & lines["hgamma"] if measured and "hgamma" in lines else None,
+        "both lines": both if measured else None,
+        "high log g": one & _above(table, "logg", settings.logg_outlier) if labelled else None,
+        "high [Fe/H]": one & _above(table, "feh", settings.feh_outlier) if labelled else None,
+        "good parallax": good if placed else None,
+        "in trapezoid": good & inside if placed else None,
+        "after exclusions": remaining if placed else None,
+        "in trapezoid after exclusions": remaining & inside if placed else None,
+    }
+
+
+def _true(values: pd.Series) -> BoolArray:
+    return values.fillna(False).to_numpy(dtype=bool)
+
+
+def _numbers(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _above(table: pd.DataFrame, name: str, limit: float) -> BoolArray:
+    above: BoolArray = _numbers(table, name) > limit
+    return above
+
+
+def _has_good_parallax(table: pd.DataFrame) -> BoolArray:
+    from msfa_core.photometry.cmd import has_good_parallax  # noqa: PLC0415
+
+    return has_good_parallax(table)
+
+
+def _representatives(table: pd.DataFrame, kept: BoolArray) -> BoolArray:
+    """(n,) True for one spectrum of each kept star: that of highest S/N among the kept."""
+    rows = table.loc[kept, ["uid", "obsid", "snr_g"]]
+    star = rows["uid"].astype("str").fillna("O" + rows["obsid"].astype("str"))
+    order = rows.assign(star=star).sort_values(["snr_g", "obsid"], ascending=[False, True])
+    best = order.drop_duplicates("star").index
+    one: BoolArray = kept & table.index.isin(best)
+    return one
+
+
+def exclusions(survey: Survey | str | Path) -> pd.DataFrame:
+    """Count what each sample of the CMD keeps of the stars with a good parallax.
+
+    Parameters
+    ----------
+    survey : Survey or path
+
+    Returns
+    -------
+    DataFrame
+        As `catalogue.exclusions.exclusion_counts`.
+    """
+    from msfa_core.vetting.exclusions import exclusion_counts  # noqa: PLC0415
+
+    survey = survey if isinstance(survey, Survey) else Survey(survey)
+    table = survey.candidates()
+    rows = _kept(table, survey.settings)["good parallax"]
+    return exclusion_counts(table[np.zeros(len(table), bool) if rows is None else rows])
+
+
+def funnel_lines(survey: Survey | str | Path) -> list[str]:
+    """Return the funnel and the counts of the exclusions as lines of text."""
+    survey = survey if isinstance(survey, Survey) else Survey(survey)
+    table = funnel(survey)
+    kind = "SIMULATED survey" if survey.is_simulated else "survey"
+    lines = [
+        f"{kind} {survey.path}, selection {survey.settings.selection}",
+        f"{'step':<30}{'spectra':>10}{'stars':>10}{'share':>8}   "
+        f"{'paper: spectra':>14}{'stars':>8}{'share':>8}",
+    ]
+    for row in table.to_dict("records"):
+        own = f"{_count(row['spectra']):>10}{_count(row['stars']):>10}{_percent(row['share']):>8}"
+        paper = f"{_count(row['paper_spectra']):>14}{_count(row['paper_stars']):>8}"
+        lines.append(f"{row['step']:<30}{own}   {paper}{_percent(row['paper_share']):>8}")
+    limit = float(PARALLAX_ERROR_MAX)
+    lines.append(f"shares are of the step named in the table's column `of`; σ/ϖ < {limit:g}")
+    if table["spectra"].isna().any():
+        lines.append(f"- : not known yet; `msfa run {survey.path}`, `msfa place {survey.path}`")
+    lines += ["", "samples of the stars with a good parallax: kept, left out"]
+    for row in exclusions(survey).to_dict("records"):
+        lines.append(f"{row['kept']:>10,}{row['left_out']:>10,}  {row['sentence']}")
+    return lines
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None or pd.isna(number) else f"{number:,}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None or pd.isna(share) else f"{100 * share:.1f} %"

@@ -1,0 +1,313 @@
+"""Files in: spectra of any layout, and the catalogues that go with them, into a survey.
+
+The only place that reads foreign spectra: the spine sees only what the survey holds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import pandas as pd
+
+from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
+from msfa_core.parallel import in_order, n_cores
+from msfa_core.spectra.shards import layout_of
+from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.joining import base_table, join, read_catalogues, refreshed
+
+SUFFIXES: Final = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz")
+MANY_FILES: Final = 200  # from here on, worker processes are worth their start
+CHUNK: Final = 32  # files that a worker reads at a time
+
+
+class Progress(Protocol):
+    """Told how a step gets on; ``shard`` is named when one has just been finished."""
+
+    def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
+        """Take note."""
+
+
+def no_progress(step: str, done: int, total: int, shard: str = "") -> None:
+    """Take no note."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the files given to :func:`ingest`.
+
+    Attributes
+    ----------
+    n_files : int
+        Files looked at.
+    n_stored : int
+        Spectra that are new in the survey.
+    n_unchanged : int
+        Files whose spectrum was stored before (same path, size and time, or same path and
+        obsid).
+    duplicates : tuple of (file, obsid, kept)
+        Files whose obsid is stored from another file, ``kept``.
+    rejected : tuple of (file, reason)
+    joined : dict of str to int
+        Spectra that each catalogue knew.
+    seconds : float
+    """
+
+    n_files: int
+    n_stored: int
+    n_unchanged: int
+    duplicates: tuple[tuple[str, int, str], ...]
+    rejected: tuple[tuple[str, str], ...]
+    joined: dict[str, int]
+    seconds: float
+
+
+def find_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the spectra among files and folders, folders searched to any depth.
+
+    Raises
+    ------
+    ReadError
+        When a path does not exist, or none leads to a spectrum.
+    """
+    given = [Path(path) for path in paths]
+    found: dict[Path, None] = {}
+    for path in given:
+        if path.is_dir():
+            found.update(dict.fromkeys(_spectra_below(path)))
+        elif path.exists():
+            found[path.absolute()] = None
+        else:
+            raise ReadError(f"{path}: no such file or folder; check the name.")
+    if not found:
+        where = ", ".join(map(str, given)) or "nothing"
+        raise ReadError(
+            f"{where}: no spectra found (files ending in {', '.join(SUFFIXES)}); name the files, "
+            "or the folder that holds them."
+        )
+    return list(found)
+
+
+def _spectra_below(folder: Path) -> list[Path]:
+    """Return the spectra below a folder in the order of their paths; links are followed once."""
+    found, seen = [], set()
+    for here, below, names in os.walk(folder.absolute(), followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        found += [
+            Path(here, name)
+            for name in names
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One file that was read, or why not."""
+
+    file: str
+    spectrum: Spectrum | None
+    reason: str = ""
+
+
+def _read_files(files: Sequence[Path]) -> list[_Read]:
+    """Read some files; the work of one task."""
+    return [_read_file(file) for file in files]
+
+
+def _read_file(file: Path) -> _Read:
+    from msfa_core.spectra.readers import read_spectrum  # noqa: PLC0415
+
+    try:
+        spectrum = read_spectrum(file)
+        said = file.stat()
+    except MsfaError as error:
+        return _Read(str(file), None, str(error))
+    except Exception as error:  # one strange file must not stop thousands of others
+        reason = " ".join(str(error).split()) or "no further reason given"
+        return _Read(str(file), None, f"{file}: cannot be read ({type(error).__name__}: {reason}).")
+    kept = {"file_size": said.st_size, "file_mtime_ns": said.st_mtime_ns}
+    meta = {key: value for key, value in spectrum.meta.items() if key != "andmask"}
+    return _Read(str(file), replace(spectrum, file=str(file), meta={**meta, **kept}))
+
+
+def ingest(
+    survey: Survey,
+    paths: Iterable[str | Path],
+    catalogues: Sequence[str | Path] = (),
+    progress: Progress = no_progress,
+    workers: int = 0,
+) -> IngestReport:
+    """Store the spectra of files and folders, and join catalogues to them.
+
+    Spectra are stored shard by shard; given again after an interruption, it goes on where it
+    stopped. Of several files with one obsid the first is kept.
+
+    Parameters
+    ----------
+    survey : Survey
+    paths : files and folders
+        May be empty when there are catalogues to join.
+    catalogues : files
+        Tables joined on obsid or file name; they fill what the spectra's files do not say, and
+        add their other columns.
+    progress : callable, optional
+    workers : int
+        Processes that read many files; 0 for one per core.
+
+    Returns
+    -------
+    IngestReport
+
+    Raises
+    ------
+    ReadError
+        When a path does not exist or holds no spectra.
+    CatalogueError
+        When a catalogue cannot be read, or knows none of the spectra.
+    SurveyError
+        When the survey is simulated or in use, or the disk is full.
+    """
+    began = time.monotonic()
+    paths = list(paths)
+    files = find_files(paths) if paths or not catalogues else []
+    tables = read_catalogues(catalogues)
+    if survey.is_simulated and paths:
+        raise SurveyError(
+            f"the spectra of {survey.path} are simulated: ingest real files into a survey of "
+            "their own."
+        )
+    with survey.lock():
+        store = Storing(survey, progress, len(files))
+        store.take(files, workers or survey.settings.workers or n_cores())
+        joined: dict[str, int] = {}
+        failure: CatalogueError | None = None
+        try:
+            for name, table in tables.items():
+                joined[name] = join(survey, name, table)
+        except CatalogueError as error:
+            failure = error  # the spectra are stored all the same
+        survey.write_candidates(refreshed(survey.candidates(), base_table(survey)))
+        report = IngestReport(
+            n_files=len(files),
+            n_stored=store.n_stored,
+            n_unchanged=store.n_unchanged,
+            duplicates=tuple(store.duplicates),
+            rejected=tuple(store.rejected),
+            joined=joined,
+            seconds=time.monotonic() - began,
+        )
+        _record(survey, report, paths)
+    if failure is not None:
+        raise failure
+    return report
+
+
+def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -> None:
+    survey.record(
+        "ingest",
+        paths=[str(Path(path).absolute()) for path in paths],
+        files=report.n_files,
+        stored=report.n_stored,
+        unchanged=report.n_unchanged,
+        duplicates=len(report.duplicates),
+        rejected=len(report.rejected),
+        catalogues=report.joined,
+        seconds=round(report.seconds, 1),
+    )
+
+
+class Storing:
+    """Spectra on their way into the archive: gathered by layout, committed by the shard."""
+
+    def __init__(self, survey: Survey, progress: Progress, total: int) -> None:
+        self.survey, self.progress, self.total = survey, progress, total
+        self.shard_size = max(survey.settings.shard_size, 1)
+        self.pending: dict[object, list[Spectrum]] = {}
+        self.n_done = self.n_stored = self.n_unchanged = 0
+        self.duplicates: list[tuple[str, int, str]] = []
+        self.rejected: list[tuple[str, str]] = []
+        self.read: list[str] = []
+        stored = survey.archive.metadata()
+        names = stored["file"] if "file" in stored else pd.Series([""] * len(stored))
+        self.kept: dict[int, str] = dict(zip(stored["obsid"].tolist(), names.tolist(), strict=True))
+        self.unchanged: dict[str, tuple[int, int]] = {}
+        if {"file_size", "file_mtime_ns"} <= set(stored.columns):
+            known = stored.dropna(subset=["file_size", "file_mtime_ns"])
+            sizes = known["file_size"].astype("int64").tolist()
+            times = known["file_mtime_ns"].astype("int64").tolist()
+            self.unchanged = dict(
+                zip(known["file"].tolist(), zip(sizes, times, strict=True), strict=True)
+            )
+
+    def take(self, files: Sequence[Path], workers: int) -> None:
+        """Read and store files; what was committed stays, whatever happens after."""
+        new = [file for file in files if not self._is_stored(file)]
+        self.n_done = self.n_unchanged = len(files) - len(new)
+        self.progress("ingest", self.n_done, self.total)
+        chunks = [new[at : at + CHUNK] for at in range(0, len(new), CHUNK)]
+        many = len(new) > MANY_FILES
+        try:
+            for results in in_order(_read_files, chunks, workers if many else 1):
+                for result in results:
+                    self._sort(result)
+                self.progress("ingest", self.n_done, self.total)
+            self.finish()
+        finally:
+            self.survey.reject(self.rejected, forgive=self.read)
+
+    def add(self, spectra: Iterable[Spectrum]) -> None:
+        """Store spectra that were made in memory, unless they are there."""
+        for spectrum in spectra:
+            if spectrum.obsid not in self.kept:
+                self._keep(spectrum)
+        self.progress("ingest", self.n_done, self.total)
+
+    def finish(self) -> None:
+        """Commit what is still in hand."""
+        for layout in list(self.pending):
+            self._commit(layout)
+
+    def _is_stored(self, file: Path) -> bool:
+        known = self.unchanged.get(str(file))
+        if known is None:
+            return False
+        said = file.stat()
+        return known == (said.st_size, said.st_mtime_ns)
+
+    def _sort(self, result: _Read) -> None:
+        self.n_done += 1
+        if result.spectrum is None:
+            self.rejected.append((result.file, result.reason))
+            return
+        self.read.append(result.file)
+        obsid = result.spectrum.obsid
+        kept = self.kept.get(obsid)
+        if kept is None:
+            self._keep(result.spectrum)
+        elif kept == result.file:
+            self.n_unchanged += 1
+        else:
+            self.duplicates.append((result.file, obsid, kept))
+
+    def _keep(self, spectrum: Spectrum) -> None:
+        self.kept[spectrum.obsid] = spectrum.file
+        layout = layout_of(spectrum)
+        self.pending.setdefault(layout, []).append(spectrum)
+        if len(self.pending[layout]) >= self.shard_size:
+            self._commit(layout)
+
+    def _commit(self, layout: object) -> None:
+        spectra = self.pending.pop(layout)
+        for shard in self.survey.archive.append(spectra):
+            self.n_stored += len(shard)
+            self.progress("ingest", self.n_done, self.total, shard.name)

@@ -1,0 +1,70 @@
+"""Samples of the colour–magnitude diagram as conditions on candidates, each with its count."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.constants import CmdExclusion
+from msfa_core.vetting.filters import Filter
+
+_SENTENCES: Final = {
+    CmdExclusion.LOW_LATITUDE: ("far from the plane", "far from the galactic plane"),
+    CmdExclusion.LMC: ("outside the LMC", "outside the circle of the LMC"),
+    CmdExclusion.SMC: ("outside the SMC", "outside the circle of the SMC"),
+    CmdExclusion.SLOW: ("fast", "tangential velocity above 145 km/s"),
+    CmdExclusion.PARALLAX_SAMPLE: ("parallax sample", "parallax sample of Culpan et al. (2021)"),
+    CmdExclusion.PROPER_MOTION_SAMPLE: (
+        "proper-motion sample",
+        "proper-motion sample of Culpan et al. (2021)",
+    ),
+}
+
+
+def exclusion_filters() -> dict[str, Filter]:
+    """Return one condition per sample: the stars that it keeps.
+
+    A star without Gaia data is in none of them.
+    """
+    return {
+        name: Filter(
+            name,
+            sentence,
+            lambda table, flag=flag: _kept(table, flag),  # type: ignore[misc]
+            f"cmd_exclusions IS NOT NULL AND (cmd_exclusions & {int(flag)}) = 0",
+        )
+        for flag, (name, sentence) in _SENTENCES.items()
+    }
+
+
+def exclusion_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Count what each sample keeps and leaves out.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With ``cmd_exclusions``.
+
+    Returns
+    -------
+    DataFrame
+        A row per sample: ``name``, ``sentence``, ``kept``, ``left_out``; rows without Gaia data
+        count in neither.
+    """
+    known = int(table["cmd_exclusions"].notna().sum())
+    rows = []
+    for name, condition in exclusion_filters().items():
+        kept = int(condition.predicate(table).sum())
+        rows.append((name, condition.sentence, kept, known - kept))
+    return pd.DataFrame(rows, columns=["name", "sentence", "kept", "left_out"])
+
+
+def _kept(table: pd.DataFrame, flag: CmdExclusion) -> NDArray[np.bool_]:
+    """(n,) True where the bit of an exclusion is known and not set."""
+    flags = table["cmd_exclusions"]
+    bits = flags.fillna(0).to_numpy(np.int64)
+    kept: NDArray[np.bool_] = flags.notna().to_numpy(bool) & ((bits & int(flag)) == 0)
+    return kept

@@ -1,0 +1,339 @@
+import errno
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msfa_core.errors import CatalogueError, ReadError, SurveyError
+from msfa_core.simulate.filling import simulate
+from msfa_core.simulate.survey import SurveyPlan
+from msfa_core.spectra import shards
+from msfa_core.spectra.readers import read_spectrum
+from msfa_core.survey import ingest as module
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.ingest import find_files, ingest
+from msfa_core.survey.joining import base_table
+
+PLAN = SurveyPlan(12, seed=4, chunk=6)
+
+
+@pytest.fixture
+def files(lamost_files, tmp_path):
+    """The simulated files, in a folder of the test's own."""
+    return shutil.copytree(lamost_files, tmp_path / "files")
+
+
+@pytest.fixture
+def survey(tmp_path):
+    return Survey.create(tmp_path / "survey", shard_size=5)
+
+
+def same(one, other):
+    pd.testing.assert_frame_equal(one.candidates(), other.candidates())
+    assert [s.name for s in one.archive.shards] == [s.name for s in other.archive.shards]
+
+
+def test_every_file_of_a_folder_is_stored_with_what_it_says(survey, files):
+    report = ingest(survey, [files])
+    assert (report.n_files, report.n_stored, report.n_unchanged) == (24, 24, 0)
+    assert report.duplicates == report.rejected == ()
+    assert [len(shard) for shard in survey.archive.shards] == [5, 5, 5, 5, 4]
+    table = survey.candidates().set_index("obsid")
+    for path in find_files([files]):
+        given = read_spectrum(path)
+        row = table.loc[given.obsid]
+        assert row["file"] == str(path)
+        assert row["class"] == given.meta["class"]
+        assert row["subclass"] == given.meta["subclass"]
+        assert (row["ra"], row["z"]) == (given.ra, given.z)
+        assert np.array_equal(survey.archive.original(given.obsid).flux, given.flux)
+    assert survey.provenance[-1]["stored"] == 24
+
+
+def test_files_stored_before_are_not_read_again(survey, files, monkeypatch):
+    ingest(survey, [files])
+    before = survey.candidates()
+    monkeypatch.setattr(module, "_read_files", lambda chunk: pytest.fail("read again"))
+    report = ingest(survey, [files])
+    assert (report.n_stored, report.n_unchanged) == (0, 24)
+    pd.testing.assert_frame_equal(survey.candidates(), before)
+    assert len(survey.archive.shards) == 5
+
+
+def test_a_file_that_was_touched_or_new_files_are_read(survey, files):
+    paths = find_files([files])
+    ingest(survey, paths[:20])
+    os.utime(paths[0], (1, 1))
+    report = ingest(survey, [files])
+    assert (report.n_stored, report.n_unchanged, report.duplicates) == (4, 20, ())
+
+
+def test_of_files_with_one_obsid_the_first_is_kept_and_the_others_are_named(survey, files):
+    first = find_files([files])[0]
+    copy = shutil.copy(first, files / "zzz-copy.fits.gz")
+    report = ingest(survey, [files])
+    assert report.n_stored == 24
+    obsid = read_spectrum(first).obsid
+    assert report.duplicates == ((str(copy), obsid, str(first)),)
+    assert survey.candidates().set_index("obsid").loc[obsid, "file"] == str(first)
+    assert len(ingest(survey, [files]).duplicates) == 1
+
+
+def test_bad_files_are_listed_with_the_reason_and_the_rest_goes_on(survey, files):
+    (files / "empty.fits").write_bytes(b"")
+    (files / "page.fits").write_text("<!doctype html><html>Please log in</html>")
+    good = find_files([files])[2]
+    (files / "cut.fits.gz").write_bytes(good.read_bytes()[:2000])
+    report = ingest(survey, [files])
+    assert report.n_stored == 24
+    assert sorted(file for file, _ in report.rejected) == [
+        str(files / name) for name in ("cut.fits.gz", "empty.fits", "page.fits")
+    ]
+    listed = survey.rejected.set_index("file")["reason"]
+    for name in ("cut.fits.gz", "empty.fits", "page.fits"):
+        reason = listed[str(files / name)]
+        assert name in reason
+        assert "\n" not in reason
+    (files / "empty.fits").unlink()
+    shutil.copy(good, files / "page.fits.gz")
+    (files / "page.fits").write_bytes(gzip.decompress(good.read_bytes()))
+    ingest(survey, [files])
+    assert str(files / "page.fits") not in set(survey.rejected["file"])
+
+
+def test_a_strange_failure_of_the_reader_costs_one_file(survey, files, monkeypatch):
+    from msfa_core.spectra import readers
+
+    strange = find_files([files])[3]
+    read = readers.read_spectrum
+
+    def failing(path):
+        if path == strange:
+            raise RuntimeError("never\nseen")
+        return read(path)
+
+    monkeypatch.setattr(readers, "read_spectrum", failing)
+    report = ingest(survey, [files])
+    assert report.n_stored == 23
+    assert report.rejected == (
+        (str(strange), f"{strange}: cannot be read (RuntimeError: never seen)."),
+    )
+
+
+def test_only_spectra_are_looked_at_and_links_in_circles_end(files):
+    (files / "readme.txt").write_text("x")
+    (files / "._hidden.fits").write_bytes(b"x")
+    (files / "UPPER.FIT").write_bytes(b"x")
+    (files / "again").symlink_to(files, target_is_directory=True)
+    found = find_files([files])
+    assert len(found) == 25
+    assert found == sorted(set(found), key=found.index)
+    assert files / "UPPER.FIT" in found
+    assert find_files([files / "readme.txt"]) == [files / "readme.txt"]
+
+
+def test_a_folder_without_spectra_and_a_missing_path_are_named(tmp_path):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ReadError, match="nothing: no spectra found"):
+        find_files([tmp_path / "nothing"])
+    with pytest.raises(ReadError, match=r"absent.fits: no such file"):
+        find_files([tmp_path / "absent.fits"])
+
+
+def test_many_files_are_read_by_processes_with_the_same_result(
+    survey, files, tmp_path, monkeypatch
+):
+    (files / "empty.fits").write_bytes(b"")
+    ingest(survey, [files], workers=1)
+    monkeypatch.setattr(module, "MANY_FILES", 10)
+    monkeypatch.setattr(module, "CHUNK", 4)
+    other = Survey.create(tmp_path / "other", shard_size=5)
+    report = ingest(other, [files], workers=2)
+    assert (report.n_stored, len(report.rejected)) == (24, 1)
+    same(survey, other)
+
+
+def test_a_disk_that_fills_keeps_what_was_stored_and_the_next_call_goes_on(
+    survey, files, tmp_path, monkeypatch
+):
+    write, calls = shards._write_array, []
+
+    def full(path, array):
+        calls.append(path)
+        if len(calls) > 14:  # in the middle of the third shard
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, array)
+
+    monkeypatch.setattr(shards, "_write_array", full)
+    with pytest.raises(SurveyError, match="the disk is full") as said:
+        ingest(survey, [files])
+    assert "\n" not in str(said.value)
+    assert [len(shard) for shard in survey.archive.shards] == [5, 5]
+    assert len(survey.candidates()) == 10
+    assert not list(survey.path.rglob(".writing*"))
+    monkeypatch.undo()
+    assert ingest(survey, [files]).n_stored == 14
+    ingest(other := Survey.create(tmp_path / "other", shard_size=5), [files])
+    same(survey, other)
+
+
+@pytest.mark.slow
+def test_an_ingest_killed_at_any_moment_is_resumed_to_the_same_table(survey, files, tmp_path):
+    (files / "empty.fits").write_bytes(b"")
+    command = [sys.executable, "-m", "msfa_core.cli", "ingest", str(survey.path), str(files)]
+    for lines in (1, 2):
+        process = subprocess.Popen([*command, "--quiet"], stdout=subprocess.PIPE, text=True)
+        for _ in range(lines):
+            assert process.stdout.readline().startswith("ingest 00000")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        stored = Survey(survey.path)
+        assert stored.candidates()["obsid"].tolist() == stored.archive.obsid.tolist()
+        assert len(stored.archive) >= 5 * lines
+    subprocess.run(command, check=True, capture_output=True)
+    ingest(other := Survey.create(tmp_path / "other", shard_size=5), [files])
+    same(survey, other)
+    assert survey.rejected["file"].tolist() == other.rejected["file"].tolist()
+
+
+# --- catalogues ------------------------------------------------------------------------------
+def catalogue(path, survey, text="obsid|teff|logg|feh|gaia_source_id|hdelta_d02"):
+    rows = [text]
+    for k, obsid in enumerate(survey.archive.obsid[::2].tolist()):
+        feh = "-9999" if k == 0 else "-1.5"
+        rows.append(f"{obsid}|{8000 + k}|3.2|{feh}|{2**60 + k}|25.5")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_catalogue_is_joined_on_obsid_and_its_sentinels_are_missing(survey, files, tmp_path):
+    ingest(survey, [files])
+    path = catalogue(tmp_path / "dr12.csv", survey)
+    report = ingest(survey, [], [path])
+    assert report.joined == {"dr12.csv": 12}
+    table = survey.candidates()
+    assert table["teff"][::2].tolist() == [8000.0 + k for k in range(12)]
+    assert table["teff"][1::2].isna().all()
+    assert np.isnan(table["feh"][0])
+    assert table["gaia_source_id"][2] == 2**60 + 1
+    assert table["hdelta_d02"][0] == 25.5
+
+
+def test_a_catalogue_counts_for_spectra_that_come_later_in_the_same_survey(survey, files, tmp_path):
+    paths = find_files([files])
+    everything = Survey.create(tmp_path / "all")
+    ingest(everything, [files])
+    path = catalogue(tmp_path / "dr12.csv", everything)
+    ingest(survey, paths[:10], [path])
+    ingest(survey, paths[10:], [path])
+    assert survey.candidates()["teff"].notna().sum() == 12
+
+
+def test_what_the_file_says_stays_and_what_it_lacks_comes_from_the_catalogue(
+    survey, files, tmp_path
+):
+    ingest(survey, [files])
+    header = survey.candidates()["subclass"][0]
+    obsid = survey.archive.obsid[0]
+    path = tmp_path / "classes.csv"
+    path.write_text(f"obsid,subclass,parallax\n{obsid},O9,1.25\n")
+    ingest(survey, [], [path])
+    row = base_table(survey).iloc[0]
+    assert row["subclass"] == header
+    assert row["parallax_mas"] == 1.25
+
+
+def test_a_catalogue_is_joined_by_file_name(survey, files, tmp_path):
+    ingest(survey, [files])
+    names = survey.candidates()["file"].str.split("/").str[-1]
+    path = tmp_path / "labels.csv"
+    pd.DataFrame({"filename": names[:7], "teff": 7777.0}).to_csv(path, index=False)
+    assert ingest(survey, [], [path]).joined == {"labels.csv": 7}
+    assert (survey.candidates()["teff"] == 7777.0).sum() == 7
+
+
+def test_a_catalogue_with_none_of_the_obsids_is_refused_with_examples_of_both(
+    survey, files, tmp_path
+):
+    path = tmp_path / "other.csv"
+    path.write_text("obsid,teff\n11,8000\n12,8100\n")
+    with pytest.raises(CatalogueError, match=r"other.csv.*3000000000.*11") as said:
+        ingest(survey, [files], [path])
+    assert "\n" not in str(said.value)
+    assert len(survey.candidates()) == 24  # the spectra are stored all the same
+    assert "teff" in survey.candidates()
+    assert not list((survey.path / "catalogues").glob("*"))
+
+
+def test_a_catalogue_that_cannot_be_read_stops_before_anything_is_stored(survey, files, tmp_path):
+    path = tmp_path / "broken.fits"
+    path.write_bytes(b"SIMPLE  = not really")
+    with pytest.raises(CatalogueError, match=r"broken.fits"):
+        ingest(survey, [files], [path])
+    assert len(survey.archive) == 0
+
+
+# --- simulated spectra -----------------------------------------------------------------------
+def test_a_simulated_survey_knows_the_truth_and_takes_no_real_files(tmp_path, files):
+    survey = Survey.create(tmp_path / "demo", simulated=True)
+    assert simulate(survey, PLAN) == len(survey.archive)
+    table = survey.candidates()
+    assert table["true_class"].notna().all()
+    assert table["true_teff"].between(4000, 1e5).all()
+    assert table["gaia_source_id"].notna().all()
+    with pytest.raises(SurveyError, match="simulated"):
+        ingest(survey, [files])
+    with pytest.raises(SurveyError, match="survey of real spectra"):
+        simulate(Survey.create(tmp_path / "real"), PLAN)
+
+
+def test_a_simulation_that_was_stopped_goes_on_and_another_one_is_refused(tmp_path, monkeypatch):
+    whole = Survey.create(tmp_path / "whole", simulated=True, shard_size=5)
+    simulate(whole, PLAN, workers=1)
+    stopped = Survey.create(tmp_path / "stopped", simulated=True, shard_size=5)
+    commit, shards_written = module.Storing._commit, []
+
+    def stop(self, layout):
+        if len(shards_written) == 1:
+            raise KeyboardInterrupt
+        shards_written.append(layout)
+        commit(self, layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Storing, "_commit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(stopped, PLAN, workers=1)
+    assert len(stopped.archive) == 5
+    assert simulate(stopped, PLAN, workers=1) == len(whole.archive) - 5
+    same(whole, stopped)
+    with pytest.raises(SurveyError, match="with other numbers"):
+        simulate(stopped, SurveyPlan(13, seed=4, chunk=6))
+
+
+@pytest.mark.parametrize("layout", ["lamost-table", "lamost-image"])
+def test_written_files_are_the_simulated_spectra(tmp_path, layout):
+    made = Survey.create(tmp_path / "made", simulated=True)
+    simulate(made, PLAN, tmp_path / "fits", layout=layout)
+    read = Survey.create(tmp_path / "read")
+    report = ingest(read, [tmp_path / "fits"], [tmp_path / "fits" / "truth.csv"])
+    assert report.n_stored == len(made.archive)
+    assert report.rejected == ()
+    for obsid in made.archive.obsid.tolist():
+        one, other = made.archive.original(obsid), read.archive.original(obsid)
+        assert np.array_equal(one.flux, other.flux)
+        assert np.array_equal(one.ivar, other.ivar)
+        assert np.array_equal(one.mask, other.mask)
+        assert np.allclose(one.wavelength, other.wavelength, rtol=1e-7)
+        assert one.z == other.z
+        assert read_spectrum(other.file).meta["layout"] == layout
+    truth = made.candidates().set_index("obsid")["true_class"]
+    back = read.candidates().set_index("obsid")["true_class"]
+    pd.testing.assert_series_equal(truth, back.loc[truth.index])
+    assert len(pd.read_csv(tmp_path / "fits" / "gaia.csv")) == len(made.archive)
