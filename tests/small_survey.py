@@ -84,7 +84,7 @@ def make_small_survey(path, n_stars=24, seed=7, first_obsid=FIRST_OBSID):
             )
     survey = Survey.create(path, simulated=True)
     survey.archive.append(spectra)
-    table = survey.candidates().set_index("obsid")
+    table = survey.table().set_index("obsid")
     made = pd.DataFrame(rows).set_index("obsid")
     made["is_candidate"] = (made["predicted_class"] == "BHB") & (made["p_bhb"] >= 0.5)
     made["in_bhb_region"] = rng.random(len(made)) < 0.8
@@ -93,5 +93,5 @@ def make_small_survey(path, n_stars=24, seed=7, first_obsid=FIRST_OBSID):
     for source in (made, fits):
         for name in source.columns:
             table[name] = source[name].reindex(table.index)
-    survey.write_candidates(table.reset_index())
+    survey.write_table(table.reset_index())
     return survey

@@ -73,7 +73,7 @@ class SurveyData:
         self.settings = survey.settings
         self.archive = survey.archive
         self.store = survey.store()
-        self.candidates = conform(survey.candidates()).reset_index(drop=True)
+        self.candidates = conform(survey.table()).reset_index(drop=True)
         self.contradictions = contradictions(self.candidates, self.settings)
         self.obsid = self.candidates["obsid"].to_numpy(np.int64)
         self._index = pd.Index(self.obsid)

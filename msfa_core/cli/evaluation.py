@@ -77,7 +77,7 @@ def answers_on_survey(
         or the stars are those of the training.
     """
     survey = Survey(path)
-    table = survey.candidates()
+    table = survey.table()
     truth = _truth(survey, table, labels)
     if models is None:
         table = table[table["p_bhb"].notna() & truth.notna()]

@@ -52,7 +52,7 @@ def place(
             f"{report.n_stars:,} stars wanted, {report.n_before:,} of them asked for before; "
             f"{report.n_rows:,} Gaia sources kept in {opened.path}"
         )
-    table = opened.candidates()
+    table = opened.table()
     placed = int((table["bp_rp"].notna() & table["abs_mag_g"].notna()).sum())
     print(
         f"{len(table):,} spectra: {int(table['g_mag'].notna().sum()):,} with Gaia photometry, "

@@ -150,7 +150,7 @@ def _labelled_spectra(survey: Path, labels: Path) -> tuple[Any, pd.DataFrame]:
     opened, table = Survey(survey), read_table(labels)
     if "obsid" not in table.columns:
         raise ConfigError(f"{labels} has no column obsid; it needs obsid, teff, logg and feh.")
-    known = opened.candidates().set_index("obsid")
+    known = opened.table().set_index("obsid")
     rows = table.drop_duplicates("obsid").set_index("obsid")
     obsid = np.array([k for k in known.index if k in rows.index], dtype=np.int64)
     if not len(obsid):

@@ -33,7 +33,7 @@ def validate(
 
     opened = Survey(survey)
     found = compare(
-        opened.candidates(),
+        opened.table(),
         read_table(reference),
         radius_arcsec=radius or opened.settings.match_radius_arcsec,
         what=str(reference),

@@ -33,7 +33,7 @@ NEAR: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class Classified:
     """What the two stages say of each spectrum.
 
     Attributes
@@ -45,7 +45,7 @@ class Candidates:
     p_bhb : (n,) float64 array
         Stage 2: probability of BHB against not BHB, for every spectrum.
     novelty : (n,) float64 array, optional
-        How unlike the training set (`explain.novelty`); NaN where the spectrum could not be
+        How unlike the training set (`search.novelty`); NaN where the spectrum could not be
         prepared, and throughout where the models have no novelty beside them.
     """
 
@@ -207,7 +207,7 @@ class TwoStageSearch:
             )
         return self._checksum
 
-    def classify(self, prepared: PreparedSpectra, progress: Progress | None = None) -> Candidates:
+    def classify(self, prepared: PreparedSpectra, progress: Progress | None = None) -> Classified:
         """Give the five probabilities, ``p_bhb`` and the novelty of every spectrum.
 
         Parameters
@@ -219,7 +219,7 @@ class TwoStageSearch:
 
         Returns
         -------
-        Candidates
+        Classified
         """
         n = len(prepared)
         class_probability = np.full((n, len(STAGE_CLASSES[1])), np.nan)
@@ -241,7 +241,7 @@ class TwoStageSearch:
             if progress is not None:
                 progress(n - len(rows) + start + len(batch), n)
         novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
-        return Candidates(prepared.obsid, class_probability, p_bhb, novelty)
+        return Classified(prepared.obsid, class_probability, p_bhb, novelty)
 
     def _is_near(self, logits: NDArray[np.float64], stage: int) -> NDArray[np.bool_]:
         """(n,) True where 16 bits may turn the decision of a stage (0 or 1)."""

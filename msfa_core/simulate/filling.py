@@ -89,7 +89,7 @@ def simulate(
         if folder is not None:
             _write_truth(pd.concat(truths, ignore_index=True), folder)
         if store.n_stored:
-            survey.write_candidates(refreshed(survey.candidates(), base_table(survey)))
+            survey.write_table(refreshed(survey.table(), base_table(survey)))
     return store.n_stored
 
 

@@ -226,7 +226,7 @@ def fetch_online(
 
 def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
     """(n,) True for spectra that the search kept."""
-    found = survey.candidates().set_index("obsid")["is_candidate"].fillna(False)
+    found = survey.table().set_index("obsid")["is_candidate"].fillna(False)
     if not found.any():
         raise SurveyError(
             f"{survey.path} has no candidates yet: give `msfa run {survey.path}` first, or fetch "

@@ -307,16 +307,16 @@ class _Spine:
         """Put all results together as the table of candidates; return it."""
         state = self._state()
         if do.key_of(self.survey.path / CANDIDATES_FILE) == state:
-            return self.survey.candidates()
-        table = self._with_results(refreshed(self.survey.candidates(), self.base), RESULTS)
+            return self.survey.table()
+        table = self._with_results(refreshed(self.survey.table(), self.base), RESULTS)
         table["in_search_domain"] = in_search_domain(table, self.settings)
         table["is_candidate"] = are_candidates(table, self.settings)
         table["in_bhb_region"] = are_in_bhb_region(table, self.settings.selection)
         table["p_in_bhb_region"] = p_in_bhb_region(table, self.settings.selection)
         table = settle_labels(table, self.base, self.settings)
         table["template_disagrees"] = template_disagrees(table)
-        self.survey.write_candidates(table, {do.KEY: state})
-        return self.survey.candidates()
+        self.survey.write_table(table, {do.KEY: state})
+        return self.survey.table()
 
     def _state(self) -> str:
         """Return the key of the table: of all results, the files' words and the settings."""

@@ -1,4 +1,4 @@
-"""A survey is a folder: spectra, the table of candidates, decisions, settings and provenance.
+"""A survey is a folder: spectra, their table, decisions, settings and provenance.
 
 ::
 
@@ -140,8 +140,8 @@ class Survey:
         """Settings in force: defaults < ``msfa.toml`` < ``MSFA_*`` variables."""
         return load_settings(self.path)
 
-    # --- candidates ------------------------------------------------------------------------
-    def candidates(self) -> pd.DataFrame:
+    # --- table -----------------------------------------------------------------------------
+    def table(self) -> pd.DataFrame:
         """Return one row per spectrum, with every column of the contract.
 
         Spectra that were stored when a process was killed, before the table was written, are
@@ -164,8 +164,8 @@ class Survey:
             table = pd.concat([conform(table), conform(rows)], ignore_index=True)
         return conform(table)
 
-    def write_candidates(self, table: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
-        """Replace the table of candidates, as a whole.
+    def write_table(self, table: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
+        """Replace the table of all spectra, as a whole.
 
         Parameters
         ----------
@@ -182,13 +182,13 @@ class Survey:
         """
         table = conform(table.drop(columns=[n for n in _VET_COLUMNS if n in table.columns]))
         if table["obsid"].isna().any() or table["obsid"].duplicated().any():
-            raise SurveyError("candidates need one row per obsid: some are missing or come twice.")
+            raise SurveyError("the table needs one row per obsid: some are missing or come twice.")
         table = table.drop(columns=list(_VET_COLUMNS)).reset_index(drop=True)
         write_parquet(self.path / CANDIDATES_FILE, table, notes)
 
     def table_with_verdicts(self) -> pd.DataFrame:
-        """Return the candidates with the verdict of record of each star."""
-        table = self.candidates()
+        """Return the table of all spectra with the verdict of record of each star."""
+        table = self.table()
         if not self.has_store:
             return table
         from msfa_core.vetting.decision import verdict_of_record  # noqa: PLC0415
@@ -338,7 +338,7 @@ def is_survey(path: str | Path) -> bool:
 
 
 def identities(archive: Archive) -> pd.DataFrame:
-    """Return what the files said of each spectrum, as rows of the table of candidates.
+    """Return what the files said of each spectrum, as rows of the table.
 
     A position that is none (sentinels beyond a pole) counts as missing.
     """

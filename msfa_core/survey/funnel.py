@@ -82,11 +82,11 @@ def funnel(survey: Survey | str | Path) -> pd.DataFrame:
         When the path is no survey, or part of it cannot be read.
     """
     survey = survey if isinstance(survey, Survey) else Survey(survey)
-    return funnel_of(survey.candidates(), survey.settings)
+    return funnel_of(survey.table(), survey.settings)
 
 
 def funnel_of(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Count as `funnel`, in a table of candidates.
+    """Count as `funnel`, in a table of spectra.
 
     Parameters
     ----------
@@ -210,12 +210,12 @@ def exclusions(survey: Survey | str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `catalogue.exclusions.exclusion_counts`.
+        As `vetting.exclusions.exclusion_counts`.
     """
     from msfa_core.vetting.exclusions import exclusion_counts  # noqa: PLC0415
 
     survey = survey if isinstance(survey, Survey) else Survey(survey)
-    table = survey.candidates()
+    table = survey.table()
     rows = _kept(table, survey.settings)["good parallax"]
     return exclusion_counts(table[np.zeros(len(table), bool) if rows is None else rows])
 

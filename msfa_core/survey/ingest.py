@@ -196,7 +196,7 @@ def ingest(
                 joined[name] = join(survey, name, table)
         except CatalogueError as error:
             failure = error  # the spectra are stored all the same
-        survey.write_candidates(refreshed(survey.candidates(), base_table(survey)))
+        survey.write_table(refreshed(survey.table(), base_table(survey)))
         report = IngestReport(
             n_files=len(files),
             n_stored=store.n_stored,

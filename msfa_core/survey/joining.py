@@ -68,7 +68,7 @@ def _filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of candidates with what files and catalogues now say.
+    """Return the table of all spectra with what files and catalogues now say.
 
     Results of steps stay until the steps are run again.
     """

@@ -168,7 +168,7 @@ def from_survey(survey: Survey, labels: pd.DataFrame) -> LabelledSpectra:
         spectra = survey.archive.spectra(obsid[start : start + _ROWS])
         prepared.append(prepare(spectra))
         measured.append(line_measurements(spectra))
-    table = survey.candidates().drop_duplicates("obsid").set_index("obsid").reindex(obsid)
+    table = survey.table().drop_duplicates("obsid").set_index("obsid").reindex(obsid)
     uid = table["uid"].astype(str).to_numpy() if "uid" in table else np.full(len(obsid), "")
     own = np.array([f"obsid {k}" for k in obsid])
     has_uid = table["uid"].notna().to_numpy() & (uid != "") if "uid" in table else uid != ""

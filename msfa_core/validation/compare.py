@@ -96,7 +96,7 @@ def validate(
     Parameters
     ----------
     survey : (n,) DataFrame
-        Candidates, as `Survey.candidates` returns them.
+        Spectra, as `Survey.table` returns them.
     reference : (m,) DataFrame
         As read from the user's file.
     radius_arcsec : float

@@ -25,7 +25,7 @@ def survey(tmp_path_factory):
     result.archive.append(
         [replace(made[k % 20], obsid=10**8 + k, file=f"spec-{k:05d}.fits") for k in range(N)]
     )
-    result.write_candidates(result.candidates())
+    result.write_table(result.table())
     return result
 
 

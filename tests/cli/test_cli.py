@@ -236,7 +236,7 @@ def test_a_catalogue_with_none_of_the_obsids_is_one_line(one_file, tmp_path, cap
     assert "other.csv" in line
     assert "11" in line
     assert str(read_spectrum(one_file).obsid) in line
-    assert len(Survey(tmp_path / "S").candidates()) == 1
+    assert len(Survey(tmp_path / "S").table()) == 1
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def test_a_catalogue_with_none_of_the_obsids_is_one_line(one_file, tmp_path, cap
 def test_a_catalogue_of_the_wrong_columns_is_one_line(text, ingested, tmp_path, capsys):
     path = tmp_path / "wrong.csv"
     path.write_text(text)
-    before = Survey(ingested).candidates()
+    before = Survey(ingested).table()
     capsys.readouterr()
     assert msfa("ingest", ingested, "--catalogue", path) == 1
     assert "wrong.csv" in the_one_line(capsys)
-    pd.testing.assert_frame_equal(Survey(ingested).candidates(), before)
+    pd.testing.assert_frame_equal(Survey(ingested).table(), before)
 
 
 def test_a_catalogue_that_is_not_there_is_one_line_before_anything_is_made(
@@ -347,11 +347,11 @@ def test_files_in_and_a_vetted_table_out(ingested, tmp_path, capsys):
     assert not out.exists()
 
     survey = Survey(ingested)
-    accepted = survey.candidates()["obsid"].tolist()[:2]
+    accepted = survey.table()["obsid"].tolist()[:2]
     store = survey.store()
     for obsid in accepted:
         store.append_decision(Decision(obsid, "", Verdict.ACCEPT, "Ann"))
-    store.append_decision(Decision(survey.candidates()["obsid"][5], "", Verdict.REJECT, "Ann"))
+    store.append_decision(Decision(survey.table()["obsid"][5], "", Verdict.REJECT, "Ann"))
     store.close()
     assert msfa("export", ingested, out) == 0
     assert "2 stars" in capsys.readouterr().out
@@ -380,7 +380,7 @@ def test_simulate_makes_files_that_can_be_ingested_and_evaluated(
     assert msfa("simulate", demo, *few, "--write-fits", folder, "--fits-layout", "image") == 0
     survey = Survey(demo)
     assert survey.is_simulated
-    assert survey.candidates()["true_star"].nunique() == 12
+    assert survey.table()["true_star"].nunique() == 12
     assert len(find_files([folder])) == len(survey.archive)
     assert read_spectrum(find_files([folder])[0]).meta["layout"] == "lamost-image"
     assert msfa("simulate", tmp_path / "dark", *few, "--sky-fibres", tmp_path / "none") == 1
@@ -423,7 +423,7 @@ def test_evaluate_refuses_the_stars_of_the_training_and_a_mixture(
     write_checksums(models)
     assert msfa("evaluate", "--models", models, "--seed", "7", "--quiet") == 1
     assert "trained on simulated stars of seed 7" in the_one_line(capsys)
-    table = Survey(ingested).candidates()
+    table = Survey(ingested).table()
     labels = pd.DataFrame({"obsid": table["obsid"], "label": "A"})
     labels.to_csv(tmp_path / "labels.csv", index=False)
     table.loc[table.index[:5], "data_release"] = "LAMOST DR9"
@@ -491,7 +491,7 @@ def test_networks_are_trained_from_the_command_line_and_then_used(tmp_path, caps
     demo = tmp_path / "demo"
     assert msfa("simulate", demo, "--stars", "4", "--workers", "1", "--quiet") == 0
     assert msfa("run", demo, "--steps", "classify", "--workers", "1", "--quiet") == 0
-    assert Survey(demo).candidates()["p_bhb"].notna().any()
+    assert Survey(demo).table()["p_bhb"].notna().any()
 
 
 # --- stopping ----------------------------------------------------------------------------------
@@ -522,7 +522,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     _expect_no_members(process.pid)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "classify 000001" not in done.stdout
-    assert Survey(survey.path).candidates()["p_bhb"].notna().all()
+    assert Survey(survey.path).table()["p_bhb"].notna().all()
 
 
 @pytest.mark.slow
@@ -644,7 +644,7 @@ def test_products_and_the_multiple_epoch_catalogue_are_written(ingested, tmp_pat
     assert "24 files written, 0 there before" in capsys.readouterr().out
     assert msfa("products", ingested, tmp_path / "P", "--all", "--coadd", "--quiet") == 0
     out = capsys.readouterr().out
-    stars = Survey(ingested).candidates().groupby("uid").size()
+    stars = Survey(ingested).table().groupby("uid").size()
     n_pairs = int((stars > 1).sum())
     assert f"{n_pairs:,} co-added stars; {n_pairs:,} files written, 24 there before" in out
     for path in (tmp_path / "P").glob("spec-*.fits"):
@@ -662,12 +662,12 @@ def test_products_and_the_multiple_epoch_catalogue_are_written(ingested, tmp_pat
 
 def test_status_counts_what_known_catalogues_list(ingested, tmp_path, capsys):
     survey = Survey(ingested)
-    table = survey.candidates()
+    table = survey.table()
     known = tmp_path / "ours2020.csv"
     table[["obsid"]].iloc[:5].to_csv(known, index=False)
     assert msfa("run", ingested, "--known", known, "--steps", "classify,identify", "--quiet") == 0
-    marked = Survey(ingested).candidates().assign(is_candidate=True)
-    survey.write_candidates(marked)
+    marked = Survey(ingested).table().assign(is_candidate=True)
+    survey.write_table(marked)
     capsys.readouterr()
     assert msfa("status", ingested) == 0
     out = capsys.readouterr().out

@@ -34,7 +34,7 @@ def test_place_online_fetches_places_and_counts(survey, archive, capsys):
     printed = capsys.readouterr().out
     assert "6 stars wanted, 0 of them asked for before; 6 Gaia sources" in printed
     assert "6 spectra: 6 with Gaia photometry, 5 in the CMD" in printed
-    assert survey.candidates()["uid"].str.startswith("G").all()
+    assert survey.table()["uid"].str.startswith("G").all()
     assert [entry["step"] for entry in survey.provenance].count("fetch") == 1
     assert run_cli(["place", str(survey.path), "--online", "--server", url, "-q"]) == 0
     assert "6 of them asked for before" in capsys.readouterr().out

@@ -67,7 +67,7 @@ def make_survey(path: Path) -> Survey:
     ]  # fmt: skip
     survey = Survey.create(path, simulated=True)
     survey.archive.append(spectra)
-    table = survey.candidates().sort_values("obsid", ignore_index=True)
+    table = survey.table().sort_values("obsid", ignore_index=True)
     fits = fit_lines(spectra).as_table("ju2024")
     for name in fits.columns.drop("obsid"):
         table[name] = fits[name].to_numpy()
@@ -109,7 +109,7 @@ def make_survey(path: Path) -> Survey:
     table = table.assign(**dict(epoch_velocities(table)))
     on_band = in_kiel_band(table["teff"], table["logg"])
     table["label_flags"] = np.where(on_band, 0, int(LabelFlag.OUTSIDE_KIEL_BAND))
-    survey.write_candidates(conform(table))
+    survey.write_table(conform(table))
     return survey
 
 
@@ -128,12 +128,12 @@ def survey(survey_template: Path, tmp_path: Path) -> Survey:
 @pytest.fixture
 def bare_survey(survey: Survey) -> Survey:
     """The survey before Gaia and labels were added."""
-    table = survey.candidates()
+    table = survey.table()
     for name in ("bp_rp", "abs_mag_g", "parallax_mas", "parallax_over_error", "g_mag"):
         table[name] = np.nan
     for name in ("teff", "logg", "feh"):
         table[name] = np.nan
-    survey.write_candidates(table)
+    survey.write_table(table)
     return survey
 
 

@@ -20,14 +20,14 @@ FIRST = 1_230_412_000
 
 def with_columns(survey, **columns):
     """The survey once these columns have been filled, as a session sees it."""
-    survey.write_candidates(survey.candidates().assign(**columns))
+    survey.write_table(survey.table().assign(**columns))
     return VettingState(survey, "anna")
 
 
 @pytest.fixture
 def joined(survey):
     """A session on a survey with LAMOST's D0.2 and Ca II K: 40 weak, 20 strong lines."""
-    table = survey.candidates()
+    table = survey.table()
     n = len(table)
     theirs = {f"{line}_d02": table[f"d02_{line}"] + 0.5 for line in ("hdelta", "hgamma")}
     kp = np.where(np.arange(n) < 40, 0.3, 5.0)

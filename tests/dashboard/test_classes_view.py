@@ -38,10 +38,10 @@ def test_contradictions_are_loud(state):
 
 
 def test_witnesses_that_disagree_are_found(state, survey):
-    table = survey.candidates()
+    table = survey.table()
     row = table.index[table["obsid"] == state.star.obsid][0]
     table.loc[row, ["p_bhb", "subclass", "logg"]] = [0.1, "F5", 4.6]
-    survey.write_candidates(table)
+    survey.write_table(table)
     state.reload()
     found = state.data.disagreements_on(int(table.loc[row, "obsid"]))
     assert "stage 1 and stage 2 disagree" in found

@@ -249,9 +249,9 @@ def test_the_sentence_of_a_star_says_inside_or_outside(state):
 
 
 def test_reloading_a_changed_survey_draws_the_new_stars(state, view, survey):
-    table = survey.candidates()
+    table = survey.table()
     table["d02_hdelta"] += 1.0
-    survey.write_candidates(table)
+    survey.write_table(table)
     state.reload()
     drawn = view.planes["Hδ"].vivid.points.data["x"]
     assert sorted(drawn) == approx(sorted(table["d02_hdelta"].dropna()))

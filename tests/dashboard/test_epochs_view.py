@@ -91,8 +91,8 @@ def test_the_sum_of_the_epochs_is_better_than_each(state, view):
 
 
 def test_without_velocities_the_panel_says_how_to_get_them(survey):
-    table = survey.candidates()
-    survey.write_candidates(table.assign(epoch_rv=np.nan, epoch_rv_err=np.nan))
+    table = survey.table()
+    survey.write_table(table.assign(epoch_rv=np.nan, epoch_rv_err=np.nan))
     view = EpochsView(state=VettingState(survey, "anna"))
     assert view._notice.visible
     assert "--steps identify" in view._notice.object

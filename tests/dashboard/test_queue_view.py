@@ -158,11 +158,11 @@ def test_the_oddest_labels_come_first_at_the_limits_in_force(state):
 
 
 def test_stars_whose_template_disagrees_can_be_queued_surest_first(survey):
-    table = survey.candidates()
+    table = survey.table()
     disagrees = np.arange(len(table)) % 7 == 0
     table["template_disagrees"] = pd.array(disagrees, dtype="boolean")
     table["template_confidence"] = np.linspace(80, 99, len(table))
-    survey.write_candidates(table)
+    survey.write_table(table)
     state = VettingState(survey, "anna")
     state.set_filters([state.presets["template disagrees"]])
     state.set_order("template")

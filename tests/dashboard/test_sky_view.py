@@ -66,7 +66,7 @@ def test_a_star_without_a_position_says_so(state):
 
 
 def test_a_survey_without_positions_says_what_is_missing(survey):
-    survey.write_candidates(survey.candidates().assign(ra=np.nan, dec=np.nan))
+    survey.write_table(survey.table().assign(ra=np.nan, dec=np.nan))
     view = SkyView(state=VettingState(survey, "anna"))
     assert view._notice.visible
     assert not view._figures.visible

@@ -217,10 +217,10 @@ def test_filters_are_put_in_force_by_name(state):
 
 
 def test_every_preset_can_be_asked_of_an_unclassified_survey(survey):
-    table = survey.candidates()
+    table = survey.table()
     for name in ("predicted_class", "p_bhb", "is_candidate", "in_search_domain", "in_bhb_region"):
         table[name] = pd.NA if name != "p_bhb" else np.nan
-    survey.write_candidates(table)
+    survey.write_table(table)
     state = VettingState(survey, "anna")
     assert len(state.queue) == 0
     assert state.star is None
@@ -285,9 +285,9 @@ def test_sessions_share_what_was_read(survey):
 
 
 def test_a_survey_that_was_run_again_is_read_anew(state, survey):
-    table = survey.candidates()
+    table = survey.table()
     table["p_bhb"] = table["p_bhb"] * 0.5
-    survey.write_candidates(table)
+    survey.write_table(table)
     state.reload()
     assert state.data is shared_data(survey)
     assert state.table["p_bhb"].max() <= 0.5
@@ -304,8 +304,8 @@ def test_a_damaged_archive_is_told_once_and_does_not_hang(survey):
 def test_undo_and_verdicts_survive_a_star_that_left_the_survey(state, survey):
     decide(state)
     gone = int(state._own[-1].obsid)
-    table = survey.candidates()
-    survey.write_candidates(table)
+    table = survey.table()
+    survey.write_table(table)
     assert gone in set(table["obsid"])
     state.reload()
     state.undo()

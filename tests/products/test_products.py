@@ -30,8 +30,8 @@ N_SPECTRA, N_PAIRS = 28, 4  # of 24 stars; every sixth has two
 def survey(tmp_path_factory):
     """A survey with results, decisions on two stars, and its third star without position or z."""
     made = make_small_survey(tmp_path_factory.mktemp("products") / "S")
-    table = made.candidates()
-    made.write_candidates(table.assign(epoch_rv=table["z"] * 299_792.458))
+    table = made.table()
+    made.write_table(table.assign(epoch_rv=table["z"] * 299_792.458))
     store = made.store()
     for row, verdict in ((0, Verdict.ACCEPT), (3, Verdict.REJECT)):
         uid, obsid = str(table["uid"].iloc[row]), int(table["obsid"].iloc[row])
@@ -167,7 +167,7 @@ def test_a_coadded_star_is_that_of_the_core_function_with_its_epochs(survey, wri
     from msfa_core.spectra import coadd
 
     folder, _ = written
-    table = survey.candidates()
+    table = survey.table()
     for uid, epochs in table.groupby("uid"):
         path = folder / f"coadd-{uid}.fits"
         assert path.exists() == (len(epochs) > 1)
@@ -189,9 +189,9 @@ def test_a_coadded_star_is_that_of_the_core_function_with_its_epochs(survey, wri
 
 def test_a_star_that_cannot_be_added_up_is_named_and_the_rest_is_written(survey, tmp_path):
     copy = make_small_survey(tmp_path / "S")
-    table = copy.candidates()
+    table = copy.table()
     uid = table["uid"][table["uid"].duplicated()].iloc[0]
-    copy.write_candidates(table.assign(z=table["z"].where(table["uid"] != uid)))
+    copy.write_table(table.assign(z=table["z"].where(table["uid"] != uid)))
     report = write_products(copy, tmp_path / "out", coadded=True)
     assert [name for name, _ in report.failed] == [f"coadd-{uid}.fits"]
     assert "Doppler shift" in report.failed[0][1]
@@ -223,9 +223,9 @@ def test_a_second_call_writes_nothing_and_a_changed_row_only_its_file(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in singles(tmp_path / "out")}
     again = write_products(survey, tmp_path / "out")
     assert (again.n_written, again.n_unchanged) == (0, N_SPECTRA)
-    table = survey.candidates()
+    table = survey.table()
     table.loc[5, "teff"] = 9999.0
-    survey.write_candidates(table)
+    survey.write_table(table)
     assert write_products(survey, tmp_path / "out").n_written == 1
     changed = [path for path, when in before.items() if path.stat().st_mtime_ns != when]
     assert [read_spectrum(path).obsid for path in changed] == [table["obsid"][5]]
@@ -275,7 +275,7 @@ def test_what_a_killed_call_left_half_written_goes_after_an_hour(survey, tmp_pat
 
 # --- bad input -----------------------------------------------------------------------------------
 def test_a_file_that_is_no_product_is_never_replaced(survey, tmp_path):
-    name = product_names(survey.candidates()).iloc[7]
+    name = product_names(survey.table()).iloc[7]
     (tmp_path / name).write_bytes(b"SIMPLE  = the original of someone")
     with pytest.raises(ExportError, match="is not replaced"):
         write_products(survey, tmp_path)

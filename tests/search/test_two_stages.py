@@ -9,7 +9,7 @@ from msfa_core.constants import STELLAR_CLASSES
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import STAGE_CLASSES, save_weights, sha256_of, write_checksums
-from msfa_core.search.two_stages import Candidates, TwoStageSearch
+from msfa_core.search.two_stages import Classified, TwoStageSearch
 from msfa_core.spectra.spectrum import PreparedSpectra
 
 
@@ -56,16 +56,16 @@ def test_the_classes_come_in_the_order_of_the_paper():
 
 
 def test_probabilities_are_the_softmax_of_each_network(stages, prepared):
-    candidates = TwoStageSearch(*stages).classify(prepared)
+    found = TwoStageSearch(*stages).classify(prepared)
     with torch.no_grad():
         flux = torch.from_numpy(prepared.flux)[:, None]
         expected = [torch.softmax(model(flux), dim=1).numpy() for model in stages]
-    assert candidates.obsid.tolist() == prepared.obsid.tolist()
-    assert candidates.class_probability == approx(expected[0], abs=1e-3)
-    assert candidates.p_bhb == approx(expected[1][:, 0], abs=1e-3)
+    assert found.obsid.tolist() == prepared.obsid.tolist()
+    assert found.class_probability == approx(expected[0], abs=1e-3)
+    assert found.p_bhb == approx(expected[1][:, 0], abs=1e-3)
     names = np.array([str(c) for c in STELLAR_CLASSES])
-    assert candidates.predicted_class.tolist() == names[expected[0].argmax(axis=1)].tolist()
-    assert len(set(candidates.predicted_class.tolist())) > 1
+    assert found.predicted_class.tolist() == names[expected[0].argmax(axis=1)].tolist()
+    assert len(set(found.predicted_class.tolist())) > 1
 
 
 def test_a_spectrum_is_classified_the_same_alone_and_in_a_batch(stages, prepared):
@@ -81,28 +81,28 @@ def test_a_spectrum_that_could_not_be_prepared_gets_nan_and_no_class(stages, pre
     flux[3] = np.nan
     flux[4, 7] = np.nan
     search = TwoStageSearch(*stages)
-    candidates = search.classify(PreparedSpectra(prepared.obsid, flux))
-    missing = np.isnan(candidates.p_bhb)
+    found = search.classify(PreparedSpectra(prepared.obsid, flux))
+    missing = np.isnan(found.p_bhb)
     assert np.flatnonzero(missing).tolist() == [3, 4]
-    assert np.isnan(candidates.class_probability[missing]).all()
-    assert candidates.predicted_class[missing].tolist() == ["", ""]
-    assert not candidates.are_bhb(0.0)[missing].any()
+    assert np.isnan(found.class_probability[missing]).all()
+    assert found.predicted_class[missing].tolist() == ["", ""]
+    assert not found.are_bhb(0.0)[missing].any()
     good = search.classify(prepared)
-    assert candidates.p_bhb[~missing] == approx(good.p_bhb[~missing], abs=1e-3)
+    assert found.p_bhb[~missing] == approx(good.p_bhb[~missing], abs=1e-3)
 
 
-def test_no_spectra_give_no_candidates(stages):
+def test_no_spectra_give_no_rows(stages):
     empty = PreparedSpectra(np.empty(0, np.int64), np.empty((0, 2430), np.float32))
-    candidates = TwoStageSearch(*stages).classify(empty)
-    assert len(candidates) == 0
-    assert candidates.class_probability.shape == (0, 5)
-    assert candidates.predicted_class.tolist() == []
+    found = TwoStageSearch(*stages).classify(empty)
+    assert len(found) == 0
+    assert found.class_probability.shape == (0, 5)
+    assert found.predicted_class.tolist() == []
 
 
 def test_only_rows_of_nan_are_classified_without_a_network(stages):
     flux = np.full((2, 2430), np.nan, np.float32)
-    candidates = TwoStageSearch(*stages).classify(PreparedSpectra(np.arange(2), flux))
-    assert np.isnan(candidates.p_bhb).all()
+    found = TwoStageSearch(*stages).classify(PreparedSpectra(np.arange(2), flux))
+    assert np.isnan(found.p_bhb).all()
 
 
 def test_progress_ends_at_the_number_of_spectra(stages):
@@ -132,15 +132,15 @@ def test_a_temperature_softens_probabilities_and_keeps_classes(stages, prepared)
 
 
 def test_a_candidate_needs_both_stages():
-    candidates = Candidates(
+    found = Classified(
         obsid=np.arange(4),
         class_probability=np.array(
             [[0.9, 0.1, 0, 0, 0], [0.9, 0.1, 0, 0, 0], [0.1, 0.9, 0, 0, 0], [np.nan] * 5]
         ),
         p_bhb=np.array([0.5, 0.49, 0.99, np.nan]),
     )
-    assert candidates.are_bhb().tolist() == [True, False, False, False]
-    assert candidates.are_bhb(0.4).tolist() == [True, True, False, False]
+    assert found.are_bhb().tolist() == [True, False, False, False]
+    assert found.are_bhb(0.4).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_candidate_needs_both_stages():
 )
 def test_what_is_not_a_distribution_is_refused(class_probability, p_bhb):
     with pytest.raises(ModelError):
-        Candidates(np.arange(2), class_probability, p_bhb)
+        Classified(np.arange(2), class_probability, p_bhb)
 
 
 def test_a_models_folder_is_loaded_with_its_temperatures(stages, folder, prepared):

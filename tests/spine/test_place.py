@@ -200,7 +200,7 @@ def test_a_survey_is_placed_from_the_archive_and_a_second_time_nothing_is_asked(
     report = fetch_online(survey, no_progress, url, batch=5, patience=QUICK)
     assert (report.n_rows, report.n_before) == (14, 0)
     run(survey, ["place"], workers=1)
-    table = survey.candidates().set_index("obsid")
+    table = survey.table().set_index("obsid")
     rows = recorded_rows()
     assert table.loc[500 + 3, "cmd_flags"] == CmdFlag.NO_PARALLAX
     assert table.loc[500 + 7, "cmd_flags"] == CmdFlag.NO_COLOUR
@@ -220,7 +220,7 @@ def test_a_survey_is_placed_from_the_archive_and_a_second_time_nothing_is_asked(
 
 def test_what_a_table_has_is_not_asked_of_the_archive(survey, server):
     known, url = server
-    base = survey.candidates()
+    base = survey.table()
     adopt_table(survey, gaia(base.iloc[:9]))
     known.questions.clear()
     assert fetch_online(survey, no_progress, url, patience=QUICK).n_stars == 5
@@ -232,7 +232,7 @@ def test_without_a_network_the_survey_stays_as_it_was(survey):
     with pytest.raises(CatalogueError, match="check the network"):
         fetch_online(survey, no_progress, "http://127.0.0.1:9/tap", patience=QUICK)
     run(survey, ["place"], workers=1)
-    assert survey.candidates()["g_mag"].isna().all()
+    assert survey.table()["g_mag"].isna().all()
 
 
 def test_simulated_stars_are_in_no_archive(tmp_path):
@@ -246,10 +246,10 @@ def test_a_changed_setting_places_the_stars_anew(survey, server, monkeypatch):
     fetch_online(survey, no_progress, url, patience=QUICK)
     assert run(survey, ["place"], workers=1).did_work
     assert not run(survey, ["place"], workers=1).did_work
-    plain = survey.candidates()["abs_mag_g"]
+    plain = survey.table()["abs_mag_g"]
     monkeypatch.setenv("MSFA_PARALLAX_ZERO_POINT", "true")
     assert run(survey, ["place"], workers=1).did_work
-    corrected = survey.candidates()
+    corrected = survey.table()
     fainter = corrected["abs_mag_g"] - plain
     assert (fainter.dropna() > 0).all() and fainter.notna().sum() >= 11
     assert (corrected["parallax_zero_point"].dropna() < 0).all()

@@ -49,7 +49,7 @@ def finished(lamost_files, tiny_models, tmp_path_factory):
     made = Survey.create(path, shard_size=10, models=str(tiny_models))
     ingest(made, [lamost_files])
     run(made, workers=1)
-    return made.candidates()
+    return made.table()
 
 
 def result_files(survey):
@@ -59,7 +59,7 @@ def result_files(survey):
 
 def test_a_run_fills_the_columns_of_every_step(survey):
     report = run(survey, workers=1)
-    table = survey.candidates()
+    table = survey.table()
     assert [step.step for step in report.steps] == list(STEPS)
     p_class = table[[f"p_class_{c}" for c in ("bhb", "a", "b", "hsd", "wd")]]
     assert np.allclose(p_class.sum(axis=1), 1)
@@ -93,7 +93,7 @@ def test_probabilities_are_those_of_the_networks_on_the_prepared_spectra(survey)
     from msfa_core.spectra.prepare import prepare
 
     run(survey, ["classify"], workers=1)
-    table = survey.candidates()
+    table = survey.table()
     spectra = survey.archive.spectra(table["obsid"])
     found = TwoStageSearch.load(os.environ["MSFA_MODELS"]).classify(prepare(spectra))
     assert np.allclose(table["p_bhb"], found.p_bhb, atol=1e-6)
@@ -112,12 +112,12 @@ def test_a_second_run_does_no_work(survey, monkeypatch):
 
 def test_processes_give_the_same_table_as_this_process(survey, finished):
     run(survey, workers=2)
-    pd.testing.assert_frame_equal(survey.candidates(), as_in(finished, survey))
+    pd.testing.assert_frame_equal(survey.table(), as_in(finished, survey))
 
 
 def as_in(table, survey):
     """The table with the paths of another survey: ingest stored the same files."""
-    assert table["file"].tolist() == survey.candidates()["file"].tolist()
+    assert table["file"].tolist() == survey.table()["file"].tolist()
     return table
 
 
@@ -129,7 +129,7 @@ def test_a_dask_cluster_gives_the_same_table(survey, finished):
         n_workers=1, threads_per_worker=1, dashboard_address=None, processes=True
     ) as cluster:
         run(survey, scheduler=cluster.scheduler_address)
-    pd.testing.assert_frame_equal(survey.candidates(), as_in(finished, survey))
+    pd.testing.assert_frame_equal(survey.table(), as_in(finished, survey))
 
 
 def test_a_scheduler_that_does_not_answer_is_named(survey, monkeypatch):
@@ -148,13 +148,13 @@ def test_a_run_killed_at_any_moment_is_resumed_to_the_same_table(survey, finishe
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        assert len(Survey(survey.path).candidates()) == 24
+        assert len(Survey(survey.path).table()) == 24
     kept = result_files(survey)
     report = run(survey, workers=1)
     assert {step.step: step.n_skipped for step in report.steps}["classify"] == 4
     for path, time in result_files(survey).items():
         assert path.endswith("candidates.parquet") or kept.get(path, time) == time
-    pd.testing.assert_frame_equal(survey.candidates(), as_in(finished, survey))
+    pd.testing.assert_frame_equal(survey.table(), as_in(finished, survey))
 
 
 def test_a_worker_that_dies_is_one_clear_error_and_what_was_done_is_kept(survey, monkeypatch):
@@ -172,10 +172,10 @@ def _die_on_the_second_shard(task):
 
 def test_force_does_everything_again_and_gives_the_same(survey):
     run(survey, workers=1)
-    before = survey.candidates()
+    before = survey.table()
     report = run(survey, ["measure", "identify"], force=True, workers=1)
     assert [step.n_done for step in report.steps] == [3, 1]
-    pd.testing.assert_frame_equal(survey.candidates(), before)
+    pd.testing.assert_frame_equal(survey.table(), before)
 
 
 def test_new_spectra_are_the_only_ones_worked_on(survey, lamost_files, tmp_path):
@@ -189,7 +189,7 @@ def test_new_spectra_are_the_only_ones_worked_on(survey, lamost_files, tmp_path)
     by_step = {step.step: (step.n_done, step.n_skipped) for step in report.steps}
     assert by_step["measure"] == (1, 3)
     assert by_step["classify"] == (2, 3)  # the new shard, and the match with known stars
-    assert survey.candidates().set_index("obsid").loc[77, "p_bhb"] >= 0
+    assert survey.table().set_index("obsid").loc[77, "p_bhb"] >= 0
 
 
 def test_other_weights_are_classified_again_and_nothing_else(survey, tiny_models, tmp_path):
@@ -198,7 +198,7 @@ def test_other_weights_are_classified_again_and_nothing_else(survey, tiny_models
     from msfa_core.networks.weights import load_weights, save_weights, write_checksums
 
     run(survey, workers=1)
-    before = survey.candidates()
+    before = survey.table()
     other = shutil.copytree(tiny_models, tmp_path / "other")
     model, card = load_weights(other / "stage2.safetensors")
     state = model.state_dict()
@@ -211,8 +211,8 @@ def test_other_weights_are_classified_again_and_nothing_else(survey, tiny_models
     report = run(survey, workers=1)
     done = {step.step for step in report.steps if step.n_done}
     assert done == {"classify"}
-    assert (survey.candidates()["p_bhb"] != before["p_bhb"]).all()
-    assert survey.candidates()["d02_hdelta"].equals(before["d02_hdelta"])
+    assert (survey.table()["p_bhb"] != before["p_bhb"]).all()
+    assert survey.table()["d02_hdelta"].equals(before["d02_hdelta"])
 
 
 def test_a_new_threshold_or_selection_changes_the_table_without_looking_at_spectra(
@@ -224,7 +224,7 @@ def test_a_new_threshold_or_selection_changes_the_table_without_looking_at_spect
     monkeypatch.setenv("MSFA_SELECTION", "xue2011")
     monkeypatch.setenv("MSFA_SNR_MIN", "0")
     run(survey, workers=1)
-    table = survey.candidates()
+    table = survey.table()
     expected = table["in_search_domain"] & (table["predicted_class"] == "BHB")
     assert table["is_candidate"].tolist() == expected.tolist()
     monkeypatch.setenv("MSFA_SELECTION", "nobody1999")
@@ -239,7 +239,7 @@ def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(
 
     mine = "mine: hdelta d02 5..35, fm ..0.6; hgamma b 2..15, c 0.5..1.6"
     run(survey, workers=1, selection=mine)
-    table = survey.candidates()
+    table = survey.table()
     chosen = parse_selection(mine)
     inside = table[["d02_hdelta", "fm_hdelta", "d02_hgamma", "fm_hgamma"]].notna().all(axis=1)
     for line in chosen.lines:
@@ -255,7 +255,7 @@ def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(
     assert counts["candidates within the cuts of Hδ"] >= counts["candidates in the D0.2–fm region"]
     assert "candidates within the cuts of Hγ" in counts
     run(survey, workers=1, selection="odd: hdelta d02 17..28, c 0.8..1.2")
-    assert survey.candidates()["p_in_bhb_region"].isna().all()  # no common distribution is known
+    assert survey.table()["p_in_bhb_region"].isna().all()  # no common distribution is known
     with pytest.raises(ConfigError, match="the lower limit comes first"):
         run(survey, workers=1, selection="mine: hdelta d02 28..17")
 
@@ -276,25 +276,25 @@ def test_no_step_touches_a_decision(survey):
 
 
 def test_known_stars_are_named_by_obsid_and_by_place_and_stay_known(survey, tmp_path):
-    table = survey.candidates()
+    table = survey.table()
     first, second = table.iloc[0], table.iloc[1]
     (tmp_path / "ju2025.csv").write_text(f"obsid\n{first['obsid']}\n")
     place = f"{second['ra']:.6f},{second['dec'] + 2 / 3600:.6f}"
     (tmp_path / "xue2011.csv").write_text(f"ra,dec\n{place}\n10.0,-89.0\n")
     files = [tmp_path / "ju2025.csv", tmp_path / "xue2011.csv"]
     run(survey, ["classify"], known=files, workers=1)
-    known = survey.candidates()["known_in"]
+    known = survey.table()["known_in"]
     assert known[0] == "ju2025"
     assert known[1] == "xue2011"
     assert known[2:].isna().all()
     for file in files:
         file.unlink()
     run(survey, ["classify"], force=True, workers=1)
-    assert survey.candidates()["known_in"].equals(known)
+    assert survey.table()["known_in"].equals(known)
 
 
 def test_gaia_rows_are_placed_by_position_and_kept(survey, tmp_path):
-    table = survey.candidates().iloc[:5]
+    table = survey.table().iloc[:5]
     gaia = pd.DataFrame(
         {
             "source_id": 4_000_000_000_000_000_001 + np.arange(5),
@@ -309,7 +309,7 @@ def test_gaia_rows_are_placed_by_position_and_kept(survey, tmp_path):
     path = tmp_path / "gaia.csv"
     gaia.to_csv(path, index=False)
     run(survey, ["place", "identify"], gaia=path, workers=1)
-    placed = survey.candidates()
+    placed = survey.table()
     assert placed["gaia_source_id"][:5].tolist() == gaia["source_id"].tolist()
     assert placed["abs_mag_g"][0] == pytest.approx(5.0)
     assert placed["abs_mag_g"][2:4].isna().all()
@@ -318,7 +318,7 @@ def test_gaia_rows_are_placed_by_position_and_kept(survey, tmp_path):
     assert placed["g_mag"][5:].isna().all()
     path.unlink()
     run(survey, force=True, workers=1)
-    assert survey.candidates()["abs_mag_g"].equals(placed["abs_mag_g"])
+    assert survey.table()["abs_mag_g"].equals(placed["abs_mag_g"])
 
 
 def test_gaia_columns_of_a_catalogue_are_used_where_no_gaia_table_is_given(survey, tmp_path):
@@ -330,7 +330,7 @@ def test_gaia_columns_of_a_catalogue_are_used_where_no_gaia_table_is_given(surve
     )
     ingest(survey, [], [path])
     run(survey, ["place"], workers=1)
-    row = survey.candidates().iloc[0]
+    row = survey.table().iloc[0]
     assert row["abs_mag_g"] == pytest.approx(14 + 5 * np.log10(0.5) - 10)
     assert row["gaia_source_id"] == 4_000_000_000_000_000_001
     assert row["cmd_flags"] == CmdFlag.NO_PROPER_MOTION
@@ -338,7 +338,7 @@ def test_gaia_columns_of_a_catalogue_are_used_where_no_gaia_table_is_given(surve
 
 def test_labels_of_a_catalogue_stand_in_where_there_are_none_and_stay_visible(survey, tmp_path):
     run(survey, ["label"], workers=1)
-    alone = survey.candidates()
+    alone = survey.table()
     found, none = alone[alone["teff"].notna()].index[0], survey.archive.obsid[3]
     obsid = survey.archive.obsid
     path = tmp_path / "lasp.csv"
@@ -346,7 +346,7 @@ def test_labels_of_a_catalogue_stand_in_where_there_are_none_and_stay_visible(su
     path.write_text("obsid,teff,logg,feh\n" + "\n".join(rows) + "\n")
     ingest(survey, [], [path])
     run(survey, ["label"], workers=1)
-    table = survey.candidates()
+    table = survey.table()
     assert table["teff_catalogue"].notna().sum() == 4
     assert table.loc[found, "teff"] == alone.loc[found, "teff"]
 
@@ -374,7 +374,7 @@ def test_colours_join_the_spectra_of_stars_that_have_them(survey, tmp_path):
     )
     ingest(survey, [], [path])
     run(survey, ["label", "place"], workers=1)
-    table = survey.candidates().set_index("obsid")
+    table = survey.table().set_index("obsid")
     first = table.loc[obsid[:2]]
     assert (first["label_colours"] == "bp_g,g_rp,bp_rp,j_h").eq(first["teff"].notna()).all()
     assert (table.loc[obsid[2:], "label_colours"].fillna("") == "").all()
@@ -388,7 +388,7 @@ def test_colours_without_a_reddening_stay_out_of_the_labels():
 
 def test_moving_a_limit_of_the_labels_changes_their_flags_without_another_fit(survey):
     run(survey, ["label"], workers=1)
-    before = survey.candidates()
+    before = survey.table()
     loose = replace(survey.settings, logg_outlier=-5.0)
     after = settle_labels(before, base_table(survey), loose)
     labelled = before["logg"].notna()
@@ -438,7 +438,7 @@ def test_medium_resolution_is_stored_and_left_out_of_the_search(survey):
     )
     survey.archive.append([new])
     run(survey, workers=1)
-    row = survey.candidates().set_index("obsid").loc[5]
+    row = survey.table().set_index("obsid").loc[5]
     assert np.isnan(row["p_bhb"])
     assert pd.isna(row["predicted_class"])
     assert row["in_search_domain"] == False  # noqa: E712
@@ -453,13 +453,13 @@ def test_the_z_of_a_catalogue_serves_where_the_file_has_none(survey, tmp_path):
         [Spectrum(9, one.wavelength, one.flux, one.ivar, one.mask, meta={"class": "STAR"})]
     )
     run(survey, ["classify"], workers=1)
-    table = survey.candidates().set_index("obsid")
+    table = survey.table().set_index("obsid")
     assert np.isnan(table.loc[9, "p_bhb"])
     path = tmp_path / "z.csv"
     path.write_text(f"obsid,z\n9,{one.z!r}\n")
     ingest(survey, [], [path])
     run(survey, ["classify"], workers=1)
-    table = survey.candidates().set_index("obsid")
+    table = survey.table().set_index("obsid")
     assert table.loc[9, "p_bhb"] == pytest.approx(table.loc[one.obsid, "p_bhb"], abs=1e-6)
 
 
@@ -486,7 +486,7 @@ def test_status_tells_what_is_there_what_was_done_and_what_is_missing(survey):
     survey.reject([("bad.fits", "empty")])
     report = status(survey.path)
     assert report.n_spectra == sum(report.by_layout.values()) == sum(report.by_class.values()) == 24
-    assert report.n_stars == survey.candidates()["uid"].nunique()
+    assert report.n_stars == survey.table()["uid"].nunique()
     done = {step.step: step for step in report.steps}
     assert all(done[name].n_done == 24 for name in ("classify", "measure", "match", "label"))
     assert done["identify"].n_done == 24
@@ -516,7 +516,7 @@ def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
     demo = make_demo(tmp_path / "demo")
     assert demo.is_simulated
-    table = demo.candidates()
+    table = demo.table()
     assert table["true_class"].notna().all()
     assert table["uid"].nunique() == 10
     by_id = ("gaia_separation", "gaia_candidates", "parallax_zero_point")  # not asked for here

@@ -43,8 +43,8 @@ def survey(tmp_path):
 
 
 def test_a_new_survey_is_empty_and_says_so(survey):
-    assert len(survey.candidates()) == 0
-    assert list(survey.candidates().columns) == [column.name for column in COLUMNS]
+    assert len(survey.table()) == 0
+    assert list(survey.table().columns) == [column.name for column in COLUMNS]
     assert len(survey.table_with_verdicts()) == 0
     assert not survey.is_simulated
     assert not survey.has_store
@@ -108,10 +108,10 @@ def test_what_is_no_survey_is_refused_with_the_remedy(tmp_path):
 
 def test_candidates_come_back_as_they_were_written(survey):
     survey.archive.append([spectrum(2**53 + 1), spectrum(5)])
-    table = survey.candidates().assign(p_bhb=[0.25, np.nan], my_note=["x", "y"])
+    table = survey.table().assign(p_bhb=[0.25, np.nan], my_note=["x", "y"])
     table["gaia_source_id"] = pd.array([2**62 + 3, None], dtype="Int64")
-    survey.write_candidates(table)
-    back = survey.candidates()
+    survey.write_table(table)
+    back = survey.table()
     pd.testing.assert_frame_equal(back, table)
     assert back["obsid"].tolist() == [2**53 + 1, 5]
     assert back["gaia_source_id"][0] == 2**62 + 3
@@ -120,7 +120,7 @@ def test_candidates_come_back_as_they_were_written(survey):
 
 def test_candidates_without_a_table_come_from_the_archive(survey):
     survey.archive.append([spectrum(1), spectrum(2)])
-    table = survey.candidates()
+    table = survey.table()
     assert table["obsid"].tolist() == [1, 2]
     assert table["subclass"].tolist() == ["A1", "A1"]
     assert table["p_bhb"].isna().all()
@@ -128,9 +128,9 @@ def test_candidates_without_a_table_come_from_the_archive(survey):
 
 def test_spectra_stored_after_the_table_was_written_are_added(survey):
     survey.archive.append([spectrum(1)])
-    survey.write_candidates(survey.candidates().assign(p_bhb=0.5))
+    survey.write_table(survey.table().assign(p_bhb=0.5))
     survey.archive.append([spectrum(2)])
-    table = survey.candidates()
+    table = survey.table()
     assert table["obsid"].tolist() == [1, 2]
     assert table["p_bhb"][0] == 0.5
     assert np.isnan(table["p_bhb"][1])
@@ -139,7 +139,7 @@ def test_spectra_stored_after_the_table_was_written_are_added(survey):
 
 def test_positions_that_are_none_count_as_missing(survey):
     survey.archive.append([spectrum(1, dec=-9999.0), spectrum(2, ra=400.0), spectrum(3)])
-    table = survey.candidates()
+    table = survey.table()
     assert table["dec"].isna().tolist() == [True, True, False]
     assert table["ra"].isna().tolist() == [True, True, False]
 
@@ -147,16 +147,16 @@ def test_positions_that_are_none_count_as_missing(survey):
 def test_an_obsid_cannot_come_twice_among_the_candidates(survey):
     table = pd.DataFrame({"obsid": [1, 1]})
     with pytest.raises(SurveyError, match="one row per obsid"):
-        survey.write_candidates(table)
+        survey.write_table(table)
     with pytest.raises(SurveyError, match="one row per obsid"):
-        survey.write_candidates(pd.DataFrame({"obsid": pd.array([1, None], dtype="Int64")}))
+        survey.write_table(pd.DataFrame({"obsid": pd.array([1, None], dtype="Int64")}))
 
 
 def test_verdicts_live_in_the_store_and_not_in_the_table(survey):
     from msfa_core.vetting.decision import Decision, Verdict
 
     survey.archive.append([spectrum(1), spectrum(2)])
-    survey.write_candidates(survey.candidates().assign(verdict="accept", uid=["G1", "G1"]))
+    survey.write_table(survey.table().assign(verdict="accept", uid=["G1", "G1"]))
     assert survey.table_with_verdicts()["verdict"].isna().all()
     store = survey.store()
     store.append_decision(Decision(2, "G1", Verdict.REJECT, "Ann"))
@@ -171,21 +171,21 @@ def test_verdicts_live_in_the_store_and_not_in_the_table(survey):
 def test_a_table_that_cannot_be_read_is_named_with_the_remedy(survey):
     (survey.path / "candidates.parquet").write_bytes(b"PAR1 not at all")
     with pytest.raises(SurveyError, match="candidates.parquet cannot be read"):
-        survey.candidates()
+        survey.table()
 
 
 def test_a_full_disk_leaves_the_old_table(survey, monkeypatch):
     survey.archive.append([spectrum(1)])
-    survey.write_candidates(survey.candidates().assign(p_bhb=0.5))
+    survey.write_table(survey.table().assign(p_bhb=0.5))
 
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(durable.os, "fsync", full)
     with pytest.raises(SurveyError, match="the disk is full"):
-        survey.write_candidates(survey.candidates().assign(p_bhb=0.75))
+        survey.write_table(survey.table().assign(p_bhb=0.75))
     monkeypatch.undo()
-    assert survey.candidates()["p_bhb"].tolist() == [0.5]
+    assert survey.table()["p_bhb"].tolist() == [0.5]
     assert not list(survey.path.glob("*.writing"))
 
 
@@ -263,7 +263,7 @@ def test_two_writers_do_not_collide_and_a_killed_one_lets_go(survey):
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(SurveyError, match=f"in use .*process {holder.pid}"), survey.lock():
         pass
-    assert len(survey.candidates()) == 0  # reading needs no lock
+    assert len(survey.table()) == 0  # reading needs no lock
     holder.kill()
     holder.wait()
     holder.stdout.close()

@@ -98,7 +98,7 @@ def test_a_survey_prints_its_funnel_and_its_samples(tmp_path):
     assert any(line.startswith("A/B spectra") and "597,990" in line for line in lines)
     assert lines[-1].endswith("proper-motion sample of Culpan et al. (2021)")
     rows = funnel(survey.path).set_index("step")
-    candidates = survey.candidates()["is_candidate"].fillna(False)
+    candidates = survey.table()["is_candidate"].fillna(False)
     assert rows.loc["stage 2", "spectra"] == candidates.sum()
     assert (exclusions(survey)["kept"] == 0).all()  # not placed by the step: no samples known
 

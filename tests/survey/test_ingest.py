@@ -35,7 +35,7 @@ def survey(tmp_path):
 
 
 def same(one, other):
-    pd.testing.assert_frame_equal(one.candidates(), other.candidates())
+    pd.testing.assert_frame_equal(one.table(), other.table())
     assert [s.name for s in one.archive.shards] == [s.name for s in other.archive.shards]
 
 
@@ -44,7 +44,7 @@ def test_every_file_of_a_folder_is_stored_with_what_it_says(survey, files):
     assert (report.n_files, report.n_stored, report.n_unchanged) == (24, 24, 0)
     assert report.duplicates == report.rejected == ()
     assert [len(shard) for shard in survey.archive.shards] == [5, 5, 5, 5, 4]
-    table = survey.candidates().set_index("obsid")
+    table = survey.table().set_index("obsid")
     for path in find_files([files]):
         given = read_spectrum(path)
         row = table.loc[given.obsid]
@@ -58,11 +58,11 @@ def test_every_file_of_a_folder_is_stored_with_what_it_says(survey, files):
 
 def test_files_stored_before_are_not_read_again(survey, files, monkeypatch):
     ingest(survey, [files])
-    before = survey.candidates()
+    before = survey.table()
     monkeypatch.setattr(module, "_read_files", lambda chunk: pytest.fail("read again"))
     report = ingest(survey, [files])
     assert (report.n_stored, report.n_unchanged) == (0, 24)
-    pd.testing.assert_frame_equal(survey.candidates(), before)
+    pd.testing.assert_frame_equal(survey.table(), before)
     assert len(survey.archive.shards) == 5
 
 
@@ -81,7 +81,7 @@ def test_of_files_with_one_obsid_the_first_is_kept_and_the_others_are_named(surv
     assert report.n_stored == 24
     obsid = read_spectrum(first).obsid
     assert report.duplicates == ((str(copy), obsid, str(first)),)
-    assert survey.candidates().set_index("obsid").loc[obsid, "file"] == str(first)
+    assert survey.table().set_index("obsid").loc[obsid, "file"] == str(first)
     assert len(ingest(survey, [files]).duplicates) == 1
 
 
@@ -175,7 +175,7 @@ def test_a_disk_that_fills_keeps_what_was_stored_and_the_next_call_goes_on(
         ingest(survey, [files])
     assert "\n" not in str(said.value)
     assert [len(shard) for shard in survey.archive.shards] == [5, 5]
-    assert len(survey.candidates()) == 10
+    assert len(survey.table()) == 10
     assert not list(survey.path.rglob(".writing*"))
     monkeypatch.undo()
     assert ingest(survey, [files]).n_stored == 14
@@ -195,7 +195,7 @@ def test_an_ingest_killed_at_any_moment_is_resumed_to_the_same_table(survey, fil
         process.wait()
         process.stdout.close()
         stored = Survey(survey.path)
-        assert stored.candidates()["obsid"].tolist() == stored.archive.obsid.tolist()
+        assert stored.table()["obsid"].tolist() == stored.archive.obsid.tolist()
         assert len(stored.archive) >= 5 * lines
     subprocess.run(command, check=True, capture_output=True)
     ingest(other := Survey.create(tmp_path / "other", shard_size=5), [files])
@@ -218,7 +218,7 @@ def test_a_catalogue_is_joined_on_obsid_and_its_sentinels_are_missing(survey, fi
     path = catalogue(tmp_path / "dr12.csv", survey)
     report = ingest(survey, [], [path])
     assert report.joined == {"dr12.csv": 12}
-    table = survey.candidates()
+    table = survey.table()
     assert table["teff"][::2].tolist() == [8000.0 + k for k in range(12)]
     assert table["teff"][1::2].isna().all()
     assert np.isnan(table["feh"][0])
@@ -233,14 +233,14 @@ def test_a_catalogue_counts_for_spectra_that_come_later_in_the_same_survey(surve
     path = catalogue(tmp_path / "dr12.csv", everything)
     ingest(survey, paths[:10], [path])
     ingest(survey, paths[10:], [path])
-    assert survey.candidates()["teff"].notna().sum() == 12
+    assert survey.table()["teff"].notna().sum() == 12
 
 
 def test_what_the_file_says_stays_and_what_it_lacks_comes_from_the_catalogue(
     survey, files, tmp_path
 ):
     ingest(survey, [files])
-    header = survey.candidates()["subclass"][0]
+    header = survey.table()["subclass"][0]
     obsid = survey.archive.obsid[0]
     path = tmp_path / "classes.csv"
     path.write_text(f"obsid,subclass,parallax\n{obsid},O9,1.25\n")
@@ -252,11 +252,11 @@ def test_what_the_file_says_stays_and_what_it_lacks_comes_from_the_catalogue(
 
 def test_a_catalogue_is_joined_by_file_name(survey, files, tmp_path):
     ingest(survey, [files])
-    names = survey.candidates()["file"].str.split("/").str[-1]
+    names = survey.table()["file"].str.split("/").str[-1]
     path = tmp_path / "labels.csv"
     pd.DataFrame({"filename": names[:7], "teff": 7777.0}).to_csv(path, index=False)
     assert ingest(survey, [], [path]).joined == {"labels.csv": 7}
-    assert (survey.candidates()["teff"] == 7777.0).sum() == 7
+    assert (survey.table()["teff"] == 7777.0).sum() == 7
 
 
 def test_a_catalogue_with_none_of_the_obsids_is_refused_with_examples_of_both(
@@ -267,8 +267,8 @@ def test_a_catalogue_with_none_of_the_obsids_is_refused_with_examples_of_both(
     with pytest.raises(CatalogueError, match=r"other.csv.*3000000000.*11") as said:
         ingest(survey, [files], [path])
     assert "\n" not in str(said.value)
-    assert len(survey.candidates()) == 24  # the spectra are stored all the same
-    assert "teff" in survey.candidates()
+    assert len(survey.table()) == 24  # the spectra are stored all the same
+    assert "teff" in survey.table()
     assert not list((survey.path / "catalogues").glob("*"))
 
 
@@ -284,7 +284,7 @@ def test_a_catalogue_that_cannot_be_read_stops_before_anything_is_stored(survey,
 def test_a_simulated_survey_knows_the_truth_and_takes_no_real_files(tmp_path, files):
     survey = Survey.create(tmp_path / "demo", simulated=True)
     assert simulate(survey, PLAN) == len(survey.archive)
-    table = survey.candidates()
+    table = survey.table()
     assert table["true_class"].notna().all()
     assert table["true_teff"].between(4000, 1e5).all()
     assert table["gaia_source_id"].notna().all()
@@ -333,7 +333,7 @@ def test_written_files_are_the_simulated_spectra(tmp_path, layout):
         assert np.allclose(one.wavelength, other.wavelength, rtol=1e-7)
         assert one.z == other.z
         assert read_spectrum(other.file).meta["layout"] == layout
-    truth = made.candidates().set_index("obsid")["true_class"]
-    back = read.candidates().set_index("obsid")["true_class"]
+    truth = made.table().set_index("obsid")["true_class"]
+    back = read.table().set_index("obsid")["true_class"]
     pd.testing.assert_series_equal(truth, back.loc[truth.index])
     assert len(pd.read_csv(tmp_path / "fits" / "gaia.csv")) == len(made.archive)

@@ -16,7 +16,7 @@ def survey(tmp_path):
 
 
 def reference_of(survey, path):
-    table = Survey(survey).candidates()
+    table = Survey(survey).table()
     truth = pd.DataFrame(
         {
             "obsid": table["obsid"].astype("str"),
