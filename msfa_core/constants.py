@@ -189,26 +189,6 @@ NOVELTY_MAX: Final = Sourced(
 MATCH_RADIUS_ARCSEC: Final = Sourced(3.0, "arcsec", "known catalogues by sky, paper §V.1")
 
 
-# --- stars -------------------------------------------------------------------------------
-class UidFlag(enum.IntFlag):
-    """Why the star of a spectrum may be another one; 0 = no doubt."""
-
-    SEVERAL_IDS = 1  # took the identifier of a neighbour, and had several to choose from
-    NEIGHBOUR = 2  # another star of the survey lies within the match radius
-    FAR = 4  # lies farther than the match radius from the mean position of its star
-    NO_POSITION = 8  # cannot be matched by position
-    SEVERAL_SOURCES = 16  # several Gaia sources lie within the match radius
-
-
-UID_FLAG_WORDS: Final = {
-    UidFlag.SEVERAL_IDS: "several identifiers of neighbours to choose from",
-    UidFlag.NEIGHBOUR: "another star of the survey within the match radius",
-    UidFlag.FAR: "farther than the match radius from the mean position of its star",
-    UidFlag.NO_POSITION: "no position",
-    UidFlag.SEVERAL_SOURCES: "several Gaia sources within the match radius",
-}
-
-
 # --- velocities of epochs -------------------------------------------------------------------
 _REPEATS: Final = "repeat LAMOST spectra of 60 stars"
 RV_FLOOR: Final = Sourced(  # scatter of template velocities 7.8 km/s in pairs, 2.3 of it formal
@@ -327,57 +307,6 @@ REDUCED_PROPER_MOTION: Final = (
 PROPER_MOTION_OVER_ERROR: Final = Sourced(5.0, "", "Culpan et al. 2021, proper-motion sample")
 
 
-class CmdExclusion(enum.IntFlag):
-    """Why a star is left out of a sample of the colour–magnitude diagram; 0 = in every sample."""
-
-    LOW_LATITUDE = 1
-    LMC = 2
-    SMC = 4
-    SLOW = 8
-    PARALLAX_SAMPLE = 16
-    PROPER_MOTION_SAMPLE = 32
-
-
-CMD_EXCLUSION_WORDS: Final = {
-    CmdExclusion.LOW_LATITUDE: "galactic latitude at or below the limit of the settings",
-    CmdExclusion.LMC: "within the circle of the Large Magellanic Cloud",
-    CmdExclusion.SMC: "within the circle of the Small Magellanic Cloud",
-    CmdExclusion.SLOW: "tangential velocity not above 145 km/s, or unknown",
-    CmdExclusion.PARALLAX_SAMPLE: "not in the parallax sample of Culpan et al. (2021)",
-    CmdExclusion.PROPER_MOTION_SAMPLE: "not in the proper-motion sample of Culpan et al. (2021)",
-}
-# What the funnel takes off at its end: places in the sky, and slow stars
-FUNNEL_EXCLUSIONS: Final = (
-    CmdExclusion.LOW_LATITUDE | CmdExclusion.LMC | CmdExclusion.SMC | CmdExclusion.SLOW
-)
-
-# --- template matches -----------------------------------------------------------------------
-
-
-class MatchFlag(enum.IntFlag):
-    """What to know about a template match before trusting it; 0 = measured and good."""
-
-    NO_SOLUTION = 1  # too few good pixels, or none
-    LOW_SIGNAL = 2  # S/N below what a subclass needs
-    NO_BLUE = 4  # blue end not observed
-    NO_RED = 8  # red end not observed
-    AT_EDGE = 16  # redshift at the end of its range
-    LOW_CONFIDENCE = 32  # below 80 %
-    REMATCHED = 64  # best after a fit together with a polynomial
-    ALIKE = 128  # the next solution is as good and of nearly the same subclass
-
-
-MATCH_FLAG_WORDS: Final = {
-    MatchFlag.NO_SOLUTION: "no template fits: too few good pixels",
-    MatchFlag.LOW_SIGNAL: "S/N below what a subclass needs",
-    MatchFlag.NO_BLUE: "blue end not observed",
-    MatchFlag.NO_RED: "red end not observed",
-    MatchFlag.AT_EDGE: "redshift at the end of its range",
-    MatchFlag.LOW_CONFIDENCE: "confidence below 80 %",
-    MatchFlag.REMATCHED: "best after a fit together with a polynomial",
-    MatchFlag.ALIKE: "the next solution is as good and of nearly the same subclass",
-}
-
 # --- labels -------------------------------------------------------------------------------
 LOGG_OUTLIER: Final = Sourced(4.0, "dex(cm/s2)", "high log g outlier limit", Certainty.DEFAULT)
 FEH_OUTLIER: Final = Sourced(-1.0, "dex", "high [Fe/H] outlier limit", Certainty.DEFAULT)
@@ -435,34 +364,3 @@ KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan
     (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),
     (Sourced(4.4157, "", "Culpan et al. 2024"), Sourced(-13.720, "", "Culpan et al. 2024")),
 )
-
-
-class LabelFlag(enum.IntFlag):
-    """What to know about the labels of a star before trusting them; 0 = measured and good."""
-
-    FROM_CATALOGUE = 1  # taken from a catalogue, not measured here
-    MISSING = 2  # not all of Teff, log g and [Fe/H] are known
-    HIGH_LOGG = 4  # above the log g limit of the settings
-    HIGH_FEH = 8  # above the [Fe/H] limit of the settings
-    OUTSIDE_KIEL_BAND = 16  # Teff and log g are not those of a BHB star
-    OUTSIDE_HULL = 32  # outside the hull of the training labels: extrapolated
-    AT_EDGE = 64  # a label sits on the edge of the training set: the star may lie beyond
-    POOR_CHI2 = 128  # the model does not describe the spectrum
-    DISAGREES_WITH_PHOTOMETRY = 256  # Teff of the spectrum against BP−RP
-    DISAGREES_WITH_CLASS = 512  # the class found for the star has no such labels
-    NOT_CONVERGED = 1024  # the fit was still moving at its last iteration
-
-
-LABEL_FLAG_WORDS: Final = {
-    LabelFlag.FROM_CATALOGUE: "from a catalogue, not measured here",
-    LabelFlag.MISSING: "not all of Teff, log g and [Fe/H] are known",
-    LabelFlag.HIGH_LOGG: "log g above the limit",
-    LabelFlag.HIGH_FEH: "[Fe/H] above the limit",
-    LabelFlag.OUTSIDE_KIEL_BAND: "outside the BHB band of the Kiel diagram",
-    LabelFlag.OUTSIDE_HULL: "outside the hull of the training labels",
-    LabelFlag.AT_EDGE: "a label on the edge of the training set",
-    LabelFlag.POOR_CHI2: "the model does not describe the spectrum (poor χ²)",
-    LabelFlag.DISAGREES_WITH_PHOTOMETRY: "Teff disagrees with BP−RP",
-    LabelFlag.DISAGREES_WITH_CLASS: "labels disagree with the class found for the star",
-    LabelFlag.NOT_CONVERGED: "the fit of the labels did not converge",
-}

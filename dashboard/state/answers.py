@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import SPEED_OF_LIGHT, MatchFlag
+from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.flags import MatchFlag
 from msfa_core.spectra.coadd import Coadd, coadd_epochs
 
 if TYPE_CHECKING:

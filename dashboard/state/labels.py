@@ -9,7 +9,8 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state.table import Table
-from msfa_core.constants import FEH_OUTLIER, LABEL_FLAG_WORDS, LOGG_OUTLIER, LabelFlag
+from msfa_core.constants import FEH_OUTLIER, LOGG_OUTLIER
+from msfa_core.flags import LabelFlag
 from msfa_core.slam.reasons import REASONS, flags_at, has_reason
 from msfa_core.vetting.filters import Filter
 
@@ -61,7 +62,7 @@ class Labels(Table):
             return f"log g > {self.logg_limit:.2f}"
         if reason == LabelFlag.HIGH_FEH:
             return f"[Fe/H] > {self.feh_limit:.2f}".replace("-", "−")
-        return LABEL_FLAG_WORDS[reason]
+        return reason.sentence
 
     def reason_filter(self, choice: str) -> Filter | None:
         """Return the filter of a reason at the limits in force.

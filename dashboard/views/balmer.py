@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from dashboard.state import VettingState
 from dashboard.theme import FONT, Palette, new_figure, palette, stylesheet
-from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow, describe
+from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
 from msfa_core.constants import BALMER_LINES, FIT_LINES
+from msfa_core.flags import FitFlag
 
 LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
 HALF_WINDOW: Final = 72.0  # Å on either side of the line
@@ -122,7 +123,7 @@ def header_html(fits: LineFits, line: str) -> str:
             ("n", "continuum", 2, ""), ("rms", "rms", 3, ""),
         )
     )  # fmt: skip
-    doubts = escape(" ".join(describe(int(fits.flags[0, k]))))
+    doubts = escape(" ".join(FitFlag.sentences(int(fits.flags[0, k]))))
     flags = (
         f"<span class='msfa-fit-flags' title='{doubts}'>{doubts}</span>"
         if doubts

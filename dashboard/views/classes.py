@@ -14,9 +14,10 @@ import param
 from dashboard.planes.cells import is_missing, number
 from dashboard.state import Matched, Star, VettingState
 from dashboard.theme import stylesheet
-from dashboard.views.template import flag_words, kind_words, shift_words, solution_words
+from dashboard.views.template import kind_words, shift_words, solution_words
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
+from msfa_core.flags import MatchFlag
 from msfa_core.vetting.filters import TEMPLATE_DISAGREES
 
 _EVEN_ODDS: Final = 1.0  # novelty below which a spectrum is as usual as most
@@ -155,7 +156,7 @@ def template_fact(row: pd.Series) -> str:
     kind = kind_words(str(row["template_class"]), _text(row["template_subclass"]))
     said = [kind, "" if is_missing(confidence) else f"{confidence:.0f} %"]
     said.append(shift_words(number(row, "template_z"), number(row, "template_z_err")))
-    doubts = [] if is_missing(flags) else flag_words(int(flags))
+    doubts = [] if is_missing(flags) else MatchFlag.sentences(int(flags))
     css = "msfa-fact msfa-warn" if doubts else "msfa-fact"
     title = escape("; ".join(doubts) or "best template; confidence in percent", quote=True)
     mark = "⚠ " if doubts else ""

@@ -28,17 +28,10 @@ from dashboard.planes.linked import (
 from dashboard.planes.plane import Plane
 from dashboard.state import VettingState
 from dashboard.theme import stylesheet
-from msfa_core.constants import (
-    CMD_BP_RP,
-    CMD_EXCLUSION_WORDS,
-    EXTINCTION_PER_EBV,
-    FUNNEL_EXCLUSIONS,
-    PARALLAX_ERROR_MAX,
-    CmdExclusion,
-)
+from msfa_core.constants import CMD_BP_RP, EXTINCTION_PER_EBV, PARALLAX_ERROR_MAX
 from msfa_core.errors import CatalogueError
+from msfa_core.flags import FUNNEL_EXCLUSIONS, CmdExclusion, CmdFlag
 from msfa_core.photometry.cmd import (
-    describe_cmd_flags,
     has_good_parallax,
     in_trapezoid,
     trapezoid_vertices,
@@ -133,7 +126,7 @@ def star_sentence(row: pd.Series) -> str:
     """Return where this star lies, and what to doubt, in words."""
     colour, magnitude = number(row, "bp_rp"), number(row, "abs_mag_g")
     flags = number(row, "cmd_flags")
-    caveats = describe_cmd_flags(int(flags)) if np.isfinite(flags) else []
+    caveats = CmdFlag.sentences(int(flags)) if np.isfinite(flags) else []
     if not (np.isfinite(colour) and np.isfinite(magnitude)):
         return "this star has no place here: " + ("; ".join(caveats) or "no Gaia row joined")
     error = number(row, "abs_mag_g_err")
@@ -291,7 +284,7 @@ class CmdView(LinkedView):
         """Write the caption."""
         star = self.state.star
         row = None if star is None else star.row
-        chosen = "; ".join(CMD_EXCLUSION_WORDS[flag] for flag in self.excluded)
+        chosen = "; ".join(flag.sentence for flag in self.excluded)
         lines = [
             self._count + (f" · left out: {chosen}" if chosen else ""),
             "" if row is None else star_sentence(row),

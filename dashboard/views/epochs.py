@@ -25,7 +25,8 @@ from dashboard.planes.cells import number
 from dashboard.planes.linked import caption, caption_html, controls, notice, quiet_button
 from dashboard.state import Star, VettingState
 from dashboard.theme import EPOCH_COLOURS, name_downloads, new_figure, palette, stylesheet
-from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT, UID_FLAG_WORDS
+from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
+from msfa_core.flags import UidFlag
 from msfa_core.stars.velocity import VARIABLE
 
 FIELDS: Final = ("x", "rv", "low", "high", "obsid", "colour", "size", "words")
@@ -126,8 +127,7 @@ def variability_sentence(row: pd.Series) -> str:
 def doubts(row: pd.Series) -> str:
     """Return why the spectra may be of several stars, in words."""
     flags = number(row, "uid_flags")
-    raised = int(flags) if np.isfinite(flags) else 0
-    return "; ".join(words for flag, words in UID_FLAG_WORDS.items() if raised & flag)
+    return "; ".join(UidFlag.sentences(int(flags))) if np.isfinite(flags) else ""
 
 
 class EpochsView(pn.viewable.Viewer):

@@ -30,13 +30,8 @@ from dashboard.planes.plane import Plane
 from dashboard.state import VettingState
 from dashboard.state.labels import ANY_REASON
 from dashboard.theme import CLASS_COLOURS, Palette, stylesheet
-from msfa_core.constants import (
-    FEH_OUTLIER,
-    KIEL_BAND,
-    LABEL_FLAG_WORDS,
-    LOGG_OUTLIER,
-    LabelFlag,
-)
+from msfa_core.constants import FEH_OUTLIER, KIEL_BAND, LOGG_OUTLIER
+from msfa_core.flags import LabelFlag
 from msfa_core.simulate.draws import EVOLUTION_MOST, zahb_logg
 from msfa_core.slam.labels import kiel_band
 from msfa_core.slam.reasons import REASONS, first_reason, has_reason
@@ -158,8 +153,7 @@ def origin_sentence(row: pd.Series) -> str:
     """Return where the labels of this star come from and how well they fit."""
     flags = number(row, "label_flags")
     raised = LabelFlag(int(flags)) if np.isfinite(flags) else LabelFlag(0)
-    notes = [LABEL_FLAG_WORDS[f] for f in (LabelFlag.FROM_CATALOGUE, LabelFlag.MISSING)
-             if raised & f]  # fmt: skip
+    notes = LabelFlag.sentences(raised & (LabelFlag.FROM_CATALOGUE | LabelFlag.MISSING))
     chi2 = number(row, "label_chi2")
     if np.isfinite(chi2):
         notes.append(f"χ² {chi2:.2f}")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from dashboard.state import Matched, Solution, Star, VettingState
 from dashboard.theme import Palette, new_figure, stylesheet
 from dashboard.views.spectrum_data import GRID, empty
-from msfa_core.constants import MATCH_FLAG_WORDS, SPEED_OF_LIGHT
+from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.flags import MatchFlag
 from msfa_core.spectra.display import flux_unit
 
 STRIP_HEIGHT: Final = 78  # px
@@ -51,11 +52,6 @@ def solution_words(solution: Solution) -> str:
         f"{kind_words(solution.kind, solution.subclass)}{sure} · "
         f"{shift_words(solution.z, solution.z_err)} · χ² {solution.chi2:.2f}"
     )
-
-
-def flag_words(flags: int) -> list[str]:
-    """Return what to know about a match before trusting it."""
-    return [words for flag, words in MATCH_FLAG_WORDS.items() if int(flags) & flag]
 
 
 def overlay_data(
@@ -170,12 +166,12 @@ class TemplateOverlay:
         if matched is None:
             options, words = {WAITING: 0}, ""
         elif not matched.solutions:
-            options, words = {"no template fits": 0}, "; ".join(flag_words(matched.flags))
+            options, words = {"no template fits": 0}, "; ".join(MatchFlag.sentences(matched.flags))
         else:
             options = {
                 f"{k + 1}. {solution_words(one)}": k for k, one in enumerate(matched.solutions)
             }
-            words = "; ".join(flag_words(matched.flags))
+            words = "; ".join(MatchFlag.sentences(matched.flags))
         if options != self.choice.options:
             self.choice.param.update(options=options, value=min(self.rank, len(options) - 1))
         title = escape(words, quote=True)

@@ -1,6 +1,6 @@
 """SWS profile fits of Balmer lines, the D0.2–fm plane and line indices (paper §V.2)."""
 
-from msfa_core.balmer.fit import FitFlag, LineFits, LineWindow, describe, fit_lines, line_window
+from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
 from msfa_core.balmer.indices import calcium_k, line_indices
 from msfa_core.balmer.membership import p_in_region
 from msfa_core.balmer.selection import (
@@ -15,6 +15,7 @@ from msfa_core.balmer.sws import (
     line_width_d02,
     sws_profile,
 )
+from msfa_core.flags import FitFlag
 
 __all__ = [
     "SELECTIONS",
@@ -25,7 +26,6 @@ __all__ = [
     "Selection",
     "box_selection",
     "calcium_k",
-    "describe",
     "fit_lines",
     "in_bhb_region",
     "line_indices",

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from msfa_core.balmer.fit import LineWindow, describe, fit_lines, line_window
+from msfa_core.balmer.fit import LineWindow, fit_lines, line_window
 from msfa_core.balmer.interop import as_batches
 from msfa_core.balmer.results import LineFits
 from msfa_core.constants import FIT_LINES
 from msfa_core.errors import ConfigError, ExportError
+from msfa_core.flags import FitFlag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +95,7 @@ def _title(fits: LineFits, row: int, k: int) -> str:
         text = f"{name}: {width}fm = {fm:.3f} ± {fits.fm_err[row, k]:.3f}"
     else:
         text = f"{name}: not measured"
-    reasons = describe(int(fits.flags[row, k]))
+    reasons = FitFlag.sentences(int(fits.flags[row, k]))
     return "\n".join([text, *(part for reason in reasons for part in wrap(reason, _TITLE_WIDTH))])
 
 

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel
 from msfa_core.balmer.continuum import N_COEFFICIENTS, continuum_level
-from msfa_core.balmer.flags import FATAL, FitFlag, describe
+from msfa_core.balmer.flags import FATAL
 from msfa_core.balmer.interop import as_batches, plain_arrays
 from msfa_core.balmer.results import LineFits, assemble, line_index
 from msfa_core.balmer.sws import D02_LEVEL, FloatArray, SWSParameters, line_width_d02, sws_profile
 from msfa_core.constants import BALMER_LINES, FIT_LINES, HEPSILON
 from msfa_core.errors import ConfigError, SpectrumError
+from msfa_core.flags import FitFlag
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "FitFlag",
     "LineFits",
     "LineWindow",
-    "describe",
     "fit_lines",
     "line_window",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Final
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from msfa_core.balmer import kernel, solver
 from msfa_core.balmer.sws import D02_LEVEL, FloatArray
 from msfa_core.constants import ARM_JOINT
+from msfa_core.flags import FitFlag, combined
 
 SNR_LEAST: Final = 5.0  # continuum S/N per pixel below which a line is not measured
 RMS_MOST: Final = 0.03
@@ -32,51 +32,6 @@ _EDGE: Final = 1e-6
 _CONSTANT: Final = 1e-9  # relative scatter of rounding alone
 
 
-class FitFlag(enum.IntFlag):
-    """Why a line measurement should not be trusted; 0 means it can."""
-
-    NO_COVERAGE = 1
-    LOW_SIGNAL = 2
-    NOT_CONVERGED = 4
-    AT_BOUND = 8
-    POOR_FIT = 16
-    SHAPE_RANGE = 32
-    CONTINUUM_OFF = 64
-    TOO_SHALLOW = 128
-    MASKED_CORE = 256
-    EMISSION_CORE = 512
-    NO_REDSHIFT = 1024
-    BAD_FLUX = 2048
-    CORE_SPIKE = 4096
-    OFF_CENTRE = 8192
-    LOPSIDED = 16384
-    PIXELS_REJECTED = 32768
-    LINES_DISAGREE = 65536
-    BLENDED = 131072
-    IN_ARM_JOINT = 262144
-
-
-_SENTENCES: Final = {
-    FitFlag.NO_COVERAGE: "The line or its continuum is not covered by enough good pixels.",
-    FitFlag.LOW_SIGNAL: "The continuum S/N is below 5 per pixel.",
-    FitFlag.NOT_CONVERGED: "The fit did not converge.",
-    FitFlag.AT_BOUND: "A parameter of the profile sits on its bound.",
-    FitFlag.POOR_FIT: "The residuals exceed 3 % of the continuum (noise or a profile unlike SWS).",
-    FitFlag.SHAPE_RANGE: "The shape c lies outside 0.5–2.",
-    FitFlag.CONTINUUM_OFF: "The fitted continuum differs from the local one by more than 8 %.",
-    FitFlag.TOO_SHALLOW: "The line is less than 20 % deep, so D0.2 is not defined.",
-    FitFlag.MASKED_CORE: "Bad pixels cover the line core.",
-    FitFlag.EMISSION_CORE: "The line core turns up or is filled in by emission.",
-    FitFlag.NO_REDSHIFT: "The spectrum has no redshift, so its rest frame is unknown.",
-    FitFlag.BAD_FLUX: "The continuum is constant, zero or negative.",
-    FitFlag.CORE_SPIKE: "A spike (cosmic ray or sky) lies on the line core.",
-    FitFlag.OFF_CENTRE: "The line lies over 3 Å off where the redshift puts it, or is two lines.",
-    FitFlag.LOPSIDED: "The two sides of the line differ: a blend or a bad continuum.",
-    FitFlag.PIXELS_REJECTED: "Outlying pixels outside the core were left out of the fit.",
-    FitFlag.LINES_DISAGREE: "Hδ and Hγ differ more than in any single star; one may be disturbed.",
-    FitFlag.BLENDED: "A second line shows in the residuals: two stars of different velocity.",
-    FitFlag.IN_ARM_JOINT: "The line falls where the blue and red arms meet (5700–6000 Å).",
-}
 # With one of these the numbers mean nothing and are NaN.
 FATAL: Final = (
     FitFlag.NO_COVERAGE
@@ -93,11 +48,6 @@ FATAL: Final = (
     | FitFlag.BLENDED
     | FitFlag.IN_ARM_JOINT
 )
-
-
-def describe(flags: int) -> list[str]:
-    """Return one sentence per flag that is set, in the order of the bits."""
-    return [sentence for flag, sentence in _SENTENCES.items() if int(flags) & flag]
 
 
 def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int64]:
@@ -161,7 +111,4 @@ def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int
         FitFlag.BLENDED: blended & fitted,
         FitFlag.IN_ARM_JOINT: in_joint & ~no_z,
     }
-    flags = np.zeros(n.shape, dtype=np.int64)
-    for flag, condition in conditions.items():
-        flags |= np.where(condition, int(flag), 0)
-    return flags
+    return combined(conditions)

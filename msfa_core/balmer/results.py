@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel
-from msfa_core.balmer.flags import FATAL, FitFlag, flags_of
+from msfa_core.balmer.flags import FATAL, flags_of
 from msfa_core.balmer.linearised import N_BIASED
 from msfa_core.balmer.membership import p_in_region
 from msfa_core.balmer.sws import (
@@ -27,6 +27,7 @@ from msfa_core.balmer.sws import (
 )
 from msfa_core.constants import BALMER_LINES
 from msfa_core.errors import ConfigError
+from msfa_core.flags import FitFlag
 
 # Relative errors of D0.2 and of the depth 1 − fm at which half of the noise bias is taken off
 D02_BIAS_TRUSTED: Final = 0.082

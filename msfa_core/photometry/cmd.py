@@ -7,7 +7,6 @@ applied unless asked for, as in the paper's figure.
 
 from __future__ import annotations
 
-import enum
 from typing import Final
 
 import numpy as np
@@ -22,10 +21,10 @@ from msfa_core.constants import (
     CMD_FAINT_INTERCEPT,
     CMD_FAINT_SLOPE,
     CMD_LATITUDE_MIN,
-    EBV_LIMITS,
     EXCESS_FACTOR_SIGMA_MAX,
     PARALLAX_ERROR_MAX,
 )
+from msfa_core.flags import CmdFlag, combined
 from msfa_core.photometry.colours import column, is_absurd
 from msfa_core.photometry.exclusions import exclusion_flags
 from msfa_core.photometry.extinction import dereddened
@@ -38,42 +37,6 @@ from msfa_core.photometry.motion import (
 from msfa_core.photometry.zeropoint import parallax_zero_point
 
 FloatArray = NDArray[np.float64]
-
-
-class CmdFlag(enum.IntFlag):
-    """Why a place in the colour–magnitude diagram should not be trusted; 0 means it can."""
-
-    NO_GAIA = 1
-    NO_COLOUR = 2
-    NO_PARALLAX = 4
-    POOR_PARALLAX = 8
-    COLOUR_EXCESS = 16
-    FAINT_COLOUR = 32
-    AMBIGUOUS = 64
-    NO_PROPER_MOTION = 128
-    ABSURD_REDDENING = 256
-    DUPLICATED = 512
-    NO_ZERO_POINT = 1024
-
-
-CMD_FLAG_WORDS: Final = {
-    CmdFlag.NO_GAIA: "no Gaia row for this star",
-    CmdFlag.NO_COLOUR: "no BP or RP magnitude",
-    CmdFlag.NO_PARALLAX: "parallax missing, zero or negative: no absolute magnitude",
-    CmdFlag.POOR_PARALLAX: f"parallax error above {float(PARALLAX_ERROR_MAX):g} of the parallax",
-    CmdFlag.COLOUR_EXCESS: "BP and RP do not add up to G (corrected excess factor)",
-    CmdFlag.FAINT_COLOUR: "BP or RP flux below 10 times its error",
-    CmdFlag.AMBIGUOUS: "several Gaia sources within the match radius; the nearest was taken",
-    CmdFlag.NO_PROPER_MOTION: "no proper motion: matched where it stands, no velocity",
-    CmdFlag.ABSURD_REDDENING: f"E(B−V) outside {EBV_LIMITS[0]:g} … {EBV_LIMITS[1]:g}: not used",
-    CmdFlag.DUPLICATED: "listed more than once in the Gaia table, with different values",
-    CmdFlag.NO_ZERO_POINT: "no parallax zero point: the parallax is used as it is",
-}
-
-
-def describe_cmd_flags(flags: int) -> list[str]:
-    """Return one phrase per set bit."""
-    return [words for flag, words in CMD_FLAG_WORDS.items() if int(flags) & flag]
 
 
 def trapezoid_vertices() -> FloatArray:
@@ -326,10 +289,7 @@ def _flags(
             CmdFlag.ABSURD_REDDENING: is_absurd(column(gaia, "ebv")),
             CmdFlag.DUPLICATED: _true_where(gaia, "gaia_duplicated"),
         }
-    flags = np.zeros(len(gaia), dtype=np.int64)
-    for flag, rows in raised.items():
-        flags[rows] |= int(flag)
-    return flags
+    return combined(raised)
 
 
 def has_good_parallax(table: pd.DataFrame) -> NDArray[np.bool_]:

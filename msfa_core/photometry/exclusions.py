@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from msfa_core.constants import (
     BP_RP_FLUX_OVER_ERROR_MIN,
     CLOUD_CIRCLES,
-    CMD_EXCLUSION_WORDS,
     CMD_LATITUDE_MIN,
     CULPAN_EXCESS,
     CULPAN_PARALLAX_OVER_ERROR,
@@ -17,8 +16,8 @@ from msfa_core.constants import (
     PROPER_MOTION_OVER_ERROR,
     REDUCED_PROPER_MOTION,
     TANGENTIAL_VELOCITY_MIN,
-    CmdExclusion,
 )
+from msfa_core.flags import CmdExclusion, combined
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.motion import galactic_latitude, places, separation_arcsec
 
@@ -62,15 +61,7 @@ def exclusion_flags(
     table: pd.DataFrame, latitude_min: float = float(CMD_LATITUDE_MIN)
 ) -> NDArray[np.int64]:
     """(n,) `CmdExclusion` bits of each star."""
-    flags = np.zeros(len(table), dtype=np.int64)
-    for flag, rows in exclusions(table, latitude_min).items():
-        flags[rows] |= int(flag)
-    return flags
-
-
-def describe_exclusions(flags: int) -> list[str]:
-    """Return one phrase per set bit."""
-    return [words for flag, words in CMD_EXCLUSION_WORDS.items() if int(flags) & flag]
+    return combined(exclusions(table, latitude_min))
 
 
 def _in_circle(table: pd.DataFrame, cloud: str) -> BoolArray:

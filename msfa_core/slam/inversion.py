@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import LABEL_CHI2_MAX, LabelFlag
+from msfa_core.constants import LABEL_CHI2_MAX
 from msfa_core.errors import CatalogueError
+from msfa_core.flags import LabelFlag
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
 from msfa_core.slam.solver import Factored, Observed, State, factored, solve, starting_points

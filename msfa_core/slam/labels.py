@@ -13,8 +13,8 @@ from msfa_core.constants import (
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
     LOGG_OUTLIER,
-    LabelFlag,
 )
+from msfa_core.flags import LabelFlag
 
 FloatArray = NDArray[np.float64]
 

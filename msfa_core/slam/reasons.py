@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core.constants import LabelFlag
+from msfa_core.flags import LabelFlag
 
 REASONS: Final = (  # a star with several is shown by the first: what it is, then how it was fitted
     LabelFlag.HIGH_LOGG,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from msfa_core.columns import BY_NAME, columns_of
 from msfa_core.config import Settings
-from msfa_core.constants import LABELS, LabelFlag
+from msfa_core.constants import LABELS
+from msfa_core.flags import LabelFlag
 from msfa_core.spectra.spectrum import Spectra
 
 _SETTLED: Final = int(  # flags that follow from labels and limits, found anew each time

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from msfa_core import __version__
 from msfa_core.config import Settings
-from msfa_core.constants import STELLAR_CLASSES, UidFlag
+from msfa_core.constants import STELLAR_CLASSES
 from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError
+from msfa_core.flags import CmdFlag, UidFlag
 from msfa_core.rules import are_low_resolution
 from msfa_core.spectra.shards import Shard
 from msfa_core.spectra.spectrum import Spectra
@@ -261,7 +262,6 @@ def identify(table: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
     (n,) DataFrame
         ``obsid`` and the columns of the step.
     """
-    from msfa_core.photometry.cmd import CmdFlag  # noqa: PLC0415
     from msfa_core.stars.epochs import assign_uids  # noqa: PLC0415
     from msfa_core.stars.velocity import epoch_velocities  # noqa: PLC0415
 

@@ -18,8 +18,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from msfa_core.columns import check_columns
-from msfa_core.constants import MATCH_RADIUS_ARCSEC, UidFlag
+from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
+from msfa_core.flags import UidFlag
 from msfa_core.stars.sky import Pairs as Edges
 from msfa_core.stars.sky import check_radius, pairs_among, unit_vectors
 from msfa_core.tables.row_keys import as_ids

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from msfa_core.balmer.region import inside_by_line
 from msfa_core.config import Settings
-from msfa_core.constants import FUNNEL_EXCLUSIONS, PARALLAX_ERROR_MAX
+from msfa_core.constants import PARALLAX_ERROR_MAX
+from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.survey.folder import Survey
 
 BoolArray = NDArray[np.bool_]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.region import inside_by_line
-from msfa_core.constants import FIT_LINES, LABEL_FLAG_WORDS, LABELS, STEPS, UID_FLAG_WORDS
+from msfa_core.constants import FIT_LINES, LABELS, STEPS
+from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, UidFlag
 from msfa_core.rules import are_low_resolution
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
 
@@ -221,22 +223,24 @@ def _verdicts(table: pd.DataFrame) -> dict[str, int]:
 
 
 def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    from msfa_core.balmer.fit import FitFlag  # noqa: PLC0415 (numba)
-    from msfa_core.photometry.cmd import CMD_FLAG_WORDS  # noqa: PLC0415
-
-    fit_words = {flag: flag.name.lower().replace("_", " ") for flag in FitFlag if flag.name}
-    kinds: list[tuple[str, str, dict[Any, str]]] = [
+    fit_words = {flag: str(flag.name).lower().replace("_", " ") for flag in FitFlag}
+    kinds: list[tuple[str, str, Mapping[Any, str]]] = [
         *((f"fit of {line}", f"balmer_flags_{line}", fit_words) for line in FIT_LINES),
-        ("labels", "label_flags", dict(LABEL_FLAG_WORDS)),
-        ("photometry", "cmd_flags", dict(CMD_FLAG_WORDS)),
-        ("stars", "uid_flags", dict(UID_FLAG_WORDS)),
+        *(
+            (name, column, {flag: flag.sentence for flag in kind})
+            for name, column, kind in (
+                ("labels", "label_flags", LabelFlag),
+                ("photometry", "cmd_flags", CmdFlag),
+                ("stars", "uid_flags", UidFlag),
+            )
+        ),
     ]
     return {
         name: counts for name, column, words in kinds if (counts := _carried(table[column], words))
     }
 
 
-def _carried(flags: pd.Series, words: dict[Any, str]) -> dict[str, int]:
+def _carried(flags: pd.Series, words: Mapping[Any, str]) -> dict[str, int]:
     values = flags.fillna(0).to_numpy(np.int64)
     counts = {text: int(((values & int(flag)) != 0).sum()) for flag, text in words.items()}
     return {text: n for text, n in counts.items() if n}

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from msfa_core.constants import LAMOST_GRID, Certainty, MatchFlag, Sourced
+from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
 from msfa_core.errors import ConfigError
+from msfa_core.flags import MatchFlag
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.cells import Cells, Matcher, matcher_of
 from msfa_core.templates.kernels import (

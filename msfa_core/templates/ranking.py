@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import MatchFlag, Sourced
+from msfa_core.constants import Sourced
 from msfa_core.errors import SpectrumError
+from msfa_core.flags import MatchFlag
 from msfa_core.templates.confidence import CONFIDENCE_MIN, Calibration, confidence
 from msfa_core.templates.library import ALONE
 from msfa_core.templates.rematch import is_accepted, polynomial_rematch

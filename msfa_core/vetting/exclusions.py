@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import CmdExclusion
+from msfa_core.flags import CmdExclusion
 from msfa_core.vetting.filters import Filter
 
 _SENTENCES: Final = {

@@ -17,7 +17,7 @@ from library_spectra import at_lamost, manifest, read_miles
 from scipy.optimize import least_squares
 from sklearn.svm import SVR
 
-from msfa_core.constants import LabelFlag
+from msfa_core.flags import LabelFlag
 from msfa_core.simulate.labelled_grid import draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
 from msfa_core.slam.model import LABELS, load_model

@@ -11,7 +11,8 @@ import pytest
 from dashboard.state import VettingState
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.columns import conform
-from msfa_core.constants import BALMER_LINES, LAMOST_GRID, LabelFlag
+from msfa_core.constants import BALMER_LINES, LAMOST_GRID
+from msfa_core.flags import LabelFlag
 from msfa_core.photometry.cmd import cmd_position
 from msfa_core.slam.labels import in_kiel_band
 from msfa_core.spectra.spectrum import Spectrum

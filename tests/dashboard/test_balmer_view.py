@@ -13,7 +13,7 @@ from dashboard.views.balmer import (
     pixels,
     residual_limit,
 )
-from msfa_core.balmer.fit import describe
+from msfa_core.flags import FitFlag
 
 FIRST = 1_230_412_000
 DEAD = FIRST + 7
@@ -69,7 +69,7 @@ def test_flags_are_said_in_words(state, view):
     flags = int(state.star.fits.flags[0, 0])
     assert flags
     words = view.headers["hdelta"].object
-    assert all(sentence in words for sentence in describe(flags))
+    assert all(sentence in words for sentence in FitFlag.sentences(flags))
     assert "no flags" not in words
 
 

@@ -7,7 +7,7 @@ import pytest
 from dashboard.state import VettingState
 from dashboard.views import queue
 from dashboard.views.queue import QueueView, progress_html, progress_words, queue_page
-from msfa_core.constants import LabelFlag
+from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import oddness
 
 # Panel's table asks pandas 3 for something that pandas 4 will not have.

@@ -8,7 +8,7 @@ from dashboard.state import Matched, Solution
 from dashboard.views.classes import ClassView, class_html
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.template import kind_words, overlay_data, shift_words, solution_words
-from msfa_core.constants import MatchFlag
+from msfa_core.flags import MatchFlag
 from msfa_core.spectra.display import flux_unit
 
 

@@ -4,15 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msfa_core.constants import CmdExclusion
 from msfa_core.errors import CatalogueError
+from msfa_core.flags import CmdExclusion, CmdFlag
 from msfa_core.photometry.cmd import (
-    CMD_FLAG_WORDS,
-    CmdFlag,
     absolute_magnitude,
     cmd_position,
     corrected_excess_factor,
-    describe_cmd_flags,
     excess_factor_sigma,
     has_good_parallax,
     in_trapezoid,
@@ -89,7 +86,7 @@ def test_flags_name_what_is_missing_and_values_stay_missing():
         CmdFlag.NO_GAIA | CmdFlag.NO_COLOUR | CmdFlag.NO_PARALLAX,
     ]
     assert placed["in_cmd_trapezoid"].isna().tolist() == [False, True, True, True]
-    assert describe_cmd_flags(placed["cmd_flags"].iloc[2])[0].startswith("parallax missing")
+    assert CmdFlag.sentences(placed["cmd_flags"].iloc[2])[0].startswith("parallax missing")
 
 
 def test_poor_parallax_is_flagged_at_one_fifth():
@@ -164,10 +161,6 @@ def test_a_star_without_gaia_is_in_no_sample_and_out_of_none():
         parallax_mas=[np.nan], parallax_error_mas=[np.nan],
     )  # fmt: skip
     assert cmd_position(nothing)["cmd_exclusions"].isna().all()
-
-
-def test_every_flag_has_a_sentence():
-    assert set(CMD_FLAG_WORDS) == set(CmdFlag)
 
 
 def test_a_table_without_parallaxes_is_refused_by_name():

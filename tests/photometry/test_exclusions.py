@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msfa_core.constants import CMD_EXCLUSION_WORDS, CmdExclusion
-from msfa_core.photometry.exclusions import describe_exclusions, exclusion_flags, exclusions
+from msfa_core.flags import CmdExclusion
+from msfa_core.photometry.exclusions import exclusion_flags, exclusions
 
 GOOD = {  # a far halo star that the parallax sample keeps
     "ra": 192.0, "dec": 27.0, "g_mag": 14.0, "bp_rp": 0.2, "parallax_mas": 0.5,
@@ -67,11 +67,3 @@ def test_the_latitude_is_a_limit_of_the_user():
     table = pd.DataFrame([{**GOOD, "ra": 192.86, "dec": 87.13}])  # b = 30
     assert not exclusions(table, 29.0)[CmdExclusion.LOW_LATITUDE][0]
     assert exclusions(table, 31.0)[CmdExclusion.LOW_LATITUDE][0]
-
-
-def test_every_exclusion_has_a_sentence():
-    assert set(CMD_EXCLUSION_WORDS) == set(CmdExclusion)
-    assert describe_exclusions(9) == [
-        CMD_EXCLUSION_WORDS[CmdExclusion.LOW_LATITUDE],
-        CMD_EXCLUSION_WORDS[CmdExclusion.SLOW],
-    ]

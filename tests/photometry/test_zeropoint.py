@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msfa_core.photometry.cmd import CmdFlag, cmd_position
+from msfa_core.flags import CmdFlag
+from msfa_core.photometry.cmd import cmd_position
 from msfa_core.photometry.zeropoint import parallax_zero_point
 
 

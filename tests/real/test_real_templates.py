@@ -5,7 +5,7 @@ import pytest
 from faulty_spectra import with_step, with_tilt, without_arm
 from real_lamost import labelled
 
-from msfa_core.constants import MatchFlag
+from msfa_core.flags import MatchFlag
 from msfa_core.templates.matching import match
 from msfa_core.templates.ranking import rank
 from msfa_core.templates.spectral_types import subtypes_apart

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from msfa_core.constants import LabelFlag
 from msfa_core.errors import CatalogueError
+from msfa_core.flags import LabelFlag
 from msfa_core.simulate.labelled_grid import draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
 from msfa_core.slam.inversion import observe

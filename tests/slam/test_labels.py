@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from pytest import approx
 
-from msfa_core.constants import LABEL_FLAG_WORDS, LabelFlag
+from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import (
     disagrees_with_class,
     in_kiel_band,
@@ -32,11 +32,6 @@ def test_the_first_stars_of_the_papers_table_6_lie_in_the_band_but_for_one_edge(
 def row(**values):
     ordinary = {"teff": 9000.0, "logg": 3.3, "feh": -1.8, "teff_err": 50.0, "logg_err": 0.05}
     return ordinary | {"feh_err": 0.1, "label_chi2": 1.0, "label_flags": 0} | values
-
-
-def test_every_flag_has_one_sentence():
-    assert set(LABEL_FLAG_WORDS) == set(LabelFlag)
-    assert len(set(LABEL_FLAG_WORDS.values())) == len(LabelFlag)
 
 
 def test_flags_name_each_reason():

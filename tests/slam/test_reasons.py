@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import LABEL_FLAG_WORDS, LabelFlag
+from msfa_core.flags import LabelFlag
 from msfa_core.slam.reasons import REASONS, first_reason, flags_at, has_reason
 
 
@@ -46,4 +46,3 @@ def test_where_labels_come_from_is_no_reason():
 def test_every_flag_that_is_no_note_is_a_reason_with_its_sentence():
     notes = {LabelFlag.FROM_CATALOGUE, LabelFlag.MISSING}
     assert set(REASONS) == set(LabelFlag) - notes
-    assert all(LABEL_FLAG_WORDS[reason] for reason in REASONS)

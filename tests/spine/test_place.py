@@ -11,7 +11,7 @@ from small_survey import star_spectrum
 from msfa_core.columns import columns_of
 from msfa_core.config import Settings
 from msfa_core.errors import CatalogueError, ConfigError, SurveyError
-from msfa_core.photometry.cmd import CmdFlag
+from msfa_core.flags import CmdFlag
 from msfa_core.photometry.colours import colours
 from msfa_core.photometry.gaia import house_gaia
 from msfa_core.photometry.tap import Patience

@@ -10,9 +10,9 @@ import pytest
 
 from msfa_core.columns import columns_of
 from msfa_core.config import Settings
-from msfa_core.constants import STEPS, LabelFlag
+from msfa_core.constants import STEPS
 from msfa_core.errors import CatalogueError, ConfigError, SurveyError
-from msfa_core.photometry.cmd import CmdFlag
+from msfa_core.flags import CmdFlag, LabelFlag
 from msfa_core.rules import are_candidates, in_search_domain
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra.spectrum import Spectrum

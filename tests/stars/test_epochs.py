@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from msfa_core.constants import UidFlag
 from msfa_core.errors import CatalogueError
+from msfa_core.flags import UidFlag
 from msfa_core.stars.epochs import UID_NSIDE, assign_uids, group_positions
 
 ARCSEC = 1.0 / 3600.0

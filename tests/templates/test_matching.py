@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from template_spectra import faulty, simulated_matches, without
 
-from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT, LogGrid, MatchFlag
+from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT, LogGrid
 from msfa_core.errors import ConfigError, ModelError, SpectrumError
+from msfa_core.flags import MatchFlag
 from msfa_core.spectra.spectrum import Spectra
 from msfa_core.templates import TemplateSet, match, model_of
 from msfa_core.templates.cells import Matcher, matcher_of

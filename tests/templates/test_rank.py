@@ -7,8 +7,9 @@ import pytest
 from faulty_spectra import with_step, without_arm
 from pytest import approx
 
-from msfa_core.constants import LAMOST_GRID, LogGrid, MatchFlag
+from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import SpectrumError
+from msfa_core.flags import MatchFlag
 from msfa_core.spectra.spectrum import Spectra
 from msfa_core.templates.confidence import (
     Calibration,

@@ -5,7 +5,7 @@ import sqlite3
 import pandas as pd
 import pytest
 
-from msfa_core.constants import CmdExclusion
+from msfa_core.flags import CmdExclusion
 from msfa_core.vetting.exclusions import exclusion_counts, exclusion_filters
 
 FLAGS = pd.DataFrame({"cmd_exclusions": pd.array([0, 1, 8 | 16, 63, None, 32], "Int64")})

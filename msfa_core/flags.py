@@ -1,0 +1,153 @@
+"""Every flag of a measurement, each with its sentence; 0 is always good."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.constants import EBV_LIMITS, PARALLAX_ERROR_MAX
+
+
+class SentenceFlag(enum.IntFlag):
+    """An integer of bits, each of which can say in words what it means.
+
+    Attributes
+    ----------
+    sentence : str
+        What one bit means; empty for a combination, which has :meth:`sentences`.
+    """
+
+    sentence: str
+
+    def __new__(cls, value: int, sentence: str = "") -> Self:
+        """Keep the sentence beside the bit."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+    @classmethod
+    def sentences(cls, flags: int) -> list[str]:
+        """Return one sentence per bit that is set, in the order of the bits."""
+        return [flag.sentence for flag in cls if int(flags) & flag]
+
+
+Kind = TypeVar("Kind", bound=SentenceFlag)
+
+
+def combined(raised: Mapping[Kind, NDArray[np.bool_]]) -> NDArray[np.int64]:
+    """Put conditions together, one bit each.
+
+    Parameters
+    ----------
+    raised : mapping of flag to bool array
+        At least one; all of one shape.
+
+    Returns
+    -------
+    int64 array of that shape
+    """
+    flags = np.zeros(np.shape(next(iter(raised.values()))), dtype=np.int64)
+    for flag, condition in raised.items():
+        flags |= np.where(condition, int(flag), 0)
+    return flags
+
+
+class FitFlag(SentenceFlag):
+    """Why a line measurement should not be trusted; 0 means it can."""
+
+    NO_COVERAGE = 1, "The line or its continuum is not covered by enough good pixels."
+    LOW_SIGNAL = 2, "The continuum S/N is below 5 per pixel."
+    NOT_CONVERGED = 4, "The fit did not converge."
+    AT_BOUND = 8, "A parameter of the profile sits on its bound."
+    POOR_FIT = 16, "The residuals exceed 3 % of the continuum (noise or a profile unlike SWS)."
+    SHAPE_RANGE = 32, "The shape c lies outside 0.5–2."
+    CONTINUUM_OFF = 64, "The fitted continuum differs from the local one by more than 8 %."
+    TOO_SHALLOW = 128, "The line is less than 20 % deep, so D0.2 is not defined."
+    MASKED_CORE = 256, "Bad pixels cover the line core."
+    EMISSION_CORE = 512, "The line core turns up or is filled in by emission."
+    NO_REDSHIFT = 1024, "The spectrum has no redshift, so its rest frame is unknown."
+    BAD_FLUX = 2048, "The continuum is constant, zero or negative."
+    CORE_SPIKE = 4096, "A spike (cosmic ray or sky) lies on the line core."
+    OFF_CENTRE = 8192, "The line lies over 3 Å off where the redshift puts it, or is two lines."
+    LOPSIDED = 16384, "The two sides of the line differ: a blend or a bad continuum."
+    PIXELS_REJECTED = 32768, "Outlying pixels outside the core were left out of the fit."
+    LINES_DISAGREE = 65536, "Hδ and Hγ differ more than in any single star; one may be disturbed."
+    BLENDED = 131072, "A second line shows in the residuals: two stars of different velocity."
+    IN_ARM_JOINT = 262144, "The line falls where the blue and red arms meet (5700–6000 Å)."
+
+
+class MatchFlag(SentenceFlag):
+    """What to know about a template match before trusting it; 0 = measured and good."""
+
+    NO_SOLUTION = 1, "no template fits: too few good pixels"
+    LOW_SIGNAL = 2, "S/N below what a subclass needs"
+    NO_BLUE = 4, "blue end not observed"
+    NO_RED = 8, "red end not observed"
+    AT_EDGE = 16, "redshift at the end of its range"
+    LOW_CONFIDENCE = 32, "confidence below 80 %"
+    REMATCHED = 64, "best after a fit together with a polynomial"
+    ALIKE = 128, "the next solution is as good and of nearly the same subclass"
+
+
+class LabelFlag(SentenceFlag):
+    """What to know about the labels of a star before trusting them; 0 = measured and good."""
+
+    FROM_CATALOGUE = 1, "from a catalogue, not measured here"
+    MISSING = 2, "not all of Teff, log g and [Fe/H] are known"
+    HIGH_LOGG = 4, "log g above the limit"
+    HIGH_FEH = 8, "[Fe/H] above the limit"
+    OUTSIDE_KIEL_BAND = 16, "outside the BHB band of the Kiel diagram"
+    OUTSIDE_HULL = 32, "outside the hull of the training labels"
+    AT_EDGE = 64, "a label on the edge of the training set"
+    POOR_CHI2 = 128, "the model does not describe the spectrum (poor χ²)"
+    DISAGREES_WITH_PHOTOMETRY = 256, "Teff disagrees with BP−RP"
+    DISAGREES_WITH_CLASS = 512, "labels disagree with the class found for the star"
+    NOT_CONVERGED = 1024, "the fit of the labels did not converge"
+
+
+class CmdFlag(SentenceFlag):
+    """Why a place in the colour–magnitude diagram should not be trusted; 0 means it can."""
+
+    NO_GAIA = 1, "no Gaia row for this star"
+    NO_COLOUR = 2, "no BP or RP magnitude"
+    NO_PARALLAX = 4, "parallax missing, zero or negative: no absolute magnitude"
+    POOR_PARALLAX = 8, f"parallax error above {float(PARALLAX_ERROR_MAX):g} of the parallax"
+    COLOUR_EXCESS = 16, "BP and RP do not add up to G (corrected excess factor)"
+    FAINT_COLOUR = 32, "BP or RP flux below 10 times its error"
+    AMBIGUOUS = 64, "several Gaia sources within the match radius; the nearest was taken"
+    NO_PROPER_MOTION = 128, "no proper motion: matched where it stands, no velocity"
+    ABSURD_REDDENING = 256, f"E(B−V) outside {EBV_LIMITS[0]:g} … {EBV_LIMITS[1]:g}: not used"
+    DUPLICATED = 512, "listed more than once in the Gaia table, with different values"
+    NO_ZERO_POINT = 1024, "no parallax zero point: the parallax is used as it is"
+
+
+class CmdExclusion(SentenceFlag):
+    """Why a star is left out of a sample of the colour–magnitude diagram; 0 = in every sample."""
+
+    LOW_LATITUDE = 1, "galactic latitude at or below the limit of the settings"
+    LMC = 2, "within the circle of the Large Magellanic Cloud"
+    SMC = 4, "within the circle of the Small Magellanic Cloud"
+    SLOW = 8, "tangential velocity not above 145 km/s, or unknown"
+    PARALLAX_SAMPLE = 16, "not in the parallax sample of Culpan et al. (2021)"
+    PROPER_MOTION_SAMPLE = 32, "not in the proper-motion sample of Culpan et al. (2021)"
+
+
+# What the funnel takes off at its end: places in the sky, and slow stars
+FUNNEL_EXCLUSIONS: Final = (
+    CmdExclusion.LOW_LATITUDE | CmdExclusion.LMC | CmdExclusion.SMC | CmdExclusion.SLOW
+)
+
+
+class UidFlag(SentenceFlag):
+    """Why the star of a spectrum may be another one; 0 = no doubt."""
+
+    SEVERAL_IDS = 1, "several identifiers of neighbours to choose from"
+    NEIGHBOUR = 2, "another star of the survey within the match radius"
+    FAR = 4, "farther than the match radius from the mean position of its star"
+    NO_POSITION = 8, "no position"
+    SEVERAL_SOURCES = 16, "several Gaia sources within the match radius"
