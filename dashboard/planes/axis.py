@@ -21,9 +21,8 @@ from pandas.api.types import is_numeric_dtype
 
 from dashboard.theme import CLASS_COLOURS, VERDICT_COLOURS, Palette
 from msfa_core.stars.sky_map import SKY_FRAMES, on_map
+from msfa_core.typing import BoolArray, FloatArray
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 Names = tuple[str, str]
 Window = tuple[float, float, float, float]  # x from, to, y from, to; ascending
 

@@ -9,9 +9,9 @@ import pandas as pd
 import panel as pn
 from pandas.api.types import is_numeric_dtype
 
-from dashboard.planes.axis import FloatArray
 from dashboard.planes.linked import LinkedView, caption, caption_html, notice
 from dashboard.state import VettingState
+from msfa_core.typing import FloatArray
 
 
 def has_numbers(table: pd.DataFrame, column: str) -> bool:

@@ -11,7 +11,8 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, ImageRGBA, Scatter
 from bokeh.plotting import figure
 
-from dashboard.planes.axis import BoolArray, Groups, Names, Window, count_image
+from dashboard.planes.axis import Groups, Names, Window, count_image
+from msfa_core.typing import BoolArray
 
 POINTS_LIMIT: Final = 5_000  # more stars than this are drawn as an image
 POINT_FIELDS: Final = ("x", "y", "obsid", "group", "colour")

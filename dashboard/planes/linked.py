@@ -13,18 +13,13 @@ import panel as pn
 import param
 from numpy.typing import NDArray
 
-from dashboard.planes.axis import (
-    GROUPINGS,
-    BoolArray,
-    Groups,
-    blind_groups,
-    dataset_of,
-)
+from dashboard.planes.axis import GROUPINGS, Groups, blind_groups, dataset_of
 from dashboard.planes.guides import draw_reference
 from dashboard.planes.plane import Axis, Plane
 from dashboard.state import Star, VettingState
 from dashboard.theme import palette, stylesheet
 from msfa_core.stars.reference import ReferenceStars
+from msfa_core.typing import BoolArray
 
 RECOLOUR_DELAY_MS: Final = 400  # verdicts are painted when the reviewer's keys pause
 

@@ -31,8 +31,6 @@ from numpy.typing import NDArray
 from dashboard.planes.axis import (
     IMAGE_SIZE,
     Axis,
-    BoolArray,
-    FloatArray,
     Groups,
     Names,
     Window,
@@ -42,6 +40,7 @@ from dashboard.planes.axis import (
 from dashboard.planes.cells import number
 from dashboard.planes.layer import Layer, nothing
 from dashboard.theme import FONT, Palette, new_figure
+from msfa_core.typing import BoolArray, FloatArray
 
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
 TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells

@@ -12,7 +12,7 @@ import pandas as pd
 import panel as pn
 from bokeh.models import GlyphRenderer
 
-from dashboard.planes.axis import Axis, FloatArray
+from dashboard.planes.axis import Axis
 from dashboard.planes.cells import number
 from dashboard.planes.checks import CheckView, numbers
 from dashboard.planes.guides import draw_curves, draw_dots, draw_words, explain
@@ -31,6 +31,7 @@ from msfa_core.balmer.locus import (
     calcium_loci,
     dividing_line,
 )
+from msfa_core.typing import FloatArray
 
 KP: Final = Axis("kp", "KP (Ca II K) [Å]", (-1.0, 7.0), (-0.4, 6.2), "kp_err")
 DRAWN_FEH: Final = (-3.0, -1.5, BHB_FEH_MAX)

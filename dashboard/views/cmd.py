@@ -13,7 +13,7 @@ import panel as pn
 import param
 from bokeh.models import Arrow, ColumnDataSource, NormalHead
 
-from dashboard.planes.axis import Axis, BoolArray, dataset_of
+from dashboard.planes.axis import Axis, dataset_of
 from dashboard.planes.cells import number
 from dashboard.planes.guides import draw_curves, explain
 from dashboard.planes.linked import (
@@ -37,6 +37,7 @@ from msfa_core.photometry.cmd import (
     trapezoid_vertices,
 )
 from msfa_core.photometry.locus import reference_locus, zahb_locus
+from msfa_core.typing import BoolArray
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import panel as pn
 import param
 from bokeh.models import BoxAnnotation, ColumnDataSource
 
-from dashboard.planes.axis import Axis, BoolArray
+from dashboard.planes.axis import Axis
 from dashboard.planes.cells import number
 from dashboard.planes.guides import draw_curves, explain
 from dashboard.planes.linked import (
@@ -28,6 +28,7 @@ from dashboard.state import Star, VettingState
 from dashboard.theme import stylesheet
 from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
 from msfa_core.constants import FIT_LINES
+from msfa_core.typing import BoolArray
 
 Box = tuple[float, float, float, float]  # D0.2 low, high [Å], fm low, high
 

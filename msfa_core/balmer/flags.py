@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel, solver
-from msfa_core.balmer.sws import D02_LEVEL, FloatArray
+from msfa_core.balmer.sws import D02_LEVEL
 from msfa_core.constants import ARM_JOINT
 from msfa_core.flags import FitFlag, combined
+from msfa_core.typing import FloatArray
 
 SNR_LEAST: Final = 5.0  # continuum S/N per pixel below which a line is not measured
 RMS_MOST: Final = 0.03

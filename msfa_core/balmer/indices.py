@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, plain_arrays
@@ -21,8 +20,6 @@ from msfa_core.balmer.vectormath import compiled
 from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra, Spectrum
-
-FloatArray = NDArray[np.float64]
 
 _MAX_TERMS: Final = 4
 _COVERED: Final = 0.95  # share of the band that must be good

@@ -15,12 +15,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from msfa_core.errors import ConfigError, ModelError
 from msfa_core.shipped import shipped
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 LOCI_FILE: Final = shipped("reference", "calcium_loci.csv")
 ABSCISSAE: Final = ("d02_hdelta", "bp_rp", "teff")  # what KP is drawn against

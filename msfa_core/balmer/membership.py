@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from msfa_core.balmer.selection import Cut, Selection, get_selection
 from msfa_core.errors import ConfigError
+from msfa_core.typing import FloatArray
 
 if TYPE_CHECKING:
     from msfa_core.balmer.results import LineFits
 
-FloatArray = NDArray[np.float64]
 
 PAIRS: Final = {  # quantities whose correlation is known: (integrated, conditional), and its name
     ("fm", "d02"): "d02_fm_correlation",

@@ -14,7 +14,6 @@ from msfa_core.balmer.flags import FATAL, flags_of
 from msfa_core.balmer.linearised import N_BIASED
 from msfa_core.balmer.membership import p_in_region
 from msfa_core.balmer.sws import (
-    FloatArray,
     Selection,
     SWSParameters,
     core_flux_fm,
@@ -28,6 +27,7 @@ from msfa_core.balmer.sws import (
 from msfa_core.constants import BALMER_LINES
 from msfa_core.errors import ConfigError
 from msfa_core.flags import FitFlag
+from msfa_core.typing import FloatArray
 
 # Relative errors of D0.2 and of the depth 1 − fm at which half of the noise bias is taken off
 D02_BIAS_TRUSTED: Final = 0.082

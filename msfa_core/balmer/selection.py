@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from msfa_core import constants
 from msfa_core.constants import BOX_JU2024, BOX_XUE2008, BOX_XUE2011, Sourced
 from msfa_core.errors import ConfigError
+from msfa_core.typing import FloatArray
 
 if TYPE_CHECKING:
     from msfa_core.balmer.results import LineFits
 
-FloatArray = NDArray[np.float64]
 
 _LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ", "hbeta": "Hβ", "halpha": "Hα"}
 _QUANTITY_TEXT: Final = {"d02": "D0.2", "fm": "fm", "width": "b", "shape": "c"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from msfa_core.balmer.selection import (
     SELECTIONS,
@@ -18,12 +18,12 @@ from msfa_core.balmer.selection import (
     in_bhb_region,
 )
 from msfa_core.errors import SpectrumError
+from msfa_core.typing import FloatArray
 
 __all__ = [
     "D02_LEVEL",
     "SELECTIONS",
     "Cut",
-    "FloatArray",
     "SWSParameters",
     "Selection",
     "box_selection",
@@ -38,7 +38,6 @@ __all__ = [
     "sws_profile",
 ]
 
-FloatArray = NDArray[np.float64]
 
 D02_LEVEL: Final = 0.2  # D0.2 is measured this far below the local continuum
 

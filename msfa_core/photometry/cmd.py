@@ -35,8 +35,7 @@ from msfa_core.photometry.motion import (
     usable_motion,
 )
 from msfa_core.photometry.zeropoint import parallax_zero_point
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 
 def trapezoid_vertices() -> FloatArray:

@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.constants import EBV_LIMITS, EXTINCTION_PER_EBV, GAIA_ZERO_POINT_ERROR
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 COLOUR_NAMES: Final = ("bp_g", "g_rp", "bp_rp", "j_h")
 BANDS: Final = {  # colour -> (bluer, redder) band

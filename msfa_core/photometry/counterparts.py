@@ -7,14 +7,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.constants import GAIA_EPOCH
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.motion import places, separation_arcsec, usable_motion, year_of
+from msfa_core.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Pairs = tuple[IntArray, IntArray, FloatArray]
 # Positions [deg] of two lists and a radius [arcsec] -> pairs: catalogue.crossmatch.match_sky
 Match = Callable[[FloatArray, FloatArray, FloatArray, FloatArray, float], Pairs]

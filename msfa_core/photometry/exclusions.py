@@ -20,8 +20,7 @@ from msfa_core.constants import (
 from msfa_core.flags import CmdExclusion, combined
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.motion import galactic_latitude, places, separation_arcsec
-
-BoolArray = NDArray[np.bool_]
+from msfa_core.typing import BoolArray
 
 
 def exclusions(

@@ -11,15 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.constants import EXTINCTION_PER_EBV
 from msfa_core.errors import ConfigError
 from msfa_core.photometry.colours import colour_excess, column, is_absurd
+from msfa_core.typing import FloatArray
 
 logger = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float64]
 
 DUST_MAPS: Final = ("auto", "bayestar", "sfd", "none")  # values of the setting dust_map
 COLUMN, BAYESTAR, SFD = "column", "bayestar", "sfd"  # values of ebv_source

@@ -19,8 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from msfa_core.errors import CatalogueError, ModelError
 from msfa_core.photometry.cmd import in_trapezoid
 from msfa_core.shipped import shipped
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 ZAHB_FILE: Final = shipped("reference", "zahb_cmd.csv")
 BIN_WIDTH: Final = 0.06  # mag in BP−RP

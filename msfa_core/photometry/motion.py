@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from msfa_core.constants import KM_S_PER_MAS_YR
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 MAS_PER_DEGREE: Final = 3_600_000.0
 FASTEST_MAS_YR: Final = 15_000.0  # Barnard's star moves 10,400; anything faster is no measurement

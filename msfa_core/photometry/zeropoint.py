@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.photometry.colours import column
+from msfa_core.typing import FloatArray
 
 logger = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float64]
 
 NEEDED: Final = (
     "g_mag", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat", "astrometric_params_solved",

@@ -25,8 +25,7 @@ from msfa_core.constants import NETWORK_GRID
 from msfa_core.errors import ModelError
 from msfa_core.networks.weights import sha256_of, write_atomically
 from msfa_core.spectra.spectrum import PreparedSpectra
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 # Chosen among 3–64 with bins of 3–15 pixels: with more components the rest of an F star is fitted
 # away, with fewer a real A star is as strange as an F star.

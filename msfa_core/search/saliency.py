@@ -23,8 +23,7 @@ from msfa_core.errors import ModelError
 from msfa_core.networks.inference import one_thread
 from msfa_core.search.novelty import pixel_noise
 from msfa_core.spectra.spectrum import PreparedSpectra
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 N_STEPS: Final = 24  # of the way: the sum is complete to a few per cent of the difference
 BATCH: Final = 4  # spectra × steps at a time: gradients of so many stay in the caches

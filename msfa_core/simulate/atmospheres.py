@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ConfigError, ModelError
 from msfa_core.shipped import shipped
+from msfa_core.typing import FloatArray
 
 GRID_FILE: Final = shipped("reference", "model_grid.npz")
 GRID_RESOLUTION: Final = 1800.0  # of the shipped spectra (Gaussian, FWHM)
@@ -53,8 +54,6 @@ _CORE_WIDTH: Final = 1.8  # pixels, σ
 _WHITE_DWARF_CORE: Final = 1.5  # times the cool values, at 9,000–14,000 K
 _WHITE_DWARF_TEFF: Final = (7000.0, 9000.0, 14_000.0, 16_000.0)  # K; where it sets in and ends
 _PAD: Final = 1e-9  # relative slack at the edges of the lattice
-
-FloatArray = NDArray[np.float64]
 
 
 def _coordinate(axis: str, value: FloatArray) -> FloatArray:

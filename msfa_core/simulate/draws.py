@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 MAX_VSINI: Final = 350.0  # km/s
 _SOLAR_LOGG: Final = 4.438

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM
 from msfa_core.simulate.draws import (
@@ -26,8 +25,8 @@ from msfa_core.simulate.draws import (
     zahb_logg,
     zahb_mass,
 )
+from msfa_core.typing import FloatArray
 
-FloatArray = NDArray[np.float64]
 Draw = dict[str, Any]
 
 DIFFUSION_TEFF: Final = (

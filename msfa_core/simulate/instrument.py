@@ -20,9 +20,7 @@ from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT
 from msfa_core.simulate.atmospheres import GRID_RESOLUTION
 from msfa_core.simulate.sky import add_sky_lines, transmission
 from msfa_core.spectra.spectrum import Spectra, Spectrum
-
-FloatArray = NDArray[np.float64]
-Float32Array = NDArray[np.float32]
+from msfa_core.typing import Float32Array, FloatArray
 
 PIXEL_VELOCITY: Final = SPEED_OF_LIGHT * LAMOST_GRID.step * np.log(10)  # 69.03 km/s
 G_BAND: Final = (4000.0, 5500.0)  # Å; where the S/N in g is measured

@@ -18,6 +18,7 @@ from msfa_core.constants import LAMOST_GRID
 from msfa_core.simulate.atmospheres import model_spectra, surface_magnitudes
 from msfa_core.simulate.instrument import broaden
 from msfa_core.simulate.photometry import j_h_of_teff
+from msfa_core.typing import FloatArray
 
 LOWER: Final = (6400.0, 2.2, -3.0)  # Teff [K], log g, [Fe/H]
 UPPER: Final = (13_500.0, 4.9, 0.5)
@@ -26,8 +27,6 @@ RESOLUTION: Final = (1500.0, 2000.0)  # blue and red end of an arm
 # How much of the difference between two sets of physics counts as model error
 CORE_SHARE: Final = 0.2  # of Balmer cores in LTE: departures scatter from star to star
 METALLIC_SHARE: Final = 0.2  # of a full metallic-line pattern (weak calcium, strong iron)
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

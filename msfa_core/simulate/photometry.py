@@ -11,14 +11,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from msfa_core.constants import EXTINCTION_PER_EBV
 from msfa_core.photometry.motion import galactic_latitude
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM, surface_magnitudes
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 EXTINCTION: Final = {band: float(value) for band, value in EXTINCTION_PER_EBV.items()}
 _SFD_SCALE: Final = 0.86  # of E(B−V) over that of Schlegel et al.: Schlafly & Finkbeiner (2011)

@@ -12,9 +12,7 @@ from scipy.ndimage import convolve1d
 
 from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT
 from msfa_core.shipped import table_rows
-
-FloatArray = NDArray[np.float64]
-Float32Array = NDArray[np.float32]
+from msfa_core.typing import Float32Array, FloatArray
 
 R_V: Final = 3.1
 _SKY_TABLE: Final = "sky_residuals.csv"

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import MsfaError, ReadError
 from msfa_core.spectra.readers import read_spectrum
+from msfa_core.typing import FloatArray
 
 logger = logging.getLogger(__name__)
-FloatArray = NDArray[np.float64]
 
 _LEVEL_WINDOW: Final = 101  # pixels: running median of the flux that is taken off
 _ERROR_WINDOW: Final = 151  # pixels: running median of the error, that of the neighbourhood

@@ -23,6 +23,7 @@ from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
 from msfa_core.slam.solver import Factored, Observed, State, factored, solve, starting_points
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
+from msfa_core.typing import FloatArray
 
 BATCH: Final = 250  # stars a round: arrays of some tens of MB
 LEAST_COVERAGE: Final = 0.6  # of the model's pixels
@@ -32,7 +33,6 @@ _AT_EDGE: Final = 0.01  # of the range of a label
 _COLOUR_ROOM: Final = 3.0  # σ of BP−RP about the model before photometry disagrees
 _COLOUR_FLOOR: Final = 0.03  # mag; added in quadrature to that σ
 
-FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 

@@ -15,8 +15,7 @@ from msfa_core.constants import (
     LOGG_OUTLIER,
 )
 from msfa_core.flags import LabelFlag
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 _CLASS_ROOM = 2.0  # errors beyond the limits of a class before labels disagree with it
 _LEAST_ERROR = {name: float(error) for name, error in LABEL_EXTERNAL_ERROR.items()}

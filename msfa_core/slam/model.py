@@ -25,6 +25,7 @@ from msfa_core.durable import write_whole
 from msfa_core.errors import ModelError
 from msfa_core.shipped import shipped
 from msfa_core.slam.pixels import Bins
+from msfa_core.typing import FloatArray
 
 COLOURS: Final = ("bp_g", "g_rp", "bp_rp", "j_h")  # of Ju et al. (2025), dereddened [mag]
 MODEL_FILE: Final = "slam.npz"
@@ -35,8 +36,6 @@ _ARRAYS: Final = (
     *("model_error", "hull"),
 )
 _HULL_SLACK: Final = 1e-6
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared, and cached, by identity

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import SpectrumError
+from msfa_core.typing import FloatArray
 
 LEAST_COVERAGE: Final = 0.5  # of a bin, by good pixels; less counts as missing
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

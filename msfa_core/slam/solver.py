@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from msfa_core.slam.model import SlamModel
 from msfa_core.slam.pixels import polynomials
+from msfa_core.typing import BoolArray, FloatArray
 
 TRUNCATION: Final = 3e-5  # of the continuum, or mag: rms at the support stars of what is cut off
 N_STARTS: Final = 4
@@ -29,9 +30,6 @@ _STILL: Final = 1e-2  # step over error below which a label stands still
 _APART: Final = 1.0  # distance between starts, in scatter of the training labels
 _LOOSE: Final = 1.0  # σ of the coefficients of the continuum; only keeps the matrix regular
 _PIVOT: Final = 1e-12
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(slots=True)

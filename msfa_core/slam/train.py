@@ -18,6 +18,7 @@ from scipy.spatial import ConvexHull, QhullError
 from msfa_core.errors import TrainingError
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel
 from msfa_core.slam.pixels import Bins, normalise, polynomials, rebin
+from msfa_core.typing import FloatArray
 
 C_GRID: Final = tuple(2.0**k for k in range(-5, 6))
 EPSILON_GRID: Final = (0.01, 0.05, 0.1, 0.15)
@@ -34,7 +35,6 @@ _CACHE_MB: Final = 300
 _TOLERANCE: Final = 0.01  # of the solver, in units of the scatter of a pixel times C
 _SMOOTHED: Final = 3  # pixels over which model errors are averaged
 
-FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 

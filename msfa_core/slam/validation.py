@@ -8,20 +8,18 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.slam.inversion import StellarLabels, predict_labels
 from msfa_core.slam.model import LABELS
 from msfa_core.slam.pixels import Bins
 from msfa_core.slam.train import COLOUR_ERROR, Setting, TrainingSet, train_slam
 from msfa_core.spectra.spectrum import Spectra
+from msfa_core.typing import FloatArray
 
 SNR: Final = 30.0  # per pixel, of the stars left out
 SAMPLE: Final = (7500.0, 10_500.0)  # K; where bias and scatter are quoted
 _MAD: Final = 1.4826  # robust scatter over median absolute deviation
 _NOISELESS: Final = 1000.0  # S/N of spectra that are taken as they are, without ivar
-
-FloatArray = NDArray[np.float64]
 
 
 def observed(

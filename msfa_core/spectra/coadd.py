@@ -21,9 +21,7 @@ from msfa_core.errors import SpectrumError
 from msfa_core.spectra.readers import median_snr_g
 from msfa_core.spectra.resample import at_rest
 from msfa_core.spectra.spectrum import Spectra, Spectrum
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from msfa_core.typing import BoolArray, FloatArray
 
 NOTHING: Final = 1  # and-mask and or-mask: no epoch has a good pixel here
 SOME_BAD: Final = 2  # or-mask: some epochs have no good pixel here

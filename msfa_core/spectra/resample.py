@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LogGrid
 from msfa_core.spectra.spectrum import Spectrum
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 _NEAR: Final = 0.01  # pixel: the float32 wavelengths of files scatter that much
 _NO_WEIGHT: Final = 1e-3  # a pixel that counts less may be bad

@@ -16,11 +16,10 @@ from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
 from msfa_core.stars.sky import check_radius, pairs_between, unit_vectors
 from msfa_core.tables.row_keys import as_ids, keys, obsids, positions
+from msfa_core.typing import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _KNOWN_SEPARATOR: Final = ";"
 

@@ -24,9 +24,7 @@ from msfa_core.flags import UidFlag
 from msfa_core.stars.sky import Pairs as Edges
 from msfa_core.stars.sky import check_radius, pairs_among, unit_vectors
 from msfa_core.tables.row_keys import as_ids
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from msfa_core.typing import FloatArray, IntArray
 
 UID_NSIDE: Final = 2**17  # HEALPix pixels of 1.6 arcsec, nested
 _NONE: Final = -1  # no identifier, no star yet

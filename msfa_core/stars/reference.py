@@ -10,12 +10,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.read import read_table
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 # House name of a quantity, and its names in the literature (lower case), the first found counts
 QUANTITIES: Final[Mapping[str, tuple[str, ...]]] = {

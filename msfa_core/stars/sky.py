@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from msfa_core.errors import CatalogueError
+from msfa_core.typing import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Pairs = tuple[IntArray, IntArray, FloatArray]  # row, row, chord between them
 
 MAX_RADIUS_ARCSEC: Final = 18_000.0  # 5 deg; a larger one pairs everything with everything

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 # ICRS place of the north Galactic pole, and the Galactic longitude of the north celestial pole
 # [deg]: Hipparcos catalogue vol. 1, §1.5.3

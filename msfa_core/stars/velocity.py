@@ -17,8 +17,7 @@ from scipy.stats import chi2
 
 from msfa_core.columns import check_columns
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 HOT: Final = r"[OBAW]|D[ABCOQZ]|SD[BO]|E?HB|BHB"  # beginnings of hot subclasses, upper case
 VARIABLE: Final = 0.001  # probability below which a star counts as variable, our default

@@ -20,8 +20,7 @@ from msfa_core.config import Settings
 from msfa_core.constants import PARALLAX_ERROR_MAX
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.survey.folder import Survey
-
-BoolArray = NDArray[np.bool_]
+from msfa_core.typing import BoolArray
 
 COLUMNS: Final = (
     "step", "what", "spectra", "stars", "of", "share", "paper_spectra", "paper_stars",

@@ -6,11 +6,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.errors import CatalogueError
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 EXACT_FLOAT_LIMIT: Final = 2**53  # whole numbers beyond it lose digits in a float
 _OBSID_NAMES: Final = ("obsid", "lamost_obsid", "obs_id")

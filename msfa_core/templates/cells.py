@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import spline_filter1d
 
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
@@ -14,10 +13,7 @@ from msfa_core.errors import ModelError
 from msfa_core.templates.kernels import shifted
 from msfa_core.templates.library import ALONE, TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.weights import FIT_RANGE, fit_pixels
-
-FloatArray = NDArray[np.float64]
-SingleArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
+from msfa_core.typing import Float32Array, FloatArray, IntArray
 
 STAR_Z: Final = Sourced(0.004, "", "LAMOST pipeline: stars are searched up to here")
 STAR_STEP: Final = Sourced(0.0002, "", "LAMOST pipeline: step of stars, 41 values")
@@ -100,8 +96,8 @@ class Cells:
 
     rows: IntArray
     search: Search
-    model: SingleArray
-    square: SingleArray
+    model: Float32Array
+    square: Float32Array
 
 
 class Matcher:

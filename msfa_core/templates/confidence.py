@@ -24,11 +24,11 @@ from msfa_core.templates.continuum import extinction
 from msfa_core.templates.library import ALONE
 from msfa_core.templates.results import BLUE, RED
 from msfa_core.templates.spectral_types import Family, spectral_type
+from msfa_core.typing import FloatArray
 
 if TYPE_CHECKING:
     from msfa_core.templates.results import Matches
 
-FloatArray = NDArray[np.float64]
 
 CALIBRATION_FILE: Final = shipped("templates", "confidence.json")
 PERCENT: Final = 100.0

@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from msfa_core.constants import ARM_JOINT, LAMOST_GRID
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 N_VECTORS: Final = 7
 _RATIOS: Final = 800  # simulated ratios

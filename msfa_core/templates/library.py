@@ -17,6 +17,7 @@ from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.durable import write_whole
 from msfa_core.errors import ModelError
 from msfa_core.shipped import shipped
+from msfa_core.typing import FloatArray
 
 TEMPLATE_FILE: Final = shipped("templates", "templates.npz")
 CALIBRATION_FILE: Final = shipped("templates", "confidence.json")
@@ -28,8 +29,6 @@ _REACHES: Final = 3000.0  # Å: a template ends redwards of this; in nm or µm n
 _ON_GRID: Final = 0.1  # pixel
 _NO_CODE: Final = -32768  # pixel without flux
 _FLOOR: Final = 1e-3  # of the median: the least flux that a logarithm is taken of
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,8 @@ from msfa_core.templates.kernels import (
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.results import BLUE, RED, Matches
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
+from msfa_core.typing import Float32Array, FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-SingleArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 LEAST_PIXELS: Final = 300  # good pixels a match needs
@@ -128,7 +126,7 @@ def prepare_fit(matcher: Matcher, spectra: Spectra) -> Prepared:
 
 
 # --- first pass: all cells, binned ---------------------------------------------------------------
-def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> SingleArray:
+def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> Float32Array:
     """By how much every cell of a class lowers χ², on binned pixels.
 
     Sums of weight · flux · vector and weight · vector · vector over each bin are made once for
@@ -153,7 +151,7 @@ def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> SingleArray
     return gain.reshape(n, len(cells.rows), n_cells // len(cells.rows))
 
 
-def promising(cells: Cells, gain: SingleArray) -> tuple[IntArray, IntArray]:
+def promising(cells: Cells, gain: Float32Array) -> tuple[IntArray, IntArray]:
     """Choose the cells that are followed up: minima of χ² of the best templates.
 
     Returns

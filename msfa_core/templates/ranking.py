@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msfa_core.constants import Sourced
 from msfa_core.errors import SpectrumError
@@ -21,14 +20,12 @@ from msfa_core.templates.rematch import is_accepted, polynomial_rematch
 from msfa_core.templates.residuals import end_residuals
 from msfa_core.templates.spectral_types import spectral_code
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
+from msfa_core.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from msfa_core.spectra.spectrum import Spectra
     from msfa_core.templates.results import Matches
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 CHI2_ALIKE: Final = Sourced(0.01, "", "LAMOST pipeline: adjacent chi2 closer than this are alike")
 SUBCLASSES_ALIKE: Final = Sourced(5.0, "subtypes", "LAMOST pipeline: span of an unreliable run")

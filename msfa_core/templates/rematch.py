@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID, Sourced
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from msfa_core.templates.library import TemplateSet
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 POLYNOMIAL_TERMS: Final = {  # added to a template in the re-match
     "STAR": Sourced(4, "", "SDSS: terms for stars"),

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from msfa_core.templates.results import BLUE, RED
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 CONTINUUM_PIXELS: Final = 151  # of the running mean of the model that residuals are a share of
 LEAST_END: Final = 0.3  # share of an end that must be observed

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from msfa_core.columns import columns_of
 from msfa_core.templates.library import TemplateSet
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from msfa_core.typing import FloatArray, IntArray
 
 BLUE: Final = (3900.0, 5700.0)  # Å, ends of the spectrum whose residuals count
 RED: Final = (6200.0, 8800.0)

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import Certainty, Sourced
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 LETTERS: Final = "OBAFGKM"
 SUBTYPES: Final = 10  # per letter

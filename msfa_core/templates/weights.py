@@ -11,8 +11,7 @@ from scipy.ndimage import uniform_filter1d
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
 from msfa_core.errors import SpectrumError
 from msfa_core.spectra.spectrum import Spectra, log_pixels
-
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 _RANGE: Final = "where LAMOST spectra have light and calibration"
 FIT_RANGE: Final = (  # Å, observed frame

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.config import Settings
+from msfa_core.typing import BoolArray
 
-BoolArray = NDArray[np.bool_]
 Predicate = Callable[[pd.DataFrame], BoolArray]
 DOUBT: Final = 0.3  # of p_bhb around one half: a doubtful star
 TEMPLATE_DISAGREES: Final = "the template match says another class"

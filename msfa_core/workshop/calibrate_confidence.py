@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from msfa_core.constants import Certainty, Sourced
@@ -37,14 +36,13 @@ from msfa_core.templates.confidence import (
 )
 from msfa_core.templates.matching import Matches, match
 from msfa_core.templates.spectral_types import subtypes_apart
+from msfa_core.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 logger = logging.getLogger(__name__)
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 SNR_MIN: Final = 10.0  # of spectra whose labels are relied on
 NOISE_SHARES: Final = (1.0, 0.3, 0.1, 0.05, 0.025, 0.012)  # of the S/N

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 from astropy.io import fits
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
@@ -25,13 +24,13 @@ from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ExportError, MsfaError, ReadError
 from msfa_core.simulate.atmospheres import model_spectra
 from msfa_core.simulate.instrument import broaden
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.line_opacity import air_to_vacuum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 logger = logging.getLogger(__name__)
-FloatArray = NDArray[np.float64]
 
 RESOLUTION: Final = 1500.0  # of both spectra: the blue end of a LAMOST spectrum
 LIBRARY_FWHM: Final = 2.5  # Å, MILES (Falcón-Barroso et al. 2011)

@@ -21,6 +21,7 @@ from scipy.interpolate import RegularGridInterpolator
 from msfa_core.errors import ModelError, MsfaError
 from msfa_core.parallel import in_order, n_cores
 from msfa_core.simulate.photometry import passbands
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.grid_helium import (
     helium_changes,
     missing_lines,
@@ -39,7 +40,6 @@ from msfa_core.workshop.grid_nodes import (
     node_spectrum,
     wide_node,
 )
-from msfa_core.workshop.opacity import FloatArray
 
 logger = logging.getLogger(__name__)
 

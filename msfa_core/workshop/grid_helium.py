@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.grid_lattices import Lattices
 from msfa_core.workshop.grid_nodes import GRID_WAVELENGTH, LOW_GRAVITY, GridPlan, helium_node
 from msfa_core.workshop.line_opacity import air_to_vacuum
-from msfa_core.workshop.opacity import FloatArray
 
 # He I lines missing in the reference models: air wavelength [Å] and strength over He I 4388
 COPIED: Final = {4009.26: 0.65, 4143.76: 0.80}

@@ -19,6 +19,7 @@ from scipy.interpolate import CubicSpline
 
 from msfa_core.errors import ModelError
 from msfa_core.simulate.atmospheres import KINDS, SOLAR_HELIUM
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.grid_nodes import (
     CONTINUUM_EVERY,
     GRID_WAVELENGTH,
@@ -32,7 +33,6 @@ from msfa_core.workshop.grid_nodes import (
     star_node,
     subdwarf_node,
 )
-from msfa_core.workshop.opacity import FloatArray
 
 SyntheticSpectra = Mapping[Node, NDArray[np.float32]]
 _FEH_POWER: Final = 0.4  # the grid is interpolated in 10**(0.4 [Fe/H])

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.line_opacity import helium_lines
-from msfa_core.workshop.opacity import Composition, FloatArray
+from msfa_core.workshop.opacity import Composition
 from msfa_core.workshop.synthesis import LAMOST_SAMPLING, WIDE_SAMPLING, synthesise
 
 GRID_WAVELENGTH: Final = LAMOST_GRID.wavelength

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import wofz
 
 from msfa_core.shipped import table_rows
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.opacity import (
     ANGSTROM,
     BOLTZMANN,
@@ -22,7 +23,6 @@ from msfa_core.workshop.opacity import (
     HYDROGEN_IONISATION,
     HYDROGEN_MASS,
     LIGHT,
-    FloatArray,
     Gas,
     boltzmann,
     occupation,

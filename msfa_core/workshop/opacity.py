@@ -17,9 +17,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from msfa_core.typing import FloatArray
 
 BOLTZMANN: Final = 1.380649e-16  # erg/K
 PLANCK: Final = 6.62607015e-27  # erg s

@@ -19,12 +19,12 @@ from scipy.special import expn
 
 from msfa_core.errors import ModelError
 from msfa_core.shipped import table_rows
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.line_opacity import HeliumLine, LineAbsorption, helium_lines
 from msfa_core.workshop.opacity import (
     NO_HELIUM,
     THOMSON,
     Composition,
-    FloatArray,
     Gas,
     continuous_absorption,
     gas_in_lte,

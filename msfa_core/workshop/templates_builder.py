@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.templates.continuum import characteristic_vectors, simulated_ratios
 from msfa_core.templates.library import ALONE, TemplateSet
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.templates_galaxies import (
     GALAXY_GRID,
     QSO_GRID,
@@ -28,7 +28,6 @@ from msfa_core.workshop.templates_models import model_templates
 from msfa_core.workshop.templates_stelib import STELIB_GRID, stelib_templates
 
 logger = logging.getLogger(__name__)
-FloatArray = NDArray[np.float64]
 
 PROVENANCE: Final = (
     "Stars: STELIB v3.2 (Le Borgne et al. 2003, A&A 402, 433), to vacuum, to R = 1800, telluric "

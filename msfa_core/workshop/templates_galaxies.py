@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT, LogGrid
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.templates_stelib import STELIB_GRID, mk_type
-
-FloatArray = NDArray[np.float64]
 
 GALAXY_GRID: Final = LogGrid(33500, 6250)  # 2239–9441 Å: up to z = 0.68 as observed above 3760 Å
 QSO_GRID: Final = LogGrid(28350, 11_300)  # 684–9226 Å: up to z = 4.5

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM, model_flux
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.calcium_loci import horizontal_branch_gravity
 from msfa_core.workshop.lamost_types import lamost_code, type_name
 from msfa_core.workshop.templates_stelib import SEQUENCE_CODE, SEQUENCE_TEFF
-
-FloatArray = NDArray[np.float64]
 
 
 class Model(NamedTuple):

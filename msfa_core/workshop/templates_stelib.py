@@ -26,9 +26,8 @@ from msfa_core.errors import ReadError
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.templates.spectral_types import LETTERS, SUBTYPES, spectral_code
+from msfa_core.typing import FloatArray
 from msfa_core.workshop.lamost_types import lamost_code, type_name
-
-FloatArray = NDArray[np.float64]
 
 STELIB_FWHM: Final = 3.0  # Å, Le Borgne et al. 2003
 STELIB_GRID: Final = LogGrid(35450, 4300)  # 3508–9441 Å: room beside LAMOST's for redshifts
