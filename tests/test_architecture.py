@@ -41,6 +41,7 @@ KEPT_TO = {  # heavy libraries and the units allowed to import them
     "typer": {"cli"},
     "rich": {"cli"},
 }
+AWAITED = {"spine"}  # takes shards of the archive still, and completes them itself
 MODULES = sorted(
     path
     for package in ("msfa_core", "dashboard")
@@ -100,3 +101,16 @@ def test_the_core_never_prints():
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
             ]
             assert not calls, f"{path} prints; only cli.py does"
+
+
+def test_the_archive_is_reached_through_the_survey_only():
+    """A spectrum of the archive lacks what catalogues say of it; a survey gives completed ones."""
+    for path in MODULES:
+        if own_unit(path) in {"survey", "spectra"} | AWAITED:
+            continue
+        reached = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute) and node.attr == "archive"
+        ]
+        assert not reached, f"{path}, lines {reached}: take Survey.spectra, spectrum or shards"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -111,9 +111,8 @@ def explain(data: SurveyData, obsid: int) -> Explained:
     row = data.row(obsid)
     if not are_low_resolution(data.candidates.iloc[[row]])[0]:
         return Explained(obsid, ())
-    batch = data.archive.spectra(np.array([obsid], dtype=np.int64))
-    z = data.candidates["z"].iloc[[row]].to_numpy(np.float64, na_value=np.nan)
-    prepared = prepare(replace(batch, z=np.where(np.isfinite(z), z, batch.z)))
+    batch = data.survey.spectra([obsid])
+    prepared = prepare(batch)
     if not np.isfinite(prepared.flux).all():
         return Explained(obsid, ())
     search = network(models_folder(data.settings))
@@ -145,7 +144,7 @@ def fit_templates(data: SurveyData, obsid: int) -> Matched:
     from msfa_core.templates.matching import match, model_of  # noqa: PLC0415
     from msfa_core.templates.ranking import rank  # noqa: PLC0415
 
-    batch = data.archive.spectra(np.array([obsid], dtype=np.int64))
+    batch = data.survey.spectra([obsid])
     if not are_low_resolution(data.candidates.iloc[[data.row(obsid)]])[0]:
         nothing = np.full(batch.flux[0].shape, np.nan)
         return Matched(obsid, batch.wavelength, nothing, nothing, (), int(MatchFlag.NO_SOLUTION))

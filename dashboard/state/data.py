@@ -1,4 +1,4 @@
-"""What all sessions on one survey share: table, archive, store, spectra and answers so far."""
+"""What all sessions on one survey share: table, store, spectra and answers so far."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Star:
     row : Series
         Its row of the table, verdict of record included.
     spectrum : Spectrum
-        As stored, on its own wavelengths.
+        On its own wavelengths, completed by catalogues.
     fits : LineFits
-        One row, computed now from the stored spectrum.
+        One row, computed now from the spectrum.
     windows : dict of line -> LineWindow
     epochs : DataFrame
         Rows of all spectra of the same star, this one included.
@@ -62,7 +62,7 @@ class Star:
 
 
 class SurveyData:
-    """What all sessions on one survey share: its table, archive, store and spectra read so far.
+    """What all sessions on one survey share: its table, store and spectra read so far.
 
     Holds data only: no plots, no widgets, no session.
     """
@@ -71,7 +71,6 @@ class SurveyData:
         self.survey = survey
         self.stamp = _stamp(survey)
         self.settings = survey.settings
-        self.archive = survey.archive
         self.store = survey.store()
         self.candidates = conform(survey.table()).reset_index(drop=True)
         self.contradictions = contradictions(self.candidates, self.settings)
@@ -127,8 +126,8 @@ class SurveyData:
     def _measure(self, obsid: int) -> tuple[Spectrum, LineFits, dict[str, LineWindow]]:
         """Read one spectrum and fit its lines: the code path of the whole survey, one row."""
         try:
-            batch = self.archive.spectra(np.array([obsid], dtype=np.int64))
-            spectrum = self.archive.original(obsid)
+            batch = self.survey.spectra([obsid])
+            spectrum = self.survey.spectrum(obsid)
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise SurveyError(
                 f"the spectrum of obsid {obsid} cannot be read ({error}): restore its shard from a "

@@ -169,7 +169,7 @@ def _classified(
     obsid = table["obsid"].to_numpy(np.int64)
     for start in range(0, len(obsid), _ROWS):
         rows = table.index[start : start + _ROWS]
-        said = search.classify(prepare(survey.archive.spectra(obsid[start : start + _ROWS])))
+        said = search.classify(prepare(survey.spectra(obsid[start : start + _ROWS])))
         table.loc[rows, _P_CLASS] = said.class_probability
         table.loc[rows, "p_bhb"] = said.p_bhb
         table.loc[rows, "predicted_class"] = said.predicted_class

@@ -157,7 +157,7 @@ def _labelled_spectra(survey: Path, labels: Path) -> tuple[Any, pd.DataFrame]:
         raise ConfigError(f"no obsid of {labels} belongs to a spectrum of {survey}.")
     given = [name for name in ("teff", "logg", "feh") if name in rows.columns]
     both = known.loc[obsid].drop(columns=given).join(rows[given]).reset_index()
-    return opened.archive.spectra(obsid), both
+    return opened.spectra(obsid), both
 
 
 def _with_notes(model: Any, notes: dict[str, Any]) -> Any:

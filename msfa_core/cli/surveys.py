@@ -119,7 +119,7 @@ def ingest(
         with show_progress(quiet) as progress:
             report = take(target, paths, catalogues, progress, workers)
     finally:
-        is_empty = is_new and not len(target.archive)
+        is_empty = is_new and not len(target.obsid)
         if is_empty:
             shutil.rmtree(target.path, ignore_errors=True)
     _print_ingest(report, target, is_empty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,6 @@ from msfa_core.products.file import (
 )
 from msfa_core.spectra.coadd import coadd_epochs
 from msfa_core.spectra.fits_units import BLOCK, PART, write_file
-from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.writers import lamost_name
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import Progress, no_progress
@@ -38,9 +37,6 @@ from msfa_core.survey.ingest import Progress, no_progress
 INDEX_FILE: Final = "products.csv"
 _CHUNK: Final = 2000  # rows of results that are made ready together
 _REPORT: Final = 250  # files between two reports
-_HEADER_COLUMNS: Final = (
-    *("obsid", "z", "ra", "dec", "snr_g", "class", "subclass", "data_release"),
-)
 _NAME_PARTS: Final = ("lmjd", "planid", "spid", "fiberid")
 _HEAD: Final = 8 * BLOCK  # bytes that hold the header of a product, steps and all
 _STALE: Final = 3600.0  # seconds after which a half-written file belongs to nobody
@@ -234,18 +230,17 @@ class _Maker:
             part = chosen.iloc[start : start + _CHUNK]
             results = Results(part, self.widths)
             names = self.names.loc[part.index]
-            rows = part[[*_HEADER_COLUMNS, "uid"]].to_dict("records")
-            for k, (name, said) in enumerate(zip(names, rows, strict=True)):
-                obsid, uid = int(said["obsid"]), _text(said["uid"])
+            obsids, uids = part["obsid"].tolist(), part["uid"].tolist()
+            for k, (name, obsid, uid) in enumerate(zip(names, obsids, uids, strict=True)):
                 key = key_of(self.digest, results.rows[k].tobytes(), name, obsid)
                 path = self.folder / name
-                make = partial(self._single, said, uid, path, results, k, key)
+                make = partial(self._single, obsid, _text(uid), path, results, k, key)
                 yield _Item(path, key, make)
 
     def _single(
-        self, said: dict[str, Any], uid: str, path: Path, results: Results, row: int, key: str
+        self, obsid: int, uid: str, path: Path, results: Results, row: int, key: str
     ) -> bytes:
-        spectrum = _completed(self.survey.archive.original(int(said["obsid"])), said)
+        spectrum = self.survey.spectrum(obsid)
         return single_content(spectrum, path, results, row, self.provenance, key, uid)
 
     def stars(self, chosen: pd.DataFrame) -> list[pd.DataFrame]:
@@ -267,24 +262,20 @@ class _Maker:
             uid, name = str(epochs["uid"].iloc[0]), coadd_name(epochs)
             row = results.rows[0].tobytes()
             key = key_of(self.digest, row, name, obsids.tolist(), z.tolist())
-            said = best[list(_HEADER_COLUMNS)].to_dict("records")[0]
             path = self.folder / name
-            make = partial(self._coadd, obsids, z, said, uid, path, results, key)
+            make = partial(self._coadd, obsids, z, uid, path, results, key)
             yield _Item(path, key, make)
 
     def _coadd(
         self,
         obsids: NDArray[np.int64],
         z: NDArray[np.float64],
-        said: dict[str, Any],
         uid: str,
         path: Path,
         results: Results,
         key: str,
     ) -> bytes:
-        added = coadd_epochs([self.survey.archive.original(int(o)) for o in obsids], z)
-        own = {name: value for name, value in said.items() if name not in ("z", "snr_g")}
-        added = replace(added, spectrum=_completed(added.spectrum, own))
+        added = coadd_epochs([self.survey.spectrum(int(o)) for o in obsids], z)
         return coadd_content(added, path, results, 0, self.provenance, key, uid)
 
     def index(self, chosen: pd.DataFrame, stars: list[pd.DataFrame]) -> bytes:
@@ -358,18 +349,6 @@ def coadd_name(epochs: pd.DataFrame) -> str:
     """Return the name of the product of a co-added star."""
     medium = "-medium" if epochs["resolution"].iloc[0] != "low" else ""
     return f"coadd-{_PLAIN.sub('_', str(epochs['uid'].iloc[0]))}{medium}.fits"
-
-
-def _completed(spectrum: Spectrum, said: dict[str, Any]) -> Spectrum:
-    """Return a spectrum with what the table says of it: catalogues complete the file."""
-    numbers: dict[str, Any] = {
-        name: float(said[name])
-        for name in ("z", "ra", "dec", "snr_g")
-        if name in said and not pd.isna(said[name])
-    }
-    words = {name: _text(said[name]) for name in ("class", "subclass", "data_release")}
-    meta = {**spectrum.meta, **{name: word for name, word in words.items() if word}}
-    return replace(spectrum, **numbers, meta=meta)
 
 
 def _text(value: object) -> str:

@@ -137,6 +137,16 @@ class Shard:
             self._arrays = arrays
         return self._arrays
 
+    def z(self) -> NDArray[np.float64]:
+        """(n,) Doppler shift that each file gave; opens nothing that stays open."""
+        if self._arrays is not None:
+            return self._arrays["z"]
+        try:
+            z: NDArray[np.float64] = np.load(self.folder / "z.npy")
+        except (OSError, EOFError, ValueError) as error:
+            raise _damaged(self.folder, error) from error
+        return z
+
     def close(self) -> None:
         """Let go of the memory maps; they open again when asked for."""
         self._arrays = None

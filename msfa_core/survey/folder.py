@@ -26,13 +26,14 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from msfa_core import __version__
 from msfa_core.columns import columns_of, conform
@@ -40,6 +41,15 @@ from msfa_core.config import SETTINGS_FILE, Settings, load_settings
 from msfa_core.durable import WRITING, making, write_error, write_parquet, write_whole
 from msfa_core.errors import SurveyError
 from msfa_core.spectra.archive import Archive
+from msfa_core.spectra.spectrum import Spectra, Spectrum
+from msfa_core.survey.completing import (
+    Catalogues,
+    SurveyShard,
+    completed,
+    completed_z,
+    filled,
+    identities,
+)
 
 if TYPE_CHECKING:
     from msfa_core.vetting.store import Store
@@ -56,11 +66,8 @@ _SAID: Final = (  # of a step, in exports
     *("weights", "selection", "plan", "known", "gaia", "templates", "model"),
 )
 _CHOICES: Final = ("snr_min", "bhb_threshold", "selection", "match_radius_arcsec")
-_POLE: Final = 90.0  # deg
-_CIRCLE: Final = 360.0  # deg
 _VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
-_HOUSEKEEPING: Final = ("file_size", "file_mtime_ns")  # of the archive; no columns of the table
 
 
 class Survey:
@@ -74,6 +81,8 @@ class Survey:
     ----------
     path : Path
     archive : Archive
+        Spectra as their files gave them, for ``survey/`` alone: whoever works on spectra takes
+        :meth:`spectra`, :meth:`spectrum` or :meth:`shards`, which catalogues complete.
 
     Raises
     ------
@@ -94,6 +103,7 @@ class Survey:
                 f"{PROVENANCE_FILE}): name a survey, or a new folder to make one."
             )
         self.archive = Archive(self.path / ARCHIVE_FOLDER)
+        self._catalogues = Catalogues(self.path / CATALOGUE_FOLDER)
 
     @classmethod
     def open(cls, path: str | Path) -> Survey:
@@ -140,12 +150,67 @@ class Survey:
         """Settings in force: defaults < ``msfa.toml`` < ``MSFA_*`` variables."""
         return load_settings(self.path)
 
+    # --- spectra, completed by catalogues ----------------------------------------------------
+    @property
+    def obsid(self) -> NDArray[np.int64]:
+        """(n,) obsid of every spectrum, in the order of storage."""
+        return self.archive.obsid
+
+    def spectra(self, obsids: Iterable[int] | NDArray[np.integer]) -> Spectra:
+        """Return spectra on ``LAMOST_GRID``, rows in the order asked for.
+
+        Parameters
+        ----------
+        obsids : n integers
+
+        Returns
+        -------
+        Spectra
+            Each with its file's z, else that of a joined catalogue.
+
+        Raises
+        ------
+        SurveyError
+            When a spectrum is not stored, naming it.
+        """
+        batch = self.archive.spectra(obsids)
+        return replace(batch, z=completed_z(batch.z, self._catalogues.rows(batch.obsid)))
+
+    def spectrum(self, obsid: int) -> Spectrum:
+        """Return one spectrum on its own wavelengths.
+
+        Its z, position, S/N, class, subclass and data release are those of its file, else of a
+        joined catalogue.
+
+        Raises
+        ------
+        SurveyError
+            When it is not stored.
+        """
+        rows = self._catalogues.rows(np.array([obsid], dtype=np.int64))
+        return completed(self.archive.original(obsid), rows)
+
+    def shards(self) -> list[SurveyShard]:
+        """Return the shards, each with the z that files and catalogues say of its spectra."""
+        made = []
+        for shard in self.archive.shards:
+            z = completed_z(shard.z(), self._catalogues.rows(shard.obsid))
+            made.append(SurveyShard(shard.name, str(shard.folder.absolute()), shard.obsid, z))
+        return made
+
+    def base_table(self) -> pd.DataFrame:
+        """Return what is known of each spectrum before any step: its file, then catalogues."""
+        table = identities(self.archive)
+        for rows in self._catalogues.tables():
+            table = filled(table, rows)
+        return table
+
     # --- table -----------------------------------------------------------------------------
     def table(self) -> pd.DataFrame:
         """Return one row per spectrum, with every column of the contract.
 
         Spectra that were stored when a process was killed, before the table was written, are
-        added from the archive, so the two always agree.
+        added, so spectra and table always agree.
         """
         path = self.path / CANDIDATES_FILE
         try:
@@ -157,10 +222,10 @@ class Survey:
             ) from error
         stored = self.archive.obsid
         if table is None:
-            return conform(identities(self.archive))
+            return conform(self.base_table())
         new = ~np.isin(stored, table["obsid"].to_numpy(np.int64))
         if new.any():
-            rows = identities(self.archive)[new]
+            rows = self.base_table()[new]
             table = pd.concat([conform(table), conform(rows)], ignore_index=True)
         return conform(table)
 
@@ -335,19 +400,6 @@ def is_survey(path: str | Path) -> bool:
     """Tell whether a path is a survey folder."""
     path = Path(path)
     return (path / SETTINGS_FILE).is_file() and (path / PROVENANCE_FILE).is_file()
-
-
-def identities(archive: Archive) -> pd.DataFrame:
-    """Return what the files said of each spectrum, as rows of the table.
-
-    A position that is none (sentinels beyond a pole) counts as missing.
-    """
-    table = archive.metadata()
-    table = table.drop(columns=[name for name in _HOUSEKEEPING if name in table.columns])
-    if {"ra", "dec"} <= set(table.columns):
-        is_place = (table["dec"].abs() <= _POLE) & table["ra"].between(0, _CIRCLE)
-        table = table.assign(ra=table["ra"].where(is_place), dec=table["dec"].where(is_place))
-    return table
 
 
 def settings_template(simulated: bool = False, **chosen: Any) -> str:

@@ -11,7 +11,8 @@ import pandas as pd
 from msfa_core.columns import BY_NAME
 from msfa_core.durable import write_parquet
 from msfa_core.errors import CatalogueError
-from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey, identities
+from msfa_core.survey.completing import identities
+from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
 
 
 def read_catalogues(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
@@ -42,29 +43,8 @@ def join(survey: Survey, name: str, table: pd.DataFrame) -> int:
 
 
 def base_table(survey: Survey) -> pd.DataFrame:
-    """Return what is known of each spectrum before any step: its file, and joined catalogues.
-
-    What a file says stays; what it does not say is filled from the catalogues, the first name
-    in the alphabet first.
-    """
-    table = identities(survey.archive)
-    for path in sorted((survey.path / CATALOGUE_FOLDER).glob("*.parquet")):
-        table = _filled(table, pd.read_parquet(path))
-    return table
-
-
-def _filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Fill missing values, and add columns, from rows of another table with the same obsid."""
-    rows = rows.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
-    rows = rows.set_axis(table.index)
-    columns = {}
-    for name in rows.columns:
-        values = rows[name].astype(BY_NAME[name].dtype) if name in BY_NAME else rows[name]
-        if name in table.columns:
-            own = table[name].astype(values.dtype) if name in BY_NAME else table[name]
-            values = own.where(own.notna(), values)
-        columns[name] = values
-    return table.assign(**columns)
+    """Return what is known of each spectrum before any step: its file, and joined catalogues."""
+    return survey.base_table()
 
 
 def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:

@@ -157,7 +157,7 @@ def from_survey(survey: Survey, labels: pd.DataFrame) -> LabelledSpectra:
     obsid = labels["obsid"].to_numpy(dtype=np.int64)
     if len(np.unique(obsid)) != len(obsid):
         raise TrainingError("the table of labels names an obsid twice; keep one row each.")
-    here = np.isin(obsid, survey.archive.obsid)
+    here = np.isin(obsid, survey.obsid)
     if not here.any():
         raise TrainingError(
             f"none of the {len(obsid)} labelled spectra is in the survey; ingest their files first."
@@ -165,7 +165,7 @@ def from_survey(survey: Survey, labels: pd.DataFrame) -> LabelledSpectra:
     obsid, names = obsid[here], labels["label"][here].tolist()
     prepared, measured = [], []
     for start in range(0, len(obsid), _ROWS):
-        spectra = survey.archive.spectra(obsid[start : start + _ROWS])
+        spectra = survey.spectra(obsid[start : start + _ROWS])
         prepared.append(prepare(spectra))
         measured.append(line_measurements(spectra))
     table = survey.table().drop_duplicates("obsid").set_index("obsid").reindex(obsid)

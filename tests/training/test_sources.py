@@ -97,13 +97,12 @@ class _Survey:
 
     def __init__(self):
         self.stored, _ = chunk(0)
-        self.archive = self
         self.obsid = self.stored.obsid
 
     def spectra(self, obsids):
         return self.stored[[int(np.flatnonzero(self.obsid == k)[0]) for k in obsids]]
 
-    def candidates(self):
+    def table(self):
         uid = pd.Series(["G7", "G7", "G9", pd.NA, "G4", "G5"], dtype="string")
         return pd.DataFrame({"obsid": self.obsid, "uid": uid, "snr_g": 20.0 + self.obsid})
 

@@ -1,0 +1,171 @@
+"""There is one spectrum: what its file says, completed by what joined catalogues say of it.
+
+What a file says stays; what it does not say comes from the catalogues, the first name in the
+alphabet first. Whoever needs a spectrum of a survey takes a completed one: the archive, which
+keeps files as they were, is for this folder alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.columns import BY_NAME
+from msfa_core.errors import SurveyError
+from msfa_core.spectra.archive import Archive
+from msfa_core.spectra.shards import Shard
+from msfa_core.spectra.spectrum import Spectra, Spectrum
+
+COMPLETED_NUMBERS: Final = ("z", "ra", "dec", "snr_g")
+COMPLETED_WORDS: Final = ("class", "subclass", "data_release")
+_POLE: Final = 90.0  # deg
+_CIRCLE: Final = 360.0  # deg
+_HOUSEKEEPING: Final = ("file_size", "file_mtime_ns")  # of the archive; no columns of the table
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyShard:
+    """Completed spectra that are stored together: the unit of work, for any process.
+
+    Attributes
+    ----------
+    name : str
+        ``000017-lamost``.
+    folder : str
+        Where it lies; absolute.
+    obsid : (n,) int64 array
+    z : (n,) float64 array
+        Doppler shift of each: of its file, else of a catalogue; NaN where nobody knows.
+    """
+
+    name: str
+    folder: str
+    obsid: NDArray[np.int64]
+    z: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Return the number of spectra."""
+        return len(self.obsid)
+
+    def spectra(self) -> Spectra:
+        """Read them, on ``LAMOST_GRID``."""
+        return replace(Shard(Path(self.folder)).spectra(), z=self.z)
+
+
+class Catalogues:
+    """The rows of the catalogues that were joined to a survey, read again when they change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: tuple[object, pd.DataFrame | None] = ((), None)  # replaced as a whole
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """Yield the tables in the order in which they count."""
+        for path in self._paths():
+            yield _read(path)
+
+    def rows(self, obsid: NDArray[np.int64]) -> pd.DataFrame | None:
+        """Return what they say of spectra: (n,) rows of what completes one; None without any."""
+        stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in self._paths())
+        held, merged = self._held
+        if held != stamp:
+            merged = self._merged() if stamp else None
+            self._held = (stamp, merged)
+        return None if merged is None else merged.reindex(obsid)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet"))
+
+    def _merged(self) -> pd.DataFrame:
+        wanted = ["obsid", *COMPLETED_NUMBERS, *COMPLETED_WORDS]
+        parts = [table[[n for n in wanted if n in table.columns]] for table in self.tables()]
+        merged = pd.DataFrame({"obsid": pd.concat([part["obsid"] for part in parts]).unique()})
+        for part in parts:
+            merged = filled(merged, part)
+        return merged.set_index("obsid").reindex(columns=wanted[1:])
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise SurveyError(
+            f"{path} cannot be read ({error}): remove it and join its catalogue again with "
+            f"`msfa ingest {path.parents[1]} --catalogue FILE`."
+        ) from error
+
+
+def identities(archive: Archive) -> pd.DataFrame:
+    """Return what the files said of each spectrum, as rows of the table.
+
+    A position that is none (sentinels beyond a pole) counts as missing, and so does an empty
+    word.
+    """
+    table = archive.metadata()
+    table = table.drop(columns=[name for name in _HOUSEKEEPING if name in table.columns])
+    words = [name for name in COMPLETED_WORDS if name in table.columns]
+    table = table.assign(**{name: table[name].where(table[name] != "") for name in words})
+    if {"ra", "dec"} <= set(table.columns):
+        is_place = _is_place(table["ra"], table["dec"])
+        table = table.assign(ra=table["ra"].where(is_place), dec=table["dec"].where(is_place))
+    return table
+
+
+def _is_place(ra: Any, dec: Any) -> Any:
+    return (abs(dec) <= _POLE) & (ra >= 0) & (ra <= _CIRCLE)
+
+
+def filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Fill missing values, and add columns, from rows of another table with the same obsid."""
+    rows = rows.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
+    rows = rows.set_axis(table.index)
+    columns = {}
+    for name in rows.columns:
+        values = rows[name].astype(BY_NAME[name].dtype) if name in BY_NAME else rows[name]
+        if name in table.columns:
+            own = table[name].astype(values.dtype) if name in BY_NAME else table[name]
+            values = own.where(own.notna(), values)
+        columns[name] = values
+    return table.assign(**columns)
+
+
+def completed_z(z: NDArray[np.float64], rows: pd.DataFrame | None) -> NDArray[np.float64]:
+    """(n,) Doppler shift of the file, else of the catalogues."""
+    if rows is None:
+        return z
+    return np.where(np.isnan(z), rows["z"].to_numpy(np.float64, na_value=np.nan), z)
+
+
+def completed(spectrum: Spectrum, rows: pd.DataFrame | None) -> Spectrum:
+    """Return a spectrum with what its file and the catalogues say of it.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        As the archive keeps it.
+    rows : (1,) DataFrame, optional
+        Of `Catalogues.rows`.
+    """
+    numbers = {name: getattr(spectrum, name) for name in COMPLETED_NUMBERS}
+    if not _is_place(spectrum.ra, spectrum.dec):
+        numbers |= {"ra": float("nan"), "dec": float("nan")}
+    meta = dict(spectrum.meta)
+    if rows is not None:
+        said = rows.iloc[0]
+        numbers |= {
+            name: float(said[name])
+            for name, own in numbers.items()
+            if np.isnan(own) and not pd.isna(said[name])
+        }
+        meta |= {
+            name: str(said[name])
+            for name in COMPLETED_WORDS
+            if not meta.get(name) and not pd.isna(said[name])
+        }
+    return replace(spectrum, **numbers, meta=meta)
