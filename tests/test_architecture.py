@@ -23,7 +23,7 @@ LAYERS = [  # top first; names on one line do not know each other
     "search balmer templates slam stars",
     "tables photometry vetting",
     "spectra networks",
-    "constants columns errors config flags rules typing durable parallel shipped",
+    "constants columns errors config flags rules typing durable machine shipped",
 ]
 DEPTH = {name: depth for depth, line in enumerate(LAYERS) for name in line.split()}
 FOUNDATION = set(LAYERS[-1].split())

@@ -16,8 +16,8 @@ import pandas as pd
 
 from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, plain_arrays
-from msfa_core.balmer.vectormath import compiled
 from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
+from msfa_core.machine import compiled
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from msfa_core.balmer.vectormath import compiled, vector_exp, vector_log
+from msfa_core.balmer.vectormath import vector_exp, vector_log
+from msfa_core.machine import compiled
 
 # Bounds of the parameters; b and the shift of λ0 in Å
 N_LOW: Final = 0.7

@@ -7,20 +7,14 @@ vector instructions; they agree with :mod:`math` to 3e-14 relative (tested).
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
-import numba
 from llvmlite import ir
 from numba import types
-from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
-# No "nnan" or "ninf": comparisons with NaN must keep their meaning.
-_FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})
+from msfa_core.machine import compiled
+
 _EXPONENT_BITS: Final = 52  # place of the exponent in a float64
 _EXPONENT_BIAS: Final = 1023
 _SQRT_HALF_BITS: Final = 0x3FE6A09E667F3BCD  # bit pattern of sqrt(1/2)
@@ -29,42 +23,6 @@ _LN2: Final = 0.6931471805599453
 _LN2_HIGH: Final = 6.93147180369123816490e-01  # ln 2 in two parts: k·high is exact
 _LN2_LOW: Final = 1.90821492927058770002e-10
 _UNDERFLOW: Final = -700.0  # exp of this is 1e-304: nothing
-
-
-def _digest() -> str:
-    """Return a digest of the modules with kernels: kernels call each other across modules."""
-    total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        source = path.read_bytes()
-        if b"@compiled" in source:
-            total.update(source)
-    return total.hexdigest()
-
-
-_SOURCES: Final = _digest()
-
-
-class _Cache(FunctionCache):
-    """Compiled code on disk that is outdated by a change in *any* module of the package.
-
-    Numba itself looks at the caller's own file only, and would go on running the old callee.
-    """
-
-    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(sig, codegen), _SOURCES)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a kernel: fused arithmetic, released interpreter lock, kept on disk where possible.
-
-    Where neither the package's folder nor the user's cache can be written, the kernel is compiled
-    afresh in each process instead of failing.
-    """
-    dispatcher: Any = numba.njit(fastmath=set(_FASTMATH), error_model="numpy", nogil=True)(function)
-    # numba: "no locator available"
-    with contextlib.suppress(RuntimeError):
-        dispatcher._cache = _Cache(function)
-    return dispatcher
 
 
 def _generate_bits(_context: Any, _number: Any) -> Any:

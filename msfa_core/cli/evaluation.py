@@ -34,7 +34,7 @@ def answers_on_unseen(
     TrainingError
         When the weights were trained on stars of this seed.
     """
-    from msfa_core.parallel import n_cores  # noqa: PLC0415 (as the simulation: only here)
+    from msfa_core.machine import n_cores  # noqa: PLC0415 (as the simulation: only here)
     from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
 
     require_unseen(seed, models)

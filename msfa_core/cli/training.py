@@ -184,7 +184,7 @@ def _training_set(
     progress: Bars | Lines,
 ) -> LabelledSpectra:
     """Return labelled spectra: of a survey, of the run's earlier call, or simulated now."""
-    from msfa_core.parallel import n_cores  # noqa: PLC0415
+    from msfa_core.machine import n_cores  # noqa: PLC0415
     from msfa_core.training.dataset import LabelledSpectra  # noqa: PLC0415
     from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
 

@@ -10,19 +10,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
+from msfa_core.machine import compiled
+
 _TINY: Final = 1e-12  # under a root whose slope is needed
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"},
-)
 
 
 @intrinsic
@@ -83,7 +78,7 @@ def _store_typed(row: Any, channel: int, value: Any) -> Any:  # noqa: ARG001
     return store_plain
 
 
-@_jit
+@compiled(finite=True)
 def moments(z: Any, n_rows: int) -> tuple[Any, Any]:
     """Mean and variance of each channel: two (channel,) float64 arrays."""
     n, _, channels = z.shape
@@ -114,7 +109,7 @@ def moments(z: Any, n_rows: int) -> tuple[Any, Any]:
     return first, second
 
 
-@_jit
+@compiled(finite=True)
 def rectify(z: Any, residual: Any, scale: Any, shift: Any, n_rows: int, out: Any) -> None:
     """Out = ReLU(scale·z + shift + residual); a residual without channels is none."""
     n, rows, channels = out.shape
@@ -135,7 +130,7 @@ def rectify(z: Any, residual: Any, scale: Any, shift: Any, n_rows: int, out: Any
             out[i, row] = 0
 
 
-@_jit
+@compiled(finite=True)
 def rectify_halve(z: Any, residual: Any, scale: Any, shift: Any, n_rows: int, out: Any) -> None:
     """As :func:`rectify`, then the larger of each two rows."""
     n, rows, channels = out.shape
@@ -152,7 +147,7 @@ def rectify_halve(z: Any, residual: Any, scale: Any, shift: Any, n_rows: int, ou
             out[i, row] = 0
 
 
-@_jit
+@compiled(finite=True)
 def rectify_back(
     gradient: Any,
     z: Any,
@@ -200,7 +195,7 @@ def rectify_back(
     return plain, product
 
 
-@_jit
+@compiled(finite=True)
 def rectify_halve_back(
     gradient: Any,
     z: Any,
@@ -245,7 +240,7 @@ def rectify_halve_back(
     return plain, product
 
 
-@_jit
+@compiled(finite=True)
 def normalise_back(
     gradient: Any, z: Any, factor: Any, level: Any, slope: Any, n_rows: int, out: Any
 ) -> None:
@@ -260,7 +255,7 @@ def normalise_back(
             out[i, row] = 0
 
 
-@_jit
+@compiled(finite=True)
 def scale_halve(x: Any, scale: Any, n_rows: int, out: Any) -> None:
     """Multiply each spectrum's channels by (n, channel) scales, then the larger of each two."""
     n, rows, channels = out.shape
@@ -274,7 +269,7 @@ def scale_halve(x: Any, scale: Any, n_rows: int, out: Any) -> None:
             out[i, row] = 0
 
 
-@_jit
+@compiled(finite=True)
 def scale_halve_back(
     gradient: Any, x: Any, scale: Any, n_rows: int, out: Any, of_scale: Any
 ) -> None:
@@ -298,7 +293,7 @@ def scale_halve_back(
             out[i, row] = 0
 
 
-@_jit
+@compiled(finite=True)
 def band_amplitudes(waves: Any, out: Any) -> None:
     """Mean amplitude of each band: (2·frequency, n, channel) cosine and sine parts to bands."""
     twice, n, channels = waves.shape
@@ -317,7 +312,7 @@ def band_amplitudes(waves: Any, out: Any) -> None:
                 to[c] /= np.float32(per_band)
 
 
-@_jit
+@compiled(finite=True)
 def band_amplitudes_back(gradient: Any, waves: Any, out: Any) -> None:
     """Gradient of :func:`band_amplitudes` for the waves."""
     twice, n, channels = waves.shape

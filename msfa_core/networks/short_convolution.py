@@ -13,23 +13,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from msfa_core.machine import compiled
 
 POINTS: Final = (0.5, 0.8, 1.25, 2.0)  # each with its negative; and zero, and infinity
 _TAPS: Final = 7
 _REACH: Final = _TAPS // 2
 _TILE: Final = 4  # pixels of the result at a time
 _SEEN: Final = _TILE + _TAPS - 1  # pixels of the map that they see
-_jit = numba.njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"},
-)
 
 
 def _polynomials() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -115,7 +110,7 @@ class ShortConvolution:
         return out
 
 
-@_jit
+@compiled(finite=True)
 def _turn(x: Any, n_rows: int, out: Any) -> None:
     """Turn the ten rows that four rows see: (row, channel) to (10, tile, channel)."""
     channels = x.shape[1]
@@ -150,7 +145,7 @@ def _turn(x: Any, n_rows: int, out: Any) -> None:
                 minus[c] = even - at * odd
 
 
-@_jit
+@compiled(finite=True)
 def _four(product: Any, tile: int, x: Any, row: int, n_rows: int, y: Any) -> None:
     """Turn products into four rows, with the residual."""
     channels = y.shape[1]
@@ -175,7 +170,7 @@ def _four(product: Any, tile: int, x: Any, row: int, n_rows: int, y: Any) -> Non
             y[k, c] += residual[c]
 
 
-@_jit
+@compiled(finite=True)
 def _turn_back(product: Any, x: Any, bias: Any, n_rows: int, out: Any) -> None:
     """Turn products into rows; add bias and residual; rectify."""
     channels = x.shape[1]
@@ -188,7 +183,7 @@ def _turn_back(product: Any, x: Any, bias: Any, n_rows: int, out: Any) -> None:
                 out[row + k, c] = max(y[k, c] + bias[c], np.float32(0))
 
 
-@_jit
+@compiled(finite=True)
 def _turn_back_halved(product: Any, x: Any, bias: Any, n_rows: int, out: Any) -> None:
     """As :func:`_turn_back`, then the larger row of each two; a last single one is dropped."""
     channels = x.shape[1]

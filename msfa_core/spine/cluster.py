@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from msfa_core.errors import SurveyError
-from msfa_core.parallel import in_order
+from msfa_core.machine import in_order
 from msfa_core.spine import steps as do
 
 CONNECT_SECONDS: Final = 20

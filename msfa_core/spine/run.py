@@ -21,7 +21,7 @@ from msfa_core.config import Settings
 from msfa_core.constants import STEPS
 from msfa_core.durable import write_parquet
 from msfa_core.errors import ConfigError, SurveyError
-from msfa_core.parallel import n_cores
+from msfa_core.machine import n_cores
 from msfa_core.rules import are_candidates, in_search_domain
 from msfa_core.spine import steps as do
 from msfa_core.spine.cluster import Apply

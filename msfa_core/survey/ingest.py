@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import pandas as pd
 
 from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
-from msfa_core.parallel import in_order, n_cores
+from msfa_core.machine import in_order, n_cores
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey

@@ -7,27 +7,16 @@ columns and b their products with the spectrum.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 
-# No "nnan" or "ninf": comparisons with NaN must keep their meaning.
-_FASTMATH: Final = {"contract", "reassoc", "nsz", "arcp"}
+from msfa_core.machine import compiled
+
 BLOCK: Final = 128  # cells solved side by side
 PIXELS: Final = 256  # pixels summed at a time
 RIDGE: Final = 1e-7  # of the mean diagonal: keeps a missing arm solvable
 COARSE_RIDGE: Final = 4e-6  # the same in single precision
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a kernel; kept on disk where the package's folder can be written."""
-    dispatcher: Any = numba.njit(fastmath=_FASTMATH, error_model="numpy", nogil=True)(function)
-    with contextlib.suppress(RuntimeError):  # numba: "no locator available"
-        dispatcher.enable_caching()
-    return dispatcher
 
 
 @compiled

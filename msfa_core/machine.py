@@ -1,7 +1,9 @@
-"""Worker processes: results in the order of the work, one thread each, none left behind."""
+"""The processor: kernels compiled and kept on disk, worker processes that leave none behind."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -11,9 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import Final, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from msfa_core.errors import SurveyError
 
@@ -26,6 +30,9 @@ _THREADS: Final = (  # read by the numerical libraries when a worker imports the
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+# Without "nnan" and "ninf" comparisons with NaN keep their meaning
+_FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})
+_FASTMATH_FINITE: Final = _FASTMATH | {"nnan", "ninf"}
 _AHEAD: Final = 2  # tasks per worker handed out before the first result is taken
 
 
@@ -106,3 +113,58 @@ def _follow_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def compiled(function: Callable[..., Any] | None = None, *, finite: bool = False) -> Any:
+    """Compile a kernel: fused arithmetic, released interpreter lock, kept on disk where possible.
+
+    Where neither the package's folder nor the user's cache can be written, the kernel is compiled
+    afresh in each process instead of failing.
+
+    Parameters
+    ----------
+    function : callable
+    finite : bool
+        The kernel meets neither NaN nor infinity, and may be compiled as if there were none.
+    """
+    import numba  # noqa: PLC0415 (most of a second; not every command computes)
+
+    def compile_it(kernel: Callable[..., Any]) -> Any:
+        fastmath = set(_FASTMATH_FINITE if finite else _FASTMATH)
+        dispatcher: Any = numba.njit(fastmath=fastmath, error_model="numpy", nogil=True)(kernel)
+        with contextlib.suppress(RuntimeError):  # numba: "no locator available"
+            dispatcher._cache = _kernel_cache()(kernel)
+        return dispatcher
+
+    return compile_it if function is None else compile_it(function)
+
+
+@cache
+def _kernel_cache() -> Any:
+    """Return the kind of cache whose code is outdated by a change in any module with kernels.
+
+    Kernels call each other across the modules of a folder. Numba itself looks at the caller's own
+    file only, and would go on running the old callee.
+    """
+    from numba.core.caching import FunctionCache  # noqa: PLC0415 (as above)
+
+    class KernelCache(FunctionCache):
+        def __init__(self, kernel: Callable[..., Any]) -> None:
+            super().__init__(kernel)
+            self.sources = _digest(Path(kernel.__code__.co_filename).parent)
+
+        def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+            return (*super()._index_key(sig, codegen), self.sources)
+
+    return KernelCache
+
+
+@cache
+def _digest(folder: Path) -> str:
+    """Return a digest of the modules of a folder that hold kernels."""
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        source = path.read_bytes()
+        if b"@compiled" in source:
+            total.update(source)
+    return total.hexdigest()

@@ -1,0 +1,57 @@
+"""Kernels are compiled, and compiled anew when a kernel that they call has changed."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from msfa_core import machine
+from msfa_core.machine import compiled
+
+CALLEE = "from msfa_core.machine import compiled\n@compiled\ndef step(x):\n    return x + {}\n"
+CALLER = (
+    "from callee import step\nfrom msfa_core.machine import compiled\n"
+    "@compiled\ndef twice(x):\n    return step(step(x))\n"
+)
+
+
+def load(folder, name):
+    """Import a module afresh, as another process would."""
+    machine._digest.cache_clear()
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for name in ("callee", "caller"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "caller.py").write_text(CALLER)
+    return tmp_path
+
+
+def test_compiled_code_on_disk_is_outdated_by_any_module_of_its_folder(folder):
+    for step in (1.0, 10.0):
+        (folder / "callee.py").write_text(CALLEE.format(step))
+        load(folder, "callee")
+        assert load(folder, "caller").twice(0.0) == 2 * step
+
+
+def test_compiled_code_is_found_again(folder):
+    (folder / "callee.py").write_text(CALLEE.format(1.0))
+    load(folder, "callee")
+    assert load(folder, "caller").twice(0.0) == 2.0
+    again = load(folder, "caller").twice
+    assert again(0.0) == 2.0
+    assert sum(again.stats.cache_hits.values()) == 1
+
+
+def test_a_kernel_compiles_where_no_cache_can_be_written(monkeypatch):
+    def nowhere(*_):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(machine, "_kernel_cache", lambda: nowhere)
+    double = compiled(lambda x: 2.0 * x)
+    assert double(3.0) == 6.0
