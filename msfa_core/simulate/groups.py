@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -57,6 +57,11 @@ def _bhb(rng: np.random.Generator, n: int) -> Draw:
 def _bhb_cool(rng: np.random.Generator, n: int) -> Draw:
     """Those at the blue edge of the instability strip (about 7400 K), as HD 2857 is."""
     return _horizontal_branch(rng, rng.uniform(7250, 7600, n))
+
+
+def _bhb_border(rng: np.random.Generator, n: int) -> Draw:
+    """Those that are the most like late B stars: up to where diffusion sets in."""
+    return _horizontal_branch(rng, rng.uniform(9300, DIFFUSION_TEFF + 300, n))
 
 
 def _horizontal_branch(rng: np.random.Generator, teff: FloatArray) -> Draw:
@@ -358,6 +363,8 @@ class Group:
     draw: Callable[[np.random.Generator, int], Draw]
 
 
+Shares = Literal["survey", "border"]
+
 # Shares are our choice. Most A stars of a survey are dwarfs of the disc; the groups that look like
 # BHB stars have several times their share, so that a classifier learns to tell them apart.
 GROUPS: Final[Mapping[str, tuple[Group, ...]]] = {
@@ -365,6 +372,7 @@ GROUPS: Final[Mapping[str, tuple[Group, ...]]] = {
         Group("BHB", 0.955, _bhb),
         Group("cool BHB", 0.025, _bhb_cool),
         Group("hot BHB", 0.02, _bhb_hot),
+        Group("border BHB", 0.0, _bhb_border),
     ),
     "A": (
         Group("dwarf", 0.34, _dwarf_a),
@@ -393,6 +401,23 @@ GROUPS: Final[Mapping[str, tuple[Group, ...]]] = {
     "F": (Group("F", 1.0, _f),),
     "RRL": (Group("RR Lyrae", 1.0, _rr_lyrae),),
 }
+
+# Shares for training where the search is weak: more of the stars on both sides of the border
+# between BHB and B stars, hot BHB stars, and stars of a BHB star's gravity. At S/N 10–20 metals
+# hardly show there, so that what is said follows from these numbers.
+BORDER_SHARES: Final[Mapping[str, tuple[float, ...]]] = {
+    "BHB": (0.59, 0.03, 0.08, 0.30),
+    "A": (0.25, 0.07, 0.32, 0.04, 0.06, 0.06, 0.08, 0.10, 0.02),
+    "B": (0.36, 0.43, 0.03, 0.08, 0.10),
+}
+
+
+def group_shares(name: str, shares: Shares = "survey") -> tuple[float, ...]:
+    """Return the share of each group of a class, in the order of ``GROUPS``."""
+    if shares == "border" and name in BORDER_SHARES:
+        return BORDER_SHARES[name]
+    return tuple(group.share for group in GROUPS[name])
+
 
 DEFAULTS: Final[Draw] = {
     **{"kind": "ms", "helium": SOLAR_HELIUM, "peculiarity": "", "strength": 0.0},

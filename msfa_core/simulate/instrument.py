@@ -44,6 +44,12 @@ _ARM_STEP: Final = 0.05
 _WIGGLE_PERIODS: Final = (150.0, 220.0, 350.0, 550.0)  # Å
 _WIGGLE: Final = 0.0025
 
+# Correlation of the noise of neighbouring pixels, which resampling leaves: mean and scatter from
+# spectrum to spectrum, in the blue and the red arm. Measured on 180 pairs of spectra of one star
+# (LAMOST, S/N 10–80): the autocorrelation of the scaled difference at one pixel is 0.05 in the
+# blue and 0.2 in the red, less than 0.05 at two pixels.
+_NEIGHBOUR_CORRELATION: Final = ((0.05, 0.05), (0.20, 0.12))
+_MOST_CORRELATION: Final = 0.45
 _CALIBRATION_OF_IVAR: Final = 0.1  # rms of ln(ivar given / true)
 _COSMIC_RAYS: Final = 0.6  # mean number a spectrum
 _BAD_COLUMN_SHARE: Final = 0.1  # share of spectra with a masked column
@@ -223,6 +229,28 @@ def _pixel_error(
     return relative * flux
 
 
+def _noise(n: int, rng: np.random.Generator) -> Float32Array:
+    """(n, pixel) noise of variance 1 whose neighbours are correlated, as resampling leaves it.
+
+    How much so is drawn from a generator of its own, so that all else is as with white noise.
+    """
+    white = rng.standard_normal((n, len(_wavelength())), dtype=np.float32)
+    own = rng.spawn(1)[0]
+    mean, scatter = np.transpose(_NEIGHBOUR_CORRELATION)
+    correlation = np.clip(
+        mean + scatter * own.standard_normal((n, 2)), 0, _MOST_CORRELATION
+    )  # (n, arm)
+    # (a, 1, a) gives 2a/(1 + 2a²) at one pixel
+    side = 0.5 * correlation / (0.5 + np.sqrt(0.25 - 0.5 * correlation**2))
+    red = expit((_wavelength() - float(np.mean(_JOINT))) / _JOINT_WIDTH).astype(np.float32)
+    weight = side.astype(np.float32)
+    share = weight[:, :1] + (weight[:, 1:] - weight[:, :1]) * red  # (n, pixel)
+    noise = white.copy()
+    noise[:, 1:-1] += share[:, 1:-1] * (white[:, :-2] + white[:, 2:])
+    noise[:, 1:-1] /= np.sqrt(1 + 2 * share[:, 1:-1] ** 2)
+    return noise
+
+
 def _add_defects(
     flux: Float32Array,
     error: Float32Array,
@@ -298,7 +326,7 @@ def observe(
     response *= (_FLUX_ZERO_POINT * level)[:, None].astype(np.float32)
     observed *= response
     error *= response
-    noise = rng.standard_normal(observed.shape, dtype=np.float32)
+    noise = _noise(n, rng)
     clean_error = error.copy()
     add_sky_lines(observed, error, rng, sky_fibres)
     observed += noise * clean_error

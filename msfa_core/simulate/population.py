@@ -13,7 +13,7 @@ import pandas as pd
 
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.errors import ConfigError
-from msfa_core.simulate.groups import DEFAULTS, GROUPS
+from msfa_core.simulate.groups import DEFAULTS, GROUPS, Shares, group_shares
 from msfa_core.simulate.photometry import add_photometry, add_place, kinematic_velocity
 
 TRAINING_COUNTS: Final[Mapping[str, int]] = {
@@ -62,10 +62,10 @@ def class_counts(n_stars: int, counts: Mapping[str, float] | None = None) -> dic
     return result
 
 
-def _draw_class(name: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
+def _draw_class(name: str, n: int, rng: np.random.Generator, shares: Shares) -> pd.DataFrame:
     """Draw n stars of a class: a group for each, then the parameters group by group."""
     groups = GROUPS[name]
-    member = rng.choice(len(groups), size=n, p=[group.share for group in groups])
+    member = rng.choice(len(groups), size=n, p=group_shares(name, shares))
     parts = []
     for index, group in enumerate(groups):
         size = int(np.sum(member == index))
@@ -81,6 +81,7 @@ def draw_population(
     *,
     snr_range: tuple[float, float] = (5.0, 200.0),
     first_star: int = 0,
+    shares: Shares = "survey",
 ) -> pd.DataFrame:
     """Draw the stars of a survey, one row each.
 
@@ -95,6 +96,8 @@ def draw_population(
     first_star : int
         Number of the first star; makes ``true_star`` and ``gaia_source_id`` unique in a survey
         that is drawn in parts.
+    shares : {"survey", "border"}
+        Of the groups within each class; see ``groups.BORDER_SHARES``.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def draw_population(
         parallax, absolute magnitude …), photometry, astrometry and position, in mixed order.
     """
     numbers = class_counts(n_stars, counts)
-    parts = [_draw_class(name, n, rng) for name, n in numbers.items() if n]
+    parts = [_draw_class(name, n, rng, shares) for name, n in numbers.items() if n]
     if not parts:
         parts = [_draw_class("A", 0, rng)]
     stars = pd.concat(parts, ignore_index=True)

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from msfa_core.errors import ConfigError
 from msfa_core.simulate.atmospheres import model_spectra
+from msfa_core.simulate.groups import Shares
 from msfa_core.simulate.instrument import as_spectrum_list, measured_snr, observe
 from msfa_core.simulate.population import (
     CLASSES,
@@ -34,6 +35,7 @@ DEMO_SEED: Final = 20
 DEMO_EPOCHS: Final = 0.10  # share of stars seen more than once
 DEMO_PROBLEMS: Final = 0.03  # share of spectra with something wrong
 PROBLEMS: Final = ("low S/N", "cosmic ray", "missing blue arm")
+_LEAST_EPOCHS: Final = 2  # of a star that is seen more than once
 _MAX_EPOCHS: Final = 4
 _EPOCH_BITS: Final = 3
 _STARS_PER_SEED: Final = 10**9
@@ -69,6 +71,11 @@ class SurveyPlan:
     sky_fibres : str, optional
         Folder of spectra of real sky fibres, from which residuals of sky lines are drawn; from
         the shipped statistics of such fibres when left out. Part of what fixes the survey.
+    shares : {"survey", "border"}
+        Of the groups within each class: as in a survey, or with many stars at the border of BHB
+        and B stars, to train on.
+    most_epochs : int
+        Most spectra of a star that has several.
     """
 
     n_stars: int
@@ -79,6 +86,8 @@ class SurveyPlan:
     problems: float = 0.0
     chunk: int = 500
     sky_fibres: str | None = None
+    shares: Shares = "survey"
+    most_epochs: int = _MAX_EPOCHS
 
     def __post_init__(self) -> None:
         """Check the numbers; the message names the one to change."""
@@ -88,6 +97,12 @@ class SurveyPlan:
             raise ConfigError(f"snr_range is {self.snr_range}; give 0 < lowest <= highest.")
         if self.chunk <= 0 or self.seed < 0:
             raise ConfigError(f"chunk {self.chunk} must be positive and seed {self.seed} >= 0.")
+        if not _LEAST_EPOCHS <= self.most_epochs < 2**_EPOCH_BITS:
+            raise ConfigError(
+                f"most_epochs is {self.most_epochs}; give {_LEAST_EPOCHS} to {2**_EPOCH_BITS - 1}."
+            )
+        if self.shares not in get_args(Shares):
+            raise ConfigError(f"shares is {self.shares!r}; choose from {get_args(Shares)}.")
         if not (0 <= self.epochs <= 1 and 0 <= self.problems <= 1):
             raise ConfigError(
                 f"epochs {self.epochs} and problems {self.problems} are shares: 0 to 1."
@@ -122,7 +137,11 @@ def demo_plan(seed: int = DEMO_SEED) -> SurveyPlan:
 def _add_epochs(stars: pd.DataFrame, plan: SurveyPlan, rng: np.random.Generator) -> pd.DataFrame:
     """Return one row a spectrum; those of one star have their own S/N and problems."""
     n = len(stars)
-    repeats = np.where(rng.uniform(size=n) < plan.epochs, rng.integers(2, _MAX_EPOCHS + 1, n), 1)
+    has_several, repeated = (
+        rng.uniform(size=n) < plan.epochs,
+        rng.integers(_LEAST_EPOCHS, plan.most_epochs + 1, n),
+    )
+    repeats = np.where(has_several, repeated, 1)
     rows = stars.loc[stars.index.repeat(repeats)].reset_index(drop=True)
     epoch = rows.groupby("true_star").cumcount().to_numpy()
     m = len(rows)
@@ -201,6 +220,7 @@ def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]
         counts,
         snr_range=plan.snr_range,
         first_star=index * plan.chunk,
+        shares=plan.shares,
     )
     rows = add_pipeline_labels(_add_epochs(stars, plan, rng), rng)
     rows = _add_identity(rows, plan.seed)

@@ -50,6 +50,24 @@ class SmoothedLoss(nn.Module):
         return -(self.weight * target * log_p).sum(dim=1).mean()
 
 
+def disagreement(logits: Tensor) -> Tensor:
+    """Mean symmetric Kullback–Leibler divergence of what is said of two spectra of one star.
+
+    Parameters
+    ----------
+    logits : (2n, n_classes) tensor
+        Rows 2k and 2k + 1 are of one star.
+
+    Returns
+    -------
+    Tensor
+        Scalar; 0 where all pairs agree.
+    """
+    log_p = functional.log_softmax(logits.float(), dim=1)
+    first, second = log_p[0::2], log_p[1::2]
+    return ((first.exp() - second.exp()) * (first - second)).sum(dim=1).mean()
+
+
 @dataclass(frozen=True, slots=True)
 class Augmentation:
     """Changes drawn anew for each spectrum and epoch; all off is the paper's protocol.

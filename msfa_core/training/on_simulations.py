@@ -19,11 +19,13 @@ from typing import Final, get_args
 
 import numpy as np
 
+from msfa_core.constants import STELLAR_CLASSES
 from msfa_core.errors import MsfaError
 from msfa_core.networks.msfa_net import MSFANetConfig
 from msfa_core.networks.registry import Network
 from msfa_core.networks.weights import read_stage1, sha256_of_model
 from msfa_core.simulate.atmospheres import grid_checksum
+from msfa_core.simulate.groups import Shares
 from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
 from msfa_core.training.loss import Augmentation
@@ -44,6 +46,7 @@ def simulated_set(
     multiplier: float = 1.0,
     snr_range: tuple[float, float] = SNR_RANGE,
     workers: int = 1,
+    shares: Shares = "survey",
     progress: Progress | None = None,
 ) -> LabelledSpectra:
     """Simulate a training set.
@@ -60,6 +63,8 @@ def simulated_set(
         S/N in g.
     workers : int
         Processes.
+    shares : {"survey", "border"}
+        Of the groups within a class.
     progress : callable, optional
         Called with (chunks done, chunks in all).
 
@@ -68,7 +73,7 @@ def simulated_set(
     LabelledSpectra
     """
     wanted = {k: round(v * multiplier) for k, v in (counts or PAPER_COUNTS).items()}
-    plan = SurveyPlan(sum(wanted.values()), seed, wanted, snr_range)
+    plan = SurveyPlan(sum(wanted.values()), seed, wanted, snr_range, shares=shares)
     return from_chunks(
         partial(simulate_chunk, plan),
         plan.n_chunks,
@@ -79,6 +84,7 @@ def simulated_set(
             "seed": seed,
             "counts": wanted,
             "snr_range": list(snr_range),
+            "shares": shares,
             "grid_checksum": grid_checksum(),
         },
     )
@@ -102,6 +108,10 @@ class NewStarsEachEpoch:
     start : str
         SHA-256 of the weights that the training starts from: what goes on from them sees other
         stars than they saw.
+    shares : {"survey", "border"}
+        Of the groups within a class.
+    pairs : bool
+        Give two spectra of each star, one after the other: half as many stars.
     """
 
     counts: Mapping[str, int]
@@ -109,6 +119,8 @@ class NewStarsEachEpoch:
     snr_range: tuple[float, float] = SNR_RANGE
     workers: int = 1
     start: str = ""
+    shares: Shares = "survey"
+    pairs: bool = False
 
     @classmethod
     def like(
@@ -118,11 +130,14 @@ class NewStarsEachEpoch:
         snr_range: tuple[float, float] = SNR_RANGE,
         workers: int = 1,
         start: Network | None = None,
+        *,
+        shares: Shares = "survey",
+        pairs: bool = False,
     ) -> NewStarsEachEpoch:
         """Draw as many of each class as the training part of a set has."""
         training = data[split_by_star(data, seed).train]
         checksum = "" if start is None else sha256_of_model(start)
-        return cls(training.class_counts, seed, snr_range, workers, checksum)
+        return cls(training.class_counts, seed, snr_range, workers, checksum, shares, pairs)
 
     @property
     def fingerprint(self) -> str:
@@ -130,7 +145,7 @@ class NewStarsEachEpoch:
         counts = ",".join(f"{name}:{number}" for name, number in sorted(self.counts.items()))
         return (
             f"simulated {counts} seed {self.seed} S/N {self.snr_range} grid {grid_checksum()} "
-            f"after {self.start or 'chance'}"
+            f"after {self.start or 'chance'} shares {self.shares}{' in pairs' * self.pairs}"
         )
 
     def __call__(self, epoch: int, stage: int) -> LabelledSpectra:
@@ -138,8 +153,15 @@ class NewStarsEachEpoch:
         after = [int(self.start[:16], 16)] if self.start else []
         sequence = np.random.SeedSequence([self.seed, stage, epoch, *after])
         state = sequence.generate_state(1, np.uint64)
+        stars = {name: -(-n // 2) if self.pairs else n for name, n in self.counts.items()}
         plan = SurveyPlan(
-            sum(self.counts.values()), int(state[0] >> 1), dict(self.counts), self.snr_range
+            sum(stars.values()),
+            int(state[0] >> 1),
+            stars,
+            self.snr_range,
+            epochs=1.0 if self.pairs else 0.0,
+            most_epochs=2,
+            shares=self.shares,
         )
         make = partial(simulate_chunk, plan)
         return from_chunks(make, plan.n_chunks, workers=self.workers, measure=False)
@@ -171,6 +193,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--shift", type=float, default=0.0, help="augmentation: shift [pixel]")
     add("--slope", type=float, default=0.0, help="augmentation: continuum slope")
     add("--start", type=Path, help="models folder to go on from with stage 1")
+    add("--shares", choices=get_args(Shares), default="survey", help="of groups within a class")
+    add("--agreement", type=float, default=0.0, help="weight: two spectra of a star must agree")
+    add("--averaging", type=float, default=0.0, help="share kept by the mean of the weights a step")
+    add(
+        "--counts", type=int, nargs=5, help="spectra of BHB, A, B, HSD, WD; the paper's if left out"
+    )
     add("--new-stars", action="store_true", help="draw new training stars for each epoch")
     add("--fresh", action="store_true", help="do not resume")
     return parser
@@ -192,11 +220,16 @@ def _run(options: argparse.Namespace) -> None:
     if options.data is not None and options.data.exists():
         data = LabelledSpectra.load(options.data)
     else:
+        counts = None
+        if options.counts is not None:
+            counts = dict(zip(map(str, STELLAR_CLASSES), options.counts, strict=True))
         data = simulated_set(
+            counts,
             seed=options.seed,
             multiplier=options.multiplier,
             snr_range=tuple(options.snr),
             workers=options.workers,
+            shares=options.shares,
             progress=lambda done, total: _log.info("simulated %d of %d chunks", done, total),
         )
         if options.data is not None:
@@ -207,7 +240,13 @@ def _run(options: argparse.Namespace) -> None:
     new_stars = None
     if options.new_stars:
         new_stars = NewStarsEachEpoch.like(
-            data, options.seed, tuple(options.snr), options.workers, start
+            data,
+            options.seed,
+            tuple(options.snr),
+            options.workers,
+            start,
+            shares=options.shares,
+            pairs=options.agreement > 0,
         )
     config = TrainConfig(
         network=MSFANetConfig(width=options.width),
@@ -219,6 +258,8 @@ def _run(options: argparse.Namespace) -> None:
         seed=options.seed,
         negatives=options.negatives,
         augmentation=Augmentation(options.noise, options.shift, options.slope),
+        agreement=options.agreement,
+        averaging=options.averaging,
         device=options.device,
         bf16=options.bf16,
     )

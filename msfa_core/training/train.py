@@ -6,6 +6,7 @@ killed and resumed gives the weights of an uninterrupted one.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -35,7 +36,13 @@ from msfa_core.training.dataset import (
     split_by_star,
     stage_labels,
 )
-from msfa_core.training.loss import LABEL_SMOOTHING, Augmentation, SmoothedLoss, class_weights
+from msfa_core.training.loss import (
+    LABEL_SMOOTHING,
+    Augmentation,
+    SmoothedLoss,
+    class_weights,
+    disagreement,
+)
 from msfa_core.training.progress import Meter, Progress
 from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
 
@@ -75,6 +82,13 @@ class TrainConfig:
         Stage 2: A and HSD, or every class that is not BHB.
     augmentation : Augmentation
         Off in the paper.
+    agreement : float
+        Weight of the disagreement between two spectra of one star in the loss (other noise,
+        velocity and response); the training spectra must then come as pairs, rows 2k and 2k + 1
+        of one star. 0, as in the paper, is without it.
+    averaging : float
+        Share that the mean of the weights keeps of itself at each step; what is scored and kept is
+        the mean. 0, as in the paper, keeps the weights of the last step.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     bf16 : bool
@@ -95,6 +109,8 @@ class TrainConfig:
     seed: int = 42
     negatives: Negatives = "paper"
     augmentation: Augmentation = field(default_factory=Augmentation)
+    agreement: float = 0.0
+    averaging: float = 0.0
     device: str = "auto"
     bf16: bool = False
 
@@ -108,6 +124,13 @@ class TrainConfig:
                 f"epochs cannot be negative, a batch holds at least {_LEAST_BATCH} spectra, the "
                 "learning rate is positive."
             )
+        if self.agreement < 0 or not 0 <= self.averaging < 1:
+            raise TrainingError(
+                f"agreement {self.agreement} cannot be negative, averaging {self.averaging} is at "
+                "least 0 and less than 1."
+            )
+        if self.agreement and self.batch % 2:
+            raise TrainingError(f"pairs of one star need an even batch, not {self.batch}.")
         if self.schedule not in get_args(Schedule):
             raise TrainingError(
                 f"schedule is {self.schedule!r}; choose {' or '.join(get_args(Schedule))}."
@@ -268,6 +291,11 @@ def _require_same_architecture(start: Network, config: TrainConfig) -> None:
         )
 
 
+def _copy_of(model: Network) -> dict[str, Tensor]:
+    """Copy of the weights of a network, on the CPU."""
+    return {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+
+
 class _Trainer:
     """Network, optimiser, schedule and spectra of one run, on one device."""
 
@@ -305,6 +333,8 @@ class _Trainer:
             min_lr=config.least_learning_rate,
         )
         label = stage_labels(data.label, config.stage, config.negatives)
+        if new_stars is None:
+            self._require_pairs(data.star[split.train])
         self.flux, self.label = self._on_device(data, label, split.train)
         self.n_train = len(self.label)
         rows = split.validation[label[split.validation] >= 0]
@@ -316,7 +346,36 @@ class _Trainer:
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.best_epoch, self.best_score = 0, float("nan")
+        # what is scored and kept: the network, or the mean of its weights
+        self.kept = copy.deepcopy(self.model) if config.averaging else self.model
         self.best_state = self._weights()
+
+    def _order(self) -> Tensor:
+        """Draw the order of an epoch; the two spectra of a star stay together."""
+        if not self.config.agreement:
+            return torch.randperm(self.n_train)
+        pair = torch.randperm(self.n_train // 2)[:, None]
+        return (2 * pair + torch.arange(2)).reshape(-1)
+
+    def _require_pairs(self, star: NDArray[np.int64]) -> None:
+        """Refuse spectra that are not pairs of one star, where the loss compares them."""
+        if self.config.agreement and (len(star) % 2 or (star[0::2] != star[1::2]).any()):
+            raise TrainingError(
+                "the loss compares two spectra of each star, but the training spectra do not come "
+                "in pairs; draw new stars for each epoch (--new-stars), or leave out --agreement."
+            )
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Draw the mean of the weights a little towards what they are now."""
+        if not self.config.averaging:
+            return
+        now = self.model.state_dict()
+        for name, mean in self.kept.state_dict().items():
+            if mean.dtype.is_floating_point:
+                mean.lerp_(now[name], 1 - self.config.averaging)
+            else:
+                mean.copy_(now[name])
 
     def _on_device(
         self, data: LabelledSpectra, label: NDArray[np.int64], rows: NDArray[np.int64]
@@ -332,8 +391,8 @@ class _Trainer:
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
     def _weights(self) -> dict[str, Tensor]:
-        """Copy of the weights, on the CPU."""
-        return {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+        """Copy of the weights that are scored and kept, on the CPU."""
+        return _copy_of(self.kept)
 
     def run_epoch(self, meter: Meter) -> None:
         """Pass once over the training spectra, then score the validation spectra."""
@@ -341,7 +400,7 @@ class _Trainer:
         config = self.config
         self._draw_stars()
         self._seed(self.epoch + 1)
-        order = torch.randperm(self.n_train).to(self.device)
+        order = self._order().to(self.device)
         self.model.train()
         total = torch.zeros((), device=self.device)
         seen = 0
@@ -352,10 +411,14 @@ class _Trainer:
             if config.schedule == "cosine":
                 self._set_rate((self.epoch + start / self.n_train) / config.epochs)
             flux = config.augmentation(self.flux[rows])[:, None]  # (96, 1, 2430)
-            loss = self.loss(logits_of(self.model, flux, bf16=config.bf16), self.label[rows])
+            logits = logits_of(self.model, flux, bf16=config.bf16)
+            loss = self.loss(logits, self.label[rows])
+            if config.agreement:
+                loss = loss + config.agreement * disagreement(logits)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
+            self._average()
             total += loss.detach() * len(rows)
             seen += len(rows)
             meter.tell(self.epoch, seen, self.best_score)
@@ -383,6 +446,7 @@ class _Trainer:
             return
         data = self.new_stars(self.epoch + 1, self.config.stage)
         label = stage_labels(data.label, self.config.stage, self.config.negatives)
+        self._require_pairs(data.star)
         self.flux, self.label = self._on_device(data, label, np.arange(len(data)))
         self.n_train = len(self.label)
 
@@ -409,7 +473,7 @@ class _Trainer:
     def _validate(self) -> dict[str, float]:
         """Loss, accuracy and score of the validation spectra."""
         logits = predict_logits(
-            self.model, self.validation_flux, device=self.device, bf16=self.config.bf16
+            self.kept, self.validation_flux, device=self.device, bf16=self.config.bf16
         )
         label, n_classes = self.validation_label, self.config.network.n_classes
         loss = self.loss(
@@ -437,7 +501,8 @@ class _Trainer:
         """Everything a resumed run needs; its random numbers follow from the epoch."""
         return {
             "epoch": self.epoch,
-            "model": self._weights(),
+            "model": _copy_of(self.model),
+            "kept": self._weights() if self.config.averaging else {},
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "history": self.history,
@@ -449,6 +514,8 @@ class _Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Stand where :meth:`state` was taken, on this run's device."""
         self.model.load_state_dict(state["model"])
+        if self.config.averaging:
+            self.kept.load_state_dict(state["kept"])
         for group in state["optimizer"]["param_groups"]:
             group["fused"] = self.device.type == "cuda"
         self.optimizer.load_state_dict(state["optimizer"])

@@ -155,3 +155,17 @@ def test_named_problems_show_in_the_spectrum():
     spike = [np.max([spectra.flux[k][core].max() for core in cores]) for k in (0, 1)]
     assert spike[1] > 1.5 * spike[0]
     assert np.isfinite(spectra.flux).all()
+
+
+def test_noise_of_neighbouring_pixels_is_correlated_as_measured_on_lamost():
+    n = 200
+    spectra = observe(star(n), rows_of(n, snr=30.0), np.random.default_rng(4))
+    again = observe(star(n), rows_of(n, snr=1e6), np.random.default_rng(4))  # the same, noiseless
+    noise = (spectra.flux - again.flux) * np.sqrt(spectra.ivar)
+    for span, least, most in (((4000, 5500), 0.03, 0.09), ((6700, 6860), 0.12, 0.28)):
+        part = noise[:, np.searchsorted(WAVELENGTH, span[0]) : np.searchsorted(WAVELENGTH, span[1])]
+        part = np.where(np.abs(part) < 4, part, 0.0)  # cosmic rays
+        variance = np.mean(part**2)
+        assert variance == pytest.approx(1.0, abs=0.1), span
+        assert least < np.mean(part[:, 1:] * part[:, :-1]) / variance < most, span
+        assert abs(np.mean(part[:, 3:] * part[:, :-3])) / variance < 0.03, span

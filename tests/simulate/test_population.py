@@ -9,7 +9,7 @@ from msfa_core.photometry.cmd import in_trapezoid
 from msfa_core.photometry.motion import galactic_latitude
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.simulate.draws import zahb_logg
-from msfa_core.simulate.groups import GROUPS
+from msfa_core.simulate.groups import BORDER_SHARES, GROUPS
 from msfa_core.simulate.photometry import parallax_error, passbands
 from msfa_core.simulate.population import (
     CLASSES,
@@ -18,6 +18,7 @@ from msfa_core.simulate.population import (
     class_counts,
     draw_population,
 )
+from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +191,30 @@ def test_colours_agree_with_the_published_passbands(real_data):
         ]
         ours, theirs = ((bp - rp, g - bp) for g, bp, rp in difference)
         assert ours == pytest.approx(theirs, abs=0.03)
+
+
+def test_shares_for_training_are_of_the_same_groups_and_crowd_the_border():
+    for name, shares in BORDER_SHARES.items():
+        assert len(shares) == len(GROUPS[name])
+        assert sum(shares) == pytest.approx(1.0)
+    counts = {"BHB": 2000, "B": 1000}
+    usual = draw_population(3000, np.random.default_rng(3), counts)
+    crowded = draw_population(3000, np.random.default_rng(3), counts, shares="border")
+    for each, least, most in ((usual, 0.0, 0.12), (crowded, 0.2, 1.0)):
+        border = (each["true_class"] == "BHB") & each["true_teff"].between(9800, 11_500)
+        assert least < border.sum() / 2000 < most
+    hot = crowded[crowded["true_group"] == "hot BHB"]
+    assert hot["true_teff"].max() > 18_000
+    assert (hot["true_feh"] >= 0).all()  # levitated
+
+
+def test_a_survey_of_pairs_gives_each_star_twice_in_a_row():
+    plan = SurveyPlan(40, 3, {"BHB": 20, "A": 20}, epochs=1.0, most_epochs=2)
+    _, truth = simulate_chunk(plan, 0)
+    star = truth["true_star"].to_numpy()
+    assert len(star) == 80
+    assert (star[0::2] == star[1::2]).all()
+    with pytest.raises(ConfigError, match="most_epochs"):
+        SurveyPlan(40, 3, most_epochs=1)
+    with pytest.raises(ConfigError, match="shares"):
+        SurveyPlan(40, 3, shares="all")

@@ -1,5 +1,7 @@
 """A set of spectra that a network of four channels learns in seconds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,3 +42,11 @@ def make_set(n_per_class=12, epochs=1, seed=11):
 @pytest.fixture(scope="session")
 def small_set():
     return make_set()
+
+
+@pytest.fixture(scope="session")
+def paired_set():
+    """Two spectra of each star, so noisy that a network says different things of them."""
+    data = make_set(epochs=2)
+    noise = np.random.default_rng(3).normal(0, 0.3, data.flux.shape).astype(np.float32)
+    return replace(data, flux=data.flux + noise)

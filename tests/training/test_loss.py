@@ -8,7 +8,7 @@ import torch
 from pytest import approx
 
 from msfa_core.errors import TrainingError
-from msfa_core.training.loss import Augmentation, SmoothedLoss, class_weights
+from msfa_core.training.loss import Augmentation, SmoothedLoss, class_weights, disagreement
 
 
 def test_class_weights_are_one_over_ln_of_the_count_plus_two():
@@ -91,3 +91,12 @@ def test_a_slope_tilts_the_continuum_by_no_more_than_asked():
 def test_negative_augmentation_is_refused():
     with pytest.raises(TrainingError, match="negative"):
         Augmentation(noise=-0.1)
+
+
+def test_disagreement_is_the_divergence_of_pairs_and_none_where_they_agree():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [1.0, -1.0], [1.0, -1.0]])
+    p = math.exp(2) / (math.exp(2) + 1)
+    by_hand = (p - 0.5) * (math.log(p) - math.log(0.5))
+    by_hand += (1 - p - 0.5) * (math.log(1 - p) - math.log(0.5))
+    assert float(disagreement(logits)) == approx(by_hand / 2, rel=1e-6)
+    assert float(disagreement(logits[2:])) == approx(0.0, abs=1e-7)

@@ -46,6 +46,15 @@ def test_what_goes_on_from_weights_sees_other_stars_than_they_saw():
     assert anew.fingerprint != on.fingerprint
 
 
+def test_new_stars_come_in_pairs_where_asked():
+    stars = NewStarsEachEpoch({"BHB": 4, "A": 2}, seed=42, pairs=True, shares="border")
+    data = stars(1, 1)
+    assert data.class_counts["BHB"] == 4
+    assert data.class_counts["A"] == 2
+    assert (data.star[0::2] == data.star[1::2]).all()
+    assert stars.fingerprint != replace(stars, pairs=False).fingerprint
+
+
 @pytest.mark.slow
 def test_training_needs_neither_astropy_nor_the_dashboard():
     script = (

@@ -11,10 +11,11 @@ from pytest import approx
 
 from msfa_core.errors import TrainingError
 from msfa_core.networks import weights
+from msfa_core.networks.inference import predict_logits
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import sha256_of_model
 from msfa_core.training.dataset import split_by_star
-from msfa_core.training.loss import Augmentation
+from msfa_core.training.loss import Augmentation, disagreement
 from msfa_core.training.train import TrainConfig, train, transfer
 
 TINY = MSFANetConfig(width=4, dropout=0.3)
@@ -58,6 +59,34 @@ def test_a_run_killed_within_an_epoch_resumes_from_the_last_whole_one(small_set,
     assert min(at.epoch for at in done) >= 2
     whole = train(QUICK, small_set, tmp_path / "whole")
     assert sha256_of_model(resumed.model) == sha256_of_model(whole.model)
+
+
+def test_the_mean_of_the_weights_is_kept_and_resumed(small_set, tmp_path):
+    plain = train(QUICK, small_set, tmp_path / "plain")
+    config = replace(QUICK, averaging=0.9)
+    whole = train(config, small_set, tmp_path / "whole")
+    train(replace(config, epochs=1), small_set, tmp_path / "cut")
+    resumed = train(config, small_set, tmp_path / "cut")
+    assert sha256_of_model(resumed.model) == sha256_of_model(whole.model)
+    assert sha256_of_model(whole.model) != sha256_of_model(plain.model)
+    # the steps themselves are those of the run without it
+    assert (whole.history["train_loss"] == plain.history["train_loss"]).all()
+
+
+def test_spectra_of_one_star_must_agree_where_the_loss_says_so(small_set, paired_set, tmp_path):
+    config = replace(QUICK, epochs=4, learning_rate=3e-3)
+    apart = []
+    for weight in (0.0, 5.0):
+        chosen = replace(config, agreement=weight)
+        model = train(chosen, paired_set, tmp_path / str(weight)).model
+        logits = torch.from_numpy(predict_logits(model, paired_set.flux))
+        apart.append(float(disagreement(logits)))
+    assert 0 < apart[1] < 0.5 * apart[0]
+    with pytest.raises(TrainingError, match="pairs"):
+        train(replace(config, agreement=1.0), small_set, tmp_path / "single")
+    for wrong in ({"agreement": -1.0}, {"averaging": 1.0}, {"agreement": 1.0, "batch": 21}):
+        with pytest.raises(TrainingError):
+            replace(config, **wrong)
 
 
 def test_a_finished_run_is_not_trained_again(small_set, tmp_path):
