@@ -11,7 +11,8 @@ What is wrong with one star is never an exception but a flag and a NaN.
     ├── SurveyError       a survey folder that is missing, half made or in use
     ├── CatalogueError    a table without the columns or rows that a step needs
     ├── StoreError        the decision store
-    │   └── ConflictError a decision made for another star than the one on screen
+    │   ├── ConflictError a decision made for another star than the one on screen
+    │   └── UnansweredError the store did not say whether a decision is stored
     ├── ExportError       a table that cannot be written as asked
     ├── ModelError        weights or model files: missing, altered, of another architecture
     └── TrainingError     a training set or run that cannot give a model
@@ -48,6 +49,10 @@ class StoreError(MsfaError):
 
 class ConflictError(StoreError):
     """A decision names another star than the one that was on screen."""
+
+
+class UnansweredError(StoreError):
+    """It is not known whether a decision is stored: given again with its key, it is stored once."""
 
 
 class ExportError(MsfaError):

@@ -32,6 +32,7 @@ FLAG_LENGTH: Final = 32
 MAX_FLAGS: Final = 20
 SHOWN_LENGTH: Final = 65_536  # characters of JSON: what was on screen, not the screen itself
 UID_LENGTH: Final = 64
+KEY_LENGTH: Final = 64
 CONFIDENCE: Final = {  # what the four levels mean, written beside the keys
     1: "a guess",
     2: "more likely than not",
@@ -80,6 +81,9 @@ class Decision:
         Given by the store, rising with every append.
     withdraws : int, optional
         The decision that this row takes back.
+    key : str
+        Made by who decides, so that the same decision given twice (the answer to the first was
+        lost) is stored once; the store makes one when it is empty.
 
     Raises
     ------
@@ -100,6 +104,7 @@ class Decision:
     decided_at: str = ""
     decision_id: int | None = None
     withdraws: int | None = None
+    key: str = ""
 
     def __post_init__(self) -> None:
         """Check every field; store the tidied value."""
@@ -115,6 +120,7 @@ class Decision:
             "shown": _shown(self.shown),
             "software_version": _line(self.software_version, "software_version", FLAG_LENGTH),
             "decided_at": _moment(self.decided_at),
+            "key": _line(self.key, "key", KEY_LENGTH),
         }
         if not tidy["reviewer"]:
             raise StoreError("A decision needs a reviewer: write your name before deciding.")

@@ -1,42 +1,30 @@
 """The decision store: an append-only history in SQLite or PostgreSQL.
 
-When `Store.append_decision` returns, the decision is on disk. Nothing is changed or removed
-afterwards: a decision is taken back by another row that names it, and triggers in the
-database refuse updates and deletions from anyone. The only module that speaks SQL.
+When `Store.append_decision` returns, the decision is on disk; when it raises, it is not and will
+not be, except after an `UnansweredError`, which says so. Nothing is changed or removed
+afterwards: a decision is taken back by another row that names it, and triggers in the database
+refuse updates and deletions from anyone. Only this folder speaks SQL.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy import exc
 
-from msfa_core import __version__
-from msfa_core.errors import StoreError
+from msfa_core.constants import STORE_SETTLING
+from msfa_core.errors import StoreError, UnansweredError
+from msfa_core.vetting.database import Database
 from msfa_core.vetting.decision import DECISION_COLUMNS, Decision, as_decisions_table
 
-SCHEMA_VERSION: Final = "0001"  # the newest module of migrations/versions
-BUSY_TIMEOUT_MS: Final = 30_000  # how long a writer waits for another one
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK: Final = 0x6D736661  # "msfa": PostgreSQL advisory lock while a store is set up
-_PRAGMAS: Final = (
-    f"busy_timeout = {BUSY_TIMEOUT_MS}",
-    "journal_mode = WAL",
-    "synchronous = FULL",  # a commit waits for the disk
-    "fullfsync = ON",  # and on macOS for the disk's own cache
-    "foreign_keys = ON",
-    "recursive_triggers = ON",
-)
+WHOLE_PATIENCE: Final = 120.0  # s, for reading a whole history
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _DECISIONS: Final = sa.Table(
@@ -55,6 +43,7 @@ _DECISIONS: Final = sa.Table(
     sa.Column("software_version", sa.Text),
     sa.Column("decided_at", sa.Text),
     sa.Column("withdraws", _BIG),
+    sa.Column("key", sa.Text),
 )
 
 
@@ -75,17 +64,8 @@ class Store:
     """
 
     def __init__(self, place: str | Path) -> None:
-        self._url = _as_url(place)
-        is_file = self._url.drivername == "sqlite"
-        self.name: Final = (
-            str(self._url.database) if is_file else self._url.render_as_string(hide_password=True)
-        )
-        self._engine = _engine(self._url, self.name)
-        try:
-            self._set_up()
-        except BaseException:
-            self._engine.dispose()
-            raise
+        self._database = Database(place)
+        self.name: Final = self._database.name
 
     def append_decision(self, decision: Decision) -> Decision:
         """Write a decision; it is on disk when this returns.
@@ -93,7 +73,8 @@ class Store:
         Parameters
         ----------
         decision : Decision
-            ``decided_at`` is filled in when empty.
+            ``decided_at`` and ``key`` are filled in when empty. One whose key is stored already
+            is not stored again: what was stored comes back.
 
         Returns
         -------
@@ -103,8 +84,12 @@ class Store:
         Raises
         ------
         StoreError
-            When it was stored already, is a withdrawal (use `withdraw`), or the disk or
-            server refuses; then nothing was written.
+            When it was stored already, is a withdrawal (use `withdraw`), its key belongs to
+            another decision, or the disk or server refuses or does not answer within
+            ``constants.STORE_DEADLINE``; then nothing was written, nor will be.
+        UnansweredError
+            When the connection broke in the moment of storing and the store does not come back:
+            give the same decision with the same key again, and it is stored once.
         """
         if decision.decision_id is not None:
             raise StoreError(
@@ -112,10 +97,9 @@ class Store:
             )
         if decision.withdraws is not None:
             raise StoreError("Take a decision back with withdraw(decision_id, reviewer).")
-        with self._writing() as connection:
-            return _insert(connection, decision)
+        return self._append(replace(decision, key=decision.key or _new_key()))
 
-    def withdraw(self, decision_id: int, reviewer: str) -> Decision:
+    def withdraw(self, decision_id: int, reviewer: str, key: str = "") -> Decision:
         """Take a decision back by a further row; both stay in the history.
 
         Parameters
@@ -123,6 +107,8 @@ class Store:
         decision_id : int
         reviewer : str
             Who takes it back: only who made it can.
+        key : str
+            As in `Decision`: the same withdrawal given twice is stored once.
 
         Returns
         -------
@@ -135,32 +121,44 @@ class Store:
             When there is no such decision, it is another reviewer's, it was taken back
             before, or it is itself a withdrawal.
         """
-        key = _DECISIONS.c.decision_id
-        with self._writing() as connection:
-            row = connection.execute(_DECISIONS.select().where(key == int(decision_id))).first()
-            if row is None:
-                raise StoreError(f"There is no decision {decision_id} in {self.name}.")
-            target = _decision(row)
-            withdrawal = Decision(
-                obsid=target.obsid,
-                uid=target.uid,
-                verdict=target.verdict,
-                reviewer=reviewer,
-                withdraws=target.decision_id,
+        with self._database.reading() as connection:
+            target = _of_number(connection, decision_id)
+        if target is None:
+            raise StoreError(f"There is no decision {decision_id} in {self.name}.")
+        if target.is_withdrawal:
+            raise StoreError(f"Decision {decision_id} is itself a withdrawal; decide anew instead.")
+        withdrawal = Decision(
+            obsid=target.obsid,
+            uid=target.uid,
+            verdict=target.verdict,
+            reviewer=reviewer,
+            withdraws=target.decision_id,
+            key=key or _new_key(),
+        )
+        if withdrawal.reviewer != target.reviewer:
+            raise StoreError(
+                f"Decision {decision_id} is {target.reviewer}'s, not {reviewer}'s: only who "
+                "made a decision can take it back. Record your own verdict instead."
             )
-            if target.is_withdrawal:
-                raise StoreError(
-                    f"Decision {decision_id} is itself a withdrawal; decide anew instead."
-                )
-            if withdrawal.reviewer != target.reviewer:
-                raise StoreError(
-                    f"Decision {decision_id} is {target.reviewer}'s, not {reviewer}'s: only who "
-                    "made a decision can take it back. Record your own verdict instead."
-                )
-            taken = _DECISIONS.c.withdraws == int(decision_id)
-            if connection.execute(sa.select(key).where(taken)).first() is not None:
-                raise StoreError(f"Decision {decision_id} was taken back already.")
-            return _insert(connection, withdrawal)
+        return self._append(withdrawal)
+
+    def _append(self, decision: Decision) -> Decision:
+        """Store a decision that has a key; find out what became of it when the line breaks."""
+        began = monotonic()
+        try:
+            with self._database.writing() as connection:
+                return _insert(connection, decision)
+        except UnansweredError as unanswered:
+            try:  # whoever holds the lock knows that the broken transaction is over
+                with self._database.writing(STORE_SETTLING) as connection:
+                    stored = _of_key(connection, decision.key)
+            except StoreError:
+                raise unanswered from unanswered.__cause__
+            if stored is None:
+                cause = unanswered.__cause__ or unanswered
+                waited = monotonic() - began
+                raise self._database.refusal("write", cause, waited) from cause
+            return stored
 
     def decisions(
         self,
@@ -169,6 +167,7 @@ class Store:
         reviewer: str | None = None,
         limit: int | None = None,
         before: int | None = None,
+        after: int | None = None,
     ) -> list[Decision]:
         """Return the history, newest first, withdrawals included.
 
@@ -183,6 +182,9 @@ class Store:
             At most this many.
         before : int, optional
             Only rows before this ``decision_id``: the next page, as quick as the first.
+        after : int, optional
+            Only rows after this ``decision_id``: the news since then, none missed, as numbers
+            appear in their order.
         """
         query = _DECISIONS.select().order_by(_DECISIONS.c.decision_id.desc())
         if obsid is not None:
@@ -193,9 +195,11 @@ class Store:
             query = query.where(_DECISIONS.c.reviewer == reviewer)
         if before is not None:
             query = query.where(_DECISIONS.c.decision_id < int(before))
+        if after is not None:
+            query = query.where(_DECISIONS.c.decision_id > int(after))
         if limit is not None:
             query = query.limit(int(limit))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [_decision(row) for row in connection.execute(query)]
 
     def standing(self) -> pd.DataFrame:
@@ -215,7 +219,7 @@ class Store:
             .where(~sa.exists().where(taken_back.c.withdraws == _DECISIONS.c.decision_id))
             .order_by(_DECISIONS.c.decision_id)
         )
-        with self._reading() as connection:
+        with self._database.reading(WHOLE_PATIENCE) as connection:
             rows = connection.execute(query).all()
         fields = dict(zip(DECISION_COLUMNS, map(list, zip(*rows, strict=True)), strict=False))
         fields = fields or {name: [] for name in DECISION_COLUMNS}
@@ -225,13 +229,13 @@ class Store:
 
     def last_decision_id(self) -> int:
         """Return the number of the newest row (0 for none): a cheap sign of news."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             newest = connection.execute(sa.select(sa.func.max(_DECISIONS.c.decision_id))).scalar()
         return int(newest or 0)
 
     def close(self) -> None:
         """Let go of the database; the store can be used again afterwards."""
-        self._engine.dispose()
+        self._database.close()
 
     def __enter__(self) -> Store:
         """Return the store itself."""
@@ -244,151 +248,38 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.name!r})"
 
-    # --- connections -----------------------------------------------------------------------
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with _explained(self.name, "read"), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        """Give a connection that holds the write lock; leaving it commits to disk."""
-        with _explained(self.name, "write"), self._engine.connect() as idle:
-            connection = idle.execution_options(msfa_write=True)
-            with connection.begin():
-                yield connection
-
-    # --- schema ----------------------------------------------------------------------------
-    def _set_up(self) -> None:
-        """Bring the database to this version's schema, or refuse a newer one."""
-        with self._reading() as connection:
-            found = self._schema_version(connection)
-        if found == SCHEMA_VERSION:
-            return
-        with self._writing() as connection:
-            if connection.dialect.name == "postgresql":  # SQLite holds the write lock already
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            if self._schema_version(connection) != SCHEMA_VERSION:
-                _upgrade(connection)
-
-    def _schema_version(self, connection: sa.Connection) -> str:
-        """Return the version of the schema, empty for a new database."""
-        tables = set(sa.inspect(connection).get_table_names())
-        if "alembic_version" not in tables:
-            if "decisions" in tables:
-                raise StoreError(
-                    f"{self.name} has a table 'decisions' that this software did not make; "
-                    "name another database."
-                )
-            return ""
-        query = sa.text("SELECT version_num FROM alembic_version")
-        found = str(connection.execute(query).scalar() or "")
-        if found > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.name} has schema version {found}, newer than {SCHEMA_VERSION} of this "
-                f"software ({__version__}): update the software to open it."
-            )
-        return found
-
-
-def _as_url(place: str | Path) -> sa.URL:
-    """Return the database URL of a file name or URL."""
-    text = str(place)
-    if "://" not in text:
-        path = Path(place).expanduser()
-        if not path.parent.is_dir():
-            raise StoreError(f"{path.parent} is not a folder; make it, or name another file.")
-        return sa.URL.create("sqlite", database=str(path.resolve()))
-    try:
-        url = sa.make_url(text)
-    except exc.ArgumentError as error:
-        raise StoreError("The database URL cannot be read; see postgresql://user@host/name.") from (
-            error
-        )
-    if url.drivername in ("postgresql", "postgres"):
-        url = url.set(drivername="postgresql+psycopg")
-    if url.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise StoreError(
-            f"{url.drivername} databases are not supported; use sqlite:/// or postgresql://."
-        )
-    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
-        raise StoreError("A store in memory would lose decisions; name a file.")
-    return url
-
-
-def _engine(url: sa.URL, name: str) -> sa.Engine:
-    """Return an engine whose connections are durable and stay with their process."""
-    is_sqlite = url.drivername == "sqlite"
-    try:
-        engine = sa.create_engine(url, pool_pre_ping=not is_sqlite)
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"{name} needs the PostgreSQL driver: pip install 'msfa-bhb[postgres]'."
-        ) from error
-
-    _ENGINES.add(engine)
-    if is_sqlite:
-        sa.event.listen(engine, "connect", _make_durable)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _make_durable(connection: Any, _record: Any) -> None:
-    """Set up a new SQLite connection."""
-    connection.isolation_level = None  # the BEGIN is ours, not the driver's
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """Take the write lock at the start of a writing transaction, not in its middle."""
-    is_write = connection.get_execution_options().get("msfa_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
-
-
-def _leave_to_parent() -> None:
-    """In a forked process: use no connection of the parent, and do not close it either."""
-    for engine in list(_ENGINES):
-        _PARENTS_POOLS.append(engine.pool)
-        engine.dispose(close=False)
-
-
-_ENGINES: Final[weakref.WeakSet[sa.Engine]] = weakref.WeakSet()
-_PARENTS_POOLS: Final[list[sa.Pool]] = []
-os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    """Run the migrations that the database lacks, inside the open transaction."""
-    from alembic import command  # noqa: PLC0415  # slow to import and rarely needed
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-@contextmanager
-def _explained(name: str, action: str) -> Iterator[None]:
-    """Turn the database's errors into one line that names the store."""
-    try:
-        yield
-    except exc.SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        reason = " ".join(str(cause).split())
-        remedy = "check the folder, its permissions and free space, or the server"
-        if "locked" in reason:
-            remedy = f"another program held it for {BUSY_TIMEOUT_MS // 1000} s; close it, try again"
-        elif "not a database" in reason or "malformed" in reason:
-            remedy = "the file is damaged or something else; restore a copy or name another file"
-        raise StoreError(f"Cannot {action} {name}: {reason}; {remedy}.") from error
-
 
 # --- rows ----------------------------------------------------------------------------------
+def _new_key() -> str:
+    return uuid.uuid4().hex
+
+
+def _of_number(connection: sa.Connection, decision_id: int) -> Decision | None:
+    query = _DECISIONS.select().where(_DECISIONS.c.decision_id == int(decision_id))
+    row = connection.execute(query).first()
+    return None if row is None else _decision(row)
+
+
+def _of_key(connection: sa.Connection, key: str) -> Decision | None:
+    row = connection.execute(_DECISIONS.select().where(_DECISIONS.c.key == key)).first()
+    return None if row is None else _decision(row)
+
+
 def _insert(connection: sa.Connection, decision: Decision) -> Decision:
-    """Append one row; the caller's transaction makes it last."""
+    """Append one row, or return the one of its key; the caller's transaction makes it last."""
+    stored = _of_key(connection, decision.key)
+    if stored is not None:
+        same = ("obsid", "reviewer", "verdict", "withdraws")
+        if any(getattr(stored, name) != getattr(decision, name) for name in same):
+            raise StoreError(
+                f"The key {decision.key!r} belongs to another decision ({stored.decision_id}); "
+                "make a new one for each decision."
+            )
+        return stored
+    if decision.withdraws is not None:
+        taken = _DECISIONS.c.withdraws == decision.withdraws
+        if connection.execute(sa.select(_DECISIONS.c.decision_id).where(taken)).first():
+            raise StoreError(f"Decision {decision.withdraws} was taken back already.")
     decision = replace(decision, decided_at=decision.decided_at or datetime.now(UTC).isoformat())
     values = decision.as_dict()
     del values["decision_id"]
@@ -402,4 +293,5 @@ def _decision(row: Any) -> Decision:
     values = dict(row._mapping)
     values["issue_flags"] = tuple(json.loads(values["issue_flags"]))
     values["shown"] = json.loads(values["shown"])
+    values["key"] = values["key"] or ""  # rows of the first schema have none
     return Decision(**values)

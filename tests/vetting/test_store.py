@@ -1,18 +1,11 @@
 """The store keeps every decision: on both databases, from many processes, after a kill."""
 
 import contextlib
-import itertools
-import os
-import pwd
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -24,109 +17,17 @@ from hypothesis import strategies as st
 
 from msfa_core.errors import StoreError
 from msfa_core.vetting import store as store_module
+from msfa_core.vetting.database import MIGRATIONS, SCHEMA_VERSION
 from msfa_core.vetting.decision import Decision, Verdict, verdict_of_record
-from msfa_core.vetting.store import SCHEMA_VERSION, Store
+from msfa_core.vetting.store import Store
 
 BIG = 2**53 + 1  # a float would lose its last digit
 NASTY = "<script>alert(1)</script> \"quotes\" 'single'; DROP TABLE decisions;-- ☃ 日本\nnext"
 
 
-# --- the two databases ---------------------------------------------------------------------
-def postgres_programs():
-    """The folder of a PostgreSQL server on this machine, or None."""
-    found = shutil.which("postgres")
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    places += [Path(found).resolve().parent] if found else []
-    return next((place for place in places if (place / "initdb").exists()), None)
-
-
-def server_account():
-    """Arguments that run a program as somebody else than root: the server refuses root."""
-    if os.getuid() != 0:
-        return {}
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            account = pwd.getpwnam(name)
-            return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    return None
-
-
-@pytest.fixture(scope="session")
-def postgres_server():
-    """URL of a PostgreSQL server on which databases can be made."""
-    pytest.importorskip("psycopg", reason="no psycopg: pip install 'msfa-bhb[postgres]'")
-    if "MSFA_TEST_POSTGRES" in os.environ:
-        yield os.environ["MSFA_TEST_POSTGRES"]
-        return
-    programs, account = postgres_programs(), server_account()
-    if programs is None or account is None:
-        pytest.skip("no PostgreSQL server here and MSFA_TEST_POSTGRES not set: left out")
-    folder = Path(tempfile.mkdtemp(prefix="msfa-pg-"))
-    if account:
-        os.chown(folder, account["user"], account["group"])
-    data = folder / "data"
-    subprocess.run(
-        [programs / "initdb", "-D", data, "-U", "msfa", "-A", "trust", "-N", "-E", "UTF8"],
-        check=True, stdout=subprocess.DEVNULL, cwd=folder, **account,
-    )  # fmt: skip
-    log = (folder / "log").open("wb")
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="],
-        stdout=log, stderr=log, cwd=folder, **account,
-    )  # fmt: skip
-    url = f"postgresql://msfa@/postgres?host={folder}"
-    try:
-        _wait_for(url, server)
-        yield url
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
-        log.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for(url, server):
-    import psycopg
-
-    for _ in range(200):
-        assert server.poll() is None, "the PostgreSQL server ended at its start"
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("the PostgreSQL server does not answer")
-
-
-_NUMBER = itertools.count()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request, tmp_path):
-    """Where a new, empty store may be: a file or a database URL."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "vetting.sqlite")
-        return
-    import psycopg
-
-    server = request.getfixturevalue("postgres_server")
-    name = f"msfa_test_{os.getpid()}_{next(_NUMBER)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def store(place):
-    with Store(place) as opened:
-        yield opened
-
-
 def raw(store):
     """The database behind a store, for what the store itself never does."""
-    return store._engine.begin()
+    return store._database.engine.begin()
 
 
 def decision(obsid=1, verdict="accept", reviewer="Ann", uid="G1", **fields):
@@ -272,7 +173,7 @@ def test_the_database_refuses_to_empty_or_replace(store):
         ],
         "postgresql": ["TRUNCATE decisions", "TRUNCATE decisions CASCADE"],
     }
-    for statement in statements[store._engine.dialect.name]:
+    for statement in statements[store._database.engine.dialect.name]:
         with pytest.raises(sa.exc.DBAPIError, match="only ever appended"), raw(store) as connection:
             connection.exec_driver_sql(statement)
     assert store.decisions() == [taken, first]
@@ -319,9 +220,9 @@ def test_what_append_returned_survives_a_kill_in_the_next_instant(place):
 
 def test_sqlite_waits_for_the_disk_at_every_commit(tmp_path):
     with Store(tmp_path / "v.sqlite") as store, raw(store) as connection:
-        pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        pragmas = ("journal_mode", "synchronous", "foreign_keys")
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in pragmas]
-    assert found == ["wal", 2, 1, store_module.BUSY_TIMEOUT_MS]
+    assert found == ["wal", 2, 1]
 
 
 WRITER = """
@@ -490,26 +391,10 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
     assert "geheim" not in str(caught.value)
 
 
-def test_a_store_held_by_another_program_says_so(tmp_path, monkeypatch):
-    path = tmp_path / "v.sqlite"
-    Store(path).close()
-    quick = tuple(
-        p.replace("busy_timeout = 30000", "busy_timeout = 50") for p in store_module._PRAGMAS
-    )
-    monkeypatch.setattr(store_module, "_PRAGMAS", quick)
-    with contextlib.closing(sqlite3.connect(path)) as other, Store(path) as store:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="another program"):
-            store.append_decision(decision())
-        assert store.decisions() == []  # reading goes on meanwhile
-        other.rollback()
-        store.append_decision(decision())
-
-
 # --- versions ------------------------------------------------------------------------------
 def test_the_newest_migration_is_the_version_of_this_software():
     config = Config()
-    config.set_main_option("script_location", str(store_module._MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_VERSION
 

@@ -1,0 +1,321 @@
+"""The database under the decision store: opened, kept in order, and never waited for too long.
+
+Every use has a deadline, shorter than a browser's patience (`constants.STORE_DEADLINE`): waiting
+for a connection, for the lock and for the server's answer all count. What was refused is not
+stored later. Appends go one after the other, on PostgreSQL by a lock that the database itself
+takes, so whoever has seen a number has seen all lower ones.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from msfa_core import __version__
+from msfa_core.constants import STORE_DEADLINE
+from msfa_core.errors import StoreError, UnansweredError
+
+SCHEMA_VERSION: Final = "0002"  # the newest module of migrations/versions
+APPEND_LOCK: Final = 0x6D736661  # "msfa": PostgreSQL advisory lock of whoever appends or migrates
+MIGRATION_PATIENCE: Final = 300.0  # s, while a store is brought to this version's schema
+PING_PATIENCE: Final = 2.0  # s, until an idle connection counts as lost
+CONNECT_PATIENCE: Final = 4  # s, for a new connection, where the URL does not say
+GRACE: Final = 0.5  # s beyond the deadline, for the server to say itself that time is over
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_PRAGMAS: Final = (
+    f"busy_timeout = {1000 * STORE_DEADLINE:.0f}",
+    "journal_mode = WAL",
+    "synchronous = FULL",  # a commit waits for the disk
+    "fullfsync = ON",  # and on macOS for the disk's own cache
+    "foreign_keys = ON",
+    "recursive_triggers = ON",
+)
+_IN_TIME: Final = (  # of PostgreSQL; the lock gives up first, so that its error says why
+    "SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {1}; "
+    "SET LOCAL idle_in_transaction_session_timeout = {0}; "
+    f"SELECT pg_advisory_xact_lock({APPEND_LOCK})"
+)
+
+
+class Database:
+    """One database with the schema of this version; safe to share between threads and forks.
+
+    Parameters
+    ----------
+    place : str or Path
+        An SQLite file or a database URL.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be opened, is no decision store, or is of a newer version.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.url: Final = as_url(place)
+        self.is_file: Final = self.url.drivername == "sqlite"
+        self.name: Final = (
+            str(self.url.database) if self.is_file else self.url.render_as_string()
+        )  # a password is masked
+        self.engine: Final = _engine(self.url, self.name)
+        try:
+            self._set_up()
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def close(self) -> None:
+        """Let go of all connections; the database can be used again afterwards."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self, seconds: float | None = None) -> Iterator[sa.Connection]:
+        """Give a connection that sees one state of the database.
+
+        Raises
+        ------
+        StoreError
+            When the database refuses, or does not answer in time.
+        """
+        expires = monotonic() + (seconds or STORE_DEADLINE)
+        with self._explained("read"), self.engine.connect() as idle:
+            connection = idle.execution_options(msfa_expires=expires)
+            with self._cut_off(connection, expires):
+                yield connection
+
+    @contextmanager
+    def writing(self, seconds: float | None = None) -> Iterator[sa.Connection]:
+        """Give a connection that holds the write lock; leaving it commits to disk.
+
+        Raises
+        ------
+        UnansweredError
+            When the database did not say whether it has committed.
+        StoreError
+            When it refuses, or does not answer in time; then nothing is stored, now or later.
+        """
+        expires = monotonic() + (seconds or STORE_DEADLINE)
+        with self._explained("write"), self.engine.connect() as idle:
+            connection = idle.execution_options(msfa_expires=expires, msfa_write=True)
+            with self._cut_off(connection, expires), connection.begin() as transaction:
+                if not self.is_file:  # SQLite's BEGIN IMMEDIATE holds the lock already
+                    left = max(1, round(1000 * (expires - monotonic())))
+                    connection.exec_driver_sql(_IN_TIME.format(left, left + round(500 * GRACE)))
+                yield connection
+                try:
+                    transaction.commit()
+                except exc.DBAPIError as error:
+                    raise UnansweredError(
+                        f"{self.name} did not say whether it has stored the decision "
+                        f"({_reason(error)}); give the same one again: it is stored once."
+                    ) from error
+
+    def refusal(self, action: str, error: BaseException, waited: float) -> StoreError:
+        """Return what went wrong as one line that names the store and a remedy.
+
+        Parameters
+        ----------
+        action : str
+            ``read`` or ``write``.
+        error : exception of SQLAlchemy
+        waited : float
+            Seconds until it was raised.
+        """
+        reason = _reason(error)
+        remedy = "check the folder, its permissions and free space, or the server"
+        if "locked" in reason or "lock timeout" in reason:
+            remedy = f"another program held it for {waited:.0f} s; close it, try again"
+        elif not self.is_file and waited >= STORE_DEADLINE:
+            remedy = f"the server did not answer within {waited:.0f} s; try again"
+        elif "not a database" in reason or "malformed" in reason:
+            remedy = "the file is damaged or something else; restore a copy or name another file"
+        return StoreError(f"Cannot {action} {self.name}: {reason}; {remedy}.")
+
+    # --- time ------------------------------------------------------------------------------
+    @contextmanager
+    def _cut_off(self, connection: sa.Connection, expires: float) -> Iterator[None]:
+        """Hang up on a server that stays silent beyond the deadline."""
+        hang_up = nullcontext() if self.is_file else hanging_up(
+            connection.connection.dbapi_connection, expires - monotonic() + GRACE
+        )  # fmt: skip
+        with hang_up:
+            yield
+
+    @contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        """Turn the database's errors into one line that names the store."""
+        began = monotonic()
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            raise self.refusal(action, error, monotonic() - began) from error
+
+    # --- schema ----------------------------------------------------------------------------
+    def _set_up(self) -> None:
+        """Bring the database to this version's schema, or refuse a newer one."""
+        with self.reading() as connection:
+            found = self._schema_version(connection)
+        if found == SCHEMA_VERSION:
+            return
+        with self.writing(MIGRATION_PATIENCE) as connection:
+            if self._schema_version(connection) != SCHEMA_VERSION:
+                _upgrade(connection)
+
+    def _schema_version(self, connection: sa.Connection) -> str:
+        """Return the version of the schema, empty for a new database."""
+        tables = set(sa.inspect(connection).get_table_names())
+        if "alembic_version" not in tables:
+            if "decisions" in tables:
+                raise StoreError(
+                    f"{self.name} has a table 'decisions' that this software did not make; "
+                    "name another database."
+                )
+            return ""
+        query = sa.text("SELECT version_num FROM alembic_version")
+        found = str(connection.execute(query).scalar() or "")
+        if found > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.name} has schema version {found}, newer than {SCHEMA_VERSION} of this "
+                f"software ({__version__}): update the software to open it."
+            )
+        return found
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def as_url(place: str | Path) -> sa.URL:
+    """Return the database URL of a file name or URL."""
+    text = str(place)
+    if "://" not in text:
+        path = Path(place).expanduser()
+        if not path.parent.is_dir():
+            raise StoreError(f"{path.parent} is not a folder; make it, or name another file.")
+        return sa.URL.create("sqlite", database=str(path.resolve()))
+    try:
+        url = sa.make_url(text)
+    except exc.ArgumentError as error:
+        raise StoreError("The database URL cannot be read; see postgresql://user@host/name.") from (
+            error
+        )
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise StoreError(
+            f"{url.drivername} databases are not supported; use sqlite:/// or postgresql://."
+        )
+    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+        raise StoreError("A store in memory would lose decisions; name a file.")
+    return url
+
+
+def _engine(url: sa.URL, name: str) -> sa.Engine:
+    """Return an engine whose connections are durable and stay with their process."""
+    is_sqlite = url.drivername == "sqlite"
+    arguments: dict[str, Any] = {}
+    if not is_sqlite and "connect_timeout" not in url.query:
+        arguments["connect_timeout"] = CONNECT_PATIENCE
+    try:
+        engine = sa.create_engine(url, pool_timeout=STORE_DEADLINE, connect_args=arguments)
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"{name} needs the PostgreSQL driver: pip install 'msfa-bhb[postgres]'."
+        ) from error
+
+    _ENGINES.add(engine)
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _make_durable)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    else:
+        sa.event.listen(engine, "checkout", _refuse_when_lost)
+    return engine
+
+
+def _make_durable(connection: Any, _record: Any) -> None:
+    """Set up a new SQLite connection."""
+    connection.isolation_level = None  # the BEGIN is ours, not the driver's
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Take the write lock at the start of a writing transaction, not in its middle."""
+    options = connection.get_execution_options()
+    left = options.get("msfa_expires", monotonic() + STORE_DEADLINE) - monotonic()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {max(1, round(1000 * left))}")
+    is_write = options.get("msfa_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def _refuse_when_lost(connection: Any, _record: Any, _fairy: Any) -> None:
+    """Have the pool replace a connection whose server has gone or does not answer."""
+    import psycopg  # noqa: PLC0415  # only where it is used
+
+    try:
+        with hanging_up(connection, PING_PATIENCE):
+            connection.autocommit = True
+            connection.execute("SELECT 1")
+            connection.autocommit = False
+    except psycopg.Error as error:
+        raise exc.DisconnectionError(str(error)) from error
+
+
+@contextmanager
+def hanging_up(connection: Any, seconds: float) -> Iterator[None]:
+    """Shut the line of a PostgreSQL connection unless this block ends in time.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+    seconds : float
+    """
+    line = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def shut() -> None:
+        with suppress(OSError):  # it was closed meanwhile
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, seconds), shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        line.close()
+
+
+def _leave_to_parent() -> None:
+    """In a forked process: use no connection of the parent, and do not close it either."""
+    for engine in list(_ENGINES):
+        _PARENTS_POOLS.append(engine.pool)
+        engine.dispose(close=False)
+
+
+_ENGINES: Final[weakref.WeakSet[sa.Engine]] = weakref.WeakSet()
+_PARENTS_POOLS: Final[list[sa.Pool]] = []
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    """Run the migrations that the database lacks, inside the open transaction."""
+    from alembic import command  # noqa: PLC0415  # slow to import and rarely needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

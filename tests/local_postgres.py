@@ -1,0 +1,105 @@
+"""A PostgreSQL server of our own, where its programs are installed; it goes when the tests end."""
+
+import contextlib
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+
+class Server:
+    """A server that listens on a socket in a folder of its own; it can be stopped and started."""
+
+    def __init__(self, programs, account):
+        self.programs, self.account = programs, account
+        self.folder = Path(tempfile.mkdtemp(prefix="msfa-pg-"))
+        self.url = f"postgresql://msfa@/postgres?host={self.folder}"
+        if account:
+            os.chown(self.folder, account["user"], account["group"])
+        subprocess.run(
+            [programs / "initdb", "-D", self.folder / "data", "-U", "msfa", "-A", "trust", "-N",
+             "-E", "UTF8"],
+            check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **account,
+        )  # fmt: skip
+        self.process = None
+        self.start()
+
+    def start(self):
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.folder / "data", "-k", self.folder,
+                 "-c", "listen_addresses="],
+                stdout=log, stderr=log, cwd=self.folder, **self.account,
+            )  # fmt: skip
+        self._wait()
+
+    def _wait(self):
+        import psycopg
+
+        for _ in range(200):
+            assert self.process.poll() is None, "the PostgreSQL server ended at its start"
+            try:
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+            else:
+                return
+        raise TimeoutError("the PostgreSQL server does not answer")
+
+    def stop(self, how=signal.SIGINT):
+        self.process.send_signal(how)
+        self.process.wait(30)
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def programs():
+    """The folder of a PostgreSQL server on this machine, or None."""
+    found = shutil.which("postgres")
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    places += [Path(found).resolve().parent] if found else []
+    return next((place for place in places if (place / "initdb").exists()), None)
+
+
+def account():
+    """Arguments that run a program as somebody else than root: the server refuses root."""
+    if os.getuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    return None
+
+
+def own_server():
+    """A new server, or a skip that says what is missing."""
+    pytest.importorskip("psycopg", reason="no psycopg: pip install 'msfa-bhb[postgres]'")
+    if programs() is None or account() is None:
+        pytest.skip("no PostgreSQL server here and MSFA_TEST_POSTGRES not set: left out")
+    return Server(programs(), account())
+
+
+_NUMBER = itertools.count()
+
+
+@contextlib.contextmanager
+def new_database(server):
+    """URL of a new, empty database on the server of a URL."""
+    import psycopg
+
+    name = f"msfa_test_{os.getpid()}_{next(_NUMBER)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
