@@ -15,9 +15,10 @@ from msfa_core.spectra.prepare import prepare
 from msfa_core.survey.folder import Survey
 from msfa_core.training.answers import CLASS_NAMES, Answers, answers_of, one_origin
 from msfa_core.training.unseen import require_unseen
+from msfa_core.typing import Progress
 
 if TYPE_CHECKING:
-    from msfa_core.cli.show import Bars, Lines
+    pass
 
 _ROWS: Final = 1000  # spectra of a survey classified at a time
 _SIMULATED: Final = "simulated"  # data release of files that the simulation wrote
@@ -25,7 +26,7 @@ _P_CLASS: Final = [f"p_class_{name.lower()}" for name in CLASS_NAMES]
 
 
 def answers_on_unseen(
-    models: Path | None, seed: int, share: float, workers: int, progress: Bars | Lines
+    models: Path | None, seed: int, share: float, workers: int, progress: Progress
 ) -> tuple[Answers, list[str]]:
     """Simulate stars that the weights were not trained on, and classify them.
 
@@ -43,15 +44,15 @@ def answers_on_unseen(
         seed=seed,
         multiplier=share,
         workers=workers or n_cores(),
-        progress=lambda done, total: progress("simulate", done, total, f"chunk {done}"),
+        progress=progress,
     )
-    said = search.classify(data.prepared, lambda done, total: progress("classify", done, total))
+    said = search.classify(data.prepared, progress)
     answers = answers_of(data, said.class_probability, said.p_bhb, threshold=search.threshold)
     return answers, [f"unseen stars of seed {seed}; weights {search.weights_checksum}"]
 
 
 def answers_on_survey(
-    path: Path, labels: pd.DataFrame | None, models: Path | None, progress: Bars | Lines
+    path: Path, labels: pd.DataFrame | None, models: Path | None, progress: Progress
 ) -> tuple[Answers, list[str]]:
     """Put the known classes of a survey's spectra beside what the search says of them.
 
@@ -161,7 +162,7 @@ def _stars(table: pd.DataFrame) -> np.ndarray:
 
 
 def _classified(
-    survey: Survey, table: pd.DataFrame, models: Path, progress: Bars | Lines
+    survey: Survey, table: pd.DataFrame, models: Path, progress: Progress
 ) -> tuple[pd.DataFrame, str]:
     """Return the rows that these weights can classify, with their answers, and the weights."""
     search = TwoStageSearch.load(models, survey.settings.bhb_threshold)

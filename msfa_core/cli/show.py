@@ -47,7 +47,7 @@ class Bars:
         self.bars = bars
         self.tasks: dict[str, TaskID] = {}
 
-    def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
+    def __call__(self, step: str, done: int, total: int, part: str = "") -> None:
         """Move the bar of a step; stop here if that was asked for."""
         stop_if_asked()
         if step not in self.tasks:
@@ -61,12 +61,12 @@ class Lines:
     def __init__(self) -> None:
         self.began = time.monotonic()
 
-    def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
-        """Print a line when a shard is finished; stop here if that was asked for."""
+    def __call__(self, step: str, done: int, total: int, part: str = "") -> None:
+        """Print a line when a part is finished; stop here if that was asked for."""
         stop_if_asked()
-        if shard:
+        if part:
             seconds = time.monotonic() - self.began
-            print(f"{step} {shard}: {done:,} of {total:,} spectra, {seconds:.0f} s", flush=True)
+            print(f"{step} {part}: {done:,} of {total:,} spectra, {seconds:.0f} s", flush=True)
 
 
 @contextmanager

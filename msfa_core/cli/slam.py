@@ -69,7 +69,7 @@ def train(
     notes = {**source, "seed": seed, "labels": _range_of(data.labels)}
     say(f"training on {len(data.labels):,} stars, {len(pixels)} pixels")
     model = train_slam(
-        data, bins=pixels, degree=degree, seed=seed, notes=notes, progress=_tell("regressions")
+        data, bins=pixels, degree=degree, seed=seed, notes=notes, progress=_tell_tenths
     )
     model.save(out)  # the cross-validation below takes longer than the training
     checked: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def train(
         snr = None if survey is not None else _NATIVE_SNR
         found = cross_validate(
             data, setting, bins=pixels, degree=degree, folds=folds, snr=snr, seed=seed,
-            progress=_tell("folds"),
+            progress=_tell_tenths,
         )  # fmt: skip
         checked = {"cross_validation": found}
         _print_summaries(found)
@@ -103,7 +103,7 @@ def evaluate(
 
     spectra, table = _labelled_spectra(survey, labels)
     chosen = None if model is None else SlamModel.load(model)
-    found = predict_labels(spectra, model=chosen, progress=_tell("stars"))
+    found = predict_labels(spectra, model=chosen, progress=_tell_tenths)
     truth = table[["teff", "logg", "feh"]].to_numpy(np.float64, na_value=np.nan)
     compared = differences(found, truth)
     has = compared[["teff", "logg", "feh"]].notna().all(axis=1)
@@ -172,15 +172,11 @@ def _range_of(labels: np.ndarray[Any, Any]) -> dict[str, list[float]]:
     return {name: [float(low[k]), float(high[k])] for k, name in enumerate(names)}
 
 
-def _tell(what: str) -> Any:
-    """Return a progress that says every tenth part."""
-
-    def show(done: int, total: int) -> None:
-        stop_if_asked()
-        if done == total or done % max(total // 10, 1) == 0:
-            say(f"{done:,} of {total:,} {what}")
-
-    return show
+def _tell_tenths(step: str, done: int, total: int, part: str = "") -> None:
+    """Say every tenth part."""
+    stop_if_asked()
+    if done == total or done % max(total // 10, 1) == 0:
+        say(f"{step}: {done:,} of {total:,}")
 
 
 def _print_summaries(found: Any) -> None:

@@ -11,11 +11,11 @@ import typer
 from msfa_core.cli.app import Quiet, Workers, app
 from msfa_core.cli.show import show_progress
 from msfa_core.errors import CatalogueError, TrainingError
+from msfa_core.typing import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from msfa_core.cli.show import Bars, Lines
     from msfa_core.training.dataset import LabelledSpectra
     from msfa_core.training.progress import TrainingProgress
 
@@ -181,7 +181,7 @@ def _training_set(
     share: float,
     seed: int,
     workers: int,
-    progress: Bars | Lines,
+    progress: Progress,
 ) -> LabelledSpectra:
     """Return labelled spectra: of a survey, of the run's earlier call, or simulated now."""
     from msfa_core.machine import n_cores  # noqa: PLC0415
@@ -199,7 +199,7 @@ def _training_set(
             seed=seed,
             multiplier=share,
             workers=workers or n_cores(),
-            progress=lambda done, total: progress("simulate", done, total, f"chunk {done}"),
+            progress=progress,
         )
         data.save(kept)
     return LabelledSpectra.load(kept)  # the very numbers that a resumed run will read

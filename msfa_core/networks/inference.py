@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,11 +13,11 @@ from torch import nn
 
 from msfa_core.errors import ModelError
 from msfa_core.networks.fused import Short, fused_logits, is_fusible, short_convolutions
+from msfa_core.typing import Progress, no_progress
 
 BATCH: Final = 4  # on one core the feature maps of a small batch stay in the caches
 BF16_BATCH: Final = 32  # making the composite kernels costs as much as a few spectra
 GPU_BATCH: Final = 512
-Progress = Callable[[int, int], None]  # (spectra done, spectra in all)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def predict_logits(
     device: torch.device | None = None,
     bf16: bool = False,
     batch: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> NDArray[np.float64]:
     """Run a network over prepared spectra.
 
@@ -76,7 +76,7 @@ def predict_logits(
     batch : int, optional
         Spectra at a time; 4 on the CPU (32 in bf16), 512 on a GPU.
     progress : callable, optional
-        Called with (spectra done, spectra in all) after each batch.
+        Called with ``classify``, spectra done and in all, after each batch.
 
     Returns
     -------
@@ -94,8 +94,7 @@ def predict_logits(
         for start in range(0, max(len(spectra), 1), batch):  # no spectra: one empty batch
             rows = spectra[start : start + batch].to(device)  # (batch, 2430)
             logits.append(logits_of(model, rows[:, None], bf16=bf16, short=short).double())
-            if progress is not None:
-                progress(min(start + batch, len(spectra)), len(spectra))
+            progress("classify", min(start + batch, len(spectra)), len(spectra))
     everything: NDArray[np.float64] = torch.cat(logits).cpu().numpy()
     return everything
 

@@ -24,13 +24,12 @@ from msfa_core.errors import CatalogueError
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.counterparts import year_observed
 from msfa_core.photometry.gaia import house_gaia
+from msfa_core.typing import Progress
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int, str], None]
 
 GAIA_TAP: Final = "https://gea.esac.esa.int/tap-server/tap"
 BATCH: Final = 1000  # stars of one question

@@ -32,7 +32,7 @@ from msfa_core.spectra.coadd import coadd_epochs
 from msfa_core.spectra.fits_units import BLOCK, PART, write_file
 from msfa_core.spectra.writers import lamost_name
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.ingest import Progress, no_progress
+from msfa_core.typing import Progress, no_progress
 
 INDEX_FILE: Final = "products.csv"
 _CHUNK: Final = 2000  # rows of results that are made ready together

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
-from msfa_core.networks.inference import Progress, predict_logits, softmax
+from msfa_core.networks.inference import predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
@@ -26,6 +26,7 @@ from msfa_core.networks.weights import (
 from msfa_core.search.novelty import NoveltyModel
 from msfa_core.search.saliency import Saliency, saliency
 from msfa_core.spectra.spectrum import PreparedSpectra
+from msfa_core.typing import Progress, no_progress
 
 _REPORT_EVERY: Final = 64  # spectra
 # Difference of two logits that bf16 may turn: some times its error, which is a few hundredths
@@ -207,7 +208,7 @@ class TwoStageSearch:
             )
         return self._checksum
 
-    def classify(self, prepared: PreparedSpectra, progress: Progress | None = None) -> Classified:
+    def classify(self, prepared: PreparedSpectra, progress: Progress = no_progress) -> Classified:
         """Give the five probabilities, ``p_bhb`` and the novelty of every spectrum.
 
         Parameters
@@ -215,7 +216,7 @@ class TwoStageSearch:
         prepared : PreparedSpectra
             ``n`` rows; a row with NaN gets NaN probabilities.
         progress : callable, optional
-            Called with (spectra done, spectra in all), every 64 spectra.
+            Called with ``classify``, spectra done and in all, every 64 spectra.
 
         Returns
         -------
@@ -238,8 +239,7 @@ class TwoStageSearch:
                     class_probability[batch] = probability
                 else:
                     p_bhb[batch] = probability[:, 0]
-            if progress is not None:
-                progress(n - len(rows) + start + len(batch), n)
+            progress("classify", n - len(rows) + start + len(batch), n)
         novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
         return Classified(prepared.obsid, class_probability, p_bhb, novelty)
 

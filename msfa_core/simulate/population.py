@@ -108,7 +108,7 @@ def draw_population(
     numbers = class_counts(n_stars, counts)
     parts = [_draw_class(name, n, rng, shares) for name, n in numbers.items() if n]
     if not parts:
-        parts = [_draw_class("A", 0, rng)]
+        parts = [_draw_class("A", 0, rng, shares)]
     stars = pd.concat(parts, ignore_index=True)
     stars = stars.iloc[rng.permutation(len(stars))].reset_index(drop=True)
     stars["halo"] = stars["halo"].to_numpy(bool) | (stars["feh"].to_numpy(float) < _HALO_FEH)

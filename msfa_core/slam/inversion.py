@@ -8,7 +8,7 @@ its root, so that a spectrum the model does not know has errors to match.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
 from msfa_core.slam.solver import Factored, Observed, State, factored, solve, starting_points
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
-from msfa_core.typing import FloatArray
+from msfa_core.typing import FloatArray, Progress, no_progress
 
 BATCH: Final = 250  # stars a round: arrays of some tens of MB
 LEAST_COVERAGE: Final = 0.6  # of the model's pixels
@@ -32,8 +32,6 @@ _CLIP_MOST: Final = 0.03  # of the pixels
 _AT_EDGE: Final = 0.01  # of the range of a label
 _COLOUR_ROOM: Final = 3.0  # σ of BP−RP about the model before photometry disagrees
 _COLOUR_FLOOR: Final = 0.03  # mag; added in quadrature to that σ
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def predict_labels(
     spectra: Spectra | Spectrum | Sequence[Spectrum],
     colours: pd.DataFrame | None = None,
     model: SlamModel | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> StellarLabels:
     """Measure Teff, log g and [Fe/H].
 
@@ -103,7 +101,7 @@ def predict_labels(
     model : SlamModel, optional
         The shipped one when not given.
     progress : callable, optional
-        Called with (stars done, stars in all).
+        Called with ``label``, stars done, and stars in all.
 
     Returns
     -------
@@ -125,8 +123,7 @@ def predict_labels(
         rows = slice(first, first + BATCH)
         part = None if colours is None else colours.iloc[rows]
         parts.append(_labels(known, batch[rows], part))
-        if progress is not None:
-            progress(min(first + BATCH, len(batch)), len(batch))
+        progress("label", min(first + BATCH, len(batch)), len(batch))
     return _together(parts) if parts else _labels(known, batch, colours)
 
 

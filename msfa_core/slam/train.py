@@ -6,7 +6,7 @@ The training set comes as arrays: spectra of models or of a labelled survey, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any, Final
@@ -18,7 +18,7 @@ from scipy.spatial import ConvexHull, QhullError
 from msfa_core.errors import TrainingError
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel
 from msfa_core.slam.pixels import Bins, normalise, polynomials, rebin
-from msfa_core.typing import FloatArray
+from msfa_core.typing import FloatArray, Progress, no_progress
 
 C_GRID: Final = tuple(2.0**k for k in range(-5, 6))
 EPSILON_GRID: Final = (0.01, 0.05, 0.1, 0.15)
@@ -34,8 +34,6 @@ _FLAT: Final = 1e-12  # scatter of a pixel below which there is nothing to learn
 _CACHE_MB: Final = 300
 _TOLERANCE: Final = 0.01  # of the solver, in units of the scatter of a pixel times C
 _SMOOTHED: Final = 3  # pixels over which model errors are averaged
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +176,7 @@ def train_slam(
     setting: Setting | None = None,
     seed: int = 42,
     notes: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> SlamModel:
     """Train one support vector regression per pixel and colour.
 
@@ -196,7 +194,7 @@ def train_slam(
     notes : mapping, optional
         Kept with the model.
     progress : callable, optional
-        Called with (regressions done, all).
+        Called with ``regressions``, those done, and all.
 
     Returns
     -------
@@ -231,8 +229,7 @@ def train_slam(
             svr.fit(standard, (target[:, k] - centre[k]) / spread[k])
             coefficients[svr.support_, k] = svr.dual_coef_[0] * spread[k]
             intercept[k] += float(svr.intercept_[0]) * spread[k]
-        if progress is not None:
-            progress(k + 1, target.shape[1])
+        progress("regressions", k + 1, target.shape[1])
     return SlamModel(
         bins=bins,
         degree=degree,

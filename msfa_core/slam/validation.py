@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from msfa_core.slam.model import LABELS
 from msfa_core.slam.pixels import Bins
 from msfa_core.slam.train import COLOUR_ERROR, Setting, TrainingSet, train_slam
 from msfa_core.spectra.spectrum import Spectra
-from msfa_core.typing import FloatArray
+from msfa_core.typing import FloatArray, Progress, no_progress
 
 SNR: Final = 30.0  # per pixel, of the stars left out
 SAMPLE: Final = (7500.0, 10_500.0)  # K; where bias and scatter are quoted
@@ -114,7 +114,7 @@ def cross_validate(
     snr: float | None = SNR,
     sample: tuple[float, float] = SAMPLE,
     seed: int = 42,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Mapping[str, Any]:
     """Train on all folds but one, label the stars of that one, each fold in turn.
 
@@ -132,7 +132,7 @@ def cross_validate(
         well, so this should lie inside.
     seed : int
     progress : callable, optional
-        Called with (folds done, folds).
+        Called with ``folds``, folds done, and all.
 
     Returns
     -------
@@ -155,8 +155,7 @@ def cross_validate(
             if name == "without_colours" or colours is not None:
                 found = predict_labels(spectra, part, model)
                 parts[name].append(differences(found, test.labels)[inside])
-        if progress is not None:
-            progress(k + 1, folds)
+        progress("folds", k + 1, folds)
     tables = {name: pd.concat(tables) for name, tables in parts.items() if tables}
     stars = {"folds": folds, "snr": snr, "teff": list(sample), "stars": 0}
     stars["stars"] = len(tables["without_colours"])

@@ -10,7 +10,7 @@ from msfa_core.errors import SurveyError
 from msfa_core.simulate.filling import simulate
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey, is_survey
-from msfa_core.survey.ingest import Progress, no_progress
+from msfa_core.typing import Progress, no_progress
 
 DEMO_SHARD: Final = 250  # small, so that its making shows how it gets on
 

@@ -24,10 +24,11 @@ from msfa_core.photometry.colours import column as number_column
 from msfa_core.photometry.counterparts import DATE_COLUMNS, counterparts
 from msfa_core.photometry.extinction import check_dust_map, ebv_with_source
 from msfa_core.photometry.gaia import GAIA_COLUMNS, house_gaia, join_gaia
-from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, Progress, fetch, fetched
+from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, fetch, fetched
 from msfa_core.stars.crossmatch import match_sky
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.joining import base_table
+from msfa_core.typing import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -29,9 +29,9 @@ from msfa_core.spine.cluster import workers as workers_of
 from msfa_core.spine.label import settle_labels
 from msfa_core.spine.steps import RESULTS
 from msfa_core.survey.folder import CANDIDATES_FILE, STEPS_FOLDER, Survey
-from msfa_core.survey.ingest import Progress, no_progress
 from msfa_core.survey.joining import base_table, refreshed
 from msfa_core.templates.second_opinion import template_disagrees
+from msfa_core.typing import Progress, no_progress
 
 KNOWN_FOLDER: Final = "known"
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import pandas as pd
 
@@ -20,21 +20,11 @@ from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.joining import base_table, join, read_catalogues, refreshed
+from msfa_core.typing import Progress, no_progress
 
 SUFFIXES: Final = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz")
 MANY_FILES: Final = 200  # from here on, worker processes are worth their start
 CHUNK: Final = 32  # files that a worker reads at a time
-
-
-class Progress(Protocol):
-    """Told how a step gets on; ``shard`` is named when one has just been finished."""
-
-    def __call__(self, step: str, done: int, total: int, shard: str = "") -> None:
-        """Take note."""
-
-
-def no_progress(step: str, done: int, total: int, shard: str = "") -> None:
-    """Take no note."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ float64, with the redshift between steps and its error from the curvature of Ï‡Â
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,9 +32,7 @@ from msfa_core.templates.kernels import (
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.results import BLUE, RED, Matches
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
-from msfa_core.typing import Float32Array, FloatArray, IntArray
-
-Progress = Callable[[int, int], None]
+from msfa_core.typing import Float32Array, FloatArray, IntArray, Progress, no_progress
 
 LEAST_PIXELS: Final = 300  # good pixels a match needs
 LEAST_SNR: Final = Sourced(3.0, "", "median S/N a subclass needs", Certainty.DEFAULT)
@@ -49,7 +47,7 @@ def match(
     spectra: Spectra | Spectrum | Sequence[Spectrum],
     templates: TemplateSet | None = None,
     k: int = 10,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Matches:
     """Match spectra with every template at every redshift of its class.
 
@@ -62,7 +60,7 @@ def match(
     k : int
         Solutions kept of each spectrum, each of another template, best first.
     progress : callable, optional
-        Receives the number of spectra done and of all.
+        Called with ``match``, spectra done, and spectra in all.
 
     Returns
     -------
@@ -83,8 +81,7 @@ def match(
     parts = []
     for start in range(0, max(len(batch), 1), _BATCH):
         parts.append(_match_batch(matcher, batch[start : start + _BATCH], k))
-        if progress is not None:
-            progress(min(start + _BATCH, len(batch)), len(batch))
+        progress("match", min(start + _BATCH, len(batch)), len(batch))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Matches(obsid=batch.obsid, templates=matcher.templates, **whole)
 

@@ -28,6 +28,7 @@ from msfa_core.training.experiments_report import report
 from msfa_core.training.progress import TrainingProgress
 from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
 from msfa_core.training.train import Schedule, TrainConfig, TrainedStage, train
+from msfa_core.typing import Progress
 
 NETWORKS: Final[Mapping[str, NetworkConfig]] = {
     "cnn": BaselineConfig("cnn"),
@@ -44,7 +45,6 @@ NETWORKS: Final[Mapping[str, NetworkConfig]] = {
 SEEDS: Final = (1, 2, 3)
 RESULT_FILE: Final = "result.json"
 _BHB: Final = 0  # first class of both stages
-Told = Callable[[str, int, int, str], None]  # (network, spectra seen, in all, epoch that ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def run_experiments(
     protocol: Protocol | None = None,
     networks: Mapping[str, NetworkConfig] | None = None,
     seeds: Sequence[int] = SEEDS,
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Train each network from each seed in both stages, and write the tables.
 
@@ -242,7 +242,7 @@ def _teller(
     split: Split,
     protocol: Protocol,
     seed: tuple[int, int, int],
-    progress: Told | None,
+    progress: Progress | None,
 ) -> Callable[[TrainingProgress], None] | None:
     """Turn the progress of one stage into that of a network over all its seeds."""
     if progress is None:

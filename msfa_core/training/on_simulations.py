@@ -30,9 +30,10 @@ from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
 from msfa_core.training.loss import Augmentation
 from msfa_core.training.progress import TrainingProgress
-from msfa_core.training.sources import Progress, from_chunks
+from msfa_core.training.sources import from_chunks
 from msfa_core.training.train import Schedule, TrainConfig
 from msfa_core.training.two_stages import train_two_stages
+from msfa_core.typing import Progress, no_progress
 
 SNR_RANGE: Final = (10.0, 200.0)  # in g, even in the logarithm
 
@@ -47,7 +48,7 @@ def simulated_set(
     snr_range: tuple[float, float] = SNR_RANGE,
     workers: int = 1,
     shares: Shares = "survey",
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> LabelledSpectra:
     """Simulate a training set.
 
@@ -66,7 +67,7 @@ def simulated_set(
     shares : {"survey", "border"}
         Of the groups within a class.
     progress : callable, optional
-        Called with (chunks done, chunks in all).
+        Called with ``simulate``, chunks done, and chunks in all.
 
     Returns
     -------
@@ -230,7 +231,7 @@ def _run(options: argparse.Namespace) -> None:
             snr_range=tuple(options.snr),
             workers=options.workers,
             shares=options.shares,
-            progress=lambda done, total: _log.info("simulated %d of %d chunks", done, total),
+            progress=_log_chunk,
         )
         if options.data is not None:
             data.save(options.data)
@@ -277,6 +278,10 @@ def _run(options: argparse.Namespace) -> None:
     _log.info("test figures: %s", result.evaluation.two_stage)
     _log.info("five-class accuracy: %.4f", result.evaluation.accuracy)
     _log.info("beside plane cuts:\n%s", result.plane)
+
+
+def _log_chunk(step: str, done: int, total: int, part: str = "") -> None:  # noqa: ARG001
+    _log.info("simulated %d of %d chunks", done, total)
 
 
 class _Report:

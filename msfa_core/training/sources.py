@@ -19,6 +19,7 @@ from msfa_core.errors import TrainingError
 from msfa_core.spectra.prepare import prepare
 from msfa_core.spectra.spectrum import PreparedSpectra, Spectra
 from msfa_core.training.dataset import LabelledSpectra, labelled_spectra
+from msfa_core.typing import Progress, no_progress
 
 if TYPE_CHECKING:
     from msfa_core.survey.folder import Survey
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _ROWS: Final = 1000  # spectra of a survey prepared at a time
 
 Chunk = tuple[Spectra, pd.DataFrame]  # spectra and a row of truth for each
-Progress = Callable[[int, int], None]  # (done, in all)
 
 
 def from_chunks(
@@ -36,7 +36,7 @@ def from_chunks(
     workers: int = 1,
     measure: bool = True,
     provenance: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> LabelledSpectra:
     """Make a training set of chunks of spectra with known truth, as a simulation gives them.
 
@@ -53,7 +53,7 @@ def from_chunks(
         Fit Hδ and Hγ too, for comparison with the D0.2–fm plane.
     provenance : mapping, optional
     progress : callable, optional
-        Called with (chunks done, chunks in all).
+        Called with ``simulate``, chunks done, and chunks in all.
 
     Returns
     -------
@@ -71,8 +71,7 @@ def from_chunks(
     ):
         prepared.append(part)
         tables.append(table)
-        if progress is not None:
-            progress(done, n_chunks)
+        progress("simulate", done, n_chunks, f"chunk {done}")
     if not tables:
         raise TrainingError("no chunks to make a training set of; ask for at least one star.")
     truth = pd.concat(tables, ignore_index=True)

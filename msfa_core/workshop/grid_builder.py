@@ -21,7 +21,7 @@ from scipy.interpolate import RegularGridInterpolator
 from msfa_core.errors import ModelError, MsfaError
 from msfa_core.machine import in_order, n_cores
 from msfa_core.simulate.photometry import passbands
-from msfa_core.typing import FloatArray
+from msfa_core.typing import FloatArray, Progress, no_progress
 from msfa_core.workshop.grid_helium import (
     helium_changes,
     missing_lines,
@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 
 STEP: Final = 2.5e-4  # of the stored ln(flux/continuum)
 AnyFloats = NDArray[np.floating]
-Progress = Callable[[int, int], None]  # spectra done, and in all
-
 _LARGEST_CODE: Final = 32_000
 _CONTINUUM_STEP: Final = 1e-4
 _PHOTOMETRY_FEH: Final = -0.5
@@ -203,7 +201,7 @@ def build_grid(
     source_npz: Path,
     out: Path,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     *,
     plan: GridPlan = FULL_PLAN,
     synthesis: Callable[[Node], NDArray[np.float32]] = node_spectrum,
@@ -219,7 +217,7 @@ def build_grid(
     workers : int
         Processes.
     progress : callable, optional
-        Told how many spectra are done, and how many there are.
+        Called with ``grid``, spectra done, and spectra in all.
     plan : GridPlan
     synthesis : callable
         Gives the spectrum of a node.
@@ -241,8 +239,7 @@ def build_grid(
     results = in_order(synthesis, nodes, workers)
     for done, (node, spectrum) in enumerate(zip(nodes, results, strict=True), start=1):
         spectra[node] = spectrum
-        if progress is not None:
-            progress(done, len(nodes))
+        progress("grid", done, len(nodes))
     tables: dict[str, Any] = {**assemble(plan, source, spectra)}
     part = out.with_name(f".{out.name}.part{os.getpid()}")
     try:
@@ -276,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _report(done: int, total: int) -> None:
+def _report(step: str, done: int, total: int, part: str = "") -> None:
     if done % _REPORT_EVERY == 0 or done == total:
         logger.info("%d of %d spectra", done, total)
 

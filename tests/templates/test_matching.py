@@ -214,8 +214,8 @@ def test_a_template_that_covers_too_little_is_named(stars):
 
 def test_progress_counts_every_spectrum(stars, some):
     seen = []
-    match(some[:20], stars, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (20, 20)
+    match(some[:20], stars, progress=lambda *at: seen.append(at))
+    assert seen[-1] == ("match", 20, 20)
 
 
 def test_eigen_spectra_are_fitted_together(stars, some):

@@ -39,7 +39,7 @@ def chunk(index):
 @pytest.fixture(scope="module")
 def made():
     seen = []
-    data = from_chunks(chunk, 2, provenance={"seed": 3}, progress=lambda *done: seen.append(done))
+    data = from_chunks(chunk, 2, provenance={"seed": 3}, progress=lambda *at: seen.append(at[1:3]))
     return data, seen
 
 
