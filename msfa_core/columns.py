@@ -89,7 +89,7 @@ def _identity() -> list[Column]:
 def _classify() -> list[Column]:
     names = {"bhb": "BHB", "a": "A", "b": "B", "hsd": "hot subdwarf", "wd": "white dwarf"}
     return [
-        Column("in_search_domain", "bool", "classify", "Star of subclass A or B above the S/N cut", "", "", "meta.code"),
+        Column("in_search_domain", "bool", "classify", "Star of subclass A or B, low resolution, S/N(g) above the cut", "", "", "meta.code"),
         *(
             Column(f"p_class_{key}", "float", "classify", f"Stage-1 probability of class {text}", "", ".4f", "stat.probability")
             for key, text in names.items()

@@ -30,7 +30,7 @@ class Settings:
     Attributes
     ----------
     snr_min : float
-        Least S/N in g of the search domain.
+        S/N in g above which a spectrum is in the search domain.
     bhb_threshold : float
         Least stage-2 probability of a candidate.
     selection : str

@@ -181,7 +181,7 @@ class StellarClass(enum.StrEnum):
 
 
 STELLAR_CLASSES: Final = tuple(StellarClass)  # stage 1: 0 BHB, 1 A, 2 B, 3 HSD, 4 WD
-SNR_MIN: Final = Sourced(10.0, "", "g-band S/N cut of the search", Certainty.DEFAULT)
+SNR_MIN: Final = Sourced(10.0, "", "S/N(g) > 10: g-band cut of the search", Certainty.DEFAULT)
 BHB_THRESHOLD: Final = Sourced(0.5, "", "stage-2 probability, paper §V.1")
 NOVELTY_MAX: Final = Sourced(
     2.0, "", "one in 100 training spectra is as strange", Certainty.DEFAULT

@@ -1,39 +1,262 @@
-"""Every rule that pipeline, screen and export share, once each."""
+"""Every rule that pipeline, screen and export share: once each, beside its sentence.
+
+A rule tells of each of ``n`` rows of a table whether it holds; the function of the same subject
+that ends in ``_sentence`` says it in the words that filters, legends, the status, the funnel and
+the headers of exports show.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.config import Settings
+from msfa_core.constants import PARALLAX_ERROR_MAX, SPEED_OF_LIGHT, StellarClass
+from msfa_core.typing import BoolArray, FloatArray, IntArray
+
+STAR: Final = "STAR"  # class of the header
+EXTRAGALACTIC: Final = ("GALAXY", "QSO")
+SEARCHED: Final = ("A", "B")  # first letters of the subclass
+OWN_STAR: Final = "spectra of one uid are one star; without a uid, a spectrum is its own star"
 
 
-def are_low_resolution(table: pd.DataFrame) -> NDArray[np.bool_]:
+# --- words of files ----------------------------------------------------------------------------
+def words_of(values: pd.Series) -> pd.Series:
+    """Return texts as they are compared: no white space around, upper case, empty is missing."""
+    words = values.astype("str").str.strip().str.upper()
+    return words.where(words != "")
+
+
+def _words(table: pd.DataFrame, name: str) -> pd.Series:
+    if name not in table.columns:
+        return pd.Series(None, index=table.index, dtype="str")
+    return words_of(table[name])
+
+
+def _where(condition: pd.Series) -> BoolArray:
+    """Return a condition as plain booleans: what is missing does not hold."""
+    return condition.astype("boolean").to_numpy(dtype=bool, na_value=False)
+
+
+def is_true(table: pd.DataFrame, name: str) -> BoolArray:
+    """(n,) True where a column is there, known and true."""
+    return _where(table[name]) if name in table.columns else np.zeros(len(table), dtype=bool)
+
+
+def numbers(table: pd.DataFrame, name: str) -> FloatArray:
+    """(n,) values of a column, NaN where missing or where there is no such column."""
+    if name not in table.columns:
+        return np.full(len(table), np.nan)
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def have_subclass(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where a header or catalogue gives a subclass."""
+    return _where(_words(table, "subclass").notna())
+
+
+def are_a_or_b(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where the subclass of the header begins with A or B."""
+    return _where(_words(table, "subclass").str.startswith(SEARCHED))
+
+
+def are_extragalactic(classes: pd.Series) -> BoolArray:
+    """(n,) True for galaxies and quasars."""
+    return _where(words_of(classes).isin(EXTRAGALACTIC))
+
+
+def kinds(table: pd.DataFrame) -> pd.Series:
+    """(n,) class of the header, of stars with the first letter of the subclass: ``STAR A``.
+
+    Small letters of prefixes stay (``dM2``, ``sdB``); where the search reads A or B, so does this.
+    """
+    name = _words(table, "class")
+    given = table["subclass"].astype("str").str.strip().str.slice(0, 1).fillna("")
+    letter = given.where(~are_a_or_b(table), given.str.upper())
+    return name.where(name != STAR, (name + " " + letter).str.strip())
+
+
+def resolutions(table: pd.DataFrame) -> pd.Series:
+    """(n,) ``low`` or ``medium``; low where nothing is said (LAMOST's old files, SDSS)."""
+    return _words(table, "resolution").str.lower().fillna("low")
+
+
+def are_low_resolution(table: pd.DataFrame) -> BoolArray:
     """(n,) True where a spectrum is of the low-resolution survey (or kin: SDSS)."""
-    if "resolution" not in table.columns:
-        return np.ones(len(table), dtype=bool)
-    return (table["resolution"].fillna("low") == "low").to_numpy(dtype=bool)
+    return _where(resolutions(table) == "low")
+
+
+# --- the search --------------------------------------------------------------------------------
+def outside_domain(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray]:
+    """Tell what keeps spectra out of the search domain.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        ``class, subclass, snr_g`` and, where known, ``resolution``.
+    settings : Settings
+
+    Returns
+    -------
+    dict of column to (n,) bool array
+        Where each condition of the domain fails; what is missing fails (a catalogue can add it).
+    """
+    return {
+        "class": ~_where(_words(table, "class") == STAR),
+        "subclass": ~are_a_or_b(table),
+        "snr_g": ~(numbers(table, "snr_g") > settings.snr_min),
+        "resolution": ~are_low_resolution(table),
+    }
+
+
+def outside_domain_sentences(row: pd.Series, settings: Settings) -> list[str]:
+    """Say what keeps one spectrum out of the search domain; nothing when it is inside.
+
+    Parameters
+    ----------
+    row : Series
+        Its row of the table.
+    settings : Settings
+    """
+    fails = outside_domain(pd.DataFrame([row]), settings)
+    reasons = {
+        "class": f"class {row['class']}, not {STAR}",
+        "subclass": f"subclass {row['subclass']}, neither A nor B",
+        "snr_g": f"S/N(g) {row['snr_g']:.4g} not above {settings.snr_min:g}",
+        "resolution": "medium resolution",
+    }
+    lacks = {"class": "no class", "subclass": "no subclass", "snr_g": "no S/N(g)"}
+    given = {name: not (pd.isna(row[name]) or row[name] == "") for name in lacks}
+    return [
+        reasons[name] if given.get(name, True) else lacks[name]
+        for name, failed in fails.items()
+        if failed[0]
+    ]
 
 
 def in_search_domain(table: pd.DataFrame, settings: Settings) -> pd.Series:
-    """Tell which spectra the search is about: stars of subclass A or B above the S/N cut.
+    """Tell which spectra the search is about, as `domain_sentence` says.
 
-    A spectrum without a class or an S/N is outside (a catalogue can add them), and so is
-    medium resolution.
+    Parameters
+    ----------
+    table : (n,) DataFrame
+    settings : Settings
+
+    Returns
+    -------
+    (n,) boolean Series
     """
-    is_star = table["class"].str.strip().str.upper() == "STAR"
-    is_hot = table["subclass"].str.strip().str.upper().str.startswith(("A", "B"))
-    is_clear = table["snr_g"] > settings.snr_min
-    inside = is_star.fillna(False) & is_hot.fillna(False) & is_clear.fillna(False)
-    return (inside & are_low_resolution(table)).astype("boolean")
+    outside = np.logical_or.reduce(list(outside_domain(table, settings).values()))
+    return pd.Series(~outside, index=table.index, dtype="boolean")
+
+
+def domain_sentence(settings: Settings) -> str:
+    """Say what the search domain is."""
+    return f"stars of subclass A or B, low resolution, S/N(g) > {settings.snr_min:g}"
+
+
+def stage1_says_bhb(predicted_class: pd.Series | np.ndarray) -> BoolArray:
+    """(n,) True where BHB is the most probable class of five; false without an answer."""
+    return _where(pd.Series(np.asarray(predicted_class), dtype="str") == str(StellarClass.BHB))
+
+
+def both_stages_say_bhb(
+    predicted_class: pd.Series | np.ndarray, p_bhb: pd.Series | np.ndarray, threshold: float
+) -> BoolArray:
+    """(n,) True where stage 1 says BHB and stage 2 agrees at the threshold.
+
+    Parameters
+    ----------
+    predicted_class : (n,) array of str
+        Most probable class of stage 1; empty or missing without an answer.
+    p_bhb : (n,) array
+        Probability of stage 2; NaN without an answer.
+    threshold : float
+    """
+    p = pd.Series(p_bhb).to_numpy(np.float64, na_value=np.nan)
+    return stage1_says_bhb(predicted_class) & (p >= threshold)
 
 
 def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:
-    """Tell which spectra the search keeps: in the domain, BHB for both stages.
+    """Tell which spectra the search keeps, as `candidate_sentence` says.
 
-    Missing where the networks have not said anything.
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        ``in_search_domain, predicted_class, p_bhb``.
+    settings : Settings
+
+    Returns
+    -------
+    (n,) boolean Series
+        Missing where the networks have not said anything.
     """
-    says_bhb = (table["predicted_class"] == "BHB") & (table["p_bhb"] >= settings.bhb_threshold)
-    kept = (table["in_search_domain"] & says_bhb.fillna(False)).astype("boolean")
+    says = both_stages_say_bhb(table["predicted_class"], table["p_bhb"], settings.bhb_threshold)
+    kept = pd.Series(is_true(table, "in_search_domain") & says, table.index, dtype="boolean")
     return kept.mask(table["p_bhb"].isna(), pd.NA)
+
+
+def candidate_sentence(settings: Settings) -> str:
+    """Say what a candidate is."""
+    return f"in the search domain, class BHB at stage 1, p_bhb ≥ {settings.bhb_threshold:g}"
+
+
+def region_sentence(selection: str) -> str:
+    """Say what it means that a spectrum lies inside the D0.2–fm region."""
+    return f"Hδ and Hγ measured and within the limits of the selection {selection}"
+
+
+# --- stars -------------------------------------------------------------------------------------
+def star_numbers(table: pd.DataFrame) -> IntArray:
+    """Tell which spectra are of one star, as `OWN_STAR` says.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With ``uid`` where stars are identified.
+
+    Returns
+    -------
+    (n,) int64 array
+        Equal numbers for spectra of one star: 0, 1, … in the order in which stars come.
+    """
+    if "uid" not in table.columns:
+        return np.arange(len(table), dtype=np.int64)
+    uid = table["uid"].astype("str")
+    star, stars = pd.factorize(uid.where(uid != ""))
+    alone = star < 0
+    star = np.where(alone, len(stars) + np.cumsum(alone), star)
+    return pd.factorize(star)[0].astype(np.int64)
+
+
+def n_stars(table: pd.DataFrame) -> int:
+    """Return of how many stars these spectra are, as `OWN_STAR` says."""
+    return int(star_numbers(table).max(initial=-1)) + 1
+
+
+def representatives(table: pd.DataFrame) -> BoolArray:
+    """(n,) True for one spectrum of each star: of highest S/N, of equals the lowest obsid."""
+    order = np.lexsort(
+        (table["obsid"].to_numpy(np.int64), -np.nan_to_num(numbers(table, "snr_g"), nan=-np.inf))
+    )
+    _, first = np.unique(star_numbers(table)[order], return_index=True)
+    one = np.zeros(len(table), dtype=bool)
+    one[order[first]] = True
+    return one
+
+
+def epoch_shifts(table: pd.DataFrame) -> FloatArray:
+    """(n,) Doppler shift of each epoch: of its measured velocity, else z of file or catalogue."""
+    velocity = numbers(table, "epoch_rv")
+    return np.where(np.isfinite(velocity), velocity / SPEED_OF_LIGHT, numbers(table, "z"))
+
+
+def have_good_parallax(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where the parallax passes the paper's cut, `PARALLAX_SENTENCE`."""
+    positive = numbers(table, "parallax_mas") > 0
+    return positive & (numbers(table, "parallax_over_error") > 1 / float(PARALLAX_ERROR_MAX))
+
+
+PARALLAX_SENTENCE: Final = f"ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}"

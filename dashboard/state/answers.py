@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.flags import MatchFlag
+from msfa_core.rules import epoch_shifts, resolutions
 from msfa_core.spectra.coadd import Coadd, coadd_epochs
 
 if TYPE_CHECKING:
@@ -122,16 +122,12 @@ def explain(data: SurveyData, obsid: int) -> Explained:
 def add_up(data: SurveyData, obsid: int) -> CoAdded:
     """Add up the epochs of a star that have the resolution of this one."""
     epochs = data.candidates.iloc[data.same_star(data.row(obsid))]
-    spectra = [data.measured(int(one))[0] for one in epochs["obsid"]]
-    own = data.measured(obsid)[0].meta.get("resolution")
-    alike = np.array([spectrum.meta.get("resolution") == own for spectrum in spectra])
-    if alike.sum() == 1:
+    kind = resolutions(epochs)
+    epochs = epochs[(kind == kind[epochs["obsid"] == obsid].iloc[0]).to_numpy(bool)]
+    if len(epochs) == 1:
         return CoAdded(obsid, None)
-    spectra = [spectrum for spectrum, is_alike in zip(spectra, alike, strict=True) if is_alike]
-    velocity = epochs.loc[alike, "epoch_rv"].to_numpy(np.float64, na_value=np.nan)
-    header = np.array([spectrum.z for spectrum in spectra])
-    z = np.where(np.isfinite(velocity), velocity / SPEED_OF_LIGHT, header)
-    return CoAdded(obsid, coadd_epochs(spectra, z))
+    spectra = [data.measured(int(one))[0] for one in epochs["obsid"]]
+    return CoAdded(obsid, coadd_epochs(spectra, epoch_shifts(epochs)))
 
 
 def fit_templates(data: SurveyData, obsid: int) -> Matched:

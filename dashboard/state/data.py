@@ -20,6 +20,7 @@ from dashboard.state.answers import ANSWERS
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
 from msfa_core.columns import conform
 from msfa_core.errors import MsfaError, SurveyError
+from msfa_core.rules import star_numbers
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.decision import Decision
@@ -76,9 +77,7 @@ class SurveyData:
         self.contradictions = contradictions(self.candidates, self.settings)
         self.obsid = self.candidates["obsid"].to_numpy(np.int64)
         self._index = pd.Index(self.obsid)
-        self.star, _ = pd.factorize(self.candidates["uid"])
-        alone = self.star < 0  # not identified yet: a star of its own
-        self.star[alone] = self.star.max(initial=-1) + 1 + np.arange(alone.sum())
+        self.star = star_numbers(self.candidates)
         self._by_star = np.argsort(self.star, kind="stable")
         self._starts = np.searchsorted(self.star[self._by_star], np.arange(len(self.star) + 1))
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")

@@ -18,6 +18,7 @@ from dashboard.views.template import kind_words, shift_words, solution_words
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
 from msfa_core.flags import MatchFlag
+from msfa_core.rules import outside_domain_sentences
 from msfa_core.vetting.filters import TEMPLATE_DISAGREES
 
 _EVEN_ODDS: Final = 1.0  # novelty below which a spectrum is as usual as most
@@ -82,15 +83,8 @@ def domain_reasons(row: pd.Series, settings: Settings) -> list[str]:
         return ["not classified yet: run msfa run"]
     if row["in_search_domain"]:
         return []
-    reasons = []
-    if is_missing(row["class"]) or str(row["class"]).upper() != "STAR":
-        reasons.append("no class in the header" if is_missing(row["class"]) else f"{row['class']}")
-    subclass = "" if is_missing(row["subclass"]) else str(row["subclass"])
-    if subclass[:1] not in ("A", "B"):
-        reasons.append(f"subclass {subclass or 'missing'}")
-    if is_missing(row["snr_g"]) or row["snr_g"] <= settings.snr_min:
-        reasons.append(f"S/N(g) not above {settings.snr_min:g}")
-    return reasons or ["resolution or coverage unsuited"]
+    reasons = outside_domain_sentences(row, settings)
+    return reasons or ["inside by the settings of now: run msfa run"]
 
 
 def _notes(sentences: Iterable[str], css: str) -> str:

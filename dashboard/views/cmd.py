@@ -32,11 +32,11 @@ from msfa_core.constants import CMD_BP_RP, EXTINCTION_PER_EBV, PARALLAX_ERROR_MA
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import FUNNEL_EXCLUSIONS, CmdExclusion, CmdFlag
 from msfa_core.photometry.cmd import (
-    has_good_parallax,
     in_trapezoid,
     trapezoid_vertices,
 )
 from msfa_core.photometry.locus import reference_locus, zahb_locus
+from msfa_core.rules import have_good_parallax
 from msfa_core.typing import BoolArray
 
 logger = logging.getLogger(__name__)
@@ -249,7 +249,7 @@ class CmdView(LinkedView):
         kept = None if gone is None else ~gone
         if not self.good_parallax_only:
             return kept
-        good = has_good_parallax(self.state.table)
+        good = have_good_parallax(self.state.table)
         return good if kept is None else good & kept
 
     def redraw(self) -> None:

@@ -18,6 +18,7 @@ from dashboard.state import VettingState
 from dashboard.theme import palette, stylesheet
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
 from msfa_core.errors import MsfaError
+from msfa_core.rules import n_stars
 from msfa_core.tables.export import export
 from msfa_core.vetting.filters import Filter, verdict_filters
 
@@ -186,11 +187,10 @@ class ExportView(pn.viewable.Viewer):
         self._button.filename = f"{STEM}.{self.suffix}"
         self._button.disabled = bool(obstacle)
         self._button.label = "Nothing to download" if obstacle else f"Download {STEM}.{self.suffix}"
-        stars = table["uid"].nunique() + int(table["uid"].isna().sum())
         words = (
             f"<p class='msfa-export-obstacle' style='color:{palette().warn}'>{escape(obstacle)}</p>"
             if obstacle
-            else f"<p><strong>{len(table):,} spectra of {stars:,} stars</strong> "
+            else f"<p><strong>{len(table):,} spectra of {n_stars(table):,} stars</strong> "
             f"({escape(verdict_counts(table))}).</p>"
         )
         simulated = (

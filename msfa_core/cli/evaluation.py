@@ -10,6 +10,7 @@ import pandas as pd
 
 from msfa_core.balmer.selection import get_selection
 from msfa_core.errors import TrainingError
+from msfa_core.rules import both_stages_say_bhb, star_numbers
 from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.spectra.prepare import prepare
 from msfa_core.survey.folder import Survey
@@ -101,8 +102,8 @@ def answers_on_survey(
     other = ~truth.isin(CLASS_NAMES)
     threshold = survey.settings.bhb_threshold
     if other.any():
-        says = (table["predicted_class"] == "BHB") & (table["p_bhb"] >= threshold)
-        counts = says[other].fillna(False).astype(bool).groupby(truth[other]).agg(["mean", "size"])
+        says = both_stages_say_bhb(table["predicted_class"], table["p_bhb"], threshold)
+        counts = pd.Series(says, table.index)[other].groupby(truth[other]).agg(["mean", "size"])
         kept = ", ".join(
             f"{name} {row['mean']:.4f} of {row['size']:.0f}" for name, row in counts.iterrows()
         )
@@ -152,13 +153,10 @@ def _seeds(survey: Survey) -> list[int]:
 
 
 def _stars(table: pd.DataFrame) -> np.ndarray:
-    """(n,) which spectra are of one star: by uid, else each by itself."""
+    """(n,) which spectra are of one star: as simulated, else as identified."""
     if "true_star" in table:
         return table["true_star"].to_numpy(np.int64)
-    own = "obsid " + table["obsid"].astype(str)
-    uid = table["uid"].astype("str")
-    known = table["uid"].notna() & (uid != "")
-    return pd.factorize(uid.where(known, own))[0].astype(np.int64)
+    return star_numbers(table)
 
 
 def _classified(

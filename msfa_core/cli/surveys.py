@@ -16,6 +16,7 @@ import typer
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
 from msfa_core.cli.show import say, show_progress
 from msfa_core.errors import ExportError, ReadError, SurveyError
+from msfa_core.rules import n_stars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -285,8 +286,7 @@ def export(
         header=source.export_header(words),
         overwrite=overwrite,
     )
-    stars = table["uid"].nunique() + int(table["uid"].isna().sum())
-    print(f"{out}: {len(table):,} spectra of {stars:,} stars ({words})")
+    print(f"{out}: {len(table):,} spectra of {n_stars(table):,} stars ({words})")
 
 
 def _write_epochs(

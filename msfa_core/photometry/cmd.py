@@ -291,23 +291,6 @@ def _flags(
     return combined(raised)
 
 
-def has_good_parallax(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell which rows pass the paper's parallax cut: ϖ > 0 and σ/ϖ below the limit.
-
-    Parameters
-    ----------
-    table : n rows with ``parallax_mas`` and ``parallax_over_error``
-
-    Returns
-    -------
-    (n,) bool array
-    """
-    with np.errstate(invalid="ignore"):
-        return (column(table, "parallax_mas") > 0) & (
-            column(table, "parallax_over_error") > 1 / float(PARALLAX_ERROR_MAX)
-        )
-
-
 def _true_where(table: pd.DataFrame, name: str) -> NDArray[np.bool_]:
     """Return a boolean column, missing or absent as False."""
     if name not in table.columns:

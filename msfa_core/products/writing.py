@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.durable import write_whole
 from msfa_core.errors import ExportError, SpectrumError
 from msfa_core.products.file import (
@@ -28,6 +27,7 @@ from msfa_core.products.file import (
     single_content,
     text_widths,
 )
+from msfa_core.rules import epoch_shifts, resolutions
 from msfa_core.spectra.coadd import coadd_epochs
 from msfa_core.spectra.fits_units import BLOCK, PART, write_file
 from msfa_core.spectra.writers import lamost_name
@@ -247,8 +247,7 @@ class _Maker:
         """Return the epochs of each chosen star that has several at one resolution."""
         uids = chosen["uid"].dropna().unique()
         rows = self.table[self.table["uid"].isin(uids)]
-        kind = rows["resolution"].fillna("low") if "resolution" in rows.columns else "low"
-        groups = rows.assign(resolution=kind).groupby(["uid", "resolution"], sort=True)
+        groups = rows.assign(resolution=resolutions(rows)).groupby(["uid", "resolution"], sort=True)
         return [epochs for _, epochs in groups if len(epochs) >= _EPOCHS]
 
     def coadds(self, stars: list[pd.DataFrame]) -> Iterator[_Item]:
@@ -257,8 +256,7 @@ class _Maker:
             best = epochs.loc[[epochs["snr_g"].fillna(-np.inf).idxmax()]]
             results = Results(best[self.table.columns], self.widths)
             obsids = epochs["obsid"].to_numpy(np.int64)
-            z = epochs["epoch_rv"].to_numpy(np.float64) / SPEED_OF_LIGHT
-            z = np.where(np.isfinite(z), z, epochs["z"].to_numpy(np.float64))
+            z = epoch_shifts(epochs)
             uid, name = str(epochs["uid"].iloc[0]), coadd_name(epochs)
             row = results.rows[0].tobytes()
             key = key_of(self.digest, row, name, obsids.tolist(), z.tolist())

@@ -23,6 +23,7 @@ from msfa_core.networks.weights import (
     read_checksums,
     sha256_of_model,
 )
+from msfa_core.rules import both_stages_say_bhb
 from msfa_core.search.novelty import NoveltyModel
 from msfa_core.search.saliency import Saliency, saliency
 from msfa_core.spectra.spectrum import PreparedSpectra
@@ -96,7 +97,7 @@ class Classified:
 
     def are_bhb(self, threshold: float = float(BHB_THRESHOLD)) -> NDArray[np.bool_]:
         """(n,) True where stage 1 says BHB and stage 2 agrees at the threshold."""
-        return (self.predicted_class == str(StellarClass.BHB)) & (self.p_bhb >= threshold)
+        return both_stages_say_bhb(self.predicted_class, self.p_bhb, threshold)
 
 
 class TwoStageSearch:

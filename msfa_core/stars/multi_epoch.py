@@ -18,6 +18,7 @@ import pandas as pd
 
 from msfa_core.columns import Column, check_columns
 from msfa_core.errors import CatalogueError
+from msfa_core.rules import are_low_resolution
 from msfa_core.tables.read import read_table
 from msfa_core.tables.row_keys import as_ids
 
@@ -99,8 +100,7 @@ def multi_epoch_table(table: pd.DataFrame) -> pd.DataFrame:
         When ``uid`` is not there, or no star has two spectra.
     """
     check_columns(table, ("obsid", "uid", "ra", "dec"), "the survey")
-    low = table["resolution"].fillna("low") == "low" if "resolution" in table.columns else True
-    rows = table[table["uid"].notna() & low]
+    rows = table[table["uid"].notna() & are_low_resolution(table)]
     rows = rows[rows.groupby("uid")["obsid"].transform("size") >= _LEAST_EPOCHS]
     if rows.empty:
         raise CatalogueError(

@@ -17,6 +17,7 @@ from scipy.stats import chi2
 
 from msfa_core.columns import check_columns
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
+from msfa_core.rules import are_extragalactic, resolutions
 from msfa_core.typing import FloatArray
 
 HOT: Final = r"[OBAW]|D[ABCOQZ]|SD[BO]|E?HB|BHB"  # beginnings of hot subclasses, upper case
@@ -101,12 +102,11 @@ def constancy(
 
 def _groups(table: pd.DataFrame) -> NDArray[np.int64]:
     """Return the number of each star at one resolution; -1 where there is no star to compare."""
-    resolution = _text(table, "resolution").where(lambda text: text != "", "low")
     kind = _text(table, "template_class").where(lambda text: text != "", _text(table, "class"))
     uid = table["uid"].astype("str")
-    is_star = uid.notna() & ~kind.str.upper().isin(("GALAXY", "QSO"))
-    number, _ = pd.factorize(uid.fillna("") + " " + resolution)
-    return np.where(is_star.to_numpy(bool), number, -1).astype(np.int64)
+    is_star = uid.notna().to_numpy(bool) & ~are_extragalactic(kind)
+    number, _ = pd.factorize(uid.fillna("") + " " + resolutions(table))
+    return np.where(is_star, number, -1).astype(np.int64)
 
 
 def _velocities(

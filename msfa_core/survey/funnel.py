@@ -13,12 +13,19 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.balmer.region import inside_by_line
 from msfa_core.config import Settings
-from msfa_core.constants import PARALLAX_ERROR_MAX
 from msfa_core.flags import FUNNEL_EXCLUSIONS
+from msfa_core.rules import (
+    PARALLAX_SENTENCE,
+    have_good_parallax,
+    is_true,
+    numbers,
+    representatives,
+    stage1_says_bhb,
+    star_numbers,
+)
 from msfa_core.survey.folder import Survey
 from msfa_core.typing import BoolArray
 
@@ -40,7 +47,7 @@ class _Step:
 
 
 _STEPS: Final = (
-    _Step("A/B spectra", "star of subclass A or B above the S/N cut", "", 597_990),
+    _Step("A/B spectra", "star of subclass A or B, S/N(g) above the cut", "", 597_990),
     _Step("stage 1", "class BHB of five", "A/B spectra", 37_441),
     _Step("stage 2", "BHB of two, at the threshold", "stage 1", 27_853),
     _Step("new", "in no known catalogue", "stage 2", 16_721, 15_015),
@@ -95,11 +102,10 @@ def funnel_of(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     settings : Settings
     """
     kept = _kept(table, settings)
-    star = table["uid"].astype("str")
-    star = star.where(star.notna(), "O" + table["obsid"].astype("str"))
+    star = star_numbers(table)
     spectra = {name: None if rows is None else int(rows.sum()) for name, rows in kept.items()}
     stars = {
-        name: None if rows is None else int(star[rows].nunique()) for name, rows in kept.items()
+        name: None if rows is None else len(np.unique(star[rows])) for name, rows in kept.items()
     }
     rows = []
     for step in _STEPS:
@@ -135,19 +141,19 @@ def _share(
 
 def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None]:
     """Return which spectra each step leaves; None for what was not done."""
-    domain = _true(table["in_search_domain"])
-    candidate = _true(table["is_candidate"])
+    domain = is_true(table, "in_search_domain")
+    candidate = is_true(table, "is_candidate")
     new = candidate & table["known_in"].isna().to_numpy(bool)
     classified = table["p_bhb"].notna().any()
-    says = (table["predicted_class"] == "BHB").to_numpy(dtype=bool, na_value=False)
+    says = stage1_says_bhb(table["predicted_class"])
     lines = {
         line: inside.to_numpy(bool) for line, inside in inside_by_line(
             table, settings.selection).items()
     }  # fmt: skip
-    both = new & _true(table["in_bhb_region"])
+    both = new & is_true(table, "in_bhb_region")
     one = _representatives(table, both)
-    good = one & _has_good_parallax(table)
-    inside = _true(table["in_cmd_trapezoid"])
+    good = one & have_good_parallax(table)
+    inside = is_true(table, "in_cmd_trapezoid")
     flags = table["cmd_exclusions"].fillna(0).to_numpy(np.int64)
     remaining = good & ((flags & int(FUNNEL_EXCLUSIONS)) == 0)
     remaining &= table["cmd_exclusions"].notna().to_numpy(bool)
@@ -171,32 +177,15 @@ def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None
     }
 
 
-def _true(values: pd.Series) -> BoolArray:
-    return values.fillna(False).to_numpy(dtype=bool)
-
-
-def _numbers(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
-
-
 def _above(table: pd.DataFrame, name: str, limit: float) -> BoolArray:
-    above: BoolArray = _numbers(table, name) > limit
+    above: BoolArray = numbers(table, name) > limit
     return above
-
-
-def _has_good_parallax(table: pd.DataFrame) -> BoolArray:
-    from msfa_core.photometry.cmd import has_good_parallax  # noqa: PLC0415
-
-    return has_good_parallax(table)
 
 
 def _representatives(table: pd.DataFrame, kept: BoolArray) -> BoolArray:
     """(n,) True for one spectrum of each kept star: that of highest S/N among the kept."""
-    rows = table.loc[kept, ["uid", "obsid", "snr_g"]]
-    star = rows["uid"].astype("str").fillna("O" + rows["obsid"].astype("str"))
-    order = rows.assign(star=star).sort_values(["snr_g", "obsid"], ascending=[False, True])
-    best = order.drop_duplicates("star").index
-    one: BoolArray = kept & table.index.isin(best)
+    one = kept.copy()
+    one[kept] = representatives(table[kept])
     return one
 
 
@@ -234,8 +223,10 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
         own = f"{_count(row['spectra']):>10}{_count(row['stars']):>10}{_percent(row['share']):>8}"
         paper = f"{_count(row['paper_spectra']):>14}{_count(row['paper_stars']):>8}"
         lines.append(f"{row['step']:<30}{own}   {paper}{_percent(row['paper_share']):>8}")
-    limit = float(PARALLAX_ERROR_MAX)
-    lines.append(f"shares are of the step named in the table's column `of`; σ/ϖ < {limit:g}")
+    lines.append(
+        "shares are of the step named in the table's column `of`; good parallax: "
+        f"{PARALLAX_SENTENCE}"
+    )
     if table["spectra"].isna().any():
         lines.append(f"- : not known yet; `msfa run {survey.path}`, `msfa place {survey.path}`")
     lines += ["", "samples of the stars with a good parallax: kept, left out"]

@@ -13,7 +13,7 @@ import pandas as pd
 from msfa_core.balmer.region import inside_by_line
 from msfa_core.constants import FIT_LINES, LABELS, STEPS
 from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, UidFlag
-from msfa_core.rules import are_low_resolution
+from msfa_core.rules import are_low_resolution, is_true, kinds, star_numbers
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
 
 _SHOWN: Final = 8  # groups named before the rest is summed up
@@ -146,7 +146,7 @@ def status(survey: Survey | str | Path) -> StatusReport:
         n_spectra=len(table),
         n_stars=int(table["uid"].nunique()),
         by_layout=_counts(table["layout"]) if "layout" in table.columns else {},
-        by_class=_counts(_class_names(table)),
+        by_class=_counts(kinds(table)),
         steps=tuple(_step_status(survey, step) for step in STEPS),
         counts=_search_counts(table, survey.settings.selection),
         known=_known(survey, table),
@@ -166,14 +166,6 @@ def _counts(values: pd.Series) -> dict[str, int]:
     return {**shown, "other": rest} if rest else shown
 
 
-def _class_names(table: pd.DataFrame) -> pd.Series:
-    """Return the class, and the letter of the subclass of stars."""
-    name = table["class"].str.strip().str.upper()
-    letter = table["subclass"].str.strip().str.slice(0, 1).fillna("")
-    both = (name + " " + letter).str.strip()
-    return name.where(name != "STAR", both)
-
-
 def _step_status(survey: Survey, step: str) -> StepStatus:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -184,20 +176,24 @@ def _step_status(survey: Survey, step: str) -> StepStatus:
 
 
 def _search_counts(table: pd.DataFrame, selection: str) -> dict[str, int]:
-    def n_true(values: pd.Series) -> int:
-        return int(values.fillna(False).sum())
-
-    candidate = table["is_candidate"]
+    candidate = is_true(table, "is_candidate")
+    within = {
+        f"within the cuts of {_LINE_WORDS[line]}": inside.to_numpy(bool)
+        for line, inside in inside_by_line(table, selection).items()
+    }
+    of_candidates = {
+        **within,
+        "in the D0.2–fm region": is_true(table, "in_bhb_region"),
+        "inside the CMD trapezoid": is_true(table, "in_cmd_trapezoid"),
+        "in known catalogues": table["known_in"].notna().to_numpy(bool),
+    }
     return {
-        "in the search domain": n_true(table["in_search_domain"]),
-        "candidates": n_true(candidate),
+        "in the search domain": int(is_true(table, "in_search_domain").sum()),
+        "candidates": int(candidate.sum()),
         **{
-            f"candidates within the cuts of {_LINE_WORDS[line]}": n_true(candidate & inside)
-            for line, inside in inside_by_line(table, selection).items()
+            f"candidates {name}": int((candidate & rows).sum())
+            for name, rows in of_candidates.items()
         },
-        "candidates in the D0.2–fm region": n_true(candidate & table["in_bhb_region"]),
-        "candidates inside the CMD trapezoid": n_true(candidate & table["in_cmd_trapezoid"]),
-        "candidates in known catalogues": n_true(candidate & table["known_in"].notna()),
         "outside the search: medium resolution": int((~are_low_resolution(table)).sum()),
     }
 
@@ -209,7 +205,7 @@ def _known(survey: Survey, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
     files = sorted((survey.path / "known").glob("*.parquet"))
     if not files:
         return {}
-    candidates = table[table["is_candidate"].fillna(False).to_numpy(bool)]
+    candidates = table[is_true(table, "is_candidate")]
     counts = known_counts(candidates)
     listed = {path.name.split(".")[0]: (0, 0) for path in files} | counts.listed
     return {**listed, "in any of them": counts.known, "new": counts.new}
@@ -217,8 +213,7 @@ def _known(survey: Survey, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
 
 def _verdicts(table: pd.DataFrame) -> dict[str, int]:
     decided = table[table["verdict"].notna()]
-    star = decided["uid"].fillna(decided["obsid"].astype("str"))
-    decided = decided[~star.duplicated()]
+    decided = decided[~pd.Series(star_numbers(decided), decided.index).duplicated()]
     return {str(name): int(n) for name, n in decided["verdict"].value_counts().items()}
 
 

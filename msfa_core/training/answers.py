@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import TrainingError
+from msfa_core.rules import both_stages_say_bhb
 from msfa_core.training.dataset import LabelledSpectra
 
 BHB_CODE: Final = STELLAR_CLASSES.index(StellarClass.BHB)
@@ -101,7 +102,9 @@ class Answers:
     @property
     def candidate(self) -> Bools:
         """(n,) kept by both stages."""
-        return (self.predicted == BHB_CODE) & (self.p_bhb >= self.threshold)
+        return both_stages_say_bhb(
+            np.array(CLASS_NAMES)[self.predicted], self.p_bhb, self.threshold
+        )
 
     @property
     def is_bhb(self) -> Bools:

@@ -16,6 +16,7 @@ from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.sws import SELECTIONS, in_bhb_region
 from msfa_core.constants import FIT_LINES, STELLAR_CLASSES
 from msfa_core.errors import TrainingError
+from msfa_core.rules import star_numbers
 from msfa_core.spectra.prepare import prepare
 from msfa_core.spectra.spectrum import PreparedSpectra, Spectra
 from msfa_core.training.dataset import LabelledSpectra, labelled_spectra
@@ -168,14 +169,10 @@ def from_survey(survey: Survey, labels: pd.DataFrame) -> LabelledSpectra:
         prepared.append(prepare(spectra))
         measured.append(line_measurements(spectra))
     table = survey.table().drop_duplicates("obsid").set_index("obsid").reindex(obsid)
-    uid = table["uid"].astype(str).to_numpy() if "uid" in table else np.full(len(obsid), "")
-    own = np.array([f"obsid {k}" for k in obsid])
-    has_uid = table["uid"].notna().to_numpy() & (uid != "") if "uid" in table else uid != ""
-    star = pd.factorize(np.where(has_uid, uid, own))[0].astype(np.int64)
     return labelled_spectra(
         PreparedSpectra(obsid, np.concatenate([p.flux for p in prepared])),
         names,
-        star=star,
+        star=star_numbers(table),
         snr_g=table["snr_g"].to_numpy(dtype=np.float64),
         truth=pd.concat(measured, ignore_index=True),
         provenance={"simulated": survey.is_simulated, "n_not_in_survey": int((~here).sum())},

@@ -6,7 +6,6 @@ the search (five classes, BHB candidates) and the stellar labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
 from msfa_core.errors import CatalogueError
+from msfa_core.rules import are_extragalactic, star_numbers, words_of
 from msfa_core.templates.spectral_types import Family, spectral_type, subtypes_apart
 from msfa_core.training.scores import scores_with_intervals, share_row
 from msfa_core.validation.radius import uid_sensitivity
@@ -111,7 +111,7 @@ def validate(
     """
     joined = join_reference(survey, reference, radius_arcsec, what)
     mine, known = joined.survey, joined.reference
-    star = _stars(mine)
+    star = star_numbers(mine)
     values = pd.DataFrame({"obsid": mine["obsid"], "snr_g": mine["snr_g"].astype("float64")})
     values["letter"] = _letters(known, "class", "subclass")
     tables: dict[str, pd.DataFrame] = {}
@@ -144,7 +144,7 @@ def _classes(
     """Confusion, precision and recall of class; letters; subtypes."""
     tables: dict[str, pd.DataFrame] = {}
     if "class" in known:
-        said, truth = _upper(mine[opinion.class_]), _upper(known["class"])
+        said, truth = words_of(mine[opinion.class_]), words_of(known["class"])
         both = truth.notna().to_numpy()
         if both.any():
             name = opinion.name
@@ -237,8 +237,8 @@ def _letters(table: pd.DataFrame, class_name: str, subclass_name: str) -> pd.Ser
         names.append(ordinary or _SUB_LETTER.get(kind.family))
     letters = pd.Series(names, index=table.index, dtype="str")
     if class_name in table:
-        big = _upper(table[class_name])
-        letters = letters.mask((big.isin(("GALAXY", "QSO"))).fillna(False), big)
+        big = words_of(table[class_name])
+        letters = letters.mask(are_extragalactic(table[class_name]), big)
     return letters
 
 
@@ -247,10 +247,6 @@ def _in_order(letters: pd.Series) -> list[str]:
     order = [*"OBAFGKM", "BHB", "sd", "WD", "C", "other"]
     here = set(letters.dropna())
     return [name for name in order if name in here] + sorted(here - set(order))
-
-
-def _upper(values: pd.Series) -> pd.Series:
-    return values.astype("str").str.strip().str.upper()
 
 
 # --- redshift and labels -----------------------------------------------------------------------
@@ -351,10 +347,3 @@ def _search(
             row = scores_with_intervals(truth, chosen, star[use])
             tables["candidates"] = pd.DataFrame([{"n": int(use.sum()), **row}], index=["BHB"])
     return tables
-
-
-def _stars(table: pd.DataFrame) -> Ints:
-    """(n,) which spectra are of one star: by uid, else each by itself."""
-    own = "obsid " + table["obsid"].astype("str")
-    uid: Sequence[Any] = table["uid"].where(table["uid"].notna() & (table["uid"] != ""), own)
-    return np.asarray(pd.factorize(pd.Series(uid))[0], dtype=np.int64)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from msfa_core import __version__
 from msfa_core.columns import check_columns, columns_of
 from msfa_core.errors import CatalogueError, StoreError
+from msfa_core.rules import star_numbers
 
 REVIEWER_LENGTH: Final = 64  # characters; a name, not a story
 CLASS_LENGTH: Final = 32
@@ -359,12 +360,7 @@ def star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
     if not index.is_unique:
         twice = index[index.duplicated()][0]
         raise CatalogueError(f"obsid {twice} appears more than once among the candidates.")
-    if "uid" not in candidates.columns:
-        return index, np.arange(len(index))
-    star, stars = pd.factorize(candidates["uid"])
-    alone = star < 0  # not identified yet: a star of its own
-    star[alone] = len(stars) + np.arange(int(alone.sum()))
-    return index, star.astype(np.int64)
+    return index, star_numbers(candidates)
 
 
 def verdict_of_record(

@@ -15,12 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.config import Settings
+from msfa_core.rules import (
+    are_a_or_b,
+    candidate_sentence,
+    domain_sentence,
+    have_good_parallax,
+    have_subclass,
+)
 from msfa_core.typing import BoolArray
 
 Predicate = Callable[[pd.DataFrame], BoolArray]
 DOUBT: Final = 0.3  # of p_bhb around one half: a doubtful star
 TEMPLATE_DISAGREES: Final = "the template match says another class"
-GOOD_PARALLAX: Final = 5.0  # parallax over error from which the CMD counts as a witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +103,14 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
     probable = p_bhb >= settings.bhb_threshold
     judged = _known(table, "predicted_class") & np.isfinite(p_bhb)
     candidate = is_true(table, "is_candidate")
-    letter = table["subclass"].str.slice(0, 1)
-    hot = letter.isin(["A", "B"]).to_numpy(dtype=bool, na_value=False)
-    parallax = numbers(table, "parallax_over_error") > GOOD_PARALLAX
+    other = have_subclass(table) & ~are_a_or_b(table)
+    placed = candidate & have_good_parallax(table)
     return {
         "stage 1 and stage 2 disagree": judged & (says_bhb != probable),
-        "header subclass is neither A nor B": says_bhb & _known(table, "subclass") & ~hot,
+        "header subclass is neither A nor B": says_bhb & other,
         TEMPLATE_DISAGREES: is_true(table, "template_disagrees"),
         "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
-        "outside the CMD trapezoid": candidate & parallax & is_false(table, "in_cmd_trapezoid"),
+        "outside the CMD trapezoid": placed & is_false(table, "in_cmd_trapezoid"),
         "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),
         "log g above the limit": candidate & (numbers(table, "logg") > settings.logg_outlier),
         "[Fe/H] above the limit": candidate & (numbers(table, "feh") > settings.feh_outlier),
@@ -118,13 +123,12 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
     def any_contradiction(table: pd.DataFrame) -> BoolArray:
         return np.logical_or.reduce(list(contradictions(table, settings).values()))
 
-    threshold = settings.bhb_threshold
     presets = (
         Filter(
             "candidates",
-            f"candidates in the search domain (p_bhb ≥ {threshold:g})",
-            lambda table: is_true(table, "is_candidate") & is_true(table, "in_search_domain"),
-            "is_candidate AND in_search_domain",
+            f"candidates: {candidate_sentence(settings)}",
+            lambda table: is_true(table, "is_candidate"),
+            "is_candidate",
         ),
         Filter(
             "outside box",
@@ -163,7 +167,7 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
         ),
         Filter(
             "in domain",
-            "all spectra in the search domain",
+            f"all spectra in the search domain: {domain_sentence(settings)}",
             lambda table: is_true(table, "in_search_domain"),
             "in_search_domain",
         ),

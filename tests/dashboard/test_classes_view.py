@@ -57,7 +57,7 @@ def test_what_is_missing_is_said(state):
 def test_why_a_spectrum_is_outside_the_search_domain_is_said(state):
     star = with_row(state.star, in_search_domain=False, subclass="K3", snr_g=4.0)
     reasons = domain_reasons(star.row, state.data.settings)
-    assert reasons[-2:] == ["subclass K3", "S/N(g) not above 10"]
+    assert reasons == ["subclass K3, neither A nor B", "S/N(g) 4 not above 10"]
     assert "outside the search domain" in html_of(star, state)
 
 

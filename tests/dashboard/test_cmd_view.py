@@ -6,7 +6,8 @@ from pytest import approx
 
 from dashboard.state import VettingState
 from dashboard.views.cmd import CmdView, star_sentence, trapezoid_sentence
-from msfa_core.photometry.cmd import has_good_parallax, trapezoid_vertices
+from msfa_core.photometry.cmd import trapezoid_vertices
+from msfa_core.rules import have_good_parallax
 
 FIRST = 1_230_412_000
 
@@ -26,7 +27,7 @@ def test_magnitudes_grow_downwards(view):
 
 
 def test_the_parallax_switch_draws_what_passes_the_cut(state, view):
-    good = has_good_parallax(state.table)
+    good = have_good_parallax(state.table)
     placed = state.table["abs_mag_g"].notna().to_numpy()
     assert drawn(view) == (good & placed).sum() < placed.sum()
     view.good_parallax_only = False
@@ -45,7 +46,7 @@ def test_the_trapezoid_is_that_of_the_paper(view):
 
 
 def test_the_count_is_that_of_the_table(state, view):
-    good = has_good_parallax(state.table)
+    good = have_good_parallax(state.table)
     inside = state.table["in_cmd_trapezoid"].fillna(False).to_numpy(dtype=bool)
     words = f"{(good & inside).sum()} of {good.sum()} stars shown inside the trapezoid"
     assert words in view._caption.object

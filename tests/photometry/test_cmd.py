@@ -11,10 +11,10 @@ from msfa_core.photometry.cmd import (
     cmd_position,
     corrected_excess_factor,
     excess_factor_sigma,
-    has_good_parallax,
     in_trapezoid,
     trapezoid_vertices,
 )
+from msfa_core.rules import have_good_parallax
 
 
 def gaia_rows(**columns):
@@ -93,7 +93,7 @@ def test_poor_parallax_is_flagged_at_one_fifth():
     gaia = gaia_rows(parallax_mas=[0.2, 0.2], parallax_error_mas=[0.0399, 0.0401])
     placed = cmd_position(gaia)
     assert placed["cmd_flags"].tolist() == [0, CmdFlag.POOR_PARALLAX]
-    assert has_good_parallax(placed).tolist() == [True, False]
+    assert have_good_parallax(placed).tolist() == [True, False]
 
 
 def test_blended_and_faint_colours_are_flagged():

@@ -70,6 +70,7 @@ def test_each_pair_of_witnesses_that_disagrees_is_named():
         is_candidate=[True, True],
         in_bhb_region=[False, True],
         in_cmd_trapezoid=[False, False],
+        parallax_mas=[0.4, 0.4],
         parallax_over_error=[9.0, 1.0],
         logg=[4.5, 3.3],
         feh=[-0.2, -1.8],

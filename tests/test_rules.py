@@ -1,0 +1,147 @@
+"""Each rule once: what it holds of, and that its sentence says the same."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msfa_core import rules
+from msfa_core.columns import conform
+from msfa_core.config import Settings
+from msfa_core.survey.folder import settings_help
+from msfa_core.vetting.filters import contradictions, preset_filters
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def rows(**columns):
+    """Return spectra of stars of subclass A1 at S/N 30, less what is given."""
+    n = max((len(values) for values in columns.values()), default=1)
+    table = {
+        "obsid": range(1, n + 1), "class": ["STAR"] * n, "subclass": ["A1V"] * n,
+        "snr_g": [30.0] * n, "predicted_class": ["BHB"] * n, "p_bhb": [0.9] * n,
+    }  # fmt: skip
+    return conform(pd.DataFrame({**table, **columns}))
+
+
+@pytest.mark.parametrize("subclass", ["A1V", "b6", " b6 ", "  A", "B", "bHB"])
+def test_a_subclass_is_read_without_regard_to_blanks_and_case(subclass):
+    table = rows(subclass=[subclass])
+    assert rules.in_search_domain(table, Settings()).tolist() == [True]
+    assert not contradictions(table, Settings())["header subclass is neither A nor B"].any()
+
+
+@pytest.mark.parametrize("subclass", ["F0", " f0", "sdB", "DA", "K3"])
+def test_another_subclass_is_outside_and_contradicts_the_networks(subclass):
+    table = rows(subclass=[subclass])
+    assert rules.in_search_domain(table, Settings()).tolist() == [False]
+    assert contradictions(table, Settings())["header subclass is neither A nor B"].all()
+
+
+@pytest.mark.parametrize("subclass", [None, "", "  "])
+def test_no_subclass_is_outside_and_contradicts_nobody(subclass):
+    table = rows(subclass=[subclass])
+    assert not rules.in_search_domain(table, Settings()).any()
+    assert not contradictions(table, Settings())["header subclass is neither A nor B"].any()
+    assert rules.outside_domain_sentences(table.iloc[0], Settings()) == ["no subclass"] or (
+        subclass == "  "
+    )
+
+
+def test_the_signal_must_lie_above_the_cut_and_every_sentence_says_so():
+    table = rows(snr_g=[9.99, 10.0, 10.01, np.nan])
+    assert rules.in_search_domain(table, Settings()).tolist() == [False, False, True, False]
+    assert "S/N(g) > 10" in rules.domain_sentence(Settings())
+    assert "S/N(g) > 7.5" in rules.domain_sentence(Settings(snr_min=7.5))
+    assert "S/N(g) > 10" in preset_filters(Settings())["in domain"].sentence
+    assert "above" in " ".join(settings_help()["snr_min"])
+    said = rules.outside_domain_sentences(table.iloc[1], Settings())
+    assert said == ["S/N(g) 10 not above 10"]
+    for path in (*ROOT.glob("msfa_core/**/*.py"), ROOT / "README.md"):
+        assert not re.search(r"least S/N", path.read_text(encoding="utf-8"), re.IGNORECASE), path
+
+
+WORDS = st.one_of(
+    st.none(), st.sampled_from(["", " ", "STAR", "star ", "GALAXY", "A1", " b6 ", "F"])
+)
+
+
+@given(
+    WORDS,
+    WORDS,
+    st.one_of(st.just(float("nan")), st.floats(-5, 50)),
+    st.sampled_from([None, "low", "medium", ""]),
+)
+def test_reasons_are_given_exactly_for_what_is_outside(cls, subclass, snr_g, resolution):
+    table = rows(**{"class": [cls], "subclass": [subclass], "snr_g": [snr_g]}).assign(
+        resolution=pd.Series([resolution], dtype="str")
+    )
+    inside = bool(rules.in_search_domain(table, Settings())[0])
+    assert inside == (not rules.outside_domain_sentences(table.iloc[0], Settings()))
+
+
+def test_a_candidate_needs_domain_and_both_stages():
+    table = rows(
+        subclass=["A", "A", "A", "F", "A", "A"],
+        predicted_class=["BHB", "A", "BHB", "BHB", None, "BHB"],
+        p_bhb=[0.5, 0.9, 0.49, 0.9, np.nan, np.nan],
+    )
+    table["in_search_domain"] = rules.in_search_domain(table, Settings())
+    kept = rules.are_candidates(table, Settings())
+    assert kept[:4].tolist() == [True, False, False, False]
+    assert kept[4:].isna().all()
+    said = rules.candidate_sentence(Settings(bhb_threshold=0.4))
+    assert "p_bhb ≥ 0.4" in said
+    assert rules.are_candidates(table, Settings(bhb_threshold=0.4))[2]
+
+
+def test_a_spectrum_without_a_uid_is_a_star_of_its_own():
+    uid = ["G7", None, "G5", "", "G7", None]
+    table = rows(uid=uid, snr_g=[5.0, 1, 2, 3, 9, np.nan])
+    assert rules.star_numbers(table).tolist() == [0, 1, 2, 3, 0, 4]
+    assert rules.n_stars(table) == 5
+    assert rules.representatives(table).tolist() == [False, True, True, True, True, True]
+    assert rules.n_stars(table.iloc[:0]) == 0
+    assert rules.star_numbers(table.drop(columns="uid")).tolist() == [0, 1, 2, 3, 4, 5]
+    assert rules.star_numbers(table.set_index("obsid")).tolist() == [0, 1, 2, 3, 0, 4]
+
+
+def test_of_equal_signals_the_lowest_obsid_represents_its_star():
+    table = rows(obsid=[9, 4, 6], uid=["G1"] * 3, snr_g=[20.0, 20.0, np.nan])
+    assert rules.representatives(table).tolist() == [False, True, False]
+
+
+def test_resolution_is_low_where_nobody_says_otherwise():
+    table = rows(obsid=[1, 2, 3, 4]).assign(
+        resolution=pd.Series(["medium", "low", None, ""], dtype="str")
+    )
+    assert rules.resolutions(table).tolist() == ["medium", "low", "low", "low"]
+    assert rules.are_low_resolution(table.drop(columns="resolution")).all()
+
+
+def test_an_epoch_is_shifted_by_its_measured_velocity_else_by_z():
+    table = rows(z=[1e-3, 1e-3, np.nan], epoch_rv=[299.792458, np.nan, np.nan])
+    assert rules.epoch_shifts(table)[:2] == pytest.approx([1e-3, 1e-3])
+    assert np.isnan(rules.epoch_shifts(table)[2])
+
+
+def test_kinds_of_headers_are_counted_without_regard_to_blanks():
+    table = rows(
+        **{
+            "class": ["STAR", " star", "GALAXY", None, "STAR", "STAR"],
+            "subclass": [" b6 ", "A1", "AGN", "A", "dM2", None],
+        }
+    )
+    said = rules.kinds(table)
+    assert said.dropna().tolist() == ["STAR B", "STAR A", "GALAXY", "STAR d", "STAR"]
+    assert said.isna().tolist() == [False, False, False, True, False, False]
+
+
+def test_the_cut_in_parallax_is_the_papers():
+    table = rows(parallax_mas=[1.0, 1.0, -1.0, np.nan], parallax_over_error=[5.01, 5.0, 9.0, 9.0])
+    assert rules.have_good_parallax(table).tolist() == [True, False, False, False]
+    assert rules.PARALLAX_SENTENCE == "ϖ > 0 and σ/ϖ < 0.2"
