@@ -1,0 +1,116 @@
+"""A survey that an older version made opens, runs and vets as before.
+
+``made_before/0.1.0.tar.xz`` was made by the commit 35a64be: five simulated spectra of four stars
+as LAMOST files, a catalogue with z and truth, a Gaia table and a catalogue of known stars, all
+steps, and decisions of two reviewers (one final, one withdrawn).
+"""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard.state import VettingState
+from msfa_core.columns import COLUMNS, columns_of
+from msfa_core.spine.run import run
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.funnel import funnel
+from msfa_core.survey.status import status
+from msfa_core.vetting.decision import Decision, Verdict
+
+MADE = Path(__file__).parent / "made_before" / "0.1.0.tar.xz"
+OBSID = [4000000000, 4000000008, 4000000016, 4000000024, 4000000009]
+
+
+@pytest.fixture
+def survey(tmp_path):
+    with tarfile.open(MADE) as made:
+        made.extractall(tmp_path, filter="data")
+    return Survey(tmp_path / "survey")
+
+
+@pytest.fixture
+def as_it_was(survey):
+    """The table as the older version wrote it."""
+    return pd.read_parquet(survey.path / "candidates.parquet").set_index("obsid")
+
+
+def test_its_table_reads_with_every_column_of_today(survey, as_it_was):
+    table = survey.table()
+    assert table["obsid"].tolist() == OBSID
+    assert {column.name for column in COLUMNS} <= set(table.columns)
+    table = table.set_index("obsid")
+    for name in as_it_was.columns:
+        assert table[name].equals(as_it_was[name].astype(table[name].dtype)), name
+
+
+def test_its_spectra_are_there(survey):
+    batch = survey.spectra(OBSID)
+    assert batch.obsid.tolist() == OBSID
+    assert np.isfinite(batch.flux).sum(axis=1).min() > 3700
+    assert np.array_equal(batch.z, survey.table()["z"].to_numpy())
+    assert survey.spectrum(OBSID[0]).meta["class"] == "STAR"
+
+
+def test_its_verdicts_of_record_stand(survey):
+    table = survey.table_with_verdicts().set_index("obsid")
+    assert table["verdict"].fillna("").tolist() == ["reject", "", "unsure", "", ""]
+    assert table.loc[OBSID[0], ["reviewer", "n_reviews", "agreement"]].tolist() == ["Bob", 2, 0.5]
+    store = survey.store()
+    history = sorted(store.decisions(), key=lambda one: one.decision_id)
+    store.close()
+    assert [(d.reviewer, str(d.verdict), d.is_final, d.is_withdrawal) for d in history] == [
+        ("Ann", "accept", False, False),
+        ("Bob", "reject", True, False),
+        ("Ann", "unsure", False, False),
+        ("Bob", "accept", False, False),
+        ("Bob", "accept", False, True),
+    ]
+
+
+def test_new_decisions_follow_the_old_ones(survey):
+    store = survey.store()
+    uid = survey.table()["uid"][1]
+    last = store.last_decision_id()
+    made = store.append_decision(Decision(OBSID[1], uid, Verdict.ACCEPT, "Cid"))
+    store.close()
+    assert made.decision_id > last
+    table = survey.table_with_verdicts().set_index("obsid")
+    assert table.loc[[OBSID[1], OBSID[4]], "verdict"].tolist() == ["accept", "accept"]
+    assert table.loc[OBSID[0], "verdict"] == "reject"
+
+
+def test_a_reviewer_goes_on_vetting_it_on_screen(survey):
+    state = VettingState(survey, "Ann")
+    state.select(OBSID[2])
+    assert state.star.row["verdict"] == "unsure"
+    assert [decision.reviewer for decision in state.star.decisions] == ["Ann"]
+    fits = state.star.fits
+    row = survey.table().set_index("obsid").loc[OBSID[2]]
+    assert fits.d02[0] == pytest.approx([row["d02_hdelta"], row["d02_hgamma"]], rel=1e-4)
+
+
+def test_status_and_funnel_count_it(survey):
+    said = status(survey)
+    assert (said.n_spectra, said.n_stars) == (5, 4)
+    assert said.verdicts == {"reject": 1, "unsure": 1}
+    assert all(step.n_done == 5 and step.time for step in said.steps)
+    counts = funnel(survey).set_index("step")["spectra"]
+    assert counts[["A/B spectra", "stage 2", "new", "both lines"]].tolist() == [4, 1, 1, 1]
+
+
+def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(survey, as_it_was):
+    steps = ["measure", "place", "identify"]
+    run(survey, steps, workers=1)
+    table = survey.table_with_verdicts().set_index("obsid")
+    for column in columns_of("measure"):
+        if column.kind == "float":
+            assert table[column.name].to_numpy() == pytest.approx(
+                as_it_was[column.name].to_numpy(), rel=1e-4, nan_ok=True
+            ), column.name
+    assert table["uid"].tolist() == as_it_was["uid"].tolist()
+    assert table["known_in"].fillna("").tolist() == as_it_was["known_in"].fillna("").tolist()
+    assert table["verdict"].fillna("").tolist() == ["reject", "", "unsure", "", ""]
+    assert not run(survey, steps, workers=1).did_work
