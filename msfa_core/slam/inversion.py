@@ -3,7 +3,8 @@
 Several starts, bounds at the edge of the training set, Levenberg–Marquardt with the exact Jacobian
 of the kernel. The continuum that is left is fitted together with the labels, so errors know of it.
 To the noise of every pixel the model error is added; where χ² is still above one, errors grow by
-its root, so that a spectrum the model does not know has errors to match.
+its root, so that a spectrum the model does not know has errors to match. How far labels of real
+stars scatter beyond these errors of the fit is added to give the errors that are stated.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import LABEL_CHI2_MAX
+from msfa_core.constants import LABEL_CHI2_MAX, LABEL_EXTERNAL_ERROR
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
@@ -31,6 +32,7 @@ _CLIP: Final = 5.0  # σ; lone pixels farther off are left out, and the fit goes
 _CLIP_MOST: Final = 0.03  # of the pixels
 _AT_EDGE: Final = 0.01  # of the range of a label
 _COLOUR_ROOM: Final = 3.0  # σ of BP−RP about the model before photometry disagrees
+_ENDS: Final = ("", "_err", "_fit_err")  # of the names of what belongs to a label
 _COLOUR_FLOOR: Final = 0.03  # mag; added in quadrature to that σ
 
 
@@ -44,8 +46,12 @@ class StellarLabels:
     teff, teff_err : (n,) arrays [K]
     logg, logg_err : (n,) arrays [dex]
     feh, feh_err : (n,) arrays [dex]
+        Labels and their total errors: of the fit and of the model, which real stars do not quite
+        follow (``LABEL_EXTERNAL_ERROR``).
+    teff_fit_err, logg_fit_err, feh_fit_err : (n,) arrays [K, dex, dex]
+        Errors of the fit alone.
     correlation : (n, 3, 3) array
-        Of the errors of Teff, log g and [Fe/H].
+        Of the errors of the fit of Teff, log g and [Fe/H].
     chi2 : (n,) array
         Reduced, with the model error counted as noise.
     flags : (n,) int64 array
@@ -61,6 +67,9 @@ class StellarLabels:
     logg_err: FloatArray
     feh: FloatArray
     feh_err: FloatArray
+    teff_fit_err: FloatArray
+    logg_fit_err: FloatArray
+    feh_fit_err: FloatArray
     correlation: FloatArray
     chi2: FloatArray
     flags: NDArray[np.int64]
@@ -74,7 +83,7 @@ class StellarLabels:
         """(n,) table: ``obsid`` and the columns of the step ``label``."""
         columns: dict[str, Any] = {"obsid": self.obsid}
         for name in LABELS:
-            columns |= {name: getattr(self, name), f"{name}_err": getattr(self, f"{name}_err")}
+            columns |= {f"{name}{end}": getattr(self, f"{name}{end}") for end in _ENDS}
         used = [
             ",".join(name for name, has in zip(COLOURS, row, strict=True) if has)
             for row in self.used_colours
@@ -209,7 +218,7 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
     seen, used = observe(factors, spectra, colours)
     n, n_labels = len(spectra), len(LABELS)
     enough = (seen.ivar > 0).mean(axis=1) >= LEAST_COVERAGE
-    values = {name: np.full(n, np.nan) for name in (*LABELS, *(f"{k}_err" for k in LABELS))}
+    values = {f"{name}{end}": np.full(n, np.nan) for name in LABELS for end in _ENDS}
     correlation, chi2 = np.full((n, n_labels, n_labels), np.nan), np.full(n, np.nan)
     flags = np.full(n, int(LabelFlag.MISSING), dtype=np.int64)
     rows = np.flatnonzero(enough)
@@ -224,7 +233,9 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
         labels = state.standard * model.label_scale + model.label_mean
         errors, correlation[rows] = _errors(model, state, chi2[rows])
         for k, name in enumerate(LABELS):
-            values[name][rows], values[f"{name}_err"][rows] = labels[:, k], errors[:, k]
+            external = float(LABEL_EXTERNAL_ERROR[name])
+            values[name][rows], values[f"{name}_fit_err"][rows] = labels[:, k], errors[:, k]
+            values[f"{name}_err"][rows] = np.hypot(errors[:, k], external)
         flags[rows] = _flags(factors, good, state, chi2[rows], used[rows])
         flags[rows] |= np.where(converged, 0, int(LabelFlag.NOT_CONVERGED))
     all_used = np.zeros((n, len(COLOURS)), dtype=bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -63,7 +63,9 @@ def observed(
     return spectra, pd.DataFrame(values, columns=list(data.colour_names))
 
 
-def differences(found: StellarLabels, truth: FloatArray) -> pd.DataFrame:
+def differences(
+    found: StellarLabels, truth: FloatArray, errors: Literal["err", "fit_err"] = "err"
+) -> pd.DataFrame:
     """Return what was found less the truth, and over its error.
 
     Parameters
@@ -71,6 +73,8 @@ def differences(found: StellarLabels, truth: FloatArray) -> pd.DataFrame:
     found : StellarLabels
     truth : (n, 3) array
         Teff [K], log g, [Fe/H].
+    errors : {"err", "fit_err"}
+        Total ones, for real stars, or those of the fit alone, for stars that follow the model.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def differences(found: StellarLabels, truth: FloatArray) -> pd.DataFrame:
     columns = {}
     for k, name in enumerate(LABELS):
         columns[name] = getattr(found, name) - truth[:, k]
-        columns[f"{name}_pull"] = columns[name] / getattr(found, f"{name}_err")
+        columns[f"{name}_pull"] = columns[name] / getattr(found, f"{name}_{errors}")
     return pd.DataFrame(columns)
 
 
@@ -144,6 +148,8 @@ def cross_validate(
     options: dict[str, Any] = {"bins": bins}
     if degree is not None:
         options["degree"] = degree
+    # labels of a survey's own stars scatter as those of real stars do
+    errors: Literal["err", "fit_err"] = "fit_err" if snr is not None else "err"
     parts: dict[str, list[pd.DataFrame]] = {"without_colours": [], "with_colours": []}
     for k in range(folds):
         model = train_slam(data[np.flatnonzero(fold != k)], setting=setting, **options)
@@ -154,7 +160,7 @@ def cross_validate(
         for name, part in (("without_colours", None), ("with_colours", colours)):
             if name == "without_colours" or colours is not None:
                 found = predict_labels(spectra, part, model)
-                parts[name].append(differences(found, test.labels)[inside])
+                parts[name].append(differences(found, test.labels, errors)[inside])
         progress("folds", k + 1, folds)
     tables = {name: pd.concat(tables) for name, tables in parts.items() if tables}
     stars = {"folds": folds, "snr": snr, "teff": list(sample), "stars": 0}

@@ -41,7 +41,7 @@ RESULTS: Final = ("classify", "known", *("measure", "match", "label", "place", "
 KEY: Final = "msfa_key"
 MEASURE_RECORD: Final = 3  # counts what `measure` gives: results of another count are done again
 MATCH_RECORD: Final = 1  # the same of `match`
-LABEL_RECORD: Final = 1  # and of `label`
+LABEL_RECORD: Final = 2  # and of `label`
 IDENTIFIED_BY: Final = (  # columns that make stars of spectra, and compare their velocities
     *("obsid", "ra", "dec", "snr_g", "gaia_source_id", "ps_id", "cmd_flags"),
     *("z", "z_err", "template_z", "template_z_err", "resolution"),

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from msfa_core.constants import LABEL_EXTERNAL_ERROR
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
-from msfa_core.simulate.labelled_grid import draw_labels, labelled_grid
+from msfa_core.simulate.labelled_grid import as_models, as_stars, draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
 from msfa_core.slam.inversion import observe
 from msfa_core.slam.model import COLOURS, LABELS, load_model
@@ -21,8 +22,8 @@ GOALS = {  # of the held-back grid models: K, dex, dex
 
 
 def stars(n, seed=11, snr=30.0, lower=(7500, 2.8, -2.6), upper=(10_500, 4.4, 0.2)):
-    """Model stars at labels that no model was trained on: spectra, colours, labels."""
-    labels = draw_labels(n, seed, lower, upper, corners=False)
+    """Models of these labels that no model was trained on: spectra, colours, labels of stars."""
+    labels = as_stars(draw_labels(n, seed, lower, upper, corners=False))
     made = labelled_grid(labels)
     data = TrainingSet(made.wavelength, made.flux, labels, made.colours)
     return *observed(data, snr, np.random.default_rng(seed)), labels
@@ -44,12 +45,29 @@ def test_labels_of_held_back_models_come_back_at_sn_30_with_honest_errors(shippe
     spectra, colours, labels = stars(500)
     found = predict_labels(spectra, colours if with_colours else None, shipped)
     assert found.used_colours.all() == with_colours == found.used_colours.any()
-    table = differences(found, labels)
+    table = differences(found, labels, "fit_err")
     for name, row in summary(table).items():
         assert row["scatter"] <= GOALS[with_colours][name], name
         assert row["pull_width"] == pytest.approx(1, abs=0.2), name
         assert abs(row["bias"]) < row["scatter"], name
     assert np.median(found.chi2) == pytest.approx(0.9, abs=0.2)
+
+
+def test_stated_errors_are_those_of_the_fit_and_of_the_model_together(bright):
+    _, _, _, found = bright
+    table = found.as_table()
+    for name in LABELS:
+        fit, external = table[f"{name}_fit_err"], float(LABEL_EXTERNAL_ERROR[name])
+        assert np.allclose(table[f"{name}_err"], np.sqrt(fit**2 + external**2))
+
+
+def test_stars_and_models_that_look_alike_are_found_from_each_other():
+    stars_ = draw_labels(50, 3)
+    models = as_models(stars_)
+    assert np.allclose(as_stars(models), stars_)
+    poor, rich = as_models(np.array([[8000.0, 3.0, -1.8], [8000.0, 4.0, 0.1]]))
+    assert poor == pytest.approx([8216.0, 3.0, -1.8])
+    assert rich == pytest.approx([8096.0, 3.72, 0.1])
 
 
 def test_the_factored_model_is_the_model_and_its_slopes_are_its_slopes(small_model, small_set):
@@ -106,7 +124,7 @@ def test_colours_narrow_the_errors_and_any_subset_will_do(bright, shipped):
         [False, False, True, False],
         [True] * 4,
     ]
-    assert np.all(found.teff_err[[0, 3]] < alone.teff_err[[0, 3]])
+    assert np.all(found.teff_fit_err[[0, 3]] < alone.teff_fit_err[[0, 3]])
     assert found.teff[1] == pytest.approx(alone.teff[1], abs=1)
     one_column = predict_labels(spectra, colours[["bp_rp"]], shipped)
     assert one_column.used_colours.sum(axis=0).tolist() == [0, 0, 12, 0]
@@ -127,7 +145,7 @@ def test_known_errors_of_colours_count_and_shared_magnitudes_are_known(bright, s
     noisy = colours.assign(**{f"{name}_err": 0.3 for name in COLOURS})
     exact = colours.assign(**{f"{name}_err": 0.001 for name in COLOURS})
     vague, sharp = (predict_labels(spectra, table, shipped) for table in (noisy, exact))
-    assert np.median(sharp.teff_err / vague.teff_err) < 0.97
+    assert np.median(sharp.teff_fit_err / vague.teff_fit_err) < 0.97
 
 
 def test_a_colour_far_from_that_of_the_labels_is_flagged(bright, shipped):
@@ -150,7 +168,7 @@ def test_spectra_without_data_or_doppler_shift_are_missing_and_the_rest_is_untou
     broken = Spectra(spectra.obsid, spectra.wavelength, flux, ivar, ivar <= 0, z)
     found = predict_labels(broken, model=shipped)
     assert found.flags[:5].tolist() == [LabelFlag.MISSING] * 5
-    for name in (*LABELS, "chi2", "teff_err", "logg_err", "feh_err"):
+    for name in (*LABELS, "chi2", "teff_err", "logg_err", "feh_err", "feh_fit_err"):
         assert np.isnan(getattr(found, name)[:5]).all(), name
     assert np.allclose(found.teff[5:], before.teff[5:], rtol=1e-6)
     assert found.obsid.tolist() == spectra.obsid.tolist()
@@ -170,8 +188,8 @@ def test_a_cosmic_ray_does_not_move_the_labels(bright, shipped):
     flux[:, pixel : pixel + 2] *= 4
     hit = Spectra(spectra.obsid, spectra.wavelength, flux, spectra.ivar, spectra.mask, spectra.z)
     found = predict_labels(hit, model=shipped)
-    assert np.all(np.abs(found.teff - before.teff) < 3 * before.teff_err)
-    assert np.median(np.abs(found.teff - before.teff) / before.teff_err) < 0.7
+    assert np.all(np.abs(found.teff - before.teff) < 3 * before.teff_fit_err)
+    assert np.median(np.abs(found.teff - before.teff) / before.teff_fit_err) < 0.7
 
 
 def test_a_star_beyond_the_grid_ends_on_its_edge_and_says_so(shipped):
@@ -195,7 +213,7 @@ def test_a_spectrum_the_model_does_not_know_has_a_poor_chi2_and_errors_to_match(
     )
     found = predict_labels(odd, model=shipped)
     assert np.all((found.flags & LabelFlag.POOR_CHI2) != 0)
-    assert np.median(found.teff_err / before.teff_err) > 1.7
+    assert np.median(found.teff_fit_err / before.teff_fit_err) > 1.7
 
 
 def test_a_response_that_bends_the_spectrum_hardly_moves_the_labels(bright, shipped):
@@ -207,8 +225,8 @@ def test_a_response_that_bends_the_spectrum_hardly_moves_the_labels(bright, ship
         spectra.obsid, spectra.wavelength, spectra.flux * bent, ivar, spectra.mask, spectra.z
     )
     found = predict_labels(other, model=shipped)
-    assert np.all(np.abs(found.teff - before.teff) < 2 * before.teff_err)
-    assert np.all(np.abs(found.logg - before.logg) < 2 * before.logg_err)
+    assert np.all(np.abs(found.teff - before.teff) < 2 * before.teff_fit_err)
+    assert np.all(np.abs(found.logg - before.logg) < 2 * before.logg_fit_err)
 
 
 def test_labels_do_not_depend_on_the_company_of_a_star(bright, shipped):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from pytest import approx
 
+from msfa_core.constants import LABEL_EXTERNAL_ERROR
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import (
     disagrees_with_class,
@@ -74,7 +75,7 @@ def test_oddness_is_zero_for_an_ordinary_star_and_grows_with_every_reason():
     table = pd.DataFrame(
         [
             row(),
-            row(feh=-0.73),  # one error of 0.27 dex
+            row(feh=-1.0 + float(LABEL_EXTERNAL_ERROR["feh"])),  # one error
             row(feh=-0.5),
             row(feh=-0.5, label_flags=int(LabelFlag.DISAGREES_WITH_CLASS)),
             row(feh=-0.5, label_chi2=12.0, label_flags=int(LabelFlag.DISAGREES_WITH_CLASS)),
