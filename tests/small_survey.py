@@ -1,5 +1,7 @@
 """A survey of a few made-up stars for the tests of the dashboard: quick, seeded, on disk."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from msfa_core.balmer.fit import fit_lines
 from msfa_core.constants import BALMER_LINES, HEPSILON, LAMOST_GRID, SPEED_OF_LIGHT
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
+from msfa_core.survey.joining import join
 
 CLASSES = ("bhb", "a", "b", "hsd", "wd")
 LINES = (*map(float, BALMER_LINES.values()), float(HEPSILON), 3890.17, 3836.48, 3934.777)
@@ -48,6 +51,17 @@ def star_spectrum(obsid, width, depth, velocity, snr, rng, file=""):
     )
 
 
+def add_with_catalogue(survey, spectra):
+    """Store spectra; of every third one the z is in a joined catalogue and not in the header."""
+    told = spectra[::3]
+    bare = {one.obsid for one in told}
+    survey.archive.append(
+        [replace(one, z=float("nan")) if one.obsid in bare else one for one in spectra]
+    )
+    rows = {"obsid": [one.obsid for one in told], "z": [one.z for one in told]}
+    join(survey, "catalogue.csv", pd.DataFrame(rows))
+
+
 def make_small_survey(path, n_stars=24, seed=7, first_obsid=FIRST_OBSID):
     """Make a survey of ``n_stars`` stars; every sixth has a second spectrum. All are simulated."""
     rng = np.random.default_rng(seed)
@@ -83,7 +97,7 @@ def make_small_survey(path, n_stars=24, seed=7, first_obsid=FIRST_OBSID):
                 }
             )
     survey = Survey.create(path, simulated=True)
-    survey.archive.append(spectra)
+    add_with_catalogue(survey, spectra)
     table = survey.table().set_index("obsid")
     made = pd.DataFrame(rows).set_index("obsid")
     made["is_candidate"] = (made["predicted_class"] == "BHB") & (made["p_bhb"] >= 0.5)

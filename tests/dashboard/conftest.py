@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_survey import add_with_catalogue
 
 from dashboard.state import VettingState
 from msfa_core.balmer.fit import fit_lines
@@ -67,7 +68,7 @@ def make_survey(path: Path) -> Survey:
         for row, bhb in enumerate(is_bhb)
     ]  # fmt: skip
     survey = Survey.create(path, simulated=True)
-    survey.archive.append(spectra)
+    add_with_catalogue(survey, spectra)
     table = survey.table().sort_values("obsid", ignore_index=True)
     fits = fit_lines(spectra).as_table("ju2024")
     for name in fits.columns.drop("obsid"):

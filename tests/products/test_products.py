@@ -51,13 +51,13 @@ def singles(folder):
 
 
 # --- what is in a product ------------------------------------------------------------------------
-def test_arrays_are_those_of_the_archive_bit_for_bit_in_every_reader(survey, written):
+def test_arrays_are_those_of_the_survey_bit_for_bit_in_every_reader(survey, written):
     folder, report = written
     assert (report.n_spectra, report.n_stars) == (N_SPECTRA, N_PAIRS)
     assert report.n_written == N_SPECTRA + N_PAIRS == len(list(folder.glob("*.fits")))
     for path in singles(folder):
         ours = read_spectrum(path)
-        kept = survey.archive.original(ours.obsid)
+        kept = survey.spectrum(ours.obsid)
         with fits.open(path, checksum=True) as units:
             row = units["COADD"].data[0]
             for name in ("flux", "ivar", "wavelength"):
@@ -173,7 +173,7 @@ def test_a_coadded_star_is_that_of_the_core_function_with_its_epochs(survey, wri
         assert path.exists() == (len(epochs) > 1)
         if not path.exists():
             continue
-        ours = coadd([survey.archive.original(int(obsid)) for obsid in epochs["obsid"]])
+        ours = coadd([survey.spectrum(int(obsid)) for obsid in epochs["obsid"]])
         back = read_spectrum(path)
         np.testing.assert_array_equal(back.flux, ours.flux)
         np.testing.assert_array_equal(back.ivar, ours.ivar)

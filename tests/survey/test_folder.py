@@ -106,7 +106,7 @@ def test_what_is_no_survey_is_refused_with_the_remedy(tmp_path):
         Survey.open(tmp_path / "file")
 
 
-def test_candidates_come_back_as_they_were_written(survey):
+def test_the_table_comes_back_as_it_was_written(survey):
     survey.archive.append([spectrum(2**53 + 1), spectrum(5)])
     table = survey.table().assign(p_bhb=[0.25, np.nan], my_note=["x", "y"])
     table["gaia_source_id"] = pd.array([2**62 + 3, None], dtype="Int64")
@@ -118,7 +118,7 @@ def test_candidates_come_back_as_they_were_written(survey):
     assert "file_size" not in back.columns
 
 
-def test_candidates_without_a_table_come_from_the_archive(survey):
+def test_before_a_table_is_written_it_comes_from_the_archive(survey):
     survey.archive.append([spectrum(1), spectrum(2)])
     table = survey.table()
     assert table["obsid"].tolist() == [1, 2]
@@ -144,7 +144,7 @@ def test_positions_that_are_none_count_as_missing(survey):
     assert table["ra"].isna().tolist() == [True, True, False]
 
 
-def test_an_obsid_cannot_come_twice_among_the_candidates(survey):
+def test_an_obsid_cannot_come_twice_in_the_table(survey):
     table = pd.DataFrame({"obsid": [1, 1]})
     with pytest.raises(SurveyError, match="one row per obsid"):
         survey.write_table(table)
