@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from msfa_core.errors import ConfigError
 from msfa_core.simulate.atmospheres import model_spectra
 from msfa_core.simulate.groups import Shares
 from msfa_core.simulate.instrument import as_spectrum_list, measured_snr, observe
+from msfa_core.simulate.labelled_grid import as_models
 from msfa_core.simulate.population import (
     CLASSES,
     DEMO_COUNTS,
@@ -29,6 +30,9 @@ from msfa_core.simulate.population import (
 )
 from msfa_core.simulate.sky_fibres import read_fibres
 from msfa_core.spectra.spectrum import Spectra, Spectrum
+from msfa_core.typing import FloatArray
+
+Scale = Literal["models", "stars"]
 
 DEMO_STARS: Final = sum(DEMO_COUNTS.values())
 DEMO_SEED: Final = 20
@@ -40,6 +44,11 @@ _MAX_EPOCHS: Final = 4
 _EPOCH_BITS: Final = 3
 _STARS_PER_SEED: Final = 10**9
 _SEEDS: Final = 1000
+_MOST_SHIFT: Final = 1.4  # of what real stars differ from the models of their labels by
+_SCALE_TEFF: Final = 9700.0  # K; below it that was measured
+_MOST_SCALED_TEFF: Final = 15_000.0  # K; above it Balmer lines of models and stars agree [assumed]
+_LEAST_LOGG: Final = 1.5  # of the model atmospheres
+_HOT_SCATTER: Final = 0.03  # rms of ln(Teff of the model over that of the star) between the two
 _LOW_SNR: Final = (2.0, 4.5)
 _FIBRES, _SPECTROGRAPHS = 250, 16
 _FIRST_NIGHT, _NIGHTS = 55_860, 4000
@@ -76,6 +85,9 @@ class SurveyPlan:
         and B stars, to train on.
     most_epochs : int
         Most spectra of a star that has several.
+    scale : {"models", "stars"}
+        Whether a star looks like the model of its labels, or, as real stars do, like one of
+        labels that differ a little (``labelled_grid.as_models``), each star in its own measure.
     """
 
     n_stars: int
@@ -88,6 +100,7 @@ class SurveyPlan:
     sky_fibres: str | None = None
     shares: Shares = "survey"
     most_epochs: int = _MAX_EPOCHS
+    scale: Scale = "models"
 
     def __post_init__(self) -> None:
         """Check the numbers; the message names the one to change."""
@@ -103,6 +116,8 @@ class SurveyPlan:
             )
         if self.shares not in get_args(Shares):
             raise ConfigError(f"shares is {self.shares!r}; choose from {get_args(Shares)}.")
+        if self.scale not in get_args(Scale):
+            raise ConfigError(f"scale is {self.scale!r}; choose from {get_args(Scale)}.")
         if not (0 <= self.epochs <= 1 and 0 <= self.problems <= 1):
             raise ConfigError(
                 f"epochs {self.epochs} and problems {self.problems} are shares: 0 to 1."
@@ -224,11 +239,12 @@ def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]
     )
     rows = add_pipeline_labels(_add_epochs(stars, plan, rng), rng)
     rows = _add_identity(rows, plan.seed)
+    teff, logg, feh = _model_labels(rows, plan, index)
     models = model_spectra(
         rows["true_kind"].to_numpy(str),
-        rows["true_teff"].to_numpy(float),
-        rows["true_logg"].to_numpy(float),
-        rows["true_feh"].to_numpy(float),
+        teff,
+        logg,
+        feh,
         rows["true_he"].to_numpy(float),
         peculiarity=rows["true_peculiarity"].to_numpy(str),
         strength=rows["true_strength"].to_numpy(float),
@@ -238,6 +254,33 @@ def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]
     spectra = observe(models.flux, rows, rng, sky_fibres_of(plan.sky_fibres))
     rows = rows.assign(snr_g=measured_snr(spectra))
     return spectra, add_labels(rows, np.random.default_rng([plan.seed, 2, index]))
+
+
+def _model_labels(
+    rows: pd.DataFrame, plan: SurveyPlan, index: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Teff [K], log g and [Fe/H] of the models that the stars look like; the same at each epoch.
+
+    Where it was measured (below 9700 K), up to ``_MOST_SHIFT`` times what real stars differ by;
+    hotter ones, of which some look cooler and some hotter, differ by chance.
+    """
+    labels = rows[["true_teff", "true_logg", "true_feh"]].to_numpy(np.float64)
+    teff, logg, feh = labels.T
+    if plan.scale == "stars":
+        rng = np.random.default_rng([plan.seed, 3, index])
+        star = np.unique(rows["true_star"].to_numpy(np.int64), return_inverse=True)[1]
+        share = rng.uniform(0, _MOST_SHIFT, star.max() + 1)[star]
+        chance = rng.standard_normal(star.max() + 1)[star]
+        moved = as_models(np.where(np.isfinite(labels), labels, 0.0))
+        is_cool = teff < _SCALE_TEFF
+        ratio = np.where(
+            is_cool, 1 + share * (moved[:, 0] / teff - 1), np.exp(_HOT_SCATTER * chance)
+        )
+        normal = (rows["true_kind"] == "ms").to_numpy() & (teff < _MOST_SCALED_TEFF)
+        teff = np.where(normal, teff * ratio, teff)
+        lowered = np.maximum(logg + share * (moved[:, 1] - logg), np.minimum(logg, _LEAST_LOGG))
+        logg = np.where(normal & is_cool, lowered, logg)
+    return teff, logg, feh
 
 
 def add_labels(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

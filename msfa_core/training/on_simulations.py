@@ -26,7 +26,7 @@ from msfa_core.networks.registry import Network
 from msfa_core.networks.weights import read_stage1, sha256_of_model
 from msfa_core.simulate.atmospheres import grid_checksum
 from msfa_core.simulate.groups import Shares
-from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
+from msfa_core.simulate.survey import Scale, SurveyPlan, simulate_chunk
 from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
 from msfa_core.training.loss import Augmentation
 from msfa_core.training.progress import TrainingProgress
@@ -48,6 +48,7 @@ def simulated_set(
     snr_range: tuple[float, float] = SNR_RANGE,
     workers: int = 1,
     shares: Shares = "survey",
+    scale: Scale = "models",
     progress: Progress = no_progress,
 ) -> LabelledSpectra:
     """Simulate a training set.
@@ -66,6 +67,8 @@ def simulated_set(
         Processes.
     shares : {"survey", "border"}
         Of the groups within a class.
+    scale : {"models", "stars"}
+        Whether stars look like the models of their labels, or differ as real stars do.
     progress : callable, optional
         Called with ``simulate``, chunks done, and chunks in all.
 
@@ -74,7 +77,7 @@ def simulated_set(
     LabelledSpectra
     """
     wanted = {k: round(v * multiplier) for k, v in (counts or PAPER_COUNTS).items()}
-    plan = SurveyPlan(sum(wanted.values()), seed, wanted, snr_range, shares=shares)
+    plan = SurveyPlan(sum(wanted.values()), seed, wanted, snr_range, shares=shares, scale=scale)
     return from_chunks(
         partial(simulate_chunk, plan),
         plan.n_chunks,
@@ -86,6 +89,7 @@ def simulated_set(
             "counts": wanted,
             "snr_range": list(snr_range),
             "shares": shares,
+            "scale": scale,
             "grid_checksum": grid_checksum(),
         },
     )
@@ -113,6 +117,8 @@ class NewStarsEachEpoch:
         Of the groups within a class.
     pairs : bool
         Give two spectra of each star, one after the other: half as many stars.
+    scale : {"models", "stars"}
+        Whether stars look like the models of their labels, or differ as real stars do.
     """
 
     counts: Mapping[str, int]
@@ -122,6 +128,7 @@ class NewStarsEachEpoch:
     start: str = ""
     shares: Shares = "survey"
     pairs: bool = False
+    scale: Scale = "models"
 
     @classmethod
     def like(
@@ -134,11 +141,12 @@ class NewStarsEachEpoch:
         *,
         shares: Shares = "survey",
         pairs: bool = False,
+        scale: Scale = "models",
     ) -> NewStarsEachEpoch:
         """Draw as many of each class as the training part of a set has."""
         training = data[split_by_star(data, seed).train]
         checksum = "" if start is None else sha256_of_model(start)
-        return cls(training.class_counts, seed, snr_range, workers, checksum, shares, pairs)
+        return cls(training.class_counts, seed, snr_range, workers, checksum, shares, pairs, scale)
 
     @property
     def fingerprint(self) -> str:
@@ -146,7 +154,8 @@ class NewStarsEachEpoch:
         counts = ",".join(f"{name}:{number}" for name, number in sorted(self.counts.items()))
         return (
             f"simulated {counts} seed {self.seed} S/N {self.snr_range} grid {grid_checksum()} "
-            f"after {self.start or 'chance'} shares {self.shares}{' in pairs' * self.pairs}"
+            f"after {self.start or 'chance'} shares {self.shares}{' in pairs' * self.pairs} "
+            f"scale of {self.scale}"
         )
 
     def __call__(self, epoch: int, stage: int) -> LabelledSpectra:
@@ -163,6 +172,7 @@ class NewStarsEachEpoch:
             epochs=1.0 if self.pairs else 0.0,
             most_epochs=2,
             shares=self.shares,
+            scale=self.scale,
         )
         make = partial(simulate_chunk, plan)
         return from_chunks(make, plan.n_chunks, workers=self.workers, measure=False)
@@ -195,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--slope", type=float, default=0.0, help="augmentation: continuum slope")
     add("--start", type=Path, help="models folder to go on from with stage 1")
     add("--shares", choices=get_args(Shares), default="survey", help="of groups within a class")
+    add("--scale", choices=get_args(Scale), default="models", help="how stars look like models")
     add("--agreement", type=float, default=0.0, help="weight: two spectra of a star must agree")
     add("--averaging", type=float, default=0.0, help="share kept by the mean of the weights a step")
     add(
@@ -231,6 +242,7 @@ def _run(options: argparse.Namespace) -> None:
             snr_range=tuple(options.snr),
             workers=options.workers,
             shares=options.shares,
+            scale=options.scale,
             progress=_log_chunk,
         )
         if options.data is not None:
@@ -247,6 +259,7 @@ def _run(options: argparse.Namespace) -> None:
             options.workers,
             start,
             shares=options.shares,
+            scale=options.scale,
             pairs=options.agreement > 0,
         )
     config = TrainConfig(

@@ -1,6 +1,9 @@
 """The simulated stars: who they are, where they lie in the diagrams, what Gaia says of them."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from msfa_core.constants import KIEL_BAND
@@ -218,3 +221,18 @@ def test_a_survey_of_pairs_gives_each_star_twice_in_a_row():
         SurveyPlan(40, 3, most_epochs=1)
     with pytest.raises(ConfigError, match="shares"):
         SurveyPlan(40, 3, shares="all")
+
+
+def test_stars_on_the_scale_of_real_ones_look_like_somewhat_hotter_models():
+    plan = SurveyPlan(60, 3, {"BHB": 30, "WD": 30}, snr_range=(1e4, 1e4))
+    own, truth = simulate_chunk(plan, 0)
+    moved, same = simulate_chunk(replace(plan, scale="stars"), 0)
+    pd.testing.assert_frame_equal(truth.filter(like="true_"), same.filter(like="true_"))
+    change = np.abs(moved.flux / own.flux - 1).max(axis=1)
+    is_bhb = (truth["true_class"] == "BHB").to_numpy()
+    assert np.median(change[is_bhb]) > 0.01
+    assert np.median(change[~is_bhb]) < 0.01  # only where it was measured: normal stars
+    again, _ = simulate_chunk(replace(plan, scale="stars"), 0)
+    assert np.array_equal(again.flux, moved.flux)
+    with pytest.raises(ConfigError, match="scale"):
+        replace(plan, scale="mine")
