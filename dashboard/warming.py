@@ -45,14 +45,14 @@ def _make_ready() -> None:
 
 def _think(spectrum: Spectrum) -> None:
     """Ask the questions of `state.questions` once: torch alone takes seconds to import."""
+    from msfa_core.search.two_stages import load_search  # noqa: PLC0415
     from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
-    from msfa_core.spine.steps import network, template_set  # noqa: PLC0415
-    from msfa_core.templates import match  # noqa: PLC0415
+    from msfa_core.templates import match, read_templates  # noqa: PLC0415
 
-    search, prepared = network(""), prepare(spectrum)
+    search, prepared = load_search(), prepare(spectrum)
     for stage in (1, 2):
         search.explain(prepared, stage)
-    match(spectrum, template_set(""))
+    match(spectrum, read_templates(""))
 
 
 def _some_spectrum() -> Spectrum:

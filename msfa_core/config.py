@@ -21,6 +21,12 @@ from msfa_core.constants import (
 from msfa_core.errors import ConfigError
 
 SETTINGS_FILE = "msfa.toml"
+OF_RESULTS = (  # what the columns of a survey's table follow from
+    *("snr_min", "bhb_threshold", "selection", "match_radius_arcsec", "latitude_min"),
+    *("dust_map", "deredden_cmd", "parallax_zero_point", "logg_outlier", "feh_outlier"),
+    *("models", "templates"),
+)
+OF_SESSIONS = ("novelty_max", "database", "workers", "shard_size")  # and what they do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,20 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for provenance."""
         return asdict(self)
+
+    def of_results(self) -> dict[str, Any]:
+        """Return the settings that the columns of a survey's table follow from."""
+        return {name: getattr(self, name) for name in OF_RESULTS}
+
+    @property
+    def models_folder(self) -> str:
+        """Folder of the weights as any process finds it; empty for the shipped ones."""
+        return str(Path(self.models).absolute()) if self.models else ""
+
+    @property
+    def templates_path(self) -> str:
+        """Template set as any process finds it; empty for the shipped one."""
+        return str(Path(self.templates).absolute()) if self.templates else ""
 
 
 def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:

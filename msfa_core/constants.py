@@ -124,14 +124,15 @@ BALMER_LINES: Final = {
 HEPSILON: Final = Sourced(3971.20, "Å", "air 3970.08 to vacuum", Certainty.VERIFIED)
 FIT_LINES: Final = ("hdelta", "hgamma")  # the two lines of the paper (§V.2)
 LABELS: Final = ("teff", "logg", "feh")  # the atmospheric labels (§V.3.1)
-STEPS: Final = (
+STEPS: Final = (  # the spine
     "classify",
+    "know",
     "measure",
     "match",
-    "label",
     "place",
+    "label",
     "identify",
-)  # the spine
+)
 
 # Marker list of the spectrum panel: name -> (vacuum wavelength [Å], kind)
 LINE_LIST: Final = {

@@ -123,3 +123,15 @@ def write_parquet(path: Path, table: pd.DataFrame, notes: dict[str, str] | None 
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
     write_whole(path, buffer.getvalue().to_pybytes())
+
+
+def parquet_notes(path: Path) -> dict[str, str]:
+    """Return the text kept in a parquet file beside its rows; empty when it cannot be read."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        notes = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return {}
+    return {name.decode(): text.decode(errors="replace") for name, text in notes.items()}

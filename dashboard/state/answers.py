@@ -105,8 +105,8 @@ class Matched:
 def explain(data: SurveyData, obsid: int) -> Explained:
     """Ask the networks which wavelengths spoke for the class of a spectrum."""
     from msfa_core.rules import are_low_resolution  # noqa: PLC0415
+    from msfa_core.search.two_stages import load_search  # noqa: PLC0415 (torch)
     from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
-    from msfa_core.spine.steps import models_folder, network  # noqa: PLC0415
 
     row = data.row(obsid)
     if not are_low_resolution(data.candidates.iloc[[row]])[0]:
@@ -115,7 +115,7 @@ def explain(data: SurveyData, obsid: int) -> Explained:
     prepared = prepare(batch)
     if not np.isfinite(prepared.flux).all():
         return Explained(obsid, ())
-    search = network(models_folder(data.settings))
+    search = load_search(data.settings.models_folder)
     return Explained(obsid, tuple(search.explain(prepared, stage) for stage in (1, 2)))
 
 
@@ -132,19 +132,16 @@ def add_up(data: SurveyData, obsid: int) -> CoAdded:
 
 def fit_templates(data: SurveyData, obsid: int) -> Matched:
     """Match a spectrum against the templates, as the step ``match`` does."""
-    from msfa_core.spine.steps import (  # noqa: PLC0415
-        are_low_resolution,
-        template_set,
-        templates_path,
-    )
+    from msfa_core.rules import are_low_resolution  # noqa: PLC0415
     from msfa_core.templates.matching import match, model_of  # noqa: PLC0415
     from msfa_core.templates.ranking import rank  # noqa: PLC0415
+    from msfa_core.templates.read_templates import read_templates  # noqa: PLC0415
 
     batch = data.survey.spectra([obsid])
     if not are_low_resolution(data.candidates.iloc[[data.row(obsid)]])[0]:
         nothing = np.full(batch.flux[0].shape, np.nan)
         return Matched(obsid, batch.wavelength, nothing, nothing, (), int(MatchFlag.NO_SOLUTION))
-    found = rank(match(batch, template_set(templates_path(data.settings))), batch)
+    found = rank(match(batch, read_templates(data.settings.templates_path)), batch)
     bad = batch.mask[0] | ~(batch.ivar[0] > 0)
     error = np.full(bad.shape, np.nan)
     error[~bad] = 1.0 / np.sqrt(batch.ivar[0][~bad])

@@ -71,7 +71,7 @@ class SurveyData:
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
         self.stamp = _stamp(survey)
-        self.settings = survey.settings
+        self.settings = survey.settings_used
         self.store = survey.store()
         self.candidates = conform(survey.table()).reset_index(drop=True)
         self.contradictions = contradictions(self.candidates, self.settings)

@@ -100,7 +100,7 @@ def answers_on_survey(
         notes.append(f"weights {weights}")
     truth = truth.loc[table.index]
     other = ~truth.isin(CLASS_NAMES)
-    threshold = survey.settings.bhb_threshold
+    threshold = survey.settings_used.bhb_threshold
     if other.any():
         says = both_stages_say_bhb(table["predicted_class"], table["p_bhb"], threshold)
         counts = pd.Series(says, table.index)[other].groupby(truth[other]).agg(["mean", "size"])
@@ -120,7 +120,7 @@ def answers_on_survey(
         snr_g=table["snr_g"].to_numpy(np.float64),
         teff=table[teff].to_numpy(np.float64, na_value=np.nan),
         in_region=table["in_bhb_region"].fillna(False).to_numpy(bool) if measured else None,
-        region=get_selection(survey.settings.selection).name,
+        region=get_selection(survey.settings_used.selection).name,
         threshold=threshold,
         truth=table.rename(columns={"obsid": "true_obsid"}).filter(like="true_"),
     )

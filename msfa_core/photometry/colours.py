@@ -21,6 +21,14 @@ BANDS: Final = {  # colour -> (bluer, redder) band
     "bp_rp": ("bp", "rp"),
     "j_h": ("j", "h"),
 }
+COLOUR_COLUMNS: Final = (  # what `colours` looks at
+    *(f"{band}_mag" for band in ("g", "bp", "rp", "j", "h")),
+    *(f"{band}_mag_err" for band in ("g", "bp", "rp", "j", "h")),
+    *("g_flux_over_error", "bp_flux_over_error", "rp_flux_over_error"),
+    *COLOUR_NAMES,
+    *(f"{name}_err" for name in COLOUR_NAMES),
+    "ebv",
+)
 MAG_PER_RELATIVE_ERROR: Final = 2.5 / np.log(10)  # dm = 2.5/ln 10 · dF/F
 
 

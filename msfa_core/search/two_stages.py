@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -282,3 +283,20 @@ def _check_classes(card: Mapping[str, Any], stage: int, path: Path) -> None:
             f"{path} gives the classes {classes}, stage {stage} needs {STAGE_CLASSES[stage]}; "
             "were the files of the two stages swapped?"
         )
+
+
+def load_search(models: str = "") -> TwoStageSearch:
+    """Return the two networks, loaded once in each process (and again when retrained).
+
+    Parameters
+    ----------
+    models : str
+        Folder of the weights; empty for the shipped ones.
+    """
+    checksums = Path(models or MODELS_FOLDER) / "checksums.json"
+    return _loaded(models, checksums.stat().st_mtime_ns if checksums.exists() else 0)
+
+
+@lru_cache(maxsize=1)
+def _loaded(models: str, _changed: int) -> TwoStageSearch:
+    return TwoStageSearch.load(Path(models) if models else None)

@@ -11,26 +11,26 @@ import pandas as pd
 
 from msfa_core.errors import SurveyError
 from msfa_core.machine import in_order
-from msfa_core.spine import steps as do
+from msfa_core.spine.step import Part
 
 CONNECT_SECONDS: Final = 20
 
-Apply = Callable[[Sequence[do.Task]], Iterator[pd.DataFrame]]
+Apply = Callable[[Sequence[Part]], Iterator[pd.DataFrame]]
 
 
 @contextmanager
 def workers(n_workers: int, scheduler: str | None) -> Iterator[Apply]:
-    """Yield what applies `steps.work` to tasks: here, in processes, or on a cluster."""
+    """Yield what applies `Part.do` to tasks: here, in processes, or on a cluster."""
     if scheduler:
         with _cluster(scheduler) as apply:
             yield apply
     else:
-        yield lambda tasks: in_order(do.work, tasks, min(n_workers, len(tasks)))
+        yield lambda tasks: in_order(Part.do, tasks, min(n_workers, len(tasks)))
 
 
 @contextmanager
 def _cluster(address: str) -> Iterator[Apply]:
-    """Yield what applies `steps.work` on the workers of a Dask scheduler."""
+    """Yield what applies `Part.do` on the workers of a Dask scheduler."""
     from distributed import Client  # noqa: PLC0415 (heavy, and only for clusters)
 
     try:
@@ -41,13 +41,13 @@ def _cluster(address: str) -> Iterator[Apply]:
             "--scheduler out to work on this machine."
         ) from error
 
-    def apply(tasks: Sequence[do.Task]) -> Iterator[pd.DataFrame]:
+    def apply(tasks: Sequence[Part]) -> Iterator[pd.DataFrame]:
         ahead = max(2 * len(client.scheduler_info().get("workers", {})), 2)
         waiting = deque(tasks)
         running: deque[Any] = deque()
         while waiting or running:
             while waiting and len(running) < ahead:
-                running.append(client.submit(do.work, waiting.popleft(), pure=False))
+                running.append(client.submit(Part.do, waiting.popleft(), pure=False))
             yield running.popleft().result()
 
     with client:

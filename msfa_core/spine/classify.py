@@ -1,0 +1,64 @@
+"""The step ``classify``: the two networks on every low-resolution spectrum (paper §IV, §V.1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from msfa_core.config import Settings
+from msfa_core.constants import STELLAR_CLASSES
+from msfa_core.rules import are_low_resolution
+from msfa_core.spectra.spectrum import Spectra
+from msfa_core.spine.step import Inputs, Step
+from msfa_core.survey.folder import Survey
+
+
+def _inputs(_survey: Survey, settings: Settings) -> Inputs:
+    from msfa_core.search.two_stages import load_search  # noqa: PLC0415 (torch)
+
+    models = settings.models_folder
+    weights = {"weights": load_search(models).weights_checksum}
+    return Inputs(key=weights, given={"models": models}, said=weights)
+
+
+def classify(spectra: Spectra, rows: pd.DataFrame, models: str = "") -> pd.DataFrame:
+    """Classify the spectra of a shard.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        n of them.
+    rows : (n,) DataFrame
+        With ``resolution``, where known; the networks know low resolution only.
+    models : str
+        Folder of the weights; empty for the shipped ones.
+
+    Returns
+    -------
+    (n,) DataFrame
+        ``obsid`` and the columns of the step; NaN where the networks have nothing to say.
+    """
+    from msfa_core.search.two_stages import load_search  # noqa: PLC0415 (torch)
+    from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
+
+    n = len(spectra)
+    p_class = np.full((n, len(STELLAR_CLASSES)), np.nan)
+    p_bhb, novelty = np.full(n, np.nan), np.full(n, np.nan)
+    predicted = np.full(n, None, dtype=object)
+    low = np.flatnonzero(are_low_resolution(rows))
+    if len(low):
+        found = load_search(models).classify(prepare(spectra[low]))
+        p_class[low], p_bhb[low] = found.class_probability, found.p_bhb
+        novelty[low] = found.novelty
+        predicted[low] = [str(name) or None for name in found.predicted_class]
+    columns = {f"p_class_{c.lower()}": p_class[:, k] for k, c in enumerate(STELLAR_CLASSES)}
+    table = pd.DataFrame({"obsid": spectra.obsid, **columns})
+    predicted_class = pd.Series(predicted, dtype="str")
+    return table.assign(predicted_class=predicted_class, p_bhb=p_bhb, novelty=novelty)
+
+
+CLASSIFY: Final = Step(
+    "classify", version=1, work=classify, columns=("resolution",), inputs=_inputs
+)
