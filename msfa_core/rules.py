@@ -68,13 +68,14 @@ def are_extragalactic(classes: pd.Series) -> BoolArray:
 
 
 def kinds(table: pd.DataFrame) -> pd.Series:
-    """(n,) class of the header, of stars with the first letter of the subclass: ``STAR A``.
+    """(n,) class of the header, of stars with the letter of the subclass: ``STAR A``, ``STAR dM``.
 
-    Small letters of prefixes stay (``dM2``, ``sdB``); where the search reads A or B, so does this.
+    Where the search reads A or B, so does this.
     """
     name = _words(table, "class")
-    given = table["subclass"].astype("str").str.strip().str.slice(0, 1).fillna("")
-    letter = given.where(~are_a_or_b(table), given.str.upper())
+    given = table["subclass"].astype("str").str.strip()
+    letter = given.str.extract(r"^([a-z]*[A-Z]?)", expand=False).fillna("")
+    letter = letter.where(~are_a_or_b(table), given.str.slice(0, 1).str.upper())
     return name.where(name != STAR, (name + " " + letter).str.strip())
 
 

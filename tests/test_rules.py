@@ -137,7 +137,7 @@ def test_kinds_of_headers_are_counted_without_regard_to_blanks():
         }
     )
     said = rules.kinds(table)
-    assert said.dropna().tolist() == ["STAR B", "STAR A", "GALAXY", "STAR d", "STAR"]
+    assert said.dropna().tolist() == ["STAR B", "STAR A", "GALAXY", "STAR dM", "STAR"]
     assert said.isna().tolist() == [False, False, False, True, False, False]
 
 

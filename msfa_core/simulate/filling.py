@@ -17,7 +17,6 @@ from msfa_core.simulate.survey import SurveyPlan, demo_plan, simulate_chunk, sky
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import Storing
-from msfa_core.survey.joining import base_table, refreshed
 from msfa_core.typing import Progress, no_progress
 
 TRUTH: Final = "true_"  # prefix of the columns that only a simulation knows
@@ -90,7 +89,7 @@ def simulate(
         if folder is not None:
             _write_truth(pd.concat(truths, ignore_index=True), folder)
         if store.n_stored:
-            survey.write_table(refreshed(survey.table(), base_table(survey)))
+            survey.refresh_table()
     return store.n_stored
 
 

@@ -70,6 +70,11 @@ class Catalogues:
         for path in self._paths():
             yield _read(path)
 
+    def are_newer_than(self, path: Path) -> bool:
+        """Tell whether one was joined after a file was written."""
+        written = path.stat().st_mtime_ns
+        return any(own.stat().st_mtime_ns > written for own in self._paths())
+
     def rows(self, obsid: NDArray[np.int64]) -> pd.DataFrame | None:
         """Return what they say of spectra: (n,) rows of what completes one; None without any."""
         stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in self._paths())
@@ -132,6 +137,23 @@ def filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
             own = table[name].astype(values.dtype) if name in BY_NAME else table[name]
             values = own.where(own.notna(), values)
         columns[name] = values
+    return table.assign(**columns)
+
+
+def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of all spectra with what files and catalogues now say.
+
+    Results of steps stay until the steps are run again.
+    """
+    base = base.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
+    base = base.set_axis(table.index)
+    columns = {}
+    for name in base.columns:
+        if name in BY_NAME and BY_NAME[name].step != "ingest":
+            new = base[name].astype(BY_NAME[name].dtype)
+            columns[name] = table[name].where(table[name].notna(), new)
+        else:
+            columns[name] = base[name]
     return table.assign(**columns)
 
 

@@ -5,6 +5,7 @@
     SURVEY/
         archive/             spectra, sharded (spectra/archive.py)
         catalogues/          rows of joined catalogues, by obsid
+        known/               catalogues of stars that are known already
         steps/               what each step of the pipeline gave for each shard
         candidates.parquet   one row per spectrum, columns of columns.py
         vetting.sqlite       decisions (or a database named in msfa.toml)
@@ -56,6 +57,7 @@ from msfa_core.survey.completing import (
     completed_z,
     filled,
     identities,
+    refreshed,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 
 ARCHIVE_FOLDER: Final = "archive"
 CATALOGUE_FOLDER: Final = "catalogues"
+KNOWN_FOLDER: Final = "known"
 STEPS_FOLDER: Final = "steps"
 USED: Final = "msfa_settings"  # note of the table: what its columns follow from
 CANDIDATES_FILE: Final = "candidates.parquet"
@@ -218,12 +221,17 @@ class Survey:
         """Names of the shards, in the order of storage."""
         return [shard.name for shard in self.archive.shards]
 
+    @property
+    def known_files(self) -> list[Path]:
+        """Catalogues of stars that are known already, in the order of their names."""
+        return sorted((self.path / KNOWN_FOLDER).glob("*.parquet"))
+
     # --- table -----------------------------------------------------------------------------
     def table(self) -> pd.DataFrame:
         """Return one row per spectrum, with every column of the contract.
 
-        Spectra that were stored when a process was killed, before the table was written, are
-        added, so spectra and table always agree.
+        Spectra stored and catalogues joined by a process that was killed before it wrote the
+        table are added, so spectra and table always agree.
         """
         path = self.path / CANDIDATES_FILE
         try:
@@ -237,9 +245,10 @@ class Survey:
         if table is None:
             return conform(self.base_table())
         new = ~np.isin(stored, table["obsid"].to_numpy(np.int64))
-        if new.any():
-            rows = self.base_table()[new]
-            table = pd.concat([conform(table), conform(rows)], ignore_index=True)
+        if new.any() or self._catalogues.are_newer_than(path):
+            base = self.base_table()
+            table = pd.concat([conform(table), conform(base[new])], ignore_index=True)
+            table = refreshed(table, base)
         return conform(table)
 
     @property
@@ -283,6 +292,10 @@ class Survey:
         path = self.path / CANDIDATES_FILE
         said = json.dumps(used.of_results()) if used else parquet_notes(path).get(USED)
         write_parquet(path, table, {**(notes or {}), **({USED: said} if said else {})})
+
+    def refresh_table(self) -> None:
+        """Write the table anew with what files and catalogues now say; results of steps stay."""
+        self.write_table(refreshed(self.table(), self.base_table()))
 
     def table_with_verdicts(self) -> pd.DataFrame:
         """Return the table of all spectra with the verdict of record of each star."""

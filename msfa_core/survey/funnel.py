@@ -19,6 +19,7 @@ from msfa_core.config import Settings
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
+    domain_sentence,
     have_good_parallax,
     is_true,
     numbers,
@@ -217,21 +218,24 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
     lines = [
         f"{kind} {survey.path}, selection {survey.settings_used.selection}",
         f"{'step':<30}{'spectra':>10}{'stars':>10}{'share':>8}   "
-        f"{'paper: spectra':>14}{'stars':>8}{'share':>8}",
+        f"{'paper: spectra':>14}{'stars':>8}{'share':>8}   share of",
     ]
     for row in table.to_dict("records"):
         own = f"{_count(row['spectra']):>10}{_count(row['stars']):>10}{_percent(row['share']):>8}"
         paper = f"{_count(row['paper_spectra']):>14}{_count(row['paper_stars']):>8}"
-        lines.append(f"{row['step']:<30}{own}   {paper}{_percent(row['paper_share']):>8}")
+        share = f"{_percent(row['paper_share']):>8}   {row['of']}"
+        lines.append(f"{row['step']:<30}{own}   {paper}{share}".rstrip())
     lines.append(
-        "shares are of the step named in the table's column `of`; good parallax: "
-        f"{PARALLAX_SENTENCE}"
+        f"A/B spectra: {domain_sentence(survey.settings_used)}; good parallax: {PARALLAX_SENTENCE}"
     )
     if table["spectra"].isna().any():
         lines.append(f"- : not known yet; `msfa run {survey.path}`, `msfa place {survey.path}`")
-    lines += ["", "samples of the stars with a good parallax: kept, left out"]
-    for row in exclusions(survey).to_dict("records"):
-        lines.append(f"{row['kept']:>10,}{row['left_out']:>10,}  {row['sentence']}")
+    if not survey.known_files:
+        lines.append(f"new: no known catalogue was given; `msfa run {survey.path} --known FILE`")
+    if table.set_index("step")["stars"].fillna(0)["good parallax"]:
+        lines += ["", "samples of the stars with a good parallax: kept, left out"]
+        for row in exclusions(survey).to_dict("records"):
+            lines.append(f"{row['kept']:>10,}{row['left_out']:>10,}  {row['sentence']}")
     return lines
 
 

@@ -19,7 +19,7 @@ from msfa_core.machine import in_order, n_cores
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.joining import base_table, join, read_catalogues, refreshed
+from msfa_core.survey.joining import join, read_catalogues
 from msfa_core.typing import Progress, no_progress
 
 SUFFIXES: Final = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz")
@@ -186,7 +186,7 @@ def ingest(
                 joined[name] = join(survey, name, table)
         except CatalogueError as error:
             failure = error  # the spectra are stored all the same
-        survey.write_table(refreshed(survey.table(), base_table(survey)))
+        survey.refresh_table()
         report = IngestReport(
             n_files=len(files),
             n_stored=store.n_stored,

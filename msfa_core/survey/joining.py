@@ -1,18 +1,18 @@
-"""Catalogues joined to a survey, and what is known of each spectrum before any step."""
+"""Catalogues joined to a survey."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from msfa_core.columns import BY_NAME
 from msfa_core.durable import write_parquet
 from msfa_core.errors import CatalogueError
-from msfa_core.survey.completing import identities
+from msfa_core.survey.completing import identities, refreshed
 from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
+
+__all__ = ["base_table", "join", "read_catalogues", "refreshed"]
 
 
 def read_catalogues(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
@@ -45,20 +45,3 @@ def join(survey: Survey, name: str, table: pd.DataFrame) -> int:
 def base_table(survey: Survey) -> pd.DataFrame:
     """Return what is known of each spectrum before any step: its file, and joined catalogues."""
     return survey.base_table()
-
-
-def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of all spectra with what files and catalogues now say.
-
-    Results of steps stay until the steps are run again.
-    """
-    base = base.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
-    base = base.set_axis(table.index)
-    columns = {}
-    for name in base.columns:
-        if name in BY_NAME and BY_NAME[name].step != "ingest":
-            new = base[name].astype(BY_NAME[name].dtype)
-            columns[name] = table[name].where(table[name].notna(), new)
-        else:
-            columns[name] = base[name]
-    return table.assign(**columns)

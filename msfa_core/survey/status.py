@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.region import inside_by_line
+from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, LABELS, STEPS
-from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, UidFlag
-from msfa_core.rules import are_low_resolution, is_true, kinds, star_numbers
+from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, MatchFlag, SentenceFlag, UidFlag
+from msfa_core.rules import (
+    are_low_resolution,
+    candidate_sentence,
+    domain_sentence,
+    in_search_domain,
+    is_true,
+    kinds,
+    n_stars,
+    outside_domain,
+    region_sentence,
+    star_numbers,
+)
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
+from msfa_core.typing import BoolArray
 
+IN_DOMAIN: Final = "in the search domain"  # keys of `StatusReport.counts`
+CANDIDATES: Final = "candidates"
+IN_REGION: Final = "candidates in the D0.2–fm region"
 _SHOWN: Final = 8  # groups named before the rest is summed up
 _INDENT: Final = "  "
 _LINE_WORDS: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
@@ -60,14 +75,20 @@ class StatusReport:
     counts : dict of str to int
         Spectra in the search domain, candidates, candidates within the cuts of each line of the
         selection and in the D0.2–fm region (all of them, both lines measured), known,
-        inside the CMD trapezoid.
+        inside the CMD trapezoid, as far as the steps have got; and of medium resolution.
+    meaning : dict of str to str
+        What some of these counts are of, in the words of `rules`.
+    outside : dict of str to int
+        Spectra that each condition of the search domain leaves out.
     known : dict of str to (int, int)
         Candidate spectra and stars that each known catalogue lists, that any lists, and that
         are new; empty when none was given.
     verdicts : dict of str to int
-        Stars (spectra where stars are not identified) of each verdict of record.
-    flags : dict of str to dict of str to int
-        For each kind of flag, how many spectra carry each caveat.
+        Stars of each verdict of record.
+    n_undecided : int
+        Stars of candidates that have none.
+    flags : dict of str to dict of str to (int, int)
+        For each kind of flag, how many spectra carry each caveat, and how many candidates.
     n_rejected : int
         Files that could not be read.
     missing : tuple of str
@@ -83,9 +104,12 @@ class StatusReport:
     steps: tuple[StepStatus, ...]
     selection: str
     counts: dict[str, int]
+    meaning: dict[str, str]
+    outside: dict[str, int]
     known: dict[str, tuple[int, int]]
     verdicts: dict[str, int]
-    flags: dict[str, dict[str, int]]
+    n_undecided: int
+    flags: dict[str, dict[str, tuple[int, int]]]
     n_rejected: int
     missing: tuple[str, ...]
 
@@ -97,18 +121,35 @@ class StatusReport:
         lines += _section("layouts", [_listed(self.by_layout)])
         lines += _section("classes of the headers", [_listed(self.by_class)])
         lines += _section("steps", [_step_line(step, self.n_spectra) for step in self.steps])
-        search = [f"{name}: {n:,}" for name, n in self.counts.items()]
-        lines += _section("search", [f"D0.2–fm selection {self.selection}", *search])
+        lines += _section("search", self._search_lines())
         known = [f"{name}: {n:,} spectra of {m:,} stars" for name, (n, m) in self.known.items()]
         lines += _section("known catalogues (candidates listed)", known)
-        lines += _section("verdicts", [_listed(self.verdicts) or "none yet: `msfa serve`"])
+        lines += _section("verdicts", self._verdict_lines())
         for name, carried in self.flags.items():
-            lines += _section(f"flags, {name}", [f"{n:>9,}  {what}" for what, n in carried.items()])
+            body = [f"{n:>9,}{m:>12,}  {what}" for what, (n, m) in carried.items()]
+            lines += _section(f"flags, {name}", [f"{'spectra':>9}{'candidates':>12}", *body])
         if self.n_rejected:
             where = self.path / "rejected.csv"
             lines += _section("files", [f"{self.n_rejected:,} could not be read: see {where}"])
         lines += _section("missing", list(self.missing))
         return lines
+
+    def _search_lines(self) -> list[str]:
+        lines = []
+        for name, n in self.counts.items():
+            said = self.meaning.get(name)
+            lines.append(f"{name}: {n:,}" + (f" ({said})" if said else ""))
+            if name == IN_DOMAIN and self.outside:
+                lines.append(f"outside it, some for several reasons: {_listed(self.outside)}")
+        if self.n_spectra and CANDIDATES not in self.counts:
+            lines.append(f"candidates: not known yet; `msfa run {self.path}`")
+        return lines
+
+    def _verdict_lines(self) -> list[str]:
+        if not self.verdicts:
+            return [f"none yet: `msfa serve {self.path}`"]
+        stars = "1 star" if self.n_undecided == 1 else f"{self.n_undecided:,} stars"
+        return [_listed(self.verdicts), f"without a verdict: {stars} of the candidates"]
 
 
 def _section(title: str, body: list[str]) -> list[str]:
@@ -143,19 +184,26 @@ def status(survey: Survey | str | Path) -> StatusReport:
         When the path is no survey, or part of it cannot be read.
     """
     survey = survey if isinstance(survey, Survey) else Survey(survey)
-    table = survey.table_with_verdicts()
+    table, settings = survey.table_with_verdicts(), survey.settings_used
     return StatusReport(
         path=survey.path,
         is_simulated=survey.is_simulated,
         n_spectra=len(table),
-        n_stars=int(table["uid"].nunique()),
+        n_stars=n_stars(table) if table["uid"].notna().any() else 0,
         by_layout=_counts(table["layout"]) if "layout" in table.columns else {},
         by_class=_counts(kinds(table)),
         steps=tuple(_step_status(survey, step) for step in STEPS),
-        selection=survey.settings_used.selection,
-        counts=_search_counts(table, survey.settings_used.selection),
+        selection=settings.selection,
+        counts=_search_counts(table, settings),
+        meaning={
+            IN_DOMAIN: domain_sentence(settings),
+            CANDIDATES: candidate_sentence(settings),
+            IN_REGION: region_sentence(settings.selection),
+        },
+        outside=_outside(table, settings),
         known=_known(survey, table),
         verdicts=_verdicts(table),
+        n_undecided=n_stars(table[is_true(table, "is_candidate") & table["verdict"].isna()]),
         flags=_flag_counts(table),
         n_rejected=len(survey.rejected),
         missing=tuple(_missing(survey, table)),
@@ -180,39 +228,50 @@ def _step_status(survey: Survey, step: str) -> StepStatus:
     return StepStatus(step, n_done, times[-1] if times else ("unfinished" if n_done else ""))
 
 
-def _search_counts(table: pd.DataFrame, selection: str) -> dict[str, int]:
-    candidate = is_true(table, "is_candidate")
-    within = {
-        f"within the cuts of {_LINE_WORDS[line]}": inside.to_numpy(bool)
-        for line, inside in inside_by_line(table, selection).items()
+def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
+    """Count what the search has found so far; what is not known yet is left out, not zero."""
+    is_classified, is_measured, is_placed = (
+        bool(table[name].notna().any())
+        for name in ("is_candidate", "in_bhb_region", "in_cmd_trapezoid")
+    )
+    inside = in_search_domain(table, settings).to_numpy(bool)  # known before any step
+    domain = is_true(table, "in_search_domain") if is_classified else inside
+    counts = {IN_DOMAIN: int(domain.sum())}
+    if is_classified:
+        candidate = is_true(table, "is_candidate")
+        of_candidates = {CANDIDATES: candidate}
+        if is_measured:
+            for line, rows in inside_by_line(table, settings.selection).items():
+                words = f"candidates within the cuts of {_LINE_WORDS[line]}"
+                of_candidates[words] = rows.to_numpy(bool)
+            of_candidates[IN_REGION] = is_true(table, "in_bhb_region")
+        if is_placed:
+            words = "candidates inside the CMD trapezoid"
+            of_candidates[words] = is_true(table, "in_cmd_trapezoid")
+        of_candidates["candidates in known catalogues"] = table["known_in"].notna().to_numpy(bool)
+        counts |= {name: int((candidate & rows).sum()) for name, rows in of_candidates.items()}
+    n_medium = int((~are_low_resolution(table)).sum())
+    return counts | ({"of medium resolution, outside the search": n_medium} if n_medium else {})
+
+
+def _outside(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
+    words = {"snr_g": "S/N(g)"}
+    counts = {
+        words.get(name, name): int(fails.sum())
+        for name, fails in outside_domain(table, settings).items()
     }
-    of_candidates = {
-        **within,
-        "in the D0.2–fm region": is_true(table, "in_bhb_region"),
-        "inside the CMD trapezoid": is_true(table, "in_cmd_trapezoid"),
-        "in known catalogues": table["known_in"].notna().to_numpy(bool),
-    }
-    return {
-        "in the search domain": int(is_true(table, "in_search_domain").sum()),
-        "candidates": int(candidate.sum()),
-        **{
-            f"candidates {name}": int((candidate & rows).sum())
-            for name, rows in of_candidates.items()
-        },
-        "outside the search: medium resolution": int((~are_low_resolution(table)).sum()),
-    }
+    return {name: n for name, n in counts.items() if n}
 
 
 def _known(survey: Survey, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Return what the known catalogues list among the candidates, and what is left."""
     from msfa_core.stars.crossmatch import known_counts  # noqa: PLC0415
 
-    files = sorted((survey.path / "known").glob("*.parquet"))
-    if not files:
+    if not survey.known_files:
         return {}
     candidates = table[is_true(table, "is_candidate")]
     counts = known_counts(candidates)
-    listed = {path.name.split(".")[0]: (0, 0) for path in files} | counts.listed
+    listed = {path.name.split(".")[0]: (0, 0) for path in survey.known_files} | counts.listed
     return {**listed, "in any of them": counts.known, "new": counts.new}
 
 
@@ -222,28 +281,30 @@ def _verdicts(table: pd.DataFrame) -> dict[str, int]:
     return {str(name): int(n) for name, n in decided["verdict"].value_counts().items()}
 
 
-def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    fit_words = {flag: str(flag.name).lower().replace("_", " ") for flag in FitFlag}
-    kinds: list[tuple[str, str, Mapping[Any, str]]] = [
-        *((f"fit of {line}", f"balmer_flags_{line}", fit_words) for line in FIT_LINES),
-        *(
-            (name, column, {flag: flag.sentence for flag in kind})
-            for name, column, kind in (
-                ("labels", "label_flags", LabelFlag),
-                ("photometry", "cmd_flags", CmdFlag),
-                ("stars", "uid_flags", UidFlag),
-            )
-        ),
+def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, tuple[int, int]]]:
+    candidate = is_true(table, "is_candidate")
+    of: list[tuple[str, str, type[SentenceFlag]]] = [
+        *((f"fit of {_LINE_WORDS[line]}", f"balmer_flags_{line}", FitFlag) for line in FIT_LINES),
+        ("template match", "template_flags", MatchFlag),
+        ("labels", "label_flags", LabelFlag),
+        ("photometry", "cmd_flags", CmdFlag),
+        ("stars", "uid_flags", UidFlag),
     ]
-    return {
-        name: counts for name, column, words in kinds if (counts := _carried(table[column], words))
-    }
+    found = {name: _carried(table[column], kind, candidate) for name, column, kind in of}
+    return {name: counts for name, counts in found.items() if counts}
 
 
-def _carried(flags: pd.Series, words: Mapping[Any, str]) -> dict[str, int]:
+def _carried(
+    flags: pd.Series, kind: type[SentenceFlag], candidate: BoolArray
+) -> dict[str, tuple[int, int]]:
+    """Return by sentence how many spectra and how many candidates carry each flag, if any."""
     values = flags.fillna(0).to_numpy(np.int64)
-    counts = {text: int(((values & int(flag)) != 0).sum()) for flag, text in words.items()}
-    return {text: n for text, n in counts.items() if n}
+    raised = {flag.sentence.rstrip("."): (values & int(flag)) != 0 for flag in kind}
+    return {
+        text: (int(rows.sum()), int((rows & candidate).sum()))
+        for text, rows in raised.items()
+        if rows.any()
+    }
 
 
 def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
@@ -271,7 +332,9 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
         (
             table[list(LABELS)].isna().any(axis=1),
             "Teff, log g, [Fe/H]",
-            f"`msfa ingest {path} --catalogue FILE` with teff, logg, feh, then `msfa run {path}`",
+            f"`msfa run {path} --steps label`"
+            if table[list(LABELS)].isna().all(axis=None)
+            else f"`msfa ingest {path} --catalogue FILE`, then `msfa run {path}`",
         ),
     ]
     lines = _changed_settings(survey)
@@ -279,7 +342,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
         lacking = int(lacks.sum())
         if lacking:
             lines.append(f"{what}: {lacking:,} of {n:,} spectra lack it; add with {remedy}")
-    if not any((path / "known").glob("*.parquet")):
+    if not survey.known_files:
         lines.append(f"known catalogues: none given; add with `msfa run {path} --known FILE`")
     return lines
 

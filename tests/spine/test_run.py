@@ -27,7 +27,6 @@ from msfa_core.survey.completing import SurveyShard
 from msfa_core.survey.demo import demo_path
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import ingest
-from msfa_core.survey.joining import base_table
 from msfa_core.survey.status import status
 
 
@@ -356,7 +355,7 @@ def test_labels_of_a_catalogue_stand_in_where_there_are_none_and_stay_visible(su
 
     kept = alone.assign(label_flags=pd.array([int(LabelFlag.MISSING)] * 24, dtype="Int64"))
     kept[["teff", "logg", "feh", "teff_err", "logg_err", "feh_err", "label_chi2"]] = np.nan
-    settled = settle_labels(kept, base_table(survey), survey.settings).set_index("obsid")
+    settled = settle_labels(kept, survey.base_table(), survey.settings).set_index("obsid")
     assert settled.loc[obsid[:3], "teff"].tolist() == [8500] * 3
     assert settled.loc[obsid[0], "label_flags"] == (
         LabelFlag.FROM_CATALOGUE
@@ -394,7 +393,7 @@ def test_moving_a_limit_of_the_labels_changes_their_flags_without_another_fit(su
     run(survey, ["label"], workers=1)
     before = survey.table()
     loose = replace(survey.settings, logg_outlier=-5.0)
-    after = settle_labels(before, base_table(survey), loose)
+    after = settle_labels(before, survey.base_table(), loose)
     labelled = before["logg"].notna()
     assert ((after["label_flags"] & int(LabelFlag.HIGH_LOGG)) != 0).eq(labelled).all()
     assert after["logg"].equals(before["logg"])
@@ -448,7 +447,7 @@ def test_medium_resolution_is_stored_and_left_out_of_the_search(survey):
     assert row["in_search_domain"] == False  # noqa: E712
     assert row["balmer_flags_hdelta"] > 0
     report = status(survey)
-    assert report.counts["outside the search: medium resolution"] == 1
+    assert report.counts["of medium resolution, outside the search"] == 1
 
 
 def test_the_z_of_a_catalogue_serves_where_the_file_has_none(survey, tmp_path):

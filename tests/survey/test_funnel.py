@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from counted_table import BOX, counted_table
 from small_survey import make_small_survey
 
 from msfa_core.columns import conform
@@ -10,44 +11,10 @@ from msfa_core.config import Settings
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.funnel import exclusions, funnel, funnel_lines, funnel_of
 
-BOX = "mine: hdelta d02 20..30, fm 0.1..0.3; hgamma d02 20..30, fm 0.1..0.3"
-IN, OUT = 25.0, 40.0  # D0.2 inside and outside of the cuts
-
-
-def spectrum(obsid, star, **changes):
-    """Return a spectrum that passes every step; ``changes`` take it out."""
-    base = {
-        "obsid": obsid, "uid": f"G{star}", "snr_g": 50.0, "in_search_domain": True,
-        "predicted_class": "BHB", "p_bhb": 0.9, "is_candidate": True, "known_in": None,
-        "d02_hdelta": IN, "fm_hdelta": 0.2, "d02_hgamma": IN, "fm_hgamma": 0.2,
-        "balmer_flags_hdelta": 0, "balmer_flags_hgamma": 0, "in_bhb_region": True,
-        "teff": 8500.0, "logg": 3.3, "feh": -1.8, "parallax_mas": 0.3,
-        "parallax_over_error": 10.0, "in_cmd_trapezoid": True, "cmd_exclusions": 32,
-    }  # fmt: skip
-    return {**base, **changes}
-
 
 @pytest.fixture
 def table():
-    """Return fifteen spectra; each line of the list leaves the chain at another place."""
-    rows = [
-        spectrum(1, 1),
-        spectrum(2, 1, snr_g=80.0, logg=4.5),  # of the same star, better: it speaks for it
-        spectrum(3, 3, in_search_domain=False, is_candidate=False),
-        spectrum(4, 4, predicted_class="A", is_candidate=False),
-        spectrum(5, 5, p_bhb=0.2, is_candidate=False),
-        spectrum(6, 6, known_in="xue2011"),
-        spectrum(7, 7, d02_hdelta=OUT, in_bhb_region=False),
-        spectrum(8, 8, d02_hgamma=OUT, in_bhb_region=False),
-        spectrum(9, 9, d02_hgamma=OUT, d02_hdelta=OUT, in_bhb_region=False),
-        spectrum(10, 10, feh=-0.3),
-        spectrum(11, 11, parallax_mas=-0.1, parallax_over_error=-3.0, in_cmd_trapezoid=None),
-        spectrum(12, 12, parallax_over_error=4.0),
-        spectrum(13, 13, in_cmd_trapezoid=False),
-        spectrum(14, 14, cmd_exclusions=1 | 32),
-        spectrum(15, None, cmd_exclusions=8 | 16 | 32, uid=None, in_cmd_trapezoid=False),
-    ]
-    return conform(pd.DataFrame(rows))
+    return counted_table()
 
 
 def test_every_step_is_counted_exactly(table):
@@ -91,16 +58,27 @@ def test_a_selection_of_one_line_has_no_count_for_the_other(table):
     assert pd.isna(found.loc["Hγ", "spectra"])
 
 
-def test_a_survey_prints_its_funnel_and_its_samples(tmp_path):
+def test_a_survey_prints_its_funnel_and_what_is_not_known(tmp_path):
     survey = make_small_survey(tmp_path / "s")
     lines = funnel_lines(survey)
     assert lines[0].startswith("SIMULATED survey")
     assert any(line.startswith("A/B spectra") and "597,990" in line for line in lines)
-    assert lines[-1].endswith("proper-motion sample of Culpan et al. (2021)")
+    assert any(line.startswith("stage 2") and line.endswith("stage 1") for line in lines)
+    assert any("S/N(g) > 10" in line and "σ/ϖ < 0.2" in line for line in lines)
+    assert any(line.startswith("new: no known catalogue was given") for line in lines)
     rows = funnel(survey.path).set_index("step")
     candidates = survey.table()["is_candidate"].fillna(False)
     assert rows.loc["stage 2", "spectra"] == candidates.sum()
-    assert (exclusions(survey)["kept"] == 0).all()  # not placed by the step: no samples known
+
+
+def test_samples_of_the_cmd_are_printed_where_parallaxes_are_known(tmp_path):
+    survey = make_small_survey(tmp_path / "s")
+    assert funnel_lines(survey)[-1].endswith("proper-motion sample of Culpan et al. (2021)")
+    assert (exclusions(survey)["kept"] == 0).all()  # not placed by the step: in no sample
+    survey.write_table(survey.table().assign(parallax_mas=np.nan, parallax_over_error=np.nan))
+    lines = funnel_lines(survey)
+    assert not any(line.startswith("samples") for line in lines)
+    assert any(line.startswith("- : not known yet") for line in lines)
 
 
 def test_an_empty_survey_has_a_funnel(tmp_path):

@@ -18,7 +18,6 @@ from msfa_core.spectra.readers import read_spectrum
 from msfa_core.survey import ingest as module
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import find_files, ingest
-from msfa_core.survey.joining import base_table
 
 PLAN = SurveyPlan(12, seed=4, chunk=6)
 
@@ -245,7 +244,7 @@ def test_what_the_file_says_stays_and_what_it_lacks_comes_from_the_catalogue(
     path = tmp_path / "classes.csv"
     path.write_text(f"obsid,subclass,parallax\n{obsid},O9,1.25\n")
     ingest(survey, [], [path])
-    row = base_table(survey).iloc[0]
+    row = survey.base_table().iloc[0]
     assert row["subclass"] == header
     assert row["parallax_mas"] == 1.25
 
