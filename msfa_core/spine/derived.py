@@ -21,8 +21,8 @@ from msfa_core.constants import LABELS
 from msfa_core.flags import LabelFlag
 from msfa_core.rules import are_candidates, in_search_domain
 from msfa_core.spine.results import KEY, kept, kept_keys, key_of, make_key, written_into
+from msfa_core.survey.completing import refreshed
 from msfa_core.survey.folder import CANDIDATES_FILE, Survey
-from msfa_core.survey.joining import refreshed
 from msfa_core.templates.second_opinion import template_disagrees
 
 DERIVED_VERSION: Final = 1  # raised when a rule changes: the table follows at the next run

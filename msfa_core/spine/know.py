@@ -12,11 +12,9 @@ from msfa_core.config import Settings
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.survey.folder import Survey
 
-KNOWN_FOLDER: Final = "known"  # tables that the user gave
-
 
 def _inputs(survey: Survey, settings: Settings) -> Inputs:
-    files = sorted((survey.path / KNOWN_FOLDER).glob("*.parquet"))
+    files = survey.known_files
     tables = {_name(path): pd.read_parquet(path) for path in files}
     given = {"tables": tables, "radius_arcsec": settings.match_radius_arcsec}
     return Inputs(key=given, given=given, said={"known": list(tables)})

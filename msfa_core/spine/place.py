@@ -28,7 +28,6 @@ from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, fetch, 
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.stars.crossmatch import match_sky
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.joining import base_table
 from msfa_core.typing import Progress
 
 logger = logging.getLogger(__name__)
@@ -202,7 +201,7 @@ def fetch_online(
             "with them."
         )
     with survey.lock():
-        table = _looked_at(base_table(survey))
+        table = _looked_at(survey.base_table())
         folder: Path = survey.path / ONLINE_FOLDER
         folder.mkdir(exist_ok=True)
         rows = gaia_tables(survey)

@@ -25,14 +25,14 @@ from msfa_core.spine.cluster import Apply
 from msfa_core.spine.cluster import workers as workers_of
 from msfa_core.spine.derived import DERIVED_VERSION, write_results
 from msfa_core.spine.identify import IDENTIFY
-from msfa_core.spine.know import KNOW, KNOWN_FOLDER
+from msfa_core.spine.know import KNOW
 from msfa_core.spine.label import LABEL
 from msfa_core.spine.match import MATCH
 from msfa_core.spine.measure import MEASURE
 from msfa_core.spine.place import PLACE
 from msfa_core.spine.results import keep, kept, key_of, result_path, written_into
 from msfa_core.spine.step import Part, Step
-from msfa_core.survey.folder import Survey
+from msfa_core.survey.folder import KNOWN_FOLDER, Survey
 from msfa_core.typing import Progress, no_progress
 
 SPINE: Final = (CLASSIFY, KNOW, MEASURE, MATCH, PLACE, LABEL, IDENTIFY)  # each after its needs
@@ -132,7 +132,7 @@ def run(
     """
     survey = survey if isinstance(survey, Survey) else Survey(survey)
     wanted = _check_steps(steps, known)
-    if not len(survey.archive):
+    if not len(survey.obsid):
         raise SurveyError(
             f"{survey.path} holds no spectra yet: give `msfa ingest {survey.path} FILES` first."
         )

@@ -48,6 +48,7 @@ from msfa_core.durable import (
     write_whole,
 )
 from msfa_core.errors import SurveyError
+from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 from msfa_core.survey.completing import (
@@ -379,8 +380,12 @@ class Survey:
                 done = f"{entry['time']}, msfa-bhb {entry['software']}"
                 named = [f"{key} {entry[key]}" for key in _SAID if entry.get(key)]
                 header[f"step {entry['step']}"] = "; ".join([done, *named])
-        settings = self.settings_used.as_dict()
-        header["settings"] = ", ".join(f"{k} = {v}" for k, v in settings.items() if k in _CHOICES)
+        used = self.settings_used
+        header["search domain"] = domain_sentence(used)
+        header["candidates"] = candidate_sentence(used)
+        header["D0.2-fm region"] = region_sentence(used.selection)
+        chosen = {name: value for name, value in used.as_dict().items() if name in _CHOICES}
+        header["settings"] = ", ".join(f"{name} = {value}" for name, value in chosen.items())
         return header
 
     # --- rejects ---------------------------------------------------------------------------

@@ -9,10 +9,8 @@ import pandas as pd
 
 from msfa_core.durable import write_parquet
 from msfa_core.errors import CatalogueError
-from msfa_core.survey.completing import identities, refreshed
+from msfa_core.survey.completing import identities
 from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
-
-__all__ = ["base_table", "join", "read_catalogues", "refreshed"]
 
 
 def read_catalogues(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
@@ -40,8 +38,3 @@ def join(survey: Survey, name: str, table: pd.DataFrame) -> int:
     matched = rows[rows.drop(columns="obsid").notna().any(axis=1)]
     write_parquet(survey.path / CATALOGUE_FOLDER / f"{name}.parquet", matched)
     return len(matched)
-
-
-def base_table(survey: Survey) -> pd.DataFrame:
-    """Return what is known of each spectrum before any step: its file, and joined catalogues."""
-    return survey.base_table()

@@ -228,6 +228,18 @@ def test_exports_of_a_simulated_survey_say_so(tmp_path):
     assert "SIMULATED" in (survey.path / "msfa.toml").read_text()
 
 
+def test_exports_say_by_which_rules_rows_were_judged(tmp_path):
+    survey = Survey.create(tmp_path / "S", snr_min=12.5, bhb_threshold=0.6, selection="xue2008")
+    header = survey.export_header("all spectra")
+    assert header["search domain"].endswith("S/N(g) > 12.5")
+    assert header["candidates"].endswith("p_bhb ≥ 0.6")
+    assert header["D0.2-fm region"].endswith("selection xue2008")
+    survey.write_table(survey.table(), used=Settings(snr_min=7, selection="ju2024"))
+    header = survey.export_header("all spectra")  # the rows were judged by these
+    assert header["search domain"].endswith("S/N(g) > 7")
+    assert header["D0.2-fm region"].endswith("selection ju2024")
+
+
 def test_a_wrong_setting_is_an_error_that_names_the_file(survey):
     (survey.path / "msfa.toml").write_text("snr_mim = 10\n")
     with pytest.raises(ConfigError, match=r"msfa.toml: unknown setting 'snr_mim'"):
