@@ -15,6 +15,7 @@ import pandas as pd
 
 from msfa_core.constants import FIT_LINES
 from msfa_core.errors import CatalogueError
+from msfa_core.typing import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,3 +257,24 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
             )
     extra = {name: table[name] for name in table.columns if name not in data}
     return pd.DataFrame({**data, **extra}, index=table.index)
+
+
+def numbers(table: pd.DataFrame, name: str) -> FloatArray:
+    """(n,) values of a column, NaN where missing or where there is no such column."""
+    if name not in table.columns:
+        return np.full(len(table), np.nan)
+    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def is_true(table: pd.DataFrame, name: str) -> BoolArray:
+    """(n,) True where a column is there, known and true."""
+    if name not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return table[name].astype("boolean").to_numpy(dtype=bool, na_value=False)
+
+
+def is_false(table: pd.DataFrame, name: str) -> BoolArray:
+    """(n,) True where a column is there, known and false."""
+    if name not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return ~table[name].astype("boolean").to_numpy(dtype=bool, na_value=True)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import PARALLAX_ERROR_MAX, SPEED_OF_LIGHT, StellarClass
 from msfa_core.typing import BoolArray, FloatArray, IntArray
@@ -38,18 +39,6 @@ def _words(table: pd.DataFrame, name: str) -> pd.Series:
 def _where(condition: pd.Series) -> BoolArray:
     """Return a condition as plain booleans: what is missing does not hold."""
     return condition.astype("boolean").to_numpy(dtype=bool, na_value=False)
-
-
-def is_true(table: pd.DataFrame, name: str) -> BoolArray:
-    """(n,) True where a column is there, known and true."""
-    return _where(table[name]) if name in table.columns else np.zeros(len(table), dtype=bool)
-
-
-def numbers(table: pd.DataFrame, name: str) -> FloatArray:
-    """(n,) values of a column, NaN where missing or where there is no such column."""
-    if name not in table.columns:
-        return np.full(len(table), np.nan)
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def have_subclass(table: pd.DataFrame) -> BoolArray:
@@ -239,12 +228,25 @@ def n_stars(table: pd.DataFrame) -> int:
 
 def representatives(table: pd.DataFrame) -> BoolArray:
     """(n,) True for one spectrum of each star: of highest S/N, of equals the lowest obsid."""
-    order = np.lexsort(
-        (table["obsid"].to_numpy(np.int64), -np.nan_to_num(numbers(table, "snr_g"), nan=-np.inf))
+    return represents(
+        star_numbers(table), numbers(table, "snr_g"), table["obsid"].to_numpy(np.int64)
     )
-    _, first = np.unique(star_numbers(table)[order], return_index=True)
-    one = np.zeros(len(table), dtype=bool)
-    one[order[first]] = True
+
+
+def represents(star: IntArray, snr_g: FloatArray, obsid: IntArray) -> BoolArray:
+    """Tell which spectra represent their star: the rule of `representatives` on plain arrays.
+
+    Parameters
+    ----------
+    star : (n,) int64 array
+        Equal for spectra of one star.
+    snr_g : (n,) array
+        NaN counts as lowest.
+    obsid : (n,) int64 array
+    """
+    order = np.lexsort((obsid, -np.nan_to_num(snr_g, nan=-np.inf), star))
+    one = np.zeros(len(star), dtype=bool)
+    one[order[np.flatnonzero(np.diff(star[order], prepend=-1))]] = True
     return one
 
 

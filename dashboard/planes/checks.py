@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import panel as pn
 from pandas.api.types import is_numeric_dtype
 
 from dashboard.planes.linked import LinkedView, caption, caption_html, notice
 from dashboard.state import VettingState
-from msfa_core.typing import FloatArray
 
 
 def has_numbers(table: pd.DataFrame, column: str) -> bool:
     """Tell whether a column is there, holds numbers, and at least one of them."""
     return column in table and is_numeric_dtype(table[column]) and bool(table[column].notna().any())
-
-
-def numbers(table: pd.DataFrame, column: str) -> FloatArray:
-    """(n,) values of a column; NaN where missing."""
-    return table[column].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 class CheckView(LinkedView):

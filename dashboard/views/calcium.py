@@ -14,7 +14,7 @@ from bokeh.models import GlyphRenderer
 
 from dashboard.planes.axis import Axis
 from dashboard.planes.cells import number
-from dashboard.planes.checks import CheckView, numbers
+from dashboard.planes.checks import CheckView
 from dashboard.planes.guides import draw_curves, draw_dots, draw_words, explain
 from dashboard.planes.linked import colour_switch, controls, quiet_button
 from dashboard.planes.plane import Plane
@@ -31,6 +31,7 @@ from msfa_core.balmer.locus import (
     calcium_loci,
     dividing_line,
 )
+from msfa_core.columns import numbers
 from msfa_core.typing import FloatArray
 
 KP: Final = Axis("kp", "KP (Ca II K) [Å]", (-1.0, 7.0), (-0.4, 6.2), "kp_err")

@@ -12,13 +12,14 @@ import panel as pn
 
 from dashboard.planes.axis import Axis
 from dashboard.planes.cells import number
-from dashboard.planes.checks import CheckView, numbers
+from dashboard.planes.checks import CheckView
 from dashboard.planes.guides import draw_diagonal
 from dashboard.planes.linked import colour_switch, controls
 from dashboard.planes.plane import Plane
 from dashboard.state import VettingState
 from dashboard.views.d02_fm import line_axes
 from msfa_core.balmer.consistency import agreement
+from msfa_core.columns import numbers
 
 D02_LIMITS: Final = (4.0, 47.0)  # Å
 NOT_MEASURED: Final = (

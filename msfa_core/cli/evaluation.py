@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.selection import get_selection
+from msfa_core.columns import is_true
 from msfa_core.errors import TrainingError
 from msfa_core.rules import both_stages_say_bhb, star_numbers
 from msfa_core.search.two_stages import TwoStageSearch
@@ -119,7 +120,7 @@ def answers_on_survey(
         star=_stars(table),
         snr_g=table["snr_g"].to_numpy(np.float64),
         teff=table[teff].to_numpy(np.float64, na_value=np.nan),
-        in_region=table["in_bhb_region"].fillna(False).to_numpy(bool) if measured else None,
+        in_region=is_true(table, "in_bhb_region") if measured else None,
         region=get_selection(survey.settings_used.selection).name,
         threshold=threshold,
         truth=table.rename(columns={"obsid": "true_obsid"}).filter(like="true_"),

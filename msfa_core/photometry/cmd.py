@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core.columns import check_columns
+from msfa_core.columns import check_columns, is_true
 from msfa_core.constants import (
     BP_RP_FLUX_OVER_ERROR_MIN,
     CMD_ABS_MAG_BRIGHT,
@@ -283,19 +283,12 @@ def _flags(
             CmdFlag.POOR_PARALLAX: (parallax > 0) & ~(over_error > 1 / float(PARALLAX_ERROR_MAX)),
             CmdFlag.COLOUR_EXCESS: _excess_is_bad(gaia, colour, magnitude),
             CmdFlag.FAINT_COLOUR: _colour_is_faint(gaia),
-            CmdFlag.AMBIGUOUS: _true_where(gaia, "gaia_ambiguous"),
+            CmdFlag.AMBIGUOUS: is_true(gaia, "gaia_ambiguous"),
             CmdFlag.NO_PROPER_MOTION: has_gaia & no_motion & ("pmra" in gaia.columns),
             CmdFlag.ABSURD_REDDENING: is_absurd(column(gaia, "ebv")),
-            CmdFlag.DUPLICATED: _true_where(gaia, "gaia_duplicated"),
+            CmdFlag.DUPLICATED: is_true(gaia, "gaia_duplicated"),
         }
     return combined(raised)
-
-
-def _true_where(table: pd.DataFrame, name: str) -> NDArray[np.bool_]:
-    """Return a boolean column, missing or absent as False."""
-    if name not in table.columns:
-        return np.zeros(len(table), dtype=bool)
-    return table[name].astype("boolean").fillna(False).to_numpy(dtype=bool)
 
 
 def _excess_is_bad(

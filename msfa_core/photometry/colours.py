@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.columns import numbers as column
 from msfa_core.constants import EBV_LIMITS, EXTINCTION_PER_EBV, GAIA_ZERO_POINT_ERROR
 from msfa_core.typing import FloatArray
 
@@ -131,10 +132,3 @@ def magnitude_error(table: pd.DataFrame, band: str) -> FloatArray:
         of_flux = np.where(np.isnan(of_flux), 0.0, of_flux)
     computed = np.hypot(of_flux, float(GAIA_ZERO_POINT_ERROR[band]))
     return np.where(np.isnan(listed), computed, listed)
-
-
-def column(table: pd.DataFrame, name: str) -> FloatArray:
-    """Return a column as (n,) float64; NaN where it is missing or absent."""
-    if name not in table.columns:
-        return np.full(len(table), np.nan)
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)

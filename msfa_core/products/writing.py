@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.columns import is_true
 from msfa_core.durable import write_whole
 from msfa_core.errors import ExportError, SpectrumError
 from msfa_core.products.file import (
@@ -27,7 +28,7 @@ from msfa_core.products.file import (
     single_content,
     text_widths,
 )
-from msfa_core.rules import epoch_shifts, resolutions
+from msfa_core.rules import epoch_shifts, representatives, resolutions
 from msfa_core.spectra.coadd import coadd_epochs
 from msfa_core.spectra.fits_units import BLOCK, PART, write_file
 from msfa_core.spectra.writers import lamost_name
@@ -150,7 +151,7 @@ def _are_chosen(table: pd.DataFrame, choice: str) -> NDArray[np.bool_]:
     if choice == "all":
         return np.ones(len(table), dtype=bool)
     if choice == "candidates":
-        return table["is_candidate"].fillna(False).to_numpy(bool)
+        return is_true(table, "is_candidate")
     if choice not in ("accept", "reject", "unsure"):
         raise ExportError(
             f"choice {choice!r}; products are written of 'all', 'candidates', or those with the "
@@ -253,7 +254,7 @@ class _Maker:
     def coadds(self, stars: list[pd.DataFrame]) -> Iterator[_Item]:
         """Yield the products of co-added stars."""
         for epochs in stars:
-            best = epochs.loc[[epochs["snr_g"].fillna(-np.inf).idxmax()]]
+            best = epochs[representatives(epochs)]
             results = Results(best[self.table.columns], self.widths)
             obsids = epochs["obsid"].to_numpy(np.int64)
             z = epoch_shifts(epochs)

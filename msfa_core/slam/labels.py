@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from msfa_core.columns import numbers
 from msfa_core.constants import (
     CLASS_LABELS,
     FEH_OUTLIER,
@@ -75,7 +76,7 @@ def label_flags(
         ``MISSING, HIGH_LOGG, HIGH_FEH, OUTSIDE_KIEL_BAND`` and ``DISAGREES_WITH_CLASS`` of
         `LabelFlag`.
     """
-    teff, logg, feh = (_column(table, name) for name in ("teff", "logg", "feh"))
+    teff, logg, feh = (numbers(table, name) for name in ("teff", "logg", "feh"))
     known = np.isfinite(np.column_stack([teff, logg, feh]))
     raised = {
         LabelFlag.MISSING: ~known.all(axis=1),
@@ -101,7 +102,7 @@ def disagrees_with_class(table: pd.DataFrame) -> NDArray[np.bool_]:
     said = table["predicted_class"].fillna("").to_numpy(dtype=str)
     for name, limits in CLASS_LABELS.items():
         for label, (low, high) in limits.items():
-            value, error = _column(table, label), _column(table, f"{label}_err")
+            value, error = numbers(table, label), numbers(table, f"{label}_err")
             room = _CLASS_ROOM * np.fmax(error, _LEAST_ERROR[label])
             with np.errstate(invalid="ignore"):
                 beyond = (value + room < float(low)) | (value - room > float(high))
@@ -134,27 +135,21 @@ def oddness(
     (n,) float array
         0 for an ordinary star, and for one without labels.
     """
-    teff, logg, feh = (_column(table, name) for name in ("teff", "logg", "feh"))
+    teff, logg, feh = (numbers(table, name) for name in ("teff", "logg", "feh"))
     lower, upper = kiel_band(teff)
-    gravity_error = np.fmax(_column(table, "logg_err"), _LEAST_ERROR["logg"])
-    metal_error = np.fmax(_column(table, "feh_err"), _LEAST_ERROR["feh"])
+    gravity_error = np.fmax(numbers(table, "logg_err"), _LEAST_ERROR["logg"])
+    metal_error = np.fmax(numbers(table, "feh_err"), _LEAST_ERROR["feh"])
     with np.errstate(invalid="ignore", divide="ignore"):
         terms = [
             (logg - logg_limit) / gravity_error,
             (feh - feh_limit) / metal_error,
             np.fmax(logg - upper, lower - logg) / gravity_error,
-            np.log2(_column(table, "label_chi2") / float(LABEL_CHI2_MAX)),
+            np.log2(numbers(table, "label_chi2") / float(LABEL_CHI2_MAX)),
         ]
     odd = np.zeros(len(table))
     for term in terms:
         odd += np.clip(np.nan_to_num(term, nan=0.0), 0.0, _MOST_ODD)
-    flags = np.nan_to_num(_column(table, "label_flags")).astype(np.int64)
+    flags = np.nan_to_num(numbers(table, "label_flags")).astype(np.int64)
     for flag, weight in _ODD_FLAGS.items():
         odd += weight * ((flags & int(flag)) != 0)
     return odd
-
-
-def _column(table: pd.DataFrame, name: str) -> FloatArray:
-    if name not in table.columns:
-        return np.full(len(table), np.nan)
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)

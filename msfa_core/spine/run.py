@@ -15,6 +15,7 @@ from typing import Final
 import pandas as pd
 
 from msfa_core.balmer.region import check_selection
+from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import STEPS
 from msfa_core.durable import write_parquet
@@ -151,14 +152,15 @@ def run(
                 if reports[-1].n_done:
                     write_results(survey, base, results, settings)
         table = write_results(survey, base, results, settings)
+        candidate = is_true(table, "is_candidate")
         is_new_choice = _record_choice(survey, settings)
         report = RunReport(
             tuple(reports),
             settings.selection,
             len(table),
-            int(table["in_search_domain"].fillna(False).sum()),
-            int(table["is_candidate"].fillna(False).sum()),
-            int((table["is_candidate"] & table["in_bhb_region"]).fillna(False).sum()),
+            int(is_true(table, "in_search_domain").sum()),
+            int(candidate.sum()),
+            int((candidate & is_true(table, "in_bhb_region")).sum()),
         )
         if report.did_work or is_new_choice:
             survey.record(
@@ -223,7 +225,7 @@ def _known_counts(table: pd.DataFrame) -> dict[str, list[int]]:
     """Return spectra and stars among the candidates that known catalogues list, and the rest."""
     from msfa_core.stars.crossmatch import known_counts  # noqa: PLC0415
 
-    return known_counts(table[table["is_candidate"].fillna(False).to_numpy(bool)]).as_dict()
+    return known_counts(table[is_true(table, "is_candidate")]).as_dict()
 
 
 def _check_steps(steps: Sequence[str] | None, known: Sequence[str | Path]) -> set[str]:

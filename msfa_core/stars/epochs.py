@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from msfa_core.columns import check_columns
+from msfa_core.columns import check_columns, numbers
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import UidFlag
+from msfa_core.rules import represents
 from msfa_core.stars.sky import Pairs as Edges
 from msfa_core.stars.sky import check_radius, pairs_among, unit_vectors
 from msfa_core.tables.row_keys import as_ids
@@ -271,12 +272,7 @@ def _epochs(
     star, first = _distinct(pd.factorize(kind)[0].astype(np.int64), number)
     names = pd.Series(kind[first], dtype="str") + pd.Series(number[first]).astype("str")
     n_epochs = np.bincount(star, minlength=len(first))
-    snr_g = np.full(len(star), -np.inf)
-    if "snr_g" in candidates.columns:
-        snr_g = np.nan_to_num(candidates["snr_g"].to_numpy(np.float64), nan=-np.inf)
-    order = np.lexsort((obsid, -snr_g, star))
-    is_representative = np.zeros(len(star), dtype=bool)
-    is_representative[order[np.flatnonzero(np.diff(star[order], prepend=-1))]] = True
+    is_representative = represents(star, numbers(candidates, "snr_g"), obsid)
     index = candidates.index
     table = pd.DataFrame(
         {

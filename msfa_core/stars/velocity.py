@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from msfa_core.columns import check_columns
+from msfa_core.columns import check_columns, numbers
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
 from msfa_core.rules import are_extragalactic, resolutions
 from msfa_core.typing import FloatArray
@@ -113,8 +113,8 @@ def _velocities(
     table: pd.DataFrame, group: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Return velocity and error [km/s] of each epoch, and whether the template match gave it."""
-    header, header_err = _numbers(table, "z"), _numbers(table, "z_err")
-    match, match_err = _numbers(table, "template_z"), _numbers(table, "template_z_err")
+    header, header_err = numbers(table, "z"), numbers(table, "z_err")
+    match, match_err = numbers(table, "template_z"), numbers(table, "template_z_err")
     n_groups = int(group.max(initial=-1)) + 1
     has_match = np.isfinite(match) & (group >= 0)
     matched = np.bincount(group[has_match], minlength=n_groups) > 0
@@ -149,12 +149,6 @@ def _range(group: NDArray[np.int64], velocity: FloatArray) -> FloatArray:
 def _to_rows(values: FloatArray, group: NDArray[np.integer]) -> FloatArray:
     """Return the value of the star of each row; NaN where there is none."""
     return np.append(values, np.nan)[np.where(group >= 0, group, len(values))]
-
-
-def _numbers(table: pd.DataFrame, name: str) -> FloatArray:
-    if name not in table.columns:
-        return np.full(len(table), np.nan)
-    return table[name].to_numpy(np.float64, na_value=np.nan)
 
 
 def _text(table: pd.DataFrame, name: str) -> pd.Series:

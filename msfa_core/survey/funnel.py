@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.region import inside_by_line
+from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
     domain_sentence,
     have_good_parallax,
-    is_true,
-    numbers,
     representatives,
     stage1_says_bhb,
     star_numbers,

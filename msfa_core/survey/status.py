@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.region import inside_by_line
+from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, LABELS, STEPS
 from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, MatchFlag, SentenceFlag, UidFlag
@@ -18,7 +19,6 @@ from msfa_core.rules import (
     candidate_sentence,
     domain_sentence,
     in_search_domain,
-    is_true,
     kinds,
     n_stars,
     outside_domain,

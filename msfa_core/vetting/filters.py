@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.columns import is_false, is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.rules import (
     are_a_or_b,
@@ -58,21 +59,6 @@ class Order:
     name: str
     sentence: str
     key: Callable[[pd.DataFrame], NDArray[np.float64]]
-
-
-def is_true(table: pd.DataFrame, column: str) -> BoolArray:
-    """Return where a nullable boolean column is known and true."""
-    return table[column].to_numpy(dtype=bool, na_value=False)
-
-
-def is_false(table: pd.DataFrame, column: str) -> BoolArray:
-    """Return where a nullable boolean column is known and false."""
-    return ~table[column].to_numpy(dtype=bool, na_value=True)
-
-
-def numbers(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    """Return a column as (n,) floats, NaN where missing."""
-    return table[column].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _says(table: pd.DataFrame, column: str, value: str) -> BoolArray:
