@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -165,3 +168,32 @@ def _merge(values: dict[str, Any], entries: Mapping[str, Any], origin: str) -> N
             values[name] = kind(value)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{origin}: {name} = {value!r} is not a {kind.__name__}.") from error
+
+
+def settings_template(simulated: bool = False, **chosen: Any) -> str:
+    """Return the text of a new ``msfa.toml``: every setting, its meaning and its default."""
+    load_settings(**chosen)  # refuses what is no setting
+    lines = ["# Settings of this survey. Remove the # before a line to change its value."]
+    if simulated:
+        lines.append("# The spectra of this survey are SIMULATED (simulated = true in provenance).")
+    meaning = settings_help()
+    for field in fields(Settings):
+        lines += ["", *(f"# {line}" for line in meaning[field.name])]
+        lines.append(f"# {field.name} = {json.dumps(field.default)}")
+        if field.name in chosen:
+            lines.append(f"{field.name} = {json.dumps(chosen[field.name])}")
+    return "\n".join(lines) + "\n"
+
+
+def settings_help() -> dict[str, list[str]]:
+    """Return the lines that the docstring of `Settings` says of each setting."""
+    meaning: dict[str, list[str]] = {field.name: [] for field in fields(Settings)}
+    names: list[str] = []
+    for line in (inspect.getdoc(Settings) or "").splitlines():
+        head = re.fullmatch(r"(\w+(?:, \w+)*) : \w+", line)
+        if head:
+            names = [name for name in head[1].split(", ") if name in meaning]
+        elif line.startswith("    "):
+            for name in names:
+                meaning[name].append(line.strip())
+    return meaning

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from msfa_core import rules
 from msfa_core.columns import conform
-from msfa_core.config import Settings
-from msfa_core.survey.folder import settings_help
+from msfa_core.config import Settings, settings_help
 from msfa_core.vetting.filters import contradictions, preset_filters
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,15 +20,11 @@ as a whole, so a reader or a killed process never sees half of one.
 from __future__ import annotations
 
 import fcntl
-import inspect
 import json
 import os
-import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,9 +32,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core import __version__
 from msfa_core.columns import columns_of, conform
-from msfa_core.config import SETTINGS_FILE, Settings, load_settings
+from msfa_core.config import SETTINGS_FILE, Settings, load_settings, settings_template
 from msfa_core.durable import (
     WRITING,
     making,
@@ -60,6 +55,13 @@ from msfa_core.survey.completing import (
     identities,
     refreshed,
 )
+from msfa_core.survey.provenance import (
+    append_provenance,
+    now,
+    read_provenance,
+    steps_done,
+    without_password,
+)
 
 if TYPE_CHECKING:
     from msfa_core.vetting.store import Store
@@ -74,9 +76,6 @@ DECISIONS_FILE: Final = "vetting.sqlite"
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
-_SAID: Final = (  # of a step, in exports
-    *("weights", "selection", "plan", "known", "gaia", "templates", "model"),
-)
 _CHOICES: Final = ("snr_min", "bhb_threshold", "selection", "match_radius_arcsec")
 _VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
@@ -153,8 +152,7 @@ class Survey:
             (folder / ARCHIVE_FOLDER).mkdir()
             text = settings_template(simulated, **chosen)
             write_whole(folder / SETTINGS_FILE, text.encode())
-            first = _entry("create", {"simulated": simulated})
-            write_whole(folder / PROVENANCE_FILE, _as_json([first]))
+            append_provenance(folder / PROVENANCE_FILE, "create", {"simulated": simulated})
         return cls(path)
 
     @property
@@ -329,14 +327,7 @@ class Survey:
     @property
     def provenance(self) -> list[dict[str, Any]]:
         """Every step that was done, oldest first."""
-        path = self.path / PROVENANCE_FILE
-        try:
-            entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SurveyError(
-                f"{path} cannot be read ({error}): restore it from a copy."
-            ) from error
-        return entries
+        return read_provenance(self.path / PROVENANCE_FILE)
 
     def record(self, step: str, *, settings: Settings | None = None, **details: Any) -> None:
         """Append what was done to ``provenance.json``, with version, settings and time.
@@ -350,9 +341,8 @@ class Survey:
             Values that JSON can hold: counts, checksums, names of input files.
         """
         said = (settings or self.settings).as_dict()
-        said["database"] = re.sub(r"://[^@/]*@", "://", said["database"])  # no passwords
-        entry = _entry(step, {"settings": said, **details})
-        write_whole(self.path / PROVENANCE_FILE, _as_json([*self.provenance, entry]))
+        said["database"] = without_password(said["database"])
+        append_provenance(self.path / PROVENANCE_FILE, step, {"settings": said, **details})
 
     @property
     def is_simulated(self) -> bool:
@@ -374,12 +364,8 @@ class Survey:
             "title": title,
             "table": f"Selection: {selection}",
             "survey": self.path.resolve().name,
+            **steps_done(self.provenance),
         }
-        for entry in self.provenance:  # the latest of each step counts
-            if entry["step"] not in ("create", "run"):
-                done = f"{entry['time']}, msfa-bhb {entry['software']}"
-                named = [f"{key} {entry[key]}" for key in _SAID if entry.get(key)]
-                header[f"step {entry['step']}"] = "; ".join([done, *named])
         used = self.settings_used
         header["search domain"] = domain_sentence(used)
         header["candidates"] = candidate_sentence(used)
@@ -406,8 +392,8 @@ class Survey:
         forgive : sequence of str
             Files that could be read this time, and leave the list.
         """
-        now = _now()
-        new = pd.DataFrame([(*pair, now) for pair in reasons], columns=_REJECTED_COLUMNS)
+        time = now()
+        new = pd.DataFrame([(*pair, time) for pair in reasons], columns=_REJECTED_COLUMNS)
         old = self.rejected
         table = pd.concat([old, new], ignore_index=True)
         table = table[~table["file"].isin(list(forgive))].drop_duplicates("file", keep="last")
@@ -453,51 +439,3 @@ def is_survey(path: str | Path) -> bool:
     """Tell whether a path is a survey folder."""
     path = Path(path)
     return (path / SETTINGS_FILE).is_file() and (path / PROVENANCE_FILE).is_file()
-
-
-def settings_template(simulated: bool = False, **chosen: Any) -> str:
-    """Return the text of a new ``msfa.toml``: every setting, its meaning and its default."""
-    load_settings(**chosen)  # refuses what is no setting
-    lines = ["# Settings of this survey. Remove the # before a line to change its value."]
-    if simulated:
-        lines.append("# The spectra of this survey are SIMULATED (simulated = true in provenance).")
-    meaning = settings_help()
-    for field in fields(Settings):
-        lines += ["", *(f"# {line}" for line in meaning[field.name])]
-        lines.append(f"# {field.name} = {json.dumps(field.default)}")
-        if field.name in chosen:
-            lines.append(f"{field.name} = {json.dumps(chosen[field.name])}")
-    return "\n".join(lines) + "\n"
-
-
-def settings_help() -> dict[str, list[str]]:
-    """Return the lines that the docstring of `Settings` says of each setting."""
-    meaning: dict[str, list[str]] = {field.name: [] for field in fields(Settings)}
-    names: list[str] = []
-    for line in (inspect.getdoc(Settings) or "").splitlines():
-        head = re.fullmatch(r"(\w+(?:, \w+)*) : \w+", line)
-        if head:
-            names = [name for name in head[1].split(", ") if name in meaning]
-        elif line.startswith("    "):
-            for name in names:
-                meaning[name].append(line.strip())
-    return meaning
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _entry(step: str, details: dict[str, Any]) -> dict[str, Any]:
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
-    return {"step": step, "time": _now(), "software": __version__, "command": command, **details}
-
-
-def _as_json(entries: list[dict[str, Any]]) -> bytes:
-    text = json.dumps(entries, indent=1, ensure_ascii=False, default=_plain)
-    return (text + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """Return a NumPy scalar as Python's, anything else as text."""
-    return value.item() if isinstance(value, np.generic) else str(value)

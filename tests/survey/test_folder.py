@@ -12,11 +12,11 @@ import pytest
 
 from msfa_core import durable
 from msfa_core.columns import COLUMNS, columns_of
-from msfa_core.config import Settings
+from msfa_core.config import Settings, settings_help
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.survey.folder import Survey, is_survey, settings_help
+from msfa_core.survey.folder import Survey, is_survey
 
 
 def spectrum(obsid, **changes):
@@ -202,12 +202,13 @@ def test_every_step_is_recorded_with_version_settings_and_time(survey, monkeypat
     assert len(survey.provenance) == 2
 
 
-def test_a_password_never_reaches_provenance_or_exports(survey):
-    (survey.path / "msfa.toml").write_text(
-        'database = "postgresql://ann:secret@db.example/survey"\n'
-    )
+@pytest.mark.parametrize("url", ["ann:secret@db.example/survey", "db.example/s?password=secret"])
+def test_a_password_never_reaches_provenance_or_exports(survey, url):
+    (survey.path / "msfa.toml").write_text(f'database = "postgresql://{url}"\n')
     survey.record("measure")
-    assert "secret" not in (survey.path / "provenance.json").read_text()
+    said = (survey.path / "provenance.json").read_text()
+    assert "secret" not in said
+    assert "postgresql://db.example/s" in said
     assert "secret" not in json.dumps(survey.export_header("all"))
 
 

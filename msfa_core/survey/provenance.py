@@ -1,0 +1,71 @@
+"""What was done to a survey: each step with version, command, settings and time."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from msfa_core import __version__
+from msfa_core.durable import write_whole
+from msfa_core.errors import SurveyError
+
+_SAID: Final = (  # of a step, in exports
+    *("weights", "selection", "plan", "known", "gaia", "templates", "model"),
+)
+
+
+def read_provenance(path: Path) -> list[dict[str, Any]]:
+    """Return every step that was done, oldest first.
+
+    Raises
+    ------
+    SurveyError
+        When the file cannot be read.
+    """
+    try:
+        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SurveyError(f"{path} cannot be read ({error}): restore it from a copy.") from error
+    return entries
+
+
+def append_provenance(path: Path, step: str, details: dict[str, Any]) -> None:
+    """Append a step with version, command and time; the file is begun where there is none."""
+    entries = read_provenance(path) if path.exists() else []
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
+    said = {"step": step, "time": now(), "software": __version__, "command": command, **details}
+    text = json.dumps([*entries, said], indent=1, ensure_ascii=False, default=_plain)
+    write_whole(path, (text + "\n").encode())
+
+
+def steps_done(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Return, for each step, when and by what it was done last, as exports say it."""
+    done = {}
+    for entry in entries:  # the latest of each step counts
+        if entry["step"] not in ("create", "run"):
+            named = [f"{key} {entry[key]}" for key in _SAID if entry.get(key)]
+            words = [f"{entry['time']}, msfa-bhb {entry['software']}", *named]
+            done[f"step {entry['step']}"] = "; ".join(words)
+    return done
+
+
+def without_password(url: str) -> str:
+    """Return the URL of a database without who opens it and how."""
+    url = re.sub(r"://[^@/]*@", "://", url)
+    return re.sub(r"([?&](?:user|password)=)[^&]*", r"\1", url)
+
+
+def now() -> str:
+    """Return the time, UTC, as ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy scalar as Python's, anything else as text."""
+    return value.item() if isinstance(value, np.generic) else str(value)
