@@ -77,12 +77,26 @@ class Catalogues:
 
     def rows(self, obsid: NDArray[np.int64]) -> pd.DataFrame | None:
         """Return what they say of spectra: (n,) rows of what completes one; None without any."""
+        merged = self._current()
+        return None if merged is None else merged.reindex(obsid)
+
+    def completed_z(self, obsid: NDArray[np.int64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) Doppler shift of the file, else what they say."""
+        merged = self._current()
+        if merged is None:
+            return z
+        at = merged.index.get_indexer(pd.Index(obsid))
+        said = np.append(merged["z"].to_numpy(np.float64, na_value=np.nan), np.nan)[at]
+        return np.where(np.isnan(z), said, z)
+
+    def _current(self) -> pd.DataFrame | None:
+        """Return all their rows by obsid, read again when a catalogue was joined."""
         stamp = tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in self._paths())
         held, merged = self._held
         if held != stamp:
             merged = self._merged() if stamp else None
             self._held = (stamp, merged)
-        return None if merged is None else merged.reindex(obsid)
+        return merged
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))
@@ -155,13 +169,6 @@ def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
         else:
             columns[name] = base[name]
     return table.assign(**columns)
-
-
-def completed_z(z: NDArray[np.float64], rows: pd.DataFrame | None) -> NDArray[np.float64]:
-    """(n,) Doppler shift of the file, else of the catalogues."""
-    if rows is None:
-        return z
-    return np.where(np.isnan(z), rows["z"].to_numpy(np.float64, na_value=np.nan), z)
 
 
 def completed(spectrum: Spectrum, rows: pd.DataFrame | None) -> Spectrum:

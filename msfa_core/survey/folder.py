@@ -50,7 +50,6 @@ from msfa_core.survey.completing import (
     Catalogues,
     SurveyShard,
     completed,
-    completed_z,
     filled,
     identities,
     refreshed,
@@ -184,7 +183,7 @@ class Survey:
             When a spectrum is not stored, naming it.
         """
         batch = self.archive.spectra(obsids)
-        return replace(batch, z=completed_z(batch.z, self._catalogues.rows(batch.obsid)))
+        return replace(batch, z=self._catalogues.completed_z(batch.obsid, batch.z))
 
     def spectrum(self, obsid: int) -> Spectrum:
         """Return one spectrum on its own wavelengths.
@@ -204,7 +203,7 @@ class Survey:
         """Return the shards, each with the z that files and catalogues say of its spectra."""
         made = []
         for shard in self.archive.shards:
-            z = completed_z(shard.z(), self._catalogues.rows(shard.obsid))
+            z = self._catalogues.completed_z(shard.obsid, shard.z())
             made.append(SurveyShard(shard.name, str(shard.folder.absolute()), shard.obsid, z))
         return made
 
