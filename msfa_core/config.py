@@ -19,13 +19,15 @@ from msfa_core.constants import (
     LOGG_OUTLIER,
     MATCH_RADIUS_ARCSEC,
     NOVELTY_MAX,
+    SEARCH_RULES,
     SNR_MIN,
 )
 from msfa_core.errors import ConfigError
 
 SETTINGS_FILE = "msfa.toml"
 OF_RESULTS = (  # what the columns of a survey's table follow from
-    *("snr_min", "bhb_threshold", "selection", "match_radius_arcsec", "latitude_min"),
+    *("snr_min", "bhb_threshold", "rule", "prior", "selection", "match_radius_arcsec"),
+    *("latitude_min",),
     *("dust_map", "deredden_cmd", "parallax_zero_point", "logg_outlier", "feh_outlier"),
     *("models", "templates"),
 )
@@ -42,6 +44,13 @@ class Settings:
         S/N in g above which a spectrum is in the search domain.
     bhb_threshold : float
         Least stage-2 probability of a candidate.
+    rule : str
+        When the two stages keep a spectrum. ``paper``: BHB is the most probable class of stage 1,
+        and ``p_bhb`` is at the threshold; ``lenient``: stage 1 gives BHB at least 0.3, whatever
+        else it likes better, and ``p_bhb`` is at the threshold.
+    prior : str
+        Class shares that probabilities hold for: empty for those of the training, ``lamost`` for
+        A and B spectra of the survey, or ``BHB 0.05, A 0.8, B 0.1, HSD 0.02, WD 0.03``.
     selection : str
         D0.2–fm selection: ``xue2008``, ``xue2011``, ``ju2024``, or limits of one's own such as
         ``mine: hdelta d02 17..28, fm 0.1..0.3; hgamma b 7..10.8, c 0.75..1.25``.
@@ -75,6 +84,8 @@ class Settings:
 
     snr_min: float = float(SNR_MIN)
     bhb_threshold: float = float(BHB_THRESHOLD)
+    rule: str = SEARCH_RULES[0]
+    prior: str = ""
     selection: str = "ju2024"
     match_radius_arcsec: float = float(MATCH_RADIUS_ARCSEC)
     latitude_min: float = float(CMD_LATITUDE_MIN)
@@ -141,6 +152,9 @@ def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:
     }
     _merge(values, environment, "environment (MSFA_*)")
     _merge(values, {k: v for k, v in overrides.items() if v is not None}, "command line")
+    rule = values.get("rule", SEARCH_RULES[0])
+    if rule not in SEARCH_RULES:
+        raise ConfigError(f"rule is {rule!r}; choose {' or '.join(SEARCH_RULES)}.")
     return Settings(**values)
 
 

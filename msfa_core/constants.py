@@ -183,6 +183,22 @@ class StellarClass(enum.StrEnum):
 
 STELLAR_CLASSES: Final = tuple(StellarClass)  # stage 1: 0 BHB, 1 A, 2 B, 3 HSD, 4 WD
 SNR_MIN: Final = Sourced(10.0, "", "S/N(g) > 10: g-band cut of the search", Certainty.DEFAULT)
+_SKY: Final = "kept of 597,990 A and B spectra, paper §V.1"
+_RARE: Final = "our reading of catalogues of LAMOST"
+PRIOR_SHARES: Final = {  # of the classes among spectra of subclass A or B, S/N(g) > 10
+    "lamost": {
+        "BHB": Sourced(0.047, "", _SKY),
+        "A": Sourced(0.840, "", "the rest", Certainty.DEFAULT),
+        "B": Sourced(0.100, "", _RARE, Certainty.DEFAULT),
+        "HSD": Sourced(0.003, "", _RARE, Certainty.DEFAULT),
+        "WD": Sourced(0.010, "", _RARE, Certainty.DEFAULT),
+    }
+}
+SEARCH_RULES: Final = ("paper", "lenient")  # of the two stages; `rules.both_stages_say_bhb`
+LENIENT_P_CLASS: Final = Sourced(
+    0.3, "", "chosen on real stars of validation: +2 % of BHB draws, +0.7 % of others",
+    Certainty.VERIFIED,
+)  # fmt: skip
 BHB_THRESHOLD: Final = Sourced(0.5, "", "stage-2 probability, paper §V.1")
 NOVELTY_MAX: Final = Sourced(
     2.0, "", "one in 100 training spectra is as strange", Certainty.DEFAULT

@@ -14,7 +14,14 @@ import pandas as pd
 
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
-from msfa_core.constants import PARALLAX_ERROR_MAX, SPEED_OF_LIGHT, StellarClass
+from msfa_core.constants import (
+    LENIENT_P_CLASS,
+    PARALLAX_ERROR_MAX,
+    SEARCH_RULES,
+    SPEED_OF_LIGHT,
+    StellarClass,
+)
+from msfa_core.errors import ConfigError
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 STAR: Final = "STAR"  # class of the header
@@ -169,13 +176,45 @@ def both_stages_say_bhb(
     return stage1_says_bhb(predicted_class) & (p >= threshold)
 
 
+def keep_by_rule(table: pd.DataFrame, rule: str, threshold: float) -> BoolArray:
+    """(n,) True where the two stages keep a spectrum by a named rule, as `rule_sentence` says.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        ``predicted_class, p_bhb``; for other rules than the paper's ``p_class_bhb``.
+    rule : {"paper", "lenient"}
+    threshold : float
+        Of ``p_bhb``.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown rule.
+    """
+    if rule == "paper":
+        return both_stages_say_bhb(table["predicted_class"], table["p_bhb"], threshold)
+    if rule == "lenient":
+        likely = numbers(table, "p_class_bhb") >= float(LENIENT_P_CLASS)
+        return likely & (numbers(table, "p_bhb") >= threshold)
+    raise ConfigError(f"rule is {rule!r}; choose {' or '.join(SEARCH_RULES)}.")
+
+
+def rule_sentence(rule: str, threshold: float) -> str:
+    """Say when a rule keeps a spectrum of the search domain."""
+    first = "class BHB at stage 1"
+    if rule == "lenient":
+        first = f"P(BHB) of stage 1 ≥ {float(LENIENT_P_CLASS):g}"
+    return f"{first}, p_bhb ≥ {threshold:g}"
+
+
 def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:
     """Tell which spectra the search keeps, as `candidate_sentence` says.
 
     Parameters
     ----------
     table : (n,) DataFrame
-        ``in_search_domain, predicted_class, p_bhb``.
+        ``in_search_domain, predicted_class, p_bhb``, and what the rule of the settings needs.
     settings : Settings
 
     Returns
@@ -183,14 +222,14 @@ def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:
     (n,) boolean Series
         Missing where the networks have not said anything.
     """
-    says = both_stages_say_bhb(table["predicted_class"], table["p_bhb"], settings.bhb_threshold)
+    says = keep_by_rule(table, settings.rule, settings.bhb_threshold)
     kept = pd.Series(is_true(table, "in_search_domain") & says, table.index, dtype="boolean")
     return kept.mask(table["p_bhb"].isna(), pd.NA)
 
 
 def candidate_sentence(settings: Settings) -> str:
     """Say what a candidate is."""
-    return f"in the search domain, class BHB at stage 1, p_bhb ≥ {settings.bhb_threshold:g}"
+    return f"in the search domain, {rule_sentence(settings.rule, settings.bhb_threshold)}"
 
 
 def region_sentence(selection: str) -> str:

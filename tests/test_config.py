@@ -75,3 +75,10 @@ def test_balmer_lines_are_vacuum_wavelengths_of_the_laboratory_values():
     for line, wavelength in air.items():
         vacuum = air_to_vac(wavelength * u.AA).to_value(u.AA)
         assert BALMER_LINES[line] == pytest.approx(vacuum, abs=0.005)
+
+
+def test_an_unknown_rule_is_refused_with_the_known_ones(tmp_path):
+    (tmp_path / "msfa.toml").write_text('rule = "mine"\n')
+    with pytest.raises(ConfigError, match="paper or lenient"):
+        load_settings(tmp_path)
+    assert load_settings(None, rule="lenient").rule == "lenient"

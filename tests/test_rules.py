@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msfa_core import rules
 from msfa_core.columns import conform
 from msfa_core.config import Settings, settings_help
+from msfa_core.errors import ConfigError
 from msfa_core.vetting.filters import contradictions, preset_filters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,6 +97,23 @@ def test_a_candidate_needs_domain_and_both_stages():
     said = rules.candidate_sentence(Settings(bhb_threshold=0.4))
     assert "p_bhb ≥ 0.4" in said
     assert rules.are_candidates(table, Settings(bhb_threshold=0.4))[2]
+
+
+def test_the_lenient_rule_asks_how_likely_bhb_is_and_not_whether_it_is_first():
+    table = rows(
+        subclass=["A"] * 4,
+        predicted_class=["B", "B", "BHB", None],
+        p_class_bhb=[0.35, 0.25, 0.6, np.nan],
+        p_bhb=[0.9, 0.9, 0.2, np.nan],
+    )
+    table["in_search_domain"] = rules.in_search_domain(table, Settings())
+    assert not rules.are_candidates(table, Settings())[:3].any()
+    kept = rules.are_candidates(table, Settings(rule="lenient"))
+    assert kept[:3].tolist() == [True, False, False]
+    assert pd.isna(kept[3])
+    assert "P(BHB) of stage 1 ≥ 0.3" in rules.candidate_sentence(Settings(rule="lenient"))
+    with pytest.raises(ConfigError, match="choose paper or lenient"):
+        rules.keep_by_rule(table, "mine", 0.5)
 
 
 def test_a_spectrum_without_a_uid_is_a_star_of_its_own():

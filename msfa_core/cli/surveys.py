@@ -174,6 +174,10 @@ def run(
     selection: Annotated[
         str, typer.Option(help="D0.2–fm selection in place of the setting: a name, or limits.")
     ] = "",
+    prior: Annotated[
+        str,
+        typer.Option(help="Class shares in place of the setting: lamost, or BHB 0.05, A 0.8 …"),
+    ] = "",
     quiet: Quiet = False,
 ) -> None:
     """Classify, measure, match, label, place and identify the spectra of a survey."""
@@ -195,6 +199,7 @@ def run(
             force,
             progress,
             selection or None,
+            prior or None,
         )
     for step in report.steps:
         if step.note:

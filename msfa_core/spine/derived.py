@@ -1,7 +1,7 @@
 """Columns that follow from results and settings: found anew without a step being done again.
 
-The search domain, what the search keeps, what lies in the D0.2–fm region, the labels in force
-and where templates and networks disagree. SLAM's labels are ``teff, logg, feh``; where it gives
+Probabilities for other class shares, the search domain, what the search keeps, what lies in the
+D0.2–fm region, the labels in force and where templates and networks disagree. SLAM's labels are ``teff, logg, feh``; where it gives
 none, those of a catalogue stand in, flagged; what a catalogue says stays visible as
 ``teff_catalogue`` … beside them.
 """
@@ -20,6 +20,7 @@ from msfa_core.config import Settings
 from msfa_core.constants import LABELS
 from msfa_core.flags import LabelFlag
 from msfa_core.rules import are_candidates, in_search_domain
+from msfa_core.search.prior import Trained, shares_of, with_prior
 from msfa_core.spine.results import KEY, kept, kept_keys, key_of, make_key, written_into
 from msfa_core.survey.completing import refreshed
 from msfa_core.survey.folder import CANDIDATES_FILE, Survey
@@ -48,6 +49,9 @@ def derive(table: pd.DataFrame, base: pd.DataFrame, settings: Settings) -> pd.Da
         What files and catalogues say.
     settings : Settings
     """
+    if settings.prior:
+        trained = Trained.of(settings.models_folder)
+        table = with_prior(table, shares_of(settings.prior), trained)
     table = table.assign(in_search_domain=in_search_domain(table, settings))
     table = table.assign(
         is_candidate=are_candidates(table, settings),

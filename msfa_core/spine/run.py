@@ -21,6 +21,7 @@ from msfa_core.constants import STEPS
 from msfa_core.durable import write_parquet
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.machine import n_cores
+from msfa_core.search.prior import Trained, shares_of
 from msfa_core.spine.classify import CLASSIFY
 from msfa_core.spine.cluster import Apply
 from msfa_core.spine.cluster import workers as workers_of
@@ -96,6 +97,7 @@ def run(
     force: bool = False,
     progress: Progress = no_progress,
     selection: str | None = None,
+    prior: str | None = None,
 ) -> RunReport:
     """Do the steps of the spine, in its order, on all spectra of a survey.
 
@@ -117,6 +119,8 @@ def run(
     progress : callable, optional
     selection : str, optional
         D0.2–fm selection in place of the setting: a name, or limits of one's own.
+    prior : str, optional
+        Class shares in place of the setting: ``lamost``, or shares of one's own.
 
     Returns
     -------
@@ -125,7 +129,7 @@ def run(
     Raises
     ------
     ConfigError
-        For a step that does not exist, or a selection that cannot be read.
+        For a step that does not exist, or a selection or class shares that cannot be read.
     SurveyError
         When the survey is empty or in use, or the disk is full.
     CatalogueError
@@ -140,7 +144,12 @@ def run(
     settings = survey.settings
     if selection is not None:
         settings = replace(settings, selection=selection)
+    if prior is not None:
+        settings = replace(settings, prior=prior)
     check_selection(settings.selection)
+    if settings.prior:  # what cannot be done is said before the work
+        shares_of(settings.prior)
+        Trained.of(settings.models_folder)
     with survey.lock():
         _adopt(survey, known, gaia)
         base = survey.base_table()

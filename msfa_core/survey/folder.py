@@ -75,7 +75,7 @@ DECISIONS_FILE: Final = "vetting.sqlite"
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
-_CHOICES: Final = ("snr_min", "bhb_threshold", "selection", "match_radius_arcsec")
+_CHOICES: Final = ("snr_min", "bhb_threshold", "rule", "prior", "selection", "match_radius_arcsec")
 _VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
 

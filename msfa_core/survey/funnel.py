@@ -17,12 +17,15 @@ import pandas as pd
 from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
+from msfa_core.constants import SEARCH_RULES
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
     domain_sentence,
     have_good_parallax,
+    keep_by_rule,
     representatives,
+    rule_sentence,
     stage1_says_bhb,
     star_numbers,
 )
@@ -209,6 +212,34 @@ def exclusions(survey: Survey | str | Path) -> pd.DataFrame:
     return exclusion_counts(table[np.zeros(len(table), bool) if rows is None else rows])
 
 
+def rule_counts(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Count what each rule on the two stages would keep of the search domain.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        Columns of `columns.conform`.
+    settings : Settings
+
+    Returns
+    -------
+    DataFrame
+        A row per rule: ``rule``, ``in_force``, ``spectra``, ``stars``, ``sentence``.
+    """
+    rows = []
+    domain, star = is_true(table, "in_search_domain"), star_numbers(table)
+    for rule in SEARCH_RULES:
+        kept = domain & keep_by_rule(table, rule, settings.bhb_threshold)
+        rows.append(
+            {
+                "rule": rule, "in_force": rule == settings.rule,
+                "spectra": int(kept.sum()), "stars": len(np.unique(star[kept])),
+                "sentence": rule_sentence(rule, settings.bhb_threshold),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def funnel_lines(survey: Survey | str | Path) -> list[str]:
     """Return the funnel and the counts of the exclusions as lines of text."""
     survey = survey if isinstance(survey, Survey) else Survey(survey)
@@ -229,6 +260,10 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
     )
     if table["spectra"].isna().any():
         lines.append(f"- : not known yet; `msfa run {survey.path}`, `msfa place {survey.path}`")
+    lines += ["", "rules on the two stages: spectra, stars (* in force)"]
+    for row in rule_counts(survey.table(), survey.settings).to_dict("records"):
+        name = f"{row['rule']}{' *' * row['in_force']}"
+        lines.append(f"{name:<30}{row['spectra']:>10,}{row['stars']:>10,}  {row['sentence']}")
     if not survey.known_files:
         lines.append(f"new: no known catalogue was given; `msfa run {survey.path} --known FILE`")
     if table.set_index("step")["stars"].fillna(0)["good parallax"]:

@@ -14,6 +14,7 @@ from msfa_core.constants import STEPS
 from msfa_core.errors import CatalogueError, ConfigError, SurveyError
 from msfa_core.flags import CmdFlag, LabelFlag
 from msfa_core.rules import are_candidates, in_search_domain
+from msfa_core.search.prior import Trained
 from msfa_core.search.two_stages import load_search
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra.spectrum import Spectrum
@@ -233,6 +234,29 @@ def test_a_new_threshold_or_selection_changes_the_table_without_looking_at_spect
     monkeypatch.setenv("MSFA_SELECTION", "nobody1999")
     with pytest.raises(ConfigError, match="nobody1999"):
         run(survey, workers=1)
+
+
+def test_class_shares_of_the_sky_change_the_table_and_are_taken_back_with_the_setting(
+    survey, monkeypatch
+):
+    run(survey, workers=1)
+    before = survey.table()
+    with pytest.raises(ConfigError, match="do not say how many stars"):
+        run(survey, workers=1, prior="lamost")
+    monkeypatch.setattr(SurveyShard, "spectra", lambda shard: pytest.fail("looked at spectra"))
+    trained = Trained({"BHB": 9, "A": 9, "B": 9, "HSD": 9, "WD": 9}, ("A", "HSD"))
+    monkeypatch.setattr(Trained, "of", lambda models: trained)
+    for _ in range(2):  # from what the networks said, however often
+        run(survey, workers=1, prior="lamost")
+        table = survey.table()
+        assert (table["p_bhb"] < before["p_bhb"]).all()
+        assert (table["p_class_bhb"] < before["p_class_bhb"]).all()
+        odds = table["p_bhb"] / (1 - table["p_bhb"]) / (before["p_bhb"] / (1 - before["p_bhb"]))
+        assert odds.to_numpy() == pytest.approx(0.047 / 0.843 * 2, rel=1e-3)
+    with pytest.raises(ConfigError, match="sum to 1"):
+        run(survey, workers=1, prior="BHB 0.5, A 0.8, B 0.1, HSD 0.02, WD 0.03")
+    run(survey, workers=1)
+    pd.testing.assert_frame_equal(survey.table(), before)
 
 
 def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(

@@ -9,7 +9,7 @@ from small_survey import make_small_survey
 from msfa_core.columns import conform
 from msfa_core.config import Settings
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.funnel import exclusions, funnel, funnel_lines, funnel_of
+from msfa_core.survey.funnel import exclusions, funnel, funnel_lines, funnel_of, rule_counts
 
 
 @pytest.fixture
@@ -86,3 +86,12 @@ def test_an_empty_survey_has_a_funnel(tmp_path):
     spectra = funnel(survey).set_index("step")["spectra"]
     assert spectra["A/B spectra"] == 0
     assert spectra.drop("A/B spectra").isna().all()
+
+
+def test_every_rule_is_counted_and_the_one_in_force_named(table):
+    table.loc[table["obsid"] == 4, "p_class_bhb"] = 0.4  # class A, yet BHB is likely
+    table.loc[table["obsid"] != 4, "p_class_bhb"] = 0.9
+    found = rule_counts(table, Settings(rule="lenient")).set_index("rule")
+    assert found["in_force"].to_dict() == {"paper": False, "lenient": True}
+    assert found["spectra"].to_dict() == {"paper": 12, "lenient": 13}
+    assert found["stars"].to_dict() == {"paper": 11, "lenient": 12}
