@@ -1,9 +1,9 @@
 """Columns that follow from results and settings: found anew without a step being done again.
 
 Probabilities for other class shares, the search domain, what the search keeps, what lies in the
-D0.2–fm region, the labels in force and where templates and networks disagree. SLAM's labels are ``teff, logg, feh``; where it gives
-none, those of a catalogue stand in, flagged; what a catalogue says stays visible as
-``teff_catalogue`` … beside them.
+D0.2–fm region, the labels in force and where templates and networks disagree. SLAM's labels are
+``teff, logg, feh``; where it gives none, those of a catalogue stand in, flagged; what a catalogue
+says stays visible as ``teff_catalogue`` … beside them.
 """
 
 from __future__ import annotations
