@@ -26,15 +26,19 @@ from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 STAR: Final = "STAR"  # class of the header
 EXTRAGALACTIC: Final = ("GALAXY", "QSO")
+NOTHING_SAID: Final = frozenset(("", "NON", "NONE", "UNKNOWN", "NAN", "NULL", "-"))
 SEARCHED: Final = ("A", "B")  # first letters of the subclass
 OWN_STAR: Final = "spectra of one uid are one star; without a uid, a spectrum is its own star"
 
 
 # --- words of files ----------------------------------------------------------------------------
 def words_of(values: pd.Series) -> pd.Series:
-    """Return texts as they are compared: no white space around, upper case, empty is missing."""
+    """Return words of headers as they are compared: no white space around, upper case.
+
+    A word that says nothing (empty; LAMOST's class ``Unknown`` and subclass ``Non``) is missing.
+    """
     words = values.astype("str").str.strip().str.upper()
-    return words.where(words != "")
+    return words.where(~words.isin(NOTHING_SAID))
 
 
 def _words(table: pd.DataFrame, name: str) -> pd.Series:
@@ -68,7 +72,7 @@ def kinds(table: pd.DataFrame) -> pd.Series:
 
     Where the search reads A or B, so does this.
     """
-    name = _words(table, "class")
+    name = table["class"].astype("str").str.strip().str.upper()
     given = table["subclass"].astype("str").str.strip()
     letter = given.str.extract(r"^([a-z]*[A-Z]?)", expand=False).fillna("")
     letter = letter.where(~are_a_or_b(table), given.str.slice(0, 1).str.upper())
@@ -117,7 +121,8 @@ def outside_domain_sentences(row: pd.Series, settings: Settings) -> list[str]:
         Its row of the table.
     settings : Settings
     """
-    fails = outside_domain(pd.DataFrame([row]), settings)
+    one = pd.DataFrame([row])
+    fails = outside_domain(one, settings)
     reasons = {
         "class": f"class {row['class']}, not {STAR}",
         "subclass": f"subclass {row['subclass']}, neither A nor B",
@@ -125,7 +130,8 @@ def outside_domain_sentences(row: pd.Series, settings: Settings) -> list[str]:
         "resolution": "medium resolution",
     }
     lacks = {"class": "no class", "subclass": "no subclass", "snr_g": "no S/N(g)"}
-    given = {name: not (pd.isna(row[name]) or row[name] == "") for name in lacks}
+    words = {name: _words(one, name).notna().iloc[0] for name in ("class", "subclass")}
+    given = {**words, "snr_g": not pd.isna(row["snr_g"])}
     return [
         reasons[name] if given.get(name, True) else lacks[name]
         for name, failed in fails.items()

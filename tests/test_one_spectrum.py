@@ -122,14 +122,17 @@ def test_a_catalogue_that_comes_later_completes_spectra_that_are_open_already(tw
     assert survey.spectrum(COMPLETED).z == 0.0005
 
 
-def test_an_empty_word_of_a_header_is_none_and_a_catalogue_fills_it(twins, tmp_path):
+@pytest.mark.parametrize(("cls", "subclass"), [("", ""), ("Unknown", "Non"), (" ", "none")])
+def test_a_word_that_says_nothing_is_none_and_a_catalogue_fills_it(twins, tmp_path, cls, subclass):
     one = twins[0].archive.original(COMPLETED)
     survey = Survey.create(tmp_path / "S")
-    survey.archive.append([replace(one, meta={**one.meta, "class": "", "subclass": ""})])
-    assert survey.table()["class"].isna().all()
+    survey.archive.append([replace(one, meta={**one.meta, "class": cls, "subclass": subclass})])
+    before = survey.table()["class"]
+    assert before.isna().all() or before.tolist() == [cls]  # what LAMOST says stays visible
     catalogue = tmp_path / "classes.csv"
     catalogue.write_text(f"obsid,class,subclass\n{COMPLETED},STAR,A3V\n")
     ingest(survey, [], [catalogue])
+    assert survey.table()["class"].tolist() == ["STAR"]
     assert survey.table()["subclass"].tolist() == ["A3V"]
     assert survey.spectrum(COMPLETED).meta["subclass"] == "A3V"
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from msfa_core.columns import BY_NAME
 from msfa_core.errors import SurveyError
+from msfa_core.rules import words_of
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.shards import Shard
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -136,6 +137,10 @@ def identities(archive: Archive) -> pd.DataFrame:
     return table
 
 
+def _says_nothing(word: Any) -> bool:
+    return not isinstance(word, str) or bool(words_of(pd.Series([word])).isna().iloc[0])
+
+
 def _is_place(ra: Any, dec: Any) -> Any:
     return (abs(dec) <= _POLE) & (ra >= 0) & (ra <= _CIRCLE)
 
@@ -149,7 +154,8 @@ def filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         values = rows[name].astype(BY_NAME[name].dtype) if name in BY_NAME else rows[name]
         if name in table.columns:
             own = table[name].astype(values.dtype) if name in BY_NAME else table[name]
-            values = own.where(own.notna(), values)
+            said = words_of(own) if name in COMPLETED_WORDS else own
+            values = own.where(said.notna() | values.isna(), values)
         columns[name] = values
     return table.assign(**columns)
 
@@ -195,6 +201,6 @@ def completed(spectrum: Spectrum, rows: pd.DataFrame | None) -> Spectrum:
         meta |= {
             name: str(said[name])
             for name in COMPLETED_WORDS
-            if not meta.get(name) and not pd.isna(said[name])
+            if _says_nothing(meta.get(name)) and not pd.isna(said[name])
         }
     return replace(spectrum, **numbers, meta=meta)

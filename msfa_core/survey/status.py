@@ -24,6 +24,7 @@ from msfa_core.rules import (
     outside_domain,
     region_sentence,
     star_numbers,
+    words_of,
 )
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
 from msfa_core.typing import BoolArray
@@ -314,7 +315,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
         return [f"spectra: none yet; `msfa ingest {path} FILES`"]
     checks = [
         (
-            table["class"].isna() | table["subclass"].isna(),
+            words_of(table["class"]).isna() | words_of(table["subclass"]).isna(),
             "class and subclass (without them a spectrum is outside the search domain)",
             f"`msfa ingest {path} --catalogue FILE`",
         ),

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import Certainty, Sourced
+from msfa_core.rules import NOTHING_SAID, STAR
 from msfa_core.typing import FloatArray
 
 LETTERS: Final = "OBAFGKM"
@@ -58,7 +59,6 @@ class SpectralType(NamedTuple):
 
 
 _NO_PLACE: Final = float("nan")
-_EMPTY: Final = {"", "non", "unknown", "none", "nan", "null", "star", "-"}
 _SPECIAL: Final = (  # the first that fits counts
     (re.compile(r"(?i:WD|carbon\s*WD)|D[ABCOQZ](?![a-z])"), Family.WHITE_DWARF, "", 0),
     (re.compile(r"(BHB|HBA?\b|FHB)", re.IGNORECASE), Family.BHB, "A", float(BHB_CODE)),
@@ -89,7 +89,7 @@ def spectral_type(subclass: str | None) -> SpectralType:
         A letter without a digit counts as subtype 5.
     """
     text = subclass.strip() if isinstance(subclass, str) else ""
-    if text.lower() in _EMPTY:
+    if text.upper() in NOTHING_SAID or text.upper() == STAR:
         return SpectralType(Family.UNKNOWN, _NO_PLACE, "")
     for pattern, family, letter, code in _SPECIAL:
         if pattern.match(text):
