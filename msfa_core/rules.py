@@ -198,20 +198,28 @@ def keep_by_rule(table: pd.DataFrame, rule: str, threshold: float) -> BoolArray:
     ConfigError
         For an unknown rule.
     """
+    return stage1_keeps(table, rule) & (numbers(table, "p_bhb") >= threshold)
+
+
+def stage1_keeps(table: pd.DataFrame, rule: str) -> BoolArray:
+    """(n,) True where stage 1 hands a spectrum on by a named rule, as `stage1_sentence` says."""
     if rule == "paper":
-        return both_stages_say_bhb(table["predicted_class"], table["p_bhb"], threshold)
+        return stage1_says_bhb(table["predicted_class"])
     if rule == "lenient":
-        likely = numbers(table, "p_class_bhb") >= float(LENIENT_P_CLASS)
-        return likely & (numbers(table, "p_bhb") >= threshold)
+        return numbers(table, "p_class_bhb") >= float(LENIENT_P_CLASS)
     raise ConfigError(f"rule is {rule!r}; choose {' or '.join(SEARCH_RULES)}.")
+
+
+def stage1_sentence(rule: str) -> str:
+    """Say what stage 1 hands on by a rule."""
+    if rule == "lenient":
+        return f"P(BHB) of stage 1 ≥ {float(LENIENT_P_CLASS):g}"
+    return "class BHB at stage 1"
 
 
 def rule_sentence(rule: str, threshold: float) -> str:
     """Say when a rule keeps a spectrum of the search domain."""
-    first = "class BHB at stage 1"
-    if rule == "lenient":
-        first = f"P(BHB) of stage 1 ≥ {float(LENIENT_P_CLASS):g}"
-    return f"{first}, p_bhb ≥ {threshold:g}"
+    return f"{stage1_sentence(rule)}, p_bhb ≥ {threshold:g}"
 
 
 def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:

@@ -24,9 +24,11 @@ from msfa_core.rules import (
     domain_sentence,
     have_good_parallax,
     keep_by_rule,
+    region_sentence,
     representatives,
     rule_sentence,
-    stage1_says_bhb,
+    stage1_keeps,
+    stage1_sentence,
     star_numbers,
 )
 from msfa_core.survey.folder import Survey
@@ -49,6 +51,7 @@ class _Step:
     paper_stars: int | None = None
 
 
+_EXPLAINED: Final = ("A/B spectra", "stage 1", "stage 2", "both lines", "good parallax")
 _STEPS: Final = (
     _Step("A/B spectra", "star of subclass A or B, S/N(g) above the cut", "", 597_990),
     _Step("stage 1", "class BHB of five", "A/B spectra", 37_441),
@@ -110,11 +113,18 @@ def funnel_of(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     stars = {
         name: None if rows is None else len(np.unique(star[rows])) for name, rows in kept.items()
     }
+    what = {  # by the settings, in the words of the rules
+        "A/B spectra": domain_sentence(settings),
+        "stage 1": stage1_sentence(settings.rule),
+        "stage 2": f"p_bhb ≥ {settings.bhb_threshold:g}",
+        "both lines": region_sentence(settings.selection),
+        "good parallax": PARALLAX_SENTENCE,
+    }
     rows = []
     for step in _STEPS:
         rows.append(
             {
-                "step": step.name, "what": step.what, "of": step.of,
+                "step": step.name, "what": what.get(step.name, step.what), "of": step.of,
                 "spectra": spectra[step.name], "stars": stars[step.name],
                 "share": _share(step, spectra, stars),
                 "paper_spectra": step.paper_spectra, "paper_stars": step.paper_stars,
@@ -148,7 +158,7 @@ def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None
     candidate = is_true(table, "is_candidate")
     new = candidate & table["known_in"].isna().to_numpy(bool)
     classified = table["p_bhb"].notna().any()
-    says = stage1_says_bhb(table["predicted_class"])
+    says = stage1_keeps(table, settings.rule)
     lines = {
         line: inside.to_numpy(bool) for line, inside in inside_by_line(
             table, settings.selection).items()
@@ -243,10 +253,10 @@ def rule_counts(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 def funnel_lines(survey: Survey | str | Path) -> list[str]:
     """Return the funnel and the counts of the exclusions as lines of text."""
     survey = survey if isinstance(survey, Survey) else Survey(survey)
-    table = funnel(survey)
+    table, used = funnel(survey), survey.settings_used
     kind = "SIMULATED survey" if survey.is_simulated else "survey"
     lines = [
-        f"{kind} {survey.path}, selection {survey.settings_used.selection}",
+        f"{kind} {survey.path}, selection {used.selection}",
         f"{'step':<30}{'spectra':>10}{'stars':>10}{'share':>8}   "
         f"{'paper: spectra':>14}{'stars':>8}{'share':>8}   share of",
     ]
@@ -255,17 +265,17 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
         paper = f"{_count(row['paper_spectra']):>14}{_count(row['paper_stars']):>8}"
         share = f"{_percent(row['paper_share']):>8}   {row['of']}"
         lines.append(f"{row['step']:<30}{own}   {paper}{share}".rstrip())
-    lines.append(
-        f"A/B spectra: {domain_sentence(survey.settings_used)}; good parallax: {PARALLAX_SENTENCE}"
-    )
+    for row in table[table["step"].isin(_EXPLAINED)].to_dict("records"):
+        lines.append(f"{row['step']}: {row['what']}")
     if table["spectra"].isna().any():
         lines.append(f"- : not known yet; `msfa run {survey.path}`, `msfa place {survey.path}`")
-    lines += ["", "rules on the two stages: spectra, stars (* in force)"]
-    for row in rule_counts(survey.table(), survey.settings).to_dict("records"):
-        name = f"{row['rule']}{' *' * row['in_force']}"
-        lines.append(f"{name:<30}{row['spectra']:>10,}{row['stars']:>10,}  {row['sentence']}")
     if not survey.known_files:
         lines.append(f"new: no known catalogue was given; `msfa run {survey.path} --known FILE`")
+    if pd.notna(table.set_index("step")["spectra"]["stage 1"]):
+        lines += ["", "rules on the two stages: spectra, stars (* in force)"]
+        for row in rule_counts(survey.table(), used).to_dict("records"):
+            name = f"{row['rule']}{' *' * row['in_force']}"
+            lines.append(f"{name:<30}{row['spectra']:>10,}{row['stars']:>10,}  {row['sentence']}")
     if table.set_index("step")["stars"].fillna(0)["good parallax"]:
         lines += ["", "samples of the stars with a good parallax: kept, left out"]
         for row in exclusions(survey).to_dict("records"):

@@ -64,7 +64,8 @@ def test_a_survey_prints_its_funnel_and_what_is_not_known(tmp_path):
     assert lines[0].startswith("SIMULATED survey")
     assert any(line.startswith("A/B spectra") and "597,990" in line for line in lines)
     assert any(line.startswith("stage 2") and line.endswith("stage 1") for line in lines)
-    assert any("S/N(g) > 10" in line and "σ/ϖ < 0.2" in line for line in lines)
+    assert any(line.startswith("A/B spectra: ") and "S/N(g) > 10" in line for line in lines)
+    assert "good parallax: ϖ > 0 and σ/ϖ < 0.2" in lines
     assert any(line.startswith("new: no known catalogue was given") for line in lines)
     rows = funnel(survey.path).set_index("step")
     candidates = survey.table()["is_candidate"].fillna(False)
@@ -95,3 +96,11 @@ def test_every_rule_is_counted_and_the_one_in_force_named(table):
     assert found["in_force"].to_dict() == {"paper": False, "lenient": True}
     assert found["spectra"].to_dict() == {"paper": 12, "lenient": 13}
     assert found["stars"].to_dict() == {"paper": 11, "lenient": 12}
+
+
+def test_by_the_lenient_rule_each_step_still_keeps_a_part_of_the_one_above(table):
+    table.loc[table["obsid"] == 4, ["p_class_bhb", "is_candidate"]] = [0.4, True]
+    table.loc[table["obsid"] != 4, "p_class_bhb"] = 0.9
+    found = funnel_of(table, Settings(selection=BOX, rule="lenient")).set_index("step")
+    assert found.loc[["stage 1", "stage 2"], "spectra"].tolist() == [14, 13]
+    assert (found["share"].dropna() <= 1).all()
