@@ -29,7 +29,12 @@ CLASS_COLOURS: Final = {
     "HSD": "#D55E00",
     "WD": "#009E73",
 }
-VERDICT_COLOURS: Final = {"accept": "#009E73", "reject": "#D55E00", "unsure": "#CC79A7"}
+VERDICT_COLOURS: Final = {
+    "accept": "#009E73",
+    "reject": "#D55E00",
+    "unsure": "#CC79A7",
+    "disputed": "#E69F00",
+}
 
 EPOCH_COLOURS: Final = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999933")
 

@@ -200,14 +200,17 @@ def _place() -> list[Column]:
 
 def _vet() -> list[Column]:
     return [
-        Column("verdict", "str", "vet", "Verdict of record: accept, reject, unsure", "", "s", "meta.code"),
-        Column("verdict_class", "str", "vet", "Class given by the reviewer", "", "s", "src.class"),
-        Column("confidence", "int", "vet", "Reviewer's confidence, 1 (guess) to 4 (certain)", "", "d", "meta.code"),
-        Column("comment", "str", "vet", "Reviewer's comment", "", "s", "meta.note"),
-        Column("reviewer", "str", "vet", "Who decided", "", "s", "meta.id"),
-        Column("decided_at", "str", "vet", "When it was decided (UTC, ISO 8601)", "", "s", "time.processing"),
+        Column("verdict", "str", "vet", "Verdict of record: accept, reject, unsure, disputed", "", "s", "meta.code"),
+        Column("verdict_class", "str", "vet", "Class given by the reviewers; missing where they differ", "", "s", "src.class"),
+        Column("confidence", "int", "vet", "Confidence of the decision of record, 1 (guess) to 4 (certain)", "", "d", "meta.code"),
+        Column("comment", "str", "vet", "Comment on the decision of record", "", "s", "meta.note"),
+        Column("reviewer", "str", "vet", "Who made the decision of record: the latest of those that agree; missing where disputed", "", "s", "meta.id"),
+        Column("decided_at", "str", "vet", "When it was made (UTC, ISO 8601)", "", "s", "time.processing"),
         Column("n_reviews", "int", "vet", "Reviewers that decided on this star", "", "d", "meta.number"),
-        Column("agreement", "float", "vet", "Share of reviewers that share the verdict of record", "", ".2f", "stat.probability"),
+        Column("agreement", "float", "vet", "Share of reviewers that share the verdict of record (where disputed: the most frequent one)", "", ".2f", "stat.probability"),
+        Column("verdicts_by_reviewer", "str", "vet", "Verdict of each reviewer, as `Ann: accept; Bob: reject as A`", "", "s", "meta.code"),
+        Column("comments_by_reviewer", "str", "vet", "Comment of each reviewer that wrote one", "", "s", "meta.note"),
+        Column("dates_by_reviewer", "str", "vet", "When each reviewer decided (UTC, ISO 8601)", "", "s", "time.processing"),
     ]
 
 

@@ -21,6 +21,7 @@ from msfa_core.constants import (
     NOVELTY_MAX,
     SEARCH_RULES,
     SNR_MIN,
+    VERDICT_RULES,
 )
 from msfa_core.errors import ConfigError
 
@@ -74,6 +75,10 @@ class Settings:
     templates : str
         Template set: of ``msfa templates build``, SDSS ``spEigen`` or redrock files (a file or a
         folder); empty for the shipped one.
+    verdict_rule : str
+        How the verdicts of several reviewers become one: ``agreement`` (what all who decided
+        share, else *disputed*, until a final verdict settles it) or ``latest`` (the latest
+        decision of anybody).
     database : str
         URL of the decision store; empty for ``vetting.sqlite`` in the survey.
     workers : int
@@ -97,6 +102,7 @@ class Settings:
     novelty_max: float = float(NOVELTY_MAX)
     models: str = ""
     templates: str = ""
+    verdict_rule: str = "agreement"
     database: str = ""
     workers: int = 0
     shard_size: int = 1000
@@ -162,6 +168,7 @@ _TYPES: dict[str, type] = {
     field.name: {"float": float, "int": int, "str": str, "bool": bool}[str(field.type)]
     for field in fields(Settings)
 }
+_WORDS: dict[str, tuple[str, ...]] = {"verdict_rule": tuple(VERDICT_RULES)}
 _SWITCHES = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
@@ -182,6 +189,9 @@ def _merge(values: dict[str, Any], entries: Mapping[str, Any], origin: str) -> N
             values[name] = kind(value)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{origin}: {name} = {value!r} is not a {kind.__name__}.") from error
+        if values[name] not in _WORDS.get(name, (values[name],)):
+            known = " or ".join(_WORDS[name])
+            raise ConfigError(f"{origin}: {name} = {value!r} is not known; it is {known}.")
 
 
 def settings_template(simulated: bool = False, **chosen: Any) -> str:

@@ -16,8 +16,8 @@ from dashboard.state.queue import ORDERS
 from msfa_core.errors import ConflictError, StoreError
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.agreement import latest_by_reviewer
-from msfa_core.vetting.decision import FINAL_FLAG, Decision, Verdict, are_final
-from msfa_core.vetting.one_star import standing
+from msfa_core.vetting.decision import FINAL_FLAG, Decision, Verdict
+from msfa_core.vetting.record import are_final, standing
 
 MANY_DECISIONS: Final = 400  # of others since the last look: the whole table is read again
 N_RECENT: Final = 10  # decisions shown under the verdict bar

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from dashboard.state.data import shared_data
 from dashboard.state.words import Words
 from msfa_core.columns import columns_of
-from msfa_core.vetting.decision import Decision, verdict_of_record
+from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.filters import Filter, preset_filters, verdict_filters
-from msfa_core.vetting.one_star import own_verdict, vet_columns
+from msfa_core.vetting.record import own_verdict, verdict_of_record, vet_columns
 
 _VET: Final = tuple(column.name for column in columns_of("vet"))
 _IN_MEMORY_TEXT: Final = pd.StringDtype("python", na_value=np.nan)  # one cell is set in µs
@@ -43,7 +43,7 @@ class Table(Words):
         """Bring every verdict up to date from the store."""
         self._last_seen = self.data.store.last_decision_id()
         standing = self.data.store.standing()
-        vet = verdict_of_record(standing, self.data.candidates)
+        vet = verdict_of_record(standing, self.data.candidates, self.data.settings.verdict_rule)
         table = self.data.candidates.copy(deep=False)
         for name in _VET:
             values = vet[name].set_axis(table.index)
@@ -65,7 +65,7 @@ class Table(Words):
         """Bring the verdict of one star up to date: its rows, no others."""
         rows = self.data.same_star(self.data.row(obsid))
         decisions = self._decisions_on(rows)
-        for name, value in vet_columns(decisions).items():
+        for name, value in vet_columns(decisions, self.data.settings.verdict_rule).items():
             self.table.iloc[rows, self.table.columns.get_loc(name)] = value
         self.mine[rows] = own_verdict(decisions, self.reviewer)
 

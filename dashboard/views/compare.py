@@ -16,7 +16,7 @@ from dashboard.state import VettingState
 from dashboard.theme import stylesheet
 from msfa_core.vetting.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
-from msfa_core.vetting.one_star import standing
+from msfa_core.vetting.record import standing
 
 LANDIS_KOCH: Final = (  # least kappa, and the words of Landis & Koch (1977, Biometrics 33, 159)
     (0.81, "almost perfect"),

@@ -32,7 +32,7 @@ _SCOPES: Final = (
     "in domain",
     "all",
 )
-_VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure")
+_VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
 def queue_page(state: VettingState, page: int) -> pd.DataFrame:

@@ -40,6 +40,7 @@ class VerdictChoice(StrEnum):
     ACCEPT = "accept"
     REJECT = "reject"
     UNSURE = "unsure"
+    DISPUTED = "disputed"
 
 
 class ColumnChoice(StrEnum):

@@ -94,7 +94,8 @@ def write_products(
     folder : path
         Made where it is not there. A file in it that is no product is never replaced.
     choice : str
-        ``all``, ``candidates``, or a verdict: ``accept``, ``reject``, ``unsure``.
+        ``all``, ``candidates``, or a verdict of record: ``accept``, ``reject``, ``unsure``,
+        ``disputed``.
     coadded : bool
         Write the co-added spectrum of each chosen star with two epochs or more as well, of all
         its epochs.
@@ -152,10 +153,10 @@ def _are_chosen(table: pd.DataFrame, choice: str) -> NDArray[np.bool_]:
         return np.ones(len(table), dtype=bool)
     if choice == "candidates":
         return is_true(table, "is_candidate")
-    if choice not in ("accept", "reject", "unsure"):
+    if choice not in ("accept", "reject", "unsure", "disputed"):
         raise ExportError(
             f"choice {choice!r}; products are written of 'all', 'candidates', or those with the "
-            "verdict 'accept', 'reject' or 'unsure'."
+            "verdict 'accept', 'reject', 'unsure' or 'disputed'."
         )
     return (table["verdict"] == choice).fillna(False).to_numpy(bool)
 

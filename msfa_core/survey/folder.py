@@ -300,11 +300,11 @@ class Survey:
         table = self.table()
         if not self.has_store:
             return table
-        from msfa_core.vetting.decision import verdict_of_record  # noqa: PLC0415
+        from msfa_core.vetting.record import verdict_of_record  # noqa: PLC0415
 
         store = self.store()
         try:
-            verdicts = verdict_of_record(store.standing(), table)
+            verdicts = verdict_of_record(store.standing(), table, self.settings.verdict_rule)
         finally:
             store.close()
         rows = verdicts.reindex(table["obsid"].to_numpy(np.int64))
@@ -356,6 +356,8 @@ class Survey:
         selection : str
             The choice of rows, in words.
         """
+        from msfa_core.vetting.record import rule_in_words  # noqa: PLC0415
+
         title = "Blue horizontal-branch stars from LAMOST spectra"
         if self.is_simulated:
             title = f"SIMULATED stars (they do not exist): {title}"
@@ -371,6 +373,7 @@ class Survey:
         header["D0.2-fm region"] = region_sentence(used.selection)
         chosen = {name: value for name, value in used.as_dict().items() if name in _CHOICES}
         header["settings"] = ", ".join(f"{name} = {value}" for name, value in chosen.items())
+        header["verdict rule"] = rule_in_words(self.settings.verdict_rule)
         return header
 
     # --- rejects ---------------------------------------------------------------------------

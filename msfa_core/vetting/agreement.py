@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from msfa_core.vetting.decision import (
-    Decision,
-    Verdict,
-    are_final,
-    standing_decisions,
-    star_of_row,
-)
+from msfa_core.vetting.decision import Decision, Verdict
+from msfa_core.vetting.record import are_final, standing_decisions, star_of_row
 
 
 def latest_by_reviewer(

@@ -1,9 +1,7 @@
-"""Decisions of reviewers: what one is, which counts, and how well reviewers agree.
+"""Decisions of reviewers: what one is, checked and tidied, and many of them as a table.
 
-A decision is bound to the spectrum that was on screen (``obsid``) and reaches every epoch
-of that star. The latest standing decision on a star is its verdict of record, unless one was
-marked as final; a withdrawn decision no longer stands, and whatever was decided before it counts
-again.
+A decision is bound to the spectrum that was on screen (``obsid``) and reaches every epoch of that
+star; what the decisions on a star add up to is said by `vetting.record`.
 """
 
 from __future__ import annotations
@@ -19,12 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core import __version__
-from msfa_core.columns import check_columns, columns_of
 from msfa_core.errors import CatalogueError, StoreError
-from msfa_core.rules import star_numbers
 
 REVIEWER_LENGTH: Final = 64  # characters; a name, not a story
 CLASS_LENGTH: Final = 32
@@ -250,7 +245,7 @@ def _moment(value: object) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# --- which decision counts -----------------------------------------------------------------
+# --- many decisions -----------------------------------------------------------------
 DECISION_COLUMNS: Final = {
     "decision_id": "int64",
     "obsid": "int64",
@@ -308,124 +303,3 @@ def as_decisions_table(fields: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         {name: pd.Series(values[name], dtype=dtype) for name, dtype in DECISION_COLUMNS.items()}
     )
     return table.sort_values("decision_id", ignore_index=True)
-
-
-def standing_decisions(decisions: pd.DataFrame | Iterable[Decision]) -> pd.DataFrame:
-    """Return the decisions that nobody took back, oldest first.
-
-    Parameters
-    ----------
-    decisions : DataFrame or decisions
-        As from `decisions_table` or ``Store.standing()``.
-    """
-    if not isinstance(decisions, pd.DataFrame):
-        decisions = decisions_table(decisions)
-    check_columns(decisions, ("decision_id", "obsid", "verdict", "reviewer"), "decisions")
-    if "withdraws" in decisions.columns:
-        is_withdrawal = decisions["withdraws"].notna()
-        gone = decisions["decision_id"].isin(decisions.loc[is_withdrawal, "withdraws"])
-        decisions = decisions[~is_withdrawal & ~gone]
-    return decisions.sort_values("decision_id", ignore_index=True)
-
-
-def are_final(decisions: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell which decisions of a table settle their star.
-
-    Parameters
-    ----------
-    decisions : (m,) DataFrame
-        As from `decisions_table`; without ``issue_flags`` none does.
-
-    Returns
-    -------
-    (m,) bool array
-    """
-    if "issue_flags" not in decisions.columns:
-        return np.zeros(len(decisions), dtype=bool)
-    flags = decisions["issue_flags"].fillna("").astype("str").str.split(";")
-    return np.array([FINAL_FLAG in words for words in flags], dtype=bool)
-
-
-def star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
-    """Return the obsid index of the candidates and the number of each row's star."""
-    if "obsid" in candidates.columns:
-        obsid = candidates["obsid"]
-    elif candidates.index.name == "obsid":
-        obsid = candidates.index.to_series()
-    else:
-        raise CatalogueError("candidates have no obsid: neither a column nor the index.")
-    if obsid.isna().any():
-        raise CatalogueError(f"{int(obsid.isna().sum())} candidate(s) have no obsid.")
-    index = pd.Index(obsid.to_numpy(np.int64), name="obsid")
-    if not index.is_unique:
-        twice = index[index.duplicated()][0]
-        raise CatalogueError(f"obsid {twice} appears more than once among the candidates.")
-    return index, star_numbers(candidates)
-
-
-def verdict_of_record(
-    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the judgement in force for every candidate.
-
-    A decision reaches all spectra that share the present ``uid`` of its ``obsid``; the latest
-    standing one counts, a final one (`FINAL_FLAG`) before all others. Decisions on spectra that
-    left the survey are kept in the store and listed by `orphaned_decisions`.
-
-    Parameters
-    ----------
-    decisions : (m,) DataFrame or decisions
-        The history, with or without withdrawals.
-    candidates : (n,) DataFrame
-        With ``obsid`` and, where identified, ``uid``.
-
-    Returns
-    -------
-    (n,) DataFrame
-        The ``vet`` columns, indexed by obsid in the order of the candidates; missing where
-        nobody decided, except ``n_reviews``, which is then 0. ``agreement`` is the share of
-        reviewers whose own latest verdict is the verdict of record.
-
-    Raises
-    ------
-    CatalogueError
-        When an obsid appears twice among the candidates or is missing.
-    """
-    index, star = star_of_row(candidates)
-    standing = standing_decisions(decisions)
-    row = index.get_indexer(pd.Index(standing["obsid"].to_numpy(np.int64)))
-    known = row >= 0
-    standing = standing[known].assign(star=star[row[known]])
-    ranked = standing.iloc[np.argsort(are_final(standing), kind="stable")]  # final ones last
-    latest = ranked.drop_duplicates("star", keep="last").set_index("star")
-    own = standing.drop_duplicates(["star", "reviewer"], keep="last")
-    shares = own["verdict"].to_numpy() == latest["verdict"].reindex(own["star"]).to_numpy()
-    by_star = pd.Series(shares, index=own["star"]).groupby(level=0)
-    latest = latest.assign(n_reviews=by_star.size(), agreement=by_star.mean())
-    result = {}
-    place = latest.index.get_indexer(star)
-    for column in columns_of("vet"):
-        values = latest[column.name].astype(column.dtype) if column.name in latest else None
-        if values is None:
-            values = pd.Series(pd.NA, index=latest.index, dtype=column.dtype)
-        result[column.name] = pd.Series(values.array.take(place, allow_fill=True), index=index)
-    table = pd.DataFrame(result, index=index)
-    for name in ("verdict_class", "comment"):  # said nothing: missing, like other text columns
-        table[name] = table[name].where(table[name] != "")
-    return table.assign(n_reviews=table["n_reviews"].fillna(0))
-
-
-def orphaned_decisions(
-    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the standing decisions on spectra that are no longer in the survey.
-
-    Parameters
-    ----------
-    decisions : DataFrame or decisions
-    candidates : DataFrame
-        With ``obsid``.
-    """
-    index, _ = star_of_row(candidates)
-    standing = standing_decisions(decisions)
-    return standing[~standing["obsid"].isin(index)].reset_index(drop=True)

@@ -173,7 +173,7 @@ def verdict_filters() -> dict[str, Filter]:
             "verdict IS NULL",
         ),
     ]
-    for verdict in ("accept", "reject", "unsure"):
+    for verdict in ("accept", "reject", "unsure", "disputed"):
         presets.append(
             Filter(
                 verdict,

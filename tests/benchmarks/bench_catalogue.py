@@ -18,7 +18,8 @@ from msfa_core.columns import BY_NAME, PAPER_COLUMNS
 from msfa_core.stars.crossmatch import match_sky
 from msfa_core.stars.epochs import assign_uids, group_positions
 from msfa_core.tables.export import export
-from msfa_core.vetting.decision import Decision, Verdict, decisions_table, verdict_of_record
+from msfa_core.vetting.decision import Decision, Verdict, decisions_table
+from msfa_core.vetting.record import verdict_of_record
 from msfa_core.vetting.store import Store
 
 pytestmark = pytest.mark.benchmark
@@ -190,9 +191,9 @@ def test_the_verdict_of_record_of_600k_spectra_takes_less_than_a_loop(sky):
             latest[star[row.obsid]] = row.verdict
         return [latest.get(uid) for uid in candidates["uid"]]
 
-    ours = verdict_of_record(history, candidates)["verdict"]
+    ours = verdict_of_record(history, candidates, "latest")["verdict"]
     assert ours.astype(object).where(ours.notna(), None).tolist() == loop()
-    peer, mine = seconds(loop), seconds(lambda: verdict_of_record(history, candidates))
+    peer, mine = seconds(loop), seconds(lambda: verdict_of_record(history, candidates, "agreement"))
     print()
     line("verdict of record, 600k x 100k (dict loop)", peer, mine)
     assert mine < 5

@@ -85,7 +85,7 @@ def test_a_final_verdict_is_nobody_s_own_and_can_be_taken_back(view, reviewed):
     assert in_dispute(after).sum() == 2
     state.undo()
     row = state.table[state.table["obsid"] == obsids[5]].iloc[0]
-    assert (row["verdict"], row["reviewer"]) == ("accept", "bert")
+    assert (row["verdict"], row["n_reviews"]) == ("disputed", 2)
 
 
 def test_without_a_name_nothing_is_settled_and_the_page_says_so(view, reviewed):

@@ -8,8 +8,8 @@ import pytest
 
 from dashboard.state import VettingState, shared_data
 from msfa_core.errors import ConflictError, StoreError, SurveyError
-from msfa_core.vetting.decision import verdict_of_record
 from msfa_core.vetting.filters import Filter, preset_filters
+from msfa_core.vetting.record import verdict_of_record
 
 PROBE_SECONDS = 0.015  # a star that was read ahead comes on screen within this [s]
 EPOCHS_OF = "G1056"  # the star with four spectra
@@ -173,7 +173,7 @@ def test_two_reviewers_see_each_other_and_keep_their_own_progress(survey):
     decide(bert, "reject")
     anna.follow()
     row = anna.table[anna.table["obsid"] == obsid].iloc[0]
-    assert (row["verdict"], row["n_reviews"], row["agreement"]) == ("reject", 2, 0.5)
+    assert (row["verdict"], row["n_reviews"], row["agreement"]) == ("disputed", 2, 0.5)
     assert anna.progress[0] == 1
 
 
@@ -194,7 +194,9 @@ def test_the_table_says_what_the_rule_for_the_whole_survey_says(survey):
     for session in sessions:
         session.follow()
         standing = session.data.store.standing()
-        expected = verdict_of_record(standing, session.data.candidates).reset_index(drop=True)
+        rule = session.data.settings.verdict_rule
+        expected = verdict_of_record(standing, session.data.candidates, rule)
+        expected = expected.reset_index(drop=True)
         shown = session.table[list(expected.columns)]
         pd.testing.assert_frame_equal(shown, expected, check_dtype=False)
 

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from msfa_core.constants import VERDICT_RULES
 from msfa_core.vetting.agreement import in_dispute, latest_by_reviewer, verdict_matrix
-from msfa_core.vetting.decision import FINAL_FLAG, Decision, Verdict, verdict_of_record
-from msfa_core.vetting.one_star import vet_columns
+from msfa_core.vetting.decision import FINAL_FLAG, Decision, Verdict
+from msfa_core.vetting.record import verdict_of_record, vet_columns
 
 
 def decision(number, verdict, reviewer, flags=()):
@@ -38,8 +39,9 @@ def test_a_final_verdict_is_of_record_whatever_comes_later_by_both_rules():
         decision(4, "reject", "dora"),
     ]
     candidates = pd.DataFrame({"obsid": [1], "uid": ["G1"]})
-    record = verdict_of_record(history, candidates).iloc[0]
-    assert (record["verdict"], record["reviewer"]) == ("accept", "carl")
-    assert vet_columns(history)["reviewer"] == "carl"
+    for rule in VERDICT_RULES:
+        record = verdict_of_record(history, candidates, rule).iloc[0]
+        assert (record["verdict"], record["reviewer"]) == ("accept", "carl")
+        assert vet_columns(history, rule)["reviewer"] == "carl"
     own = latest_by_reviewer(history, candidates)
     assert list(own.columns) == ["anna", "bert", "dora"]  # a final verdict is nobody's own

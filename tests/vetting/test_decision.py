@@ -1,4 +1,4 @@
-"""Decisions check themselves, and the latest standing one on a star is its verdict of record."""
+"""Decisions check themselves; how well reviewers agree is what the textbooks say."""
 
 import math
 from datetime import UTC, datetime
@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from msfa_core.columns import columns_of
-from msfa_core.errors import CatalogueError, StoreError
+from msfa_core.errors import StoreError
 from msfa_core.vetting.agreement import cohen_kappa, fleiss_kappa, latest_by_reviewer
 from msfa_core.vetting.decision import (
     COMMENT_LENGTH,
@@ -19,9 +18,6 @@ from msfa_core.vetting.decision import (
     Decision,
     Verdict,
     decisions_table,
-    orphaned_decisions,
-    standing_decisions,
-    verdict_of_record,
 )
 
 BIG = 2**53 + 1  # a float would lose its last digit
@@ -119,151 +115,7 @@ def test_confidence_levels_have_written_meanings():
     assert all(CONFIDENCE.values())
 
 
-# --- the verdict of record -----------------------------------------------------------------
-def test_a_verdict_reaches_every_epoch_of_the_star_and_the_latest_counts():
-    stars = survey(G1=[10, 11], G2=[20], G3=[30])
-    history = [
-        decided(1, 10, "accept", confidence=2, comment="first"),
-        decided(2, 20, "reject", verdict_class="A"),
-        decided(3, 11, "unsure", confidence=4),
-    ]
-    record = verdict_of_record(history, stars)
-    assert record.index.tolist() == [10, 11, 20, 30]
-    assert record["verdict"].tolist()[:3] == ["unsure", "unsure", "reject"]
-    assert record.loc[20, "verdict_class"] == "A"
-    assert record.loc[10, "confidence"] == 4
-    assert record["comment"].isna().all()  # the latest said nothing
-    assert record.loc[30].drop("n_reviews").isna().all()
-    assert record["n_reviews"].tolist() == [1, 1, 1, 0]
-
-
-def test_the_table_has_the_vet_columns_in_their_types():
-    for history in ([], [decided(1, 10, "accept")]):
-        record = verdict_of_record(history, survey(G1=[10]))
-        assert record.columns.tolist() == [column.name for column in columns_of("vet")]
-        assert [str(dtype) for dtype in record.dtypes] == [c.dtype for c in columns_of("vet")]
-
-
-def test_order_is_that_of_the_store_not_of_the_clock_or_the_list():
-    early = Decision(10, "", "accept", "Ann", decision_id=2, decided_at="2020-01-01T00:00:00Z")
-    late = Decision(10, "", "reject", "Ann", decision_id=1, decided_at="2030-01-01T00:00:00Z")
-    assert verdict_of_record([early, late], survey(G1=[10]))["verdict"].tolist() == ["accept"]
-
-
-def test_a_withdrawn_decision_gives_way_to_the_one_before():
-    history = [
-        decided(1, 10, "accept"),
-        decided(2, 10, "reject"),
-        decided(3, 10, "reject", withdraws=2),
-    ]
-    record = verdict_of_record(history, survey(G1=[10]))
-    assert record["verdict"].tolist() == ["accept"]
-    assert record["n_reviews"].tolist() == [1]
-    assert standing_decisions(history)["decision_id"].tolist() == [1]
-
-
-def test_agreement_is_the_share_of_reviewers_whose_own_latest_verdict_is_the_record():
-    history = [
-        decided(1, 10, "accept", "Ann"),
-        decided(2, 10, "reject", "Bob"),
-        decided(3, 11, "accept", "Cid"),
-        decided(4, 10, "unsure", "Ann"),  # Ann changed her mind
-        decided(5, 11, "accept", "Dee"),
-    ]
-    record = verdict_of_record(history, survey(G1=[10, 11])).loc[10]
-    assert record["verdict"] == "accept"
-    assert record["reviewer"] == "Dee"
-    assert record["n_reviews"] == 4
-    assert record["agreement"] == 0.5
-
-
-def test_decisions_follow_their_spectrum_when_stars_are_identified_anew():
-    history = [decided(1, 10, "accept"), decided(2, 20, "reject")]
-    apart = verdict_of_record(history, survey(G1=[10, 11], G2=[20]))
-    assert apart["verdict"].tolist() == ["accept", "accept", "reject"]
-    merged = verdict_of_record(history, survey(G1=[10], G9=[11, 20]))
-    assert merged["verdict"].tolist() == ["accept", "reject", "reject"]
-
-
-def test_spectra_without_a_star_stand_for_themselves():
-    stars = pd.DataFrame({"obsid": [1, 2], "uid": pd.Series([None, None], dtype="str")})
-    record = verdict_of_record([decided(1, 1, "accept")], stars)
-    assert record["verdict"].isna().tolist() == [False, True]
-    bare = verdict_of_record([decided(1, 1, "accept")], stars[["obsid"]])
-    assert bare["verdict"].isna().tolist() == [False, True]
-
-
-def test_decisions_on_spectra_that_left_are_reported_and_touch_nothing():
-    history = [decided(1, 10, "accept"), decided(2, BIG, "reject")]
-    stars = survey(G1=[10])
-    assert orphaned_decisions(history, stars)["obsid"].tolist() == [BIG]
-    assert verdict_of_record(history, stars)["verdict"].tolist() == ["accept"]
-
-
-def test_neighbouring_obsids_beyond_the_float_limit_are_not_confused():
-    record = verdict_of_record(
-        [decided(1, BIG, "accept")], survey(a=[BIG - 1], b=[BIG], c=[BIG + 1])
-    )
-    assert record["verdict"].isna().tolist() == [True, False, True]
-
-
-def test_candidates_that_cannot_be_told_apart_are_refused():
-    with pytest.raises(CatalogueError, match="10 appears more than once"):
-        verdict_of_record([], survey(G1=[10, 10]))
-    with pytest.raises(CatalogueError, match="have no obsid"):
-        verdict_of_record([], pd.DataFrame({"obsid": pd.array([1, None], dtype="Int64")}))
-    with pytest.raises(CatalogueError, match="neither a column nor the index"):
-        verdict_of_record([], pd.DataFrame({"uid": ["a"]}))
-    with pytest.raises(CatalogueError, match="append it to the store"):
-        verdict_of_record([Decision(1, "", "accept", "Ann")], survey(G1=[1]))
-
-
-def test_the_index_may_hold_the_obsids():
-    record = verdict_of_record([decided(1, 10, "accept")], survey(G1=[10, 11]).set_index("obsid"))
-    assert record["verdict"].tolist() == ["accept", "accept"]
-
-
-def test_an_empty_survey_gives_an_empty_table():
-    assert len(verdict_of_record([decided(1, 10, "accept")], survey())) == 0
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 7), st.sampled_from(list(Verdict)), st.sampled_from("ABC"), st.booleans()
-        ),
-        max_size=25,
-    ),
-    st.lists(st.integers(0, 3), min_size=6, max_size=6),
-)
-def test_the_record_equals_a_plain_loop_over_the_history(steps, stars):
-    history, standing = [], {}
-    for obsid, verdict, reviewer, undo in steps:
-        number = len(history) + 1
-        mine = [n for n, row in standing.items() if row.reviewer == reviewer]
-        if undo and mine:
-            target = standing.pop(mine[-1])
-            history.append(
-                decided(number, target.obsid, target.verdict, reviewer, withdraws=mine[-1])
-            )
-        else:
-            standing[number] = decided(number, obsid, verdict, reviewer)
-            history.append(standing[number])
-    candidates = pd.DataFrame({"obsid": range(6), "uid": [f"G{star}" for star in stars]})
-    record = verdict_of_record(history[::-1], candidates)
-    for obsid, star in enumerate(stars):
-        rows = [row for row in standing.values() if row.obsid < 6 and stars[row.obsid] == star]
-        own = {row.reviewer: row.verdict for row in rows}
-        assert record.loc[obsid, "n_reviews"] == len(own)
-        if rows:
-            assert record.loc[obsid, "verdict"] == rows[-1].verdict
-            share = np.mean([verdict == rows[-1].verdict for verdict in own.values()])
-            assert record.loc[obsid, "agreement"] == pytest.approx(share)
-        else:
-            assert pd.isna(record.loc[obsid, "verdict"])
-
-
+# --- many decisions ----------------------------------------------------------------------
 def test_decisions_become_a_table_in_the_order_of_the_store():
     table = decisions_table(
         [decided(2, BIG, "accept", issue_flags=["sky", "join"]), decided(1, 3, "reject")]

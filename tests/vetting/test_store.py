@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from msfa_core.errors import StoreError
 from msfa_core.vetting import store as store_module
 from msfa_core.vetting.database import MIGRATIONS, SCHEMA_VERSION
-from msfa_core.vetting.decision import Decision, Verdict, verdict_of_record
+from msfa_core.vetting.decision import Decision, Verdict
+from msfa_core.vetting.record import verdict_of_record
 from msfa_core.vetting.store import Store
 
 BIG = 2**53 + 1  # a float would lose its last digit
@@ -118,7 +119,7 @@ def test_a_withdrawal_is_one_more_row_and_the_earlier_verdict_counts_again(store
     assert [row.decision_id for row in store.decisions()] == [3, 2, 1]
     standing = store.standing()
     assert standing["decision_id"].tolist() == [first.decision_id]
-    record = verdict_of_record(standing, pd.DataFrame({"obsid": [10], "uid": ["G1"]}))
+    record = verdict_of_record(standing, pd.DataFrame({"obsid": [10], "uid": ["G1"]}), "latest")
     assert record["verdict"].tolist() == ["accept"]
 
 
