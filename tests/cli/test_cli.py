@@ -427,7 +427,7 @@ def test_evaluate_refuses_the_stars_of_the_training_and_a_mixture(
     labels = pd.DataFrame({"obsid": table["obsid"], "label": "A"})
     labels.to_csv(tmp_path / "labels.csv", index=False)
     table.loc[table.index[:5], "data_release"] = "LAMOST DR9"
-    monkeypatch.setattr(Survey, "candidates", lambda _: table)
+    monkeypatch.setattr(Survey, "table", lambda _: table)
     arguments = ("--labels", tmp_path / "labels.csv", "--models", tiny_models, "--quiet")
     assert msfa("evaluate", ingested, *arguments) == 1
     assert "never mixed" in the_one_line(capsys)
