@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import FIT_LINES
+from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
 from msfa_core.errors import CatalogueError
 from msfa_core.typing import BoolArray, FloatArray
 
@@ -53,7 +53,6 @@ class Column:
         return {"int": "Int64", "float": "float64", "bool": "boolean", "str": "str"}[self.kind]
 
 
-_LINE_NAME = {"hdelta": "Hδ", "hgamma": "Hγ"}
 # name, what, unit, format, has an error column
 _INDICES = (
     ("kp", "Ca II K index KP (Beers et al. 1999), saturation-safe"),
@@ -106,7 +105,7 @@ def _classify() -> list[Column]:
 def _measure() -> list[Column]:
     columns: list[Column] = []
     for line in FIT_LINES:
-        text = _LINE_NAME[line]
+        text = LINE_SYMBOLS[line]
         columns += [
             Column(f"d02_{line}", "float", "measure", f"Full width of {text} 20 % below the continuum", "Angstrom", ".2f", "spect.line.width"),
             Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}", "Angstrom", ".2f", "stat.error;spect.line.width"),

@@ -121,6 +121,7 @@ BALMER_LINES: Final = {
     "hbeta": Sourced(4862.71, "Å", "air 4861.35 to vacuum", Certainty.VERIFIED),
     "halpha": Sourced(6564.60, "Å", "air 6562.79 to vacuum", Certainty.VERIFIED),
 }
+LINE_SYMBOLS: Final = {"hdelta": "Hδ", "hgamma": "Hγ", "hbeta": "Hβ", "halpha": "Hα"}
 HEPSILON: Final = Sourced(3971.20, "Å", "air 3970.08 to vacuum", Certainty.VERIFIED)
 FIT_LINES: Final = ("hdelta", "hgamma")  # the two lines of the paper (§V.2)
 LABELS: Final = ("teff", "logg", "feh")  # the atmospheric labels (§V.3.1)

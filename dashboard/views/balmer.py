@@ -28,10 +28,9 @@ from numpy.typing import NDArray
 from dashboard.state import VettingState
 from dashboard.theme import FONT, Palette, new_figure, palette, stylesheet
 from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
-from msfa_core.constants import BALMER_LINES, FIT_LINES
+from msfa_core.constants import BALMER_LINES, FIT_LINES, LINE_SYMBOLS
 from msfa_core.flags import FitFlag
 
-LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
 HALF_WINDOW: Final = 72.0  # Å on either side of the line
 FLUX_RANGE: Final = (0.0, 1.25)  # the same for every star, so that depths can be compared
 RESIDUAL_LEAST: Final = 0.06  # the residual panel never zooms in further
@@ -130,7 +129,7 @@ def header_html(fits: LineFits, line: str) -> str:
         else "<span class='msfa-fit-good'>no flags</span>"
     )
     return (
-        f"<div><strong>{LINE_TEXT[line]}</strong> &nbsp; "
+        f"<div><strong>{LINE_SYMBOLS[line]}</strong> &nbsp; "
         f"D0.2 <strong>{value('d02', 2, '&thinsp;Å')}</strong> &nbsp; "
         f"fm <strong>{value('fm', 3)}</strong></div>"
         f"<div class='msfa-fit-values'>{quantities}</div><div>{flags}</div>"

@@ -27,13 +27,12 @@ from dashboard.planes.plane import Plane
 from dashboard.state import Star, VettingState
 from dashboard.theme import stylesheet
 from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
-from msfa_core.constants import FIT_LINES
+from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
 from msfa_core.typing import BoolArray
 
 Box = tuple[float, float, float, float]  # D0.2 low, high [Å], fm low, high
 
 OWN: Final = "own box"
-LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
 SHAPE_PLANE: Final = "Hγ b–c"
 CURVE_POINTS: Final = 60  # of the outline of a curved limit
 START_BOX: Final[Box] = (17.0, 28.5, 0.10, 0.30)  # where the own box lies before it is moved
@@ -41,12 +40,12 @@ START_BOX: Final[Box] = (17.0, 28.5, 0.10, 0.30)  # where the own box lies befor
 
 def line_of(key: str) -> str:
     """Return the line of a plane by its key."""
-    return next(line for line, name in LINE_TEXT.items() if key.startswith(name))
+    return next(line for line, name in LINE_SYMBOLS.items() if key.startswith(name))
 
 
 def line_axes(line: str) -> tuple[Axis, Axis]:
     """Return the axes of the D0.2–fm plane of a line."""
-    name = LINE_TEXT[line]
+    name = LINE_SYMBOLS[line]
     return (
         Axis(f"d02_{line}", f"D0.2 ({name}) [Å]", (4, 60), (8, 45), f"d02_{line}_err", digits=1),
         Axis(f"fm_{line}", f"fm ({name})", (-0.05, 0.85), (0.05, 0.5), f"fm_{line}_err", digits=3),
@@ -115,7 +114,7 @@ def inside_all(table: pd.DataFrame, inside: Mapping[str, BoolArray]) -> BoolArra
 def count_sentence(table: pd.DataFrame, inside: Mapping[str, BoolArray]) -> str:
     """Return how many stars lie inside, line by line and in all."""
     words = [
-        f"{LINE_TEXT[line]} {int(rows.sum()):,} of {int(measured(table, line).sum()):,} inside"
+        f"{LINE_SYMBOLS[line]} {int(rows.sum()):,} of {int(measured(table, line).sum()):,} inside"
         for line, rows in inside.items()
     ]
     together = "both lines" if len(inside) > 1 else "with Hγ measured"
@@ -125,13 +124,13 @@ def count_sentence(table: pd.DataFrame, inside: Mapping[str, BoolArray]) -> str:
 def limits_sentence(selection: Selection, line: str) -> str:
     """Return the limits of one line in words."""
     if line not in selection.lines:
-        return f"no limits for {LINE_TEXT[line]}"
+        return f"no limits for {LINE_SYMBOLS[line]}"
     return ", ".join(cut.describe() for cut in selection.cuts[line])
 
 
 def star_sentence(row: pd.Series, line: str, selection: Selection) -> str:
     """Return the measurement of one line of this star, and whether it lies inside."""
-    name = LINE_TEXT[line]
+    name = LINE_SYMBOLS[line]
     words = []
     for quantity, text, digits, unit in (("d02", "D0.2", 1, " Å"), ("fm", "fm", 3, "")):
         value, error = number(row, f"{quantity}_{line}"), number(row, f"{quantity}_{line}_err")
@@ -161,7 +160,7 @@ class PlaneView(LinkedView):
         self._counts = ""
         self._regions: dict[str, ColumnDataSource] = {}
         self._boxes: dict[str, BoxAnnotation] = {}
-        lines = {LINE_TEXT[line]: partial(self._make_line_plane, line) for line in FIT_LINES}
+        lines = {LINE_SYMBOLS[line]: partial(self._make_line_plane, line) for line in FIT_LINES}
         self.offer(lines | {SHAPE_PLANE: self._make_shape_plane})
         self._figures = self.figure_place()
         self._caption = caption()
@@ -250,7 +249,7 @@ class PlaneView(LinkedView):
 
     # --- parts ---------------------------------------------------------------------------
     def _make_line_plane(self, line: str) -> Plane:
-        key = LINE_TEXT[line]
+        key = LINE_SYMBOLS[line]
         plane = self.new_plane(*line_axes(line), f"{key} D0.2–fm")
         self._regions[key] = plane.add_outline()
         self._boxes[line] = self._add_own_box(line, plane)
@@ -309,7 +308,7 @@ class PlaneView(LinkedView):
         """Return the line whose own box is on screen; None when there is none."""
         if self.selection_name != OWN:
             return None
-        return next((line for line in FIT_LINES if LINE_TEXT[line] == self.shown), None)
+        return next((line for line in FIT_LINES if LINE_SYMBOLS[line] == self.shown), None)
 
     def _show_inputs(self) -> None:
         line = self._own_line()

@@ -2,12 +2,11 @@
 
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
 from msfa_core.balmer.indices import calcium_k, line_indices
-from msfa_core.balmer.membership import p_in_region
+from msfa_core.balmer.membership import in_bhb_region, p_in_region
 from msfa_core.balmer.selection import (
     SELECTIONS,
     Selection,
     box_selection,
-    in_bhb_region,
     parse_selection,
 )
 from msfa_core.balmer.sws import (

@@ -10,7 +10,7 @@ import numpy as np
 from msfa_core.balmer.fit import LineWindow, fit_lines, line_window
 from msfa_core.balmer.interop import as_batches
 from msfa_core.balmer.results import LineFits
-from msfa_core.constants import FIT_LINES
+from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
 from msfa_core.errors import ConfigError, ExportError
 from msfa_core.flags import FitFlag
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FRAMES: Final = ("rest", "observed")
-_LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ", "hbeta": "Hβ", "halpha": "Hα"}
 _MODEL: Final = "#d55e00"
 _UNUSED: Final = "0.75"
 _TITLE_WIDTH: Final = 58  # letters
@@ -88,7 +87,7 @@ def _redshift(spectrum: Any, row: int) -> float:
 
 
 def _title(fits: LineFits, row: int, k: int) -> str:
-    name = _LINE_TEXT[fits.lines[k]]
+    name = LINE_SYMBOLS[fits.lines[k]]
     d02, fm = fits.d02[row, k], fits.fm[row, k]
     if np.isfinite(fm):
         width = f"D0.2 = {d02:.1f} ± {fits.d02_err[row, k]:.1f} Å, " if np.isfinite(d02) else ""

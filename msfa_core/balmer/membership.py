@@ -1,20 +1,19 @@
-"""How probable it is that a star lies inside a selection, given the errors of its lines."""
+"""Whether stars lie inside a selection, and how probably, given the errors of their lines."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from scipy.special import ndtr
 
+from msfa_core.balmer.line_values import LineValues
+from msfa_core.balmer.results import LineFits
 from msfa_core.balmer.selection import Cut, Selection, get_selection
 from msfa_core.errors import ConfigError
-from msfa_core.typing import FloatArray
+from msfa_core.typing import BoolArray, FloatArray
 
-if TYPE_CHECKING:
-    from msfa_core.balmer.results import LineFits
-
-
+Measured = LineFits | LineValues
 PAIRS: Final = {  # quantities whose correlation is known: (integrated, conditional), and its name
     ("fm", "d02"): "d02_fm_correlation",
     ("shape", "width"): "width_shape_correlation",
@@ -25,7 +24,42 @@ _STEEPEST: Final = 0.9995  # correlation above which the nodes would miss the st
 _ROWS: Final = 20_000  # at a time, to bound the memory
 
 
-def p_in_region(fits: LineFits, selection: str | Selection = "ju2024") -> FloatArray:
+def in_bhb_region(measured: Measured, selection: str | Selection = "ju2024") -> BoolArray:
+    """Return which spectra lie inside the selection with *every* line it has cuts for.
+
+    A selection of Hδ alone (``xue2008``) still needs Hγ to be measured, as both lines count in
+    the paper.
+
+    Parameters
+    ----------
+    measured : LineFits or LineValues
+    selection : str or Selection
+
+    Returns
+    -------
+    (n,) bool array
+        False where a line could not be measured.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown selection, or one that needs a line that was not fitted.
+    """
+    chosen = _fitting(measured, selection)
+    inside = _has_place(measured)
+    for line in chosen.lines:
+        k = measured.lines.index(line)
+        inside &= chosen.contains(
+            line,
+            measured.d02[:, k],
+            measured.fm[:, k],
+            measured.width[:, k],
+            measured.shape[:, k],
+        )
+    return inside
+
+
+def p_in_region(measured: Measured, selection: str | Selection = "ju2024") -> FloatArray:
     """Return the probability that the true parameters of each star lie inside a selection.
 
     Per line the errors of D0.2 and fm, and those of b and c, are bivariate normal with the
@@ -34,7 +68,7 @@ def p_in_region(fits: LineFits, selection: str | Selection = "ju2024") -> FloatA
 
     Parameters
     ----------
-    fits : LineFits
+    measured : LineFits or LineValues
     selection : str or Selection
 
     Returns
@@ -48,18 +82,29 @@ def p_in_region(fits: LineFits, selection: str | Selection = "ju2024") -> FloatA
         For an unknown selection, one that needs a line that was not fitted, or one that limits
         D0.2 or fm *and* b or c of the same line: their correlation is not kept.
     """
+    chosen = _fitting(measured, selection)
+    probability = np.where(_has_place(measured), 1.0, np.nan)
+    for line, cuts in chosen.cuts.items():
+        if cuts:
+            probability *= _p_of_line(measured, measured.lines.index(line), cuts, chosen.name)
+    return probability
+
+
+def _fitting(measured: Measured, selection: str | Selection) -> Selection:
+    """Return a selection whose lines were all fitted."""
     chosen = get_selection(selection)
-    absent = [line for line in chosen.lines if line not in fits.lines]
+    absent = [line for line in chosen.lines if line not in measured.lines]
     if absent:
         raise ConfigError(
             f"selection {chosen.name!r} needs {', '.join(absent)}, but only "
-            f"{', '.join(fits.lines)} were fitted; add them to fit_lines(lines=...)."
+            f"{', '.join(measured.lines)} were fitted; add them to fit_lines(lines=...)."
         )
-    probability = np.where(np.isfinite(fits.d02 + fits.fm).all(axis=1), 1.0, np.nan)
-    for line, cuts in chosen.cuts.items():
-        if cuts:
-            probability *= _p_of_line(fits, fits.lines.index(line), cuts, chosen.name)
-    return probability
+    return chosen
+
+
+def _has_place(measured: Measured) -> BoolArray:
+    """(n,) True where D0.2 and fm of every line are measured."""
+    return np.asarray(np.isfinite(measured.d02 + measured.fm).all(axis=1))
 
 
 def has_probability(selection: str | Selection) -> bool:
@@ -72,18 +117,18 @@ def _pair_of(cuts: tuple[Cut, ...]) -> tuple[str, str] | None:
     return next((pair for pair in PAIRS if limited <= set(pair)), None)
 
 
-def _p_of_line(fits: LineFits, k: int, cuts: tuple[Cut, ...], name: str) -> FloatArray:
+def _p_of_line(measured: Measured, k: int, cuts: tuple[Cut, ...], name: str) -> FloatArray:
     pair = _pair_of(cuts)
     if pair is None:
         raise ConfigError(
-            f"selection {name!r} limits D0.2 or fm and b or c of {fits.lines[k]}: no probability "
-            "can be given. Limit D0.2 and fm, or b and c."
+            f"selection {name!r} limits D0.2 or fm and b or c of {measured.lines[k]}: no "
+            "probability can be given. Limit D0.2 and fm, or b and c."
         )
     limits = {cut.quantity: cut for cut in cuts}
     first, second = (limits.get(quantity, Cut(quantity)) for quantity in pair)
-    x, y = (getattr(fits, quantity)[:, k] for quantity in pair)
-    x_err, y_err = (getattr(fits, f"{quantity}_err")[:, k] for quantity in pair)
-    correlation = getattr(fits, PAIRS[pair])[:, k]
+    x, y = (getattr(measured, quantity)[:, k] for quantity in pair)
+    x_err, y_err = (getattr(measured, f"{quantity}_err")[:, k] for quantity in pair)
+    correlation = getattr(measured, PAIRS[pair])[:, k]
     parts = [slice(start, start + _ROWS) for start in range(0, len(x), _ROWS)]
     return np.concatenate(
         [np.empty(0)]

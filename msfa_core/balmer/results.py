@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 from msfa_core.balmer import kernel
 from msfa_core.balmer.flags import FATAL, flags_of
 from msfa_core.balmer.linearised import N_BIASED
-from msfa_core.balmer.membership import p_in_region
 from msfa_core.balmer.sws import (
-    Selection,
     SWSParameters,
     core_flux_fm,
     d02_curvature,
     d02_gradient,
     fm_curvature,
     fm_gradient,
-    in_bhb_region,
     line_width_d02,
 )
 from msfa_core.constants import BALMER_LINES
@@ -123,13 +120,8 @@ class LineFits:
             self.continuum[:, k],
         )
 
-    def as_table(self, selection: str | Selection | None = None) -> pd.DataFrame:
+    def as_table(self) -> pd.DataFrame:
         """Return the columns of the ``measure`` step that come from the fits.
-
-        Parameters
-        ----------
-        selection : str or Selection, optional
-            When given, ``in_bhb_region`` and ``p_in_bhb_region`` are added.
 
         Returns
         -------
@@ -150,9 +142,6 @@ class LineFits:
             data[f"continuum_{line}"] = self.continuum[:, k]
             data[f"rms_{line}"] = self.rms[:, k]
             data[f"balmer_flags_{line}"] = self.flags[:, k]
-        if selection is not None:
-            data["in_bhb_region"] = in_bhb_region(self, selection)
-            data["p_in_bhb_region"] = p_in_region(self, selection)
         return pd.DataFrame(data)
 
 

@@ -6,21 +6,16 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from msfa_core import constants
-from msfa_core.constants import BOX_JU2024, BOX_XUE2008, BOX_XUE2011, Sourced
+from msfa_core.constants import BOX_JU2024, BOX_XUE2008, BOX_XUE2011, LINE_SYMBOLS, Sourced
 from msfa_core.errors import ConfigError
 from msfa_core.typing import FloatArray
 
-if TYPE_CHECKING:
-    from msfa_core.balmer.results import LineFits
-
-
-_LINE_TEXT: Final = {"hdelta": "Hδ", "hgamma": "Hγ", "hbeta": "Hβ", "halpha": "Hα"}
 _QUANTITY_TEXT: Final = {"d02": "D0.2", "fm": "fm", "width": "b", "shape": "c"}
 _UNIT_TEXT: Final = {"d02": " Å", "fm": "", "width": " Å", "shape": ""}
 _QUANTITY_NAMES: Final = {"d02": "d02", "fm": "fm", "b": "width", "c": "shape"}
@@ -147,7 +142,7 @@ class Selection:
     def describe(self) -> str:
         """Return the selection as one sentence."""
         parts = [
-            f"{_LINE_TEXT[line]}: {', '.join(cut.describe() for cut in cuts)}"
+            f"{LINE_SYMBOLS[line]}: {', '.join(cut.describe() for cut in cuts)}"
             for line, cuts in self.cuts.items()
         ]
         return f"{'; '.join(parts)}."
@@ -303,35 +298,3 @@ def get_selection(selection: str | Selection) -> Selection:
             f"your own as in {_EXAMPLE!r}."
         )
     return parse_selection(selection)
-
-
-def in_bhb_region(fits: LineFits, selection: str | Selection = "ju2024") -> NDArray[np.bool_]:
-    """Return which spectra lie inside the selection with *every* line it has cuts for.
-
-    A selection of Hδ alone (``xue2008``) still needs Hγ to be measured, as both lines count in
-    the paper.
-
-    Returns
-    -------
-    (n,) bool array
-        False where a line could not be measured.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown selection, or one that needs a line that was not fitted.
-    """
-    chosen = get_selection(selection)
-    absent = [line for line in chosen.lines if line not in fits.lines]
-    if absent:
-        raise ConfigError(
-            f"selection {chosen.name!r} needs {', '.join(absent)}, but only "
-            f"{', '.join(fits.lines)} were fitted; add them to fit_lines(lines=...)."
-        )
-    inside = np.isfinite(fits.d02 + fits.fm).all(axis=1)
-    for line in chosen.lines:
-        k = fits.lines.index(line)
-        inside &= chosen.contains(
-            line, fits.d02[:, k], fits.fm[:, k], fits.width[:, k], fits.shape[:, k]
-        )
-    return np.asarray(inside)

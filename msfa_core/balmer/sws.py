@@ -9,35 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from msfa_core.balmer.selection import (
-    SELECTIONS,
-    Cut,
-    Selection,
-    box_selection,
-    get_selection,
-    in_bhb_region,
-)
 from msfa_core.errors import SpectrumError
 from msfa_core.typing import FloatArray
-
-__all__ = [
-    "D02_LEVEL",
-    "SELECTIONS",
-    "Cut",
-    "SWSParameters",
-    "Selection",
-    "box_selection",
-    "core_flux_fm",
-    "d02_curvature",
-    "d02_gradient",
-    "fm_curvature",
-    "fm_gradient",
-    "get_selection",
-    "in_bhb_region",
-    "line_width_d02",
-    "sws_profile",
-]
-
 
 D02_LEVEL: Final = 0.2  # D0.2 is measured this far below the local continuum
 

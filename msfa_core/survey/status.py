@@ -12,7 +12,7 @@ import pandas as pd
 from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true
 from msfa_core.config import Settings
-from msfa_core.constants import FIT_LINES, LABELS, STEPS
+from msfa_core.constants import FIT_LINES, LABELS, LINE_SYMBOLS, STEPS
 from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, MatchFlag, SentenceFlag, UidFlag
 from msfa_core.rules import (
     are_low_resolution,
@@ -34,7 +34,6 @@ CANDIDATES: Final = "candidates"
 IN_REGION: Final = "candidates in the D0.2–fm region"
 _SHOWN: Final = 8  # groups named before the rest is summed up
 _INDENT: Final = "  "
-_LINE_WORDS: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +242,7 @@ def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
         of_candidates = {CANDIDATES: candidate}
         if is_measured:
             for line, rows in inside_by_line(table, settings.selection).items():
-                words = f"candidates within the cuts of {_LINE_WORDS[line]}"
+                words = f"candidates within the cuts of {LINE_SYMBOLS[line]}"
                 of_candidates[words] = rows.to_numpy(bool)
             of_candidates[IN_REGION] = is_true(table, "in_bhb_region")
         if is_placed:
@@ -285,7 +284,7 @@ def _verdicts(table: pd.DataFrame) -> dict[str, int]:
 def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, tuple[int, int]]]:
     candidate = is_true(table, "is_candidate")
     of: list[tuple[str, str, type[SentenceFlag]]] = [
-        *((f"fit of {_LINE_WORDS[line]}", f"balmer_flags_{line}", FitFlag) for line in FIT_LINES),
+        *((f"fit of {LINE_SYMBOLS[line]}", f"balmer_flags_{line}", FitFlag) for line in FIT_LINES),
         ("template match", "template_flags", MatchFlag),
         ("labels", "label_flags", LabelFlag),
         ("photometry", "cmd_flags", CmdFlag),

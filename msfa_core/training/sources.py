@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.balmer.fit import fit_lines
-from msfa_core.balmer.sws import SELECTIONS, in_bhb_region
+from msfa_core.balmer.membership import in_bhb_region
+from msfa_core.balmer.selection import SELECTIONS
 from msfa_core.constants import FIT_LINES, STELLAR_CLASSES
 from msfa_core.errors import TrainingError
 from msfa_core.rules import star_numbers

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
 from msfa_core.errors import TrainingError
 from msfa_core.networks.inference import pick_device, predict_logits, softmax
 from msfa_core.networks.registry import Network
@@ -183,7 +184,7 @@ def plane_comparison(
     truth = test_set.truth
     cuts: dict[str, NDArray[np.bool_]] = {}
     is_bhb = test_set.label == BHB_CODE
-    for line, symbol in (("hdelta", "Hδ"), ("hgamma", "Hγ")):
+    for line in FIT_LINES:
         if f"d02_{line}" not in truth:
             continue
         learn = train_set.truth
@@ -192,7 +193,7 @@ def plane_comparison(
             learn[f"fm_{line}"].to_numpy(dtype=np.float64),
             train_set.label == BHB_CODE,
         )
-        cuts[f"best straight line, {symbol}"] = cut.are_bhb(
+        cuts[f"best straight line, {LINE_SYMBOLS[line]}"] = cut.are_bhb(
             truth[f"d02_{line}"].to_numpy(dtype=np.float64),
             truth[f"fm_{line}"].to_numpy(dtype=np.float64),
         )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer import SELECTIONS, Selection, fit_lines
-from msfa_core.constants import FIT_LINES, LAMOST_GRID
+from msfa_core.constants import FIT_LINES, LAMOST_GRID, LINE_SYMBOLS
 from msfa_core.errors import ExportError, MsfaError
 from msfa_core.simulate.atmospheres import model_spectra
 from msfa_core.spectra.spectrum import Spectra
@@ -31,7 +31,6 @@ GROUPS: Final = {  # log g and [Fe/H] of the two kinds
     "main sequence": ((4.0, 4.25, 4.5), (-1.0, -0.5, 0.0)),
 }
 _IVAR: Final = 1e8  # relative; models have no noise, and every pixel counts alike
-_TITLES: Final = {"hdelta": "Hδ", "hgamma": "Hγ"}
 _MARKERS: Final = {"BHB": "o", "main sequence": "^"}
 _LINES: Final = {"ju2024": "-", "xue2011": "--"}  # the Hδ box of ju2024 is that of xue2008
 _SELECTION_COLOUR: Final = "0.25"
@@ -95,7 +94,7 @@ def draw(stars: pd.DataFrame, out: Path) -> Path:
     figure = Figure(figsize=(14, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(FIT_LINES) + 1)
-    planes = [(f"d02_{line}", f"fm_{line}", _TITLES[line]) for line in FIT_LINES]
+    planes = [(f"d02_{line}", f"fm_{line}", LINE_SYMBOLS[line]) for line in FIT_LINES]
     planes.append(("width_hgamma", "shape_hgamma", "Hγ, width b and shape c"))
     points = []
     for axis, (x, y, title) in zip(axes, planes, strict=True):
@@ -191,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             d02, fm = chosen[f"d02_{line}"], chosen[f"fm_{line}"]
             logger.info(
                 "%s, %s: D0.2 %.1f–%.1f Å, fm %.2f–%.2f",
-                group, _TITLES[line], d02.min(), d02.max(), fm.min(), fm.max(),
+                group, LINE_SYMBOLS[line], d02.min(), d02.max(), fm.min(), fm.max(),
             )  # fmt: skip
     return 0
 

@@ -1,6 +1,6 @@
 """The probability of lying inside a selection, against counting random draws."""
 
-from types import SimpleNamespace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,12 +8,14 @@ from pytest import approx
 from simulated_lines import simulated_lines
 
 from msfa_core.balmer import fit_lines, in_bhb_region, p_in_region
+from msfa_core.balmer.line_values import LineValues
 from msfa_core.balmer.membership import bivariate_probability, has_probability
 from msfa_core.balmer.selection import SELECTIONS, Cut, get_selection
 from msfa_core.errors import ConfigError
 
 LINES = ("hdelta", "hgamma")
 DRAWS = 200_000
+NAMES = [field.name for field in fields(LineValues) if field.name != "lines"]
 QUANTITIES = ("d02", "fm", "width", "shape")
 SIZES = {"d02": (23.0, 2.0), "fm": (0.25, 0.04), "width": (8.5, 1.0), "shape": (1.0, 0.12)}
 
@@ -27,7 +29,7 @@ def stars(n, rng, correlation=None):
     for name in ("d02_fm_correlation", "width_shape_correlation"):
         drawn = rng.uniform(-0.98, 0.98, (n, 2))
         fits[name] = drawn if correlation is None else np.full((n, 2), correlation)
-    return SimpleNamespace(**fits)
+    return LineValues(**fits)
 
 
 def counted(fits, row, selection, rng):
@@ -43,7 +45,8 @@ def counted(fits, row, selection, rng):
             for quantity, unit in ((one, u), (two, rho * u + np.sqrt(1 - rho**2) * v)):
                 value, error = (getattr(fits, end)[row, k] for end in (quantity, f"{quantity}_err"))
                 drawn[quantity][:, k] = value + error * unit
-    return in_bhb_region(SimpleNamespace(lines=LINES, **drawn), selection).mean()
+    unused = {name: np.empty((DRAWS, 2)) for name in NAMES if name not in drawn}
+    return in_bhb_region(LineValues(LINES, **drawn, **unused), selection).mean()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_the_quadrature_agrees_with_scipy(rho):
 def test_small_errors_make_the_probability_zero_or_one():
     fits = stars(200, np.random.default_rng(4))
     for name in QUANTITIES:
-        setattr(fits, f"{name}_err", getattr(fits, f"{name}_err") * 1e-5)
+        fits = replace(fits, **{f"{name}_err": getattr(fits, f"{name}_err") * 1e-5})
     for selection in SELECTIONS:
         inside = in_bhb_region(fits, selection)
         assert p_in_region(fits, selection) == approx(inside.astype(float), abs=1e-6)
@@ -118,6 +121,6 @@ def test_limits_without_a_common_distribution_are_refused():
     assert all(has_probability(name) for name in SELECTIONS)
     with pytest.raises(ConfigError, match="Limit D0.2 and fm, or b and c"):
         p_in_region(stars(2, np.random.default_rng(8)), mixed)
-    one = SimpleNamespace(**{**vars(stars(2, np.random.default_rng(9))), "lines": ("hdelta",)})
+    one = replace(stars(2, np.random.default_rng(9)), lines=("hdelta",))
     with pytest.raises(ConfigError, match="needs hgamma"):
         p_in_region(one, "ju2024")

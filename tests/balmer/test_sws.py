@@ -6,17 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
-from msfa_core.balmer import sws
+from msfa_core.balmer.selection import SELECTIONS, box_selection, get_selection
 from msfa_core.balmer.sws import (
-    SELECTIONS,
     SWSParameters,
-    box_selection,
     core_flux_fm,
     d02_curvature,
     d02_gradient,
     fm_curvature,
     fm_gradient,
-    get_selection,
     line_width_d02,
     sws_profile,
 )
@@ -158,4 +155,4 @@ def test_wrong_calls_are_refused_with_the_remedy():
         SELECTIONS["xue2008"].contains("hgamma", [20.0], [0.2])
     with pytest.raises(ConfigError, match="needs shape, width"):
         SELECTIONS["xue2011"].contains("hgamma", [20.0], [0.2])
-    assert get_selection(sws.SELECTIONS["xue2008"]) is sws.SELECTIONS["xue2008"]
+    assert get_selection(SELECTIONS["xue2008"]) is SELECTIONS["xue2008"]

@@ -11,6 +11,7 @@ from small_survey import add_with_catalogue
 
 from dashboard.state import VettingState
 from msfa_core.balmer.fit import fit_lines
+from msfa_core.balmer.region import are_in_bhb_region, p_in_bhb_region
 from msfa_core.columns import conform
 from msfa_core.constants import BALMER_LINES, LAMOST_GRID
 from msfa_core.flags import LabelFlag
@@ -70,7 +71,9 @@ def make_survey(path: Path) -> Survey:
     survey = Survey.create(path, simulated=True)
     add_with_catalogue(survey, spectra)
     table = survey.table().sort_values("obsid", ignore_index=True)
-    fits = fit_lines(spectra).as_table("ju2024")
+    fits = fit_lines(spectra).as_table()
+    fits["in_bhb_region"] = are_in_bhb_region(fits, "ju2024")
+    fits["p_in_bhb_region"] = p_in_bhb_region(fits, "ju2024")
     for name in fits.columns.drop("obsid"):
         table[name] = fits[name].to_numpy()
     other = rng.choice(["A", "B", "HSD", "WD"], N_SPECTRA)

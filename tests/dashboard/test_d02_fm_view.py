@@ -20,7 +20,7 @@ from dashboard.views.d02_fm import (
     shape_outline,
     star_sentence,
 )
-from msfa_core.balmer.sws import SELECTIONS
+from msfa_core.balmer.selection import SELECTIONS
 from msfa_core.survey.folder import Survey
 
 FIRST = 1_230_412_000
