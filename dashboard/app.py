@@ -7,6 +7,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +17,9 @@ import numpy as np
 import panel as pn
 import param
 
-from dashboard.state import VettingState
+from dashboard.planes.linked import LinkedView
+from dashboard.state import News, VettingState
+from dashboard.state.turns import in_turn
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium import CalciumView
@@ -74,19 +78,34 @@ def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[st
         return "", False
 
 
-def header_html(survey: Survey, n_spectra: int, n_candidates: int) -> str:
-    """Return the title of the page, with a loud label when the survey is made up."""
+SHUT_WHILE_BLIND: Final = (
+    "<h1>Hidden</h1><p>You are reviewing blind: what the machine and other reviewers say is shown "
+    "when it is off (key b).</p>"
+)
+
+
+def header_html(survey: Survey, n_spectra: int, n_candidates: int | None) -> str:
+    """Return the title of the page, with a loud label when the survey is made up.
+
+    Without a number of candidates the reviewer works blind, and is told so.
+    """
     simulated = (
         '<b class="msfa-simulated" title="These stars do not exist: their spectra were computed.">'
         "SIMULATED</b>"
         if survey.is_simulated
         else ""
     )
+    counted = "" if n_candidates is None else f" · {n_candidates:,} candidates"
+    badge = (
+        '<b class="msfa-simulated msfa-blind" title="The machine and other reviewers are hidden">'
+        "BLIND</b>"
+        if n_candidates is None
+        else ""
+    )
     return (
         '<div class="msfa-title"><strong>BHB vetting</strong>'
         f'<span class="msfa-survey">{escape(survey.path.resolve().name)}</span>{simulated}'
-        f'<span class="msfa-counts">{n_spectra:,} spectra · {n_candidates:,} candidates</span>'
-        "</div>"
+        f'<span class="msfa-counts">{n_spectra:,} spectra{counted}</span>{badge}</div>'
     )
 
 
@@ -113,6 +132,7 @@ class VettingApp(pn.viewable.Viewer):
             survey = Survey.open(survey)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
         self.state = VettingState(survey=survey, reviewer=name)
+        self.state.blind = pn.state.session_args.get("blind", [b""])[0] == b"1"
         self._open_link()
         self.spectrum = SpectrumView(state=self.state)
         self.queue = QueueView(state=self.state)
@@ -126,6 +146,7 @@ class VettingApp(pn.viewable.Viewer):
         self.keyboard = Keyboard(
             {"smooth": self.spectrum.step_smoothing, "blind": self._toggle_blind}
         )
+        self._asked: Future[News | None] | None = None
         self.page = self._lay_out()
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             pn.state.onload(self._begin_following)
@@ -135,17 +156,29 @@ class VettingApp(pn.viewable.Viewer):
         """Show the star that the address names: ``?obj=OBSID``."""
         wanted = pn.state.session_args.get("obj", [b""])[0].decode("utf-8", errors="replace")
         if wanted:
-            self.state.attempt(self.state.select, wanted)
+            self.state.is_linked = self.state.attempt(self.state.select, wanted)
 
     def _read_reference(self, path: str | Path) -> None:
         self.reference = reference_stars(path)
 
     def _begin_following(self) -> None:
         page_is_painted.set()
+        pn.state.on_session_destroyed(lambda _: self.state.close())
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
 
     def _follow(self) -> None:
-        self.state.attempt(self.state.follow)
+        """Ask the store in a thread of its own: a store that is slow holds up nobody."""
+        document = pn.state.curdoc
+        if self._asked is not None and not self._asked.done():
+            return
+        self._asked = self.state.data.writers.submit(self.state.news)
+        self._asked.add_done_callback(
+            lambda done: in_turn(document, partial(self._take_over, done))
+        )
+
+    def _take_over(self, done: Future[News | None]) -> None:
+        with pn.io.hold():
+            self.state.attempt(lambda: self.state.take_over(done.result()))
 
     def _toggle_blind(self) -> None:
         self.state.blind = not self.state.blind
@@ -176,10 +209,16 @@ class VettingApp(pn.viewable.Viewer):
         )
         later = dict(enumerate(LATER_TABS.values(), start=1))
 
+        views: dict[int, Any] = {0: self.plane}
+
         def open_tab(event: param.parameterized.Event) -> None:
+            """Show the star on screen: what was hidden slept."""
             view = later.pop(event.new, None)
             if view is not None:  # made when first looked at: the first page comes sooner
-                planes[event.new].append(view(state=self.state, reference=self.reference))
+                views[event.new] = view(state=self.state, reference=self.reference)
+                planes[event.new].append(views[event.new])
+            elif isinstance(views[event.new], LinkedView):
+                views[event.new].refresh()
 
         planes.param.watch(open_tab, "active")
         right = pn.Column(
@@ -219,11 +258,14 @@ class VettingApp(pn.viewable.Viewer):
     def _header(self, places: dict[str, pn.Column]) -> pn.Row:
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
         candidates = self.state.presets["candidates"].predicate(self.state.table)
-        title = pn.pane.HTML(
-            header_html(self.state.survey, len(self.state.table), int(np.sum(candidates))),
-            sizing_mode="stretch_width",
-            **css,
-        )
+        title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
+
+        def entitle(*_: Any) -> None:
+            count = None if self.state.blind else int(np.sum(candidates))
+            title.object = header_html(self.state.survey, len(self.state.table), count)
+
+        self.state.param.watch(entitle, "blind")
+        entitle()
         pages = pn.widgets.RadioButtonGroup(
             options=list(places), value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
         )
@@ -234,13 +276,22 @@ class VettingApp(pn.viewable.Viewer):
             "Export": lambda: ExportView(state=self.state),
         }
 
-        def turn(event: param.parameterized.Event) -> None:
-            if event.new in makers:  # made when first looked at
-                places[event.new].append(makers.pop(event.new)())
+        made: dict[str, Any] = {}
+
+        def turn(*_: Any) -> None:
+            """Show a page; the others sleep, and what tells of others is shut while blind."""
+            chosen, blind = pages.value, self.state.blind
+            if chosen in makers and not blind:  # made when first looked at
+                made[chosen] = makers.pop(chosen)()
             for name, place in places.items():
-                place.visible = name == event.new
+                place.visible = name == chosen
+                if name in made:
+                    made[name].in_sight = name == chosen and not blind
+                if name != "Vet" and name == chosen:
+                    place[:] = [_notice(SHUT_WHILE_BLIND)] if blind else [made[name]]
 
         pages.param.watch(turn, "value")
+        self.state.param.watch(turn, "blind")
         other = LIGHT if palette().is_dark else DARK
         theme = pn.widgets.Button(
             label=f"{other.name} theme", css_classes=["msfa-quiet", "msfa-theme"], **css

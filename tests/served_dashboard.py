@@ -1,6 +1,7 @@
 """A real server of the dashboard in its own process, and Chromium to look at it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from msfa_core.vetting.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -57,8 +60,8 @@ def free_port():
 class Server:
     """``panel serve dashboard --args SURVEY`` on a free port of this machine."""
 
-    def __init__(self, survey, log, **environment):
-        self.port, self.log = free_port(), Path(log)
+    def __init__(self, survey, log, port=0, **environment):
+        self.port, self.log = port or free_port(), Path(log)
         command = [sys.executable, "-m", "panel", "serve", "dashboard", "--port", str(self.port)]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -136,3 +139,20 @@ def press(page, key):
     page.keyboard.press(key)
     page.wait_for_selector(f"{PAINTED}:not([data-painted='{before}'])", timeout=30_000)
     return painted(page)
+
+
+def decisions(survey):
+    with Store(survey / "vetting.sqlite") as store:
+        return store.decisions()[::-1]
+
+
+LEFT = re.compile(  # a message that was on its way to a page as it was closed is no fault
+    r"Task exception was never retrieved\nfuture: [^\n]*WebSocketClosedError.*?"
+    r"\ntornado\.websocket\.WebSocketClosedError\n",
+    re.DOTALL,
+)
+
+
+def assert_quiet(log):
+    text = LEFT.sub("", log.read_text())
+    assert not re.search(r"Traceback|ERROR|E-\d{4}|_pending_writes", text), text

@@ -15,12 +15,13 @@ Each class adds one theme to the one before it::
 
 from dashboard.state.answers import CoAdded, Explained, Matched, Solution
 from dashboard.state.data import Star, SurveyData, shared_data
-from dashboard.state.session import VettingState
+from dashboard.state.session import News, VettingState
 
 __all__ = [
     "CoAdded",
     "Explained",
     "Matched",
+    "News",
     "Solution",
     "Star",
     "SurveyData",

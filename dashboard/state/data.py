@@ -70,6 +70,7 @@ class SurveyData:
 
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
+        self.n_sessions = 0  # that look at it
         self.stamp = _stamp(survey)
         self.settings = survey.settings_used
         self.store = survey.store()
@@ -82,11 +83,18 @@ class SurveyData:
         self._starts = np.searchsorted(self.star[self._by_star], np.arange(len(self.star) + 1))
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
         self.measured = lru_cache(maxsize=N_HELD)(self._measure)
+        self.writers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decisions")
         self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
         self._answers: dict[str, Callable[[int], Any]] = {
             question: lru_cache(maxsize=N_ANSWERED)(partial(answer, self))
             for question, answer in ANSWERS.items()
         }
+
+    def close(self) -> None:
+        """End its threads and let go of the store; nobody looks at it any more."""
+        for pool in (self._worker, self._thinker, self.writers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.store.close()
 
     def rows(self, obsids: Iterable[int]) -> NDArray[np.intp]:
         """Return the row number of each obsid; -1 for one that is not in the survey."""
@@ -158,10 +166,29 @@ def _stamp(survey: Survey) -> tuple[float, int]:
 
 
 def shared_data(survey: Survey) -> SurveyData:
-    """Return the data of a survey, read once for all sessions and again when it has changed."""
-    key = f"survey {Path(survey.path).resolve()}"
+    """Return the data of a survey, read once for all sessions and again when it has changed.
+
+    Whoever takes it gives it back with `give_back`.
+    """
+    key = _key(survey)
     with _SHARED:
         held = pn.state.cache.get(key)
         if held is None or held.stamp != _stamp(survey):
-            held = pn.state.cache[key] = SurveyData(survey)
+            new = SurveyData(survey)
+            if held is not None and not held.n_sessions:
+                held.close()
+            held = pn.state.cache[key] = new
+        held.n_sessions += 1
         return held
+
+
+def give_back(data: SurveyData) -> None:
+    """Say that a session looks at it no more; what was replaced ends with its last session."""
+    with _SHARED:
+        data.n_sessions -= 1
+        if not data.n_sessions and pn.state.cache.get(_key(data.survey)) is not data:
+            data.close()
+
+
+def _key(survey: Survey) -> str:
+    return f"survey {Path(survey.path).resolve()}"

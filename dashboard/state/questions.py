@@ -11,6 +11,7 @@ import panel as pn
 import param
 
 from dashboard.state.screen import Screen
+from dashboard.state.turns import in_turn, is_live
 from msfa_core.errors import MsfaError
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,6 @@ class Questions(Screen):
     The answer is shown when it is ready, if its star is still on screen by then.
     """
 
-    blind = param.Boolean(doc="Hide other reviewers and the machine's opinion")
     why = param.Boolean(doc="Ask which wavelengths spoke, for every star that comes on screen")
     explained = param.Parameter(doc="Answer to that for the star on screen (Explained), or None")
 
@@ -35,9 +35,9 @@ class Questions(Screen):
     def _ask_for_coadd(self) -> None:
         self._ask("coadd", "coadded", lambda: self.with_coadd)
 
-    @param.depends("star", "with_template", watch=True)
+    @param.depends("star", "with_template", "blind", watch=True)
     def _ask_for_template(self) -> None:
-        self._ask("template", "matched", lambda: self.with_template)
+        self._ask("template", "matched", lambda: self.with_template and not self.blind)
 
     @param.depends("star", "why", "blind", watch=True)
     def _ask_why(self) -> None:
@@ -61,13 +61,14 @@ class Questions(Screen):
         if not is_asked() or star is None:
             return
         document = pn.state.curdoc
+        had_page = is_live(document)
 
         def is_wanted() -> bool:
             return is_asked() and self.star is not None and self.star.obsid == star.obsid
 
         def tell(done: Future[Any]) -> None:
-            if document is not None and document.session_context is not None:
-                document.add_next_tick_callback(lambda: self._take(done, answer, is_wanted))
+            if had_page:
+                in_turn(document, lambda: self._take(done, answer, is_wanted))
             else:  # no browser: the one who asks waits for the future
                 self._take(done, answer, is_wanted)
 

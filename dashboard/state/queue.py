@@ -17,6 +17,7 @@ from msfa_core.vetting.filters import Filter, Order
 
 ODD: Final = Order("odd", "oddest labels first", lambda table: -oddness(table))
 ORDERS: Final = CATALOGUE_ORDERS | {ODD.name: ODD}
+BLIND_ORDER: Final = "obsid"  # tells nothing
 N_SPELLED: Final = 400  # stars of a brush that its SQL names one by one
 
 
@@ -55,6 +56,10 @@ class Queue(Labels):
         self.order = order
         self._arrange()
 
+    @param.depends("blind", watch=True)
+    def _follow_blind(self) -> None:
+        self._arrange()
+
     @param.depends("reason", "logg_limit", "feh_limit", watch=True)
     def _follow_reason(self) -> None:
         """Put the reason in force at the limits in force; nothing changes where there is none."""
@@ -89,6 +94,8 @@ class Queue(Labels):
 
     def _order_key(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return what the queue is sorted by; how odd labels are depends on the limits in force."""
+        if self.blind:  # an order tells what the machine says
+            return ORDERS[BLIND_ORDER].key(table)
         if self.order == ODD.name:
             return -oddness(table, logg_limit=self.logg_limit, feh_limit=self.feh_limit)
         return ORDERS[self.order].key(table)

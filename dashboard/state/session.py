@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import param
 from numpy.typing import NDArray
 
-from dashboard.state.data import Star
+from dashboard.state.data import Star, give_back
 from dashboard.state.questions import Questions
 from dashboard.state.queue import ORDERS
 from msfa_core.errors import ConflictError, StoreError
@@ -21,6 +22,22 @@ from msfa_core.vetting.record import are_final, standing
 
 MANY_DECISIONS: Final = 400  # of others since the last look: the whole table is read again
 N_RECENT: Final = 10  # decisions shown under the verdict bar
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What others decided since the last look.
+
+    Attributes
+    ----------
+    newest : int
+        Number of the latest decision.
+    obsids : tuple of int
+        Spectra that were decided on; empty when there are too many to name.
+    """
+
+    newest: int
+    obsids: tuple[int, ...]
 
 
 class VettingState(Questions):
@@ -36,6 +53,7 @@ class VettingState(Questions):
     def __init__(self, survey: Survey, reviewer: str = "", **params: Any) -> None:
         super().__init__(survey=survey, reviewer=reviewer, **params)
         self._own: list[Decision] = []  # decisions of this session, oldest first
+        self.is_linked = False  # the star on screen is one that an address asked for
         self._open()
         self.set_filters([self.presets["candidates"]])
         if not self.selected:
@@ -44,19 +62,40 @@ class VettingState(Questions):
     # --- others at work on the same survey ---------------------------------------------------
     def follow(self) -> None:
         """Take over what other reviewers decided since the last look (called now and then)."""
-        newest = self.data.store.last_decision_id()
-        if newest == self._last_seen:
+        self.take_over(self.news())
+
+    def news(self) -> News | None:
+        """Ask the store what was decided since the last look; None for nothing.
+
+        Touches nothing of the session, so that any thread may wait for the store.
+        """
+        seen, store = self._last_seen, self.data.store
+        newest = store.last_decision_id()
+        if newest == seen:
+            return None
+        if newest - seen > MANY_DECISIONS:
+            return News(newest, ())
+        return News(newest, tuple({d.obsid for d in store.decisions(limit=newest - seen)}))
+
+    def take_over(self, news: News | None) -> None:
+        """Bring the table up to date with what others decided; nothing else on screen moves."""
+        if news is None or news.newest <= self._last_seen:
             return
-        if newest - self._last_seen > MANY_DECISIONS:
+        if not news.obsids:
             self._read_verdicts()
         else:
-            news = self.data.store.decisions(limit=newest - self._last_seen)
-            self._last_seen = newest
-            for obsid in {decision.obsid for decision in news}:
+            self._last_seen = news.newest
+            for obsid in news.obsids:
                 if self.data.rows([obsid])[0] >= 0:
                     self._refresh_star(obsid)
-        star = self._read_star(self.star.obsid) if self.star is not None else None
-        self.param.update(star=star, version=self.version + 1)
+        self._renew_star()
+        self.version += 1
+
+    def _renew_star(self) -> None:
+        """Read the decisions on the star on screen anew; what is drawn of it stays as it is."""
+        if self.star is not None:
+            with param.parameterized.discard_events(self):
+                self.star = self._read_star(self.star.obsid)
 
     def reload(self) -> None:
         """Read the survey anew: a step of the pipeline may have rewritten its table."""
@@ -77,6 +116,9 @@ class VettingState(Questions):
         self._own.clear()
         self._arrange()
         self.version += 1
+        is_judged = self.star is not None and self.mine[self.data.row(self.star.obsid)] != ""
+        if is_judged and not self.is_linked:
+            self._go(iter(self._left_to_do()))
 
     # --- verdicts ----------------------------------------------------------------------------
     def decide(
@@ -111,7 +153,7 @@ class VettingState(Questions):
         StoreError
             When there is no reviewer's name, or the store refuses.
         """
-        stored = self._store(
+        judged = self.judge(
             painted_obsid,
             verdict=Verdict(verdict),
             verdict_class=verdict_class,
@@ -119,11 +161,19 @@ class VettingState(Questions):
             comment=comment,
             issue_flags=tuple(issue_flags),
         )
+        return self.decided(self.data.store.append_decision(judged))
+
+    def decided(self, stored: Decision) -> Decision:
+        """Show that a decision is on disk, and go on, if its star is still on screen."""
+        self._own.append(stored)
+        self._after_change(stored)
+        verdict_class = stored.verdict_class
         what = f"{stored.verdict} as {verdict_class}" if verdict_class else str(stored.verdict)
+        is_on_screen = self.star is not None and self.star.obsid == stored.obsid
         left = self._left_to_do()
         with param.parameterized.batch_call_watchers(self):
-            if not self._go(iter(left)):
-                self.star = self._read_star(stored.obsid)
+            if not is_on_screen or not self._go(iter(left)):
+                self._renew_star()
             ending = "" if len(left) else " · everything in this queue is vetted"
             name = stored.uid or str(stored.obsid)
             self.say(f"saved: {what} · {name} · {_clock(stored.decided_at)}{ending}", "saved")
@@ -137,20 +187,44 @@ class VettingState(Questions):
 
         Parameters, errors: as `decide`.
         """
-        stored = self._store(
+        judged = self.judge(
             painted_obsid, verdict=Verdict(verdict), comment=comment, issue_flags=(FINAL_FLAG,)
         )
+        stored = self.data.store.append_decision(judged)
+        self._own.append(stored)
+        self._after_change(stored)
         with param.parameterized.batch_call_watchers(self):
-            self.star = self._read_star(stored.obsid)
+            self._renew_star()
             name = stored.uid or str(stored.obsid)
             words = f"final verdict: {stored.verdict} · {name} · {_clock(stored.decided_at)}"
             self.say(words, "saved")
             self.version += 1
         return stored
 
-    def _store(self, painted_obsid: int | str, **said: Any) -> Decision:
-        """Append a decision on the star on screen to the store, if that is what was painted."""
-        star = self.star
+    def judge(
+        self, painted_obsid: int | str, *, is_kept: bool = False, key: str = "", **said: Any
+    ) -> Decision:
+        """Return the decision on the star that was painted, not stored yet.
+
+        Parameters
+        ----------
+        painted_obsid : int or str
+            The star that the reviewer's screen showed.
+        is_kept : bool
+            The browser kept it through a lost connection: another star may be on screen now.
+        key : str
+            As in `Decision`: given twice, it is stored once.
+        **said
+            Fields of `Decision`.
+
+        Raises
+        ------
+        ConflictError
+            When another star is on screen.
+        StoreError
+            When there is no reviewer's name.
+        """
+        star = self._read_star(int(painted_obsid)) if is_kept else self.star
         if star is None or str(painted_obsid) != str(star.obsid):
             now = "nothing" if star is None else star.obsid
             raise ConflictError(
@@ -160,18 +234,14 @@ class VettingState(Questions):
         if not self.reviewer.strip():
             raise StoreError("Not saved: write your name first (top right), then decide.")
         uid = star.row["uid"]
-        stored = self.data.store.append_decision(
-            Decision(
-                obsid=star.obsid,
-                uid="" if pd.isna(uid) else str(uid),
-                reviewer=self.reviewer.strip(),
-                shown=self.shown(star),
-                **said,
-            )
+        return Decision(
+            obsid=star.obsid,
+            uid="" if pd.isna(uid) else str(uid),
+            reviewer=self.reviewer.strip(),
+            shown=self.shown(star),
+            key=key,
+            **said,
         )
-        self._own.append(stored)
-        self._after_change(stored)
-        return stored
 
     def undo(self) -> Decision:
         """Take back this reviewer's last standing decision and return to its star.
@@ -186,8 +256,19 @@ class VettingState(Questions):
         StoreError
             When there is none, or the store refuses.
         """
+        return self.taken_back(*self.take_back())
+
+    def take_back(self) -> tuple[Decision, Decision]:
+        """Withdraw this reviewer's last standing decision; return it and its withdrawal.
+
+        Another page of the same reviewer may have taken back what this one decided last: the
+        last one that still stands is meant. Changes nothing of the session.
+        """
         last = self._last_own()
-        withdrawal = self.data.store.withdraw(last.decision_id or 0, self.reviewer.strip())
+        return last, self.data.store.withdraw(last.decision_id or 0, self.reviewer.strip())
+
+    def taken_back(self, last: Decision, withdrawal: Decision) -> Decision:
+        """Show that a decision was taken back, and return to its star."""
         self._own = [decision for decision in self._own if decision != last]
         self._after_change(withdrawal)
         with param.parameterized.batch_call_watchers(self):
@@ -199,13 +280,16 @@ class VettingState(Questions):
         return last
 
     def _last_own(self) -> Decision:
-        """Return this reviewer's last standing decision, of this session or an earlier one."""
+        """Return this reviewer's last standing decision: of this session, else an earlier one."""
         if not self.reviewer.strip():
             raise StoreError("Nothing to undo: write your name first (top right).")
-        if self._own:
-            return self._own[-1]
-        for decision in standing(self.data.store.decisions(reviewer=self.reviewer.strip())):
-            return decision
+        stand = standing(self.data.store.decisions(reviewer=self.reviewer.strip()))
+        numbers = {decision.decision_id for decision in stand}
+        for decision in reversed(self._own):
+            if decision.decision_id in numbers:
+                return decision
+        if stand:
+            return stand[0]
         raise StoreError("Nothing to undo: you have no standing decision in this survey.")
 
     def _after_change(self, decision: Decision) -> None:
@@ -214,6 +298,10 @@ class VettingState(Questions):
             self._last_seen += 1
         if self.data.rows([decision.obsid])[0] >= 0:
             self._refresh_star(decision.obsid)
+
+    def close(self) -> None:
+        """Give back what the session shares with others; the page has gone."""
+        give_back(self.data)
 
     def verdicts_by_reviewer(self) -> pd.DataFrame:
         """Return each reviewer's own verdict on each star: rows by obsid, a column each."""

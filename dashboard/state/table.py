@@ -9,7 +9,7 @@ import pandas as pd
 import param
 from numpy.typing import NDArray
 
-from dashboard.state.data import shared_data
+from dashboard.state.data import give_back, shared_data
 from dashboard.state.words import Words
 from msfa_core.columns import columns_of
 from msfa_core.vetting.decision import Decision
@@ -26,6 +26,7 @@ class Table(Words):
     survey = param.Parameter(doc="Survey that is vetted")
     reviewer = param.String(doc="Who decides")
     table = param.DataFrame(doc="Candidates with their verdicts of record")
+    blind = param.Boolean(doc="Hide other reviewers and the machine's opinion")
     version = param.Integer(doc="Rises when verdicts of the table change")
 
     def __init__(self, **params: Any) -> None:
@@ -35,7 +36,10 @@ class Table(Words):
 
     def _open(self) -> None:
         """Take the survey's shared data and put the verdicts of record beside it."""
+        held = getattr(self, "data", None)
         self.data = shared_data(self.survey)
+        if held is not None:
+            give_back(held)
         self.presets = preset_filters(self.data.settings) | verdict_filters()
         self._read_verdicts()
 

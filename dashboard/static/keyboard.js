@@ -2,6 +2,7 @@
 // what needs a field or the help is done here; the rest is sent to the server.
 
 const FIELDS = new Set(["INPUT", "TEXTAREA", "SELECT"])
+const IN_MENUS = new Set(["Enter", " ", "ArrowUp", "ArrowDown", "Tab"])
 const TO_VERDICT_BAR = new Set([
   "accept", "reject", "unsure", "suggestion", "undo", "next", "previous", "comment", "flag",
   "confidence",
@@ -58,11 +59,15 @@ export function render({model}) {
     const target = event.composedPath()[0]
     if (event.key === "Escape") {
       help.hidden = true
+      // a search that is left is not made
+      if (target instanceof HTMLInputElement && target.getRootNode().host?.matches(".msfa-search")) target.value = ""
       if (target instanceof HTMLElement && target !== document.body) target.blur()
       return
     }
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return
-    if (is_field(target)) return
+    const is_menu = target instanceof HTMLSelectElement // its own keys are ↑ ↓, space and return
+    if (is_field(target) && !is_menu) return
+    if (is_menu && IN_MENUS.has(event.key)) return
     const is_button = target instanceof Element && target.closest("button, a, [role=tab]")
     if (is_button && (event.key === "Enter" || event.key === " ")) return
     const key = table.get(event.key) ?? table.get(event.key.toLowerCase())

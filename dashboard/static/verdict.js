@@ -2,6 +2,7 @@
 // answer is awaited, further keys wait in line, one for each star that is painted afterwards.
 
 const ANSWER_WITHIN = 15000 // ms, after which the connection counts as lost
+const PAGE = String(Math.random()) // of this page, until it is left
 const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
@@ -33,6 +34,13 @@ function name_in_address(obsid) {
   window.history.replaceState(window.history.state, "", url)
 }
 
+function blind_in_address(is_blind) {
+  const url = new URL(window.location)
+  if (is_blind) url.searchParams.set("blind", "1")
+  else url.searchParams.delete("blind")
+  window.history.replaceState(window.history.state, "", url)
+}
+
 // What is typed for a star stays with it: through a lost connection, a reload, a look elsewhere.
 class Drafts {
   constructor(survey) { this.prefix = `msfa-draft:${survey}:` }
@@ -44,24 +52,66 @@ class Drafts {
     if (is_empty) localStorage.removeItem(this.prefix + obsid)
     else localStorage.setItem(this.prefix + obsid, JSON.stringify(draft))
   }
-  forget(obsid) { localStorage.removeItem(this.prefix + obsid) }
+  // What was saved with a verdict is no draft any more; what was typed after it was given is.
+  forget(obsid, saved) {
+    const kept = this.read(obsid)
+    const comment = kept.comment ?? ""
+    this.write(obsid, {
+      comment: comment.startsWith(saved.comment) ? comment.slice(saved.comment.length) : comment,
+      confidence: kept.confidence === saved.confidence ? null : kept.confidence ?? null,
+      issue_flags: (kept.issue_flags ?? []).filter(name => !saved.issue_flags.includes(name)),
+    })
+  }
+}
+
+// Verdicts that were given and not answered yet. After a lost connection they are given again;
+// each has a key of its own, so that it is stored once.
+class Unanswered {
+  constructor(survey) { this.name = `msfa-unanswered:${survey}` }
+  all() {
+    try { return JSON.parse(localStorage.getItem(this.name)) ?? [] } catch { return [] }
+  }
+  keep(message) {
+    const bytes = crypto.getRandomValues(new Uint8Array(16))
+    const key = Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("")
+    const kept = {...message, key, page: PAGE}
+    localStorage.setItem(this.name, JSON.stringify([...this.all(), kept]))
+    return kept
+  }
+  forget(key) {
+    localStorage.setItem(this.name, JSON.stringify(this.all().filter(kept => kept.key !== key)))
+  }
+  // Those of pages that have gone, or of this one when its connection was lost.
+  left(is_lost) { return this.all().filter(kept => is_lost || kept.page !== PAGE) }
 }
 
 // Lets one action through at a time, and only for a star that has been painted.
 class Gate {
-  constructor(send, on_lost, on_armed) {
-    Object.assign(this, {send, on_lost, on_armed})
+  constructor(send, on_lost, on_painted, on_armed) {
+    Object.assign(this, {send, on_lost, on_painted, on_armed})
     this.painted = ""      // obsid whose spectrum is on the screen
+    this.drawn = ""        // obsid whose spectrum is being painted
     this.expected = null   // obsid that the server says is on screen
+    this.since = new Set() // obsids drawn since the last action: by it, or by the mouse
     this.busy = true
     this.line = []
   }
+  // A star may come by an answer, or by the mouse, the search, a colleague's link: whichever
+  // is drawn last is on the screen, and what is typed and judged from then on is its own.
   paint(obsid) {
-    after_paint(() => { this.painted = obsid; this.settle() })
+    this.drawn = obsid
+    this.since.add(obsid)
+    if (!this.awaiting) this.expected = obsid
+    after_paint(() => {
+      if (this.drawn !== obsid) return
+      this.painted = obsid
+      this.on_painted(obsid)
+      this.settle()
+    })
   }
   answer(obsid, is_done) {
     clearTimeout(this.timer)
-    this.expected = obsid
+    this.expected = this.since.has(obsid) ? this.drawn : obsid
     this.awaiting = false
     if (!is_done) this.line = []
     this.settle()
@@ -79,6 +129,8 @@ class Gate {
   }
   pass(make) {
     this.busy = this.awaiting = true
+    this.since = new Set()
+    clearTimeout(this.timer)
     this.timer = setTimeout(() => {
       this.line = []
       this.awaiting = this.busy = false
@@ -90,6 +142,7 @@ class Gate {
 
 export function render({model, view}) {
   const drafts = new Drafts(model.survey_name)
+  const kept = new Unanswered(model.survey_name)
   const bar = element("div", "msfa-verdict")
 
   // --- what the reviewer sets -------------------------------------------------------------
@@ -177,26 +230,18 @@ export function render({model, view}) {
     }
   }
   const keep_draft = () => { if (draft_of) drafts.write(draft_of, draft); show_draft() }
-  // Typed while a verdict was on its way: it belongs to the star that comes next.
+  // Whatever is typed belongs to the star that was painted when it was typed.
   const open_draft = (obsid) => {
-    if (obsid === draft_of) return
-    const kept = {...nothing(), ...drafts.read(obsid)}
-    const fresh = draft_of === "" ? draft : nothing()
-    draft = {
-      comment: [kept.comment, fresh.comment].filter(Boolean).join(" "),
-      confidence: fresh.confidence ?? kept.confidence,
-      issue_flags: [...new Set([...kept.issue_flags, ...fresh.issue_flags])],
-    }
+    const before_any = draft_of === "" ? draft : nothing()
+    draft = {...nothing(), ...drafts.read(obsid)}
+    draft.comment = [draft.comment, before_any.comment].filter(Boolean).join(" ")
     draft_of = obsid
     keep_draft()
   }
-  const hand_over = (obsid) => {
-    open_draft(obsid)
-    const given = draft
-    draft = nothing()
-    draft_of = ""
-    show_draft()
-    return given
+  let handed_over = nothing() // with the verdict that is on its way
+  const hand_over = () => {
+    handed_over = {...draft, issue_flags: [...draft.issue_flags]}
+    return handed_over
   }
   const set_confidence = (level) => { draft.confidence = level; keep_draft() }
   const toggle_flag = (name) => {
@@ -211,22 +256,34 @@ export function render({model, view}) {
     status.textContent = text
     status.className = `msfa-status msfa-tone-${tone}`
   }
-  const on_lost = () => say("No answer from the server: not saved. Reload the page.", "error")
-  const on_armed = (obsid) => {
-    open_draft(obsid)
+  const on_lost = () => say("No answer from the server: your verdict is kept, and given again when the server is back. Reload the page.", "error")
+  let is_lost = false
+  const on_connection_lost = () => {
+    is_lost = true
+    const unanswered = kept.all().some(message => message.page === PAGE)
+    say(unanswered ? "Connection lost: not saved. Your verdict is kept and given again when it is back."
+      : "Connection lost: nothing is saved until it is back.", "error")
+  }
+  const give_again = () => {
+    for (const message of kept.left(is_lost)) model.send_msg({...message, is_kept: true})
+    is_lost = false
+  }
+  const on_painted = (obsid) => {
+    if (obsid !== draft_of) open_draft(obsid)
     bar.dataset.painted = obsid
     name_in_address(obsid)
-    bar.classList.remove("msfa-busy")
   }
+  const on_armed = () => bar.classList.remove("msfa-busy")
   const gate = new Gate(message => {
     bar.classList.add("msfa-busy")
     model.send_msg(message)
-  }, on_lost, on_armed)
+  }, on_lost, on_painted, on_armed)
   const act = (action, value) => {
     if (bar.offsetParent === null) return // another page is shown: nothing is judged unseen
     gate.ask(painted => {
-      const given = VERDICTS.has(action) ? hand_over(painted) : {}
-      return {action, value, painted, ...given, reviewer: reviewer.value.trim()}
+      const given = VERDICTS.has(action) ? hand_over() : {}
+      const message = {action, value, painted, ...given, reviewer: reviewer.value.trim()}
+      return VERDICTS.has(action) ? kept.keep(message) : message
     })
   }
   const needs_name = () => {
@@ -286,18 +343,17 @@ export function render({model, view}) {
     if (!model.on_star.length) list.append(element("li", "msfa-none", model.on_star_none))
   }
   model.on(["message", "tone"], show_status)
+  model.on("blind", () => blind_in_address(model.blind)) // stays over a reload
   model.on("recent", show_recent)
   model.on(["on_star", "on_star_none"], show_on_star)
   show_status()
   show_recent()
   show_on_star()
   model.on("msg:custom", answer => {
-    if (answer.saved) drafts.forget(answer.saved)
-    if (answer.restore) {
-      drafts.write(answer.obsid, answer.restore)
-      draft = nothing()
-      draft_of = ""
-    }
+    if (answer.key) kept.forget(answer.key)
+    if (answer.saved) drafts.forget(answer.saved, handed_over)
+    if (answer.restore) drafts.write(answer.obsid, {...answer.restore, ...drafts.read(answer.obsid)})
+    if (draft_of && [answer.saved, answer.restore && answer.obsid].includes(draft_of)) open_draft(draft_of)
     needs_name()
     if (answer.needs_name) reviewer.focus()
     gate.answer(answer.obsid, answer.is_done)
@@ -313,6 +369,16 @@ export function render({model, view}) {
     painted()
   }
   watch_source()
+
+  // --- the connection ---------------------------------------------------------------------
+  const watch_connection = () => {
+    const page = view.model.document
+    if (!page) { setTimeout(watch_connection, 50); return }
+    page.on_event("connection_lost", on_connection_lost)
+    page.on_event("client_reconnected", () => { gate.answer(gate.painted, false); give_again() })
+    give_again()
+  }
+  watch_connection()
 
   model.on("remove", () => window.removeEventListener("msfa:action", on_action))
   return bar

@@ -105,11 +105,10 @@ def class_html(
     if star is None:
         return '<div class="msfa-empty">No star on screen: this queue is empty.</div>'
     row = star.row
-    header = _fact("LAMOST", row["subclass"]) + template_fact(row)
     if blind:
-        note = '<p class="msfa-hint">The machine\'s opinion is hidden: press b to show it.</p>'
-        facts = f'<div class="msfa-facts">{header}</div>'
-        return f'<div class="msfa-class">{facts}{note}{identity_html(star)}</div>'
+        note = '<p class="msfa-hint">What machines say is hidden: press b to show it.</p>'
+        return f'<div class="msfa-class">{note}{identity_html(star)}</div>'
+    header = _fact("LAMOST", row["subclass"]) + template_fact(row)
     if is_missing(row["p_bhb"]) and is_missing(row["predicted_class"]):
         body = (
             '<p class="msfa-hint">No probabilities: this spectrum was not classified '

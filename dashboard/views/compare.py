@@ -107,12 +107,14 @@ class CompareView(pn.viewable.Viewer):
     """
 
     state = param.ClassSelector(class_=VettingState)
+    in_sight = param.Boolean(default=True, doc="Whether the page is shown; hidden, it sleeps")
     first = param.Selector(default=NOBODY, objects=[NOBODY], doc="One reviewer")
     second = param.Selector(default=NOBODY, objects=[NOBODY], doc="The other one")
     unsettled = param.Boolean(default=True, doc="List stars without a final verdict only")
 
     def __init__(self, state: VettingState, go_to_star: Callable[[], Any], **params: Any) -> None:
         super().__init__(state=state, **params)
+        self._is_stale = False
         self._go_to_star = go_to_star
         self.verdicts = pd.DataFrame()
         self.disputed = pd.DataFrame()
@@ -181,8 +183,16 @@ class CompareView(pn.viewable.Viewer):
         self._page = pn.Row(left, middle, right, css_classes=["msfa-compare-page"], **fill)
 
     # --- what is compared ------------------------------------------------------------------------
+    @param.depends("in_sight", watch=True)
+    def _wake(self) -> None:
+        if self._is_stale:
+            self.refresh()
+
     def refresh(self) -> None:
         """Read what everybody has decided so far."""
+        self._is_stale = not self.in_sight
+        if self._is_stale:
+            return
         self.verdicts = self.state.verdicts_by_reviewer()
         names = [str(name) for name in self.verdicts.columns]
         enough = len(names) >= PAIR and not self.state.blind

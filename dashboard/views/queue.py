@@ -190,12 +190,14 @@ class QueueView(pn.viewable.Viewer):
         self.verdict.param.watch(self._filter, "value")
         self.reason.param.watch(self._limit, "value")
         state.param.watch(self._offer_reasons, ["logg_limit", "feh_limit", "queue", "reason"])
-        self.order.param.watch(lambda event: state.set_order(event.new), "value")
+        self.order.param.watch(lambda event: self._reorder(event.new), "value")
+        state.param.watch(self._go_blind, "blind")
         self.lift.on_click(lambda _: state.brush((), ""))
         self.back.on_click(lambda _: self._show_page(self.page - 1))
         self.forth.on_click(lambda _: self._show_page(self.page + 1))
         state.param.watch(self._refill, ["queue", "blind"])
         state.param.watch(self._follow_soon, ["star", "version"])
+        self._go_blind()
         self._refill()
 
     # --- what the reviewer chooses -----------------------------------------------------------
@@ -205,6 +207,21 @@ class QueueView(pn.viewable.Viewer):
         scope = self.state.presets[self.scope.value]
         self.state.set_filters([scope, *([verdict] if verdict else []), *others])
         self.state.first()
+
+    def _reorder(self, order: str) -> None:
+        """Begin at the head of the new order."""
+        self.state.set_order(order)
+        self.state.first()
+
+    def _go_blind(self, *_: Any) -> None:
+        """Offer no choice whose words, counts or order tell what others and machines say."""
+        blind = self.state.blind
+        if blind and self.verdict.value not in ("", "mine"):
+            self.verdict.value = ""
+        if blind and self.reason.value:
+            self.reason.value = ""
+        for menu in (self.scope, self.verdict, self.reason, self.order):
+            menu.visible = not blind
 
     def _limit(self, event: Any) -> None:
         if event.new != self.state.reason:

@@ -46,6 +46,7 @@ RANGES: Final = {  # preset ranges of the wavelength axis [Å]
     "Hβ": (4780.0, 5260.0),
     "Hα": (6450.0, 6680.0),
 }
+MACHINE: Final = ("why", "with_template")  # toggles of what machines say
 TOGGLES: Final = {  # parameters of the state that a button turns on
     "with_epochs": "epochs",
     "with_coadd": "co-add",
@@ -84,7 +85,8 @@ class SpectrumView(pn.viewable.Viewer):
         self.figure = self._build(self._colours)
         self.template = TemplateOverlay(state, self.figure, self._colours)
         self._build_controls()
-        state.param.watch(self._draw, "star")
+        state.param.watch(self._draw_another, "star")
+        state.param.watch(self._go_blind, "blind")
         self.param.watch(self._draw, ["rest", "smoothing"])
         state.param.watch(self._draw_overlays, ["with_epochs", "left_out", "coadded", "matched"])
         self.param.watch(self._fit_height, "percentile")
@@ -276,10 +278,23 @@ class SpectrumView(pn.viewable.Viewer):
     def _turn(self, name: str, is_on: bool) -> None:
         self.state.param.update(**{name: is_on})
 
+    def _go_blind(self, *_: Any) -> None:
+        """Hide what the machine says of the star, or show it again."""
+        self.figure.title.text = title_of(self.state.star, self.state.blind)
+        for name in MACHINE:
+            if self.state.blind:
+                self._toggles[name].value = False
+            self._toggles[name].disabled = self.state.blind
+
+    def _draw_another(self, event: param.parameterized.Event) -> None:
+        """Draw another star; where its row alone is new, zoom and sliders stay as they are."""
+        if event.old is None or event.new is None or event.old.spectrum is not event.new.spectrum:
+            self._draw()
+
     def _draw(self, *_: Any) -> None:
         star = self.state.star
         plot = self.figure
-        plot.title.text = title_of(star)
+        plot.title.text = title_of(star, self.state.blind)
         if star is None:
             for name in ("flux", "bad", "smooth"):
                 source = self._sources[name]

@@ -72,8 +72,8 @@ def line_markers(z: float, rest: bool) -> dict[str, list[Any]]:
     }
 
 
-def title_of(star: Star | None) -> str:
-    """Return the title: who it is, how good, where it comes from."""
+def title_of(star: Star | None, blind: bool = False) -> str:
+    """Return the title: who it is, how good, where it comes from; no class while blind."""
     if star is None:
         return "no star on screen"
     row, spectrum = star.row, star.spectrum
@@ -81,7 +81,7 @@ def title_of(star: Star | None) -> str:
     parts = [
         str(star.obsid),
         "" if is_missing(row["snr_g"]) else f"S/N(g) {row['snr_g']:.0f}",
-        "no subclass" if is_missing(row["subclass"]) else str(row["subclass"]),
+        "" if blind else ("no subclass" if is_missing(row["subclass"]) else str(row["subclass"])),
         f"RV {velocity:+.0f} km/s".replace("-", "−")
         if np.isfinite(velocity)
         else "no z: observed wavelengths",

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import panel as pn
 import param
 
 from dashboard.state import VettingState
+from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
-from msfa_core.errors import StoreError, SurveyError
+from msfa_core.errors import StoreError, SurveyError, UnansweredError
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
+
+if TYPE_CHECKING:
+    from msfa_core.vetting.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +103,7 @@ class VerdictBar(pn.custom.JSComponent):
     reviewer_locked = param.Boolean()
     message = param.String()
     tone = param.String(default="calm")
+    blind = param.Boolean()
     recent = param.List(doc="Last decisions on the survey")
     on_star = param.List(doc="Decisions on the star on screen")
     on_star_none = param.String(default="nobody has decided yet")
@@ -107,6 +116,7 @@ class VerdictBar(pn.custom.JSComponent):
                 "survey_name": str(state.survey.path),
                 "reviewer": state.reviewer,
                 "reviewer_locked": reviewer_locked,
+                "blind": state.blind,
                 "sizing_mode": "stretch_width",
                 "margin": 0,
                 "stylesheets": [stylesheet()],
@@ -118,6 +128,7 @@ class VerdictBar(pn.custom.JSComponent):
         self._show_star()
         self._show_message()
         state.param.watch(lambda *_: self._show_star(), ["star", "version", "blind"])
+        state.param.watch(lambda event: self.param.update(blind=event.new), "blind")
         state.param.watch(lambda *_: self._show_message(), ["message", "tone"])
 
     # --- what the server shows ---------------------------------------------------------------
@@ -163,50 +174,104 @@ class VerdictBar(pn.custom.JSComponent):
             if not self.reviewer_locked:
                 state.reviewer = str(message.get("value", ""))
             return
-        decided_on = state.star.obsid if state.star is not None else None
+        answer = partial(self._answer, action, str(message.get("key", "")))
+        self._trying(partial(self._begin, action, message, answer), answer)
+
+    def _begin(self, action: str, message: dict[str, Any], answer: Callable[..., None]) -> None:
+        """Move at once; what the store must keep waits for it in a thread of its own."""
+        state = self._state
+        if action == "undo":
+            self._store(state.take_back, lambda done: self._taken_back(*done), answer)
+        elif action in _VERDICTS or action == "suggestion":
+            judged = self._judged(action, message)
+            keep = partial(stored_once, state.data.store, judged)
+            self._store(keep, state.decided, partial(answer, saved=str(judged.obsid)))
+        else:
+            if action == "next":
+                state.next()
+            elif action == "previous":
+                state.previous()
+            elif action == "select":
+                state.select(str(message.get("value", "")))
+            else:
+                raise SurveyError(f"unknown action {action!r}")
+            answer(is_done=True)
+
+    def _judged(self, action: str, message: dict[str, Any]) -> Decision:
+        verdict, verdict_class = action, str(message.get("value") or "")
+        if action == "suggestion":
+            verdict, verdict_class = suggestion(self._state)
+        return self._state.judge(
+            str(message.get("painted", "")),
+            is_kept=bool(message.get("is_kept")),
+            key=str(message.get("key") or ""),
+            verdict=Verdict(verdict),
+            verdict_class=verdict_class,
+            confidence=message.get("confidence"),
+            comment=str(message.get("comment") or ""),
+            issue_flags=tuple(message.get("issue_flags") or ()),
+        )
+
+    def _taken_back(self, last: Decision, withdrawal: Decision) -> None:
+        self._state.taken_back(last, withdrawal)
+        self._restore = {
+            "comment": last.comment,
+            "confidence": last.confidence,
+            "issue_flags": list(last.issue_flags),
+        }
+
+    def _store(
+        self, work: Callable[[], Any], then: Callable[[Any], Any], answer: Callable[..., None]
+    ) -> None:
+        """Have the store do it; a store that is slow holds up nobody, on this page or another."""
+        document = pn.state.curdoc
+
+        def finish(done: Future[Any]) -> None:
+            with pn.io.hold():
+                self._trying(lambda: (then(done.result()), answer(is_done=True)), answer)
+
+        if not is_live(document):  # a notebook, a test
+            done: Future[Any] = Future()
+            try:
+                done.set_result(work())
+            except Exception as error:
+                done.set_exception(error)
+            finish(done)
+            return
+        self._state.data.writers.submit(work).add_done_callback(
+            lambda done: in_turn(document, partial(finish, done))
+        )
+
+    def _trying(self, work: Callable[[], Any], answer: Callable[..., None]) -> None:
+        """Do it; what is refused is said and answered."""
+        state = self._state
         try:
-            is_done = state.attempt(self._do, action, message)
+            if not state.attempt(work):
+                answer(is_done=False)
         except Exception:
-            logger.exception("%s of obsid %s", action, decided_on)
-            is_done = False
+            logger.exception("the verdict bar")
             state.say("An error on the server: see the last decisions for what was saved.", "error")
+            answer(is_done=False)
+
+    def _answer(self, action: str, key: str, *, is_done: bool, saved: str = "") -> None:
+        state = self._state
         is_verdict = action in _VERDICTS or action == "suggestion"
         self._send_msg(
             {
                 "obsid": str(state.star.obsid) if state.star is not None else "",
+                "key": key,
                 "is_done": is_done,
-                "saved": str(decided_on) if is_verdict and is_done else "",
+                "saved": saved if is_done else "",
                 "needs_name": is_verdict and not state.reviewer.strip(),
                 "restore": self._restore if action == "undo" and is_done else None,
             }
         )
 
-    def _do(self, action: str, message: dict[str, Any]) -> None:
-        state = self._state
-        if action == "next":
-            state.next()
-        elif action == "previous":
-            state.previous()
-        elif action == "select":
-            state.select(str(message.get("value", "")))
-        elif action == "undo":
-            taken_back = state.undo()
-            self._restore = {
-                "comment": taken_back.comment,
-                "confidence": taken_back.confidence,
-                "issue_flags": list(taken_back.issue_flags),
-            }
-        elif action in _VERDICTS or action == "suggestion":
-            verdict, verdict_class = action, str(message.get("value") or "")
-            if action == "suggestion":
-                verdict, verdict_class = suggestion(state)
-            state.decide(
-                verdict,
-                painted_obsid=str(message.get("painted", "")),
-                verdict_class=verdict_class,
-                confidence=message.get("confidence"),
-                comment=str(message.get("comment") or ""),
-                issue_flags=tuple(message.get("issue_flags") or ()),
-            )
-        else:
-            raise SurveyError(f"unknown action {action!r}")
+
+def stored_once(store: Store, decision: Decision) -> Decision:
+    """Store a decision; where the store broke off, give it again with its key."""
+    decision = replace(decision, key=decision.key or uuid4().hex)
+    try:
+        return store.append_decision(decision)
+    except UnansweredError:
+        return store.append_decision(decision)

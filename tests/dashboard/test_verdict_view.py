@@ -37,6 +37,7 @@ def test_a_verdict_is_answered_with_what_is_saved_and_what_is_on_screen(browser,
         "obsid": state.selected,
         "is_done": True,
         "saved": obsid,
+        "key": "",
         "needs_name": False,
         "restore": None,
     }
@@ -112,7 +113,7 @@ def test_an_error_of_the_program_is_answered_and_logged(browser, state, monkeypa
     def fail(*_, **__):
         raise RuntimeError("disk on fire")
 
-    monkeypatch.setattr(state, "decide", fail)
+    monkeypatch.setattr(state, "judge", fail)
     answer = browser.say("accept")
     assert not answer["is_done"]
     assert "see the last decisions" in browser.bar.message

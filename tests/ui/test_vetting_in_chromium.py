@@ -1,31 +1,20 @@
 """The dashboard as a reviewer meets it: a server, a browser, a keyboard."""
 
-import re
-
 import pytest
-from served_dashboard import PAINTED, WATCH, Server, open_page, painted, press, served
+from served_dashboard import (
+    PAINTED,
+    WATCH,
+    Server,
+    assert_quiet,
+    decisions,
+    open_page,
+    painted,
+    press,
+    served,
+)
 from small_survey import FIRST_OBSID
 
-from msfa_core.vetting.store import Store
-
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
-
-
-def decisions(survey):
-    with Store(survey / "vetting.sqlite") as store:
-        return store.decisions()[::-1]
-
-
-LEFT = re.compile(  # a message that was on its way to a page as it was closed is no fault
-    r"Task exception was never retrieved\nfuture: [^\n]*WebSocketClosedError.*?"
-    r"\ntornado\.websocket\.WebSocketClosedError\n",
-    re.DOTALL,
-)
-
-
-def assert_quiet(log):
-    text = LEFT.sub("", log.read_text())
-    assert not re.search(r"Traceback|ERROR|E-\d{4}|_pending_writes", text), text
 
 
 def test_three_stars_are_vetted_by_keyboard_and_survive_a_power_cut(

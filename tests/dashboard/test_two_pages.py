@@ -1,0 +1,151 @@
+"""Two pages on one survey: undo, polls, what is shared and what is given back."""
+
+import gc
+import threading
+
+import panel as pn
+import pytest
+
+from dashboard.app import VettingApp
+from dashboard.state import VettingState, shared_data
+from dashboard.views.compare import CompareView
+from dashboard.views.exporting import ExportView
+from dashboard.views.queue import QueueView
+from dashboard.views.spectrum import SpectrumView
+from msfa_core.errors import StoreError
+
+# bokeh fills the queue table in a way that pandas is giving up
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
+
+
+def test_undo_passes_over_what_another_page_of_the_reviewer_took_back(survey):
+    first, second = VettingState(survey, "anna"), VettingState(survey, "anna")
+    a = first.decide("accept", painted_obsid=first.selected)
+    b = first.decide("reject", painted_obsid=first.selected)
+    assert second.undo().obsid == b.obsid  # page B takes back what page A decided last
+    assert first.undo().obsid == a.obsid
+    with pytest.raises(StoreError, match="no standing decision"):
+        first.undo()
+
+
+def test_what_others_decide_moves_neither_zoom_nor_sliders_nor_the_queue(survey):
+    mine, other = VettingState(survey, "anna"), VettingState(survey, "bert")
+    view = SpectrumView(state=mine)
+    view.figure.y_range.update(start=-3.0, end=7.0)
+    view._velocity.value = 120
+    on_screen = mine.selected
+    other.select(on_screen)
+    other.decide("accept", painted_obsid=on_screen)
+    mine.follow()
+    assert [d.reviewer for d in mine.star.decisions] == ["bert"]  # it is known
+    assert (view.figure.y_range.start, view.figure.y_range.end) == (-3.0, 7.0)
+    assert view._velocity.value == 120
+    assert mine.selected == on_screen
+
+
+def test_a_verdict_that_comes_back_late_does_not_take_the_reviewer_away(state):
+    judged = state.judge(state.selected, verdict="accept")
+    stored = state.data.store.append_decision(judged)
+    elsewhere = int(state.queue[7])
+    state.select(elsewhere)  # looked elsewhere meanwhile
+    state.decided(stored)
+    assert int(state.selected) == elsewhere
+    assert state.mine[state.data.row(stored.obsid)] == "accept"
+
+
+def test_a_verdict_kept_through_a_lost_connection_is_stored_once_for_its_own_star(state):
+    kept, key = state.selected, "0" * 32
+    first = state.judge(kept, key=key, verdict="reject", comment="kept")
+    state.next()
+    again = state.judge(kept, key=key, is_kept=True, verdict="reject", comment="kept")
+    stored = [state.data.store.append_decision(one) for one in (first, again)]
+    assert stored[0].decision_id == stored[1].decision_id
+    assert str(stored[0].obsid) == kept
+
+
+def test_a_new_order_begins_at_its_head(state):
+    queue = QueueView(state=state)
+    state.next()
+    queue.order.value = "faint"
+    assert int(state.selected) == int(state.queue[0])
+
+
+def test_a_reviewer_begins_with_a_star_that_is_left_to_do(survey):
+    before = VettingState(survey, "anna")
+    judged = before.selected
+    before.decide("accept", painted_obsid=judged)
+    state = VettingState(survey, "")
+    state.select(judged)
+    state.reviewer = "anna"  # the browser knows the name
+    assert state.selected != judged
+    linked = VettingState(survey, "")
+    linked.select(judged)
+    linked.is_linked = True
+    linked.reviewer = "anna"
+    assert linked.selected == judged
+
+
+@pytest.mark.parametrize(
+    "view_of",
+    [
+        lambda state: CompareView(state, go_to_star=lambda: None),
+        lambda state: ExportView(state=state),
+    ],
+)
+def test_hidden_pages_sleep_and_wake_up_to_date(state, monkeypatch, view_of):
+    view, asked = view_of(state), []
+    is_compare = isinstance(view, CompareView)
+    name, holder = ("verdicts_by_reviewer", state) if is_compare else ("outgoing", view)
+    own = getattr(holder, name)
+    monkeypatch.setattr(holder, name, lambda *a, **k: asked.append(1) or own(*a, **k))
+    view.in_sight = False
+    state.decide("accept", painted_obsid=state.selected)
+    assert asked == []
+    view.in_sight = True
+    assert asked
+    asked.clear()
+    view.in_sight = False
+    view.in_sight = True  # nothing happened meanwhile
+    assert asked == []
+
+
+def threads():
+    return sorted(thread.name.rsplit("_", 1)[0] for thread in threading.enumerate())
+
+
+def test_sessions_and_reloads_give_back_their_threads_and_stores(survey):
+    def session():
+        app = VettingApp(survey, reviewer="anna")
+        app.state.decide("accept", painted_obsid=app.state.selected)
+        app.state.undo()
+        table = survey.table()
+        survey.write_table(table.assign(p_bhb=table["p_bhb"]))  # a step was run meanwhile
+        app.state.reload()
+        app.state.decide("unsure", painted_obsid=app.state.selected)
+        app.state.undo()
+        app.state.close()
+
+    pn.state.cache.clear()
+    session()
+    before = threads()
+    for _ in range(4):
+        session()
+    gc.collect()
+    assert len(threads()) <= len(before)
+    assert shared_data(survey).n_sessions == 1
+
+
+def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
+    app = VettingApp(survey, reviewer="anna")
+    state = app.state
+    state.blind = True
+    assert list(state.queue) == sorted(state.queue)
+    queue = app.queue
+    assert not any(m.visible for m in (queue.scope, queue.verdict, queue.reason, queue.order))
+    texts = [str(pane.object) for pane in app.page.select(pn.pane.HTML)]
+    told = " ".join([*texts, app.spectrum.figure.title.text, *queue.table.value["class"]])
+    for word in ("candidates", "A1V", "template", "stage 1", "networks say"):
+        assert word not in told, word
+    assert "BLIND" in told
+    state.blind = False
+    assert "A1V" in app.spectrum.figure.title.text

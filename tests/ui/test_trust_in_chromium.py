@@ -1,0 +1,174 @@
+"""What a reviewer must be able to believe: typed words, links, tabs, slow and dead servers."""
+
+import sqlite3
+
+import pytest
+from served_dashboard import (
+    PAINTED,
+    Server,
+    assert_quiet,
+    decisions,
+    open_page,
+    painted,
+    press,
+    served,
+)
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+
+def click_row(page, row):
+    """Choose a star by mouse and wait until it is painted."""
+    before = painted(page)
+    page.locator(".msfa-queue-table .tabulator-row").nth(row).click()
+    page.wait_for_selector(f"{PAINTED}:not([data-painted='{before}'])", timeout=30_000)
+    return painted(page)
+
+
+def test_what_is_typed_belongs_to_the_star_that_was_painted(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        press(page, "ArrowRight")
+        chosen = click_row(page, 6)
+        assert page.url.endswith(f"obj={chosen}")  # the address follows the mouse
+        page.keyboard.press("e")
+        page.keyboard.type("about the star chosen by mouse")
+        page.keyboard.press("Escape")
+        press(page, "a")
+        second = click_row(page, 9)
+        page.keyboard.press("e")
+        page.keyboard.type("about the second")
+        page.keyboard.press("Escape")
+        page.keyboard.press("c")
+        other = click_row(page, 2)  # left without a verdict
+        assert page.locator(".msfa-comment").input_value() == ""
+        press(page, "r")
+        page.locator(".msfa-search input").fill(second)
+        page.locator(".msfa-search input").press("Enter")
+        page.wait_for_selector(f".msfa-verdict[data-painted='{second}']", timeout=30_000)
+        assert page.locator(".msfa-comment").input_value() == "about the second"
+        page.keyboard.press("Escape")
+        press(page, "u")
+        page.context.close()
+    said = [(str(d.obsid), d.verdict, d.comment, d.confidence) for d in decisions(small_survey)]
+    assert said == [
+        (chosen, "accept", "about the star chosen by mouse", None),
+        (other, "reject", "", None),
+        (second, "unsure", "about the second", 1),
+    ]
+    assert_quiet(log)
+
+
+def test_a_tab_that_is_opened_again_shows_the_star_on_screen(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.locator(".bk-tab", has_text="Sky").click()
+        page.get_by_role("button", name="Galactic").wait_for(timeout=60_000)
+        link = page.locator(".msfa-plot-caption a").first
+        link.wait_for(timeout=30_000)
+        before = link.get_attribute("href")
+        page.locator(".bk-tab", has_text="CMD").click()
+        page.get_by_role("button", name="as observed").wait_for(timeout=60_000)
+        press(page, "ArrowRight")
+        page.locator(".bk-tab", has_text="Sky").click()
+        page.wait_for_timeout(1500)
+        assert page.locator(".msfa-plot-caption a").first.get_attribute("href") != before
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_a_slow_store_blocks_no_other_page_and_the_screen_tells_the_truth(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page, other = open_page(chromium, server), open_page(chromium, server)
+        press(page, "a")
+        holder = sqlite3.connect(small_survey / "vetting.sqlite", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")  # somebody holds the store
+        page.keyboard.press("a")
+        page.wait_for_timeout(300)
+        press(other, "ArrowRight")  # is not held up
+        page.locator(".msfa-tone-error").wait_for(timeout=20_000)
+        assert "not" in page.locator(".msfa-status").inner_text().lower()
+        holder.execute("ROLLBACK")
+        holder.close()
+        page.wait_for_timeout(1000)
+        assert len(decisions(small_survey)) == 1  # and stays so
+        press(page, "a")
+        assert len(decisions(small_survey)) == 2
+        page.context.close()
+        other.context.close()
+
+
+def test_a_verdict_given_to_a_dead_server_is_kept_and_stored_once(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    server = Server(small_survey, log, MSFA_REVIEWER="anna")
+    port = server.port
+    try:
+        page = open_page(chromium, server)
+        judged = press(page, "a")
+    finally:
+        server.kill()
+    page.locator(".msfa-status", has_text="Connection lost").wait_for(timeout=5_000)
+    page.keyboard.press("e")
+    page.keyboard.type("while it was away")
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    page.locator(".msfa-status", has_text="kept").wait_for(timeout=2_000)
+    assert len(decisions(small_survey)) == 1
+    server = Server(small_survey, log, port=port, MSFA_REVIEWER="anna")
+    try:
+        for _ in range(2):  # the second time there is nothing left to give
+            page.goto(server.url, timeout=120_000)
+            page.wait_for_selector(PAINTED, timeout=120_000)
+            page.wait_for_timeout(1500)
+        page.context.close()
+    finally:
+        server.stop()
+    said = [(str(d.obsid), str(d.verdict), d.comment) for d in decisions(small_survey)]
+    assert said[1:] == [(judged, "reject", "while it was away")]
+
+
+def test_keys_are_not_swallowed_by_a_menu_and_a_search_that_is_left_is_not_made(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        first = painted(page)
+        page.locator(".msfa-select select").first.focus()
+        press(page, "a")
+        assert [str(d.obsid) for d in decisions(small_survey)] == [first]
+        here = painted(page)
+        page.keyboard.press("/")
+        page.keyboard.type(first)
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(800)
+        assert painted(page) == here
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_blind_is_kept_over_a_reload_and_shuts_what_tells_of_others(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.keyboard.press("b")
+        page.get_by_text("BLIND", exact=True).wait_for(timeout=20_000)
+        page.wait_for_function("() => location.search.includes('blind=1')")
+        page.reload()
+        page.wait_for_selector(PAINTED, timeout=60_000)
+        page.get_by_text("BLIND", exact=True).wait_for(timeout=20_000)
+        for name in ("Compare", "Export"):
+            page.get_by_role("button", name=name, exact=True).click()
+            page.get_by_text("You are reviewing blind").wait_for(timeout=20_000)
+        page.get_by_role("button", name="Vet", exact=True).click()
+        for word in ("candidates", "stage 1", "networks say", "A1V"):
+            assert page.get_by_text(word).count() == 0, word
+        page.context.close()
+    assert_quiet(log)
