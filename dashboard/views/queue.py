@@ -183,6 +183,7 @@ class QueueView(pn.viewable.Viewer):
             css_classes=["msfa-queue-table"],
             stylesheets=css,
         )
+        self._menus = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self._waiting: list[Any] = []
         self.table.on_click(self._open)
         self.search.param.watch(self._find, "value")
@@ -220,8 +221,8 @@ class QueueView(pn.viewable.Viewer):
             self.verdict.value = ""
         if blind and self.reason.value:
             self.reason.value = ""
-        for menu in (self.scope, self.verdict, self.reason, self.order):
-            menu.visible = not blind
+        menus = [self.scope, self.verdict, self.reason, self.order]
+        self._menus[:] = [] if blind else menus  # not hidden: not in the page at all
 
     def _limit(self, event: Any) -> None:
         if event.new != self.state.reason:
@@ -299,10 +300,7 @@ class QueueView(pn.viewable.Viewer):
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
             self.search,
-            self.scope,
-            self.verdict,
-            self.reason,
-            self.order,
+            self._menus,
             self.progress,
             self.lift,
             self.table,

@@ -141,7 +141,10 @@ def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
     state.blind = True
     assert list(state.queue) == sorted(state.queue)
     queue = app.queue
-    assert not any(m.visible for m in (queue.scope, queue.verdict, queue.reason, queue.order))
+    assert app.page.select(pn.widgets.Select) != []
+    assert not {queue.scope, queue.verdict, queue.reason, queue.order} & set(
+        app.page.select(pn.widgets.Select)
+    )
     texts = [str(pane.object) for pane in app.page.select(pn.pane.HTML)]
     told = " ".join([*texts, app.spectrum.figure.title.text, *queue.table.value["class"]])
     for word in ("candidates", "A1V", "template", "stage 1", "networks say"):

@@ -66,7 +66,7 @@ def test_a_tab_that_is_opened_again_shows_the_star_on_screen(chromium, small_sur
         page = open_page(chromium, server)
         page.locator(".bk-tab", has_text="Sky").click()
         page.get_by_role("button", name="Galactic").wait_for(timeout=60_000)
-        link = page.locator(".msfa-plot-caption a").first
+        link = page.locator("a[rel='noopener noreferrer']").first
         link.wait_for(timeout=30_000)
         before = link.get_attribute("href")
         page.locator(".bk-tab", has_text="CMD").click()
@@ -74,7 +74,7 @@ def test_a_tab_that_is_opened_again_shows_the_star_on_screen(chromium, small_sur
         press(page, "ArrowRight")
         page.locator(".bk-tab", has_text="Sky").click()
         page.wait_for_timeout(1500)
-        assert page.locator(".msfa-plot-caption a").first.get_attribute("href") != before
+        assert page.locator("a[rel='noopener noreferrer']").first.get_attribute("href") != before
         page.context.close()
     assert_quiet(log)
 
