@@ -16,7 +16,6 @@ import typer
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
 from msfa_core.cli.show import say, show_progress
 from msfa_core.errors import ExportError, ReadError, SurveyError
-from msfa_core.rules import n_stars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,6 +265,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the table: the spectra of accepted stars, unless told otherwise."""
+    from msfa_core.rules import n_stars  # noqa: PLC0415 (pandas)
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.tables.export import export as write  # noqa: PLC0415
 

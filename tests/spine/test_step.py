@@ -53,7 +53,7 @@ def test_a_step_of_a_new_version_is_done_again_and_no_other(survey, monkeypatch,
 
 def test_a_new_version_of_the_software_alone_does_nothing_again(survey, monkeypatch):
     run(survey, QUICK, workers=1)
-    monkeypatch.setattr("msfa_core.survey.folder.__version__", "99.0")
+    monkeypatch.setattr("msfa_core.survey.provenance.__version__", "99.0")
     assert not run(survey, QUICK, workers=1).did_work
 
 
