@@ -28,9 +28,18 @@ _P_CLASS: Final = [f"p_class_{name.lower()}" for name in CLASS_NAMES]
 
 
 def answers_on_unseen(
-    models: Path | None, seed: int, share: float, workers: int, progress: Progress
+    models: Path | None,
+    seed: int,
+    share: float,
+    workers: int,
+    progress: Progress,
+    *,
+    like_the_paper: bool = False,
 ) -> tuple[Answers, list[str]]:
     """Simulate stars that the weights were not trained on, and classify them.
+
+    They are many that are hard to tell apart, or as in the paper's test: S/N and kinds as on the
+    sky.
 
     Raises
     ------
@@ -38,11 +47,12 @@ def answers_on_unseen(
         When the weights were trained on stars of this seed.
     """
     from msfa_core.machine import n_cores  # noqa: PLC0415 (as the simulation: only here)
-    from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
+    from msfa_core.training.on_simulations import set_like_the_papers, simulated_set  # noqa: PLC0415
 
     require_unseen(seed, models)
     search = TwoStageSearch.load(models)
-    data = simulated_set(
+    make = set_like_the_papers if like_the_paper else simulated_set
+    data = make(
         seed=seed,
         multiplier=share,
         workers=workers or n_cores(),
@@ -50,7 +60,8 @@ def answers_on_unseen(
     )
     said = search.classify(data.prepared, progress)
     answers = answers_of(data, said.class_probability, said.p_bhb, threshold=search.threshold)
-    return answers, [f"unseen stars of seed {seed}; weights {search.weights_checksum}"]
+    kind = "S/N and kinds as on the sky" if like_the_paper else "many hard to tell apart"
+    return answers, [f"unseen stars of seed {seed}, {kind}; weights {search.weights_checksum}"]
 
 
 def answers_on_survey(

@@ -329,6 +329,10 @@ def evaluate(
     share: Annotated[
         float, typer.Option(help="Without a survey: this many times the paper's counts.")
     ] = 0.2,
+    like_the_paper: Annotated[
+        bool,
+        typer.Option("--like-the-paper", help="Without a survey: S/N and kinds as on the sky."),
+    ] = False,
     workers: Workers = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -342,9 +346,13 @@ def evaluate(
 
     if survey is None and labels is not None:
         raise typer.BadParameter("--labels needs the survey that its spectra are in.")
+    if survey is not None and like_the_paper:
+        raise typer.BadParameter("--like-the-paper is of stars simulated anew, not of a survey.")
     with show_progress(quiet) as progress:
         if survey is None:
-            answers, notes = answers_on_unseen(models, seed, share, workers, progress)
+            answers, notes = answers_on_unseen(
+                models, seed, share, workers, progress, like_the_paper=like_the_paper
+            )
         else:
             known = None if labels is None else _labels(labels)
             answers, notes = answers_on_survey(survey, known, models, progress)

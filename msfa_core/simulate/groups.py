@@ -363,7 +363,7 @@ class Group:
     draw: Callable[[np.random.Generator, int], Draw]
 
 
-Shares = Literal["survey", "border"]
+Shares = Literal["survey", "border", "sky"]
 
 # Shares are our choice. Most A stars of a survey are dwarfs of the disc; the groups that look like
 # BHB stars have several times their share, so that a classifier learns to tell them apart.
@@ -406,16 +406,24 @@ GROUPS: Final[Mapping[str, tuple[Group, ...]]] = {
 # between BHB and B stars, hot BHB stars, and stars of a BHB star's gravity. At S/N 10–20 metals
 # hardly show there, so that what is said follows from these numbers.
 BORDER_SHARES: Final[Mapping[str, tuple[float, ...]]] = {
-    "BHB": (0.59, 0.03, 0.08, 0.30),
-    "A": (0.25, 0.07, 0.32, 0.04, 0.06, 0.06, 0.08, 0.10, 0.02),
-    "B": (0.36, 0.43, 0.03, 0.08, 0.10),
+    "BHB": (0.84, 0.03, 0.04, 0.09),
+    "A": (0.30, 0.07, 0.28, 0.04, 0.07, 0.05, 0.07, 0.10, 0.02),
+    "B": (0.42, 0.37, 0.04, 0.08, 0.09),
+}
+
+# Shares about as on the sky, for a test like the paper's: most A and B stars are dwarfs of the
+# disc, and those that look like BHB stars are rare among them [our reading of catalogues].
+SKY_SHARES: Final[Mapping[str, tuple[float, ...]]] = {
+    "A": (0.62, 0.12, 0.10, 0.005, 0.06, 0.02, 0.01, 0.055, 0.01),
+    "B": (0.78, 0.14, 0.01, 0.05, 0.02),
 }
 
 
 def group_shares(name: str, shares: Shares = "survey") -> tuple[float, ...]:
     """Return the share of each group of a class, in the order of ``GROUPS``."""
-    if shares == "border" and name in BORDER_SHARES:
-        return BORDER_SHARES[name]
+    named = {"border": BORDER_SHARES, "sky": SKY_SHARES}.get(shares, {})
+    if name in named:
+        return named[name]
     return tuple(group.share for group in GROUPS[name])
 
 

@@ -6,7 +6,7 @@ Each class is a mixture of groups (``groups.GROUPS``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,15 @@ DEMO_COUNTS: Final[Mapping[str, int]] = {
 }
 CLASSES: Final = ("BHB", "A", "B", "HSD", "WD", "F", "RRL")
 
+Signal = Literal["even", "lamost"]  # how S/N is spread
+# Share of A stars below an S/N in g, and its logarithm: 1,000 A stars of LAMOST DR10 above 10
+_LAMOST_SNR: Final = tuple(
+    (share, float(np.log(snr)))
+    for share, snr in (
+        *((0.0, 10.0), (0.01, 11.4), (0.05, 16.1), (0.1, 21.3), (0.25, 35.6), (0.5, 70.5)),
+        *((0.75, 141.5), (0.9, 280.9), (0.95, 383.4), (0.99, 696.2), (1.0, 900.0)),
+    )
+)
 _CORE_DEPARTURE: Final = (0.9, 0.35)  # mean and rms of what models leave out (1 = typical)
 _HELIUM_DEPARTURE: Final = (0.9, 0.45)
 _HALO_FEH: Final = -1.0
@@ -82,6 +91,7 @@ def draw_population(
     snr_range: tuple[float, float] = (5.0, 200.0),
     first_star: int = 0,
     shares: Shares = "survey",
+    snr: Signal = "even",
 ) -> pd.DataFrame:
     """Draw the stars of a survey, one row each.
 
@@ -96,8 +106,10 @@ def draw_population(
     first_star : int
         Number of the first star; makes ``true_star`` and ``gaia_source_id`` unique in a survey
         that is drawn in parts.
-    shares : {"survey", "border"}
-        Of the groups within each class; see ``groups.BORDER_SHARES``.
+    shares : {"survey", "border", "sky"}
+        Of the groups within each class; see ``groups.BORDER_SHARES`` and ``SKY_SHARES``.
+    snr : {"even", "lamost"}
+        S/N even in its logarithm, or as A stars of LAMOST have it, moved to the ends of the range.
 
     Returns
     -------
@@ -117,7 +129,11 @@ def draw_population(
     stars["true_he_departure"] = rng.normal(*_HELIUM_DEPARTURE, len(stars))
     stars["true_star"] = first_star + np.arange(len(stars))
     lowest, highest = np.log(snr_range)
-    stars["true_snr_g"] = np.exp(rng.uniform(lowest, highest, len(stars)))
+    even = rng.uniform(size=len(stars))
+    stars["true_snr_g"] = np.exp(lowest + (highest - lowest) * even)
+    if snr == "lamost":
+        drawn = np.exp(np.interp(even, *np.transpose(_LAMOST_SNR)))
+        stars["true_snr_g"] = np.clip(drawn, *snr_range)
     stars = add_place(stars, rng)
     stars["true_rv"] = kinematic_velocity(stars, rng)
     return add_photometry(stars, rng)

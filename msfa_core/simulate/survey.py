@@ -24,6 +24,7 @@ from msfa_core.simulate.labelled_grid import as_models
 from msfa_core.simulate.population import (
     CLASSES,
     DEMO_COUNTS,
+    Signal,
     add_pipeline_labels,
     class_counts,
     draw_population,
@@ -80,9 +81,11 @@ class SurveyPlan:
     sky_fibres : str, optional
         Folder of spectra of real sky fibres, from which residuals of sky lines are drawn; from
         the shipped statistics of such fibres when left out. Part of what fixes the survey.
-    shares : {"survey", "border"}
-        Of the groups within each class: as in a survey, or with many stars at the border of BHB
-        and B stars, to train on.
+    shares : {"survey", "border", "sky"}
+        Of the groups within each class: with many stars that are hard to tell apart, with even
+        more at the border of BHB and B stars, to train on, or about as on the sky.
+    snr : {"even", "lamost"}
+        S/N even in its logarithm, or as A stars of LAMOST have it.
     most_epochs : int
         Most spectra of a star that has several.
     scale : {"models", "stars"}
@@ -99,6 +102,7 @@ class SurveyPlan:
     chunk: int = 500
     sky_fibres: str | None = None
     shares: Shares = "survey"
+    snr: Signal = "even"
     most_epochs: int = _MAX_EPOCHS
     scale: Scale = "models"
 
@@ -116,6 +120,8 @@ class SurveyPlan:
             )
         if self.shares not in get_args(Shares):
             raise ConfigError(f"shares is {self.shares!r}; choose from {get_args(Shares)}.")
+        if self.snr not in get_args(Signal):
+            raise ConfigError(f"snr is {self.snr!r}; choose from {get_args(Signal)}.")
         if self.scale not in get_args(Scale):
             raise ConfigError(f"scale is {self.scale!r}; choose from {get_args(Scale)}.")
         if not (0 <= self.epochs <= 1 and 0 <= self.problems <= 1):
@@ -236,6 +242,7 @@ def simulate_chunk(plan: SurveyPlan, index: int) -> tuple[Spectra, pd.DataFrame]
         snr_range=plan.snr_range,
         first_star=index * plan.chunk,
         shares=plan.shares,
+        snr=plan.snr,
     )
     rows = add_pipeline_labels(_add_epochs(stars, plan, rng), rng)
     rows = _add_identity(rows, plan.seed)

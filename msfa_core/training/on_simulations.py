@@ -26,6 +26,7 @@ from msfa_core.networks.registry import Network
 from msfa_core.networks.weights import read_stage1, sha256_of_model
 from msfa_core.simulate.atmospheres import grid_checksum
 from msfa_core.simulate.groups import Shares
+from msfa_core.simulate.population import Signal
 from msfa_core.simulate.survey import Scale, SurveyPlan, simulate_chunk
 from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
 from msfa_core.training.loss import Augmentation
@@ -49,6 +50,7 @@ def simulated_set(
     workers: int = 1,
     shares: Shares = "survey",
     scale: Scale = "models",
+    snr: Signal = "even",
     progress: Progress = no_progress,
 ) -> LabelledSpectra:
     """Simulate a training set.
@@ -65,10 +67,12 @@ def simulated_set(
         S/N in g.
     workers : int
         Processes.
-    shares : {"survey", "border"}
+    shares : {"survey", "border", "sky"}
         Of the groups within a class.
     scale : {"models", "stars"}
         Whether stars look like the models of their labels, or differ as real stars do.
+    snr : {"even", "lamost"}
+        S/N even in its logarithm, or as A stars of LAMOST have it.
     progress : callable, optional
         Called with ``simulate``, chunks done, and chunks in all.
 
@@ -77,7 +81,9 @@ def simulated_set(
     LabelledSpectra
     """
     wanted = {k: round(v * multiplier) for k, v in (counts or PAPER_COUNTS).items()}
-    plan = SurveyPlan(sum(wanted.values()), seed, wanted, snr_range, shares=shares, scale=scale)
+    plan = SurveyPlan(
+        sum(wanted.values()), seed, wanted, snr_range, shares=shares, scale=scale, snr=snr
+    )
     return from_chunks(
         partial(simulate_chunk, plan),
         plan.n_chunks,
@@ -90,8 +96,40 @@ def simulated_set(
             "snr_range": list(snr_range),
             "shares": shares,
             "scale": scale,
+            "snr": snr,
             "grid_checksum": grid_checksum(),
         },
+    )
+
+
+def set_like_the_papers(
+    seed: int,
+    *,
+    multiplier: float = 1.0,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> LabelledSpectra:
+    """Simulate a test set of the paper's kind of work: its numbers, S/N and kinds as on the sky.
+
+    Never mixed with the usual sets, which hold many stars that are hard to tell apart and faint.
+
+    Parameters
+    ----------
+    seed : int
+    multiplier : float
+        Times the paper's counts.
+    workers : int
+    progress : callable, optional
+    """
+    return simulated_set(
+        None,
+        seed,
+        multiplier=multiplier,
+        snr_range=(SNR_RANGE[0], 1000.0),
+        workers=workers,
+        shares="sky",
+        snr="lamost",
+        progress=progress,
     )
 
 
@@ -113,7 +151,7 @@ class NewStarsEachEpoch:
     start : str
         SHA-256 of the weights that the training starts from: what goes on from them sees other
         stars than they saw.
-    shares : {"survey", "border"}
+    shares : {"survey", "border", "sky"}
         Of the groups within a class.
     pairs : bool
         Give two spectra of each star, one after the other: half as many stars.

@@ -447,6 +447,12 @@ def test_evaluate_without_a_survey_simulates_unseen_stars(
     first = (tmp_path / "evaluation" / "simulated_evaluation.json").read_text()
     assert msfa("evaluate", *arguments, "--out", tmp_path / "b") == 0
     assert (tmp_path / "b" / "simulated_evaluation.json").read_text() == first
+    capsys.readouterr()
+    like = (*arguments, "--like-the-paper", "--out", tmp_path / "c")
+    assert msfa("evaluate", *like) == 0
+    assert "S/N and kinds as on the sky" in capsys.readouterr().out
+    assert (tmp_path / "c" / "simulated_evaluation.json").read_text() != first
+    assert msfa("evaluate", tmp_path, "--like-the-paper") == 2
 
 
 def test_evaluate_takes_labels_for_real_spectra(ingested, tmp_path, capsys, monkeypatch):

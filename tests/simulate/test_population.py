@@ -12,7 +12,7 @@ from msfa_core.photometry.cmd import in_trapezoid
 from msfa_core.photometry.motion import galactic_latitude
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.simulate.draws import zahb_logg
-from msfa_core.simulate.groups import BORDER_SHARES, GROUPS
+from msfa_core.simulate.groups import BORDER_SHARES, GROUPS, SKY_SHARES
 from msfa_core.simulate.photometry import parallax_error, passbands
 from msfa_core.simulate.population import (
     CLASSES,
@@ -209,6 +209,21 @@ def test_shares_for_training_are_of_the_same_groups_and_crowd_the_border():
     hot = crowded[crowded["true_group"] == "hot BHB"]
     assert hot["true_teff"].max() > 18_000
     assert (hot["true_feh"] >= 0).all()  # levitated
+
+
+def test_signal_and_kinds_as_on_the_sky():
+    counts = {"BHB": 500, "A": 2000}
+    options = {"shares": "sky", "snr": "lamost", "snr_range": (10.0, 1000.0)}
+    sky = draw_population(2500, np.random.default_rng(4), counts, **options)
+    quantiles = np.quantile(sky["true_snr_g"], [0.1, 0.5, 0.9])
+    assert quantiles == pytest.approx([21.3, 70.5, 281], rel=0.12)
+    assert sky["true_snr_g"].min() >= 10
+    kinds = sky[sky["true_class"] == "A"]["true_group"].value_counts(normalize=True)
+    assert kinds["dwarf"] == pytest.approx(0.62, abs=0.04)
+    for shares in SKY_SHARES.values():
+        assert sum(shares) == pytest.approx(1)
+    with pytest.raises(ConfigError, match="snr"):
+        SurveyPlan(40, 3, snr="odd")
 
 
 def test_a_survey_of_pairs_gives_each_star_twice_in_a_row():
