@@ -73,8 +73,12 @@ def test_a_tab_that_is_opened_again_shows_the_star_on_screen(chromium, small_sur
         page.get_by_role("button", name="as observed").wait_for(timeout=60_000)
         press(page, "ArrowRight")
         page.locator(".bk-tab", has_text="Sky").click()
-        page.wait_for_timeout(1500)
-        assert page.locator("a[rel='noopener noreferrer']").first.get_attribute("href") != before
+        new = page.locator("a[rel='noopener noreferrer']").first
+        for _ in range(60):
+            if new.get_attribute("href") != before:
+                break
+            page.wait_for_timeout(500)
+        assert new.get_attribute("href") != before
         page.context.close()
     assert_quiet(log)
 
