@@ -32,7 +32,13 @@ OF_RESULTS = (  # what the columns of a survey's table follow from
     *("dust_map", "deredden_cmd", "parallax_zero_point", "logg_outlier", "feh_outlier"),
     *("models", "templates"),
 )
-OF_SESSIONS = ("novelty_max", "verdict_rule", "database", "workers", "shard_size")  # what they do not
+OF_SESSIONS = (
+    "novelty_max",
+    "verdict_rule",
+    "database",
+    "workers",
+    "shard_size",
+)  # what they do not
 
 
 @dataclass(frozen=True, slots=True)

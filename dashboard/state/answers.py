@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,30 @@ from msfa_core.rules import epoch_shifts, resolutions
 from msfa_core.spectra.coadd import Coadd, coadd_epochs
 
 if TYPE_CHECKING:
-    from dashboard.state.data import SurveyData
+    import pandas as pd
+
+    from msfa_core.balmer.fit import LineFits, LineWindow
+    from msfa_core.config import Settings
     from msfa_core.search.saliency import Saliency
+    from msfa_core.spectra.spectrum import Spectrum
+    from msfa_core.survey.folder import Survey
 
 N_SOLUTIONS: Final = 5  # template solutions that are shown
+
+
+class Asked(Protocol):
+    """What an answer needs of a survey (as `SurveyData` has it)."""
+
+    survey: Survey
+    settings: Settings
+    candidates: pd.DataFrame
+    measured: Callable[[int], tuple[Spectrum, LineFits, dict[str, LineWindow]]]
+
+    def row(self, obsid: int) -> int:
+        """Return the row number of one obsid."""
+
+    def same_star(self, row: int) -> NDArray[np.intp]:
+        """Return the rows of all spectra of the star of this row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +122,7 @@ class Matched:
     flags: int
 
 
-def explain(data: SurveyData, obsid: int) -> Explained:
+def explain(data: Asked, obsid: int) -> Explained:
     """Ask the networks which wavelengths spoke for the class of a spectrum."""
     from msfa_core.rules import are_low_resolution  # noqa: PLC0415
     from msfa_core.search.two_stages import load_search  # noqa: PLC0415 (torch)
@@ -119,7 +139,7 @@ def explain(data: SurveyData, obsid: int) -> Explained:
     return Explained(obsid, tuple(search.explain(prepared, stage) for stage in (1, 2)))
 
 
-def add_up(data: SurveyData, obsid: int) -> CoAdded:
+def add_up(data: Asked, obsid: int) -> CoAdded:
     """Add up the epochs of a star that have the resolution of this one."""
     epochs = data.candidates.iloc[data.same_star(data.row(obsid))]
     kind = resolutions(epochs)
@@ -130,7 +150,7 @@ def add_up(data: SurveyData, obsid: int) -> CoAdded:
     return CoAdded(obsid, coadd_epochs(spectra, epoch_shifts(epochs)))
 
 
-def fit_templates(data: SurveyData, obsid: int) -> Matched:
+def fit_templates(data: Asked, obsid: int) -> Matched:
     """Match a spectrum against the templates, as the step ``match`` does."""
     from msfa_core.rules import are_low_resolution  # noqa: PLC0415
     from msfa_core.templates.matching import match, model_of  # noqa: PLC0415
@@ -163,7 +183,7 @@ def fit_templates(data: SurveyData, obsid: int) -> Matched:
     return Matched(obsid, batch.wavelength, flux, error, solutions, int(found.flags[0]))
 
 
-ANSWERS: Final[Mapping[str, Callable[[SurveyData, int], Any]]] = {
+ANSWERS: Final[Mapping[str, Callable[[Asked, int], Any]]] = {
     "why": explain,
     "coadd": add_up,
     "template": fit_templates,
