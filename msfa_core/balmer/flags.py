@@ -67,6 +67,7 @@ def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int
         (raw[..., kernel.RAW_CONTINUUM_SEEN] >= CONTINUUM_SEEN_LEAST)
         & (raw[..., kernel.RAW_LEFT] >= COVERAGE_LEAST)
         & (raw[..., kernel.RAW_RIGHT] >= COVERAGE_LEAST)
+        & (raw[..., kernel.RAW_USED] >= kernel.LEAST_PIXELS)
     )
     fitted = np.isfinite(n)
     emission = (

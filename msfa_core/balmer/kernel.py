@@ -33,7 +33,7 @@ _REJECT_SIGMA: Final = 6.0
 _REJECT_LIKELY: Final = 4.0  # times the mean size
 _GAUSS_MEAN: Final = 1.2533  # σ over the mean size of Gaussian errors
 _REJECT_LEAST: Final = 0.04  # of the continuum
-_LEAST_PIXELS: Final = 12
+LEAST_PIXELS: Final = 12  # of a fit
 _CENTRE_HALF: Final = 2.2  # Å: the core itself …
 _SHOULDER: Final = (3.0, 6.5)  # … and what it is compared with
 _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
@@ -264,7 +264,7 @@ def measure_line(  # type: ignore[no-untyped-def]
     )
     raw[RAW_USED] = m
     raw[RAW_GAP] = _core_gap(x, m)
-    if m < _LEAST_PIXELS:
+    if m < LEAST_PIXELS:
         return m
     best = np.empty(N_STATE)
     counts = np.zeros(2)
@@ -274,8 +274,9 @@ def measure_line(  # type: ignore[no-untyped-def]
         chi2, square, largest = _residuals(x, y, w, m, best, residual)
         if largest <= _REJECT_TRIGGER * math.sqrt(chi2 / m) or round_ == _REJECT_ROUNDS - 1:
             break
+        # enough remain: a look needs 21 pixels, and takes the fewest of them (tested)
         remaining = _reject(x, y, w, m, scaled, residual, best[X0], counts)
-        if remaining == m or remaining < _LEAST_PIXELS:
+        if remaining == m:
             break
         m = remaining
     raw[RAW_CORE_OUTLIERS], raw[RAW_REJECTED] = counts[0], counts[1]
