@@ -31,6 +31,7 @@ from dashboard.views.epochs import EpochsView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
 from dashboard.views.lines import LineChecksView
+from dashboard.views.page import Page
 from dashboard.views.parameters import ParametersView
 from dashboard.views.queue import QueueView
 from dashboard.views.sky import SkyView
@@ -269,14 +270,14 @@ class VettingApp(pn.viewable.Viewer):
         pages = pn.widgets.RadioButtonGroup(
             options=list(places), value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
         )
-        makers: dict[str, Callable[[], pn.viewable.Viewer]] = {
+        makers: dict[str, Callable[[], Page]] = {
             "Compare": lambda: CompareView(
                 self.state, go_to_star=lambda: pages.param.update(value="Vet")
             ),
             "Export": lambda: ExportView(state=self.state),
         }
 
-        made: dict[str, Any] = {}
+        made: dict[str, Page] = {}
 
         def turn(*_: Any) -> None:
             """Show a page; the others sleep, and what tells of others is shut while blind."""

@@ -14,6 +14,8 @@ import param
 from dashboard.planes.linked import notice, quiet_button
 from dashboard.state import VettingState
 from dashboard.theme import stylesheet
+from dashboard.views.page import Page
+from msfa_core.constants import VERDICT_RULES
 from msfa_core.vetting.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 from msfa_core.vetting.record import standing
@@ -31,11 +33,28 @@ PAGE: Final = 200  # disagreements listed at a time
 HIDDEN: Final = notice(
     "Hidden", "You are reviewing blind: other reviewers' verdicts are shown when it is off (key b)."
 )
-ALONE: Final = notice(
-    "Nobody to compare with",
-    "Fewer than two reviewers have decided anything in this survey. A second reviewer opens the "
-    "same address, or the same survey, under another name.",
+INVITATION: Final = (
+    "A second reviewer opens the same address, writes another name (top right of the verdict bar) "
+    "and decides; this page then shows both."
 )
+
+
+def alone_html(verdicts: pd.DataFrame) -> str:
+    """Return why there is nothing to compare, and the next step."""
+    names = [str(name) for name in verdicts.columns]
+    if not names:
+        why = "Nobody has decided anything in this survey yet: turn to Vet and press a, r or u. "
+    else:
+        n = int(verdicts.iloc[:, 0].notna().sum())
+        why = f"So far only {names[0]} has decided, on {n:,} star{'s' if n > 1 else ''}. "
+    return notice("Nobody to compare with", why + INVITATION)
+
+
+def _pair(names: list[str], first: str, second: str) -> tuple[str, str]:
+    """Return two different reviewers, those chosen so far where they are still there."""
+    first = first if first in names else next(iter(names), NOBODY)
+    others = [name for name in names if name != first]
+    return first, second if second in others else next(iter(others), NOBODY)
 
 
 def kappa_words(kappa: float) -> str:
@@ -96,7 +115,7 @@ def decision_html(decision: Decision | None, reviewer: str) -> str:
     return f"<h3>{escape(reviewer)}</h3><p>{said}</p>{told}{comment}"
 
 
-class CompareView(pn.viewable.Viewer):
+class CompareView(Page):
     """The page of agreement, bound to the state.
 
     Parameters
@@ -106,22 +125,20 @@ class CompareView(pn.viewable.Viewer):
         Turns to the page with the spectrum.
     """
 
-    state = param.ClassSelector(class_=VettingState)
-    in_sight = param.Boolean(default=True, doc="Whether the page is shown; hidden, it sleeps")
     first = param.Selector(default=NOBODY, objects=[NOBODY], doc="One reviewer")
     second = param.Selector(default=NOBODY, objects=[NOBODY], doc="The other one")
     unsettled = param.Boolean(default=True, doc="List stars without a final verdict only")
 
     def __init__(self, state: VettingState, go_to_star: Callable[[], Any], **params: Any) -> None:
         super().__init__(state=state, **params)
-        self._is_stale = False
         self._go_to_star = go_to_star
         self.verdicts = pd.DataFrame()
         self.disputed = pd.DataFrame()
         self._build()
-        self.param.watch(lambda *_: self._draw(), ["first", "second", "unsettled"])
-        state.param.watch(lambda *_: self.refresh(), ["version", "blind", "table"])
-        state.param.watch(lambda *_: self._draw_star(), "star")
+        self.param.watch(self._choose, ["first", "second"])
+        self.param.watch(lambda *_: self._draw(), "unsettled")
+        self.follow(self.refresh, ["version", "blind", "table"])
+        self.follow(self._draw_star, ["star"])
         self.refresh()
 
     def _build(self) -> None:
@@ -183,28 +200,31 @@ class CompareView(pn.viewable.Viewer):
         self._page = pn.Row(left, middle, right, css_classes=["msfa-compare-page"], **fill)
 
     # --- what is compared ------------------------------------------------------------------------
-    @param.depends("in_sight", watch=True)
-    def _wake(self) -> None:
-        if self._is_stale:
-            self.refresh()
-
     def refresh(self) -> None:
         """Read what everybody has decided so far."""
-        self._is_stale = not self.in_sight
-        if self._is_stale:
-            return
         self.verdicts = self.state.verdicts_by_reviewer()
         names = [str(name) for name in self.verdicts.columns]
         enough = len(names) >= PAIR and not self.state.blind
-        self._notice.object = HIDDEN if self.state.blind else ALONE
         self._notice.visible = not enough
         self._page.visible = enough
-        with param.parameterized.batch_call_watchers(self):
-            for place, name in enumerate(("first", "second")):
-                self.param[name].objects = names or [NOBODY]
-                if getattr(self, name) not in names:
-                    others = [one for one in names if one != self.first] if place else names
-                    setattr(self, name, (others or names or [NOBODY])[0])
+        self._notice.object = HIDDEN if self.state.blind else alone_html(self.verdicts)
+        first, second = _pair(names, self.first, self.second)
+        offered = names if len(names) >= PAIR else [*names, NOBODY]
+        with param.parameterized.discard_events(self):  # two at once, then drawn once
+            for name, chosen in (("first", first), ("second", second)):
+                self.param[name].objects = offered
+                setattr(self, name, chosen)
+        for widget, chosen in zip(self._who, (first, second), strict=True):
+            widget.param.update(options=offered, value=chosen)
+        self._draw()
+
+    def _choose(self, *events: param.parameterized.Event) -> None:
+        """Compare two different reviewers: who is chosen twice changes places with the other."""
+        if self.first == self.second and len(self.verdicts.columns) >= PAIR:
+            event = events[0]
+            other = "second" if event.name == "first" else "first"
+            setattr(self, other, event.old)
+            return
         self._draw()
 
     def _draw(self) -> None:
@@ -255,7 +275,8 @@ class CompareView(pn.viewable.Viewer):
             own = [d for d in said if d.reviewer == name and not d.is_final]
             pane.object = decision_html(own[0] if own else None, name)
         final = [decision for decision in said if decision.is_final]
-        words = "no final verdict yet: the latest verdict of anybody is the one of record"
+        rule = self.state.data.settings.verdict_rule
+        words = f"no final verdict yet; of record is {VERDICT_RULES[rule]}"
         if final:
             by, when = final[0].reviewer, final[0].decided_at[:10]
             words = f"final verdict: {final[0].verdict}, by {by} on {when}"

@@ -16,6 +16,7 @@ import param
 
 from dashboard.state import VettingState
 from dashboard.theme import palette, stylesheet
+from dashboard.views.page import Page
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
 from msfa_core.errors import MsfaError
 from msfa_core.rules import n_stars
@@ -102,11 +103,9 @@ def export_bytes(
         return io.BytesIO(Path(path).read_bytes())
 
 
-class ExportView(pn.viewable.Viewer):
+class ExportView(Page):
     """The table that will be published, and the button that makes it."""
 
-    state = param.ClassSelector(class_=VettingState)
-    in_sight = param.Boolean(default=True, doc="Whether the page is shown; hidden, it sleeps")
     rows = param.Selector(default="accepted stars", objects=list(rows_offered()))
     suffix = param.Selector(default="mrt", objects=FORMAT_TEXT)
     columns = param.Selector(default="paper", objects=COLUMNS_TEXT)
@@ -116,7 +115,6 @@ class ExportView(pn.viewable.Viewer):
 
     def __init__(self, state: VettingState, **params: Any) -> None:
         super().__init__(state=state, **params)
-        self._is_stale = False
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
         self._offered = rows_offered()
         self._words = pn.pane.HTML("", margin=(6, 10), sizing_mode="stretch_width", **css)
@@ -129,7 +127,7 @@ class ExportView(pn.viewable.Viewer):
         )  # fmt: skip
         self._form = self._fields()
         self.refresh()
-        self.state.param.watch(lambda *_: self.refresh(), ["version", "queue", "table"])
+        self.follow(self.refresh, ["version", "queue", "table"])
         choices = ["rows", "suffix", "columns", "one_per_star"]
         self.param.watch(lambda *_: self.refresh(), choices)
 
@@ -182,16 +180,8 @@ class ExportView(pn.viewable.Viewer):
         return ""
 
     # --- on the screen -------------------------------------------------------------------
-    @param.depends("in_sight", watch=True)
-    def _wake(self) -> None:
-        if self._is_stale:
-            self.refresh()
-
     def refresh(self) -> None:
         """Show what would go out now."""
-        self._is_stale = not self.in_sight
-        if self._is_stale:
-            return
         table = self.outgoing()
         obstacle = self.obstacle(table)
         self._button.filename = f"{STEM}.{self.suffix}"

@@ -122,3 +122,63 @@ def test_kappas_are_called_by_their_names():
     assert kappa_words(0.85) == "0.85 (almost perfect)"
     assert kappa_words(-0.2) == "−0.20 (worse than chance)"
     assert "undefined" in kappa_words(float("nan"))
+
+
+# --- from nobody to two reviewers ----------------------------------------------------------
+@pytest.fixture
+def fresh(survey):
+    """A state and a page opened before anybody has decided."""
+    state = VettingState(survey, "anna")
+    state.set_filters([state.presets["all"]])
+    return state, CompareView(state, go_to_star=lambda: None)
+
+
+def decide(state, obsid, verdict):
+    state.select(obsid)
+    return state.decide(verdict, painted_obsid=obsid)
+
+
+def test_a_page_opened_before_a_second_reviewer_exists_compares_two_once_there_are_two(
+    fresh, survey
+):
+    state, view = fresh
+    obsid = int(state.queue[0])
+    assert "Nobody has decided anything" in view._notice.object
+    decide(state, obsid, "accept")  # the page follows: it must not raise
+    assert view._notice.visible
+    assert "So far only anna has decided, on 1 star." in view._notice.object
+    assert "A second reviewer opens the same address" in view._notice.object
+    decide(VettingState(survey, "bert"), obsid, "reject")
+    state.follow()
+    assert view._page.visible
+    assert (view.first, view.second) == ("anna", "bert")
+    assert [widget.value for widget in view._who] == ["anna", "bert"]
+    assert "1 stars were judged by both; the same was said of 0" in view._numbers.object
+    stored = decide(state, int(state.queue[1]), "unsure")
+    assert state.message.startswith("saved")
+    assert stored.decision_id
+
+
+def test_one_reviewer_is_never_compared_with_themselves(view):
+    assert (view.first, view.second) == ("anna", "bert")
+    view._who[0].value = "bert"  # as a reviewer chooses
+    assert (view.first, view.second) == ("bert", "anna")
+    view._who[1].value = "bert"
+    assert (view.first, view.second) == ("anna", "bert")
+    assert "6 stars were judged by both" in view._numbers.object
+
+
+def test_a_hidden_page_does_no_work_and_is_true_when_it_is_shown(fresh, survey, monkeypatch):
+    state, view = fresh
+    calls = []
+    real = type(state).verdicts_by_reviewer
+    monkeypatch.setattr(
+        type(state), "verdicts_by_reviewer", lambda self: calls.append(1) or real(self)
+    )
+    view.in_sight = False
+    for obsid in state.queue[:3]:
+        decide(state, int(obsid), "accept")
+    assert not calls
+    view.in_sight = True
+    assert len(calls) == 1
+    assert "only anna has decided, on 3 stars" in view._notice.object

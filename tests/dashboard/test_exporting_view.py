@@ -155,3 +155,15 @@ def test_the_verdicts_are_counted_in_words():
 
 def test_a_simulated_survey_is_said_to_be_one(view):
     assert "simulated" in view._words.object
+
+
+def test_a_hidden_page_does_no_work_and_is_true_when_it_is_shown(state, view, monkeypatch):
+    calls = []
+    real = ExportView.outgoing
+    monkeypatch.setattr(ExportView, "outgoing", lambda self: calls.append(1) or real(self))
+    view.in_sight = False
+    accept(state, 0, 3)
+    assert not calls
+    view.in_sight = True
+    assert len(calls) == 1
+    assert "2 spectra of 2 stars" in view._words.object

@@ -1,0 +1,46 @@
+"""A page beside the spectrum's: it works while it is looked at, and is true when it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import panel as pn
+import param
+
+from dashboard.state import VettingState
+
+
+class Page(pn.viewable.Viewer):
+    """A page that sleeps while it is hidden.
+
+    Parameters
+    ----------
+    state : VettingState
+    """
+
+    state = param.ClassSelector(class_=VettingState)
+    in_sight = param.Boolean(default=True, doc="Whether the page is looked at")
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._late: dict[Callable[[], None], None] = {}  # what is left to do, in its order
+        self.param.watch(lambda *_: self._wake(), "in_sight")
+
+    def follow(self, action: Callable[[], None], names: Sequence[str]) -> None:
+        """Do something at each change of these parameters of the state, as soon as it is seen."""
+
+        def act(*_: object) -> None:
+            if self.in_sight:
+                action()
+            else:
+                self._late[action] = None
+
+        self.state.param.watch(act, list(names))
+
+    def _wake(self) -> None:
+        """Make up for what changed while the page was hidden."""
+        while self.in_sight and self._late:
+            action = next(iter(self._late))
+            del self._late[action]
+            action()
