@@ -38,7 +38,7 @@ OF_SESSIONS = (
     "database",
     "workers",
     "shard_size",
-)  # what they do not
+)  # not
 
 
 @dataclass(frozen=True, slots=True)
