@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -26,9 +25,9 @@ from dashboard.planes.linked import (
 from dashboard.planes.plane import Plane
 from dashboard.state import Star, VettingState
 from dashboard.theme import stylesheet
+from msfa_core.balmer.region import have_line, inside_all, inside_by_line
 from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
 from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
-from msfa_core.typing import BoolArray
 
 Box = tuple[float, float, float, float]  # D0.2 low, high [Å], fm low, high
 
@@ -86,39 +85,14 @@ def shape_outline(selection: Selection) -> tuple[list[float], list[float]]:
     return [*c, *c[::-1]], [*top, *np.full(c.size, low)]
 
 
-def inside_by_line(table: pd.DataFrame, selection: Selection) -> dict[str, BoolArray]:
-    """Return which stars lie inside the cuts of each line; a line without cuts is left out."""
-    return {
-        line: selection.contains(
-            line,
-            *(
-                table[f"{quantity}_{line}"].to_numpy(dtype=float, na_value=np.nan)
-                for quantity in ("d02", "fm", "width", "shape")
-            ),
-        )
-        for line in selection.lines
-    }
-
-
-def measured(table: pd.DataFrame, line: str) -> BoolArray:
-    """Return which stars have D0.2 and fm of a line."""
-    return (table[f"d02_{line}"].notna() & table[f"fm_{line}"].notna()).to_numpy(dtype=bool)
-
-
-def inside_all(table: pd.DataFrame, inside: Mapping[str, BoolArray]) -> BoolArray:
-    """Return which stars lie inside every line's cuts, with both lines measured."""
-    both = [measured(table, line) for line in FIT_LINES]
-    return np.logical_and.reduce([*both, *inside.values()])
-
-
-def count_sentence(table: pd.DataFrame, inside: Mapping[str, BoolArray]) -> str:
+def count_sentence(table: pd.DataFrame, selection: Selection) -> str:
     """Return how many stars lie inside, line by line and in all."""
     words = [
-        f"{LINE_SYMBOLS[line]} {int(rows.sum()):,} of {int(measured(table, line).sum()):,} inside"
-        for line, rows in inside.items()
+        f"{LINE_SYMBOLS[line]} {int(rows.sum()):,} of {int(have_line(table, line).sum()):,} inside"
+        for line, rows in inside_by_line(table, selection).items()
     ]
-    together = "both lines" if len(inside) > 1 else "with Hγ measured"
-    return f"{', '.join(words)}; {together} {int(inside_all(table, inside).sum()):,}"
+    together = "both lines" if len(words) > 1 else "with Hγ measured"
+    return f"{', '.join(words)}; {together} {int(inside_all(table, selection).sum()):,}"
 
 
 def limits_sentence(selection: Selection, line: str) -> str:
@@ -185,7 +159,7 @@ class PlaneView(LinkedView):
     def queue_inside(self) -> None:
         """Limit the queue to the stars inside the selection."""
         selection = self.selection
-        rows = inside_all(self.state.table, inside_by_line(self.state.table, selection))
+        rows = inside_all(self.state.table, selection)
         obsids = self.state.table["obsid"].to_numpy(dtype=np.int64)[rows]
         self.state.brush(obsids, f"inside {selection.name} ({selection.describe()})")
 
@@ -219,8 +193,7 @@ class PlaneView(LinkedView):
 
     def count(self) -> None:
         """Count the stars inside the selection."""
-        inside = inside_by_line(self.state.table, self.selection)
-        self._counts = count_sentence(self.state.table, inside)
+        self._counts = count_sentence(self.state.table, self.selection)
 
     # --- following the state -------------------------------------------------------------
     def describe(self) -> None:

@@ -7,13 +7,15 @@ import pandas as pd
 
 from msfa_core.balmer.line_values import LineValues
 from msfa_core.balmer.membership import has_probability, in_bhb_region, p_in_region
-from msfa_core.balmer.selection import get_selection
+from msfa_core.balmer.selection import Selection, get_selection
+from msfa_core.columns import numbers
 from msfa_core.constants import FIT_LINES
+from msfa_core.typing import BoolArray
 
 
 def are_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
     """Tell which spectra lie in a D0.2–fm selection; missing where not measured."""
-    inside = pd.Series(in_bhb_region(LineValues.from_table(table), selection), index=table.index)
+    inside = pd.Series(inside_all(table, selection), index=table.index)
     return inside.astype("boolean").mask(~_are_measured(table), pd.NA)
 
 
@@ -27,22 +29,25 @@ def p_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
     return pd.Series(p_in_region(LineValues.from_table(table), selection), index=table.index)
 
 
-def inside_by_line(table: pd.DataFrame, selection: str) -> dict[str, pd.Series]:
+def inside_by_line(table: pd.DataFrame, selection: str | Selection) -> dict[str, BoolArray]:
     """Tell which spectra lie within the cuts of each line that a selection has cuts for."""
-    chosen, values = get_selection(selection), LineValues.from_table(table)
+    chosen = get_selection(selection)
     return {
-        line: pd.Series(
-            chosen.contains(
-                line,
-                *(
-                    getattr(values, what)[:, values.lines.index(line)]
-                    for what in ("d02", "fm", "width", "shape")
-                ),
-            ),
-            index=table.index,
+        line: chosen.contains(
+            line, *(numbers(table, f"{what}_{line}") for what in ("d02", "fm", "width", "shape"))
         )
         for line in chosen.lines
     }
+
+
+def inside_all(table: pd.DataFrame, selection: str | Selection) -> BoolArray:
+    """Tell which spectra lie in a selection; False where a line was not measured."""
+    return in_bhb_region(LineValues.from_table(table), selection)
+
+
+def have_line(table: pd.DataFrame, line: str) -> BoolArray:
+    """Tell of which spectra D0.2 and fm of a line are known."""
+    return np.isfinite(numbers(table, f"d02_{line}") + numbers(table, f"fm_{line}"))
 
 
 def check_selection(selection: str) -> None:

@@ -159,10 +159,7 @@ def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None
     new = candidate & table["known_in"].isna().to_numpy(bool)
     classified = table["p_bhb"].notna().any()
     says = stage1_keeps(table, settings.rule)
-    lines = {
-        line: inside.to_numpy(bool) for line, inside in inside_by_line(
-            table, settings.selection).items()
-    }  # fmt: skip
+    lines = inside_by_line(table, settings.selection)
     both = new & is_true(table, "in_bhb_region")
     one = _representatives(table, both)
     good = one & have_good_parallax(table)

@@ -243,7 +243,7 @@ def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
         if is_measured:
             for line, rows in inside_by_line(table, settings.selection).items():
                 words = f"candidates within the cuts of {LINE_SYMBOLS[line]}"
-                of_candidates[words] = rows.to_numpy(bool)
+                of_candidates[words] = rows
             of_candidates[IN_REGION] = is_true(table, "in_bhb_region")
         if is_placed:
             words = "candidates inside the CMD trapezoid"
