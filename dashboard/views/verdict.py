@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+import pandas as pd
 import panel as pn
 import param
 
@@ -19,6 +20,7 @@ from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
 from msfa_core.errors import StoreError, SurveyError, UnansweredError
+from msfa_core.rules import keep_by_rule
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 
 if TYPE_CHECKING:
@@ -54,10 +56,10 @@ def suggestion(state: VettingState) -> tuple[Verdict, str]:
     said = row.get("predicted_class")
     if not isinstance(said, str) or not said:
         raise StoreError("Not saved: the machine has no suggestion for this star.")
-    if said == "BHB":
-        p_bhb, threshold = row["p_bhb"], state.data.settings.bhb_threshold
-        return (Verdict.ACCEPT if p_bhb >= threshold else Verdict.UNSURE), ""
-    return Verdict.REJECT, said
+    settings = state.data.settings
+    if keep_by_rule(pd.DataFrame([row]), settings.rule, settings.bhb_threshold)[0]:
+        return Verdict.ACCEPT, ""
+    return (Verdict.UNSURE, "") if said == "BHB" else (Verdict.REJECT, said)
 
 
 def decision_line(decision: Decision, withdrawn: set[int | None]) -> dict[str, Any]:

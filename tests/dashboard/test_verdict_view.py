@@ -1,6 +1,7 @@
 """Verdict bar and keys: what the browser may ask for, what it is answered."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -131,6 +132,18 @@ def test_the_machine_suggests_rejection_as_the_class_it_sees(state):
     other = state.table.loc[state.table["predicted_class"] == "WD", "obsid"].iloc[0]
     state.select(int(other))
     assert suggestion(state) == ("reject", "WD")
+
+
+def test_the_machine_suggests_acceptance_of_what_the_rule_in_force_keeps(state):
+    state.set_filters([state.presets["all"]])
+    other = int(state.table.loc[state.table["predicted_class"] == "A", "obsid"].iloc[0])
+    state.select(other)
+    row = state.star.row.copy()
+    row[["p_class_bhb", "p_bhb"]] = [0.4, 0.9]
+    state.star = replace(state.star, row=row)
+    assert suggestion(state) == ("reject", "A")
+    state.data.settings = replace(state.data.settings, rule="lenient")
+    assert suggestion(state)[0] == "accept"
 
 
 def test_a_blind_reviewer_gets_no_suggestion(browser, state):
