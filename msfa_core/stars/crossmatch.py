@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from msfa_core.columns import BY_NAME, check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
+from msfa_core.rules import star_numbers
 from msfa_core.stars.sky import check_radius, pairs_between, unit_vectors
 from msfa_core.tables.row_keys import as_ids, keys, obsids, positions
 from msfa_core.typing import FloatArray, IntArray
@@ -210,8 +211,7 @@ def known_counts(candidates: pd.DataFrame) -> KnownCounts:
         When one of the columns is missing.
     """
     check_columns(candidates, ("obsid", "uid", "known_in"), "candidates")
-    star = candidates["uid"].astype("str")
-    star = star.where(star.notna(), "O" + candidates["obsid"].astype("str"))
+    star = pd.Series(star_numbers(candidates), candidates.index)
     marks = candidates["known_in"]
 
     def count(rows: pd.Series) -> tuple[int, int]:
