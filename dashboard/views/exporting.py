@@ -20,6 +20,7 @@ from dashboard.views.page import Page
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
 from msfa_core.errors import MsfaError
 from msfa_core.rules import n_stars
+from msfa_core.survey.funnel import funnel_in_words
 from msfa_core.tables.export import export
 from msfa_core.vetting.filters import Filter, verdict_filters
 
@@ -31,6 +32,7 @@ FORMAT_TEXT: Final = {
     "Parquet": "parquet",
 }
 COLUMNS_TEXT: Final = {"as Table 6 of the paper": "paper", "every column": "full"}
+VERDICTS: Final = ("accept", "reject", "unsure", "disputed")
 PREVIEW_ROWS: Final = 8
 CELLS_LIMIT: Final = 8_000_000  # more than this is not sent through a browser
 STEM: Final = "bhb"
@@ -44,6 +46,7 @@ def rows_offered() -> dict[str, Filter | None]:
         "every vetted star": verdicts["with verdict"],
         "unsure stars": verdicts["unsure"],
         "rejected stars": verdicts["reject"],
+        "disputed stars": verdicts["disputed"],
         "the queue": None,
         "every spectrum": Filter("all", "all spectra", lambda t: np.ones(len(t), dtype=bool)),
     }
@@ -52,7 +55,7 @@ def rows_offered() -> dict[str, Filter | None]:
 def verdict_counts(table: pd.DataFrame) -> str:
     """Return how the verdicts of these rows are spread, in words."""
     verdicts = table["verdict"].astype(object)
-    named = [(word, int((verdicts == word).sum())) for word in ("accept", "reject", "unsure")]
+    named = [(word, int((verdicts == word).sum())) for word in VERDICTS]
     undecided = len(table) - sum(count for _, count in named)
     return ", ".join(
         f"{count:,} {word}" for word, count in [*named, ("undecided", undecided)] if count
@@ -155,12 +158,16 @@ class ExportView(Page):
     def header(self) -> dict[str, str]:
         """What the file says of itself."""
         survey = self.state.survey
+        title = self.table_title.strip()
+        if title and survey.is_simulated:
+            title = f"SIMULATED stars (they do not exist): {title}"
         typed = {
-            "title": self.table_title.strip(),
+            "title": title,
             "authors": self.authors.strip(),
-            "simulated": "these stars do not exist" if survey.is_simulated else "",
+            "funnel": funnel_in_words(self.state.table, survey.settings_used),
         }
-        return survey.export_header(self.sentence) | {k: text for k, text in typed.items() if text}
+        header = survey.export_header(self.sentence, self.outgoing())
+        return header | {k: text for k, text in typed.items() if text}
 
     def obstacle(self, table: pd.DataFrame) -> str:
         """Return why these rows cannot be downloaded, and what to do; empty when they can."""

@@ -290,10 +290,18 @@ def export(
         table,
         out,
         columns=str(columns),
-        header=source.export_header(words),
+        header=_header(source, words, table),
         overwrite=overwrite,
     )
     print(f"{out}: {len(table):,} spectra of {n_stars(table):,} stars ({words})")
+
+
+def _header(source: Survey, words: str, rows: pd.DataFrame) -> dict[str, str]:
+    """Return what an export says of itself, the funnel of the whole survey included."""
+    from msfa_core.survey.funnel import funnel_in_words  # noqa: PLC0415
+
+    counts = funnel_in_words(source.table(), source.settings_used)
+    return {**source.export_header(words, rows), "funnel": counts}
 
 
 def _write_epochs(
@@ -305,7 +313,7 @@ def _write_epochs(
 
     stars = multi_epoch_table(table)
     words = f"stars with two spectra or more, of {words}"
-    header = source.export_header(words)
+    header = _header(source, words, table)
     header["lists"] = "values of the epochs joined by -; -9999 is missing; minutes are UTC + 8 h"
     write(stars, out, columns=MEC_COLUMNS, header=header, overwrite=overwrite)
     print(f"{out}: {len(stars):,} stars, {int(stars['obs_number'].sum()):,} epochs ({words})")

@@ -348,15 +348,17 @@ class Survey:
         """Whether the spectra of this survey are made up."""
         return any(entry.get("simulated") for entry in self.provenance)
 
-    def export_header(self, selection: str) -> dict[str, str]:
+    def export_header(self, selection: str, rows: pd.DataFrame | None = None) -> dict[str, str]:
         """Return what an exported table says of itself: whence, what, and by which steps.
 
         Parameters
         ----------
         selection : str
             The choice of rows, in words.
+        rows : (n,) DataFrame, optional
+            Those that go out, with their verdicts: the header then names who decided on them.
         """
-        from msfa_core.vetting.record import rule_in_words  # noqa: PLC0415
+        from msfa_core.vetting.record import reviewers_in_words, rule_in_words  # noqa: PLC0415
 
         title = "Blue horizontal-branch stars from LAMOST spectra"
         if self.is_simulated:
@@ -374,6 +376,10 @@ class Survey:
         chosen = {name: value for name, value in used.as_dict().items() if name in _CHOICES}
         header["settings"] = ", ".join(f"{name} = {value}" for name, value in chosen.items())
         header["verdict rule"] = rule_in_words(self.settings.verdict_rule)
+        if rows is not None:
+            header["reviewers"] = reviewers_in_words(rows)
+        if self.is_simulated:
+            header["simulated"] = "these stars do not exist: their spectra were computed"
         return header
 
     # --- rejects ---------------------------------------------------------------------------

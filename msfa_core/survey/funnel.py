@@ -247,6 +247,21 @@ def rule_counts(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def funnel_in_words(table: pd.DataFrame, settings: Settings) -> str:
+    """Return the funnel in one line, as headers of exports say it.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        All spectra of the survey.
+    settings : Settings
+        Those that the table follows from.
+    """
+    steps = funnel_of(table, settings).dropna(subset=["stars"]).to_dict("records")
+    counts = [f"{s['step']} {s['spectra']:,} spectra of {s['stars']:,} stars" for s in steps]
+    return "; ".join(counts)
+
+
 def funnel_lines(survey: Survey | str | Path) -> list[str]:
     """Return the funnel and the counts of the exclusions as lines of text."""
     survey = survey if isinstance(survey, Survey) else Survey(survey)

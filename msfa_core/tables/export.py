@@ -26,14 +26,19 @@ from astropy.io import fits
 from msfa_core import __version__
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column
 from msfa_core.errors import ExportError
-from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
+from msfa_core.tables.mrt_writer import CHUNK_ROWS, ESCAPES, escaped, to_ascii, write_mrt
 
 FITS_NO_INTEGER: Final = -(2**63)  # TNULL of integers
 FITS_NO_FLAG: Final = -1  # TNULL of yes/no columns: FITS logicals lose what is missing
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+GUARDED: Final = "in the CSV, a leading ' guards text from being run; take one off"
+SIMULATED: Final = Column(
+    "simulated", "bool", "user", "These stars do not exist: their spectra were computed"
+)
 PROVENANCE_SUFFIX: Final = ".provenance.json"
 _DEFAULT_TITLE: Final = "Blue horizontal-branch star candidates from LAMOST spectra"
 _NUMBERS: Final = re.compile(r"-?\d[\d.-]*")  # LAMOST's way of listing several
+_XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 Writer = Callable[[Path, Sequence[Column], pd.DataFrame, Mapping[str, str]], None]
@@ -210,12 +215,18 @@ def _write_fits(
         hdu.header[f"TCOMM{number}"] = to_ascii(text)
         if column.ucd:
             hdu.header[f"TUCD{number}"] = column.ucd
+    texts = [one for column in columns if column.kind == "str" for one in table[column.name]]
+    is_plain = all(one == escaped(one) for one in texts if isinstance(one, str))
+    if not (is_plain and all(text.isascii() for text in header.values())):
+        header = {**header, "characters": ESCAPES}
     primary = fits.PrimaryHDU()
     for keyword, key in (("TITLE", "title"), ("AUTHOR", "authors"), ("CREATOR", "software")):
         primary.header[keyword] = to_ascii(header[key])
     for key, text in header.items():
         primary.header.add_history(to_ascii(f"{key}: {text}"))
-    fits.HDUList([primary, hdu]).writeto(path, checksum=True)
+    for part in (primary, hdu):
+        part.add_checksum(when="of this file")  # astropy's own words hold the time of day
+    fits.HDUList([primary, hdu]).writeto(path)
 
 
 def _fits_column(column: Column, values: pd.Series) -> fits.Column:
@@ -228,7 +239,7 @@ def _fits_column(column: Column, values: pd.Series) -> fits.Column:
         return fits.Column(column.name, "I", null=FITS_NO_FLAG, array=flags)
     if column.kind == "float":
         return fits.Column(column.name, "D", unit=unit, array=values.to_numpy(np.float64))
-    text = [to_ascii(value) if isinstance(value, str) else "" for value in values]
+    text = [escaped(value) if isinstance(value, str) else "" for value in values]
     width = max(1, *(len(value) for value in text))
     return fits.Column(column.name, f"{width}A", array=np.array(text, dtype=f"S{width}"))
 
@@ -266,15 +277,22 @@ def _write_votable(
         '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
         '<RESOURCE type="results">',
         f"<DESCRIPTION>{escape(header['title'])}</DESCRIPTION>",
-        *(f"<INFO name={quoteattr(key)} value={quoteattr(text)}/>" for key, text in header.items()),
+        '<COOSYS ID="ICRS" system="ICRS"/>',
+        *(
+            f'<INFO ID="header_{number}" name={quoteattr(key)} value={quoteattr(text)}/>'
+            for number, (key, text) in enumerate(header.items(), start=1)
+        ),
         f'<TABLE name="candidates" nrows="{len(table)}">',
         f"<DESCRIPTION>{escape(header['table'])}</DESCRIPTION>",
     ]
-    for column in columns:
+    for number, column in enumerate(columns, start=1):
         unit = _vo_unit(column)
         attributes = f"name={quoteattr(column.name)} {_VO_TYPES[column.kind]}"
         attributes += f" unit={quoteattr(unit)}" if unit else ""
         attributes += f' ucd="{column.ucd}"' if column.ucd else ""
+        attributes += ' ref="ICRS"' if column.ucd.startswith("pos.eq.") else ""
+        if not _XML_NAME.fullmatch(column.name):
+            attributes += f' ID="column_{number}"'
         text = _described(column, says_unit=bool(unit) and "'" not in unit)
         lines.append(f"<FIELD {attributes}><DESCRIPTION>{escape(text)}</DESCRIPTION></FIELD>")
     with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -317,7 +335,14 @@ def _integers(values: pd.Series) -> list[str]:
 def _write_csv(
     path: Path, columns: Sequence[Column], table: pd.DataFrame, header: Mapping[str, str]
 ) -> None:
-    """Write plain CSV in UTF-8; text that a spreadsheet would run as a formula gets a ``'``."""
+    """Write plain CSV in UTF-8; text that a spreadsheet would run as a formula gets a ``'``.
+
+    No comment lines: not every reader survives them. Where the stars are simulated a column says
+    so, which every reader keeps.
+    """
+    if header.get("simulated") and SIMULATED.name not in table:
+        columns = [*columns, SIMULATED]
+        table = table.assign(**{SIMULATED.name: pd.array([True] * len(table), dtype="boolean")})
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([_harmless(column.name) for column in columns])
@@ -348,8 +373,13 @@ def _csv_cells(column: Column, values: pd.Series) -> list[str]:
 
 
 def _harmless(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    """Return text that a spreadsheet does not take for a formula; `as_written` undoes it."""
+    return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
+
+
+def as_written(cell: str) -> str:
+    """Return the text that a cell of our CSV was written from: without the guarding ``'``."""
+    return cell.removeprefix("'")
 
 
 def _write_parquet(
@@ -373,7 +403,11 @@ def _about(column: Column) -> dict[str, str]:
 
 
 def _write_provenance(path: Path, columns: Sequence[Column], header: Mapping[str, str]) -> None:
-    content = {"header": dict(header), "columns": {one.name: _about(one) for one in columns}}
+    content = {
+        "header": dict(header),
+        "text": GUARDED,
+        "columns": {one.name: _about(one) for one in columns},
+    }
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

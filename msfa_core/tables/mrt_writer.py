@@ -34,13 +34,35 @@ _SPELLED: Final = {  # what NFKD cannot take apart
 }
 
 
+ESCAPES: Final = (
+    "text: a backslash begins what ASCII cannot hold, as Python writes it (\\xfc and \\u0416 are "
+    "characters of Unicode, \\n is a line end, two are one); headers are spelled without accents"
+)
+
+
+def escaped(text: str) -> str:
+    """Return the text of a cell in printable ASCII, from which `unescaped` gives it back."""
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def unescaped(text: str) -> str:
+    """Return the text that `escaped` wrote.
+
+    Raises
+    ------
+    UnicodeError
+        When it wrote no such text.
+    """
+    return text.encode("ascii").decode("unicode_escape")
+
+
 def to_ascii(text: str) -> str:
-    """Return text in one line of ASCII: letters without accents, Greek spelled, else ``?``."""
+    """Return text of a header in one line of ASCII: accents gone, Greek spelled, else escaped."""
     if not text.isascii():
         text = "".join(_SPELLED.get(character, character) for character in text)
         apart = unicodedata.normalize("NFKD", text)
         text = "".join(character for character in apart if not unicodedata.combining(character))
-        text = text.encode("ascii", "replace").decode("ascii")
+        text = text.encode("ascii", "backslashreplace").decode("ascii")
     printable = "".join(character if character >= " " else " " for character in text)
     return " ".join(printable.replace("\x7f", " ").split())
 
@@ -69,17 +91,17 @@ def write_mrt(
     labels = [re.sub(r"\s+", "_", to_ascii(column.name)) or "_" for column in columns]
     if len(set(labels)) < len(labels):
         raise ExportError(f"Two columns would both be labelled {_repeated(labels)!r}; rename one.")
-    transliterated = False
+    is_escaped = False
     texts: dict[str, pd.Series] = {}
     for column in columns:
         if column.kind == "str":
-            plain = table[column.name].map(to_ascii, na_action="ignore")
-            transliterated |= bool((table[column.name].dropna() != plain.dropna()).any())
+            plain = table[column.name].map(escaped, na_action="ignore")
+            is_escaped |= bool((table[column.name].dropna() != plain.dropna()).any())
             texts[column.name] = plain
     widths = [_width(column, texts.get(column.name, table[column.name])) for column in columns]
     notes = {key: text for key, text in header.items() if key not in ("title", "authors", "table")}
-    if transliterated:
-        notes["text"] = "characters outside ASCII and line ends were transliterated"
+    if is_escaped or any(not text.isascii() for text in header.values()):
+        notes["characters"] = ESCAPES
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(_head(header) + _byte_by_byte(path, columns, labels, widths, table))
         file.write(_notes(notes))

@@ -148,6 +148,28 @@ def by_reviewer(line: str) -> dict[str, str]:
     return said
 
 
+def reviewers_in_words(table: pd.DataFrame) -> str:
+    """Return who decided on the stars of a table and when, as headers of exports say it.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With the ``vet`` columns and ``uid``.
+    """
+    rows = table[table["dates_by_reviewer"].notna()]
+    again = pd.Series(star_numbers(rows)).duplicated().to_numpy()  # further spectra of a star
+    dates: dict[str, list[str]] = {}
+    for line in rows["dates_by_reviewer"][~again].tolist():
+        for name, date in by_reviewer(line).items():
+            dates.setdefault(name, []).append(date[:10])
+    said = []
+    for name, days in sorted(dates.items()):
+        first, last = min(days), max(days)
+        when = first if first == last else f"{first} to {last}"
+        said.append(f"{name}: {len(days):,} star{'s' if len(days) > 1 else ''}, {when}")
+    return "; ".join(said) or "nobody has decided on these stars"
+
+
 # --- one star ------------------------------------------------------------------------------
 def standing(decisions: Iterable[Decision]) -> list[Decision]:
     """Return the decisions that nobody took back, newest first.

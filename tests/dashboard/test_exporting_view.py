@@ -1,6 +1,7 @@
 """The export panel: what it promises is what the file holds; nothing in it runs in a browser."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -167,3 +168,13 @@ def test_a_hidden_page_does_no_work_and_is_true_when_it_is_shown(state, view, mo
     view.in_sight = True
     assert len(calls) == 1
     assert "2 spectra of 2 stars" in view._words.object
+
+
+def test_the_header_names_who_decided_by_which_rule_and_what_the_search_left(state, view):
+    accept(state, 0, 3)
+    header = view.header
+    assert header["reviewers"].startswith(f"{state.reviewer}: 2 stars, 20")
+    assert header["verdict rule"].startswith("agreement: ")
+    assert re.search(r"A/B spectra [\d,]+ spectra of [\d,]+ stars; ", header["funnel"])
+    assert header["title"].startswith("SIMULATED stars")
+    assert "do not exist" in header["simulated"]

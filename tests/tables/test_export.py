@@ -1,6 +1,7 @@
 """Every format reads back to the same table, and every file says where it comes from."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -22,8 +23,8 @@ from hypothesis.extra.pandas import data_frames, range_indexes
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, conform
 from msfa_core.errors import ExportError
 from msfa_core.tables import export as export_module
-from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, export
-from msfa_core.tables.mrt_writer import to_ascii
+from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, as_written, export
+from msfa_core.tables.mrt_writer import escaped, to_ascii, unescaped
 
 BIG = 2**60 + 1  # a float would lose its last digit
 TABLE_6 = pd.DataFrame(  # first rows of the paper's Table 6
@@ -82,8 +83,10 @@ def read(path):
 def expected_text(value, suffix):
     """What a text cell is after a format has had its way."""
     if suffix in (".mrt", ".fits"):
-        return to_ascii(value)
-    if suffix == ".csv" and value.startswith(export_module.FORMULA_STARTS):
+        assert unescaped(escaped(value)) == value
+        return escaped(value)
+    if suffix == ".csv" and value.startswith((*export_module.FORMULA_STARTS, "'")):
+        assert as_written("'" + value) == value
         return "'" + value
     return value
 
@@ -252,7 +255,7 @@ def test_a_row_that_readers_would_skip_is_refused(tmp_path, comments):
 def test_text_is_spelled_in_ascii():
     assert (
         to_ascii("Hδ ≥ 3 Å, Müller–Łódź ☃\nnext\x00 λ")
-        == "Hdelta >= 3 Angstrom, Muller-Lodz ? next lambda"
+        == "Hdelta >= 3 Angstrom, Muller-Lodz \\u2603 next lambda"
     )
     assert to_ascii("plain") == "plain"
 
@@ -398,3 +401,53 @@ def test_long_tables_are_written_in_pieces_without_a_seam(tmp_path, monkeypatch)
     for suffix in FORMATS:
         path = export(table, tmp_path / f"t.{suffix}", columns=["obsid", "comment", "teff"])
         assert_same(read(path), table.reset_index(drop=True), path.suffix)
+
+
+# --- what a file says of itself ------------------------------------------------------------
+def test_names_in_any_script_are_kept_by_every_format_and_the_way_back_is_said(tmp_path):
+    table = TABLE_6.assign(comment=["Müller, Ж", "plain", "a\\b"])
+    header = {"authors": "Müller, Ж"}
+    for suffix in ("mrt", "fits"):
+        path = export(table, tmp_path / f"t.{suffix}", columns=list(table), header=header)
+        back = read(path)["comment"].tolist()
+        assert [unescaped(text) for text in back] == ["Müller, Ж", "plain", "a\\b"]
+        said = path.read_text() if suffix == "mrt" else str(fits.getheader(path)["HISTORY"])
+        said = " ".join(said.split())
+        assert "Muller, \\u0416" in said
+        assert "a backslash begins what ASCII cannot hold" in said
+
+
+def test_the_csv_of_a_simulated_survey_says_so_in_every_row(tmp_path):
+    path = export(TABLE_6, tmp_path / "t.csv", header={"simulated": "these stars do not exist"})
+    back = pd.read_csv(path)
+    assert back["simulated"].tolist() == [True] * 3
+    assert back["obsid"].tolist() == TABLE_6["obsid"].tolist()
+    export(TABLE_6, tmp_path / "real.csv")
+    assert "simulated" not in pd.read_csv(tmp_path / "real.csv")
+
+
+def test_a_votable_has_nothing_that_the_validator_warns_of(mixed, tmp_path):
+    from astropy.io.votable import validate
+
+    header = {**HEADER, "step classify": "done", "a, b: <c>": "d"}
+    table = mixed.assign(**{"my column": 1, "2nd": 2.0})
+    path = export(table, tmp_path / "t.vot", columns="full", header=header)
+    report = io.StringIO()
+    assert validate(str(path), output=report), report.getvalue()
+    fields = {one.name: one for one in parse_votable(path).get_first_table().fields}
+    assert fields["ra"].ref == fields["dec"].ref == "ICRS"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_two_exports_of_one_state_are_equal_byte_for_byte(mixed, tmp_path, suffix):
+    first = export(mixed, tmp_path / f"t.{suffix}", columns="full", header=HEADER).read_bytes()
+    path = export(mixed, tmp_path / f"t.{suffix}", columns="full", header=HEADER, overwrite=True)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("text", ["'=1", "''", "'", "-x", "plain", "＝1"])
+def test_the_guard_of_a_csv_cell_comes_off_again(tmp_path, text):
+    path = export(TABLE_6.assign(comment=text), tmp_path / "t.csv", columns=["obsid", "comment"])
+    cell = pd.read_csv(path, dtype="str", keep_default_na=False)["comment"][0]
+    assert not cell.startswith(("=", "+", "-", "@", "＝"))
+    assert as_written(cell) == text
