@@ -269,6 +269,8 @@ export function render({model, view}) {
     is_lost = false
   }
   const on_painted = (obsid) => {
+    for (const made of bar.querySelectorAll(".msfa-verdict-buttons button, .msfa-segment button"))
+      made.disabled = !obsid // no star on screen: nothing to judge
     if (obsid !== draft_of) open_draft(obsid)
     bar.dataset.painted = obsid
     name_in_address(obsid)

@@ -16,6 +16,7 @@ from dashboard.state import VettingState
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
+from msfa_core.rules import domain_sentence
 from msfa_core.slam.reasons import has_reason
 from msfa_core.vetting.filters import Filter
 
@@ -76,9 +77,33 @@ def progress_words(state: VettingState) -> str:
     return f"{words}, {unsure:,} unsure" if unsure else words
 
 
+def empty_words(state: VettingState) -> str:
+    """Return why the queue holds no star, and what can be done."""
+    table = state.table
+    if not len(table):
+        return f"no spectra yet: `msfa ingest {state.survey.path} FILES`"
+    if any(f.name in ("brush", "verdict", "reason") for f in state.filters):
+        return f"none of {len(table):,} spectra is left by: {'; '.join(state.sentences)}"
+    if table["p_bhb"].isna().all():
+        return f"nothing was classified yet: `msfa run {state.survey.path}`"
+    domain = int(table["in_search_domain"].fillna(False).sum())
+    if not domain:
+        return (
+            f"none of {len(table):,} spectra is in the search domain "
+            f"({domain_sentence(state.data.settings)}): without class, subclass and S/N a "
+            "spectrum is outside; a catalogue can add them"
+        )
+    return (
+        f"none of {len(table):,} spectra is left by: {'; '.join(state.sentences)} ({domain:,} are "
+        "in the search domain)"
+    )
+
+
 def progress_html(state: VettingState) -> str:
     """Return the progress in words over a bar, and the filters that no menu shows."""
     vetted, _, total = state.progress
+    if not total and not state.blind:
+        return f'<div class="msfa-progress-words">{escape(empty_words(state))}</div>'
     share = 100.0 * vetted / total if total else 0.0
     brush = [f.sentence for f in state.filters if f.name == "brush"]
     brushed = f'<div class="msfa-brushed">{escape(brush[0])}</div>' if brush else ""
@@ -159,6 +184,9 @@ class QueueView(pn.viewable.Viewer):
         self.lift = pn.widgets.Button(
             label="✕ lift the brush", css_classes=["msfa-lift"], visible=False, **wide
         )
+        self.widen = pn.widgets.Button(
+            label="show all spectra", css_classes=["msfa-lift", "msfa-widen"], visible=False, **wide
+        )
         self.progress = pn.pane.HTML("", css_classes=["msfa-progress"], **wide)
         self.pager = pn.pane.HTML("", css_classes=["msfa-pager"], **wide)
         step: dict[str, Any] = {"width": 30, "stylesheets": css, "margin": 0}
@@ -193,6 +221,7 @@ class QueueView(pn.viewable.Viewer):
         state.param.watch(self._offer_reasons, ["logg_limit", "feh_limit", "queue", "reason"])
         self.order.param.watch(lambda event: self._reorder(event.new), "value")
         state.param.watch(self._go_blind, "blind")
+        self.widen.on_click(lambda _: self._show_all())
         self.lift.on_click(lambda _: state.brush((), ""))
         self.back.on_click(lambda _: self._show_page(self.page - 1))
         self.forth.on_click(lambda _: self._show_page(self.page + 1))
@@ -224,6 +253,13 @@ class QueueView(pn.viewable.Viewer):
         menus = [self.scope, self.verdict, self.reason, self.order]
         self._menus[:] = [] if blind else menus  # not hidden: not in the page at all
 
+    def _show_all(self) -> None:
+        """Leave no filter in force."""
+        self.verdict.value, self.reason.value = "", ""
+        self.state.set_filters([self.state.presets["all"]])
+        self.scope.value = "all"
+        self.state.first()
+
     def _limit(self, event: Any) -> None:
         if event.new != self.state.reason:
             self.state.reason = event.new
@@ -250,6 +286,7 @@ class QueueView(pn.viewable.Viewer):
     # --- what is shown -----------------------------------------------------------------------
     def _refill(self, *_: Any) -> None:
         """Show the queue after it has changed, at the star on screen."""
+        self.widen.visible = not len(self.state.queue) and len(self.state.table) > 0
         self.lift.visible = any(f.name == "brush" for f in self.state.filters)
         self._show_page(max(self.state.place, 0) // PAGE)
         self._follow()
@@ -302,6 +339,7 @@ class QueueView(pn.viewable.Viewer):
             self.search,
             self._menus,
             self.progress,
+            self.widen,
             self.lift,
             self.table,
             pn.Row(self.back, self.pager, self.forth, sizing_mode="stretch_width", margin=0),

@@ -226,7 +226,7 @@ class SpectrumView(pn.viewable.Viewer):
         self._smooth = pn.widgets.Select(
             options={("raw" if n == 1 else f"{n} px"): n for n in SMOOTHINGS},
             value=self.smoothing,
-            width=54,
+            width=50,
             css_classes=["msfa-select"],
             **css,
         )
@@ -237,7 +237,7 @@ class SpectrumView(pn.viewable.Viewer):
         self._height = pn.widgets.Select(
             options={"99.5 %": 99.5, "98 %": 98.0, "90 %": 90.0, "all y": 100.0},
             value=self.percentile,
-            width=62,
+            width=58,
             css_classes=["msfa-select"],
             **css,
         )
@@ -247,7 +247,7 @@ class SpectrumView(pn.viewable.Viewer):
             end=VELOCITY_LIMIT,
             step=5,
             value=0,
-            width=80,
+            width=62,
             css_classes=["msfa-slider"],
             **css,
         )

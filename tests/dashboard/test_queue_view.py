@@ -170,3 +170,20 @@ def test_stars_whose_template_disagrees_can_be_queued_surest_first(survey):
     assert len(rows) == disagrees.sum()
     assert (np.diff(state.table["template_confidence"].iloc[rows]) <= 0).all()
     assert "the template match says another class" in state.data.disagreements_on(state.queue[0])
+
+
+def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
+    table = survey.table()
+    survey.write_table(table.assign(is_candidate=False, in_search_domain=False))
+    state = VettingState(survey, "anna")
+    view = QueueView(state=state)
+    assert state.star is None
+    assert f"none of {len(table):,} spectra is in the search domain" in view.progress.object
+    assert view.widen.visible
+    view.widen.clicks += 1
+    assert state.star is not None
+    assert len(state.queue) == len(table)
+    assert not view.widen.visible
+    survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan))
+    unclassified = QueueView(state=VettingState(survey, "bert"))
+    assert "nothing was classified yet" in unclassified.progress.object
