@@ -11,7 +11,7 @@ import pandas as pd
 from msfa_core.balmer.selection import get_selection
 from msfa_core.columns import is_true
 from msfa_core.errors import TrainingError
-from msfa_core.rules import both_stages_say_bhb, star_numbers
+from msfa_core.rules import keep_by_rule, star_numbers
 from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.spectra.prepare import prepare
 from msfa_core.survey.folder import Survey
@@ -114,7 +114,7 @@ def answers_on_survey(
     other = ~truth.isin(CLASS_NAMES)
     threshold = survey.settings_used.bhb_threshold
     if other.any():
-        says = both_stages_say_bhb(table["predicted_class"], table["p_bhb"], threshold)
+        says = keep_by_rule(table, survey.settings_used.rule, threshold)
         counts = pd.Series(says, table.index)[other].groupby(truth[other]).agg(["mean", "size"])
         kept = ", ".join(
             f"{name} {row['mean']:.4f} of {row['size']:.0f}" for name, row in counts.iterrows()
