@@ -18,6 +18,7 @@ from msfa_core.typing import Progress, no_progress
 BATCH: Final = 4  # on one core the feature maps of a small batch stay in the caches
 BF16_BATCH: Final = 32  # making the composite kernels costs as much as a few spectra
 GPU_BATCH: Final = 512
+_AHEAD: Final = 1e-9  # by which share the most probable class stays ahead
 
 
 @contextmanager
@@ -125,6 +126,42 @@ def logits_of(
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bf16):
         logits: torch.Tensor = model(x)
     return logits
+
+
+def class_probabilities(
+    logits: NDArray[np.float64], temperature: float, temperature_among_others: float | None = None
+) -> NDArray[np.float64]:
+    """Return probabilities of stage 1, the classes other than the first with their own temperature.
+
+    How sure the search is of BHB, and how sure it is which of the other classes a star has, are
+    two questions: on real stars white dwarfs, hot subdwarfs and B stars are taken for each other
+    more often than in simulations. No most probable class changes.
+
+    Parameters
+    ----------
+    logits : (n, n_classes) array
+    temperature : float
+        Divides the outputs.
+    temperature_among_others : float, optional
+        Divides those of the other classes where their probability is shared among them; never
+        less than ``temperature``, and this when not given.
+
+    Returns
+    -------
+    (n, n_classes) array
+    """
+    hard = softmax(logits, temperature)
+    if temperature_among_others is None:
+        return hard
+    first = hard[:, :1]
+    rest = (1 - first) * softmax(logits[:, 1:], max(temperature, temperature_among_others))
+    best = hard[:, 1:].argmax(axis=1)[:, None]
+    likely, softer = (np.take_along_axis(p, best, axis=1) for p in (hard[:, 1:], rest))
+    least = np.where(likely > first, np.minimum(likely, first * (1 + _AHEAD)), 0.0)
+    room = np.where(likely > softer, likely - softer, 1.0)
+    share = np.clip((least - softer) / room, 0, 1)  # of the harder one, to stay ahead of the first
+    mixed: NDArray[np.float64] = np.hstack([first, share * hard[:, 1:] + (1 - share) * rest])
+    return mixed
 
 
 def softmax(logits: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
-from msfa_core.networks.inference import predict_logits, softmax
+from msfa_core.networks.inference import class_probabilities, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
@@ -120,6 +120,9 @@ class TwoStageSearch:
         where the processor has them.
     novelty : NoveltyModel, optional
         Tells how unlike the training set a spectrum is; NaN for all when not given.
+    temperature_among_others : float, optional
+        Of the classes of stage 1 that are not BHB, among themselves (fitted on real stars of
+        validation); that of stage 1 when not given.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class TwoStageSearch:
         weights_checksum: str | None = None,
         bf16: bool = False,
         novelty: NoveltyModel | None = None,
+        temperature_among_others: float | None = None,
     ) -> None:
         for stage, model in ((1, stage1), (2, stage2)):
             if model.config.n_classes != len(STAGE_CLASSES[stage]):
@@ -141,8 +145,12 @@ class TwoStageSearch:
                 )
         if not 0 <= threshold <= 1:
             raise ModelError(f"threshold is {threshold}; give a probability between 0 and 1.")
-        if not all(np.isfinite(t) and t > 0 for t in temperature):
-            raise ModelError(f"temperature is {temperature}; both numbers must be positive.")
+        others = temperature[0] if temperature_among_others is None else temperature_among_others
+        if not all(np.isfinite(t) and t > 0 for t in (*temperature, others)):
+            raise ModelError(
+                f"temperature is {temperature}, among others {others}; all must be positive."
+            )
+        self.temperature_among_others = temperature_among_others
         self.stage1, self.stage2 = stage1.eval(), stage2.eval()
         self.threshold = threshold
         self.temperature = temperature
@@ -175,7 +183,7 @@ class TwoStageSearch:
         """
         folder = Path(folder) if folder else MODELS_FOLDER
         checksums = read_checksums(folder)
-        models, temperatures = [], []
+        models, temperatures, cards = [], [], []
         for stage, name in STAGE_FILES.items():
             if name not in checksums:
                 raise ModelError(
@@ -184,6 +192,7 @@ class TwoStageSearch:
             model, card = load_weights(folder / name, checksums[name])
             _check_classes(card, stage, folder / name)
             models.append(model)
+            cards.append(card)
             temperatures.append(float(card.get("temperature", 1.0)))
         names = list(STAGE_FILES.values())
         novelty = None
@@ -199,6 +208,7 @@ class TwoStageSearch:
             identity,
             bf16,
             novelty,
+            cards[0].get("temperature_among_others"),
         )
 
     @property
@@ -236,11 +246,12 @@ class TwoStageSearch:
                 if self.bf16:
                     near = self._is_near(logits, stage)
                     logits[near] = predict_logits(model, flux[near])
-                probability = softmax(logits, self.temperature[stage])
                 if stage == 0:
-                    class_probability[batch] = probability
+                    class_probability[batch] = class_probabilities(
+                        logits, self.temperature[0], self.temperature_among_others
+                    )
                 else:
-                    p_bhb[batch] = probability[:, 0]
+                    p_bhb[batch] = softmax(logits, self.temperature[1])[:, 0]
             progress("classify", n - len(rows) + start + len(batch), n)
         novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
         return Classified(prepared.obsid, class_probability, p_bhb, novelty)
@@ -266,7 +277,8 @@ class TwoStageSearch:
         Returns
         -------
         Saliency
-            Of calibrated log-odds, as `classify` gives the probabilities.
+            Of calibrated log-odds, as `classify` gives the probabilities; of a class that is not
+            BHB with the temperature of stage 1.
         """
         if stage not in STAGE_CLASSES:
             raise ModelError(f"there is no stage {stage}; give 1 or 2.")

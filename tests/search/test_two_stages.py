@@ -7,6 +7,7 @@ from pytest import approx
 
 from msfa_core.constants import STELLAR_CLASSES
 from msfa_core.errors import ModelError
+from msfa_core.networks.inference import class_probabilities
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import STAGE_CLASSES, save_weights, sha256_of, write_checksums
 from msfa_core.search.two_stages import Classified, TwoStageSearch
@@ -129,6 +130,32 @@ def test_a_temperature_softens_probabilities_and_keeps_classes(stages, prepared)
     log_odds = np.log(plain.p_bhb / (1 - plain.p_bhb))
     assert soft.p_bhb == approx(1 / (1 + np.exp(-log_odds / 4)), abs=1e-9)
     assert (soft.p_bhb >= 0.5).tolist() == (plain.p_bhb >= 0.5).tolist()
+
+
+def test_other_classes_may_be_less_sure_among_themselves_and_no_decision_changes(prepared):
+    stages = network(5, 1), network(2, 2)
+    plain = TwoStageSearch(*stages, temperature=(0.5, 1.0)).classify(prepared)
+    soft = TwoStageSearch(
+        *stages, temperature=(0.5, 1.0), temperature_among_others=3.0
+    ).classify(prepared)  # fmt: skip
+    assert soft.class_probability[:, 0] == approx(plain.class_probability[:, 0])
+    assert soft.class_probability.sum(axis=1) == approx(1)
+    assert soft.predicted_class.tolist() == plain.predicted_class.tolist()
+    others = soft.predicted_class != "BHB"
+    assert others.any() and not others.all()
+    sure = plain.class_probability[others].max(axis=1)
+    assert (soft.class_probability[others].max(axis=1) <= sure + 1e-9).all()
+    assert soft.class_probability[others].max(axis=1).mean() < sure.mean() - 0.05
+    assert (soft.p_bhb == plain.p_bhb).all()
+
+
+def test_a_class_just_ahead_of_bhb_stays_ahead():
+    logits = np.array([[1.0, 1.02, 0.9, -3, -3], [1.0, 0.99, 0.98, -3, -3], [0, 5, 4, 3, 2.0]])
+    found = class_probabilities(logits, 0.5, 5.0)
+    assert found.argmax(axis=1).tolist() == logits.argmax(axis=1).tolist()
+    assert found.sum(axis=1) == approx(1)
+    assert found[:, 0] == approx(class_probabilities(logits, 0.5)[:, 0])
+    assert class_probabilities(logits, 0.5, 0.1) == approx(class_probabilities(logits, 0.5))
 
 
 def test_a_candidate_needs_both_stages():
