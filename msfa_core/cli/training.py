@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -16,8 +17,9 @@ from msfa_core.typing import Progress
 if TYPE_CHECKING:
     import pandas as pd
 
+    from msfa_core.simulate.groups import Shares
+    from msfa_core.simulate.survey import Scale
     from msfa_core.training.dataset import LabelledSpectra
-    from msfa_core.training.progress import TrainingProgress
 
 _LABEL_NAMES: Final = ("label", "true_class")
 
@@ -35,6 +37,21 @@ class ScheduleChoice(StrEnum):
 
     PLATEAU = "plateau"
     COSINE = "cosine"
+
+
+class SharesChoice(StrEnum):
+    """How the stars of a class share its groups."""
+
+    SURVEY = "survey"
+    BORDER = "border"
+    SKY = "sky"
+
+
+class ScaleChoice(StrEnum):
+    """How simulated stars look."""
+
+    MODELS = "models"
+    STARS = "stars"
 
 
 class NegativesChoice(StrEnum):
@@ -67,6 +84,23 @@ def train(
         float,
         typer.Option(help="Without a survey: simulate this many times the paper's counts."),
     ] = 1.0,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled spectra (.npz); simulated and kept there when missing."),
+    ] = None,
+    counts: Annotated[
+        tuple[int, int, int, int, int] | None,
+        typer.Option(help="Simulated spectra of BHB, A, B, HSD, WD; the paper's when not given."),
+    ] = None,
+    snr: Annotated[
+        tuple[float, float], typer.Option(help="Least and largest S/N in g of simulated spectra.")
+    ] = (10.0, 200.0),
+    shares: Annotated[
+        SharesChoice, typer.Option(help="Of the groups within a simulated class.")
+    ] = SharesChoice.SURVEY,
+    scale: Annotated[
+        ScaleChoice, typer.Option(help="Simulated stars look like the models, or as stars differ.")
+    ] = ScaleChoice.MODELS,
     epochs1: Annotated[int, typer.Option(help="0 for the paper's 150.", min=0)] = 0,
     epochs2: Annotated[int, typer.Option(help="0 for the paper's 100.", min=0)] = 0,
     batch: Annotated[int, typer.Option(help="Spectra per step.", min=2)] = 96,
@@ -90,6 +124,17 @@ def train(
     negatives: Annotated[
         NegativesChoice, typer.Option(help="Not BHB in stage 2: A and HSD, or all classes.")
     ] = NegativesChoice.PAPER,
+    noise: Annotated[
+        float, typer.Option(help="Augmentation: white noise of the scaled flux.", min=0)
+    ] = 0.0,
+    shift: Annotated[float, typer.Option(help="Augmentation: shift [pixel].", min=0)] = 0.0,
+    slope: Annotated[float, typer.Option(help="Augmentation: continuum slope.", min=0)] = 0.0,
+    agreement: Annotated[
+        float, typer.Option(help="Weight of two spectra of a star having to agree.", min=0)
+    ] = 0.0,
+    averaging: Annotated[
+        float, typer.Option(help="Share that the mean of the weights keeps a step.", min=0)
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of simulation, split and training.", min=0)] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bf16: Annotated[bool, typer.Option("--bf16", help="Mixed precision.")] = False,
@@ -101,6 +146,7 @@ def train(
     from msfa_core.networks.msfa_net import MSFANetConfig  # noqa: PLC0415
     from msfa_core.networks.weights import read_stage1  # noqa: PLC0415
     from msfa_core.training.dataset import split_by_star  # noqa: PLC0415
+    from msfa_core.training.loss import Augmentation  # noqa: PLC0415
     from msfa_core.training.on_simulations import NewStarsEachEpoch  # noqa: PLC0415
     from msfa_core.training.train import TrainConfig  # noqa: PLC0415
     from msfa_core.training.train import train as train_stage  # noqa: PLC0415
@@ -110,15 +156,16 @@ def train(
         raise typer.BadParameter("Give --survey and --labels together.")
     if survey is not None and new_stars:
         raise typer.BadParameter("--new-stars are simulated; leave it out with --survey.")
+    if survey is not None and data is not None:
+        raise typer.BadParameter("Give --survey or --data, not both.")
     if stage is StageChoice.SECOND and not (run / "stage1.checkpoint").exists():
         raise TrainingError(f"{run} holds no stage 1: give `msfa train 1 --run {run}` first.")
     with show_progress(quiet) as progress:
-        data = _training_set(run, survey, labels, share, seed, workers, progress)
-
-        def tell(at: TrainingProgress) -> None:
-            words = f"stage {at.stage}"
-            progress(words, at.done, at.total, _epoch(at))
-
+        if survey is not None and labels is not None:
+            training = _spectra_of(survey, labels)
+        else:
+            wanted = _Simulated(share, seed, counts, snr, shares.value, scale.value)
+            training = wanted.read(data or run / wanted.name, workers, progress)
         config = TrainConfig(
             network=MSFANetConfig(width=width),
             epochs=epochs1,
@@ -128,28 +175,40 @@ def train(
             plateau_patience=patience,
             seed=seed,
             negatives=negatives.value,
+            augmentation=Augmentation(noise, shift, slope),
+            agreement=agreement,
+            averaging=averaging,
             device=device,
             bf16=bf16,
         )
         begin = None if start is None else read_stage1(start)
         stars = None
         if new_stars:
-            stars = NewStarsEachEpoch.like(data, seed, workers=workers or 1, start=begin)
+            stars = NewStarsEachEpoch.like(
+                training,
+                seed,
+                snr,
+                workers or 1,
+                begin,
+                shares=shares.value,
+                scale=scale.value,
+                pairs=agreement > 0,
+            )
         if stage is StageChoice.FIRST:
             trained = train_stage(
                 config,
-                data,
+                training,
                 run,
-                split=split_by_star(data, seed),
+                split=split_by_star(training, seed),
                 start=begin,
                 new_stars=stars,
                 resume=not fresh,
-                progress=tell,
+                progress=progress,
             )
             score = trained.score
         else:
             result = train_two_stages(
-                data,
+                training,
                 run,
                 models or run / "models",
                 config,
@@ -157,7 +216,7 @@ def train(
                 start=begin,
                 new_stars=stars,
                 resume=not fresh or stage is StageChoice.SECOND,
-                progress=tell,
+                progress=progress,
             )
             score = result.evaluation.two_stage["f1"]
     if stage is StageChoice.FIRST:
@@ -168,41 +227,56 @@ def train(
         print(f"weights: {models or run / 'models'} (use them with `models` in msfa.toml)")
 
 
-def _epoch(at: TrainingProgress) -> str:
-    """Name the epoch that has just ended; empty within one."""
-    per_epoch = max(at.total // at.epochs, 1)
-    return f"epoch {at.done // per_epoch}" if at.done and at.done % per_epoch == 0 else ""
+@dataclass(frozen=True, slots=True)
+class _Simulated:
+    """What a simulated training set is made of."""
+
+    share: float
+    seed: int
+    counts: tuple[int, ...] | None = None
+    snr: tuple[float, float] = (10.0, 200.0)
+    shares: Shares = "survey"
+    scale: Scale = "models"
+
+    @property
+    def name(self) -> str:
+        """File name of the set: other choices, another file."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        other = [
+            f"{field.name}-{str(said[field.name]).replace(' ', '')}"
+            for field in fields(self)
+            if field.name not in ("share", "seed") and said[field.name] != field.default
+        ]
+        return "-".join(["simulated", f"{self.share:g}", str(self.seed), *other]) + ".npz"
+
+    def read(self, path: Path, workers: int, progress: Progress) -> LabelledSpectra:
+        """Return the set of an earlier call, or simulate it now and keep it."""
+        from msfa_core.constants import STELLAR_CLASSES  # noqa: PLC0415
+        from msfa_core.machine import n_cores  # noqa: PLC0415
+        from msfa_core.training.dataset import LabelledSpectra  # noqa: PLC0415
+        from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
+
+        if not path.exists():
+            names = map(str, STELLAR_CLASSES)
+            simulated_set(
+                None if self.counts is None else dict(zip(names, self.counts, strict=True)),
+                self.seed,
+                multiplier=self.share,
+                snr_range=self.snr,
+                workers=workers or n_cores(),
+                shares=self.shares,
+                scale=self.scale,
+                progress=progress,
+            ).save(path)
+        return LabelledSpectra.load(path)  # the very numbers that a resumed run will read
 
 
-def _training_set(
-    run: Path,
-    survey: Path | None,
-    labels: Path | None,
-    share: float,
-    seed: int,
-    workers: int,
-    progress: Progress,
-) -> LabelledSpectra:
-    """Return labelled spectra: of a survey, of the run's earlier call, or simulated now."""
-    from msfa_core.machine import n_cores  # noqa: PLC0415
-    from msfa_core.training.dataset import LabelledSpectra  # noqa: PLC0415
-    from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
+def _spectra_of(survey: Path, labels: Path) -> LabelledSpectra:
+    """Return the labelled spectra of a survey."""
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.training.sources import from_survey  # noqa: PLC0415
 
-    if survey is not None and labels is not None:
-        from msfa_core.survey.folder import Survey  # noqa: PLC0415
-        from msfa_core.training.sources import from_survey  # noqa: PLC0415
-
-        return from_survey(Survey(survey), _labels(labels))
-    kept = run / f"simulated-{share:g}-{seed}.npz"
-    if not kept.exists():
-        data = simulated_set(
-            seed=seed,
-            multiplier=share,
-            workers=workers or n_cores(),
-            progress=progress,
-        )
-        data.save(kept)
-    return LabelledSpectra.load(kept)  # the very numbers that a resumed run will read
+    return from_survey(Survey(survey), _labels(labels))
 
 
 def _labels(path: Path) -> pd.DataFrame:
@@ -275,10 +349,11 @@ def experiments(
     except ValueError as error:
         raise typer.BadParameter(f"--seeds is {seeds!r}; give numbers such as 1,2,3.") from error
     with show_progress(quiet) as progress:
+        wanted = _Simulated(share, Protocol().split_seed)
         spectra = (
             LabelledSpectra.load(data)
             if data is not None
-            else _training_set(run, None, None, share, Protocol().split_seed, workers, progress)
+            else wanted.read(run / wanted.name, workers, progress)
         )
         table = run_experiments(
             spectra,

@@ -8,7 +8,7 @@ come from test stars.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +25,9 @@ from msfa_core.networks.transformer import TransformerConfig
 from msfa_core.networks.weights import write_atomically
 from msfa_core.training.dataset import LabelledSpectra, Split, split_by_star, stage_labels
 from msfa_core.training.experiments_report import report
-from msfa_core.training.progress import TrainingProgress
 from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
 from msfa_core.training.train import Schedule, TrainConfig, TrainedStage, train
-from msfa_core.typing import Progress
+from msfa_core.typing import Progress, no_progress
 
 NETWORKS: Final[Mapping[str, NetworkConfig]] = {
     "cnn": BaselineConfig("cnn"),
@@ -120,7 +119,7 @@ def run_experiments(
     protocol: Protocol | None = None,
     networks: Mapping[str, NetworkConfig] | None = None,
     seeds: Sequence[int] = SEEDS,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> pd.DataFrame:
     """Train each network from each seed in both stages, and write the tables.
 
@@ -195,7 +194,7 @@ def _one_result(
     network: NetworkConfig,
     seed: int,
     folder: Path,
-    tell: Callable[[TrainingProgress], None] | None,
+    tell: Progress,
 ) -> dict[str, float]:
     """Train one network from one seed in both stages; return its figures on the test stars."""
     first = train(protocol.config(1, network, seed), data, folder, split=split, progress=tell)
@@ -242,11 +241,9 @@ def _teller(
     split: Split,
     protocol: Protocol,
     seed: tuple[int, int, int],
-    progress: Progress | None,
-) -> Callable[[TrainingProgress], None] | None:
+    progress: Progress,
+) -> Progress:
     """Turn the progress of one stage into that of a network over all its seeds."""
-    if progress is None:
-        return None
     i, number, n_seeds = seed
     network = MSFANetConfig()
     configs = [protocol.config(stage, network, number) for stage in (1, 2)]
@@ -256,12 +253,10 @@ def _teller(
         for config in configs
     ]
 
-    def tell(at: TrainingProgress) -> None:
-        done = i * sum(spectra) + (at.stage - 1) * spectra[0] + at.done
-        per_epoch = max(at.total // at.epochs, 1)
-        ended = at.done and at.done % per_epoch == 0
-        note = f"seed {number} stage {at.stage} epoch {at.done // per_epoch}" if ended else ""
-        progress(name, done, n_seeds * sum(spectra), note)
+    def tell(step: str, done: int, total: int, part: str = "") -> None:  # noqa: ARG001
+        before = i * sum(spectra) + (0 if step == "stage 1" else spectra[0])
+        note = f"seed {number} {step} {part.partition(' (')[0]}" if part else ""
+        progress(name, before + done, n_seeds * sum(spectra), note)
 
     return tell
 

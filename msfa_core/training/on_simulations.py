@@ -1,44 +1,25 @@
-"""Simulate a training set and train both stages, from a shell with only numerical libraries.
-
-``python -m msfa_core.training.on_simulations --run runs/first --models data/models`` simulates the
-training set (or reads it from ``--data set.npz``), trains, calibrates, evaluates and writes the
-models. The same command resumes a killed run.
-"""
+"""Simulated training sets, and new simulated stars for each epoch of a training."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 
-from msfa_core.constants import STELLAR_CLASSES
-from msfa_core.errors import MsfaError
-from msfa_core.networks.msfa_net import MSFANetConfig
 from msfa_core.networks.registry import Network
-from msfa_core.networks.weights import read_stage1, sha256_of_model
+from msfa_core.networks.weights import sha256_of_model
 from msfa_core.simulate.atmospheres import grid_checksum
 from msfa_core.simulate.groups import Shares
 from msfa_core.simulate.population import Signal
 from msfa_core.simulate.survey import Scale, SurveyPlan, simulate_chunk
-from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, Negatives, split_by_star
-from msfa_core.training.loss import Augmentation
-from msfa_core.training.progress import TrainingProgress
+from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, split_by_star
 from msfa_core.training.sources import from_chunks
-from msfa_core.training.train import Schedule, TrainConfig
-from msfa_core.training.two_stages import train_two_stages
 from msfa_core.typing import Progress, no_progress
 
 SNR_RANGE: Final = (10.0, 200.0)  # in g, even in the logarithm
-
-_log = logging.getLogger("msfa_core.training")
 
 
 def simulated_set(
@@ -214,148 +195,3 @@ class NewStarsEachEpoch:
         )
         make = partial(simulate_chunk, plan)
         return from_chunks(make, plan.n_chunks, workers=self.workers, measure=False)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m msfa_core.training.on_simulations", description=__doc__
-    )
-    add = parser.add_argument
-    add("--run", type=Path, required=True, help="folder of checkpoints and learning curves")
-    add("--models", type=Path, required=True, help="folder that gets weights and model card")
-    add("--data", type=Path, help="labelled spectra (.npz); made and kept there when missing")
-    add("--seed", type=int, default=42)
-    add("--multiplier", type=float, default=1.0, help="times the paper's class counts")
-    add("--snr", type=float, nargs=2, default=SNR_RANGE, help="range of S/N in g")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes that simulate")
-    add("--device", default="auto")
-    add("--epochs1", type=int, default=0, help="0: the paper's 150")
-    add("--epochs2", type=int, default=0, help="0: the paper's 100")
-    add("--batch", type=int, default=96)
-    add("--learning-rate", type=float, default=1e-3)
-    add("--patience", type=int, default=8, help="epochs without gain before the rate is halved")
-    add("--schedule", choices=get_args(Schedule), default="plateau")
-    add("--bf16", action="store_true")
-    add("--width", type=int, default=64)
-    add("--negatives", choices=get_args(Negatives), default="paper")
-    add("--noise", type=float, default=0.0, help="augmentation: white noise")
-    add("--shift", type=float, default=0.0, help="augmentation: shift [pixel]")
-    add("--slope", type=float, default=0.0, help="augmentation: continuum slope")
-    add("--start", type=Path, help="models folder to go on from with stage 1")
-    add("--shares", choices=get_args(Shares), default="survey", help="of groups within a class")
-    add("--scale", choices=get_args(Scale), default="models", help="how stars look like models")
-    add("--agreement", type=float, default=0.0, help="weight: two spectra of a star must agree")
-    add("--averaging", type=float, default=0.0, help="share kept by the mean of the weights a step")
-    add(
-        "--counts", type=int, nargs=5, help="spectra of BHB, A, B, HSD, WD; the paper's if left out"
-    )
-    add("--new-stars", action="store_true", help="draw new training stars for each epoch")
-    add("--fresh", action="store_true", help="do not resume")
-    return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except MsfaError as error:
-        _log.error("%s", error)
-        return 1
-    return 0
-
-
-def _run(options: argparse.Namespace) -> None:
-    if options.data is not None and options.data.exists():
-        data = LabelledSpectra.load(options.data)
-    else:
-        counts = None
-        if options.counts is not None:
-            counts = dict(zip(map(str, STELLAR_CLASSES), options.counts, strict=True))
-        data = simulated_set(
-            counts,
-            seed=options.seed,
-            multiplier=options.multiplier,
-            snr_range=tuple(options.snr),
-            workers=options.workers,
-            shares=options.shares,
-            scale=options.scale,
-            progress=_log_chunk,
-        )
-        if options.data is not None:
-            data.save(options.data)
-            data = LabelledSpectra.load(options.data)  # the very numbers a resumed run will read
-    _log.info("%d spectra: %s", len(data), data.class_counts)
-    start = None if options.start is None else read_stage1(options.start)
-    new_stars = None
-    if options.new_stars:
-        new_stars = NewStarsEachEpoch.like(
-            data,
-            options.seed,
-            tuple(options.snr),
-            options.workers,
-            start,
-            shares=options.shares,
-            scale=options.scale,
-            pairs=options.agreement > 0,
-        )
-    config = TrainConfig(
-        network=MSFANetConfig(width=options.width),
-        epochs=options.epochs1,
-        batch=options.batch,
-        learning_rate=options.learning_rate,
-        schedule=options.schedule,
-        plateau_patience=options.patience,
-        seed=options.seed,
-        negatives=options.negatives,
-        augmentation=Augmentation(options.noise, options.shift, options.slope),
-        agreement=options.agreement,
-        averaging=options.averaging,
-        device=options.device,
-        bf16=options.bf16,
-    )
-    result = train_two_stages(
-        data,
-        options.run,
-        options.models,
-        config,
-        epochs2=options.epochs2,
-        start=start,
-        new_stars=new_stars,
-        resume=not options.fresh,
-        progress=_Report(),
-    )
-    _log.info("test figures: %s", result.evaluation.two_stage)
-    _log.info("five-class accuracy: %.4f", result.evaluation.accuracy)
-    _log.info("beside plane cuts:\n%s", result.plane)
-
-
-def _log_chunk(step: str, done: int, total: int, part: str = "") -> None:  # noqa: ARG001
-    _log.info("simulated %d of %d chunks", done, total)
-
-
-class _Report:
-    """One line per epoch."""
-
-    def __init__(self) -> None:
-        self.last = (0, 0)
-
-    def __call__(self, at: TrainingProgress) -> None:
-        """Log the epoch when it is over."""
-        finished = at.done * at.epochs // at.total
-        if (at.stage, finished) != self.last and finished:
-            self.last = (at.stage, finished)
-            _log.info(
-                "stage %d epoch %d/%d  %.0f spectra/s  %.0f s left  best %.4f",
-                at.stage,
-                finished,
-                at.epochs,
-                at.rate,
-                at.seconds_left,
-                at.score,
-            )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -43,8 +43,9 @@ from msfa_core.training.loss import (
     class_weights,
     disagreement,
 )
-from msfa_core.training.progress import Meter, Progress
+from msfa_core.training.progress import Meter
 from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
+from msfa_core.typing import Progress, no_progress
 
 Schedule = Literal["plateau", "cosine"]
 
@@ -212,7 +213,7 @@ def train(
     start: Network | None = None,
     new_stars: NewStars | None = None,
     resume: bool = True,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> TrainedStage:
     """Train one stage.
 
@@ -266,7 +267,7 @@ def train(
         state = read_checkpoint(checkpoint, run) if resume else None
         if state is not None:
             trainer.restore(state)
-        meter = Meter(config.stage, config.epochs, trainer.n_train, trainer.epoch, progress)
+        meter = Meter(config.stage, config.epochs, trainer.n_train, progress)
         while trainer.epoch < config.epochs:
             trainer.run_epoch(meter)
             write_checkpoint(checkpoint, run, trainer.state())

@@ -9,19 +9,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from msfa_core.cli import run_cli
 from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.training.dataset import LabelledSpectra
-from msfa_core.training.on_simulations import NewStarsEachEpoch, main
+from msfa_core.training.on_simulations import NewStarsEachEpoch
 
 
 @pytest.mark.slow
 def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(tmp_path):
     arguments = [
+        *("train", "both", "--quiet"),
         *("--run", str(tmp_path / "run"), "--models", str(tmp_path / "models")),
-        *("--data", str(tmp_path / "set.npz"), "--multiplier", "0.003", "--workers", "1"),
+        *("--data", str(tmp_path / "set.npz"), "--share", "0.003", "--workers", "1"),
         *("--epochs1", "1", "--epochs2", "1", "--batch", "16", "--width", "4", "--device", "cpu"),
     ]
-    assert main(arguments) == 0
+    assert run_cli(arguments) == 0
     data = LabelledSpectra.load(tmp_path / "set.npz")
     assert data.class_counts == {"BHB": 14, "A": 14, "B": 14, "HSD": 10, "WD": 14}
     assert data.provenance["simulated"] is True
@@ -30,10 +32,10 @@ def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(tm
     assert len(search.classify(data.prepared)) == len(data)
     figures = json.loads((tmp_path / "models" / "evaluation.json").read_text())
     assert "MSFA-Net, two stages" in figures["plane"]
-    assert main(arguments) == 0  # resumes: nothing left to do
-    assert main([*arguments, "--batch", "8"]) == 1  # another run in the same folder
+    assert run_cli(arguments) == 0  # resumes: nothing left to do
+    assert run_cli([*arguments, "--batch", "8"]) == 1  # another run in the same folder
     on = [*arguments, "--run", str(tmp_path / "on"), "--models", str(tmp_path / "on" / "models")]
-    assert main([*on, "--start", str(tmp_path / "models")]) == 0
+    assert run_cli([*on, "--start", str(tmp_path / "models")]) == 0
     card = (tmp_path / "on" / "models" / "MODEL_CARD.md").read_text()
     assert re.search(r"started from \(SHA-256\) \| [0-9a-f]{12} \|", card)
 
@@ -58,7 +60,7 @@ def test_new_stars_come_in_pairs_where_asked():
 @pytest.mark.slow
 def test_training_needs_neither_astropy_nor_the_dashboard():
     script = (
-        "import sys, msfa_core.training.on_simulations, msfa_core.search.two_stages;"
+        "import sys, msfa_core.cli, msfa_core.training.on_simulations, msfa_core.search.two_stages;"
         "print([m for m in ('astropy', 'panel', 'bokeh', 'specutils', 'dask', 'sqlalchemy')"
         " if m in sys.modules])"
     )

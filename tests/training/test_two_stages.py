@@ -91,7 +91,7 @@ def test_the_same_call_resumes_and_gives_the_same_weights(trained, small_set, tm
         tmp_path / "models",
         QUICK,
         epochs2=2,
-        progress=lambda at: pytest.fail(f"trained again: {at}"),
+        progress=lambda *at: pytest.fail(f"trained again: {at}"),
     )
     for one, other in zip(result.stages, again.stages, strict=True):
         for name, tensor in one.model.state_dict().items():
