@@ -124,6 +124,7 @@ class CmdFlag(SentenceFlag):
     ABSURD_REDDENING = 256, f"E(B−V) outside {EBV_LIMITS[0]:g} … {EBV_LIMITS[1]:g}: not used"
     DUPLICATED = 512, "listed more than once in the Gaia table, with different values"
     NO_ZERO_POINT = 1024, "no parallax zero point: the parallax is used as it is"
+    MISPLACED = 2048, "the Gaia row that its identifier names lies far away: refused"
 
 
 class CmdExclusion(SentenceFlag):

@@ -8,8 +8,10 @@ import pandas as pd
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.constants import BALMER_LINES, HEPSILON, LAMOST_GRID, SPEED_OF_LIGHT
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.stars.crossmatch import CATALOGUE_USE
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.joining import join
+from msfa_core.tables.door import of_frame
 
 CLASSES = ("bhb", "a", "b", "hsd", "wd")
 LINES = (*map(float, BALMER_LINES.values()), float(HEPSILON), 3890.17, 3836.48, 3934.777)
@@ -59,7 +61,8 @@ def add_with_catalogue(survey, spectra):
         [replace(one, z=float("nan")) if one.obsid in bare else one for one in spectra]
     )
     rows = {"obsid": [one.obsid for one in told], "z": [one.z for one in told]}
-    join(survey, "catalogue.csv", pd.DataFrame(rows))
+    told = of_frame(pd.DataFrame(rows), CATALOGUE_USE, "catalogue.csv", trusted=True)
+    join(survey, [told])
 
 
 def make_small_survey(path, n_stars=24, seed=7, first_obsid=FIRST_OBSID):

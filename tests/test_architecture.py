@@ -21,8 +21,9 @@ LAYERS = [  # top first; names on one line do not know each other
     "simulate",
     "survey",
     "search balmer templates slam stars",
-    "tables photometry vetting",
+    "photometry vetting",
     "spectra networks",
+    "tables",
     "constants columns errors config flags rules typing durable machine shipped",
 ]
 DEPTH = {name: depth for depth, line in enumerate(LAYERS) for name in line.split()}

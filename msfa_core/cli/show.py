@@ -31,6 +31,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def say_table(line: str) -> None:
+    """Write what became of a table from outside, before anything long begins."""
+    print(line, flush=True)
+
+
 class _Rate(ProgressColumn):
     """Spectra per second."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
-from msfa_core.cli.show import say, show_progress
+from msfa_core.cli.show import say, say_table, show_progress
 from msfa_core.errors import ExportError, ReadError, SurveyError
 
 if TYPE_CHECKING:
@@ -103,12 +103,13 @@ def ingest(
     from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
     from msfa_core.survey.ingest import find_files  # noqa: PLC0415
     from msfa_core.survey.ingest import ingest as take  # noqa: PLC0415
+    from msfa_core.tables.formats import split_path  # noqa: PLC0415
 
     paths, catalogues = paths or [], catalogue or []
     if not paths and not catalogues:
         raise typer.BadParameter("Name FITS files or folders, or a table with --catalogue.")
     for path in catalogues:
-        if not path.is_file():
+        if not split_path(path)[0].exists():
             raise ReadError(f"{path}: no such file; check the name of the catalogue.")
     is_new = not is_survey(survey)
     if is_new:
@@ -135,9 +136,17 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
     )
     for file, obsid, kept in report.duplicates[:_REASONS]:
         print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept")
-    for name, n in report.joined.items():
-        print(f"{name}: joined to {n:,} spectra")
-    useful = report.n_stored or report.n_unchanged or report.duplicates or report.joined
+    for file, obsid in report.changed[:_REASONS]:
+        print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was read anew")
+    for line in report.tables:
+        say_table(line)
+    useful = (
+        report.n_stored
+        or report.n_unchanged
+        or report.duplicates
+        or report.joined
+        or report.changed
+    )
     if report.rejected and not useful:
         first = report.rejected[0][1]
         if len(report.rejected) == 1:
@@ -165,7 +174,10 @@ def run(
         list[Path] | None,
         typer.Option(help="Table of known stars, by obsid or position; repeatable."),
     ] = None,
-    gaia: Annotated[Path | None, typer.Option(help="Table of Gaia rows.")] = None,
+    gaia: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table of Gaia rows; repeatable, its parts add up."),
+    ] = None,
     workers: Workers = 0,
     scheduler: Annotated[
         str, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")
@@ -182,9 +194,10 @@ def run(
 ) -> None:
     """Classify, measure, match, label, place and identify the spectra of a survey."""
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
+    from msfa_core.tables.formats import split_path  # noqa: PLC0415
 
-    for path in [*(known or []), *([gaia] if gaia else [])]:
-        if not path.is_file():
+    for path in [*(known or []), *(gaia or [])]:
+        if not split_path(path)[0].exists():
             raise ReadError(f"{path}: no such file; check the name of the table.")
     if scheduler and workers:
         raise typer.BadParameter("Give --workers or --scheduler, not both.")
@@ -193,13 +206,14 @@ def run(
             survey,
             steps.split(",") if steps else None,
             known or (),
-            gaia,
+            gaia or (),
             workers,
             scheduler or None,
             force,
             progress,
             selection or None,
             prior or None,
+            tell=say_table,
         )
     for step in report.steps:
         if step.note:

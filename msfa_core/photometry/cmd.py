@@ -167,7 +167,7 @@ def cmd_position(
         House names: ``gaia_source_id, g_mag, bp_rp, parallax_mas`` and ``parallax_error_mas`` or
         ``parallax_over_error``; used when present: ``ra, dec, pmra, pmdec`` and their errors,
         ``ebv, excess_factor, bp_flux_over_error, rp_flux_over_error, gaia_ambiguous,
-        gaia_duplicated`` and what the zero point needs. Missing values stay missing.
+        gaia_duplicated, gaia_refused`` and what the zero point needs. Missing values stay missing.
     zero_point : bool
         Take the zero point of Lindegren et al. (2021) off the parallax before it is used.
     deredden : bool
@@ -287,6 +287,7 @@ def _flags(
             CmdFlag.NO_PROPER_MOTION: has_gaia & no_motion & ("pmra" in gaia.columns),
             CmdFlag.ABSURD_REDDENING: is_absurd(column(gaia, "ebv")),
             CmdFlag.DUPLICATED: is_true(gaia, "gaia_duplicated"),
+            CmdFlag.MISPLACED: np.isfinite(column(gaia, "gaia_refused")),
         }
     return combined(raised)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from msfa_core.constants import GAIA_EPOCH
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.motion import places, separation_arcsec, usable_motion, year_of
-from msfa_core.typing import FloatArray, IntArray
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 Pairs = tuple[IntArray, IntArray, FloatArray]
 # Positions [deg] of two lists and a radius [arcsec] -> pairs: catalogue.crossmatch.match_sky
@@ -19,6 +20,8 @@ Match = Callable[[FloatArray, FloatArray, FloatArray, FloatArray, float], Pairs]
 
 DATE_COLUMNS: Final = ("mjd", "lmjd")  # of a spectrum, the first that is known counts [d]
 RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
+FAR: Final = 10.0  # times the match radius: what an identifier names beyond it is another star
+_SAME: Final = 6  # decimals to which two rows agree
 _SHIFT_STEP: Final = 4.0  # groups of stars by how far they move, each this much farther
 _SLOW_ARCSEC: Final = 0.5  # of the first group
 
@@ -108,6 +111,81 @@ def separations(table: pd.DataFrame, gaia: pd.DataFrame, i: IntArray, j: IntArra
     ra, dec, pmra, pmdec = (column(gaia, name)[j] for name in ("ra", "dec", "pmra", "pmdec"))
     years = year_observed(table)[i] - epochs(gaia)[j]
     return separation_arcsec(spectra, places(ra, dec, pmra, pmdec, years))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMatch:
+    """Rows of a table that an identifier names.
+
+    Attributes
+    ----------
+    row : (n,) array
+        Row of the table for each spectrum; −1 for none.
+    several : (n,) bool array
+        The identifier names several rows that differ in place or in values.
+    refused : (n,) array [arcsec]
+        How far the nearest row lies where all were too far; NaN where none was refused.
+    """
+
+    row: IntArray
+    several: BoolArray
+    refused: FloatArray
+
+
+def match_key(
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    key: str,
+    far_arcsec: float,
+    wanted: BoolArray | None = None,
+) -> KeyMatch:
+    """Find the row that an identifier names, and check it against the sky.
+
+    A key is not a place: of several rows the nearest counts, and one that lies far away at the
+    time of the spectrum is another star's. Rows without a position are taken as they come.
+
+    Parameters
+    ----------
+    table : n rows
+        ``key`` and, where known, ``ra``, ``dec`` [deg] and ``mjd`` or ``lmjd`` [d].
+    rows : m rows
+        ``key`` and, where known, ``ra``, ``dec`` [deg], ``pmra``, ``pmdec`` [mas/yr] and
+        ``ref_epoch`` [yr].
+    key : str
+    far_arcsec : float
+        Farther than this is refused.
+    wanted : (n,) bool array, optional
+        Spectra that are looked for.
+    """
+    n = len(table)
+    nearest = np.full(n, -1, np.int64)
+    several, refused = np.zeros(n, bool), np.full(n, np.nan)
+    there = pd.DataFrame({"key": rows[key].array, "j": np.arange(len(rows))}).dropna(subset="key")
+    open_rows = table[key].notna().to_numpy(bool)
+    if wanted is not None:
+        open_rows = open_rows & wanted
+    i = np.flatnonzero(open_rows)
+    here = pd.DataFrame({"key": table[key].array.take(i), "i": i})
+    pairs = here.merge(there, on="key", how="inner")
+    if not len(pairs):
+        return KeyMatch(nearest, several, refused)
+    pairs["apart"] = separations(
+        table, rows, pairs["i"].to_numpy(np.int64), pairs["j"].to_numpy(np.int64)
+    )
+    pairs = pairs.sort_values(["i", "apart", "j"], kind="stable", na_position="last")
+    too_far = pairs["apart"] > far_arcsec
+    kept = pairs[~too_far]
+    first = kept.drop_duplicates("i")
+    nearest[first["i"].to_numpy()] = first["j"].to_numpy()
+    none = pairs[too_far & ~pairs["i"].isin(first["i"])].drop_duplicates("i")
+    refused[none["i"].to_numpy()] = none["apart"].to_numpy()
+    twice = kept[kept["i"].duplicated(keep=False)]
+    if len(twice):
+        rivals = rows.iloc[twice["j"].to_numpy()].round(_SAME)
+        rivals = rivals.assign(_spectrum=twice["i"].to_numpy()).drop_duplicates()
+        kinds = rivals.groupby("_spectrum").size()
+        several[kinds.index[kinds > 1].to_numpy(np.int64)] = True
+    return KeyMatch(nearest, several, refused)
 
 
 def epochs(gaia: pd.DataFrame) -> FloatArray:

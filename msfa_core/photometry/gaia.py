@@ -1,28 +1,40 @@
-"""Gaia DR3 rows from a local table: house names, and joined to the candidates."""
+"""Gaia DR3 rows from a table: house names, and joined to the spectra."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
-from msfa_core.photometry.counterparts import Pairs, separations
+from msfa_core.photometry.counterparts import FAR, Pairs, match_key, separations
+from msfa_core.tables.door import Use, of_frame
+from msfa_core.tables.report import OutsideTable
 
-# house name -> names under which tables of the archive and of others carry it (lower case)
+# house name -> names under which tables of the archive and of others carry it, the first counts;
+# a name with capitals is another survey's in lower case
 GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "gaia_source_id": (
-        *("gaia_source_id", "source_id", "gaia_id", "gaiadr3", "gaia_dr3_source_id", "source"),
+        *("gaia_source_id", "source_id", "gaia_dr3_source_id", "gaia_edr3_source_id"),
+        *("gaiadr3", "gaiaedr3", "gaia_dr3_id", "gaia_edr3_id", "gaia_dr3", "gaia_edr3"),
+        *("gaia_id", "gaiaid", "sourceid", "source", "dr3name", "edr3name", "gaia_name"),
+        *("gaia", "designation"),
     ),
-    "obsid": ("obsid",),
-    "ra": ("ra", "ra_icrs", "raj2000", "ra_gaia"),
-    "dec": ("dec", "de_icrs", "dej2000", "dec_gaia", "decj2000"),
-    "g_mag": ("g_mag", "phot_g_mean_mag", "gmag", "gaia_g_mean_mag", "phot_g_mag"),
-    "bp_mag": ("bp_mag", "phot_bp_mean_mag", "bpmag"),
-    "rp_mag": ("rp_mag", "phot_rp_mean_mag", "rpmag"),
+    "obsid": ("obsid", "lamost_obsid", "obs_id"),
+    "ra": (
+        *("ra_icrs", "ra_gaia", "gaia_ra", "ra", "raj2000", "radeg", "_raj2000", "ra_deg"),
+        *("_ra", "_ra.icrs", "ra_epoch2000", "alpha"),
+    ),
+    "dec": (
+        *("de_icrs", "dec_icrs", "dec_gaia", "gaia_dec", "dec", "dej2000", "decj2000", "dedeg"),
+        *("decdeg", "_dej2000", "dec_deg", "_de", "_de.icrs", "dec_epoch2000", "delta"),
+    ),
+    "g_mag": ("phot_g_mean_mag", "Gmag", "gaia_g_mean_mag", "phot_g_mag", "g_mag"),
+    "bp_mag": ("phot_bp_mean_mag", "bp_mag", "BPmag", "bpmag"),
+    "rp_mag": ("phot_rp_mean_mag", "rp_mag", "RPmag", "rpmag"),
     "bp_rp": ("bp_rp", "bp-rp"),
     "j_mag": ("j_mag", "j_m", "jmag", "tmass_j"),
     "h_mag": ("h_mag", "h_m", "hmag", "tmass_h"),
@@ -33,20 +45,25 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "parallax_mas": ("parallax_mas", "parallax", "plx"),
     "parallax_error_mas": ("parallax_error_mas", "parallax_error", "e_plx", "parallax_err"),
     "parallax_over_error": ("parallax_over_error", "rplx"),
-    "pmra": ("pmra",),
-    "pmdec": ("pmdec", "pmde"),
-    "pmra_error": ("pmra_error", "e_pmra", "pmra_err"),
-    "pmdec_error": ("pmdec_error", "e_pmde", "pmdec_err"),
+    "pmra": ("pmra", "pm_ra", "pmra*", "pmra_cosdec", "pm_ra_cosdec"),
+    "pmdec": ("pmdec", "pmde", "pm_dec"),
+    "pmra_error": ("pmra_error", "e_pmra", "pmra_err", "pm_ra_error"),
+    "pmdec_error": ("pmdec_error", "e_pmde", "pmdec_err", "pm_dec_error"),
     "ref_epoch": ("ref_epoch",),
-    "ebv": ("ebv", "e_bv", "e(b-v)", "ebv_sfd"),
-    "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor", "e(br/rp)"),
-    "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error"),
-    "rp_flux_over_error": ("rp_flux_over_error", "phot_rp_mean_flux_over_error"),
+    "ebv": ("ebv", "e_bv", "e(b-v)", "ebv_sfd", "ebmv", "e_b_v"),
+    "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor", "e(br/rp)", "e(bp/rp)"),
+    "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error", "rfbp"),
+    "rp_flux_over_error": ("rp_flux_over_error", "phot_rp_mean_flux_over_error", "rfrp"),
     "nu_eff_used_in_astrometry": ("nu_eff_used_in_astrometry", "nueff"),
     "pseudocolour": ("pseudocolour", "pscol"),
     "ecl_lat": ("ecl_lat", "elat"),
     "astrometric_params_solved": ("astrometric_params_solved", "solved"),
 }
+GAIA_USE: Final = Use(
+    "a Gaia table",
+    GAIA_ALIASES,
+    tuple((key, "g_mag") for key in ("gaia_source_id", "obsid")) + (("ra", "dec", "g_mag"),),
+)
 GAIA_COLUMNS: Final = (  # what a join brings, in this order
     "gaia_source_id", "g_mag", "bp_rp", "parallax_mas", "parallax_error_mas",
     "parallax_over_error", "pmra", "pmdec", "ebv", "excess_factor", "bp_flux_over_error",
@@ -54,19 +71,40 @@ GAIA_COLUMNS: Final = (  # what a join brings, in this order
     "h_mag_err", "ks_mag_err", "pmra_error", "pmdec_error", "nu_eff_used_in_astrometry",
     "pseudocolour", "ecl_lat", "astrometric_params_solved",
 )  # fmt: skip
-_J2000_NAMES: Final = ("raj2000",)  # of positions that VizieR moved to the epoch 2000
 # Rows of one source_id that differ in these are not the same row twice
 _TELLING: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec")
 _SAME: Final = 6  # decimals to which they agree
 
 
 def house_gaia(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a Gaia table the names of the house.
+    """Give a Gaia table that is in memory the names of the house.
 
     Parameters
     ----------
     table : n rows
-        As downloaded from the archive, VizieR or a survey's own match.
+        As from the archive or a survey's own match: in the units of the archive, unless
+        ``table.attrs["units"]`` says otherwise.
+
+    Returns
+    -------
+    n rows
+        As from `gaia_rows`.
+
+    Raises
+    ------
+    CatalogueError
+        When the table has nothing to join on, or no photometry.
+    """
+    return gaia_rows(of_frame(table, GAIA_USE, "the Gaia table", trusted=True))
+
+
+def gaia_rows(opened: OutsideTable) -> pd.DataFrame:
+    """Return the rows of a Gaia table that came through the door.
+
+    Parameters
+    ----------
+    opened : OutsideTable
+        Opened for `GAIA_USE`.
 
     Returns
     -------
@@ -79,33 +117,25 @@ def house_gaia(table: pd.DataFrame) -> pd.DataFrame:
     CatalogueError
         When the table has nothing to join on, or no photometry.
     """
-    lower = {str(name).lower(): name for name in table.columns}
-    found = {
-        house: lower[alias]
-        for house, aliases in GAIA_ALIASES.items()
-        for alias in reversed(aliases)
-        if alias in lower
-    }
-    has_position = {"ra", "dec"} <= found.keys()
-    if not ({"gaia_source_id", "obsid"} & found.keys() or has_position):
+    table = opened.table
+    has = ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
+    if not (opened.has("gaia_source_id") or opened.has("obsid") or opened.has("ra", "dec")):
         raise CatalogueError(
-            "the Gaia table has no source_id, obsid or ra/dec column to join on; it has "
-            f"{', '.join(map(str, table.columns))}."
+            f"{opened.path}: the Gaia table has no source_id, obsid or ra/dec column to join on; "
+            f"it has {has}.{opened.reasons()}"
         )
-    if "g_mag" not in found:
+    if not opened.has("g_mag"):
         raise CatalogueError(
-            "the Gaia table has no G magnitude (phot_g_mean_mag or g_mag); it has "
-            f"{', '.join(map(str, table.columns))}."
+            f"{opened.path}: the Gaia table has no G magnitude (phot_g_mean_mag or g_mag); "
+            f"it has {has}.{opened.reasons()}"
         )
     house = pd.DataFrame(index=table.index)
     for name in GAIA_ALIASES:
         is_id = name in ("gaia_source_id", "obsid")
-        if name in found:
-            house[name] = _as_id(table[found[name]]) if is_id else _as_float(table[found[name]])
+        if name in table:
+            house[name] = table[name].astype("Int64" if is_id else "float64")
         else:
             house[name] = pd.array([pd.NA] * len(table), dtype="Int64") if is_id else np.nan
-    if found.get("ra") is not None and str(found["ra"]).lower() in _J2000_NAMES:
-        house["ref_epoch"] = house["ref_epoch"].fillna(2000.0)
     house["bp_rp"] = house["bp_rp"].fillna(house["bp_mag"] - house["rp_mag"])
     house["parallax_over_error"] = house["parallax_over_error"].fillna(
         house["parallax_mas"] / house["parallax_error_mas"]
@@ -114,9 +144,15 @@ def house_gaia(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def join_gaia(
-    candidates: pd.DataFrame, gaia: pd.DataFrame, pairs: Pairs | None = None
+    candidates: pd.DataFrame,
+    gaia: pd.DataFrame,
+    pairs: Pairs | None = None,
+    radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
 ) -> pd.DataFrame:
     """Find each candidate's Gaia row: by source_id, else by obsid, else by position.
+
+    Where both positions are known, what an identifier says is checked: of several rows the
+    nearest at the time of the spectrum is taken, and one far away is refused.
 
     Parameters
     ----------
@@ -126,6 +162,8 @@ def join_gaia(
     gaia : m rows from :func:`house_gaia`
     pairs : (i, j, separation [arcsec]), optional
         Candidate and Gaia row numbers that lie within the match radius on the sky.
+    radius_arcsec : float
+        An identifier may name a row up to `FAR` times as far.
 
     Returns
     -------
@@ -133,30 +171,48 @@ def join_gaia(
         ``GAIA_COLUMNS``, missing where no row was found, and
 
         - ``gaia_separation`` [arcsec], at the time of the spectrum;
+        - ``gaia_found_by``: ``source_id``, ``obsid`` or ``position``;
         - ``gaia_ambiguous``: several sources within the radius; the nearest was taken, and
           ``gaia_candidates`` names all of them with their separations;
-        - ``gaia_duplicated``: the table lists the source more than once with different values;
-          the first row was taken.
+        - ``gaia_duplicated``: the table lists the source, or the obsid, more than once with
+          different values; the nearest row was taken, else the first;
+        - ``gaia_refused`` [arcsec]: how far the row lies that an identifier named, and that was
+          refused.
     """
     if not len(gaia):
         gaia = gaia.reindex([0])  # a row that says nothing and matches nothing
-    row = np.full(len(candidates), -1, dtype=np.int64)
+    n = len(candidates)
+    row = np.full(n, -1, dtype=np.int64)
+    found_by = np.full(n, None, dtype=object)
+    refused = np.full(n, np.nan)
+    several = np.zeros(n, bool)
     for key in ("gaia_source_id", "obsid"):
-        _match_on(row, candidates, gaia, key)
-    named = np.full(len(candidates), None, dtype=object)
+        if key not in candidates.columns or gaia[key].isna().all():
+            continue
+        match = match_key(candidates, gaia, key, FAR * radius_arcsec, row < 0)
+        new = match.row >= 0
+        row[new] = match.row[new]
+        found_by[new] = key.removeprefix("gaia_")
+        several |= match.several
+        refused = np.where(np.isnan(refused), match.refused, refused)
+    named = np.full(n, None, dtype=object)
     if pairs is not None:
+        still = row < 0
         _match_on_sky(row, named, gaia, pairs)
+        found_by[still & (row >= 0)] = "position"
     found = row >= 0
     joined = gaia.loc[:, list(GAIA_COLUMNS)].iloc[np.where(found, row, 0)]
     joined = joined.set_axis(candidates.index).where(pd.Series(found, index=candidates.index))
     joined["gaia_source_id"] = joined["gaia_source_id"].astype("Int64")
-    separation = np.full(len(candidates), np.nan)
+    separation = np.full(n, np.nan)
     rows = np.flatnonzero(found)
     separation[rows] = separations(candidates, gaia, rows, row[rows])
     joined["gaia_separation"] = separation
     joined["gaia_candidates"] = pd.Series(named, index=candidates.index, dtype="str")
     joined["gaia_ambiguous"] = joined["gaia_candidates"].notna()
-    joined["gaia_duplicated"] = _contradicted(gaia)[np.where(found, row, 0)] & found
+    joined["gaia_duplicated"] = (_contradicted(gaia)[np.where(found, row, 0)] | several) & found
+    joined["gaia_found_by"] = pd.Series(found_by, index=candidates.index, dtype="str")
+    joined["gaia_refused"] = refused
     return joined
 
 
@@ -170,19 +226,6 @@ def _contradicted(gaia: pd.DataFrame) -> NDArray[np.bool_]:
         several = n_kinds.index[n_kinds > 1]
         differs[:] = (gaia["gaia_source_id"].isin(several) & twice).to_numpy(dtype=bool)
     return differs
-
-
-def _match_on(
-    row: NDArray[np.int64], candidates: pd.DataFrame, gaia: pd.DataFrame, key: str
-) -> None:
-    """Fill ``row`` where an identifier agrees."""
-    if key not in candidates.columns or gaia[key].isna().all():
-        return
-    listed = gaia[key].dropna().drop_duplicates()
-    place = pd.Series(gaia.index.get_indexer(listed.index), index=listed.to_numpy(dtype=np.int64))
-    open_rows = np.flatnonzero((row < 0) & candidates[key].notna().to_numpy(dtype=bool))
-    wanted = candidates[key].iloc[open_rows].to_numpy(dtype=np.int64)
-    row[open_rows] = place.reindex(wanted).fillna(-1).to_numpy(dtype=np.int64)
 
 
 def _match_on_sky(
@@ -205,34 +248,3 @@ def _match_on_sky(
     ]
     for star, texts in pd.Series(names, index=rivals["i"], dtype="str").groupby(level=0):
         named[star] = "; ".join(texts)
-
-
-def _as_float(values: pd.Series) -> pd.Series:
-    """Return a column as float64, unreadable cells as missing."""
-    return pd.to_numeric(values, errors="coerce").astype("float64")
-
-
-def _as_id(values: pd.Series) -> pd.Series:
-    """Return identifiers as nullable integers, never through float.
-
-    Raises
-    ------
-    CatalogueError
-        When a column of floats may have lost digits.
-    """
-    if pd.api.types.is_float_dtype(values) and _lost_digits(values.dropna()):
-        raise CatalogueError(
-            f"column {values.name}: identifiers are stored as floats and have lost digits; "
-            "export the table again with integers or text."
-        )
-    if pd.api.types.is_numeric_dtype(values):
-        return values.astype("Int64")
-    text = values.astype("str").str.strip()
-    digits = text.str.extract(r"^(?:Gaia\s*E?DR\d\s*)?(\d{1,19})$", expand=False)
-    whole: Iterable[object] = [int(d) if isinstance(d, str) else pd.NA for d in digits]
-    return pd.Series(pd.array(list(whole), dtype="Int64"), index=values.index)
-
-
-def _lost_digits(values: pd.Series) -> bool:
-    """Tell whether floats are too large to be exact integers."""
-    return bool((values.abs() > 2**53).any())

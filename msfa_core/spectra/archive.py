@@ -73,6 +73,7 @@ class Archive:
         self._guard = threading.RLock()
         self._seen = -1  # mtime of the folder when it was last listed
         self._index = _Index.of([])
+        self._outdated: set[str] = set()  # shards that another one stands for
         self._open: OrderedDict[str, Shard] = OrderedDict()
 
     def __len__(self) -> int:
@@ -187,17 +188,70 @@ class Archive:
             written.append(self._write(layout, group))
         return written
 
+    def replace(self, spectra: Sequence[Spectrum]) -> list[Shard]:
+        """Put spectra in the place of stored ones with the same obsid.
+
+        Their shards are written anew, under new names: what was made of the old ones is not
+        taken for theirs.
+
+        Parameters
+        ----------
+        spectra : n Spectrum
+
+        Returns
+        -------
+        list of Shard
+            What was written.
+
+        Raises
+        ------
+        SurveyError
+            When an obsid is not stored, or the disk is full.
+        """
+        new = {spectrum.obsid: spectrum for spectrum in spectra}
+        shards, place = self._find(np.array(list(new), dtype=np.int64))
+        written = []
+        for number in np.unique(place[:, 0]):
+            old = shards[int(number)]
+            groups: dict[Layout, list[Spectrum]] = {}
+            order = np.argsort(np.isin(old.obsid, list(new)), kind="stable").tolist()
+            for row in order:  # those that stay first: their shard stands for the old one
+                obsid = int(old.obsid[row])
+                spectrum = new[obsid] if obsid in new else old.original(row)
+                groups.setdefault(layout_of(spectrum), []).append(spectrum)
+            stands_for = old.name
+            for layout, group in groups.items():
+                written.append(self._write(layout, group, stands_for))
+                stands_for = ""
+            old.close()
+            self._open.pop(old.name, None)
+            self._remove(old.name)
+        return written
+
+    def _remove(self, name: str) -> None:
+        gone = self.path / f"{TEMPORARY}{name}"
+        if (self.path / name).exists():
+            (self.path / name).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        self._seen = -1
+
     def sweep(self) -> None:
         """Remove what a killed writer left behind; call with the survey locked."""
         for folder in self.path.glob(f"{TEMPORARY}*"):
             shutil.rmtree(folder, ignore_errors=True)
+        self._current()
+        for name in self._outdated:
+            self._remove(name)
 
-    def _write(self, layout: Layout, spectra: Sequence[Spectrum]) -> Shard:
+    def _write(self, layout: Layout, spectra: Sequence[Spectrum], stands_for: str = "") -> Shard:
         self.path.mkdir(parents=True, exist_ok=True)
-        self.sweep()
+        if not stands_for:
+            self.sweep()
         number = 1 + max((int(shard.name.split("-")[0]) for shard in self.shards), default=0)
+        if stands_for:
+            number = max(number, 1 + int(stands_for.split("-", maxsplit=1)[0]))
         name = f"{number:06d}-{layout.grid}"
-        write_shard(self.path / name, layout, spectra)
+        write_shard(self.path / name, layout, spectra, stands_for)
         self._seen = -1
         return self._current().shards[-1]
 
@@ -216,7 +270,10 @@ class Archive:
                 )
                 known = {shard.name: shard for shard in self._index.shards}
                 if names != list(known):
-                    self._index = _Index.of([known.get(n) or Shard(self.path / n) for n in names])
+                    shards = [known.get(name) or Shard(self.path / name) for name in names]
+                    self._outdated = {shard.stands_for for shard in shards} - {""}
+                    shards = [one for one in shards if one.name not in self._outdated]
+                    self._index = _Index.of(shards)
                 self._seen = changed
             return self._index
 

@@ -8,8 +8,10 @@ left to astropy, which gives the same records.
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import io
+import lzma
 import math
 import re
 import warnings
@@ -121,12 +123,25 @@ def read_bytes(path: Path) -> bytes:
         raise problem(path, "empty file (0 bytes)", _AGAIN)
     if raw.startswith(_GZIP):
         raw = _inflate(path, raw)
+    for magic, unpack in ((b"BZh", bz2.decompress), (b"\xfd7zXZ\x00", lzma.decompress)):
+        if raw.startswith(magic):
+            try:
+                raw = unpack(raw)
+            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+                raise problem(path, f"its packing is damaged ({error})", _AGAIN) from None
+    if is_archive(raw):
+        raise problem(path, "is an archive of files", "unpack it and give the folder")
     if not raw.startswith(b"SIMPLE  ="):
         if _WEB_PAGE.match(raw):
             reason = "holds a web page, not a spectrum (a login or error page was saved)"
             raise problem(path, reason, f"{_AGAIN}, with your LAMOST token where one is needed")
         raise problem(path, "is not a FITS file", "give a LAMOST or SDSS spectrum in FITS")
     return raw
+
+
+def is_archive(raw: bytes) -> bool:
+    """Tell whether bytes are a zip, tar, 7z or RAR archive."""
+    return raw.startswith((b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!")) or raw[257:262] == b"ustar"
 
 
 def _inflate(path: Path, raw: bytes) -> bytes:

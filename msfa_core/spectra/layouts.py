@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.spectra.fits_bytes import Hdu, problem
+from msfa_core.tables.cells import angle, number
+from msfa_core.tables.quantities import is_plausible
 
 _IMAGE_ROWS: Final = ("flux", "inverse variance", "wavelength", "and-mask", "or-mask")
 _SDSS_PIXEL_BITS: Final = 16  # bits below tell of the whole fibre, not of the pixel
@@ -188,7 +190,7 @@ def _sdss_object(unit: Hdu) -> dict[str, Any]:
         meta[key.lower()] = text.strip()
     for key, name in (("Z", "z"), ("Z_ERR", "z_err")):
         if key in unit.columns:
-            meta[name] = as_number(unit.column(key)[0])
+            meta[name] = as_number(unit.column(key)[0], name)
     if "SN_MEDIAN" in unit.columns and len(unit.column("SN_MEDIAN")) > _SDSS_G:
         meta["snr_g"] = as_number(unit.column("SN_MEDIAN")[_SDSS_G])
     return meta
@@ -229,10 +231,35 @@ def native(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(values.dtype.newbyteorder("="))
 
 
-def as_number(value: Any) -> float:
-    """Return a value of a file as a float; NaN when absent, no number, or a sentinel."""
+def as_number(value: Any, quantity: str = "") -> float:
+    """Return a value of a file as a float.
+
+    Parameters
+    ----------
+    value : number or text
+        Text as in a table from outside: ``'12,5'``, ``'−0.001'``.
+    quantity : str
+        House name: what no star can have (z = −9) is no value.
+
+    Returns
+    -------
+    float
+        NaN when absent, no number, a sentinel or beyond the limits of the quantity.
+    """
+    if isinstance(value, str):
+        read = number(value)
+        value = float("nan") if read is None else read
     try:
-        number = float(value)
+        found = float(value)
     except (TypeError, ValueError):
         return float("nan")
-    return float("nan") if number in _SENTINELS else number
+    if found in _SENTINELS or not (quantity == "" or is_plausible(quantity, found)):
+        return float("nan")
+    return found
+
+
+def as_degrees(value: Any, quantity: str) -> float:
+    """Return a position of a header in degrees, ``ra`` or ``dec``; text may be sexagesimal."""
+    if isinstance(value, str):
+        value = angle(value, hours=quantity == "ra")
+    return as_number(value, quantity)

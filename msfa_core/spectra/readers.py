@@ -12,6 +12,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import G_BAND
+from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.fits_bytes import (
     Hdu,
     PlainFits,
@@ -27,8 +29,9 @@ from msfa_core.spectra.fits_bytes import (
     problem,
     read_bytes,
 )
-from msfa_core.spectra.layouts import Content, as_number, read_layout
+from msfa_core.spectra.layouts import Content, as_degrees, as_number, read_layout
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.tables.cells import number
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
 META_CARDS: Final = {
@@ -128,7 +131,20 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     primary = next(iter(units))
     content = read_layout(path, primary, units)
     _check(path, content)
+    if _is_in_air(primary):
+        meta = {**content.meta, "wavelength_scale": "converted from air"}
+        wavelength = air_to_vacuum(content.wavelength.astype(np.float64))
+        content = replace(content, wavelength=wavelength, meta=meta)
     return _spectrum(path, primary, content)
+
+
+def _is_in_air(primary: Hdu) -> bool:
+    """Tell whether a file says that its wavelengths are those in air."""
+    vacuum = primary.card("VACUUM")
+    words = [str(primary.card(key) or "").strip().lower() for key in ("AIRORVAC", "WAVEREF")]
+    if vacuum is not None:
+        words.append({"f": "air", "false": "air", "0": "air"}.get(str(vacuum).strip().lower(), ""))
+    return "air" in words or str(primary.card("CTYPE1") or "").strip().upper().startswith("AWAV")
 
 
 def _check(path: Path, content: Content) -> None:
@@ -184,9 +200,9 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         flux=flux,
         ivar=ivar,
         mask=mask,
-        z=as_number(primary.card("Z")) if z is None else z,
-        ra=as_number(primary.card(f"{prefix}RA")),
-        dec=as_number(primary.card(f"{prefix}DEC")),
+        z=as_number(primary.card("Z"), "z") if z is None else z,
+        ra=as_degrees(primary.card(f"{prefix}RA"), "ra"),
+        dec=as_degrees(primary.card(f"{prefix}DEC"), "dec"),
         snr_g=snr_g,
         file=str(path),
         meta=meta,
@@ -203,7 +219,7 @@ def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
         if name in _WHOLE_NUMBERS:
             value = _whole(value)
         elif name == "z_err":
-            value = as_number(value)
+            value = as_number(value, "z_err")
         else:
             value = str(value).strip()
         if value is not None:
@@ -219,7 +235,7 @@ def _obsid(path: Path, primary: Hdu, meta: dict[str, Any]) -> int:
         return obsid
     if meta["layout"] == "sdss":
         numbers = [_whole(primary.card(key)) for key in ("PLATEID", "MJD", "FIBERID")]
-        if None not in numbers:
+        if all(number is not None and number > 0 for number in numbers):  # no plates since SDSS-V
             return obsid_from_name("spec-{}-{}-{}".format(*numbers))
         return obsid_from_name(path)
     identity = identity_from_name(path)
@@ -256,6 +272,9 @@ def median_snr_g(
 
 def _whole(value: Any) -> int | None:
     """Card value as an int (some writers quote it); None when it is none."""
+    if isinstance(value, str):
+        read = number(value)
+        value = None if read is None else value if value.strip().isdigit() else read
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):

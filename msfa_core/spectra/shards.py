@@ -116,6 +116,11 @@ class Shard:
         return len(self.obsid)
 
     @property
+    def stands_for(self) -> str:
+        """Name of the shard that this one was written in the place of; empty for none."""
+        return str(self._card.get("stands_for", ""))
+
+    @property
     def grid(self) -> LogGrid | None:
         """Grid of the stored pixels; None when each spectrum has its own wavelengths."""
         if self._card["grid"] == "explicit":
@@ -313,8 +318,18 @@ def _metadata_of(spectra: Sequence[Spectrum]) -> pd.DataFrame:
     return table
 
 
-def write_shard(folder: Path, layout: Layout, spectra: Sequence[Spectrum]) -> None:
+def write_shard(
+    folder: Path, layout: Layout, spectra: Sequence[Spectrum], stands_for: str = ""
+) -> None:
     """Write a shard: the whole folder or nothing.
+
+    Parameters
+    ----------
+    folder : Path
+    layout : Layout
+    spectra : sequence of Spectrum
+    stands_for : str
+        Name of an older shard, which is not to be read any more.
 
     Raises
     ------
@@ -325,6 +340,8 @@ def write_shard(folder: Path, layout: Layout, spectra: Sequence[Spectrum]) -> No
     try:
         temporary.mkdir()
         card, arrays = _stack(layout, spectra)
+        if stands_for:
+            card["stands_for"] = stands_for
         for key, array in arrays.items():
             _write_array(temporary / f"{key}.npy", array)
         (temporary / META_FILE).write_bytes(_metadata_of(spectra).to_parquet(index=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -11,17 +10,13 @@ import pandas as pd
 from msfa_core.config import Settings
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.survey.folder import Survey
+from msfa_core.survey.given import known_tables
 
 
 def _inputs(survey: Survey, settings: Settings) -> Inputs:
-    files = survey.known_files
-    tables = {_name(path): pd.read_parquet(path) for path in files}
+    tables = known_tables(survey)
     given = {"tables": tables, "radius_arcsec": settings.match_radius_arcsec}
     return Inputs(key=given, given=given, said={"known": list(tables)})
-
-
-def _name(path: Path) -> str:
-    return path.name.split(".")[0]
 
 
 def know(

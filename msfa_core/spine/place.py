@@ -17,7 +17,6 @@ import pandas as pd
 
 from msfa_core.columns import columns_of
 from msfa_core.config import Settings
-from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError
 from msfa_core.photometry.cmd import cmd_position
 from msfa_core.photometry.colours import column as number_column
@@ -28,11 +27,11 @@ from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, fetch, 
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.stars.crossmatch import match_sky
 from msfa_core.survey.folder import Survey
+from msfa_core.survey.given import gaia_table
 from msfa_core.typing import Progress
 
 logger = logging.getLogger(__name__)
 
-GAIA_FILE: Final = "gaia.parquet"  # what the user gave
 ONLINE_FOLDER: Final = "gaia_online"  # answers of an archive
 # Kept beside the columns of the contract: errors of colours, and what the samples are judged by
 ALSO_KEPT: Final = (
@@ -40,18 +39,9 @@ ALSO_KEPT: Final = (
     "ks_mag_err", "pmra_error", "pmdec_error",
 )  # fmt: skip
 _WANTED: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra")  # a row with these is complete
-_JOINED: Final = ("gaia_separation", "gaia_candidates", "gaia_ambiguous", "gaia_duplicated")
-
-
-def adopt_table(survey: Survey, table: pd.DataFrame) -> None:
-    """Keep a user's Gaia table in the survey, by house names.
-
-    Raises
-    ------
-    CatalogueError
-        When it has nothing to join on, or no photometry.
-    """
-    write_parquet(survey.path / GAIA_FILE, house_gaia(table))
+_JOINED: Final = (
+    *("gaia_separation", "gaia_candidates", "gaia_ambiguous", "gaia_duplicated", "gaia_refused"),
+)
 
 
 def gaia_tables(survey: Survey) -> dict[str, pd.DataFrame]:
@@ -60,9 +50,9 @@ def gaia_tables(survey: Survey) -> dict[str, pd.DataFrame]:
     online = fetched(survey.path / ONLINE_FOLDER)
     if online is not None and len(online):
         tables["archive"] = house_gaia(online)
-    path = survey.path / GAIA_FILE
-    if path.exists():
-        tables["table"] = house_gaia(pd.read_parquet(path)).reset_index(drop=True)
+    given = gaia_table(survey)
+    if given is not None:
+        tables["table"] = given
     return tables
 
 
@@ -129,7 +119,7 @@ def _joined(
     completed = pd.Series(False, index=table.index)  # by an archive
     for name, rows in gaia.items():
         pairs = counterparts(table, rows, radius_arcsec, match_sky)
-        found = join_gaia(table, rows, pairs)
+        found = join_gaia(table, rows, pairs, radius_arcsec)
         has_row = found["g_mag"].notna() | found["gaia_source_id"].notna()
         has_row &= _is_complete(found) | ~completed  # what an archive completed stays complete
         if name == "archive":
@@ -154,6 +144,7 @@ def _of_catalogues(table: pd.DataFrame) -> pd.DataFrame:
     own["gaia_candidates"] = pd.Series(pd.NA, index=table.index, dtype="str")
     own["gaia_ambiguous"] = False
     own["gaia_duplicated"] = False
+    own["gaia_refused"] = np.nan
     return own
 
 
@@ -241,7 +232,7 @@ def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
 
 PLACE: Final = Step(
     "place",
-    version=2,
+    version=3,
     work=place,
     columns=("ra", "dec", *GAIA_COLUMNS, *DATE_COLUMNS),
     inputs=_inputs,

@@ -7,7 +7,7 @@ kept with a key of its inputs, so a step that was done is not done again and a k
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,6 @@ from msfa_core.balmer.region import check_selection
 from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import STEPS
-from msfa_core.durable import write_parquet
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.machine import n_cores
 from msfa_core.search.prior import Trained, shares_of
@@ -34,7 +33,8 @@ from msfa_core.spine.measure import MEASURE
 from msfa_core.spine.place import PLACE
 from msfa_core.spine.results import keep, kept, key_of, result_path, written_into
 from msfa_core.spine.step import Part, Step
-from msfa_core.survey.folder import KNOWN_FOLDER, Survey
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.given import give
 from msfa_core.typing import Progress, no_progress
 
 SPINE: Final = (CLASSIFY, KNOW, MEASURE, MATCH, PLACE, LABEL, IDENTIFY)  # each after its needs
@@ -87,17 +87,22 @@ class RunReport:
         return any(step.n_done for step in self.steps)
 
 
+def _to_nobody(line: str) -> None:
+    """Take no note."""
+
+
 def run(
     survey: Survey | str | Path,
     steps: Sequence[str] | None = None,
     known: Sequence[str | Path] = (),
-    gaia: str | Path | None = None,
+    gaia: str | Path | Sequence[str | Path] | None = None,
     workers: int = 0,
     scheduler: str | None = None,
     force: bool = False,
     progress: Progress = no_progress,
     selection: str | None = None,
     prior: str | None = None,
+    tell: Callable[[str], None] = _to_nobody,
 ) -> RunReport:
     """Do the steps of the spine, in its order, on all spectra of a survey.
 
@@ -108,8 +113,8 @@ def run(
         Of ``STEPS``; all of them when not given.
     known : files
         Tables of stars that are already known; kept in the survey for later runs.
-    gaia : file, optional
-        Table of Gaia rows; kept in the survey for later runs.
+    gaia : file or files, optional
+        Tables of Gaia rows; kept in the survey for later runs, and added to earlier ones.
     workers : int
         Processes; 0 for the setting, and then for one per core.
     scheduler : str, optional
@@ -121,6 +126,8 @@ def run(
         D0.2–fm selection in place of the setting: a name, or limits of one's own.
     prior : str, optional
         Class shares in place of the setting: ``lamost``, or shares of one's own.
+    tell : callable, optional
+        Told in one line what became of each table, before any step.
 
     Returns
     -------
@@ -133,7 +140,7 @@ def run(
     SurveyError
         When the survey is empty or in use, or the disk is full.
     CatalogueError
-        When a table cannot be read.
+        When a table cannot be read, or matches no spectrum; the survey is as it was.
     """
     survey = survey if isinstance(survey, Survey) else Survey(survey)
     wanted = _check_steps(steps, known)
@@ -151,7 +158,8 @@ def run(
         shares_of(settings.prior)
         Trained.of(settings.models_folder)
     with survey.lock():
-        _adopt(survey, known, gaia)
+        for line in give(survey, _paths(known), _paths(gaia)):
+            tell(line)
         base = survey.base_table()
         results = {step.name: step.part_names(survey) for step in SPINE}
         reports = []
@@ -246,15 +254,8 @@ def _check_steps(steps: Sequence[str] | None, known: Sequence[str | Path]) -> se
     return wanted | ({KNOW.name} if known or CLASSIFY.name in wanted else set())
 
 
-def _adopt(survey: Survey, known: Sequence[str | Path], gaia: str | Path | None) -> None:
-    """Copy tables into the survey: it holds all that belongs to it, and later runs use them."""
-    if not known and gaia is None:
-        return
-    from msfa_core.tables.read import read_table  # noqa: PLC0415
-
-    for path in map(Path, known):
-        write_parquet(survey.path / KNOWN_FOLDER / f"{path.name}.parquet", read_table(path))
-    if gaia is not None:
-        from msfa_core.spine.place import adopt_table  # noqa: PLC0415
-
-        adopt_table(survey, read_table(Path(gaia)))
+def _paths(given: str | Path | Sequence[str | Path] | None) -> list[str | Path]:
+    """Return one path or several as several."""
+    if given is None:
+        return []
+    return [given] if isinstance(given, str | Path) else list(given)

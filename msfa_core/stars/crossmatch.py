@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -15,8 +15,19 @@ from msfa_core.columns import BY_NAME, check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
 from msfa_core.rules import star_numbers
+from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.sky import check_radius, pairs_between, unit_vectors
-from msfa_core.tables.row_keys import as_ids, keys, obsids, positions
+from msfa_core.tables.door import Use, of_frame
+from msfa_core.tables.report import Matched, OutsideTable
+from msfa_core.tables.row_keys import (
+    FILE_NAMES,
+    OBSERVATION,
+    OBSID_NAMES,
+    PLACE_USE,
+    as_ids,
+    observation_key,
+)
+from msfa_core.tables.units import could_be_hours, could_be_radians, says_nothing
 from msfa_core.typing import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
@@ -26,15 +37,15 @@ _KNOWN_SEPARATOR: Final = ";"
 
 # House name -> names in LAMOST (and kindred) catalogues, the first one present is taken.
 CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "ra": ("ra", "ra_obs", "raj2000", "radeg"),
-    "dec": ("dec", "dec_obs", "dej2000", "decj2000", "dedeg"),
+    "ra": ("ra", "ra_obs", "raj2000", "radeg", "ra_icrs"),
+    "dec": ("dec", "dec_obs", "dej2000", "decj2000", "dedeg", "de_icrs"),
     "snr_g": ("snr_g", "snrg", "sn_g", "snmedian_g"),
     "z": ("z",),
     "class": ("class",),
     "subclass": ("subclass",),
     "data_release": ("data_release",),
     "gaia_source_id": ("gaia_source_id", "source_id", "gaia_id"),
-    "g_mag": ("g_mag", "gaia_g_mean_mag", "phot_g_mean_mag"),
+    "g_mag": ("gaia_g_mean_mag", "phot_g_mean_mag", "Gmag", "g_mag"),
     "bp_rp": ("bp_rp",),
     "parallax_mas": ("parallax_mas", "parallax"),
     "parallax_error_mas": ("parallax_error_mas", "parallax_error"),
@@ -70,6 +81,19 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
 ALSO_TAKEN: Final = (
     *("ps_id", "designation", "mjd", "lmjd", "rv", "rv_err", "hdelta_d02", "hgamma_d02"),
 )
+CATALOGUE_USE: Final = Use(
+    "a catalogue",
+    {
+        "obsid": OBSID_NAMES,
+        "file": FILE_NAMES,
+        **CATALOGUE_NAMES,
+        **{name: (name,) for name in (*ALSO_TAKEN, *OBSERVATION)},
+    },
+    (("obsid",), ("file",), OBSERVATION),
+    keep_others=True,
+)
+FAR_AWAY: Final = "far from the star that their identifier names"
+PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")
 
 
 # --- by place ------------------------------------------------------------------------------
@@ -144,7 +168,10 @@ def mark_known(
     for name, table in known.items():
         if not name or _KNOWN_SEPARATOR in name:
             raise CatalogueError(f"{name!r} cannot name a catalogue: no name, or it holds ';'.")
-        listed = _is_listed(candidates, table, name, radius_arcsec)
+        opened = of_frame(table, PLACE_USE, name)
+        listed, _ = known_match(
+            candidates, settled(opened, candidates, radius_arcsec), radius_arcsec
+        )
         logger.info("%s lists %d of %d candidates", name, listed.sum(), len(candidates))
         marks[listed] = [f"{old}{_KNOWN_SEPARATOR}{name}" if old else name for old in marks[listed]]
     marks[marks == ""] = None
@@ -226,33 +253,89 @@ def known_counts(candidates: pd.DataFrame) -> KnownCounts:
     return KnownCounts(listed, count(marks.notna()), count(marks.isna()))
 
 
-def _is_listed(
-    candidates: pd.DataFrame, table: pd.DataFrame, name: str, radius_arcsec: float
-) -> NDArray[np.bool_]:
-    """Return which candidates a catalogue lists."""
-    listed = np.zeros(len(candidates), dtype=bool)
-    if len(table) == 0:
-        return listed
-    obsid = obsids(table, name)
-    rest = table
-    if obsid is not None:
-        listed |= as_ids(candidates["obsid"], "obsid").isin(obsid.dropna()).to_numpy()
-        rest = table[obsid.isna().to_numpy()]
-    if len(rest) == 0:
-        return listed
-    position = positions(rest, name)
-    if position is None:
-        if obsid is not None:
-            return listed
-        have = ", ".join(map(str, table.columns))
+def known_match(
+    spectra: pd.DataFrame,
+    opened: OutsideTable,
+    radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
+) -> tuple[NDArray[np.bool_], Matched]:
+    """Return which spectra a list of known stars lists, and how they were found.
+
+    Rows with an obsid go by it, unless their position is another one; the others by position.
+
+    Raises
+    ------
+    CatalogueError
+        When the table has neither obsids nor positions.
+    """
+    table = opened.table
+    listed = np.zeros(len(spectra), dtype=bool)
+    if not (opened.has("obsid") or opened.has("ra", "dec")):
+        have = ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
         raise CatalogueError(
-            f"{name} has neither obsids nor positions (it has {have}); "
-            "name a column 'obsid', or two 'ra' and 'dec' in degrees."
+            f"{opened.path} has neither obsids nor positions (it has {have}); "
+            f"name a column 'obsid', or two 'ra' and 'dec' in degrees.{opened.reasons()}"
         )
-    check_columns(candidates, ("ra", "dec"), "candidates")
-    here = candidates["ra"].to_numpy(np.float64), candidates["dec"].to_numpy(np.float64)
-    listed[match_sky(*here, *position, radius_arcsec)[0]] = True
-    return listed
+    if len(table) == 0:
+        return listed, Matched(len(spectra), {})
+    by_obsid, refused = 0, np.empty(0)
+    rest = table
+    if opened.has("obsid"):
+        match = match_key(spectra, table, "obsid", FAR * radius_arcsec)
+        listed |= match.row >= 0
+        by_obsid = int(listed.sum())
+        refused = match.refused[np.isfinite(match.refused)]
+        rest = table[table["obsid"].isna().to_numpy(bool)]
+    by_place = 0
+    if opened.has("ra", "dec") and len(rest):
+        check_columns(spectra, ("ra", "dec"), "candidates")
+        here = [spectra[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec")]
+        there = [rest[name].to_numpy(np.float64) for name in ("ra", "dec")]
+        listed[match_sky(here[0], here[1], there[0], there[1], radius_arcsec)[0]] = True
+        by_place = int(listed.sum()) - by_obsid
+    ways = {"obsid": by_obsid, "position": by_place}
+    return listed, Matched(len(spectra), ways, n_refused=len(refused), why_refused=FAR_AWAY)
+
+
+# --- positions without a unit ----------------------------------------------------------------
+def settled(opened: OutsideTable, spectra: pd.DataFrame, radius_arcsec: float) -> OutsideTable:
+    """Settle whether positions without a unit are degrees, hours or radians.
+
+    The range alone cannot tell hours from a field at small right ascension: they are taken for
+    hours (or radians) only where no star meets the survey in degrees, and some do so.
+
+    Parameters
+    ----------
+    opened : OutsideTable
+    spectra : (n,) DataFrame
+        With ``ra``, ``dec`` [deg].
+    radius_arcsec : float
+    """
+    if not opened.has("ra", "dec") or not {"ra", "dec"} <= set(spectra.columns):
+        return opened
+    said = opened.columns["ra"]
+    ra, dec = (opened.table[name].to_numpy(np.float64) for name in ("ra", "dec"))
+    if said.how or not says_nothing(said.unit):
+        return opened
+    ways = {}
+    if could_be_hours(ra):
+        ways["hourangle"] = (15.0 * ra, dec)
+    if could_be_radians(ra, dec):
+        ways["rad"] = (np.degrees(ra) % 360.0, np.degrees(dec))
+    if not ways:
+        return opened
+    here = [spectra[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec")]
+    if len(match_sky(here[0], here[1], ra, dec, radius_arcsec)[0]):
+        return opened
+    for unit, (across, up) in ways.items():
+        if not len(match_sky(here[0], here[1], across, up, radius_arcsec)[0]):
+            continue
+        how = f"{unit} → deg, for only so do they meet the survey's"
+        columns = dict(opened.columns)
+        columns["ra"] = replace(said, how=how)
+        if unit == "rad":
+            columns["dec"] = replace(columns["dec"], how=how)
+        return replace(opened, table=opened.table.assign(ra=across, dec=up), columns=columns)
+    return opened
 
 
 # --- catalogues joined ---------------------------------------------------------------------
@@ -276,7 +359,7 @@ def join_catalogue(
         As `read_table` gives it: any order, any further columns.
     how : str
         ``obsid``, ``file`` (base name, with or without ``.fits.gz``; or lmjd, planid, spid,
-        fiberid), or ``auto``: by obsid when that matches anything, else by file.
+        fiberid), or ``auto``: each by its obsid, and what is not found so by its file.
 
     Returns
     -------
@@ -290,56 +373,106 @@ def join_catalogue(
     if how not in ("auto", "obsid", "file"):
         raise CatalogueError(f"how = {how!r}; a catalogue is joined by 'obsid', 'file' or 'auto'.")
     check_columns(candidates, ("obsid",), "candidates")
-    lower = {str(name).lower(): name for name in table.columns}
+    opened = of_frame(table, CATALOGUE_USE, "the catalogue")
+    return joined_catalogue(candidates, opened, how)[0]
+
+
+def joined_catalogue(
+    candidates: pd.DataFrame,
+    opened: OutsideTable,
+    how: Literal["auto", "obsid", "file"] = "auto",
+    radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
+    placed: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, Matched]:
+    """Join a catalogue that came through the door; say how each spectrum was found.
+
+    Parameters
+    ----------
+    candidates : (n,) DataFrame
+        With ``obsid`` and, where known, ``file``, ``ra``, ``dec`` [deg]: what a key says is
+        checked against the place.
+    opened : OutsideTable
+        Opened for `CATALOGUE_USE`.
+    how : str
+        As for `join_catalogue`.
+    radius_arcsec : float
+    placed : (n,) DataFrame, optional
+        The candidates with their places, where these are not among what is to be filled.
+    """
+    table = opened.table
+    where = candidates if placed is None else placed
+    row = np.full(len(candidates), -1, np.int64)
+    by: dict[str, int] = {}
+    n_refused, n_several = 0, 0
     tried: list[str] = []
     for key in ("obsid", "file") if how == "auto" else (how,):
-        here, there = keys(candidates, key), keys(table, key)
+        here, there = _keys(candidates, key), _keys(table, key)
         if here is None or there is None:
             side = "the catalogue" if there is None else "the candidates"
             tried.append(f"no column for the {key} in {side}")
             continue
-        row = _row_of(here, there)
-        if (row >= 0).any():
-            logger.info("%d of %d candidates found by %s", (row >= 0).sum(), len(row), key)
-            joined = _filled(candidates, table, row, lower)
-            theirs = obsids(table, "the catalogue") if key == "file" else None
-            if theirs is not None:  # files that state no obsid were numbered by their name
-                joined["catalogue_obsid"] = theirs.array.take(row, allow_fill=True)
-            return joined
+        wanted = (row < 0) & _tells(here, key)
+        left = where[[n for n in PLACED if n in where]].assign(_key=here.array)
+        right = table[[n for n in PLACED if n in table]].assign(_key=there.array)
+        match = match_key(left, right, "_key", FAR * radius_arcsec, wanted)
+        new = match.row >= 0
+        row[new] = match.row[new]
+        by[key] = int(new.sum())
+        n_refused += int(np.isfinite(match.refused).sum())
+        n_several += int(match.several.sum())
+        if by[key]:
+            logger.info("%d of %d candidates found by %s", by[key], len(row), key)
         tried.append(f"by {key}: {_examples(here)} here, {_examples(there)} in the catalogue")
-    raise CatalogueError(
-        f"The catalogue has none of the {len(candidates)} candidates ({'; '.join(tried)}). "
-        "Name the file of the same data release, with a column 'obsid' or 'filename'."
-    )
+    twice = _repeated(_keys(table, "obsid"))
+    if twice:
+        logger.warning("%d rows of the catalogue repeat a key; the nearest or first counts", twice)
+    notes = (f"{n_several:,} keys name several rows: the nearest or first counts",)
+    matched = Matched(len(candidates), by, (), n_refused, FAR_AWAY, notes if n_several else ())
+    if not matched.n:
+        far = f"; {n_refused} rows lie far from the star that their key names" if n_refused else ""
+        raise CatalogueError(
+            f"The catalogue has none of the {len(candidates)} candidates ({'; '.join(tried)}"
+            f"{far}). Name the file of the same data release, with a column 'obsid' or "
+            f"'filename'.{opened.reasons()}"
+        )
+    joined = _filled(candidates, opened, row)
+    theirs = _keys(table, "obsid")
+    if by.get("file") and theirs is not None:  # files that state no obsid: numbered by their name
+        joined["catalogue_obsid"] = theirs.array.take(row, allow_fill=True)
+    return joined, matched
 
 
-def _row_of(here: pd.Series, there: pd.Series) -> IntArray:
-    """Return the row of the catalogue for each candidate, -1 for none."""
-    rows = pd.Series(np.arange(len(there)), index=there.array)
-    rows = rows[rows.index.notna()]
-    twice = rows.index.duplicated()
-    if twice.any():
-        logger.warning("%d rows of the catalogue repeat a key; the first counts", twice.sum())
-        rows = rows[~twice]
-    found = rows.index.get_indexer(pd.Index(here.array))
-    return np.where(found >= 0, rows.to_numpy()[found], -1)
+def _keys(table: pd.DataFrame, key: str) -> pd.Series | None:
+    """Return the column that identifies rows, in comparable form."""
+    if key == "obsid":
+        return as_ids(table["obsid"], "obsid") if "obsid" in table else None
+    return observation_key(table)
 
 
-def _filled(
-    candidates: pd.DataFrame, table: pd.DataFrame, row: IntArray, lower: Mapping[str, object]
-) -> pd.DataFrame:
+def _tells(here: pd.Series, key: str) -> NDArray[np.bool_]:
+    """(n,) spectra whose key is their own: names of files in several folders tell nothing."""
+    known = here.notna().to_numpy(bool)
+    if key == "file":
+        known = known & ~here.duplicated(keep=False).to_numpy(bool)
+    return known
+
+
+def _repeated(keys: pd.Series | None) -> int:
+    return 0 if keys is None else int(keys.dropna().duplicated().sum())
+
+
+def _filled(candidates: pd.DataFrame, opened: OutsideTable, row: IntArray) -> pd.DataFrame:
     """Return the candidates with the catalogue's columns written in."""
-    sources: dict[str, object] = {}
-    for house, names in CATALOGUE_NAMES.items():
-        found = next((lower[name] for name in names if name in lower), None)
-        if found is not None:
-            sources[house] = found
-    sources |= {name: lower[name] for name in ALSO_TAKEN if name in lower}
-    sources |= {name: name for name in table.columns if str(name).startswith("true_")}
+    sources = {house: opened.table[house] for house in CATALOGUE_NAMES if house in opened.table}
+    sources |= {name: opened.table[name] for name in ALSO_TAKEN if name in opened.table}
+    sources |= {
+        name: opened.others[name] for name in opened.others if str(name).startswith("true_")
+    }
     joined = candidates.copy()
-    for house, name in sources.items():
-        values = _typed(table[name], house).array.take(row, allow_fill=True)
-        new = pd.Series(values, index=candidates.index)
+    for house, column in sources.items():
+        if house in BY_NAME:
+            column = column.astype(BY_NAME[house].dtype)  # noqa: PLW2901
+        new = pd.Series(column.array.take(row, allow_fill=True), index=candidates.index)
         if house not in joined.columns:
             joined[house] = new
         elif house in BY_NAME and BY_NAME[house].step == "ingest":
@@ -347,26 +480,6 @@ def _filled(
         else:
             joined[house] = new.where(new.notna(), joined[house])
     return joined
-
-
-def _typed(values: pd.Series, house: str) -> pd.Series:
-    """Return a column in the type of the contract, or say which value stops it."""
-    column = BY_NAME.get(house)
-    kind = column.kind if column else {"ps_id": "int"}.get(house, "")
-    if not kind and house not in CATALOGUE_NAMES:
-        return values  # taken along as it is
-    if kind == "int":
-        return as_ids(values, house)
-    if kind == "str":
-        return values.astype("str")
-    numbers = pd.to_numeric(values, errors="coerce")
-    bad = values.notna() & numbers.isna()
-    if values.dtype != "float64" and bad.any():
-        text = values[bad].astype("str").str.strip()
-        wrong = text[~text.str.lower().isin(("", "nan", "null", "none", "--"))]
-        if len(wrong):
-            raise CatalogueError(f"{house} has {wrong.iloc[0]!r} where a number belongs.")
-    return numbers.astype("float64")
 
 
 def _examples(keys: pd.Series) -> str:

@@ -1,12 +1,13 @@
 """There is one spectrum: what its file says, completed by what joined catalogues say of it.
 
-What a file says stays; what it does not say comes from the catalogues, the first name in the
-alphabet first. Whoever needs a spectrum of a survey takes a completed one: the archive, which
-keeps files as they were, is for this folder alone.
+What a file says stays; what it does not say comes from the catalogues, the one given last first.
+Whoever needs a spectrum of a survey takes a completed one: the archive, which keeps files as they
+were, is for this folder alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ COMPLETED_NUMBERS: Final = ("z", "ra", "dec", "snr_g")
 COMPLETED_WORDS: Final = ("class", "subclass", "data_release")
 _POLE: Final = 90.0  # deg
 _CIRCLE: Final = 360.0  # deg
+_NUMBERED: Final = re.compile(r"\d{4,} .*\.parquet")
 _HOUSEKEEPING: Final = ("file_size", "file_mtime_ns")  # of the archive; no columns of the table
 
 
@@ -100,7 +102,7 @@ class Catalogues:
         return merged
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("*.parquet"))
+        return in_counting_order(self.folder)
 
     def _merged(self) -> pd.DataFrame:
         wanted = ["obsid", *COMPLETED_NUMBERS, *COMPLETED_WORDS]
@@ -109,6 +111,16 @@ class Catalogues:
         for part in parts:
             merged = filled(merged, part)
         return merged.set_index("obsid").reindex(columns=wanted[1:])
+
+
+def in_counting_order(folder: Path) -> list[Path]:
+    """Return the joined catalogues in the order in which they count: the one given last first.
+
+    Surveys that did not number them keep the order of their names, behind all others.
+    """
+    paths = sorted(folder.glob("*.parquet"))
+    counted = [path for path in paths if _NUMBERED.fullmatch(path.name)]
+    return [*reversed(counted), *(path for path in paths if path not in counted)]
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -160,18 +172,34 @@ def filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**columns)
 
 
-def refreshed(table: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+def refreshed(
+    table: pd.DataFrame, base: pd.DataFrame, before: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return the table of all spectra with what files and catalogues now say.
 
     Results of steps stay until the steps are run again.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+    base : DataFrame
+        What files and catalogues say now.
+    before : DataFrame, optional
+        What they said before: where the table says the same, it was no step that said it.
     """
-    base = base.set_index("obsid").reindex(table["obsid"].to_numpy(np.int64))
-    base = base.set_axis(table.index)
+    obsid = table["obsid"].to_numpy(np.int64)
+    base = base.set_index("obsid").reindex(obsid).set_axis(table.index)
+    if before is not None:
+        before = before.set_index("obsid").reindex(obsid).set_axis(table.index)
     columns = {}
     for name in base.columns:
         if name in BY_NAME and BY_NAME[name].step != "ingest":
             new = base[name].astype(BY_NAME[name].dtype)
-            columns[name] = table[name].where(table[name].notna(), new)
+            stays = table[name].notna()
+            if before is not None and name in before:
+                said = before[name].astype(BY_NAME[name].dtype)
+                stays &= ~((table[name] == said) & new.notna()).fillna(False).astype(bool)
+            columns[name] = table[name].where(stays, new)
         else:
             columns[name] = base[name]
     return table.assign(**columns)

@@ -291,9 +291,15 @@ class Survey:
         said = json.dumps(used.of_results()) if used else parquet_notes(path).get(USED)
         write_parquet(path, table, {**(notes or {}), **({USED: said} if said else {})})
 
-    def refresh_table(self) -> None:
-        """Write the table anew with what files and catalogues now say; results of steps stay."""
-        self.write_table(refreshed(self.table(), self.base_table()))
+    def refresh_table(self, before: pd.DataFrame | None = None) -> None:
+        """Write the table anew with what files and catalogues now say; results of steps stay.
+
+        Parameters
+        ----------
+        before : DataFrame, optional
+            The base table before a catalogue was joined: what it said is no result of a step.
+        """
+        self.write_table(refreshed(self.table(), self.base_table(), before))
 
     def table_with_verdicts(self) -> pd.DataFrame:
         """Return the table of all spectra with the verdict of record of each star."""

@@ -5,6 +5,7 @@ The only place that reads foreign spectra: the spine sees only what the survey h
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -12,17 +13,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
 from msfa_core.machine import in_order, n_cores
+from msfa_core.spectra.readers import identity_from_name
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
+from msfa_core.survey.given import Given
 from msfa_core.survey.joining import join, read_catalogues
 from msfa_core.typing import Progress, no_progress
 
-SUFFIXES: Final = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz")
+SUFFIXES: Final = (
+    *(".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz"),
+    *(".fits.bz2", ".fits.xz"),
+)
+ARCHIVES: Final = (  # named among the rejected files: nothing is passed over in silence
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar"),
+)
+FIRST_MADE: Final = 2**52  # numbers from here on were made of a file's name
+_ANOTHER_STAR: Final = 10.0  # arcsec: three times the match radius
+_WORDS: Final = ("class", "subclass", "data_release")
 MANY_FILES: Final = 200  # from here on, worker processes are worth their start
 CHUNK: Final = 32  # files that a worker reads at a time
 
@@ -46,6 +59,10 @@ class IngestReport:
     joined : dict of str to int
         Spectra that each catalogue knew.
     seconds : float
+    tables : tuple of str
+        What became of each catalogue, in one line.
+    changed : tuple of (file, obsid)
+        Files that hold another spectrum than before, and were read anew.
     """
 
     n_files: int
@@ -55,6 +72,8 @@ class IngestReport:
     rejected: tuple[tuple[str, str], ...]
     joined: dict[str, int]
     seconds: float
+    tables: tuple[str, ...] = ()
+    changed: tuple[tuple[str, int], ...] = ()
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -95,7 +114,7 @@ def _spectra_below(folder: Path) -> list[Path]:
         found += [
             Path(here, name)
             for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+            if name.lower().endswith((*SUFFIXES, *ARCHIVES)) and not name.startswith(".")
         ]
     return sorted(found)
 
@@ -179,27 +198,40 @@ def ingest(
     with survey.lock():
         store = Storing(survey, progress, len(files))
         store.take(files, workers or survey.settings.workers or n_cores())
-        joined: dict[str, int] = {}
+        before = survey.base_table() if tables else None
+        joined: list[Given] = []
         failure: CatalogueError | None = None
         try:
-            for name, table in tables.items():
-                joined[name] = join(survey, name, table)
+            joined = join(survey, tables)
         except CatalogueError as error:
             failure = error  # the spectra are stored all the same
-        survey.refresh_table()
+        survey.refresh_table(before)
         report = IngestReport(
             n_files=len(files),
             n_stored=store.n_stored,
             n_unchanged=store.n_unchanged,
             duplicates=tuple(store.duplicates),
             rejected=tuple(store.rejected),
-            joined=joined,
+            joined=_by_name(joined),
+            tables=tuple(one.line for one in joined),
+            changed=tuple(store.changed),
             seconds=time.monotonic() - began,
         )
         _record(survey, report, paths)
     if failure is not None:
         raise failure
     return report
+
+
+def _by_name(joined: Sequence[Given]) -> dict[str, int]:
+    """Return how many spectra each catalogue knew, catalogues of one name told apart."""
+    names = [str(one.record["name"]) for one in joined]
+    return {
+        name if names.count(name) == 1 else f"{Path(one.record['path']).parent.name}/{name}": len(
+            one.rows
+        )
+        for name, one in zip(names, joined, strict=True)
+    }
 
 
 def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -> None:
@@ -209,6 +241,7 @@ def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -
         files=report.n_files,
         stored=report.n_stored,
         unchanged=report.n_unchanged,
+        changed=len(report.changed),
         duplicates=len(report.duplicates),
         rejected=len(report.rejected),
         catalogues=report.joined,
@@ -226,10 +259,13 @@ class Storing:
         self.n_done = self.n_stored = self.n_unchanged = 0
         self.duplicates: list[tuple[str, int, str]] = []
         self.rejected: list[tuple[str, str]] = []
+        self.changed: list[tuple[str, int]] = []
+        self.replacing: dict[int, Spectrum] = {}
         self.read: list[str] = []
         stored = survey.archive.metadata()
         names = stored["file"] if "file" in stored else pd.Series([""] * len(stored))
         self.kept: dict[int, str] = dict(zip(stored["obsid"].tolist(), names.tolist(), strict=True))
+        self.obsid_of = {file: obsid for obsid, file in self.kept.items() if file}
         self.unchanged: dict[str, tuple[int, int]] = {}
         if {"file_size", "file_mtime_ns"} <= set(stored.columns):
             known = stored.dropna(subset=["file_size", "file_mtime_ns"])
@@ -266,6 +302,9 @@ class Storing:
         """Commit what is still in hand."""
         for layout in list(self.pending):
             self._commit(layout)
+        if self.replacing:
+            self.survey.archive.replace(list(self.replacing.values()))
+            self.replacing = {}
 
     def _is_stored(self, file: Path) -> bool:
         known = self.unchanged.get(str(file))
@@ -280,17 +319,45 @@ class Storing:
             self.rejected.append((result.file, result.reason))
             return
         self.read.append(result.file)
-        obsid = result.spectrum.obsid
-        kept = self.kept.get(obsid)
+        spectrum = self._numbered(result.spectrum)
+        obsid, kept = spectrum.obsid, self.kept.get(spectrum.obsid)
         if kept is None:
-            self._keep(result.spectrum)
-        elif kept == result.file:
+            self._keep(spectrum)
+        elif kept != result.file:
+            self.duplicates.append((result.file, obsid, kept))
+        elif _are_equal(self._stored(obsid), spectrum):
             self.n_unchanged += 1
         else:
-            self.duplicates.append((result.file, obsid, kept))
+            self.replacing[obsid] = spectrum
+            self.changed.append((result.file, obsid))
+
+    def _numbered(self, spectrum: Spectrum) -> Spectrum:
+        """Tell files of one name apart, where only the name gave the number."""
+        if spectrum.obsid < FIRST_MADE:
+            return spectrum
+        earlier = self.obsid_of.get(spectrum.file)  # of this very file
+        if earlier is not None and not _are_apart(self._stored(earlier), spectrum):
+            return replace(spectrum, obsid=earlier)
+        kept = self.kept.get(spectrum.obsid)
+        if kept is None or (
+            kept != spectrum.file and not _is_another(self._stored(spectrum.obsid), spectrum)
+        ):
+            return spectrum
+        return replace(spectrum, obsid=_number_of_content(spectrum))
+
+    def _stored(self, obsid: int) -> Spectrum:
+        """Return a spectrum that is in hand or in the archive."""
+        if obsid in self.replacing:
+            return self.replacing[obsid]
+        for spectra in self.pending.values():
+            for spectrum in spectra:
+                if spectrum.obsid == obsid:
+                    return spectrum
+        return self.survey.archive.original(obsid)
 
     def _keep(self, spectrum: Spectrum) -> None:
         self.kept[spectrum.obsid] = spectrum.file
+        self.obsid_of[spectrum.file] = spectrum.obsid
         layout = layout_of(spectrum)
         self.pending.setdefault(layout, []).append(spectrum)
         if len(self.pending[layout]) >= self.shard_size:
@@ -301,3 +368,49 @@ class Storing:
         for shard in self.survey.archive.append(spectra):
             self.n_stored += len(shard)
             self.progress("ingest", self.n_done, self.total, shard.name)
+
+
+def _are_apart(one: Spectrum, other: Spectrum) -> bool:
+    """Tell whether two spectra are of places too far from each other to be one star."""
+    cos = np.cos(np.radians((one.dec + other.dec) / 2))
+    across = (one.ra - other.ra + 180.0) % 360.0 - 180.0
+    apart = np.hypot(across * cos, one.dec - other.dec) * 3600.0
+    return bool(apart > _ANOTHER_STAR)
+
+
+def _is_another(one: Spectrum, other: Spectrum) -> bool:
+    """Tell whether files of one name hold different spectra: by place, date, or content.
+
+    Where the name tells the observation (local date, plan, spectrograph, fibre), the place alone
+    counts: another release of an observation is that observation.
+    """
+    if _are_apart(one, other):
+        return True
+    if identity_from_name(one.file) is not None:
+        return False
+    dates = [str(spectrum.meta.get("date_obs") or "") for spectrum in (one, other)]
+    return dates[0] != dates[1] or not _are_equal(one, other)
+
+
+def _are_equal(one: Spectrum, other: Spectrum) -> bool:
+    """Tell whether two spectra hold the same numbers, as the archive keeps them."""
+    numbers = [(s.z, s.ra, s.dec, s.snr_g) for s in (one, other)]
+    words = [[str(s.meta.get(key) or "") for key in _WORDS] for s in (one, other)]
+    return (
+        one.flux.shape == other.flux.shape
+        and np.array_equal(numbers[0], numbers[1], equal_nan=True)
+        and words[0] == words[1]
+        and np.array_equal(one.mask, other.mask)
+        and np.array_equal(one.flux, other.flux, equal_nan=True)
+        and np.array_equal(one.ivar, other.ivar, equal_nan=True)
+        and np.allclose(one.wavelength, other.wavelength, rtol=1e-6, atol=0)
+    )
+
+
+def _number_of_content(spectrum: Spectrum) -> int:
+    """Return a number made of the name, place, date and flux of a file."""
+    place = f"{spectrum.ra:.5f} {spectrum.dec:.5f} {spectrum.meta.get('date_obs', '')}"
+    flux = np.ascontiguousarray(spectrum.flux, dtype=np.float64).tobytes()
+    key = f"content/{Path(spectrum.file).name}/{place}/".encode() + flux
+    digest = hashlib.blake2b(key, digest_size=8).digest()
+    return (int.from_bytes(digest) % FIRST_MADE) | FIRST_MADE

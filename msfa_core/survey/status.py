@@ -27,6 +27,7 @@ from msfa_core.rules import (
     words_of,
 )
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
+from msfa_core.survey.given import known_names
 from msfa_core.typing import BoolArray
 
 IN_DOMAIN: Final = "in the search domain"  # keys of `StatusReport.counts`
@@ -91,6 +92,8 @@ class StatusReport:
         For each kind of flag, how many spectra carry each caveat, and how many candidates.
     n_rejected : int
         Files that could not be read.
+    tables : tuple of str
+        What became of each table that was given, the latest word on each.
     missing : tuple of str
         What data are missing, and how to add them.
     """
@@ -111,6 +114,7 @@ class StatusReport:
     n_undecided: int
     flags: dict[str, dict[str, tuple[int, int]]]
     n_rejected: int
+    tables: tuple[str, ...]
     missing: tuple[str, ...]
 
     def lines(self) -> list[str]:
@@ -131,6 +135,7 @@ class StatusReport:
         if self.n_rejected:
             where = self.path / "rejected.csv"
             lines += _section("files", [f"{self.n_rejected:,} could not be read: see {where}"])
+        lines += _section("tables given", list(self.tables))
         lines += _section("missing", list(self.missing))
         return lines
 
@@ -206,6 +211,7 @@ def status(survey: Survey | str | Path) -> StatusReport:
         n_undecided=n_stars(table[is_true(table, "is_candidate") & table["verdict"].isna()]),
         flags=_flag_counts(table),
         n_rejected=len(survey.rejected),
+        tables=_tables(survey),
         missing=tuple(_missing(survey, table)),
     )
 
@@ -267,12 +273,23 @@ def _known(survey: Survey, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Return what the known catalogues list among the candidates, and what is left."""
     from msfa_core.stars.crossmatch import known_counts  # noqa: PLC0415
 
-    if not survey.known_files:
+    names = known_names(survey)
+    if not names:
         return {}
     candidates = table[is_true(table, "is_candidate")]
     counts = known_counts(candidates)
-    listed = {path.name.split(".")[0]: (0, 0) for path in survey.known_files} | counts.listed
+    listed = dict.fromkeys(names, (0, 0)) | counts.listed
     return {**listed, "in any of them": counts.known, "new": counts.new}
+
+
+def _tables(survey: Survey) -> tuple[str, ...]:
+    """Return the latest line about each table that was given, with what it was given for."""
+    said: dict[tuple[str, str], str] = {}
+    for entry in survey.provenance:
+        if entry["step"] == "table":
+            said.pop((entry["use"], entry["path"]), None)
+            said[entry["use"], entry["path"]] = f"{entry['use']}: {entry['line']}"
+    return tuple(said.values())
 
 
 def _verdicts(table: pd.DataFrame) -> dict[str, int]:
@@ -342,7 +359,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
         lacking = int(lacks.sum())
         if lacking:
             lines.append(f"{what}: {lacking:,} of {n:,} spectra lack it; add with {remedy}")
-    if not survey.known_files:
+    if not known_names(survey):
         lines.append(f"known catalogues: none given; add with `msfa run {path} --known FILE`")
     return lines
 

@@ -76,9 +76,9 @@ def spectra(draw):
         flux=flux,
         ivar=ivar,
         mask=flagged | (ivar <= 0) | ~np.isfinite(flux),
-        z=draw(cards),
-        ra=draw(cards),
-        dec=draw(cards),
+        z=draw(st.just(np.nan) | st.floats(-0.05, 20)),  # beyond it no star is
+        ra=draw(st.just(np.nan) | st.floats(0, 360)),
+        dec=draw(st.just(np.nan) | st.floats(-90, 90)),
         snr_g=draw(cards),
         meta=META | {"subclass": draw(words), "ormask": ormask},
     )

@@ -15,9 +15,10 @@ from msfa_core.flags import CmdFlag
 from msfa_core.photometry.colours import colours
 from msfa_core.photometry.gaia import house_gaia
 from msfa_core.photometry.tap import Patience
-from msfa_core.spine.place import adopt_table, fetch_online, place
+from msfa_core.spine.place import fetch_online, place
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey
+from msfa_core.survey.given import give
 from msfa_core.tables.read import read_table
 
 QUICK = Patience(tries=2, first_wait=0.01, answer_seconds=20, job_seconds=20, first_poll=0.01)
@@ -218,10 +219,12 @@ def test_a_survey_is_placed_from_the_archive_and_a_second_time_nothing_is_asked(
     assert not known.questions
 
 
-def test_what_a_table_has_is_not_asked_of_the_archive(survey, server):
+def test_what_a_table_has_is_not_asked_of_the_archive(survey, server, tmp_path):
     known, url = server
     base = survey.table()
-    adopt_table(survey, gaia(base.iloc[:9]))
+    path = tmp_path / "gaia.csv"
+    gaia(base.iloc[:9]).to_csv(path, index=False)
+    give(survey, gaia=[path])
     known.questions.clear()
     assert fetch_online(survey, no_progress, url, patience=QUICK).n_stars == 5
     with pytest.raises(SurveyError, match="no candidates yet"):

@@ -170,7 +170,7 @@ def candidates():
 
 def test_known_stars_are_found_by_obsid_or_by_place_and_named_in_order(candidates):
     known = {
-        "Ju2025": pd.DataFrame({"OBSID": [102, 999], "ra": [10.0, 0.0], "dec": [5.0, 0.0]}),
+        "Ju2025": pd.DataFrame({"OBSID": [102, 999], "ra": [20.0, 0.0], "dec": [-5.0, 0.0]}),
         "Xue2011": pd.DataFrame({"RAdeg": [20.0, 359.9999], "DEdeg": [-5.0 + 2 * ARCSEC, 0.0]}),
     }
     marks = mark_known(candidates, known)
@@ -184,7 +184,7 @@ def test_known_stars_are_found_by_obsid_or_by_place_and_named_in_order(candidate
 
 def test_the_rows_of_a_catalogue_without_obsid_count_by_place(candidates):
     table = pd.DataFrame(
-        {"obsid": pd.array([101, None], dtype="Int64"), "ra": [99.0, 20.0], "dec": [0.0, -5.0]}
+        {"obsid": pd.array([101, None], dtype="Int64"), "ra": [10.0, 20.0], "dec": [5.0, -5.0]}
     )
     assert mark_known(candidates, {"K": table}).notna().tolist() == [True, True, False, False]
 
@@ -219,7 +219,7 @@ def test_places_are_read_from_degrees_sexagesimal_text_and_split_columns():
         assert ra == pytest.approx(right[0])
         assert dec == pytest.approx(right[1])
     assert positions(pd.DataFrame({"l": [1.0]}), "K") is None
-    with pytest.raises(CatalogueError, match="'north' in dec is not an angle"):
+    with pytest.raises(CatalogueError, match="column dec has 'north' in row 1 where an angle"):
         positions(pd.DataFrame({"ra": ["12:00:00"], "dec": ["north"]}), "K")
 
 
@@ -247,12 +247,17 @@ def test_a_catalogue_joins_on_obsid_whatever_its_order_and_names(candidates):
 
 def test_what_the_header_said_is_completed_and_labels_are_the_catalogues(candidates):
     table = pd.DataFrame(
-        {"obsid": [101, 102], "snrg": [99.0, 98.0], "class": ["QSO", "QSO"], "teff": [1.0, np.nan]}
+        {
+            "obsid": [101, 102],
+            "snrg": [99.0, 98.0],
+            "class": ["QSO", "QSO"],
+            "teff": [8001.0, np.nan],
+        }
     )
     joined = join_catalogue(candidates.assign(teff=[5.0, 6.0, 7.0, 8.0]), table)
     assert joined["snr_g"].fillna(0).tolist() == [30.0, 98.0, 12.0, 0]
     assert joined["class"].fillna("").tolist() == ["STAR", "QSO", "STAR", ""]
-    assert joined["teff"].tolist() == [1.0, 6.0, 7.0, 8.0]
+    assert joined["teff"].tolist() == [8001.0, 6.0, 7.0, 8.0]
 
 
 @pytest.mark.parametrize(
@@ -281,25 +286,27 @@ def test_auto_turns_to_the_file_name_when_no_obsid_is_shared(candidates):
 
 
 def test_a_catalogue_of_other_stars_shows_names_of_both_sides(candidates):
-    table = pd.DataFrame({"obsid": [5, 6, 7], "filename": ["u", "v", "w"], "teff": 1.0})
+    table = pd.DataFrame({"obsid": [5, 6, 7], "filename": ["u", "v", "w"], "teff": 8001.0})
     with pytest.raises(CatalogueError) as caught:
         join_catalogue(candidates, table)
     for example in ("101", "102", "5, 6", "spec-55860-b6001_sp05-006", "u, v", "of the 4"):
         assert example in str(caught.value)
     with pytest.raises(CatalogueError, match="no column for the obsid in the catalogue"):
-        join_catalogue(candidates, pd.DataFrame({"teff": [1.0]}))
+        join_catalogue(candidates, pd.DataFrame({"teff": [8001.0]}))
     with pytest.raises(CatalogueError, match="'obsid', 'file' or 'auto'"):
         join_catalogue(candidates, table, how="name")
 
 
 def test_of_rows_that_repeat_an_obsid_the_first_counts(candidates, caplog):
-    table = pd.DataFrame({"obsid": [101, 101], "teff": [1.0, 2.0]})
-    assert join_catalogue(candidates, table)["teff"].tolist()[0] == 1.0
+    table = pd.DataFrame({"obsid": [101, 101], "teff": [8001.0, 8002.0]})
+    assert join_catalogue(candidates, table)["teff"].tolist()[0] == 8001.0
     assert "1 rows of the catalogue repeat a key" in caplog.text
 
 
 def test_a_number_that_is_none_is_named(candidates):
-    with pytest.raises(CatalogueError, match="teff has 'hot' where a number belongs"):
+    with pytest.raises(
+        CatalogueError, match="column teff has 'hot' in row 2 where a number belongs"
+    ):
         join_catalogue(candidates, pd.DataFrame({"obsid": [101, 102], "teff": ["8000", "hot"]}))
     joined = join_catalogue(
         candidates, pd.DataFrame({"obsid": [101], "teff": ["8000"], "logg": [""]})

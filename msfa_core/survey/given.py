@@ -1,0 +1,357 @@
+"""Tables that a user gives to a survey and that it keeps: known stars, Gaia rows.
+
+Each is read, understood and matched before anything is written: a table that is refused leaves
+the survey as it was. Several add up; where two tell of one star, the one given last counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+
+from msfa_core.durable import write_parquet
+from msfa_core.errors import CatalogueError, SurveyError
+from msfa_core.survey.folder import KNOWN_FOLDER, Survey
+from msfa_core.tables.report import Matched, OutsideTable, as_record, line
+
+GAIA_FOLDER: Final = "gaia"
+GAIA_FILE: Final = "gaia.parquet"  # of surveys made when there was one only: the oldest part
+SOURCE: Final = "msfa_table"  # note in a kept file: whence it comes
+_ENDINGS: Final = re.compile(
+    r"\.(csv|tsv|txt|dat|fits?|fts|vot|votable|xml|ecsv|mrt|parquet|feather|json|tbl|gz|bz2|xz|zip)$",
+    re.IGNORECASE,
+)
+_PART: Final = re.compile(r"(\d{4,}) (.*)\.parquet")
+_SHOWN: Final = 3
+_TELLING: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec", "ebv")
+_SAME: Final = 6  # decimals
+_ONE_PLACE: Final = 1.0  # arcsec: no two sources of Gaia that a fibre could tell apart
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A table that is about to be kept.
+
+    Attributes
+    ----------
+    path : Path
+        In the survey.
+    rows : DataFrame
+    record : dict
+        For the provenance.
+    replaced : tuple of Path
+        Files in the survey that it takes the place of.
+    """
+
+    path: Path
+    rows: pd.DataFrame
+    record: dict[str, Any]
+    replaced: tuple[Path, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """What became of the table, in one line."""
+        return str(self.record["line"])
+
+
+def give(
+    survey: Survey,
+    known: Sequence[str | Path] = (),
+    gaia: Sequence[str | Path] = (),
+) -> list[str]:
+    """Keep tables in the survey, all of them or none; return a line about each.
+
+    The caller holds the lock of the survey.
+
+    Parameters
+    ----------
+    survey : Survey
+    known : files
+        Stars that are known already.
+    gaia : files
+        Gaia rows; they add to what was given before.
+
+    Raises
+    ------
+    CatalogueError
+        When a table cannot be read or matches no spectrum; nothing is kept then.
+    """
+    if not known and not gaia:
+        return []
+    spectra = survey.base_table()
+    pending: list[Given] = []
+    for path in known:
+        pending.append(_known(survey, Path(path), spectra, pending))
+    for path in gaia:
+        pending.append(_gaia(survey, Path(path), spectra, pending))
+    keep(survey, pending)
+    return [one.line for one in pending]
+
+
+def keep(survey: Survey, pending: Sequence[Given]) -> None:
+    """Write tables into the survey, and what became of them into its provenance."""
+    for one in pending:
+        one.path.parent.mkdir(exist_ok=True)
+        note = {SOURCE: json.dumps({key: one.record[key] for key in ("path", "checksum", "name")})}
+        write_parquet(one.path, one.rows, note)
+        for old in one.replaced:
+            if old != one.path:
+                old.unlink(missing_ok=True)
+    for one in pending:
+        survey.record("table", **one.record)
+
+
+def source_of(path: Path) -> dict[str, str]:
+    """Return whence a kept table comes: its path, checksum and name; empty when it is not known."""
+    said = pyarrow.parquet.read_metadata(path).metadata or {}
+    note = said.get(SOURCE.encode())
+    return {} if note is None else dict(json.loads(note))
+
+
+def numbered(folder: Path) -> list[Path]:
+    """Return the kept tables of a folder in the order in which they were given.
+
+    Tables of surveys that did not number them come first, in the order of their names.
+    """
+    paths = sorted(folder.glob("*.parquet"))
+    counted = [path for path in paths if _PART.fullmatch(path.name)]
+    return [*(path for path in paths if path not in counted), *counted]
+
+
+def next_place(folder: Path, name: str, pending: Sequence[Given] = ()) -> Path:
+    """Return where the next table of a folder is kept."""
+    paths = [*folder.glob("*.parquet"), *(one.path for one in pending if one.path.parent == folder)]
+    found = [_PART.fullmatch(path.name) for path in paths]
+    last = max((int(one[1]) for one in found if one), default=0)
+    safe = re.sub(r"[/\\\x00]", "_", name)
+    return folder / f"{last + 1:04d} {safe}.parquet"
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the table that is kept in a file."""
+    part = _PART.fullmatch(path.name)
+    return part[2] if part else path.name.removesuffix(".parquet")
+
+
+def same_source(folder: Path, path: str, pending: Sequence[Given] = ()) -> list[Path]:
+    """Return the kept tables that came from the same file."""
+    kept = [one for one in numbered(folder) if source_of(one).get("path") == path]
+    return kept + [one.path for one in pending if one.record["path"] == path]
+
+
+# --- known stars ---------------------------------------------------------------------------
+def known_tables(survey: Survey) -> dict[str, pd.DataFrame]:
+    """Return the lists of known stars of a survey by their names."""
+    return {known_name(path): _read(survey, path) for path in numbered(survey.path / KNOWN_FOLDER)}
+
+
+def known_names(survey: Survey) -> list[str]:
+    """Return the names of the lists of known stars of a survey."""
+    return [known_name(path) for path in numbered(survey.path / KNOWN_FOLDER)]
+
+
+def known_name(path: Path) -> str:
+    """Return the name of a list: that of its file without the endings of tables."""
+    return _short(name_of(path))
+
+
+def _short(name: str) -> str:
+    """Return the name of a file without the endings of tables, fit for a list of names."""
+    name = name.replace(";", ",").strip()
+    while True:
+        shorter = _ENDINGS.sub("", name)
+        if shorter in (name, ""):
+            return name
+        name = shorter
+
+
+def _read(survey: Survey, path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise SurveyError(
+            f"{path} cannot be read ({error}): remove it and give the table again to `msfa run "
+            f"{survey.path}`."
+        ) from error
+
+
+def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given]) -> Given:
+    from msfa_core.stars.crossmatch import known_match, settled  # noqa: PLC0415
+    from msfa_core.tables.door import open_table  # noqa: PLC0415
+    from msfa_core.tables.row_keys import PLACE_USE  # noqa: PLC0415
+
+    radius = survey.settings.match_radius_arcsec
+    opened = settled(open_table(path, PLACE_USE), spectra, radius)
+    _, matched = known_match(spectra, opened, radius)
+    if not matched.n:
+        raise _none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
+    folder = survey.path / KNOWN_FOLDER
+    before = same_source(folder, opened.path, pending)
+    before += [
+        old
+        for old in numbered(folder)
+        if not source_of(old) and old.name == f"{opened.name}.parquet"
+    ]
+    taken = {known_name(one) for one in numbered(folder) if one not in before}
+    taken |= {known_name(one.path) for one in pending if one.path.parent == folder}
+    name = _short(opened.name)
+    if name in taken:
+        name = f"{name} ({_short(Path(opened.path).parent.name)})"
+    k = 2
+    while name in taken:
+        name, k = f"{_short(opened.name)} ({k})", k + 1
+    more = [f"called {name} in known_in"]
+    more += ["it replaces the list given before from the same file"] if before else []
+    place = (
+        before[0]
+        if before and _PART.fullmatch(before[0].name)
+        else next_place(folder, name, pending)
+    )
+    record = as_record(opened, "known", matched, more)
+    return Given(place, opened.table, record, tuple(before))
+
+
+# --- Gaia rows -----------------------------------------------------------------------------
+def gaia_parts(survey: Survey) -> list[Path]:
+    """Return the Gaia tables of a survey in the order in which they were given."""
+    first = survey.path / GAIA_FILE
+    return [*([first] if first.exists() else []), *numbered(survey.path / GAIA_FOLDER)]
+
+
+def gaia_table(survey: Survey) -> pd.DataFrame | None:
+    """Return all Gaia rows that were given, by house names; None without any.
+
+    Of a source that several tables list, the rows of the one given last.
+    """
+    parts = [_read(survey, path) for path in gaia_parts(survey)]
+    return added_up(parts) if parts else None
+
+
+def added_up(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of several Gaia tables, the last one first, each source from one table.
+
+    A row without an identifier is the same source as one at its place in another table.
+    """
+    from msfa_core.photometry.gaia import house_gaia  # noqa: PLC0415
+    from msfa_core.stars.crossmatch import match_sky  # noqa: PLC0415
+
+    kept = pd.DataFrame()
+    for part in reversed([house_gaia(one) for one in parts]):
+        if not len(kept):
+            kept = part
+            continue
+        repeated = np.zeros(len(part), bool)
+        for key in ("gaia_source_id", "obsid"):
+            listed = part[key].isin(kept[key].dropna()) & part[key].notna()
+            repeated |= listed.fillna(False).to_numpy(bool)
+        i, j, _ = match_sky(part["ra"], part["dec"], kept["ra"], kept["dec"], _ONE_PLACE)
+        nameless = part["gaia_source_id"].isna().to_numpy(bool)[i]
+        nameless |= kept["gaia_source_id"].isna().to_numpy(bool)[j]
+        repeated[i[nameless]] = True
+        kept = pd.concat([kept, part[~repeated]], ignore_index=True)
+    return kept
+
+
+def _gaia(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given]) -> Given:
+    from msfa_core.photometry.gaia import GAIA_USE, gaia_rows  # noqa: PLC0415
+    from msfa_core.stars.crossmatch import settled  # noqa: PLC0415
+    from msfa_core.tables.door import open_table  # noqa: PLC0415
+
+    radius = survey.settings.match_radius_arcsec
+    opened = settled(open_table(path, GAIA_USE), spectra, radius)
+    rows = gaia_rows(opened)
+    matched = gaia_match(spectra, rows, radius)
+    if not matched.n:
+        raise _none_matched(opened, matched, spectra, ("gaia_source_id", "obsid", "ra", "dec"))
+    folder = survey.path / GAIA_FOLDER
+    before = same_source(folder, opened.path, pending)
+    earlier = [_read(survey, one) for one in gaia_parts(survey) if one not in before]
+    earlier += [one.rows for one in pending if one.path.parent == folder and one.path not in before]
+    more = _news(rows, earlier)
+    more += ["it replaces the table given before from the same file"] if before else []
+    place = next_place(folder, opened.name, pending)
+    return Given(place, rows, as_record(opened, "gaia", matched, more), tuple(before))
+
+
+def gaia_match(spectra: pd.DataFrame, rows: pd.DataFrame, radius_arcsec: float) -> Matched:
+    """Return how the spectra of a survey are found in a Gaia table."""
+    from msfa_core.photometry.counterparts import counterparts  # noqa: PLC0415
+    from msfa_core.photometry.gaia import join_gaia  # noqa: PLC0415
+    from msfa_core.stars.crossmatch import FAR_AWAY, match_sky  # noqa: PLC0415
+
+    pairs = counterparts(spectra, rows, radius_arcsec, match_sky)
+    joined = join_gaia(spectra, rows, pairs, radius_arcsec)
+    counts = joined["gaia_found_by"].value_counts()
+    by = {key: int(counts.get(key, 0)) for key in ("source_id", "obsid", "position")}
+    refused = np.isfinite(joined["gaia_refused"].to_numpy(np.float64))
+    examples = tuple(
+        f"obsid {obsid} at {apart:,.0f} arcsec"
+        for obsid, apart in zip(
+            spectra["obsid"][refused].head(_SHOWN),
+            joined["gaia_refused"][refused].head(_SHOWN),
+            strict=True,
+        )
+    )
+    notes = []
+    several = int(joined["gaia_ambiguous"].sum())
+    if several:
+        notes.append(
+            f"{several:,} spectra have several sources within the radius: the nearest counts"
+        )
+    twice = int(joined["gaia_duplicated"].sum())
+    if twice:
+        notes.append(f"{twice:,} are listed more than once with different values")
+    return Matched(len(spectra), by, examples, int(refused.sum()), FAR_AWAY, tuple(notes))
+
+
+def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame]) -> list[str]:
+    """Say how many sources an earlier table listed too, and how many of them differ."""
+    if not earlier:
+        return []
+    old = added_up(earlier)
+    said = [f"adds to {len(old):,} rows given before"]
+    for key in ("gaia_source_id", "obsid"):
+        both = rows.dropna(subset=key).drop_duplicates(key).set_index(key)
+        known = old.dropna(subset=key).drop_duplicates(key).set_index(key)
+        shared = both.index.intersection(known.index)
+        if len(shared):
+            new, was = (one.loc[shared, list(_TELLING)].round(_SAME) for one in (both, known))
+            differ = int(((new != was) & (new.notna() | was.notna())).any(axis=1).sum())
+            said.append(
+                f"replaces {len(shared):,} of them, {differ:,} with other values: the table given "
+                "last counts"
+            )
+            break
+    return said
+
+
+def _none_matched(
+    opened: OutsideTable, matched: Matched, spectra: pd.DataFrame, keys: Sequence[str]
+) -> CatalogueError:
+    """Return the error of a table that tells of no spectrum, with examples of both sides."""
+    there = _examples(opened.table, keys)
+    here = _examples(spectra, keys)
+    far = f"; {matched.n_refused:,} rows are {matched.why_refused}" if matched.n_refused else ""
+    return CatalogueError(
+        f"{opened.path}: none of the {len(spectra):,} spectra is in it{far}. It has {there}; the "
+        f"survey has {here}. Give a table of these stars. ({line(opened)})"
+    )
+
+
+def _examples(table: pd.DataFrame, keys: Sequence[str]) -> str:
+    some = []
+    for key in keys:
+        known = table[key].dropna() if key in table else pd.Series(dtype="float64")
+        if len(known):
+            words = [f"{one:.5f}" if isinstance(one, float) else str(one) for one in known.iloc[:2]]
+            more = ", …" if len(known) > len(words) else ""
+            some.append(f"{key} {', '.join(words)}{more}")
+    return "; ".join(some) or "neither identifiers nor positions"

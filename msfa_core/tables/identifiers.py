@@ -1,0 +1,228 @@
+"""Identifiers: whole numbers of up to 19 digits, exact or not at all.
+
+A float keeps 15 digits and a spreadsheet shows 15; what went through either is some other star's
+number. One number alone seldom shows it, the column does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from msfa_core.tables.cells import clean, is_missing
+from msfa_core.typing import BoolArray
+
+EXACT_FLOAT: Final = 2**53  # larger whole numbers lose digits in a float64
+_EXACT_SINGLE: Final = 2**24  # and these in a float32
+_INT64: Final = range(-(2**63), 2**63)
+_PREFIX: Final = re.compile(
+    r"(?:(?:gaia|source_?id|obsid|lamost|specobj|id)[\s_:=#-]*)*"
+    r"(?:(?P<release>[eg]?dr\s*\d)[\s_:=#-]*)?(?P<digits>\d{1,19})",
+    re.IGNORECASE,
+)
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([,.' ’_])\d{3})(?:\1\d{3})+")
+_SHEET_DIGITS: Final = 15  # that a spreadsheet keeps
+_SHEET_SHARE: Final = 0.05  # of a column; one true number of 16 digits in 10 ends in zero
+_SPARE: Final = 128  # true Gaia numbers are mostly multiples of it
+_UNLIKELY: Final = 10.0  # bits: a true column would look so once in a thousand
+_DOUBTFUL: Final = 3.0
+_OLDER: Final = ("DR1", "DR2")  # whose numbers name other sources than those of (E)DR3
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """A column of identifiers.
+
+    Attributes
+    ----------
+    values : (n,) Series of Int64
+        Missing where there is none, or where it lost digits.
+    unreadable : (n,) bool array
+        The cell says something that is no whole number.
+    rounded : (n,) bool array
+        Numbers that lost digits, which are left out.
+    how : str
+        What they went through: ``a spreadsheet`` or ``floating point``.
+    doubtful : bool
+        The column may have gone through floating point; too few rows to tell.
+    release : str
+        Data release that the texts name (``DR2``, ``DR3``); empty when they name none.
+    """
+
+    values: pd.Series
+    unreadable: BoolArray
+    rounded: BoolArray
+    how: str = ""
+    doubtful: bool = False
+    release: str = ""
+
+    @property
+    def is_older(self) -> bool:
+        """Whether these are numbers of a Gaia release before EDR3."""
+        return self.release in _OLDER
+
+
+def read_identifiers(values: pd.Series, single: bool = False, trusted: bool = False) -> Identifiers:
+    """Read a column of identifiers, every digit of them.
+
+    Parameters
+    ----------
+    values : (n,) Series
+        Whole numbers, floats, or text: digits, also within a designation (``Gaia DR3 123``).
+    single : bool
+        Whether floats were stored in single precision.
+    trusted : bool
+        Whether whole numbers are exact for certain.
+
+    Returns
+    -------
+    Identifiers
+        Zero and negative numbers count as missing.
+    """
+    n = len(values)
+    none = np.zeros(n, bool)
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return Identifiers(_empty(values.index), values.notna().to_numpy(bool), none)
+    if pd.api.types.is_integer_dtype(values.dtype):
+        ids = values.astype("Int64")
+        return Identifiers(ids.where(ids > 0), none, none) if trusted else _judged(ids, none, none)
+    if pd.api.types.is_float_dtype(values.dtype):
+        return _of_floats(values, single)
+    text = values.astype("str")
+    words = pc.utf8_trim_whitespace(pa.array(text, type=pa.string(), from_pandas=True))
+    try:
+        whole = pc.if_else(pc.equal(words, ""), None, words).cast(pa.int64())
+        ids = whole.to_pandas(types_mapper=lambda _: pd.Int64Dtype()).set_axis(values.index)
+        return _judged(ids, none, none, "")
+    except pa.ArrowInvalid:
+        return _of_words(text)
+
+
+def _empty(index: Any) -> pd.Series:
+    return pd.Series(pd.array([None] * len(index), dtype="Int64"), index=index)
+
+
+def _of_floats(values: pd.Series, single: bool) -> Identifiers:
+    numbers = values.to_numpy(np.float64, na_value=np.nan)
+    known = np.isfinite(numbers)
+    whole = known & (numbers == np.round(np.where(known, numbers, 0.0)))
+    rounded = whole & (np.abs(numbers) >= (_EXACT_SINGLE if single else EXACT_FLOAT))
+    ids = _empty(values.index)
+    kept = whole & ~rounded
+    ids.iloc[np.flatnonzero(kept)] = numbers[kept].astype(np.int64)
+    return _judged(ids, known & ~whole, rounded, "floating point" if rounded.any() else "")
+
+
+def _of_words(text: pd.Series) -> Identifiers:
+    codes, distinct = pd.factorize(text)
+    read = [_word(clean(str(word))) for word in distinct]
+    numbers = pd.array([one.number for one in read] + [None], dtype="Int64")
+    ids = pd.Series(numbers[codes], index=text.index)  # code −1, no cell, is the last one
+    bad = np.array([one.unreadable for one in read] + [False], bool)[codes]
+    lost = np.array([one.lost for one in read] + [False], bool)[codes]
+    releases = [one.release for one in read if one.release]
+    release = max(set(releases), key=releases.count) if releases else ""
+    older = [one for one in releases if one in _OLDER]
+    if older and len(set(releases)) > 1:  # a mixed column: the older ones name other sources
+        old = np.array([one.release in _OLDER for one in read] + [False], bool)[codes]
+        ids = ids.mask(old)
+        bad = bad | old
+        release = next(one for one in releases if one not in _OLDER)
+    return _judged(ids, bad, lost, "floating point" if lost.any() else "", release)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    number: int | None = None
+    unreadable: bool = False
+    lost: bool = False
+    release: str = ""
+
+
+def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
+    """Read one cleaned cell."""
+    if is_missing(word):
+        return _Word()
+    match = _PREFIX.fullmatch(word)
+    if match:
+        number = int(match["digits"])
+        release = re.sub(r"\s|^[eg](?=dr)", "", match["release"] or "", flags=re.I).upper()
+        return _Word(number, release=release) if number in _INT64 else _Word(unreadable=True)
+    if _THOUSANDS.fullmatch(word):
+        return _Word(int(re.sub(r"\D", "", word)))
+    try:
+        exact = Decimal(word)
+    except InvalidOperation:
+        return _Word(unreadable=True)
+    if not exact.is_finite():
+        return _Word(unreadable=not exact.is_nan())
+    if abs(exact) > _INT64[-1] or exact != exact.to_integral_value():
+        return _Word(unreadable=True)
+    number = int(exact)
+    lost = abs(number) >= EXACT_FLOAT and not word.lstrip("+-").isdigit()
+    return _Word(None if lost else number, lost=lost)
+
+
+def _judged(
+    ids: pd.Series, unreadable: BoolArray, lost: BoolArray, how: str = "", release: str = ""
+) -> Identifiers:
+    """Leave out what a spreadsheet or a float has rounded, judged by the whole column."""
+    ids = ids.where(ids > 0).astype("Int64")
+    by_sheet = _rounded_by_sheet(ids)
+    doubtful = False
+    if by_sheet.any():
+        how = how or "a spreadsheet"
+        lost = lost | by_sheet
+    else:
+        by_float, doubtful = _rounded_by_float(ids)
+        if by_float.any():
+            how = how or "floating point"
+            lost = lost | by_float
+    return Identifiers(ids.mask(lost), unreadable, lost, how, doubtful, release)
+
+
+def _long(ids: pd.Series, least: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    known = np.flatnonzero(ids.notna().to_numpy(bool))
+    numbers = ids.iloc[known].to_numpy(np.int64)
+    long = numbers >= least
+    return known[long], numbers[long]
+
+
+def _rounded_by_sheet(ids: pd.Series) -> BoolArray:
+    """(n,) numbers with zeros from the 16th digit on, where too many are so by chance."""
+    rounded = np.zeros(len(ids), bool)
+    rows, numbers = _long(ids, 10**_SHEET_DIGITS)
+    if not len(rows):
+        return rounded
+    digits = np.char.str_len(numbers.astype(str)).astype(np.int64)
+    spare = 10 ** (digits - _SHEET_DIGITS)
+    zeros = numbers % spare == 0
+    share = np.mean(1.0 / spare)  # of true numbers that end so
+    enough = zeros.mean() > max(_SHEET_SHARE, 3.0 * share)
+    if enough and np.log2(spare[zeros]).sum() >= _UNLIKELY:
+        rounded[rows[zeros]] = True
+    return rounded
+
+
+def _rounded_by_float(ids: pd.Series) -> tuple[BoolArray, bool]:
+    """(n,) numbers of a column all of whose numbers are floats, and whether one may be so."""
+    rounded = np.zeros(len(ids), bool)
+    rows, numbers = _long(ids, EXACT_FLOAT)
+    if not len(rows):
+        return rounded, False
+    spacing = np.exp2(np.floor(np.log2(numbers.astype(np.float64))) - 52).astype(np.int64)
+    if (numbers % spacing != 0).any():
+        return rounded, False
+    distinct = np.unique(numbers, return_index=True)[1]
+    bits = float(np.log2(np.maximum(spacing[distinct] / _SPARE, 1.0)).sum())
+    if bits >= _UNLIKELY:
+        rounded[rows] = True
+    return rounded, _DOUBTFUL <= bits < _UNLIKELY

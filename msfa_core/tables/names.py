@@ -1,0 +1,190 @@
+"""Names: which column of a file is which quantity, whatever the file calls it.
+
+Names are no identities: ``Gmag`` is Gaia's and ``gmag`` is Pan-STARRS's, ``z`` is a Doppler shift,
+a magnitude or a height. Where two columns could be meant and differ, neither is taken.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from msfa_core.tables.units import unit_of
+
+Vocabulary = Mapping[str, tuple[str, ...]]
+
+_BRACKETS: Final = re.compile(r"(?P<name>.+?)[\s_]*[\[(](?P<unit>[^\])]+)[\])]")
+_UNIT_SUFFIX: Final = {
+    "deg": "deg", "degrees": "deg", "rad": "rad", "radians": "rad", "hours": "hourangle",
+    "hour": "hourangle", "hr": "hourangle", "hourangle": "hourangle", "arcsec": "arcsec",
+    "mas": "mas", "uas": "uas", "muas": "uas", "arcsec_yr": "arcsec/yr",
+    "arcsec_per_yr": "arcsec/yr", "masyr": "mas/yr", "mas_yr": "mas/yr",
+    "mas_per_yr": "mas/yr", "uas_yr": "uas/yr", "kms": "km/s", "km_s": "km/s", "kmps": "km/s",
+    "ms": "m/s", "m_s": "m/s", "mps": "m/s", "k": "K", "kk": "kK", "mag": "mag", "mjy": "mJy",
+    "jy": "Jy",
+}  # fmt: skip
+_LOGARITHM: Final = re.compile(r"(?:log_?10|log|lg)[\s_]*\(?(?P<name>[a-z_]+)\)?", re.IGNORECASE)
+_SIDE: Final = re.compile(r"(?P<name>.+?)[_.]?(?P<side>[12ab]|gaia|lamost|x|y)", re.IGNORECASE)
+_OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is theirs
+    "gmag": {"rmag", "imag", "umag", "zmag", "ymag"},
+    "g_mag": {"r_mag", "i_mag", "u_mag", "z_mag", "y_mag"},
+}
+_GAIA_COLOURS: Final = {
+    *("bpmag", "rpmag", "bp_mag", "rp_mag", "bp_rp", "bp-rp", "phot_bp_mean_mag"),
+    *("phot_rp_mean_mag",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A column that was recognised.
+
+    Attributes
+    ----------
+    name : str
+        In the file.
+    unit : str or None
+        That its name says.
+    is_logarithm : bool
+        Whether its name says that it is one.
+    """
+
+    name: str
+    unit: str | None = None
+    is_logarithm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What the columns of a table are.
+
+    Attributes
+    ----------
+    found : dict of str to Found
+        By house name.
+    doubtful : dict of str to str
+        Columns that may be something else, and why they are not taken.
+    rivals : dict of str to tuple of Found
+        Columns whose names differ in case only: the values must decide.
+    """
+
+    found: dict[str, Found]
+    doubtful: dict[str, str]
+    rivals: dict[str, tuple[Found, ...]]
+
+
+def plain(name: object) -> str:
+    """Return a name in comparable form: lower case, without quotes and blanks around it."""
+    text = unicodedata.normalize("NFKC", str(name)).strip().strip("\"'`").strip()
+    return re.sub(r"\s+", "_", text.lower())
+
+
+def recognise(names: Sequence[str], vocabulary: Vocabulary) -> Recognised:
+    """Find the quantities of a vocabulary among the columns of a table.
+
+    Parameters
+    ----------
+    names : sequence of str
+    vocabulary : mapping of house names to names in files
+        The first one present counts. A name with capitals is found in that spelling first.
+
+    Returns
+    -------
+    Recognised
+    """
+    readings = [_readings(name) for name in names]
+    lower = {plain(name) for name in names}
+    found: dict[str, Found] = {}
+    doubtful: dict[str, str] = {}
+    rivals: dict[str, tuple[Found, ...]] = {}
+    for house, aliases in vocabulary.items():
+        for rank in range(3):  # as it is, without what a unit adds, without a prefix
+            hits = [hit for one in readings if (hit := one[rank]) is not None]
+            for alias in aliases:
+                same = [hit for key, hit in hits if key == alias.lower()]
+                if not same:
+                    continue
+                exact = [one for one in same if one.name.strip() == alias]
+                if len(exact) == 1 and (len(same) == 1 or alias != alias.lower()):
+                    same = exact
+                why = _doubt(house, same[0].name, alias, lower)
+                if why:
+                    doubtful[same[0].name] = why
+                    continue
+                if len(same) > 1:
+                    rivals[house] = tuple(same)
+                found[house] = same[0]
+                break
+            if house in found:
+                break
+    _take_sides(names, vocabulary, found)
+    return Recognised(found, doubtful, rivals)
+
+
+def _readings(name: str) -> list[tuple[str, Found] | None]:
+    """Return what a name could mean: as it is, less a unit or logarithm, less a prefix."""
+    key = plain(name)
+    out: list[tuple[str, Found] | None] = [(key, Found(name)), None, None]
+    bracket = _BRACKETS.fullmatch(key)
+    logarithm = _LOGARITHM.fullmatch(key)
+    if bracket and unit_of(bracket["unit"].replace("_", " ")) is not None:
+        out[1] = bracket["name"], Found(name, bracket["unit"].replace("_", " "))
+    elif logarithm and logarithm["name"].startswith("teff"):
+        out[1] = "teff", Found(name, None, True)
+    else:
+        for suffix, unit in _UNIT_SUFFIX.items():
+            if key.endswith(f"_{suffix}") and len(key) > len(suffix) + 1:
+                out[1] = key[: -len(suffix) - 1], Found(name, unit)
+                break
+    if "." in key:
+        out[2] = key.rsplit(".", 1)[1], Found(name)
+    return out
+
+
+def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
+    """Return why a column is not what its name says; nothing where it is."""
+    key = plain(name)
+    if house == "g_mag" and key in _OTHER_BANDS:
+        others = sorted(_OTHER_BANDS[key] & lower)
+        if name.strip() == alias and alias != alias.lower():
+            return ""  # Gmag, as VizieR writes Gaia's
+        if others:
+            return f"with {', '.join(others)} beside it, it is g of another survey than Gaia"
+        if key == "gmag" and not lower & _GAIA_COLOURS:
+            return "it may be g of Pan-STARRS or SDSS: call Gaia's Gmag or phot_g_mean_mag"
+    if house == "z" and key == "z":
+        if {"g", "r", "i"} <= lower:
+            return "with g, r, i beside it, it is a magnitude and no Doppler shift"
+        if {"x", "y"} <= lower:
+            return "with x, y beside it, it is a place in space and no Doppler shift"
+    return ""
+
+
+def _take_sides(names: Sequence[str], vocabulary: Vocabulary, found: dict[str, Found]) -> None:
+    """Fill in from pair tables (``ra_1``, ``ra_2``): the side of what is found already."""
+    order = {name: i for i, name in enumerate(names)}
+    places = [order[one.name] for one in found.values()]
+    for house, aliases in vocabulary.items():
+        if house in found:
+            continue
+        options = []
+        for name in names:
+            match = _SIDE.fullmatch(plain(name))
+            if match and match["name"] in {alias.lower() for alias in aliases}:
+                far = min((abs(order[name] - place) for place in places), default=0)
+                options.append((far, -order[name], name))
+        if options:
+            found[house] = Found(min(options)[2])
+    ra, dec = found.get("ra"), found.get("dec")
+    if ra is not None and dec is not None:  # both of one side
+        side = _SIDE.fullmatch(plain(ra.name))
+        other = _SIDE.fullmatch(plain(dec.name))
+        if side and other and side["side"] != other["side"]:
+            names_of_dec = {alias.lower() for alias in vocabulary["dec"]}
+            for name in names:
+                match = _SIDE.fullmatch(plain(name))
+                if match and match["name"] in names_of_dec and match["side"] == side["side"]:
+                    found["dec"] = Found(name)

@@ -1,0 +1,230 @@
+"""What was understood of a table from outside, and what became of it, in one honest line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import pandas as pd
+
+EXAMPLES: Final = 3  # cells or rows named
+_SHOWN: Final = 4  # columns named in the line
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of one column that gave no value.
+
+    Attributes
+    ----------
+    column : str
+        Its name in the file.
+    n : int
+    examples : tuple of (int, str)
+        Row (the first is 1) and text of the first of them.
+    why : str
+    """
+
+    column: str
+    n: int
+    examples: tuple[tuple[int, str], ...]
+    why: str
+
+    def words(self) -> str:
+        """Return the cells in words."""
+        some = ", ".join(f"row {row}: {text!r}" for row, text in self.examples)
+        more = ", …" if self.n > len(self.examples) else ""
+        rows = "1 row" if self.n == 1 else f"{self.n:,} rows"
+        return f"{self.column} {self.why} in {rows} ({some}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A column that was understood.
+
+    Attributes
+    ----------
+    name, unit : str
+        In the file; the unit is empty where there is none.
+    house_unit : str
+    how : str
+        What was done to the values, in words; empty when nothing.
+    """
+
+    name: str
+    unit: str
+    house_unit: str
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class OutsideTable:
+    """A table from outside, understood.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, with the table of it that was taken.
+    path, kind, checksum : str
+    table : (n,) DataFrame
+        By house names, in house units; only the columns that were understood.
+    columns : dict of str to Understood
+        By house name.
+    left_out : dict of str to str
+        Columns of the file that have a known name and cannot be used, and why.
+    missing : dict of str to int
+        Cells that say they have no value, by house name.
+    no_values : dict of str to int
+        Of these, numbers that stand for it (−9999), by the name in the file.
+    unreadable, implausible : tuple of Cells
+        Cells that say something else than a value, and values that no star can have.
+    notes : tuple of str
+        What else is to be said.
+    release : str
+        Of Gaia's identifiers, where the file tells.
+    others : DataFrame
+        Every other column of the file, as it stands.
+    """
+
+    name: str
+    path: str
+    kind: str
+    checksum: str
+    table: pd.DataFrame
+    columns: dict[str, Understood]
+    left_out: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    no_values: dict[str, int] = field(default_factory=dict)
+    unreadable: tuple[Cells, ...] = ()
+    implausible: tuple[Cells, ...] = ()
+    notes: tuple[str, ...] = ()
+    release: str = ""
+    others: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.table)
+
+    def has(self, *names: str) -> bool:
+        """Tell whether all of these quantities were understood."""
+        return all(name in self.columns for name in names)
+
+    def reasons(self) -> str:
+        """Return why columns were left out, for a message; empty when none was."""
+        if not self.left_out:
+            return ""
+        words = [f"{name} ({why})" for name, why in self.left_out.items()]
+        return f" Left out: {'; '.join(words[:_SHOWN])}."
+
+    def units(self) -> list[str]:
+        """Return what was converted, in words."""
+        words = []
+        for one in self.columns.values():
+            if one.how:
+                words.append(f"{one.name} {one.how}")
+        return words
+
+    def remarks(self) -> list[str]:
+        """Return all that is to be said besides what matched."""
+        said = []
+        if units := self.units():
+            more = f" and {len(units) - _SHOWN} more" if len(units) > _SHOWN else ""
+            said.append(f"units: {', '.join(units[:_SHOWN])}{more}")
+        said += [cells.words() for cells in (*self.unreadable, *self.implausible)]
+        if self.no_values:
+            words = [f"{name} {n:,}" for name, n in self.no_values.items()]
+            more = f" and {len(words) - _SHOWN} more columns" if len(words) > _SHOWN else ""
+            said.append(f"no value (−9999 or the like): {', '.join(words[:_SHOWN])}{more}")
+        if self.left_out:
+            words = [f"{name} ({why})" for name, why in self.left_out.items()]
+            more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+            said.append(f"left out: {'; '.join(words[:_SHOWN])}{more}")
+        return [*said, *self.notes]
+
+    def noting(self, *notes: str) -> OutsideTable:
+        """Return the table with more to be said."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What became of a table in a survey.
+
+    Attributes
+    ----------
+    n_spectra : int
+        Of the survey.
+    by : dict of str to int
+        Spectra that were found, by what they were found by.
+    refused : tuple of str
+        Rows that were not used, in words.
+    n_refused : int
+        How many they are.
+    why_refused : str
+    notes : tuple of str
+        What else is to be said of the match.
+    """
+
+    n_spectra: int
+    by: dict[str, int]
+    refused: tuple[str, ...] = ()
+    n_refused: int = 0
+    why_refused: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Spectra that were found."""
+        return sum(self.by.values())
+
+    def words(self) -> list[str]:
+        """Return the match in words."""
+        ways = [f"{n:,} by {key}" for key, n in self.by.items() if n]
+        how = f" ({', '.join(ways)})" if ways else ""
+        said = [f"{self.n:,} spectra matched{how}, {self.n_spectra - self.n:,} not"]
+        if self.n_refused:
+            some = f": {', '.join(self.refused[:EXAMPLES])}" if self.refused else ""
+            said.append(f"{self.n_refused:,} rows refused ({self.why_refused}{some})")
+        return [*said, *self.notes]
+
+
+def line(table: OutsideTable, matched: Matched | None = None, more: Sequence[str] = ()) -> str:
+    """Return the one line that says what became of a table.
+
+    Examples
+    --------
+    ``gaia.csv: 12,031 rows; 11,870 spectra matched (11,802 by source_id, 68 by position), 161
+    not; 3 rows refused (far from the star that their obsid names); units: parallax arcsec → mas``
+    """
+    said = [f"{len(table):,} rows"]
+    if matched is not None:
+        said += matched.words()
+    text = f"{table.name}: {'; '.join([*said, *more, *table.remarks()])}"
+    return " ".join(text.split())
+
+
+def as_record(
+    table: OutsideTable, use: str, matched: Matched | None = None, more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what provenance keeps of the use of a table."""
+    record: dict[str, Any] = {
+        "use": use,
+        "name": table.name,
+        "path": table.path,
+        "format": table.kind,
+        "checksum": table.checksum,
+        "rows": len(table),
+        "columns": {
+            house: " ".join(filter(None, (one.name, one.unit, one.how)))
+            for house, one in table.columns.items()
+        },
+        "left_out": table.left_out,
+        "missing": table.missing,
+        "unreadable": {one.column: one.n for one in table.unreadable},
+        "implausible": {one.column: one.n for one in table.implausible},
+        "line": line(table, matched, more),
+    }
+    if matched is not None:
+        record |= {"matched": matched.by, "refused": matched.n_refused}
+    return record

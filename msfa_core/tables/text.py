@@ -1,0 +1,318 @@
+"""Delimited text: where the header is, what separates the fields, and whether a row was cut."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from msfa_core.errors import CatalogueError
+
+DELIMITERS: Final = ",|;\t"
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_RULE: Final = re.compile(r"\s*-{2,}[\s\-|;,]*")
+_SNIFFED: Final = 30  # lines
+_WORDS_OF_A_NAME: Final = 3
+_COMMENTS_KEPT: Final = 65536  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """One table of a text file, every cell as text.
+
+    Attributes
+    ----------
+    name : str
+    columns : dict of str to (n,) Series of str
+    units : dict of str to str
+    notes : tuple of str
+    comments : str
+    """
+
+    name: str
+    columns: dict[str, pd.Series]
+    units: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    comments: str = ""
+
+
+def _problem(path: Path, reason: str, remedy: str) -> CatalogueError:
+    return CatalogueError(" ".join(f"{path}: {reason}; {remedy}.".split()))
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return names without repetition: the second ``ra`` is ``ra_2``; a nameless is numbered."""
+    seen: set[str] = set()
+    distinct = []
+    for i, name in enumerate(names, start=1):
+        base = str(name).strip().strip("\ufeff") or f"column_{i}"
+        unique, k = base, 1
+        while unique in seen:
+            k += 1
+            unique = f"{base}_{k}"
+        seen.add(unique)
+        distinct.append(unique)
+    return distinct
+
+
+def text_tables(path: Path, text: str, formats: str) -> list[TextTable]:
+    """Read the tables of a text: CSV and its kin, ECSV, or VizieR's TSV with its dashes.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    text : str
+    formats : str
+        What else could be given, for messages.
+    """
+    ended = text.endswith(("\n", "\r"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if re.match(r"\s*#\s*%ECSV", text):
+        return [_ecsv(path, text, formats, ended)]
+    parts = _vizier(text)
+    if parts is not None:
+        return [_vizier_table(path, part, formats, ended) for part in parts]
+    comments, header, body, notes = _split_header(text)
+    return [_table(path, header, body, comments, formats, ended, notes)]
+
+
+def _table(
+    path: Path, header: str, body: str, comments: str, formats: str, ended: bool,
+    notes: tuple[str, ...] = (), delimiter: str = "",
+) -> TextTable:  # fmt: skip
+    delimiter = delimiter or sniff(header, body)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    _check_header(path, header, names, formats)
+    names, body = _without_trailing_delimiter(names, body, delimiter)
+    unique = distinct_names(names)
+    if not body.strip():
+        empty = {name: pd.Series([], dtype="str") for name in unique}
+        return TextTable("", empty, {}, notes, comments)
+    body, remarks = _without_remarks(body, delimiter, len(unique))
+    columns = _parsed(path, body, unique, delimiter)
+    notes = (*notes, *remarks)
+    if not ended:
+        columns, cut = _without_cut_row(columns)
+        notes = (*notes, *cut)
+    return TextTable("", columns, {}, notes, comments[:_COMMENTS_KEPT])
+
+
+def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
+    """Comments above the header, header line, rows, notes; a commented header comes back."""
+    comments: list[str] = []
+    rest = text
+    while True:
+        first, _, after = rest.partition("\n")
+        bare = first.strip()
+        if bare.startswith("#"):
+            comments.append(bare[1:])
+        elif bare:
+            break
+        rest = after
+        if not rest:
+            break
+    first, _, after = rest.partition("\n")
+    header = next((one for one in reversed(comments) if one.strip()), "")
+    if header and _looks_like_data(first) and not _looks_like_data(header):
+        return "\n".join(comments[:-1]), header.strip(), rest, ()
+    return "\n".join(comments), first, after, ()
+
+
+def _looks_like_data(line: str) -> bool:
+    """Whether a field of the line is a number."""
+    fields = re.split(rf"[{DELIMITERS}]", line)
+    return any(_NUMBER.fullmatch(one.strip().strip("\"'").replace(",", ".")) for one in fields)
+
+
+def sniff(header: str, body: str) -> str:
+    """Return the delimiter that splits header and first rows into equally many fields."""
+    lines = [
+        line
+        for line in body[: 2**18].split("\n")[:_SNIFFED]
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+
+    def score(delimiter: str) -> tuple[int, int]:
+        rows = list(csv.reader([header, *lines], delimiter=delimiter))
+        widths = Counter(len(row) for row in rows[1:]) or Counter([len(rows[0])])
+        agreement = sum(n for width, n in widths.items() if abs(width - len(rows[0])) <= 1)
+        return (agreement if len(rows[0]) > 1 else 0, len(rows[0]))
+
+    return max(DELIMITERS, key=score)
+
+
+def _check_header(path: Path, header: str, names: list[str], formats: str) -> None:
+    """Refuse a first line that cannot be the names of columns."""
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    if numbers and len(numbers) == len([name for name in names if name]):
+        raise _problem(path, "has no header line", "put the names of the columns in the first line")
+    if len(names) == 1 and len(header.split()) > _WORDS_OF_A_NAME:
+        reason = f"its columns are not separated by comma, |, ; or tab ({header[:40].strip()!r})"
+        raise _problem(path, reason, f"give {formats}")
+
+
+def _without_trailing_delimiter(
+    names: list[str], body: str, delimiter: str
+) -> tuple[list[str], str]:
+    """Drop the empty field that a delimiter at the end of each line makes."""
+    first = body.lstrip("\n").partition("\n")[0]
+    ends = re.escape(delimiter) + r"[ \t]*$" if delimiter != "\t" else r"\t$"
+    width = len(next(csv.reader([first], delimiter=delimiter), []))
+    if names and not names[-1] and re.search(ends, first) and width == len(names):
+        return names[:-1], re.sub(ends, "", body, flags=re.MULTILINE)
+    return names, body
+
+
+def _without_remarks(body: str, delimiter: str, width: int) -> tuple[str, tuple[str, ...]]:
+    """Leave out lines below the header that begin with # and are no rows; say how many."""
+    if "#" not in body:
+        return body, ()
+    kept, n_left = [], 0
+    for line in body.split("\n"):
+        remark = line.lstrip().startswith("#")
+        if remark and len(next(csv.reader([line], delimiter=delimiter), [])) != width:
+            n_left += 1
+        else:
+            kept.append(line)
+    if not n_left:
+        return body, ()
+    return "\n".join(kept), (f"{n_left} lines below the header are comments",)
+
+
+def _parsed(path: Path, body: str, names: list[str], delimiter: str) -> dict[str, pd.Series]:
+    """Every cell as text; a row that does not fit is an error."""
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+    )
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(body.encode("utf-8", "surrogatepass")),
+            pyarrow.csv.ReadOptions(column_names=names, block_size=_block_size(body)),
+            pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values='"' in body),
+            convert,
+        )
+    except pa.ArrowInvalid as error:
+        reason = f"its rows do not fit its {len(names)} columns ({error})"
+        raise _problem(path, reason, "correct or remove the row") from None
+    return {
+        name: column.to_pandas().astype("str")
+        for name, column in zip(names, table.columns, strict=True)
+    }
+
+
+def _block_size(body: str) -> int:
+    """Return a block that holds the longest row."""
+    longest = max((len(line) for line in body.split("\n")), default=0)
+    return max(2**20, 4 * longest)
+
+
+def _without_cut_row(columns: dict[str, pd.Series]) -> tuple[dict[str, pd.Series], tuple[str, ...]]:
+    """Leave out a last row whose last number is shorter than any other: the file may be cut."""
+    *_, last = columns.values()
+    if len(last) <= 1:
+        return columns, ()
+    lengths = last.str.strip().str.len()
+    final = str(last.iloc[-1]).strip()
+    is_short = 0 < len(final) < int(lengths.iloc[:-1].replace(0, 10**6).min())
+    if not (is_short and re.fullmatch(r"[+\-\d.,eE]+", final)):
+        return columns, ()
+    note = f"the file ends within a row: row {len(last)} may be cut short and is left out"
+    return {name: values.iloc[:-1] for name, values in columns.items()}, (note,)
+
+
+# --- ECSV ------------------------------------------------------------------------------------
+def _ecsv(path: Path, text: str, formats: str, ended: bool) -> TextTable:
+    """Read ECSV, Gaia's bulk files (``null`` for no value) included: units from its header."""
+    from astropy.table import meta  # noqa: PLC0415  slow to import
+
+    lines = text.split("\n")
+    n = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), -1)
+    if n < 0:
+        raise _problem(
+            path, "cannot be read as a table (ECSV without a line of names)", "correct it"
+        )
+    said = [re.sub(r"^# ?", "", line) for line in lines[:n] if line.strip()]
+    header = meta.get_header_from_yaml([line for line in said if not line.startswith("%")])
+    delimiter = header.get("delimiter", " ")
+    units = {
+        str(one["name"]): str(one["unit"]) for one in header.get("datatype", ()) if one.get("unit")
+    }
+    body, names = "\n".join(lines[n + 1 :]), lines[n]
+    if delimiter == " ":
+        names, body, delimiter = _as_tabs(names), _as_tabs(body), "\t"
+    comments = "\n".join(said)
+    made = _table(path, names, body, comments, formats, ended, (), delimiter)
+    return TextTable("", made.columns, units, made.notes, comments[:_COMMENTS_KEPT])
+
+
+def _as_tabs(text: str) -> str:
+    """Return fields separated by blanks with tabs between them, quotes kept."""
+    lines = []
+    for row in csv.reader(text.split("\n"), delimiter=" ", skipinitialspace=True):
+        cells = row[:-1] if row and not row[-1] and len(row) > 1 else row
+        lines.append(
+            "\t".join(
+                '"' + one.replace('"', '""') + '"' if re.search(r'[\t"\n]', one) else one
+                for one in cells
+            )
+        )
+    return "\n".join(lines)
+
+
+# --- VizieR ----------------------------------------------------------------------------------
+def _vizier(text: str) -> list[list[str]] | None:
+    """Return the tables of VizieR's TSV as lines; None when the text is none.
+
+    Comments, names, units, a line of dashes, rows; and the same again for the next table.
+    """
+    lines = text.split("\n")
+    rules = [i for i, line in enumerate(lines) if _RULE.fullmatch(line) and line.count("-") > 1]
+    if not rules:
+        return None
+    first = [i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")]
+    if not first or rules[0] - first[0] not in (1, 2):
+        return None
+    starts = []
+    for rule in rules:
+        above = rule
+        while above > 0 and lines[above - 1].strip() and not lines[above - 1].startswith("#"):
+            above -= 1
+        if rule - above in (1, 2):
+            starts.append(above)
+    while starts[0] > 0 and (
+        lines[starts[0] - 1].startswith("#") or not lines[starts[0] - 1].strip()
+    ):
+        starts[0] -= 1
+    begins = [0]
+    for start in starts[1:]:
+        above = start
+        while above > 0 and (lines[above - 1].startswith("#") or not lines[above - 1].strip()):
+            above -= 1
+        begins.append(above)
+    return [lines[a:b] for a, b in zip(begins, [*begins[1:], len(lines)], strict=True)]
+
+
+def _vizier_table(path: Path, lines: list[str], formats: str, ended: bool) -> TextTable:
+    comments = [line[1:] for line in lines if line.startswith("#")]
+    rest = [line for line in lines if line.strip() and not line.startswith("#")]
+    rule = next(i for i, line in enumerate(rest) if _RULE.fullmatch(line))
+    header, body = rest[0], "\n".join(rest[rule + 1 :])
+    delimiter = max("\t;|,", key=lambda one: (header.count(one), one == "\t"))
+    named = [re.match(r"\s*(?:Table|Name|RESOURCE=)[:\s]*([\w/+.\-]+)", line) for line in comments]
+    name = next((match[1].rstrip(":") for match in named if match), "")
+    names = next(csv.reader([header], delimiter=delimiter))
+    said: list[str] = []
+    if rule > 1:
+        said = [one.strip() for one in next(csv.reader([rest[1]], delimiter=delimiter), [])]
+    units = {label: unit for label, unit in zip(distinct_names(names), said, strict=False) if unit}
+    made = _table(path, header, body, "\n".join(comments), formats, ended, (), delimiter)
+    return TextTable(name, made.columns, units, made.notes, made.comments)

@@ -1,0 +1,267 @@
+"""Units: what a file says is converted; what it does not say, the range of a column decides.
+
+A column that can be what it is called in no unit is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.tables.quantities import Quantity, quantity
+from msfa_core.typing import FloatArray
+
+# What people write for a unit that astropy knows by another name
+_SPELLINGS: Final = {
+    "degree": "deg", "degrees": "deg", "decimal degrees": "deg", "d.deg": "deg", "°": "deg",
+    "radian": "rad", "radians": "rad",
+    "h": "hourangle", "hr": "hourangle", "hrs": "hourangle", "hour": "hourangle",
+    "hours": "hourangle", "decimal hours": "hourangle",
+    "arcseconds": "arcsec", "arcsecond": "arcsec", "arcsecs": "arcsec", '"': "arcsec",
+    "arcseconds/yr": "arcsec/yr", "arcsec/year": "arcsec/yr", '"/yr': "arcsec/yr",
+    "milliarcsec": "mas", "milliarcsecond": "mas", "milliarcseconds": "mas", "µas": "uas",
+    "μas": "uas", "muas": "uas", "microarcsec": "uas", "mas/year": "mas/yr", "mas/a": "mas/yr",
+    "milliarcsec/yr": "mas/yr", "mas*yr**-1": "mas/yr",
+    "kms": "km/s", "kms-1": "km/s", "kmps": "km/s", "km/sec": "km/s", "km s^{-1}": "km/s",
+    "km s**-1": "km/s", "m/sec": "m/s", "ms-1": "m/s",
+    "kelvin": "K", "degrees kelvin": "K", "log(k)": "dex(K)", "log k": "dex(K)",
+    "[k]": "dex(K)", "logk": "dex(K)", "dex(k)": "dex(K)", "log(teff)": "dex(K)",
+    "magnitude": "mag", "magnitudes": "mag", "mags": "mag", "mag(vega)": "mag", "mag(ab)": "mag",
+    "vegamag": "mag", "[cm/s2]": "dex(cm/s2)", "log(cm/s2)": "dex(cm/s2)",
+    "log(cm.s**-2)": "dex(cm/s2)", "log(cgs)": "dex(cm/s2)", "cgs": "dex(cm/s2)",
+    "log cgs": "dex(cm/s2)", "[m/s2]": "dex(m/s2)", "log(m/s2)": "dex(m/s2)",
+    "[sun]": "dex", "[-]": "dex", "day": "d", "days": "d", "julian year": "yr", "year": "yr",
+    "years": "yr", "time[julian years]": "yr", "angle[deg]": "deg", "angle[mas]": "mas",
+    "angular velocity[mas/year]": "mas/yr", "magnitude[mag]": "mag", "velocity[km/s]": "km/s",
+    "temperature[k]": "K", "gravsurface[log cgs]": "dex(cm/s2)", "abundances[dex]": "dex",
+    "angstroms": "Angstrom", "å": "Angstrom", "a": "Angstrom", "0.1nm": "Angstrom",
+}  # fmt: skip
+_SAYS_NOTHING: Final = {"", "-", "--", "---", "none", "null", "nan", "unitless", "dimensionless"}
+_SEXAGESIMAL: Final = re.compile(
+    r"['\"]?[hd]+ ?[:m]+ ?m*[:s]* ?s*\.?s*['\"]?|sexa.*", re.IGNORECASE
+)
+_FULL_CIRCLE: Final = 2 * np.pi
+_GAIA_ERROR: Final = (0.004, 5.0)  # mas, mas/yr: from the brightest to the faintest of Gaia
+_TINY_PARALLAX: Final = 0.01  # mas: a median beyond 100 kpc; in arcsec, stars within it
+_TINY_MOTION: Final = 0.1  # mas/yr: slower than the halo at 100 kpc
+_FASTEST_MEDIAN: Final = 1500.0  # km/s: no table of stars is faster in the middle
+_LOG_TEFF: Final = (3.2, 5.5)
+_LARGEST_KILO: Final = 300.0
+_JULIAN: Final = 2_400_000.5  # JD of MJD 0
+
+
+class UnitProblem(Exception):  # noqa: N818
+    """A column is in no unit of its quantity; never leaves the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a column was brought to its house unit.
+
+    Attributes
+    ----------
+    values : (n,) array
+    unit : str
+        Unit in the file, as it was understood; the house unit where nothing was done.
+    said : bool
+        Whether the file says so; else the range of the column does.
+    """
+
+    values: FloatArray
+    unit: str
+    said: bool
+
+
+def says_nothing(unit: str | None) -> bool:
+    """Tell whether a column comes without a unit."""
+    return unit is None or unit.strip().strip("'").lower() in _SAYS_NOTHING
+
+
+def is_sexagesimal(unit: str | None) -> bool:
+    """Tell whether a unit says that the text of a column is sexagesimal (``h:m:s``)."""
+    return bool(unit and _SEXAGESIMAL.fullmatch(unit.strip()))
+
+
+@lru_cache(maxsize=512)
+def unit_of(text: str) -> Any:
+    """Return the astropy unit that a text stands for; None for one that nobody knows."""
+    from astropy import units as u  # noqa: PLC0415  slow to import
+
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1].strip()
+    known = _SPELLINGS.get(re.sub(r"\s+", " ", text.lower()))
+    for spelling in (known, text, text.lower()):
+        if spelling is None:
+            continue
+        for form in (None, "cds", "vounit", "fits"):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    return u.Unit(spelling, format=form)
+            except (ValueError, TypeError):
+                continue
+    return None
+
+
+def convert(values: FloatArray, said: str | None, one: Quantity) -> Conversion:
+    """Bring a column to its house unit.
+
+    Parameters
+    ----------
+    values : (n,) array
+    said : str or None
+        The unit that the file gives.
+    one : Quantity
+
+    Raises
+    ------
+    UnitProblem
+        When the unit is none of the quantity.
+    """
+    if says_nothing(said):
+        return judged(values, one)
+    assert said is not None
+    unit = unit_of(said)
+    if unit is None:
+        raise UnitProblem(f"its unit {said!r} is unknown")
+    if one.kind == "ra" and unit.physical_type == "time":
+        unit = unit_of("hourangle")
+    return Conversion(_converted(values, unit, said, one), said.strip(), True)
+
+
+def _converted(  # noqa: PLR0911  a line per odd unit
+    values: FloatArray, unit: Any, said: str, one: Quantity
+) -> FloatArray:
+    from astropy import units as u  # noqa: PLC0415
+
+    house = unit_of(one.unit) if one.unit else u.dimensionless_unscaled
+    if str(unit) == str(house):
+        return values
+    if one.name in ("z", "z_err") and unit.is_equivalent(u.km / u.s):
+        return np.asarray(values * unit.to(u.km / u.s)) / float(SPEED_OF_LIGHT)
+    if one.name in ("logg_err", "feh", "feh_err") and _is_plain(unit):
+        return values
+    if one.name in ("teff_err", "parallax_over_error") and isinstance(
+        unit, u.function.FunctionUnitBase
+    ):
+        raise UnitProblem(f"its unit {said!r} is none of {one.unit or 'a ratio'}")
+    if one.name == "logg" and _is_plain(unit):
+        return values  # "dex", as most tables write it
+    if one.unit == "yr" and unit == u.d:
+        return np.where(values > _JULIAN, 2000.0 + (values - 2451545.0) / 365.25, np.nan)
+    if one.unit == "mag" and (_is_plain(unit) or _is_magnitude(unit)):
+        if unit == u.dimensionless_unscaled or _is_magnitude(unit):
+            return values
+        return values * (1e-3 if str(unit) == "mmag" else 1.0)
+    try:
+        if isinstance(house, u.function.FunctionUnitBase) and not isinstance(
+            unit, u.function.FunctionUnitBase
+        ):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                logarithm = np.log10(np.asarray((values * unit).to_value(house.physical_unit)))
+            return np.where(np.isfinite(logarithm), logarithm, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            converted = np.asarray((values * unit).to_value(house), dtype=np.float64)
+    except (u.UnitsError, TypeError) as error:
+        raise UnitProblem(f"its unit {said!r} is none of {one.unit or 'a pure number'}") from error
+    return converted
+
+
+def _is_plain(unit: Any) -> bool:
+    from astropy import units as u  # noqa: PLC0415
+
+    return bool(unit in (u.dimensionless_unscaled, u.dex) or str(unit) in ("dex", "dex(1)"))
+
+
+def _is_magnitude(unit: Any) -> bool:
+    from astropy import units as u  # noqa: PLC0415
+
+    return isinstance(unit, u.MagUnit)
+
+
+# --- no unit said ----------------------------------------------------------------------------
+def judged(values: FloatArray, one: Quantity) -> Conversion:  # noqa: PLR0911  a line per quantity
+    """Let the range of a column decide on its unit, where the file does not say one.
+
+    Raises
+    ------
+    UnitProblem
+        When the column can be what it is called in no unit, or in several.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return Conversion(values, one.unit, False)
+    middle = float(np.median(np.abs(finite)))
+    if one.name in ("parallax_error_mas", "pmra_error", "pmdec_error"):
+        return _by_error(values, middle, one)
+    if one.name == "parallax_mas" and 0 < middle < _TINY_PARALLAX:
+        return Conversion(values * 1e3, "arcsec", False)
+    if one.name in ("pmra", "pmdec") and 0 < middle < _TINY_MOTION:
+        return Conversion(values * 1e3, "arcsec / yr", False)
+    if one.name == "rv" and middle > _FASTEST_MEDIAN:
+        return Conversion(values / 1e3, "m / s", False)
+    if one.name == "teff":
+        return _teff(values, middle, one)
+    if one.name == "mjd" and middle > 1e6 and middle < 3e6:  # noqa: PLR2004  a Julian date
+        return Conversion(values - _JULIAN, "JD", False)
+    return Conversion(values, one.unit, False)
+
+
+def _by_error(values: FloatArray, middle: float, one: Quantity) -> Conversion:
+    low, high = _GAIA_ERROR
+    per_year = " / yr" if one.unit.endswith("yr") else ""
+    if low <= middle * 1e3 <= high and middle < low:
+        return Conversion(values * 1e3, f"arcsec{per_year}", False)
+    if low <= middle / 1e3 <= high and middle > high:
+        return Conversion(values / 1e3, f"uas{per_year}", False)
+    return Conversion(values, one.unit, False)
+
+
+def _teff(values: FloatArray, middle: float, one: Quantity) -> Conversion:
+    if _LOG_TEFF[0] <= middle <= _LOG_TEFF[1]:
+        raise UnitProblem(
+            f"its middle value {middle:.4g} can be log Teff or thousands of K: name the unit"
+        )
+    if _LOG_TEFF[1] < middle <= _LARGEST_KILO:
+        return Conversion(values * 1e3, "kK", False)
+    return Conversion(values, one.unit, False)
+
+
+def from_logarithm(values: FloatArray) -> FloatArray:
+    """Return 10 to the power of a column; NaN where that is no number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        power = np.power(10.0, values)
+    return np.where(np.isfinite(power), power, np.nan)
+
+
+def follow(leader: Conversion, follower: FloatArray, one: Quantity) -> Conversion:
+    """Give an error without a unit the unit that its quantity has in the same file."""
+    if leader.unit == quantity(one.follows).unit:
+        return judged(follower, one)
+    if leader.unit == "JD":
+        return Conversion(follower, one.unit, False)
+    return Conversion(
+        _converted(follower, unit_of(leader.unit), leader.unit, one), leader.unit, leader.said
+    )
+
+
+def could_be_hours(ra: FloatArray) -> bool:
+    """Tell whether right ascensions in degrees could be hours."""
+    finite = ra[np.isfinite(ra)]
+    return bool(len(finite)) and bool((finite >= 0).all() and (finite <= 24.0).all())  # noqa: PLR2004
+
+
+def could_be_radians(ra: FloatArray, dec: FloatArray) -> bool:
+    """Tell whether positions in degrees could be radians."""
+    finite = np.isfinite(ra) & np.isfinite(dec)
+    if not finite.any():
+        return False
+    low, high = float(ra[finite].min()), float(ra[finite].max())
+    return bool(low >= -np.pi and high <= _FULL_CIRCLE and np.abs(dec[finite]).max() <= np.pi / 2)
