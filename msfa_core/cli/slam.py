@@ -145,11 +145,22 @@ def _training_set(
 def _labelled_spectra(survey: Path, labels: Path) -> tuple[Any, pd.DataFrame]:
     """Spectra of a survey that a table of labels names, and their rows of it, in one order."""
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
-    from msfa_core.tables.read import read_table  # noqa: PLC0415
+    from msfa_core.tables.door import Use, open_table  # noqa: PLC0415
+    from msfa_core.tables.report import line  # noqa: PLC0415
+    from msfa_core.tables.row_keys import OBSID_NAMES  # noqa: PLC0415
+    from msfa_core.validation.reference import REFERENCE_NAMES  # noqa: PLC0415
 
-    opened, table = Survey(survey), read_table(labels)
+    names = {name: REFERENCE_NAMES[name] for name in ("teff", "logg", "feh")}
+    use = Use("a table of labels", {"obsid": OBSID_NAMES, **names}, (("obsid",),), True)
+    opened, given_table = Survey(survey), open_table(labels, use)
+    table = given_table.table
     if "obsid" not in table.columns:
-        raise ConfigError(f"{labels} has no column obsid; it needs obsid, teff, logg and feh.")
+        raise ConfigError(
+            f"{labels} has no column obsid; it needs obsid, teff, logg and feh."
+            f"{given_table.reasons()}"
+        )
+    say(line(given_table))
+    table = table.dropna(subset="obsid")
     known = opened.table().set_index("obsid")
     rows = table.drop_duplicates("obsid").set_index("obsid")
     obsid = np.array([k for k in known.index if k in rows.index], dtype=np.int64)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from msfa_core.cli.app import Quiet, Workers, app
-from msfa_core.cli.show import show_progress
+from msfa_core.cli.show import say, show_progress
 from msfa_core.errors import CatalogueError, TrainingError
 from msfa_core.typing import Progress
 
@@ -281,17 +281,19 @@ def _spectra_of(survey: Path, labels: Path) -> LabelledSpectra:
 
 def _labels(path: Path) -> pd.DataFrame:
     """Read a table of classes: columns obsid and label (or true_class)."""
-    from msfa_core.stars.crossmatch import as_ids  # noqa: PLC0415
-    from msfa_core.tables.read import read_table  # noqa: PLC0415
+    from msfa_core.tables.door import Use, open_table  # noqa: PLC0415
+    from msfa_core.tables.report import line  # noqa: PLC0415
+    from msfa_core.tables.row_keys import OBSID_NAMES  # noqa: PLC0415
 
-    table = read_table(path)
-    name = next((name for name in _LABEL_NAMES if name in table.columns), None)
-    if name is None or "obsid" not in table.columns:
+    names = {"obsid": OBSID_NAMES, "label": _LABEL_NAMES}
+    opened = open_table(path, Use("a table of classes", names, (("obsid", "label"),), True))
+    if not opened.has("obsid", "label"):
+        has = ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
         raise CatalogueError(
-            f"{path} needs the columns obsid and label; it has {', '.join(table.columns)}."
+            f"{path} needs the columns obsid and label; it has {has}.{opened.reasons()}"
         )
-    table = table.assign(obsid=as_ids(table["obsid"], "obsid"), label=table[name])
-    return table[["obsid", "label"]].dropna()
+    say(line(opened))
+    return opened.table[["obsid", "label"]].dropna()
 
 
 @app.command()

@@ -27,14 +27,15 @@ def validate(
 ) -> None:
     """Compare a survey with a reference table: classes, shifts, labels, candidates, identity."""
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
-    from msfa_core.tables.read import read_table  # noqa: PLC0415
+    from msfa_core.tables.door import open_table  # noqa: PLC0415
     from msfa_core.validation.compare import validate as compare  # noqa: PLC0415
+    from msfa_core.validation.reference import REFERENCE_USE  # noqa: PLC0415
     from msfa_core.validation.report import summary_lines, write_validation  # noqa: PLC0415
 
     opened = Survey(survey)
     found = compare(
         opened.table(),
-        read_table(reference),
+        open_table(reference, REFERENCE_USE),
         radius_arcsec=radius or opened.settings.match_radius_arcsec,
         what=str(reference),
     )

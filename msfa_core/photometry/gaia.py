@@ -63,6 +63,7 @@ GAIA_USE: Final = Use(
     "a Gaia table",
     GAIA_ALIASES,
     tuple((key, "g_mag") for key in ("gaia_source_id", "obsid")) + (("ra", "dec", "g_mag"),),
+    beside=("gaia_source_id", "g_mag"),
 )
 GAIA_COLUMNS: Final = (  # what a join brings, in this order
     "gaia_source_id", "g_mag", "bp_rp", "parallax_mas", "parallax_error_mas",

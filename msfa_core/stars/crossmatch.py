@@ -91,6 +91,7 @@ CATALOGUE_USE: Final = Use(
     },
     (("obsid",), ("file",), OBSERVATION),
     keep_others=True,
+    beside=("obsid", "file"),
 )
 FAR_AWAY: Final = "far from the star that their identifier names"
 PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from msfa_core.errors import CatalogueError
-from msfa_core.tables.read import read_table
+from msfa_core.tables.door import Use, open_table
 from msfa_core.typing import FloatArray
 
 # House name of a quantity, and its names in the literature (lower case), the first found counts
@@ -35,6 +35,15 @@ DEREDDENED: Final[Mapping[str, tuple[str, ...]]] = {
     "bp_rp": ("bp_rp0", "bp_rp_0"),
     "abs_mag_g": ("abs_mag_g0", "m_g0", "mg0", "mg_0"),
 }
+_USE: Final = Use(
+    "a table of reference stars",
+    {
+        **QUANTITIES,
+        **{f"{name}_without_dust": names for name, names in DEREDDENED.items()},
+    },
+    tuple(combinations(QUANTITIES, 2)),
+    keep_others=True,
+)
 _NEEDED: Final = 2  # quantities make a plane
 
 
@@ -95,23 +104,19 @@ def reference_stars(path: str | Path) -> ReferenceStars:
 
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, _stamp: int) -> ReferenceStars:
-    table = read_table(path)
-    lower = {str(name).lower(): name for name in table.columns}
-    clean = {
-        name: tuple(known for known in names if known in lower)
-        for name, names in DEREDDENED.items()
-    }
+    opened = open_table(path, _USE)
+    clean = {name: opened.has(f"{name}_without_dust") for name in DEREDDENED}
     values = {}
-    for name, names in QUANTITIES.items():
-        first = clean[name] if name in clean and all(clean.values()) else ()
-        found = next((lower[known] for known in (*first, *names) if known in lower), None)
-        if found is not None:
-            numbers = pd.to_numeric(table[found], errors="coerce")
-            values[name] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    for name in QUANTITIES:
+        found = f"{name}_without_dust" if name in clean and all(clean.values()) else name
+        if opened.has(found):
+            values[name] = opened.table[found].to_numpy(dtype=np.float64, na_value=np.nan)
+    table = opened.table
     if len(values) < _NEEDED or not len(table):
         known = ", ".join(sorted({name for names in QUANTITIES.values() for name in names}))
         raise CatalogueError(
             f"{path}: no reference stars for any plane (columns known: {known}; it has "
-            f"{', '.join(map(str, table.columns))}); name another table."
+            f"{', '.join([*(c.name for c in opened.columns.values()), *opened.others.columns])}); "
+            f"name another table.{opened.reasons()}"
         )
     return ReferenceStars(path.stem, values)

@@ -45,6 +45,8 @@ _SEXAGESIMAL: Final = re.compile(
     r"(?:(?P<seconds>\d{1,2}([.,]\d*)?)\s*(?:s(?:ec)?|\"|″|''|′′|”)?)?",
     re.IGNORECASE,
 )
+_LONG: Final = re.compile(r"[+-]?\d{4}")
+_FEW: Final = 3  # cells of a column, of which one in groups is not odd
 _SIXTY: Final = 60.0
 _HOURS: Final = 24.0
 
@@ -166,8 +168,9 @@ def _numbers_by_word(text: pd.Series, style: Style) -> Numbers:
     absent = np.array([is_missing(word) for word in words], bool)
     own = style_of(word for word, gone in zip(words, absent, strict=True) if not gone)
     used = style if own in ("", "unclear") else own
+    strange = _odd_groups([w for w, gone in zip(words, absent, strict=True) if not gone])
     read = [
-        float("nan") if gone else _number(word, used)
+        float("nan") if gone else None if word in strange else _number(word, used)
         for word, gone in zip(words, absent, strict=True)
     ]
     bad = np.array([value is None for value in read], bool)
@@ -179,6 +182,14 @@ def _numbers_by_word(text: pd.Series, style: Style) -> Numbers:
         ~no_cell & (bad[codes] if len(bad) else False),
         used if own == "unclear" and used else own,
     )
+
+
+def _odd_groups(words: list[str]) -> set[str]:
+    """Return cells with digits in groups (``8'273``) of a column that does not group digits."""
+    grouped = {word for word in words if _BLANK_GROUPED.fullmatch(word)}
+    ungrouped = any(_LONG.match(word) for word in words)
+    lonely = len(grouped) == 1 and len(words) > _FEW
+    return grouped if ungrouped or lonely else set()
 
 
 def style_of(words: Iterable[str]) -> Style:

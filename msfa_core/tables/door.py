@@ -23,12 +23,15 @@ from msfa_core.tables.names import Found, Vocabulary, plain, recognise
 from msfa_core.tables.quantities import Quantity, limit_words, quantity
 from msfa_core.tables.report import EXAMPLES, Cells, OutsideTable, Understood
 from msfa_core.tables.units import (
+    ASTROMETRIC_ERRORS,
     Conversion,
     UnitProblem,
     convert,
     follow,
     from_logarithm,
     is_sexagesimal,
+    judged,
+    led_by_error,
     says_nothing,
 )
 from msfa_core.typing import BoolArray, FloatArray
@@ -71,12 +74,15 @@ class Use:
         The table can be used when all quantities of one of these are there.
     keep_others : bool
         Whether the other columns of the file are wanted as they stand.
+    beside : tuple of str
+        In a pair table (``ra_1``, ``ra_2``) the columns nearest to these are meant.
     """
 
     name: str
     vocabulary: Vocabulary
     suits: tuple[tuple[str, ...], ...]
     keep_others: bool = False
+    beside: tuple[str, ...] = ()
 
 
 def open_table(path: str | Path, use: Use) -> OutsideTable:
@@ -205,7 +211,7 @@ class _Reading:
     def __init__(self, raw: RawTable, use: Use, what: str, trusted: bool = False) -> None:
         self.raw, self.use, self.what, self.trusted = raw, use, what, trusted
         self.by_name = {column.name: column for column in raw.columns}
-        known = recognise(raw.names, use.vocabulary)
+        known = recognise(raw.names, use.vocabulary, use.beside)
         self.found = dict(known.found)
         self.left_out = dict(known.doubtful) | {
             name: why for name, why in raw.left_out.items() if _is_wanted(name, use)
@@ -369,6 +375,8 @@ class _Reading:
             how = "log10 → K"
         elif self.trusted and says_nothing(said):
             conversion = Conversion(values, one.unit, True)
+        elif says_nothing(said) and (error := self._undeclared_error(one)) is not None:
+            conversion = led_by_error(values, error, one)
         elif one.follows in self.leaders and says_nothing(said):
             conversion = follow(self.leaders[one.follows], values, one)
         else:
@@ -383,6 +391,17 @@ class _Reading:
             how = how or "brought to 0 … 360 deg"
         self.values[one.name] = pd.Series(values)
         self._understood(one.name, column, how)
+
+    def _undeclared_error(self, one: Quantity) -> Conversion | None:
+        """Return the error of a quantity as its range tells it; None when it has a unit or none."""
+        names = [name for name in ASTROMETRIC_ERRORS if quantity(name).follows == one.name]
+        found = self.found.get(names[0]) if names else None
+        if found is None or found.unit or not says_nothing(self.by_name[found.name].unit):
+            return None
+        values, *_ = self._read(quantity(names[0]), self.by_name[found.name], None)
+        if not np.isfinite(values).any():
+            return None
+        return judged(np.where(np.isin(values, _NO_VALUES), np.nan, values), quantity(names[0]))
 
     def _read(
         self, one: Quantity, column: RawColumn, said: str | None

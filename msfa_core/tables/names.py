@@ -82,7 +82,9 @@ def plain(name: object) -> str:
     return re.sub(r"\s+", "_", text.lower())
 
 
-def recognise(names: Sequence[str], vocabulary: Vocabulary) -> Recognised:
+def recognise(
+    names: Sequence[str], vocabulary: Vocabulary, beside: Sequence[str] = ()
+) -> Recognised:
     """Find the quantities of a vocabulary among the columns of a table.
 
     Parameters
@@ -90,6 +92,8 @@ def recognise(names: Sequence[str], vocabulary: Vocabulary) -> Recognised:
     names : sequence of str
     vocabulary : mapping of house names to names in files
         The first one present counts. A name with capitals is found in that spelling first.
+    beside : sequence of str
+        House names; in a pair table the columns nearest to these are meant.
 
     Returns
     -------
@@ -120,7 +124,7 @@ def recognise(names: Sequence[str], vocabulary: Vocabulary) -> Recognised:
                 break
             if house in found:
                 break
-    _take_sides(names, vocabulary, found)
+    _take_sides(names, vocabulary, found, beside)
     return Recognised(found, doubtful, rivals)
 
 
@@ -163,10 +167,16 @@ def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
     return ""
 
 
-def _take_sides(names: Sequence[str], vocabulary: Vocabulary, found: dict[str, Found]) -> None:
+def _take_sides(
+    names: Sequence[str],
+    vocabulary: Vocabulary,
+    found: dict[str, Found],
+    beside: Sequence[str],
+) -> None:
     """Fill in from pair tables (``ra_1``, ``ra_2``): the side of what is found already."""
     order = {name: i for i, name in enumerate(names)}
-    places = [order[one.name] for one in found.values()]
+    places = [order[found[name].name] for name in beside if name in found]
+    places = places or [order[one.name] for one in found.values()]
     for house, aliases in vocabulary.items():
         if house in found:
             continue

@@ -21,6 +21,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _RULE: Final = re.compile(r"\s*-{2,}[\s\-|;,]*")
 _SNIFFED: Final = 30  # lines
 _WORDS_OF_A_NAME: Final = 3
+_ENOUGH_DECIMALS: Final = 7  # what is cut behind them matters no more
 _COMMENTS_KEPT: Final = 65536  # characters
 
 
@@ -216,14 +217,18 @@ def _block_size(body: str) -> int:
 
 
 def _without_cut_row(columns: dict[str, pd.Series]) -> tuple[dict[str, pd.Series], tuple[str, ...]]:
-    """Leave out a last row whose last number is shorter than any other: the file may be cut."""
+    """Leave out a last row whose last number is shorter than others: the file may be cut."""
     *_, last = columns.values()
     if len(last) <= 1:
         return columns, ()
-    lengths = last.str.strip().str.len()
-    final = str(last.iloc[-1]).strip()
-    is_short = 0 < len(final) < int(lengths.iloc[:-1].replace(0, 10**6).min())
-    if not (is_short and re.fullmatch(r"[+\-\d.,eE]+", final)):
+    digits = last.str.strip().str.extract(r"^[+-]?(\d*)(?:[.,](\d*))?$").fillna("")
+    whole, decimals = (digits[k].str.len() for k in (0, 1))
+    has_point = (decimals.iloc[:-1] > 0).any()
+    length = decimals if has_point else whole
+    usual = int(length.iloc[:-1].mode().iloc[-1])
+    is_number = bool(digits.iloc[-1].str.len().sum())
+    enough = has_point and int(decimals.iloc[-1]) >= _ENOUGH_DECIMALS
+    if not is_number or enough or int(length.iloc[-1]) >= usual:
         return columns, ()
     note = f"the file ends within a row: row {len(last)} may be cut short and is left out"
     return {name: values.iloc[:-1] for name, values in columns.items()}, (note,)

@@ -47,8 +47,10 @@ _SEXAGESIMAL: Final = re.compile(
     r"['\"]?[hd]+ ?[:m]+ ?m*[:s]* ?s*\.?s*['\"]?|sexa.*", re.IGNORECASE
 )
 _FULL_CIRCLE: Final = 2 * np.pi
+ASTROMETRIC_ERRORS: Final = ("parallax_error_mas", "pmra_error", "pmdec_error")
 _GAIA_ERROR: Final = (0.004, 5.0)  # mas, mas/yr: from the brightest to the faintest of Gaia
-_TINY_PARALLAX: Final = 0.01  # mas: a median beyond 100 kpc; in arcsec, stars within it
+_ENOUGH: Final = 3  # rows to judge by, where no error tells
+_TINY_PARALLAX: Final = 0.02  # mas: all beyond 50 kpc and none scattered below zero
 _TINY_MOTION: Final = 0.1  # mas/yr: slower than the halo at 100 kpc
 _FASTEST_MEDIAN: Final = 1500.0  # km/s: no table of stars is faster in the middle
 _LOG_TEFF: Final = (3.2, 5.5)
@@ -199,12 +201,13 @@ def judged(values: FloatArray, one: Quantity) -> Conversion:  # noqa: PLR0911  a
     if not len(finite):
         return Conversion(values, one.unit, False)
     middle = float(np.median(np.abs(finite)))
-    if one.name in ("parallax_error_mas", "pmra_error", "pmdec_error"):
+    if one.name in ASTROMETRIC_ERRORS:
         return _by_error(values, middle, one)
-    if one.name == "parallax_mas" and 0 < middle < _TINY_PARALLAX:
-        return Conversion(values * 1e3, "arcsec", False)
-    if one.name in ("pmra", "pmdec") and 0 < middle < _TINY_MOTION:
-        return Conversion(values * 1e3, "arcsec / yr", False)
+    if len(finite) >= _ENOUGH and finite.any():
+        if one.name == "parallax_mas" and ((finite > 0) & (finite < _TINY_PARALLAX)).all():
+            return Conversion(values * 1e3, "arcsec", False)
+        if one.name in ("pmra", "pmdec") and middle < _TINY_MOTION:
+            return Conversion(values * 1e3, "arcsec / yr", False)
     if one.name == "rv" and middle > _FASTEST_MEDIAN:
         return Conversion(values / 1e3, "m / s", False)
     if one.name == "teff":
@@ -242,14 +245,42 @@ def from_logarithm(values: FloatArray) -> FloatArray:
 
 
 def follow(leader: Conversion, follower: FloatArray, one: Quantity) -> Conversion:
-    """Give an error without a unit the unit that its quantity has in the same file."""
+    """Give an error without a unit the unit that its quantity has in the same file.
+
+    Raises
+    ------
+    UnitProblem
+        When that unit makes it none that Gaia could have, and its own range is no better.
+    """
     if leader.unit == quantity(one.follows).unit:
         return judged(follower, one)
     if leader.unit == "JD":
         return Conversion(follower, one.unit, False)
-    return Conversion(
-        _converted(follower, unit_of(leader.unit), leader.unit, one), leader.unit, leader.said
-    )
+    converted = _converted(follower, unit_of(leader.unit), leader.unit, one)
+    if one.name in ASTROMETRIC_ERRORS:
+        as_it_is, as_leader = (_is_gaias(values) for values in (follower, converted))
+        if as_it_is and not as_leader:
+            return Conversion(follower, one.unit, False)
+        if not as_leader:
+            raise UnitProblem(f"it has no unit, and is none of Gaia's errors in {leader.unit}")
+    return Conversion(converted, leader.unit, leader.said)
+
+
+def led_by_error(values: FloatArray, error: Conversion, one: Quantity) -> Conversion:
+    """Give a quantity without a unit the unit that the range of its error tells.
+
+    The smallest and largest errors of Gaia are known; a parallax can be anything.
+    """
+    if error.unit == one.unit:
+        return Conversion(values, one.unit, False)
+    factor = {"arcsec": 1e3, "uas": 1e-3}[error.unit.partition(" ")[0]]
+    return Conversion(values * factor, error.unit, False)
+
+
+def _is_gaias(errors: FloatArray) -> bool:
+    finite = errors[np.isfinite(errors)]
+    low, high = _GAIA_ERROR
+    return bool(len(finite)) and bool(low <= float(np.median(finite)) <= high)
 
 
 def could_be_hours(ra: FloatArray) -> bool:

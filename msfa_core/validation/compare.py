@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
 from msfa_core.errors import CatalogueError
 from msfa_core.rules import are_extragalactic, star_numbers, words_of
+from msfa_core.tables.report import OutsideTable
 from msfa_core.templates.spectral_types import Family, spectral_type, subtypes_apart
 from msfa_core.training.scores import scores_with_intervals, share_row
 from msfa_core.validation.radius import uid_sensitivity
@@ -86,7 +87,7 @@ class Validation:
 
 def validate(
     survey: pd.DataFrame,
-    reference: pd.DataFrame,
+    reference: pd.DataFrame | OutsideTable,
     *,
     radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
     what: str = "the reference table",
@@ -97,8 +98,8 @@ def validate(
     ----------
     survey : (n,) DataFrame
         Spectra, as `Survey.table` returns them.
-    reference : (m,) DataFrame
-        As read from the user's file.
+    reference : (m,) DataFrame or OutsideTable
+        The user's table, opened for `REFERENCE_USE`.
     radius_arcsec : float
         Of matches by position.
     what : str

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
 from msfa_core.errors import CatalogueError
-from msfa_core.stars.crossmatch import match_sky
-from msfa_core.tables.row_keys import as_ids, obsids, positions
+from msfa_core.photometry.counterparts import FAR, match_key
+from msfa_core.stars.crossmatch import FAR_AWAY, match_sky, settled
+from msfa_core.tables.door import Use, of_frame
+from msfa_core.tables.report import Matched, OutsideTable, line
+from msfa_core.tables.row_keys import PLACE_USE
 
 # house name -> names in reference tables (lower case), the first found counts
 REFERENCE_NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -26,12 +29,17 @@ REFERENCE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "label": ("label", "stellar_class", "true_class", "object_class"),
     "is_bhb": ("is_bhb", "bhb"),
 }
+REFERENCE_USE: Final = Use(
+    "a reference table",
+    {**PLACE_USE.vocabulary, **REFERENCE_NAMES},
+    (("obsid",), ("ra", "dec")),
+    keep_others=True,
+)
 _TEXT: Final = ("class", "subclass", "label")
 _YES: Final = {"1", "1.0", "true", "t", "yes", "y", "bhb"}
 _NO: Final = {"0", "0.0", "false", "f", "no", "n"}
 _NOTHING: Final = {"", "nan", "none", "null", "--", "<na>", "non", "unknown"}
 _OBJECTS: Final = ("STAR", "GALAXY", "QSO")
-_SENTINEL: Final = -900.0  # −999 and −9999 say "not measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class Joined:
     by_obsid, by_position, ambiguous : int
         How they were found; spectra with several counterparts within the radius (the nearest
         was taken).
+    line : str
+        What became of the reference table.
     """
 
     survey: pd.DataFrame
@@ -54,18 +64,21 @@ class Joined:
     by_obsid: int
     by_position: int
     ambiguous: int
+    line: str = ""
 
     def __len__(self) -> int:
         """Return the number of spectra that can be compared."""
         return len(self.survey)
 
 
-def house_reference(table: pd.DataFrame, what: str = "the reference table") -> pd.DataFrame:
-    """Give the columns of a reference table the names of the house.
+def house_reference(
+    table: pd.DataFrame | OutsideTable, what: str = "the reference table"
+) -> pd.DataFrame:
+    """Give the columns of a reference table the names and units of the house.
 
     Parameters
     ----------
-    table : (m,) DataFrame
+    table : (m,) DataFrame or OutsideTable
         ``label`` may name one of the five classes of the search; ``is_bhb`` a yes or no; ``rv``
         a velocity [km/s], used for ``z`` where there is none.
     what : str
@@ -81,19 +94,18 @@ def house_reference(table: pd.DataFrame, what: str = "the reference table") -> p
     CatalogueError
         When the table has nothing to compare with, or yes and no cannot be told.
     """
-    lower = {str(name).lower(): name for name in table.columns}
-    house = pd.DataFrame(index=table.index)
-    for name, aliases in REFERENCE_NAMES.items():
-        found = next((lower[alias] for alias in aliases if alias in lower), None)
-        if found is None:
+    opened = _opened(table, what)
+    house = pd.DataFrame(index=opened.table.index)
+    for name in REFERENCE_NAMES:
+        if not opened.has(name):
             continue
+        column = opened.table[name]
         if name in _TEXT:
-            house[name] = _text(table[found])
+            house[name] = _text(column)
         elif name == "is_bhb":
-            house[name] = _truth(table[found], what)
+            house[name] = _truth(column, what)
         else:
-            values = pd.to_numeric(table[found], errors="coerce").astype("float64")
-            house[name] = values.where(values > _SENTINEL)
+            house[name] = column.astype("float64")
     if "label" not in house and "class" in house and _are_labels(house["class"]):
         house = house.rename(columns={"class": "label"})
     if "rv" in house:
@@ -107,15 +119,15 @@ def house_reference(table: pd.DataFrame, what: str = "the reference table") -> p
     if not len(house.columns):
         known = ", ".join(alias for aliases in REFERENCE_NAMES.values() for alias in aliases)
         raise CatalogueError(
-            f"{what} has no column to compare with; it has {', '.join(map(str, table.columns))}. "
-            f"Name one or more of: {known}."
+            f"{what} has no column to compare with; it has {_names(opened)}. "
+            f"Name one or more of: {known}.{opened.reasons()}"
         )
     return house
 
 
 def join_reference(
     survey: pd.DataFrame,
-    table: pd.DataFrame,
+    table: pd.DataFrame | OutsideTable,
     radius_arcsec: float = float(MATCH_RADIUS_ARCSEC),
     what: str = "the reference table",
 ) -> Joined:
@@ -127,9 +139,9 @@ def join_reference(
     ----------
     survey : (n,) DataFrame
         With ``obsid``, ``ra``, ``dec`` [deg].
-    table : (m,) DataFrame
-        With an obsid or positions under any usual name. An obsid listed twice counts once, the
-        first row.
+    table : (m,) DataFrame or OutsideTable
+        With an obsid or positions under any usual name. Of rows with one obsid the nearest
+        counts, else the first; one far from the spectrum is refused.
     radius_arcsec : float
     what : str
         Name of the table, for messages.
@@ -139,41 +151,54 @@ def join_reference(
     CatalogueError
         When the table has nothing to join on or to compare with, or no spectrum is found.
     """
-    if not len(table):
+    opened = settled(_opened(table, what), survey, radius_arcsec)
+    if not len(opened):
         raise CatalogueError(f"{what} has no rows: name a table with the stars of the survey.")
-    house = house_reference(table, what)
-    listed, place = obsids(table, what), positions(table, what)
-    if listed is None and place is None:
+    house = house_reference(opened, what)
+    by_key, by_place = opened.has("obsid"), opened.has("ra", "dec")
+    if not (by_key or by_place):
         raise CatalogueError(
-            f"{what} has neither obsids nor positions (it has {', '.join(map(str, table.columns))})"
-            "; name a column 'obsid', or two 'ra' and 'dec' in degrees."
+            f"{what} has neither obsids nor positions (it has {_names(opened)})"
+            f"; name a column 'obsid', or two 'ra' and 'dec' in degrees.{opened.reasons()}"
         )
     row = np.full(len(survey), -1, dtype=np.int64)
-    if listed is not None:
-        index = pd.Index(listed.fillna(0).to_numpy(np.int64))
-        first = ~index.duplicated() & (index > 0)
-        at = pd.Series(np.flatnonzero(first), index=index[first])
-        own = as_ids(survey["obsid"], "obsid").fillna(0).to_numpy(np.int64)
-        row = at.reindex(own).fillna(-1).to_numpy(np.int64)
+    n_refused = 0
+    if by_key:
+        match = match_key(survey, opened.table, "obsid", FAR * radius_arcsec)
+        row = match.row
+        n_refused = int(np.isfinite(match.refused).sum())
     by_obsid, ambiguous = int((row >= 0).sum()), 0
-    if place is not None:
-        ambiguous = _nearest(row, survey, place, radius_arcsec)
+    if by_place:
+        place = [opened.table[name].to_numpy(np.float64) for name in ("ra", "dec")]
+        ambiguous = _nearest(row, survey, (place[0], place[1]), radius_arcsec)
     found = np.flatnonzero(row >= 0)
     if not len(found):
-        tried = ["obsid"] if listed is not None else []
-        tried += [f"position within {radius_arcsec:g} arcsec"] if place is not None else []
+        tried = ["obsid"] if by_key else []
+        tried += [f"position within {radius_arcsec:g} arcsec"] if by_place else []
+        far = f", {n_refused} rows {FAR_AWAY}" if n_refused else ""
         raise CatalogueError(
-            f"no spectrum of the survey is in {what} ({len(survey)} spectra, {len(table)} rows, "
-            f"sought by {' and '.join(tried)}): check that it is a table of the same stars, or "
-            "widen --radius."
+            f"no spectrum of the survey is in {what} ({len(survey)} spectra, {len(opened)} rows, "
+            f"sought by {' and '.join(tried)}{far}): check that it is a table of the same stars, "
+            "or widen --radius."
         )
+    ways = {"obsid": by_obsid, "position": len(found) - by_obsid}
+    matched = Matched(len(survey), ways, (), n_refused, FAR_AWAY)
     return Joined(
         survey.iloc[found].reset_index(drop=True),
         house.iloc[row[found]].reset_index(drop=True),
         by_obsid,
         len(found) - by_obsid,
         ambiguous,
+        line(opened, matched),
     )
+
+
+def _opened(table: pd.DataFrame | OutsideTable, what: str) -> OutsideTable:
+    return table if isinstance(table, OutsideTable) else of_frame(table, REFERENCE_USE, what)
+
+
+def _names(opened: OutsideTable) -> str:
+    return ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
 
 
 def _nearest(

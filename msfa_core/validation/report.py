@@ -117,7 +117,8 @@ def report_text(
 
 def summary_lines(validation: Validation) -> list[str]:
     """Return the figures that a screen has room for."""
-    lines = [f"{len(validation.joined):,} spectra compared"]
+    lines = [validation.joined.line] if validation.joined.line else []
+    lines.append(f"{len(validation.joined):,} spectra compared")
     for opinion in ("templates", "header"):
         tables = validation.tables
         said = []

@@ -1,0 +1,397 @@
+"""Tables of other people, written in every way: read as they are meant, or refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from outside_tables import KINDS, NAMES, astropy_table, csv_text, differences, truth, written
+
+from msfa_core.errors import CatalogueError
+from msfa_core.photometry.gaia import GAIA_USE
+from msfa_core.stars.crossmatch import CATALOGUE_USE
+from msfa_core.tables.door import open_table
+from msfa_core.tables.report import line
+from msfa_core.tables.row_keys import PLACE_USE
+from msfa_core.validation.reference import REFERENCE_USE
+
+
+def write(path, content):
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def opened(tmp_path, content, use=GAIA_USE, name="t.csv"):
+    return open_table(write(tmp_path / name, content), use)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_table_is_the_same_however_it_is_written(tmp_path, kind):
+    table = truth()
+    found = open_table(written(table, tmp_path / "gaia.table", kind), GAIA_USE)
+    assert set(found.columns) == set(NAMES)
+    assert differences(table, found) == []
+    for house in NAMES:
+        assert found.table[house].isna().tolist() == table[house].isna().tolist(), house
+    assert not found.unreadable
+    assert not found.left_out
+
+
+# --- units ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("house", "unit"),
+    [
+        *(("ra", one) for one in ("rad", "hourangle", "arcmin", "arcsec")),
+        *(("dec", one) for one in ("rad", "arcsec")),
+        *(("parallax_mas", one) for one in ("arcsec", "uas")),
+        *(("pmra", one) for one in ("arcsec / yr", "uas / yr", "deg / yr")),
+        ("bp_rp", "mmag"),
+    ],
+)
+@pytest.mark.parametrize("form", ["fits", "votable", "ascii.ecsv"])
+def test_a_unit_that_the_file_gives_is_converted(tmp_path, house, unit, form):
+    table = truth()
+    made = astropy_table(table)
+    name = NAMES[house]
+    house_unit = made[name].unit
+    made[name] = made[name] * float((1 * house_unit).to_value(unit))
+    made[name].unit = unit
+    if form == "fits" and unit == "hourangle":
+        pytest.skip("FITS knows no such unit")
+    made.write(tmp_path / "t", format=form)
+    found = open_table(tmp_path / "t", GAIA_USE)
+    assert differences(table, found) == []
+    assert house in found.columns
+    assert name in line(found)
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"), [("parallax", "km"), ("pmra", "mas"), ("bp_rp", "mJy")]
+)
+def test_a_unit_of_something_else_leaves_the_column_out_by_name(tmp_path, column, unit):
+    made = astropy_table(truth())
+    made[column].unit = unit
+    made.write(tmp_path / "t.fits")
+    found = open_table(tmp_path / "t.fits", GAIA_USE)
+    assert "unit" in found.left_out[column]
+    assert column in line(found)
+
+
+@pytest.mark.parametrize(
+    ("house", "name", "factor"),
+    [
+        ("ra", "ra_hours", 1 / 15), ("ra", "ra (rad)", np.pi / 180),
+        ("parallax_mas", "parallax_arcsec", 1e-3), ("parallax_mas", "plx [uas]", 1e3),
+        ("pmra", "pmra_arcsec_yr", 1e-3),
+    ],
+)  # fmt: skip
+def test_a_name_that_says_a_unit_is_believed(tmp_path, house, name, factor):
+    table = truth()
+    text = csv_text(table.assign(**{house: table[house] * factor}), names=NAMES | {house: name})
+    assert differences(table, opened(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_parallaxes_and_motions_without_a_unit_are_judged_by_their_range(tmp_path, factor):
+    table = truth()
+    moved = ("parallax_mas", "parallax_error_mas")
+    other = table.assign(**{name: table[name] * factor for name in moved})
+    found = opened(tmp_path, csv_text(other))
+    right = {house for house in moved if house in found.columns}
+    if factor < 1:  # arcsec for certain; µas of near stars could be mas of none
+        assert right == set(moved)
+        assert "by its range" in line(found)
+    assert not set(differences(table, found)) & right
+
+
+def test_velocities_in_metres_and_temperatures_in_kilokelvin_are_known(tmp_path):
+    text = "obsid,rv,teff\n1,-120500,8.5\n2,33000,9.25\n3,250000,12\n"
+    found = opened(tmp_path, text, REFERENCE_USE)
+    assert found.table["rv"].tolist() == pytest.approx([-120.5, 33.0, 250.0])
+    assert found.table["teff"].tolist() == pytest.approx([8500, 9250, 12000])
+
+
+def test_log_teff_is_known_by_name_or_unit_and_refused_without(tmp_path):
+    rows = "\n1,3.95\n2,3.9\n"
+    assert opened(tmp_path, f"obsid,log_teff{rows}", REFERENCE_USE).table["teff"].tolist() == (
+        pytest.approx([10**3.95, 10**3.9])
+    )
+    Table({"obsid": [1, 2], "teff": [3.95, 3.9]}, units={"teff": "dex(K)"}).write(
+        tmp_path / "t.ecsv"
+    )
+    found = open_table(tmp_path / "t.ecsv", REFERENCE_USE)
+    assert found.table["teff"].tolist() == pytest.approx([10**3.95, 10**3.9])
+    assert "teff" in opened(tmp_path, f"obsid,teff{rows}", REFERENCE_USE).left_out
+
+
+# --- cells ---------------------------------------------------------------------------------
+def test_sexagesimal_places_are_read_in_every_spelling(tmp_path):
+    rows = [
+        ("13:44:46.3665", "+09:48:55.982"), ("13 44 46.3665", "+09 48 55.982"),
+        ("13h44m46.3665s", "+09d48m55.982s"), ("13h 44m 46.3665s", "9°48′55.982″"),
+        ("206.19319375", "9.81555056"),
+    ]  # fmt: skip
+    text = "ra;dec;Gmag\n" + "".join(f"{ra};{dec};15.5\n" for ra, dec in rows)
+    table = opened(tmp_path, text).table
+    assert table["ra"].tolist() == pytest.approx([206.19319375] * 5, abs=1e-7)
+    assert table["dec"].tolist() == pytest.approx([9.81555056] * 5, abs=1e-7)
+    south = opened(tmp_path, "ra,dec,Gmag\n00:00:01,-00:00:30,15\n").table
+    assert south["dec"].tolist() == pytest.approx([-30 / 3600])
+
+
+def test_cells_that_say_nothing_known_are_counted_and_named(tmp_path):
+    table = truth(40)
+    text = csv_text(table).splitlines()
+    fields = text[3].split(",")
+    fields[4] = "15.9O15"  # a letter O
+    text[3] = ",".join(fields)
+    found = opened(tmp_path, "\n".join(text) + "\n")
+    assert np.isnan(found.table["g_mag"][2])
+    assert (found.unreadable[0].n, found.unreadable[0].examples) == (1, ((3, "15.9O15"),))
+    assert "row 3: '15.9O15'" in line(found)
+
+
+def test_a_column_of_other_cells_is_refused_with_column_row_and_text(tmp_path):
+    with pytest.raises(CatalogueError, match=r"t\.csv: column dec has 'north' in row 1"):
+        opened(tmp_path, "ra,dec,Gmag\n1.5,north,15\n2.5,south,16\n")
+
+
+def test_a_comma_that_may_be_either_is_refused(tmp_path):
+    with pytest.raises(CatalogueError, match=r"Gmag may be thousands or decimals .*'15,123'"):
+        opened(tmp_path, "obsid;Gmag\n7;15,123\n8;16,456\n")
+    table = opened(tmp_path, "obsid;Gmag;bp_rp\n7;15,123;0,25\n8;16,456;0,3\n").table
+    assert table["g_mag"].tolist() == [15.123, 16.456]  # the column beside it tells
+
+
+def test_sentinels_and_absurd_values_are_missing_and_counted(tmp_path):
+    table = truth(20)
+    text = cells_with(table, {"phot_g_mean_mag": {0: "99.999"}, "parallax": {1: "1e20"},
+                              "dec": {4: "-99"}, "pmra": {5: "-9999.0"}})  # fmt: skip
+    found = opened(tmp_path, text)
+    assert np.isnan(found.table["g_mag"][0]) and np.isnan(found.table["parallax_mas"][1])
+    assert np.isnan(found.table["ra"][4]) and np.isnan(found.table["pmra"][5])
+    assert differences(table, found) == []
+    for word in ("99.999", "1e20", "dec 1", "pmra 1"):
+        assert word in line(found), word
+
+
+def cells_with(table, changes):
+    lines = [row.split(",") for row in csv_text(table).splitlines()]
+    for name, rows in changes.items():
+        for row, text in rows.items():
+            lines[row + 1][lines[0].index(name)] = text
+    return "\n".join(",".join(row) for row in lines) + "\n"
+
+
+def test_a_column_that_cannot_be_what_it_is_called_is_left_out(tmp_path):
+    text = "obsid,phot_g_mean_mag\n1,15200.5\n2,880.25\n3,120.5\n"
+    found = opened(tmp_path, text)
+    assert "most of it cannot be g_mag" in found.left_out["phot_g_mean_mag"]
+
+
+# --- names ---------------------------------------------------------------------------------
+def test_gaia_g_is_told_from_g_of_other_surveys(tmp_path):
+    rows = "\n1,2,15.5,16.5,15.9\n3,4,14.5,15.5,14.9\n"
+    both = opened(tmp_path, f"ra,dec,Gmag,gmag,rmag{rows}")
+    assert both.table["g_mag"].tolist() == [15.5, 14.5]
+    flipped = opened(tmp_path, f"ra,dec,gmag,Gmag,rmag{rows}")
+    assert flipped.table["g_mag"].tolist() == [16.5, 15.5]
+    panstarrs = opened(tmp_path, f"ra,dec,gmag,rmag,imag{rows}")
+    assert "another survey" in panstarrs.left_out["gmag"]
+    alone = opened(tmp_path, "ra,dec,gmag\n1,2,15.5\n")
+    assert "call Gaia's Gmag" in alone.left_out["gmag"]
+    named = opened(tmp_path, "ra,dec,g_mag,phot_g_mean_mag\n1,2,16.5,15.5\n")
+    assert named.table["g_mag"].tolist() == [15.5]
+
+
+def test_columns_that_differ_in_case_and_value_are_refused(tmp_path):
+    with pytest.raises(CatalogueError, match="Hmag and hmag could both be h_mag"):
+        opened(tmp_path, "ra,dec,Gmag,Hmag,hmag\n1,2,15,14,13\n")
+
+
+@pytest.mark.parametrize("others", ["u,g,r,i", "x,y", "g,r,i"])
+def test_z_beside_magnitudes_or_places_is_no_shift(tmp_path, others):
+    n = len(others.split(","))
+    text = f"obsid,{others},z\n1,{','.join(['15.5'] * n)},15.1\n"
+    found = opened(tmp_path, text, REFERENCE_USE)
+    assert "no Doppler shift" in found.left_out["z"]
+
+
+def test_pair_tables_give_the_place_beside_the_photometry(tmp_path):
+    text = (
+        "obsid,ra_1,dec_1,snrg,source_id,ra_2,dec_2,phot_g_mean_mag,Separation\n"
+        "7,10.0,1.0,30,1275856250441039873,10.0001,1.0001,15.5,0.5\n"
+    )
+    assert opened(tmp_path, text).table.iloc[0][["ra", "dec"]].tolist() == [10.0001, 1.0001]
+    catalogue = opened(tmp_path, text, CATALOGUE_USE).table
+    assert catalogue.iloc[0][["ra", "dec"]].tolist() == [10.0, 1.0]
+
+
+# --- identifiers -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "spelled",
+    ["{}", "Gaia DR3 {}", "Gaia EDR3 {}", "gaia_dr3_{}", '"{}"', "'{}'", "b'{}'", '="{}"', " {} "],
+)
+def test_identifiers_are_found_in_designations(tmp_path, spelled):
+    table = truth()
+    lines = csv_text(table).splitlines()
+    ids = [str(one) for one in table["gaia_source_id"]]
+    text = "\n".join(
+        [lines[0].replace(",", "|")]
+        + [
+            row.replace(",", "|").replace(one, spelled.format(one))
+            for row, one in zip(lines[1:], ids, strict=True)
+        ]
+    )
+    found = opened(tmp_path, text + "\n")
+    assert found.table["gaia_source_id"].tolist() == table["gaia_source_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [
+        (lambda i: str(round(i, -(len(str(i)) - 15))), "spreadsheet"),
+        (lambda i: str(int(float(i))), "floating point"),
+        (lambda i: repr(float(i)), "floating point"),
+        (lambda i: f"{i:.5e}", "floating point"),
+    ],
+)
+def test_identifiers_that_lost_digits_are_left_out_with_the_remedy(tmp_path, how, word):
+    table = truth(12).assign(
+        gaia_source_id=pd.array(
+            np.random.default_rng(1).integers(2 * 10**18, 6 * 10**18, 12) | 1, dtype="Int64"
+        )
+    )
+    lines = csv_text(table).splitlines()
+    rows = [lines[0]] + [
+        row.replace(str(one), how(int(one)))
+        for row, one in zip(lines[1:], table["gaia_source_id"], strict=True)
+    ]
+    found = opened(tmp_path, "\n".join(rows) + "\n")
+    assert "gaia_source_id" not in found.table
+    assert word in found.left_out["source_id"]
+
+
+def test_true_identifiers_are_multiples_of_128_and_stay(tmp_path):
+    table = truth(200)
+    ids = table["gaia_source_id"].to_numpy(np.int64) // 128 * 128
+    table["gaia_source_id"] = pd.array(ids, dtype="Int64")
+    found = opened(tmp_path, csv_text(table))
+    assert found.table["gaia_source_id"].tolist() == ids.tolist()
+
+
+def test_single_precision_keeps_no_obsid(tmp_path):
+    Table(
+        {"obsid": np.array([605006007, 7], np.float32), "ra": [1.0, 2.0], "dec": [1.0, 2.0]}
+    ).write(tmp_path / "t.fits")
+    found = open_table(tmp_path / "t.fits", PLACE_USE)
+    assert found.table["obsid"].tolist() == [pd.NA, 7]
+
+
+@pytest.mark.parametrize("name", ["dr2_source_id", "gaia_dr2_source_id", "DR2Name"])
+def test_identifiers_of_dr2_are_not_those_of_dr3(tmp_path, name):
+    table = truth()
+    text = csv_text(table, names=NAMES | {"gaia_source_id": name})
+    found = opened(tmp_path, text)
+    assert "gaia_source_id" not in found.table
+    assert "DR2" in line(found)
+    said = csv_text(table.assign(ref_epoch=2015.5), names=NAMES | {"ref_epoch": "ref_epoch"})
+    assert "DR2" in line(opened(tmp_path, said))
+    kept = csv_text(table.assign(ref_epoch=2016.0), names=NAMES | {"ref_epoch": "ref_epoch"})
+    assert opened(tmp_path, kept).table["gaia_source_id"].notna().all()
+
+
+# --- what the file says of itself ------------------------------------------------------------
+VOTABLE = """<?xml version="1.0"?><VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
+<RESOURCE type="results"><INFO name="QUERY_STATUS" value="{status}">{words}</INFO>{tables}
+</RESOURCE></VOTABLE>"""
+ONE = """<TABLE name="{name}"><FIELD ID="c1" name="source_id" datatype="char" arraysize="1"/>
+<FIELD ID="c2" name="phot_g_mean_mag" datatype="double" unit="mag"/>
+<FIELD name="E(B-V)" datatype="double"/>
+<DATA><TABLEDATA><TR><TD>1275856250441039873</TD><TD>15.5</TD><TD>0.12</TD></TR></TABLEDATA></DATA>
+</TABLE>"""
+
+
+def test_a_votable_goes_by_names_and_texts_are_whole(tmp_path):
+    text = VOTABLE.format(status="OK", words="", tables=ONE.format(name="a"))
+    table = opened(tmp_path, text).table
+    assert table["gaia_source_id"].tolist() == [1275856250441039873]
+    assert (table["g_mag"][0], table["ebv"][0]) == (15.5, 0.12)
+
+
+def test_an_answer_cut_short_is_said_and_an_error_is_quoted(tmp_path):
+    cut = VOTABLE.format(status="OVERFLOW", words="limit 2000", tables=ONE.format(name="a"))
+    assert "INCOMPLETE" in line(opened(tmp_path, cut)) and "limit 2000" in line(
+        opened(tmp_path, cut)
+    )
+    failed = VOTABLE.format(status="ERROR", words="no such column: gmagg", tables="")
+    with pytest.raises(CatalogueError, match="no such column: gmagg"):
+        opened(tmp_path, failed)
+
+
+def test_of_several_tables_the_one_that_fits_or_the_one_named(tmp_path):
+    other = ONE.format(name="notes").replace("phot_g_mean_mag", "x").replace("source_id", "y")
+    text = VOTABLE.format(status="OK", words="", tables=other + ONE.format(name="stars"))
+    found = opened(tmp_path, text)
+    assert found.table["g_mag"].tolist() == [15.5]
+    assert "not used of the file: notes" in line(found)
+    two = VOTABLE.format(status="OK", words="", tables=ONE.format(name="a") + ONE.format(name="b"))
+    with pytest.raises(CatalogueError, match=r"a of 1 rows, b of 1 rows.*name one as t\.csv#NAME"):
+        opened(tmp_path, two)
+    assert open_table(f"{tmp_path / 't.csv'}#b", GAIA_USE).table["g_mag"].tolist() == [15.5]
+    with pytest.raises(CatalogueError, match="has no table 'c'"):
+        open_table(f"{tmp_path / 't.csv'}#c", GAIA_USE)
+
+
+def test_odd_columns_are_named_and_the_good_ones_used(tmp_path):
+    place = SkyCoord([10.0, 20.0] * u.deg, [1.0, 2.0] * u.deg)
+    Table({"place": place, "phot_g_mean_mag": [15.0, 16.0], "spectra": np.ones((2, 5))}).write(
+        tmp_path / "t.ecsv"
+    )
+    found = open_table(tmp_path / "t.ecsv", GAIA_USE)
+    assert found.table["ra"].tolist() == pytest.approx([10.0, 20.0])
+    assert "spectra" in line(found)
+
+
+# --- text and packing ------------------------------------------------------------------------
+def test_a_row_that_begins_with_a_hash_is_a_row(tmp_path):
+    found = opened(tmp_path, "file,teff\n#1.fits,8000\nb.fits,9000\n", CATALOGUE_USE)
+    assert found.table["file"].tolist() == ["#1.fits", "b.fits"]
+
+
+def test_a_last_row_that_was_cut_is_left_out(tmp_path):
+    text = csv_text(truth().round(3))
+    whole = opened(tmp_path, text[:-1])
+    assert len(whole) == 12
+    cut = opened(tmp_path, "obsid,Gmag\n7,15.123\n8,16.456\n9,1")
+    assert cut.table["g_mag"].tolist() == [15.123, 16.456]
+    assert "row 3 may be cut short" in line(cut)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\x89HDF\r\n\x1a\n....", "HDF5"),
+        (b"\xd0\xcf\x11\xe0....", "Excel"),
+        (b"SQLite format 3\x00...", "SQLite"),
+        (b"\x93NUMPY....", "NumPy"),
+        (b'{"error": true, "description": "token expired"}', "token expired"),
+        (b"<html><body>login</body></html>", "web page"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path, content, what):
+    with pytest.raises(CatalogueError, match=what):
+        opened(tmp_path, content)
+
+
+def test_an_archive_of_several_tables_lists_them(tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as packed:
+        packed.writestr("a.csv", csv_text(truth()))
+        packed.writestr("b.csv", csv_text(truth(seed=3)))
+    with pytest.raises(CatalogueError, match=r"archive of 2 tables \(a\.csv, b\.csv\).*#NAME"):
+        open_table(tmp_path / "t.zip", GAIA_USE)
+    found = open_table(f"{tmp_path / 't.zip'}#b.csv", GAIA_USE)
+    assert differences(truth(seed=3), found) == []
