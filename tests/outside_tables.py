@@ -122,7 +122,7 @@ def written(table, path, kind):
     """Write the table in one of `KINDS`; return the path."""
     plain = csv_text(table)
     made = {
-        "csv": lambda: plain.encode(),
+        "csv": plain.encode,
         "bar": lambda: csv_text(table, "|").encode(),
         "tab": lambda: csv_text(table, "\t").encode(),
         "semicolon, decimal comma": lambda: csv_text(

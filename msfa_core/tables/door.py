@@ -359,6 +359,8 @@ class _Reading:
 
     def _number(self, one: Quantity, found: Found, column: RawColumn) -> None:
         said = found.unit if says_nothing(column.unit) else column.unit
+        if found.unit and not says_nothing(column.unit) and not _same(found.unit, str(said)):
+            raise UnitProblem(f"its name says {found.unit}, its unit {said}")
         values, bad, missing, how = self._read(one, column, said)
         if bad.any():
             self._check_cells(column, bad, int(missing.sum()), one)

@@ -225,7 +225,8 @@ def _without_cut_row(columns: dict[str, pd.Series]) -> tuple[dict[str, pd.Series
     whole, decimals = (digits[k].str.len() for k in (0, 1))
     has_point = (decimals.iloc[:-1] > 0).any()
     length = decimals if has_point else whole
-    usual = int(length.iloc[:-1].mode().iloc[-1])
+    others = length.iloc[:-1]
+    usual = int(others.mode().iloc[0] if has_point else others[others > 0].min())
     is_number = bool(digits.iloc[-1].str.len().sum())
     enough = has_point and int(decimals.iloc[-1]) >= _ENOUGH_DECIMALS
     if not is_number or enough or int(length.iloc[-1]) >= usual:

@@ -1,4 +1,4 @@
-"""Tables that were cut, shuffled, relabelled or hit by stray bytes: no traceback, no wrong value."""
+"""Tables that were cut, shuffled or hit by stray bytes: no traceback, no wrong value."""
 
 import os
 from dataclasses import replace
