@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from msfa_core.columns import BY_NAME, check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
-from msfa_core.rules import star_numbers
 from msfa_core.photometry.counterparts import FAR, match_key
+from msfa_core.rules import star_numbers
 from msfa_core.stars.sky import check_radius, pairs_between, unit_vectors
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import Matched, OutsideTable

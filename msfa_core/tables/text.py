@@ -226,7 +226,8 @@ def _without_cut_row(columns: dict[str, pd.Series]) -> tuple[dict[str, pd.Series
     has_point = (decimals.iloc[:-1] > 0).any()
     length = decimals if has_point else whole
     others = length.iloc[:-1]
-    usual = int(others.mode().iloc[0] if has_point else others[others > 0].min())
+    known = others[others > 0]
+    usual = int(known.mode().iloc[0] if has_point else known.min()) if len(known) else 0
     is_number = bool(digits.iloc[-1].str.len().sum())
     enough = has_point and int(decimals.iloc[-1]) >= _ENOUGH_DECIMALS
     if not is_number or enough or int(length.iloc[-1]) >= usual:
