@@ -20,6 +20,7 @@ from msfa_core.cli import (  # noqa: F401 (they register their commands)
     place,
     products,
     slam,
+    store,
     surveys,
     templates,
     training,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,6 +161,65 @@ class Store:
                 raise self._database.refusal("write", cause, waited) from cause
             return stored
 
+    def take(
+        self,
+        decisions: Sequence[Decision],
+        targets: Sequence[str | None],
+        numbers: Mapping[str, int | None],
+        *,
+        keep_numbers: bool,
+    ) -> None:
+        """Append decisions of another store, all of them or none; see `transfer.take_over`.
+
+        Parameters
+        ----------
+        decisions : sequence of Decision
+            Oldest first, each with its time and key.
+        targets : sequence of str or None
+            The key of what each takes back.
+        numbers : mapping
+            Numbers of the decisions that are here already, by their keys.
+        keep_numbers : bool
+            Keep their ``decision_id``: for an empty store.
+
+        Raises
+        ------
+        StoreError
+            When the store refuses, or is no longer empty although numbers are to be kept.
+        """
+        with self._database.writing(WHOLE_PATIENCE) as connection:
+            number = _DECISIONS.c.decision_id
+            known = dict(numbers)
+            if keep_numbers and connection.execute(sa.select(number).limit(1)).first():
+                raise StoreError(f"{self.name} is no longer empty: give the command again.")
+            for decision, target in zip(decisions, targets, strict=True):
+                values = _values(decision)
+                values["withdraws"] = None if target is None else known[target]
+                if not keep_numbers:
+                    del values["decision_id"]
+                statement = _DECISIONS.insert().values(**values).returning(number)
+                known[decision.key] = int(connection.execute(statement).scalar_one())
+            if keep_numbers and not self.is_file:
+                connection.exec_driver_sql(
+                    "SELECT setval(pg_get_serial_sequence('decisions', 'decision_id'), "
+                    "(SELECT max(decision_id) FROM decisions))"
+                )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the store is an SQLite file."""
+        return self._database.is_file
+
+    def damage(self) -> list[str]:
+        """Return what the database says is wrong with its file; empty when nothing is."""
+        if not self.is_file:
+            return []
+        with self._database.reading(WHOLE_PATIENCE) as connection:
+            said = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            loose = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        found = [f"damaged: {line}" for line in said if line != "ok"]
+        return found + [f"row {row[1]} takes back a decision that is not there" for row in loose]
+
     def decisions(
         self,
         obsid: int | None = None,
@@ -281,12 +341,18 @@ def _insert(connection: sa.Connection, decision: Decision) -> Decision:
         if connection.execute(sa.select(_DECISIONS.c.decision_id).where(taken)).first():
             raise StoreError(f"Decision {decision.withdraws} was taken back already.")
     decision = replace(decision, decided_at=decision.decided_at or datetime.now(UTC).isoformat())
-    values = decision.as_dict()
+    values = _values(decision)
     del values["decision_id"]
-    values["issue_flags"] = json.dumps(values["issue_flags"], ensure_ascii=False)
-    values["shown"] = json.dumps(values["shown"], ensure_ascii=False, allow_nan=False)
     statement = _DECISIONS.insert().values(**values).returning(_DECISIONS.c.decision_id)
     return replace(decision, decision_id=int(connection.execute(statement).scalar_one()))
+
+
+def _values(decision: Decision) -> dict[str, Any]:
+    """Return the columns of a row."""
+    values = decision.as_dict()
+    values["issue_flags"] = json.dumps(values["issue_flags"], ensure_ascii=False)
+    values["shown"] = json.dumps(values["shown"], ensure_ascii=False, allow_nan=False)
+    return values
 
 
 def _decision(row: Any) -> Decision:

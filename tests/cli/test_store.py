@@ -1,0 +1,59 @@
+"""The commands of the decision store, as a user gives them."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from msfa_core.cli import run_cli
+from msfa_core.survey.folder import Survey
+
+MADE = Path(__file__).parents[1] / "survey" / "made_before" / "0.1.0.tar.xz"
+
+
+@pytest.fixture
+def surveys(tmp_path):
+    """Two copies of a survey with decisions of two reviewers; the second has one more."""
+    for name in ("a", "b"):
+        with tarfile.open(MADE) as made:
+            made.extractall(tmp_path / name, filter="data")
+    first, second = tmp_path / "a" / "survey", tmp_path / "b" / "survey"
+    from msfa_core.vetting.decision import Decision
+
+    with Survey(second).store() as store:
+        store.append_decision(Decision(4000000009, "", "accept", "Cid"))
+    return first, second
+
+
+def decisions(survey):
+    with Survey(survey).store() as store:
+        return store.decisions()
+
+
+def test_a_team_merges_backs_up_and_looks_at_its_decisions(surveys, tmp_path, capsys):
+    first, second = map(str, surveys)
+    n = len(decisions(first))
+    assert run_cli(["store", "merge", first, second, "--dry-run"]) == 0
+    assert "1 decisions would be taken over" in capsys.readouterr().out
+    assert len(decisions(first)) == n
+    assert run_cli(["store", "merge", first, second]) == 0
+    assert run_cli(["store", "merge", first, second]) == 0
+    assert f"0 decisions taken over, {n + 1} were there already" in capsys.readouterr().out
+    assert run_cli(["store", "check", first]) == 0
+    backup = str(tmp_path / "backup.sqlite")
+    assert run_cli(["store", "backup", first, backup]) == 0
+    (surveys[0] / "vetting.sqlite").unlink()
+    for companion in surveys[0].glob("vetting.sqlite-*"):
+        companion.unlink()
+    assert run_cli(["store", "restore", first, backup]) == 0
+    assert len(decisions(first)) == n + 1
+    assert run_cli(["store", "history", first, "4000000009"]) == 0
+    assert "Cid: accept" in capsys.readouterr().out
+
+
+def test_what_cannot_be_done_is_said_in_one_line(surveys, capsys):
+    first = str(surveys[0])
+    assert run_cli(["store", "import", first, "nowhere.sqlite"]) == 1
+    assert "nowhere.sqlite is not a file" in capsys.readouterr().err
+    assert run_cli(["store", "history", first, "12"]) == 1
+    assert "no obsid or uid" in capsys.readouterr().err

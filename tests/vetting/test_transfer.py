@@ -1,0 +1,161 @@
+"""Decisions move between stores without loss, once, and completely or not at all."""
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from local_postgres import new_database
+
+from msfa_core.errors import StoreError
+from msfa_core.vetting.decision import Decision, Verdict
+from msfa_core.vetting.store import Store
+from msfa_core.vetting.transfer import back_up, check, history_of, take_over
+
+
+def decision(obsid=1, verdict="accept", reviewer="Ann", **fields):
+    return Decision(obsid, "G1", Verdict(verdict), reviewer, **fields)
+
+
+def fill(store):
+    store.append_decision(decision(1, comment="Müller; 'x'", shown={"p": 0.5}, confidence=3))
+    second = store.append_decision(decision(2, "reject", "Bob", issue_flags=["final"]))
+    store.withdraw(second.decision_id, "Bob")
+    store.append_decision(decision(2, "unsure", "Bob"))
+    return store.decisions()
+
+
+def test_a_history_moves_to_either_database_and_back_unchanged(store, tmp_path, postgres_server):
+    rows = fill(store)
+    with new_database(postgres_server) as url, Store(url) as there:
+        assert take_over(there, store.decisions()).n_new == 4
+        assert there.decisions() == rows
+        assert there.append_decision(decision(9)).decision_id == 5  # numbering goes on
+        with Store(tmp_path / "back.sqlite") as back:
+            take_over(back, there.decisions())
+            assert back.decisions()[1:] == rows
+
+
+def test_taking_over_twice_changes_nothing(store, tmp_path):
+    with Store(tmp_path / "other.sqlite") as other:
+        rows = fill(other)
+        store.append_decision(decision(7))
+        dry = take_over(store, rows, dry_run=True)
+        assert (dry.n_new, len(store.decisions())) == (4, 1)
+        assert take_over(store, rows).n_new == 4
+        once = store.decisions()
+        again = take_over(store, other.decisions())
+        assert (again.n_new, again.n_known) == (0, 4)
+        assert store.decisions() == once
+    assert store.standing()["obsid"].tolist() == [7, 1, 2]
+    assert [row.decided_at for row in once[:4]] == [row.decided_at for row in rows]
+
+
+def test_what_one_reviewer_says_differently_in_two_stores_is_named(store, tmp_path):
+    store.append_decision(decision(1, "reject"))
+    with Store(tmp_path / "other.sqlite") as other:
+        fill(other)
+        taken = take_over(store, other.decisions(), dry_run=True)
+    assert taken.conflicts == ("obsid 1: Ann said reject here, accept there",)
+
+
+def test_rows_without_keys_are_known_again_even_when_they_are_twins(tmp_path):
+    moment = "2026-01-01T00:00:00Z"
+    twins = [decision(1, decided_at=moment, decision_id=n) for n in (1, 2)]
+    with Store(tmp_path / "new.sqlite") as store:
+        assert take_over(store, twins).n_new == 2
+        assert take_over(store, twins).n_new == 0
+
+
+def test_a_withdrawal_without_its_decision_takes_nothing_over(store):
+    rows = [decision(1, decision_id=1), decision(2, decision_id=5, withdraws=4)]
+    with pytest.raises(StoreError, match="whole history"):
+        take_over(store, rows)
+    assert store.decisions() == []
+
+
+def test_a_failure_half_way_leaves_the_store_as_it_was(store, tmp_path, monkeypatch):
+    from msfa_core.vetting import store as module
+
+    with Store(tmp_path / "other.sqlite") as other:
+        rows = fill(other)
+    real, calls = module._values, []
+
+    def breaks(one):
+        calls.append(1)
+        if len(calls) == 3:
+            raise StoreError("broken")
+        return real(one)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_values", breaks)
+        with pytest.raises(StoreError, match="broken"):
+            take_over(store, rows)
+    assert store.decisions() == []
+    take_over(store, rows)
+    assert store.decisions() == rows
+
+
+def test_a_backup_is_one_file_that_holds_everything(store, tmp_path):
+    rows = fill(store)
+    path = back_up(store, tmp_path / "backup.sqlite")
+    assert sorted(one.name for one in tmp_path.glob("*backup*")) == ["backup.sqlite"]
+    before = path.read_bytes()
+    assert history_of(str(path)) == rows
+    assert path.read_bytes() == before
+    with pytest.raises(StoreError, match="exists"):
+        back_up(store, path)
+    with pytest.raises(StoreError, match="not a file"):
+        history_of(str(tmp_path / "none.sqlite"))
+
+
+def test_a_backup_is_made_while_people_work(store, tmp_path):
+    import threading
+
+    stop = threading.Event()
+    acknowledged = []
+
+    def work():
+        while not stop.is_set():
+            acknowledged.append(store.append_decision(decision(len(acknowledged))).decision_id)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while len(acknowledged) < 3:
+        pass
+    at_least = len(acknowledged)
+    path = back_up(store, tmp_path / "backup.sqlite")
+    stop.set()
+    worker.join()
+    saved = [row.decision_id for row in history_of(str(path))][::-1]
+    assert len(saved) >= at_least
+    assert saved == acknowledged[: len(saved)]
+
+
+def test_check_finds_orphans_and_a_clock_that_went_backwards(store):
+    store.append_decision(decision(1, decided_at="2026-01-02T00:00:00Z"))
+    table = pd.DataFrame({"obsid": [1]})
+    assert check(store, table) == []
+    store.append_decision(decision(99, decided_at="2026-01-01T00:00:00Z"))
+    clock, orphan = check(store, table)
+    assert "went backwards" in clock
+    assert "1 spectra that decisions name are not in the survey (99)" in orphan
+
+
+def test_a_store_of_the_first_schema_is_taken_over_and_its_file_left_alone(tmp_path):
+    path = tmp_path / "old.sqlite"
+    with Store(path) as store:
+        fill(store)
+    back_up(Store(path), tmp_path / "copy.sqlite")
+    with Store(tmp_path / "copy.sqlite") as old, old._database.engine.begin() as connection:
+        for statement in (
+            "DROP TRIGGER decisions_no_replace", "DROP INDEX ix_decisions_key",
+            "ALTER TABLE decisions DROP COLUMN key",
+            "UPDATE alembic_version SET version_num = '0001'",
+            "CREATE TRIGGER decisions_no_replace BEFORE INSERT ON decisions WHEN 0 "
+            "BEGIN SELECT 1; END",
+        ):  # fmt: skip
+            connection.execute(sa.text(statement))
+    rows = history_of(str(tmp_path / "copy.sqlite"))
+    assert [row.key for row in rows] == [""] * 4
+    with Store(tmp_path / "new.sqlite") as new:
+        assert take_over(new, rows).n_new == 4
+        assert take_over(new, rows).n_new == 0
