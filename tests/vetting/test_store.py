@@ -1,6 +1,8 @@
 """The store keeps every decision: on both databases, from many processes, after a kill."""
 
 import contextlib
+import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -404,3 +406,50 @@ def test_the_table_the_store_writes_is_the_table_the_migrations_make(store):
     with raw(store) as connection:
         made = [column["name"] for column in sa.inspect(connection).get_columns("decisions")]
     assert made == [column.name for column in store_module._DECISIONS.c]
+
+
+# --- kills at random moments ---------------------------------------------------------------
+APPENDER = """
+import sys
+from msfa_core.vetting.store import Store
+from msfa_core.vetting.decision import Decision
+store = Store(sys.argv[1])
+first, run = int(sys.argv[2]), sys.argv[3]
+print("ready", flush=True)
+for obsid in range(first, first + 100_000):
+    stored = store.append_decision(Decision(obsid, "G1", "accept", run, key=f"{run}-{obsid}"))
+    print(stored.decision_id, obsid, flush=True)  # acknowledged
+"""
+KILLS = int(os.environ.get("MSFA_TEST_KILLS", "6"))  # more by hand: each takes a second or two
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(place):
+    """Each retry of the decision in hand stores it once, whether or not the kill came first."""
+    rng = random.Random(7)
+    acknowledged = {}
+    for run in range(KILLS):
+        process = subprocess.Popen(
+            [sys.executable, "-c", APPENDER, place, "0", f"run{run}"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout.readline() == "ready\n"
+        killer = threading.Timer(rng.uniform(0.02, 0.4), process.kill)
+        killer.start()
+        lines = [line.split() for line in process.stdout if line.endswith("\n")]
+        process.wait()
+        process.stdout.close()
+        killer.join()
+        acknowledged |= {(f"run{run}", int(obsid)): int(number) for number, obsid in lines}
+        with Store(place) as store:  # the next server; the client gives its decision in hand again
+            obsid = len(lines)
+            again = decision(obsid, reviewer=f"run{run}", key=f"run{run}-{obsid}")
+            stored = store.append_decision(again)
+            acknowledged[f"run{run}", obsid] = stored.decision_id
+    with Store(place) as store:
+        rows = store.decisions()
+        assert store.damage() == []
+    stored = {(row.reviewer, row.obsid): row.decision_id for row in rows}
+    assert len(stored) == len(rows)  # once
+    assert stored == acknowledged
+    assert len(acknowledged) > KILLS
