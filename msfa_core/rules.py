@@ -7,6 +7,7 @@ the headers of exports show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -57,9 +58,9 @@ def have_subclass(table: pd.DataFrame) -> BoolArray:
     return _where(_words(table, "subclass").notna())
 
 
-def are_a_or_b(table: pd.DataFrame) -> BoolArray:
-    """(n,) True where the subclass of the header begins with A or B."""
-    return _where(_words(table, "subclass").str.startswith(SEARCHED))
+def are_a_or_b(table: pd.DataFrame, searched: Sequence[str] = SEARCHED) -> BoolArray:
+    """(n,) True where the subclass of the header begins with A or B (or what else is searched)."""
+    return _where(_words(table, "subclass").str.startswith(tuple(searched)))
 
 
 def are_extragalactic(classes: pd.Series) -> BoolArray:
@@ -90,7 +91,12 @@ def are_low_resolution(table: pd.DataFrame) -> BoolArray:
 
 
 # --- the search --------------------------------------------------------------------------------
-def outside_domain(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray]:
+def outside_domain(
+    table: pd.DataFrame,
+    settings: Settings,
+    star: str = STAR,
+    searched: Sequence[str] = SEARCHED,
+) -> dict[str, BoolArray]:
     """Tell what keeps spectra out of the search domain.
 
     Parameters
@@ -98,6 +104,8 @@ def outside_domain(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
     table : (n,) DataFrame
         ``class, subclass, snr_g`` and, where known, ``resolution``.
     settings : Settings
+    star, searched : str, sequence of str
+        Another class, other beginnings of the subclass (upper case), for a choice of one's own.
 
     Returns
     -------
@@ -105,8 +113,8 @@ def outside_domain(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
         Where each condition of the domain fails; what is missing fails (a catalogue can add it).
     """
     return {
-        "class": ~_where(_words(table, "class") == STAR),
-        "subclass": ~are_a_or_b(table),
+        "class": ~_where(_words(table, "class") == star),
+        "subclass": ~are_a_or_b(table, searched),
         "snr_g": ~(numbers(table, "snr_g") > settings.snr_min),
         "resolution": ~are_low_resolution(table),
     }
@@ -158,6 +166,18 @@ def in_search_domain(table: pd.DataFrame, settings: Settings) -> pd.Series:
 def domain_sentence(settings: Settings) -> str:
     """Say what the search domain is."""
     return f"stars of subclass A or B, low resolution, S/N(g) > {settings.snr_min:g}"
+
+
+def domain_conditions(
+    settings: Settings, star: str = STAR, searched: Sequence[str] = SEARCHED
+) -> dict[str, str]:
+    """Say each condition of the search domain in words, by the keys of `outside_domain`."""
+    return {
+        "class": f"class {star}",
+        "subclass": f"subclass {' or '.join(searched)}",
+        "snr_g": f"S/N(g) > {settings.snr_min:g}",
+        "resolution": "low resolution",
+    }
 
 
 def stage1_says_bhb(predicted_class: pd.Series | np.ndarray) -> BoolArray:

@@ -18,7 +18,7 @@ LAYERS = [  # top first; names on one line do not know each other
     "validation",
     "training products",
     "spine",
-    "simulate",
+    "simulate lamost",
     "survey",
     "search balmer templates slam stars",
     "photometry vetting",

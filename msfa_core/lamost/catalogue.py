@@ -1,0 +1,389 @@
+"""A general catalogue of millions of rows, read a piece at a time: CSV, FITS or Parquet.
+
+Only the columns that are asked for are read, and no more than a piece of them is in memory.
+A compressed file is inflated on the way.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from msfa_core.errors import CatalogueError
+from msfa_core.tables.read import MISSING_TEXT
+
+ROWS: Final = 200_000  # of a piece
+_PIECE: Final = 2**24  # bytes of text parsed at a time
+_GZIP: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
+_BLOCK: Final = 2880  # bytes of a FITS block
+_CARD: Final = 80
+_MOST_BLOCKS: Final = 10_000  # of one FITS header
+_END: Final = b"END".ljust(_CARD)
+_DELIMITERS: Final = "|,;\t"
+_LONGEST_LINE: Final = 2**20  # bytes
+_WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|head|body)", re.I)
+
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A catalogue file whose kind and columns are known.
+
+    Attributes
+    ----------
+    path : Path
+    kind : str
+        ``CSV``, ``FITS`` or ``Parquet``.
+    names : tuple of str
+        Its columns, in order.
+    """
+
+    path: Path
+    kind: str
+    names: tuple[str, ...]
+
+    def pieces(self, names: Sequence[str], told: Told | None = None) -> Iterator[pa.Table]:
+        """Read columns, some rows at a time.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns to read.
+        told : callable, optional
+            Called with the bytes of the file that were read, and their total.
+
+        Yields
+        ------
+        pyarrow.Table
+            Text is text as the file has it (all columns of a CSV are text); missing values are
+            missing, and so are the words and numbers that stand for them in text.
+
+        Raises
+        ------
+        CatalogueError
+            When the file is damaged or cut short, or its rows do not fit its columns.
+        """
+        reader = {"CSV": _csv_pieces, "FITS": _fits_pieces, "Parquet": _parquet_pieces}[self.kind]
+        with _damage(self.path):
+            yield from reader(self, names, told or _untold)
+
+
+def open_catalogue(path: str | Path) -> Catalogue:
+    """Look at the beginning of a catalogue.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV (delimiter ``|``, ``,``, ``;`` or tab) or FITS, plain or gzipped, or Parquet; the
+        content says which.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    CatalogueError
+        When it is none of these.
+    """
+    path = Path(path)
+    with _damage(path):
+        with path.open("rb") as file:
+            if file.read(4) == b"PAR1":
+                parquet = pyarrow.parquet.ParquetFile(path)
+                return Catalogue(path, "Parquet", tuple(parquet.schema_arrow.names))
+        with _opened(path, _untold) as stream:
+            head = stream.peek(_BLOCK)
+            if not head.strip():
+                raise _problem(path, "is empty", "download it again")
+            if head.startswith(b"SIMPLE  ="):
+                header, _ = _table_header(path, stream)
+                return Catalogue(path, "FITS", tuple(_table_columns(header).names))
+            if _WEB_PAGE.match(head.removeprefix(_BOM)):
+                raise _problem(path, "holds a web page, not a catalogue", "download it again")
+            if b"\x00" in head[:_BLOCK]:
+                raise _problem(path, "is no catalogue", "give CSV, FITS or Parquet")
+            return Catalogue(path, "CSV", _csv_layout(path, stream)[0])
+
+
+def _problem(path: Path, reason: str, remedy: str) -> CatalogueError:
+    return CatalogueError(" ".join(f"{path}: {reason}; {remedy}.".split()))
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a file, whoever noticed it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise _problem(path, "no such file", "check the name") from None
+    except IsADirectoryError:
+        raise _problem(path, "is a folder", "name the catalogue in it") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        reason = f"the gzip stream is half written or damaged ({error})"
+        raise _problem(path, reason, "download it again") from None
+    except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+        reason = f"its rows do not fit its columns ({error})"
+        raise _problem(path, reason, "download it again, or correct the row") from None
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror or error})"
+        raise _problem(path, reason, "download it again, or check the disk") from None
+
+
+def _untold(_done: int, _total: int) -> None:
+    """Take no note."""
+
+
+class _Counted(io.RawIOBase):
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, path: Path, told: Told) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._told, self._done, self._total = told, 0, path.stat().st_size
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes."""
+        n = self._file.readinto(buffer) or 0
+        self._done += n
+        self._told(self._done, self._total)
+        return n
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+@contextmanager
+def _opened(path: Path, told: Told) -> Iterator[io.BufferedReader[Any]]:
+    """Open a file, inflated when it is a gzip stream (whatever its name says)."""
+    with io.BufferedReader(_Counted(path, told), 2**20) as raw:
+        if not raw.peek(2).startswith(_GZIP):
+            yield raw
+            return
+        inflated = gzip.GzipFile(fileobj=raw)
+        with inflated, io.BufferedReader(inflated, 2**20) as stream:
+            yield stream
+
+
+# --- text --------------------------------------------------------------------------------------
+def _csv_layout(path: Path, stream: IO[bytes]) -> tuple[tuple[str, ...], str, bytes]:
+    """Return the names of the columns, the delimiter, and the first row, which has been read."""
+    line = _line(path, stream).removeprefix(_BOM)
+    commented = b""
+    while line and (not line.strip() or line.lstrip().startswith(b"#")):
+        commented = line.strip().lstrip(b"#") or commented
+        line = _line(path, stream)
+    first = line
+    header = line.decode("utf-8").strip("\r\n")
+    if commented and _has_number(header) and not _has_number(commented.decode("utf-8", "replace")):
+        header = commented.decode("utf-8").strip()
+    else:
+        first = _line(path, stream)
+    delimiter = max(_DELIMITERS, key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    if len(names) <= 1:
+        reason = f"its first line names no columns ({header[:60]!r})"
+        raise _problem(path, reason, "give a catalogue with a header line, separated by | or ,")
+    fields = next(csv.reader([first.decode("utf-8").strip("\r\n")], delimiter=delimiter), [])
+    if len(fields) == len(names) + 1 and not fields[-1].strip():
+        names.append("")  # a delimiter ends each row, and not the header
+    return _distinct(names), delimiter, first
+
+
+def _line(path: Path, stream: IO[bytes]) -> bytes:
+    line = stream.readline(_LONGEST_LINE)
+    if len(line) == _LONGEST_LINE:
+        raise _problem(path, "is no table (a line without an end)", "give CSV, FITS or Parquet")
+    return line
+
+
+def _has_number(line: str) -> bool:
+    fields = re.split(rf"[{_DELIMITERS}]", line)
+    return any(re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", field) for field in fields)
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names without repetition: the first of equal names keeps its own."""
+    seen: set[str] = set()
+    out = []
+    for number, name in enumerate(names, start=1):
+        unique = name if name and name not in seen else f"{name or 'column'}_{number}"
+        seen.add(unique)
+        out.append(unique)
+    return tuple(out)
+
+
+class _Joined(io.RawIOBase):
+    """Some bytes, and then the rest of a stream."""
+
+    def __init__(self, first: bytes, rest: IO[bytes]) -> None:
+        self._first, self._rest = first, rest
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes."""
+        content = self._first or self._rest.read(len(buffer))
+        part, self._first = content[: len(buffer)], content[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iterator[pa.Table]:
+    with _opened(catalogue.path, told) as stream:
+        columns, delimiter, first = _csv_layout(catalogue.path, stream)
+        if not first.strip():
+            return
+        reader = pyarrow.csv.open_csv(
+            pa.PythonFile(io.BufferedReader(_Joined(first, stream), 2**20), mode="r"),
+            pyarrow.csv.ReadOptions(column_names=list(columns), block_size=_PIECE),
+            pyarrow.csv.ParseOptions(delimiter=delimiter),
+            pyarrow.csv.ConvertOptions(
+                include_columns=list(names),
+                column_types=dict.fromkeys(columns, pa.string()),
+                null_values=list(MISSING_TEXT),
+                strings_can_be_null=True,
+            ),
+        )
+        for batch in reader:
+            yield pa.table([_trimmed(one) for one in batch.columns], names=list(names))
+
+
+def _trimmed(text: pa.Array) -> pa.Array:
+    """Text without white space around; what is only white space is missing."""
+    bare = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.equal(bare, ""), pa.scalar(None, pa.string()), bare)
+
+
+# --- FITS --------------------------------------------------------------------------------------
+def _header(path: Path, stream: IO[bytes]) -> Any:
+    """Read one header; None at the end of the file."""
+    from astropy.io import fits  # noqa: PLC0415  slow to import
+
+    content = b""
+    for _ in range(_MOST_BLOCKS):
+        block = stream.read(_BLOCK)
+        if not block and not content:
+            return None
+        if len(block) < _BLOCK:
+            raise _problem(path, "ends within a header (cut short)", "download it again")
+        content += block
+        if any(block[at : at + _CARD] == _END for at in range(0, _BLOCK, _CARD)):
+            return fits.Header.fromstring(content.decode("latin-1"))
+    raise _problem(path, "has a header without an end", "download it again")
+
+
+def _data_size(header: Any) -> int:
+    axes = [int(header[f"NAXIS{i}"]) for i in range(1, int(header["NAXIS"]) + 1)]
+    values = math.prod(axes) if axes else 0
+    return abs(int(header["BITPIX"])) // 8 * (values + int(header.get("PCOUNT", 0)))
+
+
+def _table_header(path: Path, stream: IO[bytes]) -> tuple[Any, int]:
+    """Read up to the data of the first binary table; return its header and size [bytes]."""
+    while (header := _header(path, stream)) is not None:
+        size = _data_size(header)
+        if str(header.get("XTENSION", "")).strip() == "BINTABLE":
+            return header, size
+        left = -(-size // _BLOCK) * _BLOCK
+        while left > 0:
+            skipped = len(stream.read(min(left, _PIECE)))
+            if not skipped:
+                raise _problem(path, "ends too early (cut short)", "download it again")
+            left -= skipped
+    raise _problem(path, "holds no table", "give the catalogue as a FITS binary table")
+
+
+def _table_columns(header: Any) -> Any:
+    """Return the columns that a header describes."""
+    from astropy.io import fits  # noqa: PLC0415
+
+    empty = header.copy()
+    empty["NAXIS2"] = 0
+    empty["PCOUNT"] = 0
+    return fits.BinTableHDU.fromstring(empty.tostring().encode("latin-1")).columns
+
+
+def _fits_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iterator[pa.Table]:
+    with _opened(catalogue.path, told) as stream:
+        header, _ = _table_header(catalogue.path, stream)
+        columns = _table_columns(header)
+        dtype = columns.dtype.newbyteorder(">")
+        left, width = int(header["NAXIS2"]), int(header["NAXIS1"])
+        if dtype.itemsize != width:
+            raise _problem(catalogue.path, "has rows of another length than its columns", "mend it")
+        by_name = {column.name: column for column in columns}
+        while left:
+            n = min(left, max(1, min(ROWS, _PIECE // max(width, 1))))
+            content = stream.read(n * width)
+            if len(content) < n * width:
+                reason = f"ends {left - len(content) // width:,} rows too early (cut short)"
+                raise _problem(catalogue.path, reason, "download it again")
+            rows = np.frombuffer(content, dtype)
+            left -= n
+            yield pa.table({name: _fits_values(rows[name], by_name[name]) for name in names})
+
+
+def _fits_values(values: Any, column: Any) -> pa.Array:
+    """Values of one column of a FITS table."""
+    if values.ndim != 1:
+        raise CatalogueError(f"column {column.name} holds an array per row, not one value.")
+    if values.dtype.kind in "SU":
+        text = pa.array(np.char.decode(values.astype("S"), "latin-1").tolist(), pa.string())
+        return _trimmed(text)
+    values = values.astype(values.dtype.newbyteorder("="))
+    absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    if column.null not in (None, "") and values.dtype.kind in "iu":
+        absent |= values == int(column.null)
+    scale, zero = column.bscale or 1, column.bzero or 0
+    if (scale, zero) != (1, 0):
+        whole = float(scale).is_integer() and float(zero).is_integer()
+        kind = np.int64 if whole and values.dtype.kind in "iu" else np.float64
+        values = values.astype(kind) * kind(scale) + kind(zero)
+    return pa.array(values, mask=absent)
+
+
+# --- Parquet -----------------------------------------------------------------------------------
+def _parquet_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iterator[pa.Table]:
+    file = pyarrow.parquet.ParquetFile(catalogue.path, pre_buffer=False, buffer_size=2**20)
+    total, done, size = file.metadata.num_rows, 0, catalogue.path.stat().st_size
+    for batch in file.iter_batches(ROWS, columns=list(dict.fromkeys(names))):
+        table = pa.Table.from_batches([batch]).select(list(names))
+        done += len(table)
+        told(size * done // max(total, 1), size)
+        texts = [field.name for field in table.schema if _is_text(field.type)]
+        for name in texts:
+            text = pa.concat_tables([table.select([name])]).combine_chunks().column(0)
+            text = text.cast(pa.string()).combine_chunks()
+            table = table.set_column(table.schema.get_field_index(name), name, _trimmed(text))
+        yield table
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)

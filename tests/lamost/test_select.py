@@ -1,0 +1,227 @@
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from msfa_core.cli import run_cli
+from msfa_core.config import Settings
+from msfa_core.errors import CatalogueError, ConfigError, ExportError
+from msfa_core.lamost import catalogue as module
+from msfa_core.lamost.catalogue import open_catalogue
+from msfa_core.lamost.select import Cuts, select
+from msfa_core.rules import in_search_domain
+from msfa_core.tables.read import read_table
+
+GAIA = 2919533451691384871  # a float would lose its last digits
+
+
+def general(n=400, seed=3):
+    rng = np.random.default_rng(seed)
+    snr = rng.uniform(0, 40, n).round(2)
+    snr[::17] = -9999.0
+    return pd.DataFrame(
+        {
+            "obsid": 101001 + rng.permutation(n),
+            "designation": [f"J{i:06d}" for i in range(n)],
+            "planid": "5590601",
+            "snrg": snr,
+            "class": rng.choice(["STAR", "GALAXY", "Unknown"], n, p=[0.8, 0.1, 0.1]),
+            "subclass": rng.choice(["A1V", "A7V", "B6", "F5", "sdB", "WD", "Non"], n),
+            "z": rng.normal(0, 1e-4, n).round(8),
+            "gaia_source_id": GAIA + np.arange(n),
+            "ra": rng.uniform(0, 360, n),
+            "dec": rng.uniform(-10, 60, n),
+        }
+    )
+
+
+def expected(table):
+    house = table.rename(columns={"snrg": "snr_g"})
+    inside = in_search_domain(house, Settings()).to_numpy(bool)
+    return np.sort(table["obsid"].to_numpy()[inside])
+
+
+def write(table, path):
+    if path.suffix == ".parquet":
+        table.to_parquet(path)
+    elif ".fits" in path.name:
+        Table.from_pandas(table).write(path)
+    else:
+        text = table.to_csv(index=False, sep="|" if "pipe" in path.name else ",")
+        content = text.encode()
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["pipe.csv", "pipe.csv.gz", "comma.csv", "a.fits", "a.fits.gz", "a.parquet"]
+)
+@pytest.mark.parametrize("out", ["out.csv", "out.fits", "out.parquet"])
+def test_the_search_domain_comes_out_of_every_format(tmp_path, name, out, monkeypatch):
+    monkeypatch.setattr(module, "ROWS", 64)  # several pieces
+    table = general()
+    chosen = select(write(table, tmp_path / name), tmp_path / out)
+    rows = read_table(tmp_path / out)
+    wanted = table.set_index("obsid").loc[expected(table)].reset_index()
+    assert list(rows["obsid"]) == list(wanted["obsid"])
+    assert chosen.n_rows == len(wanted)
+    assert (rows["gaia_source_id"] == wanted["gaia_source_id"]).all()
+    assert (rows["snr_g"] == wanted["snrg"]).all()
+    assert np.allclose(rows["ra"], wanted["ra"], rtol=0, atol=1e-12)
+    assert (rows["subclass"] == wanted["subclass"]).all()
+    assert (rows["planid"].astype("str") == "5590601").all()
+
+
+def test_each_cut_is_counted_in_words(tmp_path):
+    table = general()
+    chosen = select(write(table, tmp_path / "a.csv"), tmp_path / "out.csv")
+    star = table["class"] == "STAR"
+    hot = star & table["subclass"].str.startswith(("A", "B"))
+    assert chosen.counts == {
+        "in the catalogue": 400,
+        "class STAR": star.sum(),
+        "subclass A or B": hot.sum(),
+        "S/N(g) > 10": (hot & (table["snrg"] > 10)).sum(),
+    }
+    said = (tmp_path / "out.csv.provenance.json").read_text()
+    assert "class STAR, subclass A or B, S/N(g) > 10" in said
+    assert "sha256 of the catalogue" in said
+
+
+def test_every_cut_is_an_option(tmp_path, capsys):
+    table = general()
+    source = write(table, tmp_path / "a.csv")
+    options = ["--snr", "25", "--class", "star", "--subclass", "f,wd"]
+    assert run_cli(["select", str(source), str(tmp_path / "o.csv"), "-q", *options]) == 0
+    said = capsys.readouterr().out
+    kept = table[(table["class"] == "STAR") & table["subclass"].isin(["F5", "WD"])]
+    kept = kept[kept["snrg"] > 25]
+    assert f"{len(kept)} S/N(g) > 25" in said
+    assert "subclass F or WD" in said
+    assert set(read_table(tmp_path / "o.csv")["obsid"]) == set(kept["obsid"])
+
+
+def test_the_cut_of_the_setting_counts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MSFA_SNR_MIN", "30")
+    source = write(general(), tmp_path / "a.csv")
+    assert run_cli(["select", str(source), str(tmp_path / "o.csv"), "-q"]) == 0
+    assert "S/N(g) > 30" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.fits", "a.parquet"])
+def test_missing_columns_are_named_beside_what_was_found(tmp_path, name):
+    source = write(general().drop(columns=["snrg", "class"]), tmp_path / name)
+    with pytest.raises(CatalogueError, match=r"no class .*no S/N in g .*snrg.*designation"):
+        select(source, tmp_path / "o.csv")
+    assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["pipe.csv.gz", "a.fits.gz", "a.fits", "a.parquet"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.97])
+def test_a_half_written_catalogue_gives_nothing(tmp_path, name, share):
+    source = write(general(4000), tmp_path / name)
+    content = source.read_bytes()
+    source.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CatalogueError, match=r"download it again"):
+        select(source, tmp_path / "o.csv")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_row_cut_short_is_refused(tmp_path):
+    source = write(general(), tmp_path / "pipe.csv")
+    source.write_text(source.read_text()[:-60])
+    with pytest.raises(CatalogueError, match="rows do not fit"):
+        select(source, tmp_path / "o.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n\n", b"<!DOCTYPE html><html>log in</html>", b"\x00\x01\x02" * 99, b"one\ntwo\n"],
+)
+def test_what_is_no_catalogue_is_said_in_one_line(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(CatalogueError) as error:
+        select(path, tmp_path / "o.csv")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_name_and_place_of_the_table_are_checked_first(tmp_path):
+    out = tmp_path / "o.csv"
+    out.write_text("precious")
+    with pytest.raises(ExportError, match="--overwrite"):
+        select(tmp_path / "none.csv", out)
+    assert out.read_text() == "precious"
+    with pytest.raises(ExportError, match=r"\.parquet"):
+        select(tmp_path / "none.csv", tmp_path / "o.txt")
+    with pytest.raises(ExportError, match="not a folder"):
+        select(tmp_path / "none.csv", tmp_path / "x" / "o.csv")
+    with pytest.raises(CatalogueError, match="no such file"):
+        select(tmp_path / "none.csv", tmp_path / "new.csv")
+    select(write(general(), tmp_path / "a.csv"), out, overwrite=True)
+    assert len(read_table(out))
+
+
+def test_comments_bom_trailing_delimiters_and_line_ends_do_not_matter(tmp_path):
+    table = general(50)
+    body = table.to_csv(index=False, sep="|").replace("\n", "|\n").replace("|\n", "\n", 1)
+    text = "# made for a test\n" + body.replace("\n", "\r\n")
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    select(tmp_path / "a.csv", tmp_path / "o.csv")
+    assert (read_table(tmp_path / "o.csv")["obsid"] == expected(table)).all()
+
+
+def test_an_obsid_that_comes_twice_is_counted_and_kept_once(tmp_path):
+    table = general()
+    double = pd.concat([table, table.iloc[:100]], ignore_index=True)
+    chosen = select(write(double, tmp_path / "a.csv"), tmp_path / "o.csv")
+    assert (read_table(tmp_path / "o.csv")["obsid"] == expected(table)).all()
+    assert chosen.n_twice == len(expected(table.iloc[:100]))
+
+
+def test_when_nothing_passes_the_counts_are_in_the_error(tmp_path):
+    source = write(general(), tmp_path / "a.csv")
+    with pytest.raises(CatalogueError, match=r"400 in the catalogue.* 0 S/N\(g\) > 999"):
+        select(source, tmp_path / "o.csv", Cuts(snr_min=999))
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_choice_without_a_subclass_is_refused():
+    with pytest.raises(ConfigError, match="subclass"):
+        Cuts(searched=())
+    with pytest.raises(ConfigError, match="no cut"):
+        Cuts(snr_min=float("nan"))
+
+
+def test_scaled_and_null_integers_of_fits_are_read(tmp_path):
+    columns = [
+        fits.Column("obsid", "J", array=np.array([5, 6, 7]), bzero=2**31),
+        fits.Column("lmjd", "J", array=np.array([1, -1, 3]), null=-1),
+        fits.Column("class", "6A", array=["STAR"] * 3),
+        fits.Column("subclass", "6A", array=["A1V"] * 3),
+        fits.Column("snrg", "E", array=[20.0, 30.0, np.nan]),
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "a.fits")
+    names = ["obsid", "lmjd"]
+    (piece,) = open_catalogue(tmp_path / "a.fits").pieces(names)
+    assert piece["obsid"].to_pylist() == [5, 6, 7]
+    assert piece["lmjd"].to_pylist() == [1, None, 3]
+
+
+def test_dictionary_columns_of_parquet_are_read(tmp_path):
+    table = pa.Table.from_pandas(general())
+    for name in ("class", "subclass"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table[name].cast(pa.string()).dictionary_encode())
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(table, stream)
+    (tmp_path / "a.parquet").write_bytes(stream.getvalue())
+    select(tmp_path / "a.parquet", tmp_path / "o.csv")
+    assert (read_table(tmp_path / "o.csv")["obsid"] == expected(general())).all()
