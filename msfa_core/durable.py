@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
-from typing import Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from msfa_core.errors import SurveyError
 
-WRITING: Final = ".writing"
+if TYPE_CHECKING:
+    import pandas as pd
+
+WRITING: Final = ".writing"  # end of the name of a file that is being written
 _MAKING: Final = ".making-"
 
 
@@ -77,6 +79,34 @@ def _is_alive(process: str) -> bool:
     return True
 
 
+@contextmanager
+def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """Yield a file to write that takes the place of another when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that is there.
+    synced : bool
+        Have the disk keep it first: then it is whole after a loss of power too.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{WRITING}")
+    try:
+        yield temporary
+        if synced:
+            sync(temporary)
+        temporary.replace(path)
+        if synced:
+            sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file: after a crash it holds the old content or the new, never half.
 
@@ -85,17 +115,11 @@ def write_whole(path: Path, content: bytes) -> None:
     SurveyError
         When it cannot be written; the old content is untouched.
     """
-    temporary = path.with_name(path.name + WRITING)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise write_error(path.parent, error) from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -19,6 +18,7 @@ from safetensors.torch import save
 from torch import nn
 
 from msfa_core.constants import STELLAR_CLASSES, StellarClass
+from msfa_core.durable import replacing
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.registry import Network, NetworkConfig, build_network, read_config
@@ -66,15 +66,8 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return path
 
 

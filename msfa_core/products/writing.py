@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.columns import is_true
-from msfa_core.durable import write_whole
+from msfa_core.durable import WRITING, write_whole
 from msfa_core.errors import ExportError, SpectrumError
 from msfa_core.products.file import (
     KEY_CARD,
@@ -30,7 +30,7 @@ from msfa_core.products.file import (
 )
 from msfa_core.rules import epoch_shifts, representatives, resolutions
 from msfa_core.spectra.coadd import coadd_epochs
-from msfa_core.spectra.fits_units import BLOCK, PART, write_file
+from msfa_core.spectra.fits_units import BLOCK, write_file
 from msfa_core.spectra.writers import lamost_name
 from msfa_core.survey.folder import Survey
 from msfa_core.typing import Progress, no_progress
@@ -165,7 +165,7 @@ def _open(folder: Path) -> None:
     """Make the folder, and remove what a killed call left in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(f".*{PART}"):
+        for leftover in folder.glob(f".*{WRITING}"):
             if time.time() - leftover.stat().st_mtime > _STALE:
                 leftover.unlink(missing_ok=True)
     except OSError as error:

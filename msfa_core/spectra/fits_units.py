@@ -7,7 +7,6 @@ cost a tenth of what a general library takes, and the tests hold them to astropy
 from __future__ import annotations
 
 import textwrap
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 
 BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
-PART: Final = ".part"  # end of the name of a file that is being written
 TEXT: Final = 68  # characters of a string that one card holds
 _CARD: Final = 80
 _VALUE_END: Final = 30  # column where a value of fixed format ends
@@ -219,15 +218,10 @@ def write_file(path: Path, content: bytes) -> None:
     ExportError
         When it cannot be written; an older file of the same name is then untouched.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path, synced=False) as partial:
+            partial.write_bytes(content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ExportError(
             f"{path} cannot be written ({error.strerror}); check folder, rights and free space."
         ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +23,7 @@ from astropy.io import fits
 
 from msfa_core import __version__
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column
+from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.tables.mrt_writer import CHUNK_ROWS, ESCAPES, escaped, to_ascii, write_mrt
 
@@ -186,19 +185,14 @@ def _header(header: Mapping[str, str] | None, n_rows: int) -> dict[str, str]:
 
 def _atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Write to a file beside the target and move it there once it is on disk."""
-    part = path.with_name(f".{path.stem}.writing-{secrets.token_hex(4)}{path.suffix}")
     try:
-        write(part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with replacing(path) as part:
+            write(part)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ExportError(
             f"{path} cannot be written: {reason}; check the folder and its free space."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # --- FITS ----------------------------------------------------------------------------------

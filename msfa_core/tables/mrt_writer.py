@@ -18,6 +18,7 @@ import pandas as pd
 from astropy import units
 
 from msfa_core.columns import Column
+from msfa_core.durable import WRITING
 from msfa_core.errors import ExportError
 
 LINE_LENGTH: Final = 80
@@ -139,7 +140,7 @@ def _byte_by_byte(
     widths: Sequence[int],
     table: pd.DataFrame,
 ) -> str:
-    name = to_ascii(re.sub(r"^\.|\.writing-[0-9a-f]+", "", path.name))
+    name = to_ascii(re.sub(rf"^\.|\.[0-9a-f]+{re.escape(WRITING)}$", "", path.name))
     unit_names = [_cds_unit(column.unit) for column in columns]
     unit_width = max(5, *(len(unit) for unit in unit_names))
     label_width = max(5, *(len(label) for label in labels))

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.constants import NETWORK_GRID, STELLAR_CLASSES, StellarClass
+from msfa_core.durable import replacing
 from msfa_core.errors import TrainingError
 from msfa_core.spectra.spectrum import PreparedSpectra
 
@@ -135,7 +136,6 @@ class LabelledSpectra:
         """Write the set as one ``.npz`` (flux in 16 bits, exact to 8e-6)."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.part.npz")
         about = {
             "format": _FORMAT,
             "class_counts": self.class_counts,
@@ -152,11 +152,8 @@ class LabelledSpectra:
         }
         for i, name in enumerate(self.truth.columns):
             arrays[f"truth_{i}"] = _plain(self.truth[name])
-        try:
-            np.savez(temporary, **arrays)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
         return path
 
     @classmethod

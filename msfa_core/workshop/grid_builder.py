@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
+from msfa_core.durable import replacing
 from msfa_core.errors import ModelError, MsfaError
 from msfa_core.machine import in_order, n_cores
 from msfa_core.simulate.photometry import passbands
@@ -241,15 +241,11 @@ def build_grid(
         spectra[node] = spectrum
         progress("grid", done, len(nodes))
     tables: dict[str, Any] = {**assemble(plan, source, spectra)}
-    part = out.with_name(f".{out.name}.part{os.getpid()}")
     try:
-        with part.open("wb") as file:
+        with replacing(out) as part, part.open("wb") as file:
             np.savez_compressed(file, **tables)
-        part.replace(out)
     except OSError as error:
         raise ModelError(f"cannot write {out}: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return out
 
 

@@ -8,8 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from msfa_core import durable
 from msfa_core.errors import ModelError
-from msfa_core.networks import weights
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import (
     load_weights,
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path, monkeypatch):
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(weights.os, "fsync", full)
+    monkeypatch.setattr(durable.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.pandas import column as drawn
 from hypothesis.extra.pandas import data_frames, range_indexes
 
+from msfa_core import durable
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, conform
 from msfa_core.errors import ExportError
 from msfa_core.tables import export as export_module
@@ -380,7 +381,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeyp
     def disk_full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export_module.os, "fsync", disk_full)
+    monkeypatch.setattr(durable.os, "fsync", disk_full)
     with pytest.raises(ExportError, match=r"cannot be written: No space left on device; check"):
         export(TABLE_6, path, overwrite=True)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before

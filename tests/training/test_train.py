@@ -9,8 +9,8 @@ import pytest
 import torch
 from pytest import approx
 
+from msfa_core import durable
 from msfa_core.errors import TrainingError
-from msfa_core.networks import weights
 from msfa_core.networks.inference import predict_logits
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import sha256_of_model
@@ -200,7 +200,7 @@ def test_a_disk_that_fills_leaves_the_last_checkpoint(small_set, tmp_path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(weights.os, "fsync", full)
+        patch.setattr(durable.os, "fsync", full)
         with pytest.raises(TrainingError, match="No space left.*resumes there"):
             train(QUICK, small_set, tmp_path)
     assert (tmp_path / "stage1.checkpoint").read_bytes() == before
