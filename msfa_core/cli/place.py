@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, app
-from msfa_core.cli.show import show_progress
+from msfa_core.cli.show import say_table, show_progress
 from msfa_core.errors import ReadError
 
 _STEPS: Final = ("place", "identify")  # a star's name may hang on its Gaia source
@@ -21,7 +21,10 @@ def place(
         bool,
         typer.Option("--online", help="Fetch what the survey's own tables lack from an archive."),
     ] = False,
-    gaia: Annotated[Path | None, typer.Option(help="Table of Gaia rows.")] = None,
+    gaia: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table of Gaia rows; repeatable, its parts add up."),
+    ] = None,
     server: Annotated[
         str, typer.Option(help="TAP service in place of the Gaia archive, with its tables.")
     ] = "",
@@ -35,15 +38,17 @@ def place(
     from msfa_core.spine.place import fetch_online  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.tables.formats import split_path  # noqa: PLC0415
 
-    if gaia is not None and not gaia.is_file():
-        raise ReadError(f"{gaia}: no such file; check the name of the table.")
+    for path in gaia or []:
+        if not split_path(path)[0].exists():
+            raise ReadError(f"{path}: no such file; check the name of the table.")
     if (server or candidates) and not online:
         raise typer.BadParameter("--server and --candidates say how to fetch: add --online.")
     opened = Survey(survey)
     with show_progress(quiet) as progress:
-        if gaia is not None:
-            run_spine(opened, ("place",), gaia=gaia, progress=progress)
+        if gaia:
+            run_spine(opened, ("place",), gaia=gaia, progress=progress, tell=say_table)
         if online:
             report = fetch_online(opened, progress, server, batch, candidates)
         run_spine(opened, _STEPS, progress=progress)

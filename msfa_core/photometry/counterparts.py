@@ -22,6 +22,7 @@ DATE_COLUMNS: Final = ("mjd", "lmjd")  # of a spectrum, the first that is known 
 RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
 FAR: Final = 10.0  # times the match radius: what an identifier names beyond it is another star
 _SAME: Final = 6  # decimals to which two rows agree
+_UNDATED_YEARS: Final = 16.0  # at most, between Gaia's epoch and a spectrum without a date
 _SHIFT_STEP: Final = 4.0  # groups of stars by how far they move, each this much farther
 _SLOW_ARCSEC: Final = 0.5  # of the first group
 
@@ -173,7 +174,9 @@ def match_key(
         table, rows, pairs["i"].to_numpy(np.int64), pairs["j"].to_numpy(np.int64)
     )
     pairs = pairs.sort_values(["i", "apart", "j"], kind="stable", na_position="last")
-    too_far = pairs["apart"] > far_arcsec
+    undated = np.isnan(year_observed(table))[pairs["i"]]
+    speed = np.nan_to_num(np.hypot(column(rows, "pmra"), column(rows, "pmdec")))[pairs["j"]]
+    too_far = pairs["apart"] > far_arcsec + np.where(undated, speed * _UNDATED_YEARS / 1e3, 0.0)
     kept = pairs[~too_far]
     first = kept.drop_duplicates("i")
     nearest[first["i"].to_numpy()] = first["j"].to_numpy()

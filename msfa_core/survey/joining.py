@@ -97,9 +97,7 @@ def _differences(
     earlier |= {name_of(one.path): one.rows for one in pending if one.path not in before}
     said = []
     for name, old in earlier.items():
-        both = rows.set_index("obsid").join(
-            old.drop_duplicates("obsid").set_index("obsid"), how="inner", rsuffix=_OLD
-        )
+        both = rows.merge(old.drop_duplicates("obsid"), on="obsid", suffixes=("", _OLD))
         words = []
         for column in rows.columns:
             if f"{column}{_OLD}" not in both:

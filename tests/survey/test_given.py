@@ -1,0 +1,295 @@
+"""Tables given to a survey: matched, said, added up; refused ones leave no trace."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from outside_tables import csv_text, truth
+
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.errors import CatalogueError
+from msfa_core.flags import CmdFlag
+from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.spine.run import run
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.given import gaia_table, give, known_tables
+from msfa_core.survey.ingest import Storing, ingest
+from msfa_core.survey.status import status
+from msfa_core.typing import no_progress
+
+TRUTH = truth(6)
+
+
+@pytest.fixture
+def survey(tmp_path):
+    survey = Survey.create(tmp_path / "s", dust_map="none")
+    wavelength = LAMOST_GRID.wavelength[:50]
+    survey.archive.append(
+        [
+            Spectrum(  # without a date
+                obsid=int(row.obsid), wavelength=wavelength, flux=np.ones(50, np.float32),
+                ivar=np.ones(50, np.float32), mask=np.zeros(50, bool), z=0.0, ra=row.ra,
+                dec=row.dec, snr_g=20.0, file=f"spec-{row.Index}.fits",
+                meta={"layout": "lamost-table", "resolution": "low"},
+            )
+            for row in TRUTH.itertuples()
+        ]
+    )  # fmt: skip
+    return survey
+
+
+def gaia_file(path, table=TRUTH, **columns):
+    path.write_text(csv_text(table.assign(**columns)))
+    return path
+
+
+def kept(survey):
+    return sorted(
+        str(path.relative_to(survey.path))
+        for path in survey.path.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    )
+
+
+def test_each_table_is_one_line_in_provenance_and_status(survey, tmp_path):
+    (said,) = give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", TRUTH.iloc[:4])])
+    assert said.startswith("gaia.csv: 4 rows; 4 spectra matched (4 by obsid), 2 not")
+    entry = survey.provenance[-1]
+    assert (entry["step"], entry["line"], entry["rows"]) == ("table", said, 4)
+    assert any(said in line for line in status(survey).lines())
+    assert said in survey.export_header("all").values()
+
+
+def test_parts_add_up_in_one_command_and_in_several(survey, tmp_path):
+    parts = [gaia_file(tmp_path / f"{k}.csv", TRUTH.iloc[2 * k : 2 * k + 2]) for k in range(3)]
+    give(survey, gaia=parts[:2])
+    (said,) = give(survey, gaia=parts[2:])
+    assert "adds to 4 rows given before" in said
+    assert sorted(gaia_table(survey)["obsid"]) == sorted(TRUTH["obsid"])
+    run(survey, ["place"], workers=1)
+    assert survey.table()["g_mag"].tolist() == TRUTH["g_mag"].tolist()
+
+
+def test_of_a_source_given_twice_the_last_row_counts_and_the_difference_is_said(survey, tmp_path):
+    give(survey, gaia=[gaia_file(tmp_path / "a.csv")])
+    brighter = TRUTH.iloc[:2].assign(g_mag=12.5)
+    (said,) = give(survey, gaia=[gaia_file(tmp_path / "b.csv", brighter)])
+    assert "replaces 2 of them, 2 with other values" in said
+    run(survey, ["place"], workers=1)
+    table = survey.table()
+    assert table["g_mag"].tolist() == [12.5, 12.5, *TRUTH["g_mag"][2:]]
+    assert not (table["cmd_flags"] & int(CmdFlag.DUPLICATED)).any()
+    (again,) = give(survey, gaia=[gaia_file(tmp_path / "b.csv", TRUTH.iloc[:1])])
+    assert "replaces the table given before from the same file" in again
+    assert len(gaia_table(survey)) == 6
+
+
+def test_a_part_that_knows_a_neighbour_only_takes_nobody_elses_place(survey, tmp_path):
+    give(survey, gaia=[gaia_file(tmp_path / "a.csv", TRUTH.drop(columns="obsid"))])
+    near = TRUTH.iloc[:1].drop(columns="obsid")
+    near = near.assign(dec=near["dec"] + 2.5 / 3600, gaia_source_id=77, g_mag=9.9)
+    give(survey, gaia=[gaia_file(tmp_path / "b.csv", near)])
+    run(survey, ["place"], workers=1)
+    assert survey.table()["g_mag"][0] == TRUTH["g_mag"][0]
+
+
+BAD = {
+    "other stars": lambda t: csv_text(t.drop(columns="obsid").assign(ra=(t["ra"] + 90) % 360)),
+    "words": lambda t: csv_text(t).replace(repr(float(t["dec"][0])), "north").replace(
+        repr(float(t["dec"][1])), "south"
+    ),
+    "no magnitude": lambda t: csv_text(t.drop(columns="g_mag")),
+    "ragged": lambda t: csv_text(t) + "1,2,3\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_refused_table_leaves_the_survey_as_it_was(survey, tmp_path, kind):
+    good = gaia_file(tmp_path / "good.csv")
+    bad = tmp_path / "bad.csv"
+    bad.write_text(BAD[kind](TRUTH))
+    before = kept(survey), survey.provenance
+    with pytest.raises(CatalogueError, match=r"bad\.csv"):
+        run(survey, ["place"], gaia=[good, bad], known=[good], workers=1)
+    assert (kept(survey), survey.provenance) == before
+    run(survey, ["place"], workers=1)
+
+
+def test_nothing_matched_is_an_error_with_examples_of_both_sides(survey, tmp_path):
+    (tmp_path / "known.csv").write_text("obsid\n11\n12\n")
+    with pytest.raises(CatalogueError, match=r"none of the 6 spectra.*obsid 11, 12.*600000000"):
+        give(survey, known=[tmp_path / "known.csv"])
+
+
+# --- a key is not a place ----------------------------------------------------------------------
+def test_a_slipped_column_refuses_itself_and_stars_are_found_by_place(survey, tmp_path):
+    slipped = TRUTH.assign(obsid=np.roll(TRUTH["obsid"].to_numpy(), 1))
+    (said,) = give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", slipped)])
+    assert "6 spectra matched (6 by position)" in said
+    assert "6 rows refused (far from the star that their identifier names: obsid" in said
+    run(survey, ["place"], workers=1)
+    table = survey.table()
+    assert table["g_mag"].tolist() == TRUTH["g_mag"].tolist()
+    assert (table["cmd_flags"] & int(CmdFlag.MISPLACED)).astype(bool).all()
+
+
+def test_of_several_rows_of_one_key_the_nearest_counts(survey, tmp_path):
+    far = TRUTH.iloc[:1].assign(dec=TRUTH["dec"][0] + 8 / 3600, g_mag=10.0, gaia_source_id=99)
+    both = pd.concat([far, TRUTH], ignore_index=True)
+    (said,) = give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", both)])
+    assert "listed more than once with different values" in said
+    run(survey, ["place"], workers=1)
+    table = survey.table()
+    assert table["g_mag"][0] == TRUTH["g_mag"][0]
+    assert table["cmd_flags"][0] & int(CmdFlag.DUPLICATED)
+
+
+def test_a_fast_star_is_where_its_motion_takes_it(survey, tmp_path):
+    moved = TRUTH.assign(pmra=0.0, pmdec=3000.0, dec=TRUTH["dec"] + 3.0 * 16 / 3600)
+    text = csv_text(moved.assign(ref_epoch=2016.0), names={**_names(), "ref_epoch": "ref_epoch"})
+    (tmp_path / "gaia.csv").write_text(text)
+    (said,) = give(survey, gaia=[tmp_path / "gaia.csv"])  # 48 arcsec, in 16 years
+    assert "6 spectra matched (6 by obsid)" in said
+    (tmp_path / "gaia.csv").write_text(text.replace("3000.0", "30.0"))
+    with pytest.raises(CatalogueError, match="6 rows are far from the star"):
+        give(survey, gaia=[tmp_path / "gaia.csv"])
+
+
+def _names():
+    from outside_tables import NAMES
+
+    return NAMES
+
+
+def test_hours_without_a_unit_are_told_by_where_the_survey_is(survey, tmp_path):
+    text = csv_text(TRUTH.drop(columns="obsid").assign(ra=TRUTH["ra"] / 15))
+    (tmp_path / "gaia.csv").write_text(text)
+    (said,) = give(survey, gaia=[tmp_path / "gaia.csv"])
+    assert "ra hourangle → deg, for only so do they meet the survey's" in said
+    known = tmp_path / "known.csv"
+    radians = TRUTH[["ra", "dec"]].apply(np.radians).round(9)
+    radians.to_csv(known, index=False)
+    (said,) = give(survey, known=[known])
+    assert "rad → deg" in said
+
+
+# --- known stars -------------------------------------------------------------------------------
+def test_lists_keep_their_names_and_meet_no_other(survey, tmp_path):
+    paths = []
+    for folder, name, k in (
+        ("a", "J.ApJ.901.csv", 0), ("a", "J.AA.654.csv", 1), ("b", "J.AA.654.csv", 2),
+        ("b", "x;y_v3.0.csv.gz", 3),
+    ):  # fmt: skip
+        (tmp_path / folder).mkdir(exist_ok=True)
+        paths.append(tmp_path / folder / name)
+        paths[-1].write_text(f"obsid\n{TRUTH['obsid'][k]}\n")
+    said = give(survey, known=paths)
+    assert len(said) == 4
+    assert set(known_tables(survey)) == {"J.ApJ.901", "J.AA.654", "J.AA.654 (b)", "x,y_v3.0"}
+    give(survey, known=paths[:1])
+    assert len(known_tables(survey)) == 4
+
+
+def test_tables_of_older_surveys_are_still_there(survey, tmp_path):
+    (survey.path / "known").mkdir()
+    TRUTH[["obsid"]].iloc[:1].to_parquet(survey.path / "known" / "xue2011.csv.parquet")
+    TRUTH.iloc[:3].to_parquet(survey.path / "gaia.parquet")
+    assert list(known_tables(survey)) == ["xue2011"]
+    give(survey, gaia=[gaia_file(tmp_path / "new.csv", TRUTH.iloc[2:].assign(g_mag=11.0))])
+    run(survey, ["place"], workers=1)
+    assert survey.table()["g_mag"].tolist() == [*TRUTH["g_mag"][:2], 11, 11, 11, 11]
+
+
+# --- catalogues --------------------------------------------------------------------------------
+def catalogue(path, teff, rows=slice(None)):
+    path.parent.mkdir(exist_ok=True)
+    lines = [f"{obsid}|{teff}|3.1" for obsid in TRUTH["obsid"][rows]]
+    path.write_text("obsid|teff|logg\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_the_catalogue_given_last_counts_and_what_differs_is_counted(survey, tmp_path):
+    ingest(survey, [], [catalogue(tmp_path / "v1.csv", 8000)])
+    report = ingest(survey, [], [catalogue(tmp_path / "a_v2.csv", 8600)])
+    assert "values differ from v1.csv: teff 6; the catalogue given last counts" in report.tables[0]
+    assert (survey.table()["teff"] == 8600).all()
+    report = ingest(survey, [], [catalogue(tmp_path / "v1.csv", 8100)])
+    assert "replaces what was joined before from the same file" in report.tables[0]
+    assert (survey.table()["teff"] == 8100).all()
+
+
+def test_catalogues_of_one_name_are_two(survey, tmp_path):
+    first = catalogue(tmp_path / "dr7" / "stellar.csv", 8000, slice(0, 2))
+    second = catalogue(tmp_path / "dr8" / "stellar.csv", 9000, slice(2, 6))
+    report = ingest(survey, [], [first, second])
+    assert report.joined == {"dr7/stellar.csv": 2, "dr8/stellar.csv": 4}
+    assert survey.table()["teff"].tolist() == [8000] * 2 + [9000] * 4
+
+
+def test_of_two_catalogues_one_of_which_is_refused_none_is_kept(survey, tmp_path):
+    good = catalogue(tmp_path / "good.csv", 8000)
+    (tmp_path / "bad.csv").write_text("obsid|teff\n1|8000\n")
+    with pytest.raises(CatalogueError, match=r"bad\.csv"):
+        ingest(survey, [], [good, tmp_path / "bad.csv"])
+    assert survey.table()["teff"].isna().all()
+    assert not any("catalogues/" in path for path in kept(survey))
+
+
+# --- spectra -----------------------------------------------------------------------------------
+def test_a_spectrum_is_replaced_and_its_neighbours_stay(survey):
+    old = [survey.archive.original(int(obsid)) for obsid in TRUTH["obsid"]]
+    new = replace(old[2], flux=np.full(50, 2.0, np.float32), z=0.001)
+    names = [shard.name for shard in survey.archive.shards]
+    survey.archive.replace([new])
+    assert [shard.name for shard in survey.archive.shards] != names
+    assert sorted(survey.archive.obsid) == sorted(TRUTH["obsid"])
+    assert survey.archive.original(new.obsid).z == 0.001
+    for one in (*old[:2], *old[3:]):
+        again = survey.archive.original(one.obsid)
+        assert np.array_equal(again.flux, one.flux) and again.meta["layout"] == "lamost-table"
+
+
+def test_a_replacement_that_was_interrupted_is_finished_by_the_next_writer(survey, monkeypatch):
+    new = replace(survey.archive.original(int(TRUTH["obsid"][0])), z=0.002)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(survey.archive), "_remove", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            survey.archive.replace([new])
+    opened = Survey(survey.path)
+    assert len(opened.archive) == 6  # the old shard is not read any more
+    with opened.lock():
+        pass
+    assert len(list((survey.path / "archive").iterdir())) == 1
+    assert opened.archive.original(new.obsid).z == 0.002
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_only_files_with_another_content_are_other_spectra(survey):
+    one = survey.archive.original(int(TRUTH["obsid"][0]))
+    made = replace(one, obsid=2**52 + 5, file="/a/spectrum.fits")
+    store = Storing(survey, no_progress, 0)
+    store.kept, store.obsid_of = {made.obsid: made.file}, {made.file: made.obsid}
+    store.pending = {"x": [made]}
+    copy = replace(made, file="/b/spectrum.fits")
+    assert store._numbered(copy).obsid == made.obsid
+    for other in (
+        replace(copy, ra=made.ra + 0.1),
+        replace(copy, flux=made.flux * 2),
+        replace(copy, meta={**made.meta, "date_obs": "2015-01-01T00:00:00"}),
+    ):
+        assert store._numbered(other).obsid != made.obsid
+        assert store._numbered(other).obsid == store._numbered(other).obsid > 2**52
+    named = replace(made, file="/a/spec-55860-B6001_sp05-006.fits")
+    store.kept, store.pending = {named.obsid: named.file}, {"x": [named]}
+    release = replace(named, file="/b/spec-55860-B6001_sp05-006.fits", flux=made.flux * 2)
+    assert store._numbered(release).obsid == named.obsid
+
+
+def test_provenance_is_json(survey, tmp_path):
+    give(survey, gaia=[gaia_file(tmp_path / "gaia.csv")])
+    json.loads((survey.path / "provenance.json").read_text())
