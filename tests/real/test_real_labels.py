@@ -1,0 +1,40 @@
+"""Labels of real A and BHB stars: on the scale of published ones, with errors that mean it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from bench_slam import TEFF_OF_THE_SCALE, library_stars
+
+from msfa_core.slam import predict_labels
+from msfa_core.slam.validation import differences, summary
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def compared(real_data):
+    spectra, table = library_stars(real_data, ("miles", "stelib"))
+    inside = table["teff"].between(*TEFF_OF_THE_SCALE) & (table["logg"] >= 2.4)
+    found = differences(predict_labels(spectra), table[["teff", "logg", "feh"]].to_numpy(float))
+    return found[inside.to_numpy()], (table["object_class"] == "BHB")[inside].to_numpy()
+
+
+@pytest.mark.parametrize("is_bhb", [True, False])
+def test_labels_are_on_the_scale_of_published_ones(compared, is_bhb):
+    table, are_bhb = compared
+    said = summary(table[are_bhb == is_bhb])
+    for name, offset, scatter in (("teff", 100, 200), ("logg", 0.1, 0.3), ("feh", 0.2, 0.3)):
+        assert abs(said[name]["bias"]) < offset, name
+        assert said[name]["scatter"] < scatter, name
+
+
+def test_pulls_of_real_stars_are_about_one_wide(compared):
+    table, _ = compared
+    for name, row in summary(table).items():
+        assert 0.7 < row["pull_width"] < 1.3, name
+    assert np.isfinite(table["teff_pull"]).mean() > 0.9
