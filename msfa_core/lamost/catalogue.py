@@ -25,7 +25,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
-from msfa_core.tables.read import MISSING_TEXT
+from msfa_core.tables.cells import MISSING_WORDS
 
 ROWS: Final = 200_000  # of a piece
 _PIECE: Final = 2**24  # bytes of text parsed at a time
@@ -36,6 +36,9 @@ _CARD: Final = 80
 _MOST_BLOCKS: Final = 10_000  # of one FITS header
 _END: Final = b"END".ljust(_CARD)
 _DELIMITERS: Final = "|,;\t"
+_MISSING: Final = sorted(
+    {form for w in MISSING_WORDS - {"unknown"} for form in (w, w.upper(), w.title())}
+)
 _LONGEST_LINE: Final = 2**20  # bytes
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|head|body)", re.I)
 
@@ -265,7 +268,7 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
             pyarrow.csv.ConvertOptions(
                 include_columns=list(names),
                 column_types=dict.fromkeys(columns, pa.string()),
-                null_values=list(MISSING_TEXT),
+                null_values=_MISSING,
                 strings_can_be_null=True,
             ),
         )
