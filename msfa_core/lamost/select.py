@@ -20,10 +20,10 @@ import pyarrow as pa
 from msfa_core.columns import BY_NAME, Column
 from msfa_core.config import Settings
 from msfa_core.errors import CatalogueError, ConfigError, ExportError
-from msfa_core.lamost.catalogue import open_catalogue
 from msfa_core.rules import SEARCHED, STAR, domain_conditions, outside_domain
 from msfa_core.stars.crossmatch import ALSO_TAKEN, CATALOGUE_NAMES
 from msfa_core.tables.export import export
+from msfa_core.tables.pieces import open_catalogue
 from msfa_core.tables.read import SENTINELS
 from msfa_core.tables.row_keys import as_ids
 from msfa_core.typing import BoolArray, Progress, no_progress

@@ -24,7 +24,7 @@ MISSING_WORDS: Final = frozenset(
     (
         *("", "nan", "-nan", "null", "(null)", "none", "n/a", "#n/a", "na", "<na>", "nat", r"\n"),
         *("-", "--", "---", "----", "-----", "...", "..", ".", "…", "—", "?", "*", "missing"),
-        *("masked", "no value", "undef", "undefined", "unknown", '""', "''", "nil", "*null*"),
+        *("masked", "no value", "undef", "undefined", '""', "''", "nil", "*null*"),
     )
 )
 _SENTINEL: Final = re.compile(r"-9{3,5}(\.[09]*)?")  # -999, -9999, -99999, -999.9, -9999.00

@@ -12,10 +12,10 @@ from astropy.table import Table
 from msfa_core.cli import run_cli
 from msfa_core.config import Settings
 from msfa_core.errors import CatalogueError, ConfigError, ExportError
-from msfa_core.lamost import catalogue as module
-from msfa_core.lamost.catalogue import open_catalogue
 from msfa_core.lamost.select import Cuts, select
 from msfa_core.rules import in_search_domain
+from msfa_core.tables import pieces as module
+from msfa_core.tables.pieces import open_catalogue
 from msfa_core.tables.read import read_table
 
 GAIA = 2919533451691384871  # a float would lose its last digits
