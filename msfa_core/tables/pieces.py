@@ -36,9 +36,7 @@ _CARD: Final = 80
 _MOST_BLOCKS: Final = 10_000  # of one FITS header
 _END: Final = b"END".ljust(_CARD)
 _DELIMITERS: Final = "|,;\t"
-_MISSING: Final = sorted(
-    {form for w in MISSING_WORDS for form in (w, w.upper(), w.title())}
-)
+_MISSING: Final = sorted({form for w in MISSING_WORDS for form in (w, w.upper(), w.title())})
 _LONGEST_LINE: Final = 2**20  # bytes
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|head|body)", re.I)
 
