@@ -18,7 +18,7 @@ import panel as pn
 import param
 
 from dashboard.planes.linked import LinkedView
-from dashboard.state import News, VettingState
+from dashboard.state import News, Session
 from dashboard.state.turns import in_turn
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
@@ -132,8 +132,8 @@ class VettingApp(pn.viewable.Viewer):
         if not isinstance(survey, Survey):
             survey = Survey.open(survey)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
-        self.state = VettingState(survey=survey, reviewer=name)
-        self.state.blind = pn.state.session_args.get("blind", [b""])[0] == b"1"
+        self.state = Session(survey=survey, reviewer=name)
+        self.state.verdicts.blind = pn.state.session_args.get("blind", [b""])[0] == b"1"
         self._open_link()
         self.spectrum = SpectrumView(state=self.state)
         self.queue = QueueView(state=self.state)
@@ -141,7 +141,7 @@ class VettingApp(pn.viewable.Viewer):
         self.balmer = BalmerView(state=self.state)
         self.reference: ReferenceStars | None = None
         if reference is not None:
-            self.state.attempt(self._read_reference, reference)
+            self.state.status.attempt(self._read_reference, reference)
         self.plane = PlaneView(state=self.state, reference=self.reference)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
         self.keyboard = Keyboard(
@@ -157,7 +157,7 @@ class VettingApp(pn.viewable.Viewer):
         """Show the star that the address names: ``?obj=OBSID``."""
         wanted = pn.state.session_args.get("obj", [b""])[0].decode("utf-8", errors="replace")
         if wanted:
-            self.state.is_linked = self.state.attempt(self.state.select, wanted)
+            self.state.is_linked = self.state.status.attempt(self.state.screen.select, wanted)
 
     def _read_reference(self, path: str | Path) -> None:
         self.reference = reference_stars(path)
@@ -172,19 +172,19 @@ class VettingApp(pn.viewable.Viewer):
         document = pn.state.curdoc
         if self._asked is not None and not self._asked.done():
             return
-        self._asked = self.state.data.writers.submit(self.state.news)
+        self._asked = self.state.data.writers.submit(self.state.verdicts.news)
         self._asked.add_done_callback(
             lambda done: in_turn(document, partial(self._take_over, done))
         )
 
     def _take_over(self, done: Future[News | None]) -> None:
         with pn.io.hold():
-            self.state.attempt(lambda: self.state.take_over(done.result()))
+            self.state.status.attempt(lambda: self.state.take_over(done.result()))
 
     def _toggle_blind(self) -> None:
-        self.state.blind = not self.state.blind
-        words = "the machine and other reviewers are hidden" if self.state.blind else "off"
-        self.state.say(f"blind: {words}")
+        self.state.verdicts.blind = not self.state.verdicts.blind
+        words = "the machine and other reviewers are hidden" if self.state.verdicts.blind else "off"
+        self.state.status.say(f"blind: {words}")
 
     # --- where things sit --------------------------------------------------------------------
     def _lay_out(self) -> pn.Column:
@@ -258,14 +258,14 @@ class VettingApp(pn.viewable.Viewer):
 
     def _header(self, places: dict[str, pn.Column]) -> pn.Row:
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
-        candidates = self.state.presets["candidates"].predicate(self.state.table)
+        candidates = self.state.verdicts.presets["candidates"].predicate(self.state.verdicts.table)
         title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
 
         def entitle(*_: Any) -> None:
-            count = None if self.state.blind else int(np.sum(candidates))
-            title.object = header_html(self.state.survey, len(self.state.table), count)
+            count = None if self.state.verdicts.blind else int(np.sum(candidates))
+            title.object = header_html(self.state.survey, len(self.state.verdicts.table), count)
 
-        self.state.param.watch(entitle, "blind")
+        self.state.watch(entitle, "verdicts.blind")
         entitle()
         pages = pn.widgets.RadioButtonGroup(
             options=list(places), value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
@@ -281,7 +281,7 @@ class VettingApp(pn.viewable.Viewer):
 
         def turn(*_: Any) -> None:
             """Show a page; the others sleep, and what tells of others is shut while blind."""
-            chosen, blind = pages.value, self.state.blind
+            chosen, blind = pages.value, self.state.verdicts.blind
             if chosen in makers and not blind:  # made when first looked at
                 made[chosen] = makers.pop(chosen)()
             for name, place in places.items():
@@ -292,7 +292,7 @@ class VettingApp(pn.viewable.Viewer):
                     place[:] = [_notice(SHUT_WHILE_BLIND)] if blind else [made[name]]
 
         pages.param.watch(turn, "value")
-        self.state.param.watch(turn, "blind")
+        self.state.watch(turn, "verdicts.blind")
         other = LIGHT if palette().is_dark else DARK
         theme = pn.widgets.Button(
             label=f"{other.name} theme", css_classes=["msfa-quiet", "msfa-theme"], **css
@@ -307,7 +307,7 @@ class VettingApp(pn.viewable.Viewer):
         keys = pn.widgets.Button(label="keys ?", css_classes=["msfa-quiet"], **css)
         keys.js_on_click(code='window.dispatchEvent(new CustomEvent("msfa:help"))')
         reload = pn.widgets.Button(label="reload", css_classes=["msfa-quiet"], **css)
-        reload.on_click(lambda _: self.state.attempt(self.state.reload))
+        reload.on_click(lambda _: self.state.status.attempt(self.state.reload))
         return pn.Row(
             title,
             pages,

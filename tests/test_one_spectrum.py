@@ -8,8 +8,8 @@ import pytest
 from astropy.io import fits
 from twin_surveys import FIRST, NOWHERE, make_twins
 
-from dashboard.state.answers import add_up, explain, fit_templates
 from dashboard.state.data import SurveyData
+from dashboard.state.finding import add_up, explain, fit_templates
 from msfa_core.balmer.fit import FitFlag
 from msfa_core.products import write_products
 from msfa_core.spine.run import run

@@ -9,7 +9,7 @@ import panel as pn
 from pandas.api.types import is_numeric_dtype
 
 from dashboard.planes.linked import LinkedView, caption, caption_html, notice
-from dashboard.state import VettingState
+from dashboard.state import Session
 
 
 def has_numbers(table: pd.DataFrame, column: str) -> bool:
@@ -20,7 +20,7 @@ def has_numbers(table: pd.DataFrame, column: str) -> bool:
 class CheckView(LinkedView):
     """Planes, each of which is replaced by a notice where its columns are missing."""
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self._words = ""
         self._caption = caption()
@@ -33,7 +33,7 @@ class CheckView(LinkedView):
     def missing(self, key: str) -> str:
         """Return what is missing for a plane and how to add it, as HTML; empty if nothing is."""
         for column, (title, *sentences) in self.remedies(key).items():
-            if not has_numbers(self.state.table, column):
+            if not has_numbers(self.state.verdicts.table, column):
                 return notice(title, *sentences)
         return ""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dashboard.planes.axis import GROUPINGS, Groups, blind_groups, dataset_of
 from dashboard.planes.guides import draw_reference
 from dashboard.planes.plane import Axis, Plane
-from dashboard.state import Star, VettingState
+from dashboard.state import Session, Star
 from dashboard.theme import palette, stylesheet
 from msfa_core.stars.reference import ReferenceStars
 from msfa_core.typing import BoolArray
@@ -84,12 +84,10 @@ def quiet_button(label: str, action: Callable[[], object], tooltip: str, name: s
     return button
 
 
-_KEPT: weakref.WeakKeyDictionary[VettingState, dict[str, tuple[Any, Any]]] = (
-    weakref.WeakKeyDictionary()
-)
+_KEPT: weakref.WeakKeyDictionary[Session, dict[str, tuple[Any, Any]]] = weakref.WeakKeyDictionary()
 
 
-def once(state: VettingState, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+def once(state: Session, name: str, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """Return a value that all views of a session need, made once for each key."""
     kept = _KEPT.setdefault(state, {})
     held = kept.get(name)
@@ -118,12 +116,12 @@ class PlanePane(pn.pane.Bokeh):
 class LinkedView(pn.viewable.Viewer):
     """Planes bound to the state; a subclass says which, and what it writes on them."""
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
     colour = param.Selector(default="class", objects=list(GROUPINGS), doc="What colours mean")
     shown = param.Selector(default="", objects=[""], doc="Key of the plane on screen")
     reference = param.ClassSelector(class_=ReferenceStars, doc="Stars of the literature, or None")
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state=state, **params)
         self.colours = palette()
         self.planes: dict[str, Plane] = {}
@@ -176,10 +174,10 @@ class LinkedView(pn.viewable.Viewer):
         """Draw, and from now on follow the state."""
         self.redraw()
         self.draw_star()
-        watch = self.state.param.watch
-        watch(lambda *_: self.draw_star(), "star")
-        watch(lambda *_: self.redraw(), ["table", "filters", "blind"])
-        watch(lambda *_: self._recolour_soon(), "version")
+        watch = self.state.watch
+        watch(lambda *_: self.draw_star(), "screen.star")
+        watch(lambda *_: self.redraw(), "verdicts.table", "queue.filters", "verdicts.blind")
+        watch(lambda *_: self._recolour_soon(), "verdicts.version")
         self.param.watch(lambda *_: self.redraw(), "colour")
         self.param.watch(lambda *_: self._show(), "shown")
 
@@ -194,21 +192,21 @@ class LinkedView(pn.viewable.Viewer):
 
     def groups(self) -> Groups:
         """Return the colour of every star."""
-        state, name = self.state, "blind" if self.state.blind else self.colour
-        make = blind_groups if state.blind else GROUPINGS[self.colour]
-        news = state.version if name == "verdict" else None  # classes outlive verdicts
-        key = (state.table, self.colours, news)
-        return once(state, f"groups {name}", key, lambda: make(state.table, self.colours))
+        state, name = self.state, "blind" if self.state.verdicts.blind else self.colour
+        make = blind_groups if state.verdicts.blind else GROUPINGS[self.colour]
+        news = state.verdicts.version if name == "verdict" else None  # classes outlive verdicts
+        key = (state.verdicts.table, self.colours, news)
+        return once(state, f"groups {name}", key, lambda: make(state.verdicts.table, self.colours))
 
     def brushed(self) -> BoolArray | None:
         """Return which stars are brushed; None when no brush is in force."""
-        for condition in self.state.filters:
+        for condition in self.state.queue.filters:
             if condition.name == "brush":
                 return once(
                     self.state,
                     "brush",
-                    (condition, self.state.table),
-                    lambda condition=condition: condition.predicate(self.state.table),
+                    (condition, self.state.verdicts.table),
+                    lambda condition=condition: condition.predicate(self.state.verdicts.table),
                 )
         return None
 
@@ -243,7 +241,7 @@ class LinkedView(pn.viewable.Viewer):
             self._stale.discard(self.shown)
 
     def _ring(self) -> None:
-        star, plane = self.state.star, self.plane(self.shown)
+        star, plane = self.state.screen.star, self.plane(self.shown)
         if star is None:
             plane.draw_star(None)
         else:
@@ -284,7 +282,7 @@ class LinkedView(pn.viewable.Viewer):
 
     def outside_words(self) -> str:
         """Return how many stars lie beyond the frame of the visible plane, and whether this one."""
-        plane, star = self.plane(self.shown), self.state.star
+        plane, star = self.plane(self.shown), self.state.screen.star
         words = [f"{plane.n_outside:,} stars lie outside the frame"] if plane.n_outside else []
         if star is not None and plane.places(star.row) and not plane.holds(star.row):
             words.append("this star lies outside the frame (zoom out)")
@@ -296,7 +294,7 @@ class LinkedView(pn.viewable.Viewer):
 
     def _recolour_soon(self) -> None:
         """Paint new verdicts after a pause, so that no key waits for it."""
-        if self.colour != "verdict" or self.state.blind or self._recolouring:
+        if self.colour != "verdict" or self.state.verdicts.blind or self._recolouring:
             return
         document = pn.state.curdoc
         if document is None or document.session_context is None:
@@ -311,10 +309,10 @@ class LinkedView(pn.viewable.Viewer):
 
     # --- hands ---------------------------------------------------------------------------
     def _select(self, obsid: int) -> None:
-        self.state.attempt(self.state.select, obsid)
+        self.state.status.attempt(self.state.screen.select, obsid)
 
     def _brusher(self, label: str) -> Callable[[NDArray[np.int64]], None]:
         def brush(obsids: NDArray[np.int64]) -> None:
-            self.state.brush(obsids, f"{len(obsids):,} stars brushed in {label}")
+            self.state.queue.brush(obsids, f"{len(obsids):,} stars brushed in {label}")
 
         return brush

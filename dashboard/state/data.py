@@ -16,7 +16,7 @@ import pandas as pd
 import panel as pn
 from numpy.typing import NDArray
 
-from dashboard.state.answers import ANSWERS
+from dashboard.state.finding import ANSWERS
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
 from msfa_core.columns import conform
 from msfa_core.errors import MsfaError, SurveyError

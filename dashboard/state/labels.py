@@ -8,7 +8,8 @@ import numpy as np
 import param
 from numpy.typing import NDArray
 
-from dashboard.state.table import Table
+from dashboard.state.part import Part
+from dashboard.state.verdicts import Verdicts
 from msfa_core.constants import FEH_OUTLIER, LOGG_OUTLIER
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.reasons import REASONS, flags_at, has_reason
@@ -20,40 +21,42 @@ STEP: Final = 0.05
 ANY_REASON, NO_REASON = "any", "none"
 
 
-class Labels(Table):
+class Labels(Part):
     """Which stars their labels set aside, and why."""
 
     logg_limit = param.Number(default=float(LOGG_OUTLIER), bounds=LOGG_RANGE, step=STEP)
     feh_limit = param.Number(default=float(FEH_OUTLIER), bounds=FEH_RANGE, step=STEP)
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, verdicts: Verdicts, **params: Any) -> None:
         super().__init__(**params)
+        self._verdicts = verdicts
         self._flags: tuple[Any, NDArray[np.int64]] = (None, np.empty(0, np.int64))
+        self.reset()
 
-    def _open(self) -> None:
-        super()._open()
-        settings = self.data.settings
+    def reset(self) -> None:
+        """Take the limits of the survey's settings."""
+        settings = self._verdicts.data.settings
         self.param.update(
             logg_limit=float(np.clip(settings.logg_outlier, *LOGG_RANGE)),
             feh_limit=float(np.clip(settings.feh_outlier, *FEH_RANGE)),
         )
 
     @property
-    def label_flags(self) -> NDArray[np.int64]:
+    def flags(self) -> NDArray[np.int64]:
         """(n,) `LabelFlag` of every spectrum at the limits in force."""
-        key = (id(self.data), self.logg_limit, self.feh_limit)
-        if self._flags[0] != key:
-            self._flags = key, flags_at(self.data.candidates, self.logg_limit, self.feh_limit)
+        data, limits = self._verdicts.data, (self.logg_limit, self.feh_limit)
+        if self._flags[0] != (id(data), *limits):
+            self._flags = (id(data), *limits), flags_at(data.candidates, *limits)
         return self._flags[1]
 
     def reason_counts(self, rows: NDArray[np.bool_] | None = None) -> dict[LabelFlag, int]:
         """Return how many spectra each reason sets aside, of these rows or of all."""
-        flags = self.label_flags if rows is None else self.label_flags[rows]
+        flags = self.flags if rows is None else self.flags[rows]
         return {reason: int(has_reason(flags, reason).sum()) for reason in REASONS}
 
     def reasons_of(self, obsid: int) -> list[str]:
         """Return every reason against a spectrum, in words."""
-        flags = int(self.label_flags[self.data.row(obsid)])
+        flags = int(self.flags[self._verdicts.data.row(obsid)])
         return [self.reason_sentence(reason) for reason in REASONS if flags & reason]
 
     def reason_sentence(self, reason: LabelFlag) -> str:

@@ -11,6 +11,8 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state.labels import Labels
+from dashboard.state.part import Part
+from dashboard.state.verdicts import Verdicts
 from msfa_core.slam.labels import oddness
 from msfa_core.vetting.filters import ORDERS as CATALOGUE_ORDERS
 from msfa_core.vetting.filters import Filter, Order
@@ -21,17 +23,21 @@ BLIND_ORDER: Final = "obsid"  # tells nothing
 N_SPELLED: Final = 400  # stars of a brush that its SQL names one by one
 
 
-class Queue(Labels):
+class Queue(Part):
     """The stars to look at, in order."""
 
     filters = param.Parameter(default=(), doc="Filters in force (a tuple); all must hold")
     order = param.Selector(default="p_bhb", objects=list(ORDERS), doc="Order of the queue")
     reason = param.String(doc="Outliers that the queue is limited to, as `reason_filter` says")
-    queue = param.Array(default=np.empty(0, np.int64), doc="obsids to look at, in order")
+    obsids = param.Array(default=np.empty(0, np.int64), doc="Spectra to look at, in order")
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, verdicts: Verdicts, labels: Labels, **params: Any) -> None:
         super().__init__(**params)
+        self._verdicts, self._labels = verdicts, labels
         self.in_scope = np.empty(0, dtype=bool)
+        self.follow(verdicts, ["blind"], lambda *_: self.arrange())
+        self.follow(labels, ["logg_limit", "feh_limit"], lambda *_: self._follow_reason())
+        self.set_filters([verdicts.presets["candidates"]])
 
     @property
     def sentences(self) -> list[str]:
@@ -41,7 +47,7 @@ class Queue(Labels):
     @property
     def progress(self) -> tuple[int, int, int]:
         """How many of the queue this reviewer has vetted, how many of those are unsure, of all."""
-        mine = self.mine[self.data.rows(self.queue)]
+        mine = self._verdicts.mine[self._verdicts.data.rows(self.obsids)]
         return int((mine != "").sum()), int((mine == "unsure").sum()), len(mine)
 
     def set_filters(self, filters: Iterable[Filter]) -> None:
@@ -49,22 +55,18 @@ class Queue(Labels):
         chosen = {condition.name: condition for condition in filters}
         with param.parameterized.batch_call_watchers(self):
             self.filters = tuple(chosen.values())
-            self._arrange()
+            self.arrange()
 
     def set_order(self, order: str) -> None:
         """Put the queue in another order."""
         self.order = order
-        self._arrange()
+        self.arrange()
 
-    @param.depends("blind", watch=True)
-    def _follow_blind(self) -> None:
-        self._arrange()
-
-    @param.depends("reason", "logg_limit", "feh_limit", watch=True)
+    @param.depends("reason", watch=True)
     def _follow_reason(self) -> None:
         """Put the reason in force at the limits in force; nothing changes where there is none."""
         others = [condition for condition in self.filters if condition.name != "reason"]
-        wanted = self.reason_filter(self.reason)
+        wanted = self._labels.reason_filter(self.reason)
         if wanted is not None or len(others) < len(self.filters) or self.order == ODD.name:
             self.set_filters([*others, *([wanted] if wanted else [])])
 
@@ -94,23 +96,25 @@ class Queue(Labels):
 
     def _order_key(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return what the queue is sorted by; how odd labels are depends on the limits in force."""
-        if self.blind:  # an order tells what the machine says
+        if self._verdicts.blind:  # an order tells what the machine says
             return ORDERS[BLIND_ORDER].key(table)
         if self.order == ODD.name:
-            return -oddness(table, logg_limit=self.logg_limit, feh_limit=self.feh_limit)
+            return -oddness(
+                table, logg_limit=self._labels.logg_limit, feh_limit=self._labels.feh_limit
+            )
         return ORDERS[self.order].key(table)
 
-    def _arrange(self) -> None:
+    def arrange(self) -> None:
         """Make the queue: filtered, not yet vetted by me first, then in the chosen order."""
-        keep = np.ones(len(self.table), dtype=bool)
+        keep = np.ones(len(self._verdicts.table), dtype=bool)
         for condition in self.filters:
             if condition.name != "reason":
-                keep &= condition.predicate(self.table)
+                keep &= condition.predicate(self._verdicts.table)
         self.in_scope = keep  # what the reasons are counted in
         for condition in self.filters:
             if condition.name == "reason":
-                keep = keep & condition.predicate(self.table)
+                keep = keep & condition.predicate(self._verdicts.table)
         rows = np.flatnonzero(keep)
-        key = self._order_key(self.table.iloc[rows])
-        done = self.mine[rows] != ""
-        self.queue = self.data.obsid[rows[np.lexsort((key, done))]]
+        key = self._order_key(self._verdicts.table.iloc[rows])
+        done = self._verdicts.mine[rows] != ""
+        self.obsids = self._verdicts.data.obsid[rows[np.lexsort((key, done))]]

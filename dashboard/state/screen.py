@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import panel as pn
@@ -12,20 +12,27 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state.data import Star
+from dashboard.state.part import Part
 from dashboard.state.queue import Queue
+from dashboard.state.status import Status
+from dashboard.state.verdicts import Verdicts
 from msfa_core.errors import SurveyError
 
 N_AHEAD: Final = 4  # stars read ahead of the reviewer
 N_UNREADABLE: Final = 5  # stars passed over because they cannot be read, before giving up
 
 
-class Screen(Queue):
+class Screen(Part):
     """What is on screen."""
 
     selected = param.String(doc="obsid on screen, as text")
     star = param.Parameter(doc="Star on screen, or None")
     with_epochs = param.Boolean(doc="Overlay the star's other spectra, for every star")
     left_out = param.List(default=[], item_type=int, doc="Other spectra that are not overlaid")
+
+    def __init__(self, verdicts: Verdicts, queue: Queue, status: Status, **params: Any) -> None:
+        super().__init__(**params)
+        self._verdicts, self._queue, self._status = verdicts, queue, status
 
     def select(self, obsid: int | str) -> None:
         """Bring a star on screen.
@@ -39,7 +46,7 @@ class Screen(Queue):
             number = int(np.int64(int(str(obsid).strip())))
         except (ValueError, OverflowError) as error:
             raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
-        star = self._read_star(number)
+        star = self.read(number)
         with pn.io.hold():  # one message to the browser, so one repaint of every figure
             self.param.update(star=star, selected=str(number), left_out=[])
         self._read_ahead(number)
@@ -48,7 +55,9 @@ class Screen(Queue):
     def _follow_selected(self) -> None:
         """Load the star when its obsid was set directly (a link, a table)."""
         on_screen = str(self.star.obsid) if self.star is not None else ""
-        if self.selected not in ("", on_screen) and not self.attempt(self.select, self.selected):
+        if self.selected not in ("", on_screen) and not self._status.attempt(
+            self.select, self.selected
+        ):
             self.selected = on_screen
 
     def find(self, text: str) -> None:
@@ -60,10 +69,11 @@ class Screen(Queue):
             When there is none.
         """
         wanted = text.strip()
-        if wanted.isdigit() and self.data.rows([int(wanted)])[0] >= 0:
+        if wanted.isdigit() and self._verdicts.data.rows([int(wanted)])[0] >= 0:
             self.select(wanted)
             return
-        columns = [self.table["uid"], self.table["file"], self.table["obsid"].astype("str")]
+        table = self._verdicts.table
+        columns = [table["uid"], table["file"], table["obsid"].astype("str")]
         for match in ("__eq__", "contains"):
             for column in columns:
                 hits = (
@@ -73,36 +83,38 @@ class Screen(Queue):
                 )
                 rows = np.flatnonzero(hits.to_numpy(dtype=bool, na_value=False))
                 if wanted and len(rows):
-                    self.select(int(self.data.obsid[rows[0]]))
+                    self.select(int(self._verdicts.data.obsid[rows[0]]))
                     others = f" · {len(rows) - 1} more match" if len(rows) > 1 else ""
-                    self.say(f"found {wanted}{others}")
+                    self._status.say(f"found {wanted}{others}")
                     return
         raise SurveyError(f"nothing in this survey has {wanted!r} in its obsid, uid or file.")
 
     def first(self) -> None:
         """Bring the first star of the queue on screen; none when the queue is empty."""
-        self._go(iter(self.queue))
+        self.go(iter(self._queue.obsids))
 
     def next(self) -> None:
         """Go to the next star of the queue."""
         place = self.place
-        if place + 1 >= len(self.queue):
-            self.say("This is the end of the queue.")
+        if place + 1 >= len(self._queue.obsids):
+            self._status.say("This is the end of the queue.")
         else:
-            self._go(iter(self.queue[place + 1 :]))
+            self.go(iter(self._queue.obsids[place + 1 :]))
 
     def previous(self) -> None:
         """Go back to the star before this one in the queue."""
         place = self.place
         if place <= 0:
-            self.say("This is the beginning of the queue.")
+            self._status.say("This is the beginning of the queue.")
         else:
-            self._go(iter(self.queue[:place][::-1]))
+            self.go(iter(self._queue.obsids[:place][::-1]))
 
     @property
     def place(self) -> int:
         """Place of the star on screen in the queue; -1 when it is not in the queue."""
-        found = np.flatnonzero(self.queue == (self.star.obsid if self.star is not None else -1))
+        found = np.flatnonzero(
+            self._queue.obsids == (self.star.obsid if self.star is not None else -1)
+        )
         return int(found[0]) if len(found) else -1
 
     @property
@@ -112,29 +124,45 @@ class Screen(Queue):
             return []
         return [int(obsid) for obsid in self.star.epochs["obsid"] if int(obsid) != self.star.obsid]
 
-    def _left_to_do(self) -> NDArray[np.int64]:
+    def left_to_do(self) -> NDArray[np.int64]:
         """Return what this reviewer has not vetted: behind this star first, then before it."""
-        queue = np.roll(self.queue, -(self.place + 1))
-        return queue[self.mine[self.data.rows(queue)] == ""]
+        queue = np.roll(self._queue.obsids, -(self.place + 1))
+        return queue[self._verdicts.mine[self._verdicts.data.rows(queue)] == ""]
 
-    def _go(self, obsids: Iterator[np.int64]) -> bool:
+    def go(self, obsids: Iterator[np.int64]) -> bool:
         """Bring the first of these stars that can be read on screen; give up after a few."""
-        return any(self.attempt(self.select, int(obsid)) for obsid in islice(obsids, N_UNREADABLE))
+        return any(
+            self._status.attempt(self.select, int(obsid)) for obsid in islice(obsids, N_UNREADABLE)
+        )
 
-    def _read_star(self, obsid: int) -> Star:
-        row = self.data.row(obsid)
-        spectrum, fits, windows = self.data.measured(obsid)
-        rows = self.data.same_star(row)
+    def renew(self) -> None:
+        """Read the decisions on the star on screen anew; what is drawn of it stays as it is."""
+        if self.star is not None:
+            with param.parameterized.discard_events(self):
+                self.star = self.read(self.star.obsid)
+
+    def read(self, obsid: int) -> Star:
+        """Return a star as it is now.
+
+        Raises
+        ------
+        SurveyError
+            When the survey has no such spectrum, or it cannot be read.
+        """
+        row = self._verdicts.data.row(obsid)
+        spectrum, fits, windows = self._verdicts.data.measured(obsid)
+        rows = self._verdicts.data.same_star(row)
         return Star(
             obsid=obsid,
-            row=self.table.iloc[row],
+            row=self._verdicts.table.iloc[row],
             spectrum=spectrum,
             fits=fits,
             windows=windows,
-            epochs=self.table.iloc[rows],
-            decisions=self._decisions_on(rows),
+            epochs=self._verdicts.table.iloc[rows],
+            decisions=self._verdicts.decisions_on(rows),
         )
 
     def _read_ahead(self, obsid: int) -> None:
         place = self.place + 1
-        self.data.read_ahead([*self.queue[place : place + N_AHEAD], *self.queue[place - 2 : place]])
+        queue = self._queue.obsids
+        self._verdicts.data.read_ahead([*queue[place : place + N_AHEAD], *queue[place - 2 : place]])

@@ -25,7 +25,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.theme import FONT, Palette, new_figure, palette, stylesheet
 from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
 from msfa_core.constants import BALMER_LINES, FIT_LINES, LINE_SYMBOLS
@@ -283,9 +283,9 @@ def _move(shown: Range1d, start: float, end: float) -> None:
 class BalmerView(pn.viewable.Viewer):
     """Both lines side by side, bound to the star on screen."""
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state=state, **params)
         self.colours = palette()
         small: dict[str, Any] = {
@@ -298,11 +298,11 @@ class BalmerView(pn.viewable.Viewer):
         self.headers = {line: pn.pane.HTML("", **small) for line in FIT_LINES}
         self._legend = pn.pane.HTML(legend_html(self.colours), **small)
         self.draw()
-        self.state.param.watch(lambda *_: self.draw(), "star")
+        self.state.watch(lambda *_: self.draw(), "screen.star")
 
     def draw(self) -> None:
         """Draw the star on screen; nothing when there is none."""
-        star = self.state.star
+        star = self.state.screen.star
         for line, plot in self.plots.items():
             plot.show(None if star is None else star.windows.get(line), star and star.fits)
             self.headers[line].object = (

@@ -18,7 +18,7 @@ from dashboard.planes.checks import CheckView
 from dashboard.planes.guides import draw_curves, draw_dots, draw_words, explain
 from dashboard.planes.linked import colour_switch, controls, quiet_button
 from dashboard.planes.plane import Plane
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.cmd import COLOUR
 from dashboard.views.cmd import REMEDY as NO_GAIA
 from dashboard.views.d02_fm import line_axes
@@ -200,7 +200,7 @@ def _name(plane: Plane, bhb: Sequence[Locus], solar: Sequence[Locus]) -> None:
 class CalciumView(CheckView):
     """The K–Hδ plane and its kin, with the loci of model stars."""
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self.offer({key: partial(self._make_plane, key) for key in ABSCISSAE})
         self._figures = self.figure_place()
@@ -225,19 +225,21 @@ class CalciumView(CheckView):
     def queue_bhb_side(self) -> None:
         """Limit the queue to the stars below the dividing line of the visible plane."""
         if self.missing(self.shown):
-            self.state.say("No Ca II K plane, so no side to choose from.")
+            self.state.status.say("No Ca II K plane, so no side to choose from.")
             return
-        rows = height(self.state.table, ABSCISSAE[self.shown].axis.column) <= 0
-        obsids = self.state.table["obsid"].to_numpy(dtype=np.int64)[rows]
-        self.state.brush(obsids, f"below the dividing line of Ca II K–{self.shown}")
+        rows = height(self.state.verdicts.table, ABSCISSAE[self.shown].axis.column) <= 0
+        obsids = self.state.verdicts.table["obsid"].to_numpy(dtype=np.int64)[rows]
+        self.state.queue.brush(obsids, f"below the dividing line of Ca II K–{self.shown}")
 
     def count(self) -> None:
         """Count the stars on either side."""
-        self._words = sides_sentence(height(self.state.table, ABSCISSAE[self.shown].axis.column))
+        self._words = sides_sentence(
+            height(self.state.verdicts.table, ABSCISSAE[self.shown].axis.column)
+        )
 
     def lines(self) -> list[str]:
         """Return the counts, this star, and what to mind."""
-        star, abscissa = self.state.star, ABSCISSAE[self.shown]
+        star, abscissa = self.state.screen.star, ABSCISSAE[self.shown]
         return [
             self._words,
             "" if star is None else star_sentence(star.row, abscissa.axis),

@@ -12,7 +12,7 @@ import panel as pn
 import param
 
 from dashboard.planes.cells import is_missing, number
-from dashboard.state import Matched, Star, VettingState
+from dashboard.state import Matched, Session, Star
 from dashboard.theme import stylesheet
 from dashboard.views.template import kind_words, shift_words, solution_words
 from msfa_core.config import Settings
@@ -198,9 +198,9 @@ def identity_html(star: Star) -> str:
 class ClassView(pn.viewable.Viewer):
     """The class panel, bound to the star on screen."""
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state=state, **params)
         self._pane = pn.pane.HTML(
             self._html(),
@@ -209,12 +209,13 @@ class ClassView(pn.viewable.Viewer):
             stylesheets=[stylesheet()],
             css_classes=["msfa-class-pane"],
         )
-        state.param.watch(self._draw, ["star", "blind", "matched"])
+        state.watch(self._draw, "screen.star", "verdicts.blind", "answers.matched")
 
     def _html(self) -> str:
-        state = self.state
-        found = [] if state.star is None else state.data.disagreements_on(state.star.obsid)
-        return class_html(state.star, state.data.settings, found, state.blind, state.matched)
+        state, star = self.state, self.state.screen.star
+        found = [] if star is None else state.data.disagreements_on(star.obsid)
+        blind, matched = state.verdicts.blind, state.answers.matched
+        return class_html(star, state.data.settings, found, blind, matched)
 
     def _draw(self, *_: Any) -> None:
         self._pane.object = self._html()

@@ -26,7 +26,7 @@ from dashboard.planes.linked import (
     once,
 )
 from dashboard.planes.plane import Plane
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.theme import stylesheet
 from msfa_core.constants import CMD_BP_RP, EXTINCTION_PER_EBV, PARALLAX_ERROR_MAX
 from msfa_core.errors import CatalogueError
@@ -159,7 +159,7 @@ class CmdView(LinkedView):
     good_parallax_only = param.Boolean(default=True, doc="Draw stars with ϖ > 0, σ/ϖ < 0.2 only")
     excluded = param.List(default=[], doc="Exclusions in force (`CmdExclusion`)")
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self._count = ""
         self._vectors: dict[str, ColumnDataSource] = {}
@@ -206,7 +206,7 @@ class CmdView(LinkedView):
     @property
     def found(self) -> Exclusions:
         """Which stars each exclusion leaves out."""
-        table = self.state.table
+        table = self.state.verdicts.table
         return once(self.state, "exclusions", (table,), lambda: exclusions(table))
 
     def _make_plane(self, key: str) -> Plane:
@@ -249,12 +249,12 @@ class CmdView(LinkedView):
         kept = None if gone is None else ~gone
         if not self.good_parallax_only:
             return kept
-        good = have_good_parallax(self.state.table)
+        good = have_good_parallax(self.state.verdicts.table)
         return good if kept is None else good & kept
 
     def redraw(self) -> None:
         """Draw the diagram, or say what is missing."""
-        placed = has_gaia(self.state.table)
+        placed = has_gaia(self.state.verdicts.table)
         for part in (self._figure, self._controls, self._caption):
             part.visible = placed
         self._paper.visible = placed and bool(self.found)
@@ -272,7 +272,7 @@ class CmdView(LinkedView):
 
     def _ring(self) -> None:
         super()._ring()
-        star, vector = self.state.star, self._vectors[self.shown]
+        star, vector = self.state.screen.star, self._vectors[self.shown]
         row = None if star is None else star.row
         ends = [number(row, name) for names in AXES.values()
                 for name in (axis.column for axis in names)]  # fmt: skip
@@ -283,7 +283,7 @@ class CmdView(LinkedView):
 
     def describe(self) -> None:
         """Write the caption."""
-        star = self.state.star
+        star = self.state.screen.star
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)
         lines = [
@@ -302,7 +302,7 @@ class CmdView(LinkedView):
         words = super().outside_words()
         if self.shown == OBSERVED:
             return words
-        ebv = self.state.table["ebv"].isna().sum()
+        ebv = self.state.verdicts.table["ebv"].isna().sum()
         unknown = f"{int(ebv):,} stars without E(B−V) are not drawn" if ebv else ""
         return "; ".join(part for part in (unknown, words) if part)
 

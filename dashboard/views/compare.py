@@ -12,7 +12,7 @@ import panel as pn
 import param
 
 from dashboard.planes.linked import notice, quiet_button
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.page import Page
 from msfa_core.constants import VERDICT_RULES
@@ -120,7 +120,7 @@ class CompareView(Page):
 
     Parameters
     ----------
-    state : VettingState
+    state : Session
     go_to_star : callable
         Turns to the page with the spectrum.
     """
@@ -129,7 +129,7 @@ class CompareView(Page):
     second = param.Selector(default=NOBODY, objects=[NOBODY], doc="The other one")
     unsettled = param.Boolean(default=True, doc="List stars without a final verdict only")
 
-    def __init__(self, state: VettingState, go_to_star: Callable[[], Any], **params: Any) -> None:
+    def __init__(self, state: Session, go_to_star: Callable[[], Any], **params: Any) -> None:
         super().__init__(state=state, **params)
         self._go_to_star = go_to_star
         self.verdicts = pd.DataFrame()
@@ -137,8 +137,8 @@ class CompareView(Page):
         self._build()
         self.param.watch(self._choose, ["first", "second"])
         self.param.watch(lambda *_: self._draw(), "unsettled")
-        self.follow(self.refresh, ["version", "blind", "table"])
-        self.follow(self._draw_star, ["star"])
+        self.follow(self.refresh, "verdicts.version", "verdicts.blind", "verdicts.table")
+        self.follow(self._draw_star, "screen.star")
         self.refresh()
 
     def _build(self) -> None:
@@ -188,7 +188,7 @@ class CompareView(Page):
             "see its spectrum", self._go_to_star, "Go to the page with the spectrum", "see"
         )
         self._said = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
-        self.state.param.watch(lambda *_: self._say(), ["message", "tone"])
+        self.state.watch(lambda *_: self._say(), "status.message", "status.tone")
         fill: dict[str, Any] = {**css, "sizing_mode": "stretch_both", "margin": 0}
         left = pn.Column(*self._who, self._numbers, self._matrix, **{**fill, "width": 360,
                          "sizing_mode": "stretch_height"})  # fmt: skip
@@ -202,12 +202,12 @@ class CompareView(Page):
     # --- what is compared ------------------------------------------------------------------------
     def refresh(self) -> None:
         """Read what everybody has decided so far."""
-        self.verdicts = self.state.verdicts_by_reviewer()
+        self.verdicts = self.state.verdicts.by_reviewer()
         names = [str(name) for name in self.verdicts.columns]
-        enough = len(names) >= PAIR and not self.state.blind
+        enough = len(names) >= PAIR and not self.state.verdicts.blind
         self._notice.visible = not enough
         self._page.visible = enough
-        self._notice.object = HIDDEN if self.state.blind else alone_html(self.verdicts)
+        self._notice.object = HIDDEN if self.state.verdicts.blind else alone_html(self.verdicts)
         first, second = _pair(names, self.first, self.second)
         offered = names if len(names) >= PAIR else [*names, NOBODY]
         with param.parameterized.discard_events(self):  # two at once, then drawn once
@@ -244,7 +244,7 @@ class CompareView(Page):
         pair = self.verdicts[[self.first, self.second]]
         disputed = pair[in_dispute(pair).to_numpy()]
         if self.unsettled and len(disputed):
-            disputed = disputed[~self.state.are_settled(disputed.index)]
+            disputed = disputed[~self.state.verdicts.are_settled(disputed.index)]
         return disputed
 
     def _rows(self) -> pd.DataFrame:
@@ -252,7 +252,7 @@ class CompareView(Page):
         shown = self.disputed.iloc[:PAGE]
         if not len(shown):
             return pd.DataFrame({"obsid": [], "one": [], "other": []}, dtype=object)
-        table = self.state.table.iloc[self.state.data.rows(shown.index)]
+        table = self.state.verdicts.table.iloc[self.state.data.rows(shown.index)]
         p_bhb = table["p_bhb"].to_numpy(np.float64, na_value=np.nan)
         return pd.DataFrame(
             {
@@ -269,7 +269,7 @@ class CompareView(Page):
         """Show what both said of the star on screen."""
         if not self._page.visible:
             return
-        star = self.state.star
+        star = self.state.screen.star
         said = standing(star.decisions) if star is not None else []
         for pane, name in zip(self._sides, (self.first, self.second), strict=True):
             own = [d for d in said if d.reviewer == name and not d.is_final]
@@ -284,32 +284,36 @@ class CompareView(Page):
         self._record.object = f"<h2>{escape(name)}</h2><p>{escape(words)}</p>"
 
     def _say(self) -> None:
-        tone = self.state.tone
-        self._said.object = f"<p class='msfa-tone-{tone}'>{escape(self.state.message)}</p>"
+        tone = self.state.status.tone
+        self._said.object = f"<p class='msfa-tone-{tone}'>{escape(self.state.status.message)}</p>"
 
     # --- hands -----------------------------------------------------------------------------------
     def _open(self, event: Any) -> None:
         if int(event.row) < len(self.disputed):
-            self.state.attempt(self.state.select, int(self.disputed.index[int(event.row)]))
+            self.state.status.attempt(
+                self.state.screen.select, int(self.disputed.index[int(event.row)])
+            )
 
     def queue_disputed(self) -> None:
         """Limit the queue to the listed disagreements, and turn to the first."""
         state = self.state
         if not len(self.disputed):
-            state.say("They disagree on no star.")
+            state.status.say("They disagree on no star.")
             return
-        state.set_filters([state.presets["all"]])
+        state.queue.set_filters([state.verdicts.presets["all"]])
         words = f"{len(self.disputed):,} stars on which {self.first} and {self.second} disagree"
-        state.brush(self.disputed.index, words)
-        state.first()
+        state.queue.brush(self.disputed.index, words)
+        state.screen.first()
         self._go_to_star()
 
     def settle(self, verdict: Verdict) -> None:
         """Store the final verdict on the star that this page shows."""
-        star = self.state.star
+        star = self.state.screen.star
         shown = "" if star is None else star.obsid
         comment = self._comment.value_input or self._comment.value or ""
-        if self.state.attempt(self.state.settle, verdict, painted_obsid=shown, comment=comment):
+        if self.state.status.attempt(
+            self.state.settle, verdict, painted_obsid=shown, comment=comment
+        ):
             self._comment.param.update(value="", value_input="")
 
     def __panel__(self) -> pn.viewable.Viewable:

@@ -23,7 +23,7 @@ from dashboard.planes.linked import (
     quiet_button,
 )
 from dashboard.planes.plane import Plane
-from dashboard.state import Star, VettingState
+from dashboard.state import Session, Star
 from dashboard.theme import stylesheet
 from msfa_core.balmer.region import have_line, inside_all, inside_by_line
 from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
@@ -125,7 +125,7 @@ class PlaneView(LinkedView):
     selection_name = param.Selector(default=OWN, objects=[*SELECTIONS, OWN])
     own_boxes = param.Dict(default={line: START_BOX for line in FIT_LINES})
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         of_survey = get_selection(self.state.data.settings.selection)
         self._known = {**SELECTIONS, of_survey.name: of_survey}
@@ -159,9 +159,9 @@ class PlaneView(LinkedView):
     def queue_inside(self) -> None:
         """Limit the queue to the stars inside the selection."""
         selection = self.selection
-        rows = inside_all(self.state.table, selection)
-        obsids = self.state.table["obsid"].to_numpy(dtype=np.int64)[rows]
-        self.state.brush(obsids, f"inside {selection.name} ({selection.describe()})")
+        rows = inside_all(self.state.verdicts.table, selection)
+        obsids = self.state.verdicts.table["obsid"].to_numpy(dtype=np.int64)[rows]
+        self.state.queue.brush(obsids, f"inside {selection.name} ({selection.describe()})")
 
     def set_own_box(self, line: str, box: Box) -> None:
         """Move the own box of a line; its low limits stay below the high ones."""
@@ -193,12 +193,12 @@ class PlaneView(LinkedView):
 
     def count(self) -> None:
         """Count the stars inside the selection."""
-        self._counts = count_sentence(self.state.table, self.selection)
+        self._counts = count_sentence(self.state.verdicts.table, self.selection)
 
     # --- following the state -------------------------------------------------------------
     def describe(self) -> None:
         """Write the caption: counts, this star, and where the limits come from."""
-        selection, line, star = self.selection, line_of(self.shown), self.state.star
+        selection, line, star = self.selection, line_of(self.shown), self.state.screen.star
         lines = [
             self._counts,
             "" if star is None else star_sentence(star.row, line, selection),

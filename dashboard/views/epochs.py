@@ -23,7 +23,7 @@ from bokeh.plotting import figure
 
 from dashboard.planes.cells import number
 from dashboard.planes.linked import caption, caption_html, controls, notice, quiet_button
-from dashboard.state import Star, VettingState
+from dashboard.state import Session, Star
 from dashboard.theme import EPOCH_COLOURS, name_downloads, new_figure, palette, stylesheet
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
 from msfa_core.flags import UidFlag
@@ -133,9 +133,9 @@ def doubts(row: pd.Series) -> str:
 class EpochsView(pn.viewable.Viewer):
     """The spectra of the star on screen, bound to the state."""
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
 
-    def __init__(self, state: VettingState, reference: Any = None, **params: Any) -> None:
+    def __init__(self, state: Session, reference: Any = None, **params: Any) -> None:
         super().__init__(state=state, **params)
         self.colours = palette()
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
@@ -157,7 +157,9 @@ class EpochsView(pn.viewable.Viewer):
         self._caption = caption()
         self._drawing = False
         self._chips.param.watch(self._chosen, "value")
-        state.param.watch(self.draw, ["star", "left_out", "with_epochs", "coadded"])
+        state.watch(
+            self.draw, "screen.star", "screen.left_out", "screen.with_epochs", "answers.coadded"
+        )
         self.draw()
 
     def _build(self) -> figure:
@@ -201,24 +203,24 @@ class EpochsView(pn.viewable.Viewer):
         if x.size:
             across, up = max(float(np.ptp(x)), 1.0), max(float(np.ptp(y)), LEAST_SPREAD)
             nearest = int(np.argmin(np.hypot((x - event.x) / across, (y - event.y) / up)))
-            self.state.attempt(self.state.select, self.source.data["obsid"][nearest])
+            self.state.status.attempt(self.state.screen.select, self.source.data["obsid"][nearest])
 
     def _chosen(self, event: Any) -> None:
         if not self._drawing:
-            others = self.state.other_epochs
+            others = self.state.screen.other_epochs
             left = [obsid for obsid in others if str(obsid) not in event.new]
-            self.state.param.update(left_out=left, with_epochs=len(left) < len(others))
+            self.state.screen.param.update(left_out=left, with_epochs=len(left) < len(others))
 
     def _overlay_all(self) -> None:
-        self.state.param.update(left_out=[], with_epochs=True)
+        self.state.screen.param.update(left_out=[], with_epochs=True)
 
     def _overlay_none(self) -> None:
-        self.state.param.update(left_out=[], with_epochs=False)
+        self.state.screen.param.update(left_out=[], with_epochs=False)
 
     # --- drawing -------------------------------------------------------------------------
     def draw(self, *_: Any) -> None:
         """Draw the epochs of the star on screen."""
-        star = self.state.star
+        star = self.state.screen.star
         self.source.data = velocity_data(star, self.colours.ring)
         missing = star is not None and not has_velocities(star.epochs)
         self._notice.visible, self._pane.visible = missing, not missing
@@ -238,15 +240,17 @@ class EpochsView(pn.viewable.Viewer):
 
     def _draw_chips(self) -> None:
         state = self.state
-        options = {f"…{str(obsid)[-4:]}": str(obsid) for obsid in state.other_epochs}
-        if len(options) < len(state.other_epochs):  # endings that are not unique
-            options = {str(obsid): str(obsid) for obsid in state.other_epochs}
-        shown = [str(obsid) for obsid in state.other_epochs if obsid not in state.left_out]
+        options = {f"…{str(obsid)[-4:]}": str(obsid) for obsid in state.screen.other_epochs}
+        if len(options) < len(state.screen.other_epochs):  # endings that are not unique
+            options = {str(obsid): str(obsid) for obsid in state.screen.other_epochs}
+        shown = [
+            str(obsid) for obsid in state.screen.other_epochs if obsid not in state.screen.left_out
+        ]
         self._drawing = True
         try:
             if options != self._chips.options:
                 self._chips.param.update(options=options, value=[])
-            self._chips.value = shown if state.with_epochs else []
+            self._chips.value = shown if state.screen.with_epochs else []
         finally:
             self._drawing = False
         self._bar.visible = bool(options)
@@ -256,7 +260,7 @@ class EpochsView(pn.viewable.Viewer):
             return []
         lines = [variability_sentence(star.row)] if len(star.epochs) > 1 else []
         lines.append(doubts(star.row))
-        added = self.state.coadded
+        added = self.state.answers.coadded
         if added is not None and added.coadd is not None:
             added = added.coadd
             lines.append(

@@ -14,7 +14,7 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.theme import palette, stylesheet
 from dashboard.views.page import Page
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
@@ -116,7 +116,7 @@ class ExportView(Page):
     table_title = param.String(default="Blue horizontal-branch stars from LAMOST spectra")
     authors = param.String(default="")
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state=state, **params)
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
         self._offered = rows_offered()
@@ -130,16 +130,16 @@ class ExportView(Page):
         )  # fmt: skip
         self._form = self._fields()
         self.refresh()
-        self.follow(self.refresh, ["version", "queue", "table"])
+        self.follow(self.refresh, "verdicts.version", "queue.obsids", "verdicts.table")
         choices = ["rows", "suffix", "columns", "one_per_star"]
         self.param.watch(lambda *_: self.refresh(), choices)
 
     # --- what goes out -------------------------------------------------------------------
     def outgoing(self) -> pd.DataFrame:
         """Return the rows that are chosen."""
-        table, chosen = self.state.table, self._offered[self.rows]
+        table, chosen = self.state.verdicts.table, self._offered[self.rows]
         keep = (
-            np.isin(table["obsid"].to_numpy(np.int64), self.state.queue)
+            np.isin(table["obsid"].to_numpy(np.int64), self.state.queue.obsids)
             if chosen is None
             else chosen.predicate(table)
         )
@@ -151,7 +151,7 @@ class ExportView(Page):
     def sentence(self) -> str:
         """The choice of rows in words, as the header of the file has it."""
         chosen = self._offered[self.rows]
-        words = "; ".join(self.state.sentences) if chosen is None else chosen.sentence
+        words = "; ".join(self.state.queue.sentences) if chosen is None else chosen.sentence
         return f"{words}; one spectrum per star" if self.one_per_star else words
 
     @property
@@ -164,7 +164,7 @@ class ExportView(Page):
         typed = {
             "title": title,
             "authors": self.authors.strip(),
-            "funnel": funnel_in_words(self.state.table, survey.settings_used),
+            "funnel": funnel_in_words(self.state.verdicts.table, survey.settings_used),
         }
         header = survey.export_header(self.sentence, self.outgoing())
         return header | {k: text for k, text in typed.items() if text}
@@ -218,9 +218,9 @@ class ExportView(Page):
         try:
             content = export_bytes(table, self.suffix, self.columns, self.header)
         except MsfaError as error:
-            self.state.say(str(error), "error")
+            self.state.status.say(str(error), "error")
             raise param.Skip from error
-        self.state.say(f"exported {len(table):,} rows to {self._button.filename}")
+        self.state.status.say(f"exported {len(table):,} rows to {self._button.filename}")
         return content
 
     def _fields(self) -> pn.Column:

@@ -16,7 +16,7 @@ from dashboard.planes.checks import CheckView
 from dashboard.planes.guides import draw_diagonal
 from dashboard.planes.linked import colour_switch, controls
 from dashboard.planes.plane import Plane
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.d02_fm import line_axes
 from msfa_core.balmer.consistency import agreement
 from msfa_core.columns import numbers
@@ -116,7 +116,7 @@ def star_sentence(row: pd.Series, check: Check) -> str:
 class LineChecksView(CheckView):
     """Two measurements of one thing against each other, with the 1:1 line."""
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self.offer({key: partial(self._make_plane, key) for key in CHECKS})
         self._figures = self.figure_place()
@@ -137,11 +137,11 @@ class LineChecksView(CheckView):
 
     def count(self) -> None:
         """Compare the two measurements of all stars."""
-        self._words = agreement_sentence(self.state.table, CHECKS[self.shown])
+        self._words = agreement_sentence(self.state.verdicts.table, CHECKS[self.shown])
 
     def lines(self) -> list[str]:
         """Return the agreement of all stars, and of this one."""
-        star = self.state.star
+        star = self.state.screen.star
         return [
             self._words,
             "" if star is None else star_sentence(star.row, CHECKS[self.shown]),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import panel as pn
 import param
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 
 
 class Page(pn.viewable.Viewer):
@@ -16,10 +16,10 @@ class Page(pn.viewable.Viewer):
 
     Parameters
     ----------
-    state : VettingState
+    state : Session
     """
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
     in_sight = param.Boolean(default=True, doc="Whether the page is looked at")
 
     def __init__(self, **params: Any) -> None:
@@ -27,8 +27,8 @@ class Page(pn.viewable.Viewer):
         self._late: dict[Callable[[], None], None] = {}  # what is left to do, in its order
         self.param.watch(lambda *_: self._wake(), "in_sight")
 
-    def follow(self, action: Callable[[], None], names: Sequence[str]) -> None:
-        """Do something at each change of these parameters of the state, as soon as it is seen."""
+    def follow(self, action: Callable[[], None], *names: str) -> None:
+        """Do something at each change of the state (`Session.watch`), as soon as it is seen."""
 
         def act(*_: object) -> None:
             if self.in_sight:
@@ -36,7 +36,7 @@ class Page(pn.viewable.Viewer):
             else:
                 self._late[action] = None
 
-        self.state.param.watch(act, list(names))
+        self.state.watch(act, *names)
 
     def _wake(self) -> None:
         """Make up for what changed while the page was hidden."""

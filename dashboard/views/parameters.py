@@ -27,7 +27,7 @@ from dashboard.planes.linked import (
     quiet_button,
 )
 from dashboard.planes.plane import Plane
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON
 from dashboard.theme import CLASS_COLOURS, Palette, stylesheet
 from msfa_core.constants import FEH_OUTLIER, KIEL_BAND, LOGG_OUTLIER
@@ -110,11 +110,11 @@ def outlier_groups(
     return Groups(pd.Categorical.from_codes(codes, categories=list(colour)), colour)
 
 
-def legend_html(counts: Mapping[LabelFlag, int], n_within: int, state: VettingState) -> str:
+def legend_html(counts: Mapping[LabelFlag, int], n_within: int, state: Session) -> str:
     """Return the reasons that occur, each with its colour and how many stars have it."""
     marks = [(WITHIN, CLASS_COLOURS["BHB"], n_within, "no reason to set it aside")]
     marks += [
-        (SHORT[reason], REASON_COLOURS[reason], n, state.reason_sentence(reason))
+        (SHORT[reason], REASON_COLOURS[reason], n, state.labels.reason_sentence(reason))
         for reason, n in counts.items()
         if n
     ]
@@ -193,7 +193,7 @@ class ParametersView(LinkedView):
         default="outlier", objects=["outlier", *GROUPINGS], doc="What colours mean"
     )
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self._sentence = ""
         self._limits: dict[str, Span] = {}
@@ -210,24 +210,24 @@ class ParametersView(LinkedView):
             notice("No stellar labels", *REMEDY), sizing_mode="stretch_both", visible=False
         )
         self.follow()
-        state.param.watch(lambda *_: self._move_limits(), ["logg_limit", "feh_limit"])
+        state.watch(lambda *_: self._move_limits(), "labels.logg_limit", "labels.feh_limit")
 
     def _make_kiel_plane(self) -> Plane:
         plane = self.new_plane(TEFF, LOGG, KIEL)
         draw_kiel_band(plane)
         draw_zahb(plane)
-        self._limits["logg_limit"] = draw_limit(plane, self.state.logg_limit)
+        self._limits["logg_limit"] = draw_limit(plane, self.state.labels.logg_limit)
         return plane
 
     def _make_metal_plane(self) -> Plane:
         plane = self.new_plane(TEFF, FEH, METALS)
-        self._limits["feh_limit"] = draw_limit(plane, self.state.feh_limit)
+        self._limits["feh_limit"] = draw_limit(plane, self.state.labels.feh_limit)
         return plane
 
     def _limit_controls(self) -> pn.Row:
         sliders = [
             pn.widgets.FloatSlider.from_param(
-                self.state.param[name], label=label, format="0.00", margin=(0, 6),
+                self.state.labels.param[name], label=label, format="0.00", margin=(0, 6),
                 sizing_mode="stretch_width",
                 min_width=80, align="center", css_classes=["msfa-slider"],
                 stylesheets=[stylesheet()],
@@ -244,23 +244,23 @@ class ParametersView(LinkedView):
     @property
     def unlabelled(self) -> NDArray[np.bool_]:
         """(n,) True where a star has no labels."""
-        table = self.state.table
+        table = self.state.verdicts.table
         return once(self.state, "unlabelled", (table,), lambda: are_unlabelled(table))
 
     def groups(self) -> Groups:
         """Return the colour of every star; blind review hides classes and verdicts only."""
         if self.colour != "outlier":
             return super().groups()
-        return outlier_groups(self.state.label_flags, self.unlabelled, self.colours)
+        return outlier_groups(self.state.labels.flags, self.unlabelled, self.colours)
 
     def queue_outliers(self) -> None:
         """Limit the queue to the stars that the labels set aside; the queue menu lifts it."""
-        self.state.reason = ANY_REASON
-        self.state.first()
+        self.state.queue.reason = ANY_REASON
+        self.state.screen.first()
 
     def redraw(self) -> None:
         """Draw the planes, or say what is missing."""
-        labelled = has_labels(self.state.table)
+        labelled = has_labels(self.state.verdicts.table)
         for part in (self._figures, self._caption, self._sliders, self._bar, self._legend):
             part.visible = labelled
         self._legend.visible = labelled and self.colour == "outlier"
@@ -273,23 +273,23 @@ class ParametersView(LinkedView):
 
     def count(self) -> None:
         """Count the outliers by reason."""
-        flags = self.state.label_flags
+        flags = self.state.labels.flags
         self._sentence = counts_sentence(flags, self.unlabelled)
         within = int((~has_reason(flags) & ~self.unlabelled).sum())
-        self._legend.object = legend_html(self.state.reason_counts(), within, self.state)
+        self._legend.object = legend_html(self.state.labels.reason_counts(), within, self.state)
 
     def _move_limits(self) -> None:
         for name, limit in self._limits.items():
-            limit.location = getattr(self.state, name)
+            limit.location = getattr(self.state.labels, name)
         self.redraw()
 
     def describe(self) -> None:
         """Write the caption."""
-        star = self.state.star
+        star = self.state.screen.star
         lines = [self._sentence]
         if star is not None:
             lines += [
-                star_sentence(star.row, self.state.reasons_of(star.obsid)),
+                star_sentence(star.row, self.state.labels.reasons_of(star.obsid)),
                 origin_sentence(star.row),
             ]
         lines.append(self.outside_words())

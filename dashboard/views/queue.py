@@ -12,7 +12,7 @@ import panel as pn
 import param
 from numpy.typing import NDArray
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
@@ -36,32 +36,32 @@ _SCOPES: Final = (
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
-def queue_page(state: VettingState, page: int) -> pd.DataFrame:
+def queue_page(state: Session, page: int) -> pd.DataFrame:
     """Return one page of the queue as text, in order.
 
     Text throughout: 64-bit ids lose digits in a browser, and nothing is read as HTML.
     """
-    rows = state.data.rows(state.queue[page * PAGE : (page + 1) * PAGE])
-    table = state.table.iloc[rows]
+    rows = state.data.rows(state.queue.obsids[page * PAGE : (page + 1) * PAGE])
+    table = state.verdicts.table.iloc[rows]
     hidden = np.full(len(rows), "·", dtype=object)
     classes = table["predicted_class"].fillna("").to_numpy(object)
     return pd.DataFrame(
         {
             "obsid": table["obsid"].astype("str").to_numpy(object),
             "S/N": _fixed(table["snr_g"], 0),
-            "p_bhb": hidden if state.blind else _fixed(table["p_bhb"], 2),
-            "class": hidden if state.blind else classes,
+            "p_bhb": hidden if state.verdicts.blind else _fixed(table["p_bhb"], 2),
+            "class": hidden if state.verdicts.blind else classes,
             "verdict": verdict_words(state, rows),
         },
         dtype=object,
     )
 
 
-def verdict_words(state: VettingState, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+def verdict_words(state: Session, rows: NDArray[np.intp]) -> NDArray[np.object_]:
     """Return the verdict of record of these rows; a blind reviewer's own instead."""
-    if state.blind:
-        return state.mine[rows]
-    return state.table["verdict"].iloc[rows].fillna("").to_numpy(object)
+    if state.verdicts.blind:
+        return state.verdicts.mine[rows]
+    return state.verdicts.table["verdict"].iloc[rows].fillna("").to_numpy(object)
 
 
 def _fixed(values: pd.Series, digits: int) -> NDArray[np.object_]:
@@ -70,20 +70,20 @@ def _fixed(values: pd.Series, digits: int) -> NDArray[np.object_]:
     return np.array(["" if np.isnan(v) else f"{v:.{digits}f}" for v in numbers], dtype=object)
 
 
-def progress_words(state: VettingState) -> str:
+def progress_words(state: Session) -> str:
     """Return how far the reviewer has come: ``12 of 251 vetted, 3 unsure``."""
-    vetted, unsure, total = state.progress
+    vetted, unsure, total = state.queue.progress
     words = f"{vetted:,} of {total:,} vetted"
     return f"{words}, {unsure:,} unsure" if unsure else words
 
 
-def empty_words(state: VettingState) -> str:
+def empty_words(state: Session) -> str:
     """Return why the queue holds no star, and what can be done."""
-    table = state.table
+    table = state.verdicts.table
     if not len(table):
         return f"no spectra yet: `msfa ingest {state.survey.path} FILES`"
-    if any(f.name in ("brush", "verdict", "reason") for f in state.filters):
-        return f"none of {len(table):,} spectra is left by: {'; '.join(state.sentences)}"
+    if any(f.name in ("brush", "verdict", "reason") for f in state.queue.filters):
+        return f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)}"
     if table["p_bhb"].isna().all():
         return f"nothing was classified yet: `msfa run {state.survey.path}`"
     domain = int(table["in_search_domain"].fillna(False).sum())
@@ -94,18 +94,18 @@ def empty_words(state: VettingState) -> str:
             "spectrum is outside; a catalogue can add them"
         )
     return (
-        f"none of {len(table):,} spectra is left by: {'; '.join(state.sentences)} ({domain:,} are "
+        f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)} ({domain:,} are "
         "in the search domain)"
     )
 
 
-def progress_html(state: VettingState) -> str:
+def progress_html(state: Session) -> str:
     """Return the progress in words over a bar, and the filters that no menu shows."""
-    vetted, _, total = state.progress
-    if not total and not state.blind:
+    vetted, _, total = state.queue.progress
+    if not total and not state.verdicts.blind:
         return f'<div class="msfa-progress-words">{escape(empty_words(state))}</div>'
     share = 100.0 * vetted / total if total else 0.0
-    brush = [f.sentence for f in state.filters if f.name == "brush"]
+    brush = [f.sentence for f in state.queue.filters if f.name == "brush"]
     brushed = f'<div class="msfa-brushed">{escape(brush[0])}</div>' if brush else ""
     return (
         f'<div class="msfa-progress-words">{escape(progress_words(state))}</div>'
@@ -113,24 +113,24 @@ def progress_html(state: VettingState) -> str:
     )
 
 
-def reason_options(state: VettingState) -> dict[str, str]:
+def reason_options(state: Session) -> dict[str, str]:
     """Return the choices of the label menu, each with how many the other filters leave of it."""
-    outliers = has_reason(state.label_flags[state.in_scope])
+    outliers = has_reason(state.labels.flags[state.queue.in_scope])
     options = {
         "any labels": "",
         f"all outliers ({int(outliers.sum()):,})": ANY_REASON,
         f"no outliers ({int((~outliers).sum()):,})": NO_REASON,
     }
-    for reason, n in state.reason_counts(state.in_scope).items():
+    for reason, n in state.labels.reason_counts(state.queue.in_scope).items():
         if n:
-            options[f"{state.reason_sentence(reason)} ({n:,})"] = str(int(reason))
+            options[f"{state.labels.reason_sentence(reason)} ({n:,})"] = str(int(reason))
     return options
 
 
-def vetted_scope(state: VettingState, choice: str) -> Filter | None:
+def vetted_scope(state: Session, choice: str) -> Filter | None:
     """Return the filter behind a choice of the verdict menu."""
     if choice == "mine":
-        done = set(state.data.obsid[state.mine != ""].tolist())
+        done = set(state.data.obsid[state.verdicts.mine != ""].tolist())
         return Filter(
             "verdict",
             "not vetted by me",
@@ -138,19 +138,19 @@ def vetted_scope(state: VettingState, choice: str) -> Filter | None:
         )
     if not choice:
         return None
-    return replace(state.presets[choice], name="verdict")
+    return replace(state.verdicts.presets[choice], name="verdict")
 
 
 class QueueView(pn.viewable.Viewer):
     """List, filters, order, search and progress, bound to the state."""
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state=state, **params)
         css = [stylesheet()]
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": css, "margin": 0}
-        presets = state.presets
+        presets = state.verdicts.presets
         scopes = {("all spectra" if name == "all" else name): name for name in _SCOPES}
         self.search = pn.widgets.TextInput(
             placeholder="search obsid, star or file  ( / )", css_classes=["msfa-search"], **wide
@@ -170,14 +170,14 @@ class QueueView(pn.viewable.Viewer):
         self.reason = pn.widgets.Select(
             label="labels",
             options=reason_options(state),
-            value=state.reason,
+            value=state.queue.reason,
             css_classes=["msfa-select"],
             **wide,
         )
         self.order = pn.widgets.Select(
             label="order",
             options={order.sentence: name for name, order in ORDERS.items()},
-            value=state.order,
+            value=state.queue.order,
             css_classes=["msfa-select"],
             **wide,
         )
@@ -218,34 +218,40 @@ class QueueView(pn.viewable.Viewer):
         self.scope.param.watch(self._filter, "value")
         self.verdict.param.watch(self._filter, "value")
         self.reason.param.watch(self._limit, "value")
-        state.param.watch(self._offer_reasons, ["logg_limit", "feh_limit", "queue", "reason"])
+        state.watch(
+            self._offer_reasons,
+            "labels.logg_limit",
+            "labels.feh_limit",
+            "queue.obsids",
+            "queue.reason",
+        )
         self.order.param.watch(lambda event: self._reorder(event.new), "value")
-        state.param.watch(self._go_blind, "blind")
+        state.watch(self._go_blind, "verdicts.blind")
         self.widen.on_click(lambda _: self._show_all())
-        self.lift.on_click(lambda _: state.brush((), ""))
+        self.lift.on_click(lambda _: state.queue.brush((), ""))
         self.back.on_click(lambda _: self._show_page(self.page - 1))
         self.forth.on_click(lambda _: self._show_page(self.page + 1))
-        state.param.watch(self._refill, ["queue", "blind"])
-        state.param.watch(self._follow_soon, ["star", "version"])
+        state.watch(self._refill, "queue.obsids", "verdicts.blind")
+        state.watch(self._follow_soon, "screen.star", "verdicts.version")
         self._go_blind()
         self._refill()
 
     # --- what the reviewer chooses -----------------------------------------------------------
     def _filter(self, *_: Any) -> None:
-        others = [f for f in self.state.filters if f.name in ("brush", "reason")]
+        others = [f for f in self.state.queue.filters if f.name in ("brush", "reason")]
         verdict = vetted_scope(self.state, self.verdict.value)
-        scope = self.state.presets[self.scope.value]
-        self.state.set_filters([scope, *([verdict] if verdict else []), *others])
-        self.state.first()
+        scope = self.state.verdicts.presets[self.scope.value]
+        self.state.queue.set_filters([scope, *([verdict] if verdict else []), *others])
+        self.state.screen.first()
 
     def _reorder(self, order: str) -> None:
         """Begin at the head of the new order."""
-        self.state.set_order(order)
-        self.state.first()
+        self.state.queue.set_order(order)
+        self.state.screen.first()
 
     def _go_blind(self, *_: Any) -> None:
         """Offer no choice whose words, counts or order tell what others and machines say."""
-        blind = self.state.blind
+        blind = self.state.verdicts.blind
         if blind and self.verdict.value not in ("", "mine"):
             self.verdict.value = ""
         if blind and self.reason.value:
@@ -256,52 +262,57 @@ class QueueView(pn.viewable.Viewer):
     def _show_all(self) -> None:
         """Leave no filter in force."""
         self.verdict.value, self.reason.value = "", ""
-        self.state.set_filters([self.state.presets["all"]])
+        self.state.queue.set_filters([self.state.verdicts.presets["all"]])
         self.scope.value = "all"
-        self.state.first()
+        self.state.screen.first()
 
     def _limit(self, event: Any) -> None:
-        if event.new != self.state.reason:
-            self.state.reason = event.new
-            self.state.first()
+        if event.new != self.state.queue.reason:
+            self.state.queue.reason = event.new
+            self.state.screen.first()
 
     def _offer_reasons(self, *_: Any) -> None:
         """Write the counts anew after a limit has moved."""
         options = reason_options(self.state)
-        if options != self.reason.options or self.reason.value != self.state.reason:
-            if self.state.reason not in options.values():  # nobody is left of it
-                options["no star has this reason now"] = self.state.reason
-            self.reason.param.update(options=options, value=self.state.reason)
+        if options != self.reason.options or self.reason.value != self.state.queue.reason:
+            if self.state.queue.reason not in options.values():  # nobody is left of it
+                options["no star has this reason now"] = self.state.queue.reason
+            self.reason.param.update(options=options, value=self.state.queue.reason)
 
     def _find(self, event: Any) -> None:
         if event.new.strip():
-            self.state.attempt(self.state.find, event.new)
+            self.state.status.attempt(self.state.screen.find, event.new)
             self.search.value = ""
 
     def _open(self, event: Any) -> None:
         place = self.page * PAGE + int(event.row)
-        if place < len(self.state.queue):
-            self.state.attempt(self.state.select, int(self.state.queue[place]))
+        if place < len(self.state.queue.obsids):
+            self.state.status.attempt(self.state.screen.select, int(self.state.queue.obsids[place]))
 
     # --- what is shown -----------------------------------------------------------------------
     def _refill(self, *_: Any) -> None:
         """Show the queue after it has changed, at the star on screen."""
-        self.widen.visible = not len(self.state.queue) and len(self.state.table) > 0
-        self.lift.visible = any(f.name == "brush" for f in self.state.filters)
-        self._show_page(max(self.state.place, 0) // PAGE)
+        self.widen.visible = not len(self.state.queue.obsids) and len(self.state.verdicts.table) > 0
+        self.lift.visible = any(f.name == "brush" for f in self.state.queue.filters)
+        self._show_page(max(self.state.screen.place, 0) // PAGE)
         self._follow()
 
     def _show_page(self, page: int) -> None:
-        n_pages = max(-(-len(self.state.queue) // PAGE), 1)
+        n_pages = max(-(-len(self.state.queue.obsids) // PAGE), 1)
         self.page = min(max(page, 0), n_pages - 1)
         self.table.value = queue_page(self.state, self.page)
-        first, last = self.page * PAGE + 1, min((self.page + 1) * PAGE, len(self.state.queue))
-        self.pager.object = f"{first:,}–{last:,} of {len(self.state.queue):,}" if last else "none"
+        first, last = (
+            self.page * PAGE + 1,
+            min((self.page + 1) * PAGE, len(self.state.queue.obsids)),
+        )
+        self.pager.object = (
+            f"{first:,}–{last:,} of {len(self.state.queue.obsids):,}" if last else "none"
+        )
         self.back.disabled, self.forth.disabled = self.page == 0, self.page == n_pages - 1
         self.table.selection = self._selection()
 
     def _selection(self) -> list[int]:
-        row = self.state.place - self.page * PAGE
+        row = self.state.screen.place - self.page * PAGE
         return [row] if 0 <= row < len(self.table.value) else []
 
     def _follow_soon(self, *_: Any) -> None:
@@ -321,14 +332,16 @@ class QueueView(pn.viewable.Viewer):
 
     def _follow(self) -> None:
         self.progress.object = progress_html(self.state)
-        place = self.state.place
+        place = self.state.screen.place
         if place >= 0 and place // PAGE != self.page:
             self._show_page(place // PAGE)
         else:
             self.table.selection = self._selection()
 
     def _write_verdicts(self) -> None:
-        rows = self.state.data.rows(self.state.queue[self.page * PAGE : (self.page + 1) * PAGE])
+        rows = self.state.data.rows(
+            self.state.queue.obsids[self.page * PAGE : (self.page + 1) * PAGE]
+        )
         shown, now = self.table.value["verdict"].to_numpy(), verdict_words(self.state, rows)
         changed = np.flatnonzero(shown != now)
         if len(changed):

@@ -24,7 +24,7 @@ from dashboard.planes.linked import (
     notice,
 )
 from dashboard.planes.plane import Plane
-from dashboard.state import Star, VettingState
+from dashboard.state import Session, Star
 from dashboard.theme import stylesheet
 from msfa_core.constants import CLOUD_CIRCLES, CMD_LATITUDE_MIN
 from msfa_core.stars.sky_map import (
@@ -135,7 +135,7 @@ def _name_grid(plane: Plane, frame: str) -> None:
 class SkyView(LinkedView):
     """All stars on the sky, linked with the other planes."""
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self._words = ""
         self.offer({key: partial(self._make_plane, key) for key in FRAMES})
@@ -171,7 +171,7 @@ class SkyView(LinkedView):
 
     def redraw(self) -> None:
         """Draw the map, or say what is missing."""
-        placed = bool((self.state.table["ra"].notna() & self.state.table["dec"].notna()).any())
+        placed = bool(self.state.verdicts.table[["ra", "dec"]].notna().all(axis=1).any())
         for part in (self._figures, self._bar, self._finders, self._caption):
             part.visible = placed
         self._notice.visible = not placed
@@ -179,7 +179,7 @@ class SkyView(LinkedView):
 
     def count(self) -> None:
         """Count the stars that lie in the band that exclusions leave out."""
-        table = self.state.table
+        table = self.state.verdicts.table
         ra, dec = (table[n].to_numpy(np.float64, na_value=np.nan) for n in ("ra", "dec"))
         latitude = np.abs(to_galactic(ra, dec)[1])
         placed, limit = np.isfinite(latitude), self.state.data.settings.latitude_min
@@ -188,7 +188,7 @@ class SkyView(LinkedView):
 
     def describe(self) -> None:
         """Write the links and the caption."""
-        star = self.state.star
+        star = self.state.screen.star
         self._finders.object = finder_html(star)
         lines = [self._words, "" if star is None else place_sentence(star.row)]
         circles = " ".join(place[2].provenance + "." for place in CLOUD_CIRCLES.values())

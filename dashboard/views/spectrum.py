@@ -19,7 +19,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from dashboard.state import Star, VettingState
+from dashboard.state import Answers, Screen, Session, Star
 from dashboard.theme import Palette, name_downloads, new_figure, palette, stylesheet
 from dashboard.views.epochs import epoch_colours
 from dashboard.views.saliency import ROOM, draw_strips, strip_names, strips
@@ -62,12 +62,12 @@ _WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
 class SpectrumView(pn.viewable.Viewer):
     """The spectrum, drawn once; every star after that is new data in the same sources."""
 
-    state = param.ClassSelector(class_=VettingState)
+    state = param.ClassSelector(class_=Session)
     rest = param.Boolean(default=True, doc="Rest frame (else observed)")
     smoothing = param.Selector(default=1, objects=list(SMOOTHINGS), doc="Smoothing box [pixels]")
     percentile = param.Number(default=99.5, bounds=(80, 100), doc="Of the flux axis")
 
-    def __init__(self, state: VettingState, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state=state, **params)
         self._colours = palette()
         self._sources = {
@@ -85,14 +85,20 @@ class SpectrumView(pn.viewable.Viewer):
         self.figure = self._build(self._colours)
         self.template = TemplateOverlay(state, self.figure, self._colours)
         self._build_controls()
-        state.param.watch(self._draw_another, "star")
-        state.param.watch(self._go_blind, "blind")
+        state.watch(self._draw_another, "screen.star")
+        state.watch(self._go_blind, "verdicts.blind")
         self.param.watch(self._draw, ["rest", "smoothing"])
-        state.param.watch(self._draw_overlays, ["with_epochs", "left_out", "coadded", "matched"])
+        state.watch(
+            self._draw_overlays,
+            "screen.with_epochs",
+            "screen.left_out",
+            "answers.coadded",
+            "answers.matched",
+        )
         self.param.watch(self._fit_height, "percentile")
-        state.param.watch(self._draw_strips, "explained")
-        state.param.watch(self._fit_height, "why")
-        state.param.watch(self._say_painted, "star", precedence=_AFTER_ALL_VIEWS)
+        state.watch(self._draw_strips, "answers.explained")
+        state.watch(self._fit_height, "answers.why")
+        state.watch(self._say_painted, "screen.star", precedence=_AFTER_ALL_VIEWS)
         self._draw()
         self._say_painted()
 
@@ -264,7 +270,7 @@ class SpectrumView(pn.viewable.Viewer):
         self._smooth.param.watch(lambda event: self.param.update(smoothing=event.new), "value")
         for name, toggle in self._toggles.items():
             toggle.param.watch(lambda event, name=name: self._turn(name, event.new), "value")
-            self.state.param.watch(
+            self._part(name).param.watch(
                 lambda event, toggle=toggle: toggle.param.update(value=event.new), name
             )
         self._height.param.watch(lambda event: self.param.update(percentile=event.new), "value")
@@ -276,15 +282,19 @@ class SpectrumView(pn.viewable.Viewer):
         self._smooth.value = SMOOTHINGS[(place + 1) % len(SMOOTHINGS)]
 
     def _turn(self, name: str, is_on: bool) -> None:
-        self.state.param.update(**{name: is_on})
+        self._part(name).param.update(**{name: is_on})
+
+    def _part(self, name: str) -> Screen | Answers:
+        """Return the part of the state that a toggle belongs to."""
+        return self.state.screen if name == "with_epochs" else self.state.answers
 
     def _go_blind(self, *_: Any) -> None:
         """Hide what the machine says of the star, or show it again."""
-        self.figure.title.text = title_of(self.state.star, self.state.blind)
+        self.figure.title.text = title_of(self.state.screen.star, self.state.verdicts.blind)
         for name in MACHINE:
-            if self.state.blind:
+            if self.state.verdicts.blind:
                 self._toggles[name].value = False
-            self._toggles[name].disabled = self.state.blind
+            self._toggles[name].disabled = self.state.verdicts.blind
 
     def _draw_another(self, event: param.parameterized.Event) -> None:
         """Draw another star; where its row alone is new, zoom and sliders stay as they are."""
@@ -292,9 +302,9 @@ class SpectrumView(pn.viewable.Viewer):
             self._draw()
 
     def _draw(self, *_: Any) -> None:
-        star = self.state.star
+        star = self.state.screen.star
         plot = self.figure
-        plot.title.text = title_of(star, self.state.blind)
+        plot.title.text = title_of(star, self.state.verdicts.blind)
         if star is None:
             for name in ("flux", "bad", "smooth"):
                 source = self._sources[name]
@@ -313,7 +323,7 @@ class SpectrumView(pn.viewable.Viewer):
         plot.xaxis[0].axis_label = f"{'rest' if rest else 'observed'} wavelength [vacuum Å]"
 
     def _draw_strips(self, *_: Any) -> None:
-        star, said = self.state.star, self.state.explained
+        star, said = self.state.screen.star, self.state.answers.explained
         if star is None or (said is not None and said.obsid != star.obsid):
             said = None
         z = np.nan if star is None else star.spectrum.z
@@ -323,7 +333,7 @@ class SpectrumView(pn.viewable.Viewer):
 
     def _say_painted(self, *_: Any) -> None:
         """Tell the browser which star its screen now shows; sent after every view's data."""
-        star = self.state.star
+        star = self.state.screen.star
         self._sources["flux"].tags = ["" if star is None else str(star.obsid)]
 
     def _draw_lines(self, z: float, rest: bool) -> None:
@@ -346,7 +356,7 @@ class SpectrumView(pn.viewable.Viewer):
 
     def _draw_overlays(self, *_: Any) -> None:
         """Draw the other epochs, their sum and the template, as far as they are wanted."""
-        star = self.state.star
+        star = self.state.screen.star
         rest = self.rest and star is not None and bool(np.isfinite(star.spectrum.z))
         self._put("epochs", self._other_epochs(star))
         self._put("coadd", self._coadd(star, rest))
@@ -361,15 +371,15 @@ class SpectrumView(pn.viewable.Viewer):
     def _other_epochs(self, star: Star | None) -> dict[str, list[Any]]:
         """Return the other spectra of the star, each in its own unit of flux."""
         shown: dict[str, list[Any]] = {"xs": [], "ys": [], "name": [], "colour": []}
-        if not self.state.with_epochs or star is None:
+        if not self.state.screen.with_epochs or star is None:
             return shown
         colours = epoch_colours(star)
-        wanted = [obsid for obsid in colours if obsid not in self.state.left_out]
+        wanted = [obsid for obsid in colours if obsid not in self.state.screen.left_out]
         for obsid in wanted[:MAX_EPOCHS]:
             try:
                 other = self.state.data.measured(obsid)[0]
             except MsfaError as error:
-                self.state.say(str(error), "error")
+                self.state.status.say(str(error), "error")
                 continue
             shown["xs"].append(shown_wavelength(other, self.rest).astype(GRID))
             shown["ys"].append((other.flux / flux_unit(other)).astype(GRID))
@@ -379,7 +389,7 @@ class SpectrumView(pn.viewable.Viewer):
 
     def _coadd(self, star: Star | None, rest: bool) -> dict[str, NDArray[Any]]:
         """Return the sum of all epochs, moved to the frame of the axis."""
-        added = self.state.coadded
+        added = self.state.answers.coadded
         if star is None or added is None or added.obsid != star.obsid or added.coadd is None:
             return empty("x", "y")
         spectrum = added.coadd.spectrum
@@ -393,7 +403,7 @@ class SpectrumView(pn.viewable.Viewer):
 
     def _fit_height(self, *_: Any) -> None:
         """Fit the flux axis to the good pixels on screen."""
-        star = self.state.star
+        star = self.state.screen.star
         if star is None:
             return
         x_range = self.figure.x_range
@@ -401,7 +411,7 @@ class SpectrumView(pn.viewable.Viewer):
         low, high = flux_limits(
             wavelength, star.spectrum, (x_range.start, x_range.end), self.percentile
         )
-        if self.state.why:
+        if self.state.answers.why:
             low -= ROOM * (high - low)
         unit = flux_unit(star.spectrum)
         self.figure.y_range.update(start=low / unit, end=high / unit)

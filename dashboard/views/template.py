@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource, PrintfTickFormatter, Range1d, Span
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from dashboard.state import Matched, Solution, Star, VettingState
+from dashboard.state import Matched, Session, Solution, Star
 from dashboard.theme import Palette, new_figure, stylesheet
 from dashboard.views.spectrum_data import GRID, empty
 from msfa_core.constants import SPEED_OF_LIGHT
@@ -84,13 +84,13 @@ class TemplateOverlay:
 
     Parameters
     ----------
-    state : VettingState
+    state : Session
     plot : figure
         The spectrum; the strip shares its wavelengths.
     colours : Palette
     """
 
-    def __init__(self, state: VettingState, plot: figure, colours: Palette) -> None:
+    def __init__(self, state: Session, plot: figure, colours: Palette) -> None:
         self.state, self.rank = state, 0
         self.model = ColumnDataSource(empty("x", "y"))
         self.residual = ColumnDataSource(empty("x", "y", "low", "high"))
@@ -107,11 +107,13 @@ class TemplateOverlay:
         self.strip = pn.Column(
             pn.Row(self.choice, self._words, sizing_mode="stretch_width", margin=0, height=26),
             pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", margin=0, height=STRIP_HEIGHT),
-            sizing_mode="stretch_width", margin=0, visible=state.with_template,
+            sizing_mode="stretch_width", margin=0, visible=state.answers.with_template,
         )  # fmt: skip
         self._drawn: tuple[Star | None, bool] = (None, True)
         self.choice.param.watch(lambda event: self._choose(event.new), "value")
-        state.param.watch(lambda event: self.strip.param.update(visible=event.new), "with_template")
+        state.watch(
+            lambda event: self.strip.param.update(visible=event.new), "answers.with_template"
+        )
 
     def _build(self, plot: figure, colours: Palette) -> figure:
         strip = new_figure(
@@ -156,12 +158,12 @@ class TemplateOverlay:
         self.figure.y_range.update(start=-limit, end=limit)
 
     def _answer(self, star: Star | None) -> Matched | None:
-        matched = self.state.matched
+        matched = self.state.answers.matched
         return matched if star is not None and matched and matched.obsid == star.obsid else None
 
     def _offer(self, matched: Matched | None) -> None:
         """Offer the solutions, best first."""
-        if not self.state.with_template:
+        if not self.state.answers.with_template:
             return
         if matched is None:
             options, words = {WAITING: 0}, ""

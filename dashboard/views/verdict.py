@@ -15,7 +15,7 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
@@ -42,7 +42,7 @@ ISSUE_FLAGS: Final = (
 _VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
 
 
-def suggestion(state: VettingState) -> tuple[Verdict, str]:
+def suggestion(state: Session) -> tuple[Verdict, str]:
     """Return what the machine would decide of the star on screen, and as which class.
 
     Raises
@@ -50,9 +50,9 @@ def suggestion(state: VettingState) -> tuple[Verdict, str]:
     StoreError
         When the reviewer works blind, or the star was not classified.
     """
-    if state.blind:
+    if state.verdicts.blind:
         raise StoreError("Not saved: the machine's opinion is hidden (press b to show it).")
-    row = state.star.row if state.star is not None else {}
+    row = state.screen.star.row if state.screen.star is not None else {}
     said = row.get("predicted_class")
     if not isinstance(said, str) or not said:
         raise StoreError("Not saved: the machine has no suggestion for this star.")
@@ -92,7 +92,7 @@ class VerdictBar(pn.custom.JSComponent):
 
     Parameters
     ----------
-    state : VettingState
+    state : Session
     reviewer_locked : bool
         The name comes from the login and cannot be changed on the page.
     """
@@ -112,13 +112,13 @@ class VerdictBar(pn.custom.JSComponent):
 
     _esm = (STATIC / "verdict.js").read_text(encoding="utf-8")
 
-    def __init__(self, state: VettingState, reviewer_locked: bool = False, **params: Any):
+    def __init__(self, state: Session, reviewer_locked: bool = False, **params: Any):
         super().__init__(
             **{
                 "survey_name": str(state.survey.path),
-                "reviewer": state.reviewer,
+                "reviewer": state.verdicts.reviewer,
                 "reviewer_locked": reviewer_locked,
-                "blind": state.blind,
+                "blind": state.verdicts.blind,
                 "sizing_mode": "stretch_width",
                 "margin": 0,
                 "stylesheets": [stylesheet()],
@@ -129,20 +129,22 @@ class VerdictBar(pn.custom.JSComponent):
         self._restore: dict[str, Any] = {}  # comment and flags of the decision taken back
         self._show_star()
         self._show_message()
-        state.param.watch(lambda *_: self._show_star(), ["star", "version", "blind"])
-        state.param.watch(lambda event: self.param.update(blind=event.new), "blind")
-        state.param.watch(lambda *_: self._show_message(), ["message", "tone"])
+        state.watch(
+            lambda *_: self._show_star(), "screen.star", "verdicts.version", "verdicts.blind"
+        )
+        state.watch(lambda event: self.param.update(blind=event.new), "verdicts.blind")
+        state.watch(lambda *_: self._show_message(), "status.message", "status.tone")
 
     # --- what the server shows ---------------------------------------------------------------
     def _show_star(self) -> None:
         state = self._state
-        history = state.recent()
-        on_star = list(state.star.decisions) if state.star is not None else []
-        if state.blind:
-            history = [d for d in history if d.reviewer == state.reviewer]
-            on_star = [d for d in on_star if d.reviewer == state.reviewer]
+        history = state.verdicts.recent()
+        on_star = list(state.screen.star.decisions) if state.screen.star is not None else []
+        if state.verdicts.blind:
+            history = [d for d in history if d.reviewer == state.verdicts.reviewer]
+            on_star = [d for d in on_star if d.reviewer == state.verdicts.reviewer]
         gone = {decision.withdraws for decision in [*history, *on_star]}
-        nothing = "you have not decided yet" if state.blind else "nobody has decided yet"
+        nothing = "you have not decided yet" if state.verdicts.blind else "nobody has decided yet"
         self.param.update(
             recent=[decision_line(decision, gone) for decision in history],
             on_star=[
@@ -150,11 +152,11 @@ class VerdictBar(pn.custom.JSComponent):
                 for decision in on_star
                 if not decision.is_withdrawal and decision.decision_id not in gone
             ],
-            on_star_none=nothing if state.star is not None else "no star on screen",
+            on_star_none=nothing if state.screen.star is not None else "no star on screen",
         )
 
     def _show_message(self) -> None:
-        self.param.update(message=self._state.message, tone=self._state.tone)
+        self.param.update(message=self._state.status.message, tone=self._state.status.tone)
 
     # --- what the reviewer does --------------------------------------------------------------
     def _handle_msg(self, data: Any) -> None:
@@ -171,10 +173,10 @@ class VerdictBar(pn.custom.JSComponent):
         state = self._state
         action = str(message.get("action", ""))
         if "reviewer" in message and not self.reviewer_locked:
-            state.reviewer = str(message["reviewer"])
+            state.verdicts.reviewer = str(message["reviewer"])
         if action == "reviewer":
             if not self.reviewer_locked:
-                state.reviewer = str(message.get("value", ""))
+                state.verdicts.reviewer = str(message.get("value", ""))
             return
         answer = partial(self._answer, action, str(message.get("key", "")))
         self._trying(partial(self._begin, action, message, answer), answer)
@@ -183,18 +185,18 @@ class VerdictBar(pn.custom.JSComponent):
         """Move at once; what the store must keep waits for it in a thread of its own."""
         state = self._state
         if action == "undo":
-            self._store(state.take_back, lambda done: self._taken_back(*done), answer)
+            self._store(state.verdicts.take_back, lambda done: self._taken_back(*done), answer)
         elif action in _VERDICTS or action == "suggestion":
             judged = self._judged(action, message)
             keep = partial(stored_once, state.data.store, judged)
             self._store(keep, state.decided, partial(answer, saved=str(judged.obsid)))
         else:
             if action == "next":
-                state.next()
+                state.screen.next()
             elif action == "previous":
-                state.previous()
+                state.screen.previous()
             elif action == "select":
-                state.select(str(message.get("value", "")))
+                state.screen.select(str(message.get("value", "")))
             else:
                 raise SurveyError(f"unknown action {action!r}")
             answer(is_done=True)
@@ -248,11 +250,13 @@ class VerdictBar(pn.custom.JSComponent):
         """Do it; what is refused is said and answered."""
         state = self._state
         try:
-            if not state.attempt(work):
+            if not state.status.attempt(work):
                 answer(is_done=False)
         except Exception:
             logger.exception("the verdict bar")
-            state.say("An error on the server: see the last decisions for what was saved.", "error")
+            state.status.say(
+                "An error on the server: see the last decisions for what was saved.", "error"
+            )
             answer(is_done=False)
 
     def _answer(self, action: str, key: str, *, is_done: bool, saved: str = "") -> None:
@@ -260,11 +264,11 @@ class VerdictBar(pn.custom.JSComponent):
         is_verdict = action in _VERDICTS or action == "suggestion"
         self._send_msg(
             {
-                "obsid": str(state.star.obsid) if state.star is not None else "",
+                "obsid": str(state.screen.star.obsid) if state.screen.star is not None else "",
                 "key": key,
                 "is_done": is_done,
                 "saved": saved if is_done else "",
-                "needs_name": is_verdict and not state.reviewer.strip(),
+                "needs_name": is_verdict and not state.verdicts.reviewer.strip(),
                 "restore": self._restore if action == "undo" and is_done else None,
             }
         )

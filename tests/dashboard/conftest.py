@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_survey import add_with_catalogue
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.region import are_in_bhb_region, p_in_bhb_region
 from msfa_core.columns import conform
@@ -143,6 +143,6 @@ def bare_survey(survey: Survey) -> Survey:
 
 
 @pytest.fixture
-def state(survey: Survey) -> VettingState:
+def state(survey: Survey) -> Session:
     """A reviewer's session on the survey."""
-    return VettingState(survey, "anna")
+    return Session(survey, "anna")

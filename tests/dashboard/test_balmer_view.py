@@ -26,14 +26,14 @@ def view(state):
 
 def test_every_pixel_is_drawn_once_as_used_or_left_out(state, view):
     for line, plot in view.plots.items():
-        window = state.star.windows[line]
+        window = state.screen.star.windows[line]
         drawn = np.concatenate([plot.used.data["x"], plot.left_out.data["x"]])
         assert sorted(drawn) == approx(sorted(window.wavelength[np.isfinite(window.flux)]))
         assert len(plot.used.data["x"]) == window.used.sum()
 
 
 def test_the_residual_is_the_data_less_the_model(state, view):
-    window = state.star.windows["hdelta"]
+    window = state.screen.star.windows["hdelta"]
     used = view.plots["hdelta"].used.data
     model = np.interp(used["x"], window.wavelength, window.model)
     assert used["residual"] == approx(used["flux"] - model, abs=1e-9)
@@ -42,31 +42,33 @@ def test_the_residual_is_the_data_less_the_model(state, view):
 
 def test_the_arrow_is_as_long_as_d02_and_lies_20_percent_below_the_continuum(state, view):
     arrow = view.plots["hdelta"].levels["d02"].data
-    k = state.star.fits.lines.index("hdelta")
-    fits = state.star.fits  # the arrow lies on the profile, before its noise bias is taken off
+    k = state.screen.star.fits.lines.index("hdelta")
+    fits = (
+        state.screen.star.fits
+    )  # the arrow lies on the profile, before its noise bias is taken off
     assert arrow["x1"][0] - arrow["x0"][0] == approx(fits.d02[0, k] + fits.d02_bias[0, k])
-    assert arrow["y"][0] == approx(0.8 * state.star.fits.continuum[0, k])
+    assert arrow["y"][0] == approx(0.8 * state.screen.star.fits.continuum[0, k])
     assert arrow["text"] == [f"D0.2 {fits.d02[0, k]:.2f} Å"]  # as in the header
     assert f"<strong>{fits.d02[0, k]:.2f}±" in view.headers["hdelta"].object
 
 
 def test_the_fm_level_is_where_the_model_is_deepest(state, view):
-    window = state.star.windows["hgamma"]
+    window = state.screen.star.windows["hgamma"]
     level = view.plots["hgamma"].levels["fm"].data["y"][0]
     assert level == approx(np.nanmin(window.model), abs=0.03)
     assert level <= np.nanmin(window.model)
 
 
 def test_the_words_hold_the_values_with_their_errors(state, view):
-    fits = state.star.fits
+    fits = state.screen.star.fits
     words = view.headers["hdelta"].object
     assert f"{fits.d02[0, 0]:.2f}±{fits.d02_err[0, 0]:.2f}" in words
     assert f"{fits.fm[0, 0]:.3f}±{fits.fm_err[0, 0]:.3f}" in words
 
 
 def test_flags_are_said_in_words(state, view):
-    state.select(DEAD)
-    flags = int(state.star.fits.flags[0, 0])
+    state.screen.select(DEAD)
+    flags = int(state.screen.star.fits.flags[0, 0])
     assert flags
     words = view.headers["hdelta"].object
     assert all(sentence in words for sentence in FitFlag.sentences(flags))
@@ -74,7 +76,7 @@ def test_flags_are_said_in_words(state, view):
 
 
 def test_a_line_that_could_not_be_fitted_has_no_model_and_no_levels(state, view):
-    state.select(DEAD)
+    state.screen.select(DEAD)
     plot = view.plots["hdelta"]
     assert not len(plot.model.data["x"])
     assert all(not source.data["x0"] for source in plot.levels.values())
@@ -82,10 +84,10 @@ def test_a_line_that_could_not_be_fitted_has_no_model_and_no_levels(state, view)
 
 
 def test_a_star_leaves_nothing_behind_on_the_screen(state, view):
-    state.select(FIRST)
+    state.screen.select(FIRST)
     first = {name: list(column) for name, column in view.plots["hdelta"].used.data.items()}
-    state.select(DEAD)
-    state.select(FIRST)
+    state.screen.select(DEAD)
+    state.screen.select(FIRST)
     again = view.plots["hdelta"].used.data
     assert all(list(again[name]) == values for name, values in first.items())
 
@@ -96,19 +98,19 @@ def test_switching_stars_makes_no_new_model(state, view):
 
     before = models()
     for row in (1, 7, 2, 0):
-        state.select(FIRST + row)
+        state.screen.select(FIRST + row)
     assert models() == before
 
 
 def test_no_star_on_screen_is_an_empty_panel(state, view):
-    state.star = None
+    state.screen.star = None
     for plot in view.plots.values():
         assert not len(plot.used.data["x"])
     assert "no star" in view.headers["hgamma"].object
 
 
 def test_the_residual_panel_opens_for_large_residuals_but_never_closes_on_noise(state):
-    window = state.star.windows["hdelta"]
+    window = state.screen.star.windows["hdelta"]
     assert residual_limit(window) >= 0.06
     loud = type(window)(
         **{name: getattr(window, name) for name in window.__slots__}
@@ -118,14 +120,14 @@ def test_the_residual_panel_opens_for_large_residuals_but_never_closes_on_noise(
 
 
 def test_pixels_without_an_error_have_no_bar(state):
-    window = state.star.windows["hdelta"]
+    window = state.screen.star.windows["hdelta"]
     rows = np.zeros(len(window.wavelength), dtype=bool)
     rows[:2] = True
     assert set(map(len, pixels(window, rows).values())) == {2}
 
 
 def test_a_line_too_shallow_has_no_arrow_but_keeps_its_core_level(state):
-    window = state.star.windows["hdelta"]
+    window = state.screen.star.windows["hdelta"]
     shallow = type(window)(
         **{name: getattr(window, name) for name in window.__slots__}
         | {"d02_edges": (np.nan, np.nan)}
@@ -144,5 +146,5 @@ def test_the_legend_names_every_mark_in_the_colours_of_the_theme(colours):
 
 
 def test_the_header_of_a_good_fit_says_so(state):
-    fits = state.star.fits
+    fits = state.screen.star.fits
     assert ("no flags" in header_html(fits, "hdelta")) == (fits.flags[0, 0] == 0)

@@ -6,7 +6,7 @@ from bokeh.events import SelectionGeometry
 from pytest import approx
 
 from dashboard.app import VettingApp
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.calcium import ABSCISSAE, CalciumView
 from dashboard.views.calcium import star_sentence as calcium_sentence
 from dashboard.views.cmd import CmdView
@@ -21,7 +21,7 @@ FIRST = 1_230_412_000
 def with_columns(survey, **columns):
     """The survey once these columns have been filled, as a session sees it."""
     survey.write_table(survey.table().assign(**columns))
-    return VettingState(survey, "anna")
+    return Session(survey, "anna")
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_both_axes_of_a_check_open_alike_and_carry_the_one_to_one_line(joined, k
 
 def test_the_ring_of_a_check_carries_the_errors_of_both_lines(joined):
     view = LineChecksView(state=joined)
-    joined.select(FIRST + 4)
-    ring, row = view.planes["D0.2"].star.data, joined.star.row
+    joined.screen.select(FIRST + 4)
+    ring, row = view.planes["D0.2"].star.data, joined.screen.star.row
     assert (ring["x"], ring["y"]) == ([row["d02_hdelta"]], [row["d02_hgamma"]])
     assert ring["right"][0] - ring["x"][0] == approx(row["d02_hdelta_err"])
     assert ring["top"][0] - ring["y"][0] == approx(row["d02_hgamma_err"])
@@ -74,7 +74,7 @@ def test_the_caption_gives_offset_and_scatter_of_all_stars_and_of_this_one(joine
 
 
 def test_the_difference_of_a_star_is_in_units_of_its_combined_error(joined):
-    row = joined.table.iloc[0].copy()
+    row = joined.verdicts.table.iloc[0].copy()
     row["d02_hdelta"], row["d02_hgamma"] = 24.0, 22.0
     row["d02_hdelta_err"], row["d02_hgamma_err"] = 0.3, 0.4
     assert star_sentence(row, CHECKS["D0.2"]).endswith("−2.00 Å (4.0σ)")
@@ -90,11 +90,11 @@ def test_without_the_columns_of_lamost_the_check_says_how_to_add_them(state):
     assert not view._place.visible
     assert "hgamma_d02" in view._notice.object
     assert "msfa ingest SURVEY --catalogue FILE" in view._notice.object
-    state.select(FIRST + 3)
+    state.screen.select(FIRST + 3)
     view.shown = "fm"
     assert not view._notice.visible
     assert view._place.visible
-    assert view.planes["fm"].star.data["x"] == [approx(state.star.row["fm_hdelta"])]
+    assert view.planes["fm"].star.data["x"] == [approx(state.screen.star.row["fm_hdelta"])]
 
 
 def test_a_catalogue_column_of_text_is_no_number_and_breaks_nothing(survey):
@@ -102,19 +102,19 @@ def test_a_catalogue_column_of_text_is_no_number_and_breaks_nothing(survey):
     view = LineChecksView(state=state)
     view.shown = "LAMOST Hδ"
     assert view._notice.visible
-    state.select(FIRST + 5)
-    assert state.star.obsid == FIRST + 5
+    state.screen.select(FIRST + 5)
+    assert state.screen.star.obsid == FIRST + 5
 
 
 def test_a_check_is_brushed_as_every_plane_is(joined):
     view, cmd = LineChecksView(state=joined), CmdView(state=joined)
-    joined.set_filters([joined.presets["all"]])
+    joined.queue.set_filters([joined.verdicts.presets["all"]])
     draw_box(view.planes["D0.2"], 18, 24, 10, 40)
-    table = joined.table
+    table = joined.verdicts.table
     inside = table["d02_hdelta"].between(18, 24) & table["d02_hgamma"].between(10, 40)
-    assert set(joined.queue) == set(table["obsid"][inside])
+    assert set(joined.queue.obsids) == set(table["obsid"][inside])
     assert cmd.planes["as observed"].rest.n_points > 0
-    assert "brushed in D0.2 check" in " ".join(joined.sentences)
+    assert "brushed in D0.2 check" in " ".join(joined.queue.sentences)
 
 
 @pytest.mark.parametrize("key", ABSCISSAE)
@@ -129,19 +129,19 @@ def test_a_calcium_plane_has_its_loci_and_names_them(joined, key):
 
 def test_stars_are_counted_on_either_side_and_the_bhb_side_can_be_queued(joined):
     view = CalciumView(state=joined)
-    joined.set_filters([joined.presets["all"]])
-    table = joined.table
+    joined.queue.set_filters([joined.verdicts.presets["all"]])
+    table = joined.verdicts.table
     above = above_dividing_line(table["kp"], table["d02_hdelta"], "d02_hdelta")
     n_poor, n_rich = int((above <= 0).sum()), int((above > 0).sum())
     assert n_poor > 0
     assert n_rich > 0
     assert f"BHB side {n_poor}, Population I side {n_rich}" in view._caption.object
     view.queue_bhb_side()
-    assert set(joined.queue) == set(table["obsid"][above <= 0])
+    assert set(joined.queue.obsids) == set(table["obsid"][above <= 0])
 
 
 def test_the_caption_says_on_which_side_of_the_line_a_star_lies(joined):
-    row = joined.table.iloc[0].copy()
+    row = joined.verdicts.table.iloc[0].copy()
     axis = ABSCISSAE["Teff"].axis
     row["kp"], row["kp_err"], row["teff"] = 0.5, 0.1, 8000.0
     assert calcium_sentence(row, axis).endswith("below the line: BHB side")
@@ -157,11 +157,11 @@ def test_the_caption_says_on_which_side_of_the_line_a_star_lies(joined):
 
 
 def test_without_calcium_colours_or_labels_the_plane_says_what_is_missing(bare_survey):
-    view = CalciumView(state=VettingState(bare_survey, "anna"))
+    view = CalciumView(state=Session(bare_survey, "anna"))
     assert "msfa run SURVEY --steps measure" in view._notice.object
-    before = list(view.state.queue)
+    before = list(view.state.queue.obsids)
     view.queue_bhb_side()
-    assert list(view.state.queue) == before
+    assert list(view.state.queue.obsids) == before
     filled = CalciumView(state=with_columns(bare_survey, kp=1.0, kp_err=0.1))
     assert not filled._notice.visible
     filled.shown = "BP−RP"
@@ -179,7 +179,7 @@ def test_switching_stars_makes_no_new_model(joined, make):
 
     before = models()
     for row in (1, 7, 2, 0):
-        joined.select(FIRST + row)
+        joined.screen.select(FIRST + row)
     assert models() == before
 
 
@@ -219,9 +219,9 @@ def test_reference_stars_can_neither_be_tapped_nor_brushed_nor_counted(state):
     assert view.planes["Hδ"].legend == alone.planes["Hδ"].legend
     hover = [tool for tool in view.planes["Hδ"].figure.tools if hasattr(tool, "tooltips")]
     assert all(cloud(view.planes["Hδ"]) not in tool.renderers for tool in hover)
-    state.set_filters([state.presets["all"]])
+    state.queue.set_filters([state.verdicts.presets["all"]])
     draw_box(view.planes["Hδ"], 0, 100, -1, 1)
-    assert len(state.queue) == 59
+    assert len(state.queue.obsids) == 59
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of the queue table
@@ -233,5 +233,5 @@ def test_the_page_takes_a_table_of_reference_stars_and_says_when_it_cannot(surve
     path.unlink()
     app = VettingApp(survey, "anna", reference=path)
     assert guide_words(app.plane.planes["Hδ"]) == []
-    assert "no such file" in app.state.message
-    assert app.state.tone == "error"
+    assert "no such file" in app.state.status.message
+    assert app.state.status.tone == "error"

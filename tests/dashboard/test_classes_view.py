@@ -21,7 +21,7 @@ def html_of(star, state, **more):
 
 def test_all_six_probabilities_are_shown_with_the_threshold(state):
     star = with_row(
-        state.star, p_bhb=0.914, p_class_bhb=0.811, p_class_a=0.1, p_class_b=0.05,
+        state.screen.star, p_bhb=0.914, p_class_bhb=0.811, p_class_a=0.1, p_class_b=0.05,
         p_class_hsd=0.03, p_class_wd=0.009,
     )  # fmt: skip
     html = html_of(star, state)
@@ -31,15 +31,15 @@ def test_all_six_probabilities_are_shown_with_the_threshold(state):
 
 
 def test_contradictions_are_loud(state):
-    html = html_of(state.star, state, disagreements=["stage 1 and stage 2 disagree"])
+    html = html_of(state.screen.star, state, disagreements=["stage 1 and stage 2 disagree"])
     assert 'class="msfa-contra">✕ stage 1 and stage 2 disagree' in html
     assert "no witness contradicts" not in html
-    assert "no witness contradicts" in html_of(state.star, state)
+    assert "no witness contradicts" in html_of(state.screen.star, state)
 
 
 def test_witnesses_that_disagree_are_found(state, survey):
     table = survey.table()
-    row = table.index[table["obsid"] == state.star.obsid][0]
+    row = table.index[table["obsid"] == state.screen.star.obsid][0]
     table.loc[row, ["p_bhb", "subclass", "logg"]] = [0.1, "F5", 4.6]
     survey.write_table(table)
     state.reload()
@@ -50,39 +50,39 @@ def test_witnesses_that_disagree_are_found(state, survey):
 
 
 def test_what_is_missing_is_said(state):
-    star = with_row(state.star, p_bhb=float("nan"), predicted_class=pd.NA)
+    star = with_row(state.screen.star, p_bhb=float("nan"), predicted_class=pd.NA)
     assert "not classified" in html_of(star, state)
 
 
 def test_why_a_spectrum_is_outside_the_search_domain_is_said(state):
-    star = with_row(state.star, in_search_domain=False, subclass="K3", snr_g=4.0)
+    star = with_row(state.screen.star, in_search_domain=False, subclass="K3", snr_g=4.0)
     reasons = domain_reasons(star.row, state.data.settings)
     assert reasons == ["subclass K3, neither A nor B", "S/N(g) 4 not above 10"]
     assert "outside the search domain" in html_of(star, state)
 
 
 def test_known_stars_and_novelty_are_shown(state):
-    html = html_of(with_row(state.star, known_in="Xue 2011", novelty=4.2), state)
+    html = html_of(with_row(state.screen.star, known_in="Xue 2011", novelty=4.2), state)
     assert "known: Xue 2011" in html
     assert 'class="msfa-fact msfa-warn"' in html and "⚠ 4.20" in html
     assert "one in 20,000 training spectra" in html
 
 
 def test_a_usual_spectrum_has_a_novelty_without_a_warning(state):
-    html = html_of(with_row(state.star, novelty=0.30), state)
+    html = html_of(with_row(state.screen.star, novelty=0.30), state)
     assert "⚠" not in html and "0.30" in html
     assert "50 % of the training spectra" in html
 
 
 @pytest.mark.parametrize("column", ["subclass", "known_in", "uid"])
 def test_text_from_files_is_escaped(state, column):
-    html = html_of(with_row(state.star, **{column: "<img src=x onerror=alert(1)>"}), state)
+    html = html_of(with_row(state.screen.star, **{column: "<img src=x onerror=alert(1)>"}), state)
     assert "<img" not in html
     assert "&lt;img" in html
 
 
 def test_a_blind_reviewer_does_not_see_the_machine(state):
-    html = html_of(with_row(state.star, p_bhb=0.9137), state, blind=True)
+    html = html_of(with_row(state.screen.star, p_bhb=0.9137), state, blind=True)
     assert "0.914" not in html
     assert "hidden" in html
 
@@ -90,7 +90,7 @@ def test_a_blind_reviewer_does_not_see_the_machine(state):
 def test_the_panel_follows_the_state(state):
     view = ClassView(state=state)
     first = view._pane.object
-    state.next()
+    state.screen.next()
     assert view._pane.object != first
-    state.star = None
+    state.screen.star = None
     assert "queue is empty" in view._pane.object

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.cmd import CmdView, star_sentence, trapezoid_sentence
 from msfa_core.photometry.cmd import trapezoid_vertices
 from msfa_core.rules import have_good_parallax
@@ -27,8 +27,8 @@ def test_magnitudes_grow_downwards(view):
 
 
 def test_the_parallax_switch_draws_what_passes_the_cut(state, view):
-    good = have_good_parallax(state.table)
-    placed = state.table["abs_mag_g"].notna().to_numpy()
+    good = have_good_parallax(state.verdicts.table)
+    placed = state.verdicts.table["abs_mag_g"].notna().to_numpy()
     assert drawn(view) == (good & placed).sum() < placed.sum()
     view.good_parallax_only = False
     assert drawn(view) == placed.sum()
@@ -46,31 +46,33 @@ def test_the_trapezoid_is_that_of_the_paper(view):
 
 
 def test_the_count_is_that_of_the_table(state, view):
-    good = have_good_parallax(state.table)
-    inside = state.table["in_cmd_trapezoid"].fillna(False).to_numpy(dtype=bool)
+    good = have_good_parallax(state.verdicts.table)
+    inside = state.verdicts.table["in_cmd_trapezoid"].fillna(False).to_numpy(dtype=bool)
     words = f"{(good & inside).sum()} of {good.sum()} stars shown inside the trapezoid"
     assert words in view._caption.object
-    everywhere = trapezoid_sentence(state.table, ("bp_rp", "abs_mag_g"), None)
-    assert everywhere.startswith(f"{inside.sum()} of {state.table['abs_mag_g'].notna().sum()} ")
+    everywhere = trapezoid_sentence(state.verdicts.table, ("bp_rp", "abs_mag_g"), None)
+    assert everywhere.startswith(
+        f"{inside.sum()} of {state.verdicts.table['abs_mag_g'].notna().sum()} "
+    )
 
 
 def test_the_ring_has_the_star_and_its_error_bar(state, view):
-    state.select(FIRST + 12)
-    ring, row = view.planes["as observed"].star.data, state.star.row
+    state.screen.select(FIRST + 12)
+    ring, row = view.planes["as observed"].star.data, state.screen.star.row
     assert ring["y"] == [approx(row["abs_mag_g"])]
     half = 5 / np.log(10) / row["parallax_over_error"]
     assert ring["top"][0] - ring["bottom"][0] == approx(2 * half)
 
 
 def test_a_star_of_negative_parallax_has_no_place_and_the_caption_says_why(state, view):
-    state.select(FIRST + 5)
+    state.screen.select(FIRST + 5)
     assert not len(view.planes["as observed"].star.data["x"])
     assert "parallax missing, zero or negative" in view._caption.object
-    assert "no place" in star_sentence(state.star.row)
+    assert "no place" in star_sentence(state.screen.star.row)
 
 
 def test_without_gaia_the_panel_says_what_is_missing_and_how_to_add_it(bare_survey):
-    view = CmdView(state=VettingState(bare_survey, "anna"))
+    view = CmdView(state=Session(bare_survey, "anna"))
     assert view._notice.visible
     assert not view._place.visible
     assert "<code>msfa run SURVEY --gaia FILE</code>" in view._notice.object

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.compare import CompareView, decision_html, kappa_words
 from msfa_core.vetting.agreement import cohen_kappa, in_dispute, latest_by_reviewer
 from msfa_core.vetting.decision import FINAL_FLAG, Verdict
@@ -15,16 +15,16 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def reviewed(survey):
-    sessions = [VettingState(survey, name) for name in SAID]
-    table = sessions[0].table
+    sessions = [Session(survey, name) for name in SAID]
+    table = sessions[0].verdicts.table
     alone = table["obsid"][(table["n_epochs"] == 1) & table["is_candidate"]]
     obsids = [int(obsid) for obsid in alone.iloc[:6]]
     for session in sessions:
-        for obsid, letter in zip(obsids, SAID[session.reviewer], strict=True):
-            session.select(obsid)
+        for obsid, letter in zip(obsids, SAID[session.verdicts.reviewer], strict=True):
+            session.screen.select(obsid)
             verdict = {"a": "accept", "r": "reject"}[letter]
             session.decide(verdict, painted_obsid=obsid, comment=NASTY)
-    carl = VettingState(survey, "carl")
+    carl = Session(survey, "carl")
     return carl, obsids
 
 
@@ -52,23 +52,23 @@ def test_the_list_holds_the_stars_in_dispute_with_both_verdicts(view, reviewed):
 def test_the_disputed_stars_become_the_queue(view, reviewed):
     state, obsids = reviewed
     view.queue_disputed()
-    assert set(state.queue) == {obsids[3], obsids[5]}
-    assert "anna and bert disagree" in " ".join(state.sentences)
+    assert set(state.queue.obsids) == {obsids[3], obsids[5]}
+    assert "anna and bert disagree" in " ".join(state.queue.sentences)
     assert view.turned == [True]
 
 
 def test_a_final_verdict_counts_before_all_others_and_later_ones_too(view, reviewed, survey):
     state, obsids = reviewed
-    state.select(obsids[3])
+    state.screen.select(obsids[3])
     view.settle(Verdict.ACCEPT)
     stored = state.data.store.decisions(obsid=obsids[3])[0]
     assert (stored.reviewer, stored.issue_flags) == ("carl", (FINAL_FLAG,))
-    later = VettingState(survey, "bert")
-    later.select(obsids[3])
+    later = Session(survey, "bert")
+    later.screen.select(obsids[3])
     later.decide("reject", painted_obsid=obsids[3])
-    again = VettingState(survey, "dora")
+    again = Session(survey, "dora")
     for session in (later, again):
-        row = session.table[session.table["obsid"] == obsids[3]].iloc[0]
+        row = session.verdicts.table[session.verdicts.table["obsid"] == obsids[3]].iloc[0]
         assert (row["verdict"], row["reviewer"]) == ("accept", "carl")
     assert str(obsids[3]) not in set(view._list.value["obsid"])
     view.unsettled = False
@@ -78,20 +78,20 @@ def test_a_final_verdict_counts_before_all_others_and_later_ones_too(view, revie
 def test_a_final_verdict_is_nobody_s_own_and_can_be_taken_back(view, reviewed):
     state, obsids = reviewed
     before = latest_by_reviewer(state.data.store.standing(), state.data.candidates)
-    state.select(obsids[5])
+    state.screen.select(obsids[5])
     view.settle(Verdict.UNSURE)
     after = latest_by_reviewer(state.data.store.standing(), state.data.candidates)
     assert list(after.columns) == list(before.columns) == ["anna", "bert"]
     assert in_dispute(after).sum() == 2
     state.undo()
-    row = state.table[state.table["obsid"] == obsids[5]].iloc[0]
+    row = state.verdicts.table[state.verdicts.table["obsid"] == obsids[5]].iloc[0]
     assert (row["verdict"], row["n_reviews"]) == ("disputed", 2)
 
 
 def test_without_a_name_nothing_is_settled_and_the_page_says_so(view, reviewed):
     state, obsids = reviewed
-    state.reviewer = ""
-    state.select(obsids[3])
+    state.verdicts.reviewer = ""
+    state.screen.select(obsids[3])
     n = state.data.store.last_decision_id()
     view.settle(Verdict.ACCEPT)
     assert state.data.store.last_decision_id() == n
@@ -100,7 +100,7 @@ def test_without_a_name_nothing_is_settled_and_the_page_says_so(view, reviewed):
 
 def test_comments_and_names_are_text(view, reviewed):
     state, obsids = reviewed
-    state.select(obsids[0])
+    state.screen.select(obsids[0])
     assert "<script>" not in "".join(pane.object for pane in view._sides)
     assert "&lt;script&gt;" in view._sides[0].object
     assert "<b>" not in decision_html(None, "<b>eve</b>")
@@ -128,13 +128,13 @@ def test_kappas_are_called_by_their_names():
 @pytest.fixture
 def fresh(survey):
     """A state and a page opened before anybody has decided."""
-    state = VettingState(survey, "anna")
-    state.set_filters([state.presets["all"]])
+    state = Session(survey, "anna")
+    state.queue.set_filters([state.verdicts.presets["all"]])
     return state, CompareView(state, go_to_star=lambda: None)
 
 
 def decide(state, obsid, verdict):
-    state.select(obsid)
+    state.screen.select(obsid)
     return state.decide(verdict, painted_obsid=obsid)
 
 
@@ -142,20 +142,20 @@ def test_a_page_opened_before_a_second_reviewer_exists_compares_two_once_there_a
     fresh, survey
 ):
     state, view = fresh
-    obsid = int(state.queue[0])
+    obsid = int(state.queue.obsids[0])
     assert "Nobody has decided anything" in view._notice.object
     decide(state, obsid, "accept")  # the page follows: it must not raise
     assert view._notice.visible
     assert "So far only anna has decided, on 1 star." in view._notice.object
     assert "A second reviewer opens the same address" in view._notice.object
-    decide(VettingState(survey, "bert"), obsid, "reject")
+    decide(Session(survey, "bert"), obsid, "reject")
     state.follow()
     assert view._page.visible
     assert (view.first, view.second) == ("anna", "bert")
     assert [widget.value for widget in view._who] == ["anna", "bert"]
     assert "1 stars were judged by both; the same was said of 0" in view._numbers.object
-    stored = decide(state, int(state.queue[1]), "unsure")
-    assert state.message.startswith("saved")
+    stored = decide(state, int(state.queue.obsids[1]), "unsure")
+    assert state.status.message.startswith("saved")
     assert stored.decision_id
 
 
@@ -171,12 +171,10 @@ def test_one_reviewer_is_never_compared_with_themselves(view):
 def test_a_hidden_page_does_no_work_and_is_true_when_it_is_shown(fresh, survey, monkeypatch):
     state, view = fresh
     calls = []
-    real = type(state).verdicts_by_reviewer
-    monkeypatch.setattr(
-        type(state), "verdicts_by_reviewer", lambda self: calls.append(1) or real(self)
-    )
+    real = state.verdicts.by_reviewer
+    monkeypatch.setattr(state.verdicts, "by_reviewer", lambda: calls.append(1) or real())
     view.in_sight = False
-    for obsid in state.queue[:3]:
+    for obsid in state.queue.obsids[:3]:
         decide(state, int(obsid), "accept")
     assert not calls
     view.in_sight = True

@@ -8,7 +8,7 @@ from bokeh.document import Document
 from bokeh.events import SelectionGeometry, Tap
 from pytest import approx
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.cmd import CmdView
 from dashboard.views.d02_fm import (
     OWN,
@@ -53,22 +53,22 @@ def test_a_selection_in_the_users_own_words_is_drawn_and_offered(state, monkeypa
 
 def test_the_ring_follows_the_star(state, view):
     for row in (0, 12, 4):
-        state.select(FIRST + row)
+        state.screen.select(FIRST + row)
         for key, line in (("Hδ", "hdelta"), ("Hγ", "hgamma")):
             view.shown = key
             ring = view.planes[key].star.data
-            assert ring["x"] == [approx(state.star.row[f"d02_{line}"])]
-            assert ring["top"][0] - ring["y"][0] == approx(state.star.row[f"fm_{line}_err"])
+            assert ring["x"] == [approx(state.screen.star.row[f"d02_{line}"])]
+            assert ring["top"][0] - ring["y"][0] == approx(state.screen.star.row[f"fm_{line}_err"])
 
 
 def test_the_ellipse_leans_as_the_errors_of_the_fit_do(state, view):
-    outline, fits = view.planes["Hδ"].ellipse.data, state.star.fits
+    outline, fits = view.planes["Hδ"].ellipse.data, state.screen.star.fits
     found = np.corrcoef(outline["x"], outline["y"])[0, 1]
     assert found == approx(fits.d02_fm_correlation[0, 0], abs=0.02)
 
 
 def test_a_star_without_a_measurement_has_no_ring_and_the_caption_says_so(state, view):
-    state.select(FIRST + 7)
+    state.screen.select(FIRST + 7)
     assert not len(view.planes["Hδ"].star.data["x"])
     assert "no D0.2 of Hδ" in view._caption.object
 
@@ -76,21 +76,21 @@ def test_a_star_without_a_measurement_has_no_ring_and_the_caption_says_so(state,
 def test_switching_stars_makes_no_new_model(state, view):
     before = models(view)
     for row in (1, 7, 2, 0):
-        state.select(FIRST + row)
+        state.screen.select(FIRST + row)
     assert models(view) == before
 
 
 def test_other_epochs_of_the_star_are_marked(state, view):
-    state.select(FIRST + 58)
+    state.screen.select(FIRST + 58)
     assert len(view.planes["Hδ"].epochs.data["x"]) == 3
-    state.select(FIRST)
+    state.screen.select(FIRST)
     assert len(view.planes["Hδ"].epochs.data["x"]) == 0
 
 
 def test_the_count_is_that_of_the_table(state, view):
     view.selection_name = OWN
     view.own_boxes = {"hdelta": (18, 26, 0.15, 0.3), "hgamma": (17, 25, 0.12, 0.33)}
-    table = state.table
+    table = state.verdicts.table
     inside = {
         line: table[f"d02_{line}"].between(*box[:2]) & table[f"fm_{line}"].between(*box[2:])
         for line, box in view.own_boxes.items()
@@ -104,8 +104,8 @@ def test_the_count_is_that_of_the_table(state, view):
 
 def test_the_count_of_a_named_selection_agrees_with_the_column_of_the_run(state, view):
     view.selection_name = "ju2024"
-    both = int(state.table["in_bhb_region"].fillna(False).sum())
-    assert count_sentence(state.table, view.selection).endswith(f"both lines {both}")
+    both = int(state.verdicts.table["in_bhb_region"].fillna(False).sum())
+    assert count_sentence(state.verdicts.table, view.selection).endswith(f"both lines {both}")
 
 
 @pytest.mark.parametrize("name", list(SELECTIONS))
@@ -145,8 +145,8 @@ def test_dragging_the_own_box_counts_anew_and_moves_its_numbers(state, view):
     view._boxes["hdelta"].right = 21.0
     assert view.own_boxes["hdelta"][1] == 21.0
     assert view._limits[1].value == 21.0
-    expected = int((state.table["d02_hdelta"].between(17, 21)
-                    & state.table["fm_hdelta"].between(0.1, 0.3)).sum())  # fmt: skip
+    expected = int((state.verdicts.table["d02_hdelta"].between(17, 21)
+                    & state.verdicts.table["fm_hdelta"].between(0.1, 0.3)).sum())  # fmt: skip
     assert f"Hδ {expected} of 59" in view._caption.object
     assert view._caption.object != before
 
@@ -165,46 +165,46 @@ def test_an_own_box_turned_inside_out_is_put_right(view):
 
 def test_brushing_a_plane_sets_the_queue_and_every_other_plane(state, view):
     other = CmdView(state=state)
-    state.set_filters([state.presets["all"]])
+    state.queue.set_filters([state.verdicts.presets["all"]])
     draw_box(view.planes["Hδ"], 18, 24, 0.1, 0.3)
-    table = state.table
+    table = state.verdicts.table
     inside = table["d02_hdelta"].between(18, 24) & table["fm_hdelta"].between(0.1, 0.3)
     wanted = set(table["obsid"][inside])
-    assert set(state.queue) == wanted
+    assert set(state.queue.obsids) == wanted
     drawn = {int(obsid) for obsid in other.planes["as observed"].vivid.points.data["obsid"]}
     assert drawn
     assert drawn <= wanted
     assert other.planes["as observed"].rest.n_points > 0
-    assert "brushed in Hδ D0.2–fm" in " ".join(state.sentences)
+    assert "brushed in Hδ D0.2–fm" in " ".join(state.queue.sentences)
 
 
 def test_a_box_around_nothing_lifts_the_brush(state, view):
-    state.set_filters([state.presets["all"]])
+    state.queue.set_filters([state.verdicts.presets["all"]])
     draw_box(view.planes["Hδ"], 18, 24, 0.1, 0.3)
     draw_box(view.planes["Hδ"], 100, 101, 0.1, 0.3)
-    assert len(state.queue) == 60
+    assert len(state.queue.obsids) == 60
     assert view.planes["Hδ"].rest.n_points == 0
 
 
 def test_a_tap_on_a_star_brings_it_on_screen(state, view):
-    row = state.table.iloc[20]
+    row = state.verdicts.table.iloc[20]
     figure = view.planes["Hδ"].figure
     figure._trigger_event(Tap(figure, x=row["d02_hdelta"], y=row["fm_hdelta"]))
-    assert state.star.obsid == row["obsid"]
+    assert state.screen.star.obsid == row["obsid"]
 
 
 def test_queue_inside_is_the_selection(state, view):
-    state.set_filters([state.presets["all"]])
+    state.queue.set_filters([state.verdicts.presets["all"]])
     view.queue_inside()
-    wanted = state.table["obsid"][state.table["in_bhb_region"].fillna(False)]
-    assert set(state.queue) == set(wanted)
+    wanted = state.verdicts.table["obsid"][state.verdicts.table["in_bhb_region"].fillna(False)]
+    assert set(state.queue.obsids) == set(wanted)
 
 
 def test_colours_follow_the_verdicts(state, view):
     view.colour = "verdict"
     plane = view.planes["Hδ"]
     assert plane.legend == ["undecided"]
-    star = state.star
+    star = state.screen.star
     state.decide("accept", painted_obsid=star.obsid)
     points = plane.vivid.points.data
     accepted = [
@@ -214,7 +214,7 @@ def test_colours_follow_the_verdicts(state, view):
 
 
 def test_blind_review_shows_neither_classes_nor_verdicts(state, view):
-    state.blind = True
+    state.verdicts.blind = True
     shown = view.planes["Hδ"].legend
     assert shown == ["stars"]
 
@@ -222,7 +222,7 @@ def test_blind_review_shows_neither_classes_nor_verdicts(state, view):
 def test_a_hidden_plane_is_drawn_when_it_is_shown(state, view):
     assert "Hγ" not in view.planes
     view.shown = "Hγ"
-    assert view.planes["Hγ"].star.data["x"] == [approx(state.star.row["d02_hgamma"])]
+    assert view.planes["Hγ"].star.data["x"] == [approx(state.screen.star.row["d02_hgamma"])]
     assert view.planes["Hγ"].vivid.n_points == 59
     assert "D0.2" in view._caption.object
 
@@ -239,7 +239,7 @@ def test_the_provenance_of_the_selection_is_on_the_screen(view):
 
 
 def test_the_sentence_of_a_star_says_inside_or_outside(state):
-    row = state.table.iloc[0].copy()
+    row = state.verdicts.table.iloc[0].copy()
     row["d02_hdelta"], row["fm_hdelta"] = 22.0, 0.2
     assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith("inside")
     row["fm_hdelta"] = 0.4
@@ -256,7 +256,7 @@ def test_reloading_a_changed_survey_draws_the_new_stars(state, view, survey):
 
 
 def test_two_sessions_share_the_stars_but_not_the_brush(survey):
-    one, two = (VettingState(Survey.open(survey.path), name) for name in ("anna", "ben"))
+    one, two = (Session(Survey.open(survey.path), name) for name in ("anna", "ben"))
     views = [PlaneView(state=state) for state in (one, two)]
     draw_box(views[0].planes["Hδ"], 18, 24, 0.1, 0.3)
     assert views[1].planes["Hδ"].rest.n_points == 0
@@ -269,12 +269,12 @@ def test_a_plane_behind_another_tab_waits_until_its_tab_is_opened(state, monkeyp
     everything = plane.vivid.n_points
     is_seen = property(lambda view: view.planes["as observed"].figure.document is not None)
     monkeypatch.setattr(CmdView, "in_page", is_seen)
-    state.brush([FIRST, FIRST + 3], "two stars")
-    state.select(FIRST + 3)
+    state.queue.brush([FIRST, FIRST + 3], "two stars")
+    state.screen.select(FIRST + 3)
     assert plane.vivid.n_points == everything
-    assert plane.star.data["x"] != [approx(state.star.row["bp_rp"])]
+    assert plane.star.data["x"] != [approx(state.screen.star.row["bp_rp"])]
     document.add_root(view.__panel__().get_root(document))
     assert plane.vivid.n_points == 2
-    assert plane.star.data["x"] == [approx(state.star.row["bp_rp"])]
-    state.brush([FIRST], "one star")
+    assert plane.star.data["x"] == [approx(state.screen.star.row["bp_rp"])]
+    state.queue.brush([FIRST], "one star")
     assert plane.vivid.n_points == 1

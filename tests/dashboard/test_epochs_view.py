@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.epochs import EpochsView, epochs_html, variability_sentence
 from dashboard.views.spectrum import SpectrumView
 from msfa_core.constants import SPEED_OF_LIGHT
@@ -17,7 +17,7 @@ ALONE = 1_230_412_002
 
 @pytest.fixture
 def view(state):
-    state.select(FOUR)
+    state.screen.select(FOUR)
     return EpochsView(state=state)
 
 
@@ -29,14 +29,14 @@ def wait_for(found, seconds=20):
 
 
 def test_every_epoch_has_its_velocity(state, view):
-    z = state.star.epochs["z"].to_numpy()
+    z = state.screen.star.epochs["z"].to_numpy()
     assert view.source.data["rv"] == approx(list(z * SPEED_OF_LIGHT))
-    assert view.source.data["obsid"] == [str(obsid) for obsid in state.star.epochs["obsid"]]
-    assert epochs_html(state.star).count("km/s") == 4
+    assert view.source.data["obsid"] == [str(obsid) for obsid in state.screen.star.epochs["obsid"]]
+    assert epochs_html(state.screen.star).count("km/s") == 4
 
 
 def test_a_velocity_that_varies_is_called_so(state):
-    row = state.table.iloc[0].copy()
+    row = state.verdicts.table.iloc[0].copy()
     row["rv_range"], row["rv_chi2_probability"] = 81.0, 1e-9
     assert "VARIABLE" in variability_sentence(row)
     row["rv_chi2_probability"] = 0.4
@@ -49,7 +49,7 @@ def test_an_epoch_is_laid_over_or_left_out_by_its_button(state, view):
     spectrum = SpectrumView(state=state)
     view._overlay_all()
     assert len(spectrum._sources["epochs"].data["xs"]) == 3
-    others = [str(obsid) for obsid in state.other_epochs]
+    others = [str(obsid) for obsid in state.screen.other_epochs]
     view._chips.value = others[1:]
     assert spectrum._sources["epochs"].data["name"] == others[1:]
     view._overlay_none()
@@ -60,9 +60,9 @@ def test_an_epoch_is_laid_over_or_left_out_by_its_button(state, view):
 def test_a_choice_of_epochs_does_not_leak_to_the_next_star(state, view):
     view._overlay_all()
     view._chips.value = view._chips.value[1:]
-    state.select(ALONE)
-    assert state.left_out == []
-    assert state.other_epochs == []
+    state.screen.select(ALONE)
+    assert state.screen.left_out == []
+    assert state.screen.other_epochs == []
     assert not view._bar.visible
     assert "one spectrum of this star" in view._caption.object
 
@@ -72,27 +72,27 @@ def test_a_tap_on_a_velocity_brings_that_spectrum_on_screen(state, view):
         x, y = 3.0, view.source.data["rv"][2]
 
     view._tapped(Event)
-    assert state.selected == view.source.data["obsid"][2]
+    assert state.screen.selected == view.source.data["obsid"][2]
 
 
 def test_the_sum_of_the_epochs_is_better_than_each(state, view):
     spectrum = SpectrumView(state=state)
-    state.with_coadd = True
+    state.answers.with_coadd = True
     wait_for(lambda: "co-added" in view._caption.object)
     wait_for(lambda: len(spectrum._sources["coadd"].data["x"]) > 3000)
-    added = state.coadded.coadd
+    added = state.answers.coadded.coadd
     assert added.used.all() and len(added.used) == 4
-    assert added.spectrum.snr_g > 1.7 * state.star.spectrum.snr_g
+    assert added.spectrum.snr_g > 1.7 * state.screen.star.spectrum.snr_g
     assert "co-added: 4 of 4" in view._caption.object
-    state.select(ALONE)
-    wait_for(lambda: state.coadded is not None)
-    assert state.coadded.coadd is None
+    state.screen.select(ALONE)
+    wait_for(lambda: state.answers.coadded is not None)
+    assert state.answers.coadded.coadd is None
     assert len(spectrum._sources["coadd"].data["x"]) == 0
 
 
 def test_without_velocities_the_panel_says_how_to_get_them(survey):
     table = survey.table()
     survey.write_table(table.assign(epoch_rv=np.nan, epoch_rv_err=np.nan))
-    view = EpochsView(state=VettingState(survey, "anna"))
+    view = EpochsView(state=Session(survey, "anna"))
     assert view._notice.visible
     assert "--steps identify" in view._notice.object

@@ -24,7 +24,7 @@ def view(state):
 
 def accept(state, *rows, **more):
     for row in rows:
-        state.select(FIRST + row)
+        state.screen.select(FIRST + row)
         state.decide("accept", painted_obsid=FIRST + row, **more)
 
 
@@ -66,7 +66,7 @@ def test_every_format_reads_back_to_the_rows_that_were_promised(state, view, suf
 
 def test_the_rows_follow_the_choice(state, view):
     accept(state, 0)
-    state.select(FIRST + 1)
+    state.screen.select(FIRST + 1)
     state.decide("reject", painted_obsid=FIRST + 1)
     expected = {"accepted stars": 1, "rejected stars": 1, "every vetted star": 2,
                 "unsure stars": 0, "every spectrum": 60}  # fmt: skip
@@ -76,7 +76,7 @@ def test_the_rows_follow_the_choice(state, view):
         found[name] = len(view.outgoing())
     assert found == expected
     view.rows = "the queue"
-    assert set(view.outgoing()["obsid"]) == set(state.queue)
+    assert set(view.outgoing()["obsid"]) == set(state.queue.obsids)
 
 
 def test_every_epoch_of_an_accepted_star_goes_out_unless_one_per_star_is_asked_for(state, view):
@@ -105,7 +105,7 @@ def test_the_full_table_has_the_verdicts(state, view):
 
 
 def test_nothing_in_the_preview_is_read_as_html(state, view):
-    state.select(FIRST + 3)
+    state.screen.select(FIRST + 3)
     accept(state, 3, comment=NASTY)
     view.columns = "full"
     for pane in (view._preview, view._words):
@@ -130,7 +130,7 @@ def test_long_identifiers_keep_every_digit_in_the_preview():
 
 
 def test_the_preview_is_as_long_as_its_table(state):
-    assert preview_html(state.table.head(3), "paper").count("<tr>") == 4
+    assert preview_html(state.verdicts.table.head(3), "paper").count("<tr>") == 4
 
 
 def test_a_table_too_large_for_a_browser_names_the_command(state, view, monkeypatch):
@@ -142,11 +142,11 @@ def test_a_table_too_large_for_a_browser_names_the_command(state, view, monkeypa
 
 def test_what_the_export_refuses_becomes_the_status_line(state, view, monkeypatch):
     accept(state, 0)
-    monkeypatch.setattr(view, "outgoing", lambda: state.table.drop(columns=["ra"]))
+    monkeypatch.setattr(view, "outgoing", lambda: state.verdicts.table.drop(columns=["ra"]))
     with pytest.raises(param.Skip):
         view._file()
-    assert state.tone == "error"
-    assert "ra" in state.message
+    assert state.status.tone == "error"
+    assert "ra" in state.status.message
 
 
 def test_the_verdicts_are_counted_in_words():
@@ -173,7 +173,7 @@ def test_a_hidden_page_does_no_work_and_is_true_when_it_is_shown(state, view, mo
 def test_the_header_names_who_decided_by_which_rule_and_what_the_search_left(state, view):
     accept(state, 0, 3)
     header = view.header
-    assert header["reviewers"].startswith(f"{state.reviewer}: 2 stars, 20")
+    assert header["reviewers"].startswith(f"{state.verdicts.reviewer}: 2 stars, 20")
     assert header["verdict rule"].startswith("agreement: ")
     assert re.search(r"A/B spectra [\d,]+ spectra of [\d,]+ stars; ", header["funnel"])
     assert header["title"].startswith("SIMULATED stars")

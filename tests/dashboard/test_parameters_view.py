@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.parameters import ParametersView, counts_sentence, star_sentence
 from msfa_core.simulate.draws import EVOLUTION_MOST, zahb_logg
 from msfa_core.slam.labels import in_kiel_band
@@ -32,7 +32,7 @@ def test_both_axes_run_as_astronomers_draw_them(view):
 
 
 def test_outliers_are_coloured_by_their_first_reason(state, view):
-    t = state.table
+    t = state.verdicts.table
     heavy, rich = t["logg"] > 4.0, t["feh"] > -1.0
     counts = shown_counts(view)
     assert counts["log g"] == heavy.sum()
@@ -43,7 +43,7 @@ def test_outliers_are_coloured_by_their_first_reason(state, view):
 
 
 def test_the_legend_counts_every_star_of_a_reason_not_only_those_shown_by_it(state, view):
-    t = state.table
+    t = state.verdicts.table
     assert f"[Fe/H]&nbsp;{(t['feh'] > -1.0).sum()}<" in view._legend.object
     band = in_kiel_band(t["teff"], t["logg"])
     assert f"off band&nbsp;{(~band).sum()}<" in view._legend.object
@@ -51,9 +51,9 @@ def test_the_legend_counts_every_star_of_a_reason_not_only_those_shown_by_it(sta
 
 
 def test_moving_a_limit_moves_its_line_its_colours_and_its_counts(state, view):
-    state.logg_limit = 3.7
+    state.labels.logg_limit = 3.7
     assert view._limits["logg_limit"].location == 3.7
-    heavy = state.table["logg"] > 3.7
+    heavy = state.verdicts.table["logg"] > 3.7
     assert f"log g&nbsp;{heavy.sum()}<" in view._legend.object
     assert shown_counts(view)["log g"] == heavy.sum()
     assert "log g &gt; 3.70" in view._legend.object
@@ -61,17 +61,17 @@ def test_moving_a_limit_moves_its_line_its_colours_and_its_counts(state, view):
 
 def test_the_limits_begin_where_the_settings_put_them(survey):
     (survey.path / "msfa.toml").write_text("logg_outlier = 3.8\nfeh_outlier = -1.2\n")
-    state = VettingState(survey, "anna")
-    assert (state.logg_limit, state.feh_limit) == (approx(3.8), approx(-1.2))
+    state = Session(survey, "anna")
+    assert (state.labels.logg_limit, state.labels.feh_limit) == (approx(3.8), approx(-1.2))
 
 
 def test_queue_outliers_is_every_star_that_a_reason_sets_aside(state, view):
-    state.set_filters([state.presets["all"]])
+    state.queue.set_filters([state.verdicts.presets["all"]])
     view.queue_outliers()
-    t = state.table
+    t = state.verdicts.table
     beyond = (t["logg"] > 4.0) | (t["feh"] > -1.0) | ~in_kiel_band(t["teff"], t["logg"])
-    assert set(state.queue) == set(t["obsid"][beyond])
-    assert "labels are outliers" in " ".join(state.sentences)
+    assert set(state.queue.obsids) == set(t["obsid"][beyond])
+    assert "labels are outliers" in " ".join(state.queue.sentences)
 
 
 def test_the_horizontal_branch_of_the_population_model_lies_behind_the_stars(view):
@@ -86,24 +86,24 @@ def test_the_horizontal_branch_of_the_population_model_lies_behind_the_stars(vie
 
 
 def test_the_ring_carries_the_errors_of_the_labels(state, view):
-    state.select(FIRST + 9)
+    state.screen.select(FIRST + 9)
     ring = view.planes["Teff–log g"].star.data
-    assert ring["x"] == [approx(state.star.row["teff"])]
+    assert ring["x"] == [approx(state.screen.star.row["teff"])]
     assert ring["right"][0] - ring["left"][0] == approx(160)
     assert ring["top"][0] - ring["bottom"][0] == approx(0.2)
 
 
 def test_a_star_with_several_reasons_lists_all_of_them(state, view):
-    t = state.table
+    t = state.verdicts.table
     both = t.index[(t["logg"] > 4.0) & (t["feh"] > -1.0)][0]
-    state.select(int(t["obsid"][both]))
+    state.screen.select(int(t["obsid"][both]))
     assert "log g &gt; 4.00; [Fe/H] &gt; −1.00" in view._caption.object
-    state.param.update(logg_limit=5.0, feh_limit=0.5)
+    state.labels.param.update(logg_limit=5.0, feh_limit=0.5)
     assert "[Fe/H] &gt;" not in view._caption.object
 
 
 def test_a_star_is_told_with_its_errors_and_reasons(state):
-    row = state.table.iloc[0].copy()
+    row = state.verdicts.table.iloc[0].copy()
     row["teff"], row["logg"], row["feh"] = 9000.0, 3.4, -1.8
     assert star_sentence(row, []).endswith(
         "log g 3.40 ± 0.10, [Fe/H] −1.80 ± 0.12 · within the limits"
@@ -120,7 +120,7 @@ def test_the_counts_add_up():
 
 
 def test_without_labels_the_panel_says_what_is_missing_and_how_to_add_it(bare_survey):
-    view = ParametersView(state=VettingState(bare_survey, "anna"))
+    view = ParametersView(state=Session(bare_survey, "anna"))
     assert view._notice.visible
     assert not view._place.visible
     assert "msfa ingest SURVEY PATH --catalogue FILE" in view._notice.object
@@ -132,6 +132,6 @@ def test_switching_stars_makes_no_new_model(state, view):
 
     before = models()
     for row in (1, 7, 2):
-        state.select(FIRST + row)
-    state.logg_limit = 3.6
+        state.screen.select(FIRST + row)
+    state.labels.logg_limit = 3.6
     assert models() == before

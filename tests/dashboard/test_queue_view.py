@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views import queue
 from dashboard.views.queue import QueueView, progress_html, progress_words, queue_page
 from msfa_core.flags import LabelFlag
@@ -22,7 +22,7 @@ def view(state):
 def test_ids_are_text_with_every_digit(view, state):
     shown = view.table.value["obsid"]
     assert all(isinstance(value, str) for value in shown)
-    assert list(shown) == [str(obsid) for obsid in state.queue]
+    assert list(shown) == [str(obsid) for obsid in state.queue.obsids]
 
 
 def test_no_cell_is_read_as_html(view):
@@ -30,8 +30,8 @@ def test_no_cell_is_read_as_html(view):
 
 
 def test_the_list_follows_the_star_on_screen(view, state):
-    state.next()
-    state.next()
+    state.screen.next()
+    state.screen.next()
     assert view.table.selection == [2]
 
 
@@ -40,21 +40,21 @@ def test_a_click_brings_that_star_on_screen(view, state):
         row = 4
 
     view._open(Click())
-    assert state.selected == str(state.queue[4])
+    assert state.screen.selected == str(state.queue.obsids[4])
 
 
 def test_a_verdict_is_written_in_its_row_without_a_new_table(view, state):
     table = view.table.value
-    state.decide("reject", painted_obsid=state.selected)
+    state.decide("reject", painted_obsid=state.screen.selected)
     assert view.table.value is table
     assert list(table["verdict"][:2]) == ["reject", ""]
 
 
 def test_progress_is_told_in_words(state):
-    total = len(state.queue)
+    total = len(state.queue.obsids)
     assert progress_words(state) == f"0 of {total} vetted"
-    state.decide("unsure", painted_obsid=state.selected)
-    state.decide("accept", painted_obsid=state.selected)
+    state.decide("unsure", painted_obsid=state.screen.selected)
+    state.decide("accept", painted_obsid=state.screen.selected)
     assert progress_words(state) == f"2 of {total} vetted, 1 unsure"
 
 
@@ -62,9 +62,9 @@ def test_a_long_queue_is_sent_page_by_page(monkeypatch, state):
     monkeypatch.setattr(queue, "PAGE", 6)
     view = QueueView(state=state)
     assert len(view.table.value) == 6
-    assert view.pager.object == f"1–6 of {len(state.queue)}"
-    state.select(int(state.queue[8]))
-    assert list(view.table.value["obsid"]) == [str(obsid) for obsid in state.queue[6:12]]
+    assert view.pager.object == f"1–6 of {len(state.queue.obsids)}"
+    state.screen.select(int(state.queue.obsids[8]))
+    assert list(view.table.value["obsid"]) == [str(obsid) for obsid in state.queue.obsids[6:12]]
     assert view.table.selection == [2]
     view.back.clicks += 1
     assert view.page == 0
@@ -73,49 +73,51 @@ def test_a_long_queue_is_sent_page_by_page(monkeypatch, state):
 
 def test_the_menus_put_filters_in_force(view, state):
     view.scope.value = "all"
-    assert len(state.queue) == len(state.table)
-    state.decide("accept", painted_obsid=state.selected)
+    assert len(state.queue.obsids) == len(state.verdicts.table)
+    state.decide("accept", painted_obsid=state.screen.selected)
     view.verdict.value = "mine"
-    assert len(state.queue) == len(state.table) - 1
+    assert len(state.queue.obsids) == len(state.verdicts.table) - 1
     view.verdict.value = "accept"
-    assert len(state.queue) == 1
+    assert len(state.queue.obsids) == 1
     view.verdict.value = ""
     view.order.value = "obsid"
-    rows = state.data.rows(state.queue)
+    rows = state.data.rows(state.queue.obsids)
     assert (np.diff(rows[:-1]) > 0).all()
-    assert state.mine[rows[-1]] == "accept"  # what was vetted comes last, whatever the order
+    assert (
+        state.verdicts.mine[rows[-1]] == "accept"
+    )  # what was vetted comes last, whatever the order
 
 
 def test_search_goes_to_a_star_and_says_when_there_is_none(view, state):
     view.search.value = "1230412033"
-    assert state.selected == "1230412033"
+    assert state.screen.selected == "1230412033"
     assert view.search.value == ""
     view.search.value = "nowhere"
-    assert state.tone == "error"
+    assert state.status.tone == "error"
 
 
 def test_the_name_of_a_brush_is_shown_escaped_and_can_be_lifted(view, state):
-    state.brush(state.queue[:3], "<b>brushed</b>")
+    state.queue.brush(state.queue.obsids[:3], "<b>brushed</b>")
     assert view.lift.visible
     assert "&lt;b&gt;brushed" in progress_html(state)
     view.lift.clicks += 1
     assert not view.lift.visible
-    assert len(view.table.value) == len(state.queue) > 3
+    assert len(view.table.value) == len(state.queue.obsids) > 3
 
 
 def test_blind_reviewers_see_neither_the_machine_nor_each_other(state, survey):
-    bert = VettingState(survey, "bert")
-    bert.decide("accept", painted_obsid=bert.selected)
+    bert = Session(survey, "bert")
+    bert.decide("accept", painted_obsid=bert.screen.selected)
     state.follow()
     assert queue_page(state, 0)["verdict"][0] == "accept"
-    state.blind = True
+    state.verdicts.blind = True
     page = queue_page(state, 0)
     assert set(page["p_bhb"]) == set(page["class"]) == {"·"}
     assert set(page["verdict"]) == {""}
 
 
 def test_an_empty_queue_is_drawn(view, state):
-    state.brush([1], "nothing")
+    state.queue.brush([1], "nothing")
     assert len(view.table.value) == 0
     assert view.pager.object == "none"
 
@@ -123,11 +125,11 @@ def test_an_empty_queue_is_drawn(view, state):
 def test_the_label_menu_counts_each_reason_within_the_other_filters(state):
     view = QueueView(state=state)
     view.scope.value = "all"
-    heavy = int((state.table["logg"] > 4.0).sum())
+    heavy = int((state.verdicts.table["logg"] > 4.0).sum())
     assert f"log g > 4.00 ({heavy})" in view.reason.options
-    candidates = state.table["is_candidate"].to_numpy(bool)
+    candidates = state.verdicts.table["is_candidate"].to_numpy(bool)
     view.scope.value = "candidates"
-    inside = int((state.table["feh"][candidates] > -1.0).sum())
+    inside = int((state.verdicts.table["feh"][candidates] > -1.0).sum())
     assert inside == 0 and not any("[Fe/H]" in words for words in view.reason.options)
 
 
@@ -135,26 +137,26 @@ def test_a_reason_limits_the_queue_and_follows_its_limit(state):
     view = QueueView(state=state)
     view.scope.value = "all"
     view.reason.value = str(int(LabelFlag.HIGH_LOGG))
-    rows = state.data.rows(state.queue)
-    assert (state.table["logg"].iloc[rows] > 4.0).all()
-    state.logg_limit = 3.6
-    assert len(state.queue) == int((state.table["logg"] > 3.6).sum())
-    assert "labels: log g > 3.60" in state.sentences
+    rows = state.data.rows(state.queue.obsids)
+    assert (state.verdicts.table["logg"].iloc[rows] > 4.0).all()
+    state.labels.logg_limit = 3.6
+    assert len(state.queue.obsids) == int((state.verdicts.table["logg"] > 3.6).sum())
+    assert "labels: log g > 3.60" in state.queue.sentences
     view.scope.value = "candidates"  # the reason stays in force beside the other menus
-    assert any("log g > 3.60" in words for words in state.sentences)
+    assert any("log g > 3.60" in words for words in state.queue.sentences)
     view.reason.value = ""
-    assert len(state.queue) == int(state.table["is_candidate"].sum())
+    assert len(state.queue.obsids) == int(state.verdicts.table["is_candidate"].sum())
 
 
 def test_the_oddest_labels_come_first_at_the_limits_in_force(state):
-    state.set_filters([state.presets["all"]])
-    state.set_order("odd")
-    limits = {"logg_limit": state.logg_limit, "feh_limit": state.feh_limit}
-    odd = oddness(state.table.iloc[state.data.rows(state.queue)], **limits)
+    state.queue.set_filters([state.verdicts.presets["all"]])
+    state.queue.set_order("odd")
+    limits = {"logg_limit": state.labels.logg_limit, "feh_limit": state.labels.feh_limit}
+    odd = oddness(state.verdicts.table.iloc[state.data.rows(state.queue.obsids)], **limits)
     assert (np.diff(odd) <= 0).all() and odd[0] > odd[-1]
-    before = list(state.queue)
-    state.logg_limit = 3.2
-    assert list(state.queue) != before
+    before = list(state.queue.obsids)
+    state.labels.logg_limit = 3.2
+    assert list(state.queue.obsids) != before
 
 
 def test_stars_whose_template_disagrees_can_be_queued_surest_first(survey):
@@ -163,27 +165,29 @@ def test_stars_whose_template_disagrees_can_be_queued_surest_first(survey):
     table["template_disagrees"] = pd.array(disagrees, dtype="boolean")
     table["template_confidence"] = np.linspace(80, 99, len(table))
     survey.write_table(table)
-    state = VettingState(survey, "anna")
-    state.set_filters([state.presets["template disagrees"]])
-    state.set_order("template")
-    rows = state.data.rows(state.queue)
+    state = Session(survey, "anna")
+    state.queue.set_filters([state.verdicts.presets["template disagrees"]])
+    state.queue.set_order("template")
+    rows = state.data.rows(state.queue.obsids)
     assert len(rows) == disagrees.sum()
-    assert (np.diff(state.table["template_confidence"].iloc[rows]) <= 0).all()
-    assert "the template match says another class" in state.data.disagreements_on(state.queue[0])
+    assert (np.diff(state.verdicts.table["template_confidence"].iloc[rows]) <= 0).all()
+    assert "the template match says another class" in state.data.disagreements_on(
+        state.queue.obsids[0]
+    )
 
 
 def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
     table = survey.table()
     survey.write_table(table.assign(is_candidate=False, in_search_domain=False))
-    state = VettingState(survey, "anna")
+    state = Session(survey, "anna")
     view = QueueView(state=state)
-    assert state.star is None
+    assert state.screen.star is None
     assert f"none of {len(table):,} spectra is in the search domain" in view.progress.object
     assert view.widen.visible
     view.widen.clicks += 1
-    assert state.star is not None
-    assert len(state.queue) == len(table)
+    assert state.screen.star is not None
+    assert len(state.queue.obsids) == len(table)
     assert not view.widen.visible
     survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan))
-    unclassified = QueueView(state=VettingState(survey, "bert"))
-    assert "nothing was classified yet" in unclassified.progress.object
+    unclassified = QueueView(state=Session(survey, "bert"))
+    assert "nothing was classified yet" in unclassified.queue.progress.object

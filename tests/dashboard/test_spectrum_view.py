@@ -26,22 +26,22 @@ def models(view):
 def test_a_new_star_makes_no_new_model(view, state):
     before = models(view)
     for _ in range(4):
-        state.next()
+        state.screen.next()
     assert models(view) == before
 
 
 def test_the_source_says_which_star_is_painted_after_its_data(view, state):
     source = next(m for m in view.figure.references() if m.name == PAINTED)
     seen = []
-    source.on_change("data", lambda attr, old, new: seen.append((attr, state.selected)))
+    source.on_change("data", lambda attr, old, new: seen.append((attr, state.screen.selected)))
     source.on_change("tags", lambda attr, old, new: seen.append((attr, new[0])))
-    state.next()
+    state.screen.next()
     assert [kind for kind, _ in seen] == ["data", "tags"]
-    assert source.tags == [state.selected]
+    assert source.tags == [state.screen.selected]
 
 
 def test_the_band_is_one_sigma(state):
-    spectrum = state.star.spectrum
+    spectrum = state.screen.star.spectrum
     shown = spectrum_data(spectrum, rest=False)
     good = ~spectrum.mask
     sigma = (shown["high"] - shown["low"])[good] / 2 * flux_unit(spectrum)
@@ -49,7 +49,7 @@ def test_the_band_is_one_sigma(state):
 
 
 def test_rest_wavelengths_put_the_line_core_on_its_marker(state):
-    spectrum = state.star.spectrum
+    spectrum = state.screen.star.spectrum
     shown = spectrum_data(spectrum, rest=True)
     near = np.abs(shown["x"] - BALMER_LINES["hdelta"]) < 10
     core = shown["x"][near][np.argmin(shown["y"][near])]
@@ -68,9 +68,9 @@ def test_lines_of_the_star_move_with_it_and_those_of_the_sky_do_not():
 
 
 def test_bad_pixels_are_marked(state):
-    state.select(1230412007)
-    shown = bad_pixels(state.star.spectrum, rest=False)
-    assert len(shown["x"]) == np.isfinite(state.star.spectrum.flux).sum()
+    state.screen.select(1230412007)
+    shown = bad_pixels(state.screen.star.spectrum, rest=False)
+    assert len(shown["x"]) == np.isfinite(state.screen.star.spectrum.flux).sum()
 
 
 def test_the_axis_says_frame_and_vacuum(view):
@@ -80,7 +80,7 @@ def test_the_axis_says_frame_and_vacuum(view):
 
 
 def test_one_wild_pixel_does_not_spoil_the_flux_axis(view, state):
-    state.star.spectrum.flux[1000] = 1e9
+    state.screen.star.spectrum.flux[1000] = 1e9
     view._fit_height()
     assert view.figure.y_range.end < 10
 
@@ -92,7 +92,7 @@ def test_a_preset_shows_its_range_and_fits_the_height(view):
 
 def test_the_range_stays_from_star_to_star(view, state):
     view._preset.value = "Balmer"
-    state.next()
+    state.screen.next()
     assert view.figure.x_range.end == 4600.0
 
 
@@ -106,8 +106,8 @@ def test_smoothing_steps_through_its_widths_and_back(view):
 
 
 def test_other_epochs_are_laid_over_when_asked_for(view, state):
-    obsid = int(state.table.loc[state.table["uid"] == "G1056", "obsid"].iloc[0])
-    state.select(obsid)
+    obsid = int(state.verdicts.table.loc[state.verdicts.table["uid"] == "G1056", "obsid"].iloc[0])
+    state.screen.select(obsid)
     assert view._sources["epochs"].data["xs"] == []
     view._toggles["with_epochs"].value = True
     assert len(view._sources["epochs"].data["xs"]) == 3
@@ -115,18 +115,18 @@ def test_other_epochs_are_laid_over_when_asked_for(view, state):
 
 def test_a_trial_velocity_does_not_leak_to_the_next_star(view, state):
     view._velocity.value = 200
-    state.next()
+    state.screen.next()
     assert view._velocity.value == 0
 
 
 def test_the_title_names_the_star_and_its_file(state):
-    title = title_of(state.star)
-    assert title.startswith(state.selected)
+    title = title_of(state.screen.star)
+    assert title.startswith(state.screen.selected)
     assert "S/N(g)" in title and "km/s" in title and "spec-" in title
 
 
 def test_no_star_is_drawn_as_nothing(view, state):
-    state.star = None
+    state.screen.star = None
     assert len(view._sources["flux"].data["x"]) == 0
     assert view._sources["flux"].tags == [""]
     assert title_of(None) == "no star on screen"
@@ -145,7 +145,7 @@ def explained(obsid):
 
 
 def test_strips_show_at_the_line_which_way_it_spoke(view, state):
-    state.explained = explained(state.star.obsid)
+    state.answers.explained = explained(state.screen.star.obsid)
     shown = view._sources["strips"].data
     assert np.abs(shown["left"] - float(BALMER_LINES["hdelta"])).max() < 15
     assert set(shown["bottom"]) == {np.float32(bottom) for bottom, _ in STRIPS}
@@ -156,16 +156,16 @@ def test_strips_show_at_the_line_which_way_it_spoke(view, state):
 
 
 def test_strips_move_with_the_frame_and_go_with_the_star(view, state):
-    state.explained = explained(state.star.obsid)
+    state.answers.explained = explained(state.screen.star.obsid)
     rest = view._sources["strips"].data["left"].copy()
     view.rest = False
     moved = view._sources["strips"].data["left"]
-    assert moved == pytest.approx(rest * (1 + state.star.spectrum.z), rel=1e-6)
-    state.next()
-    assert state.explained is None
+    assert moved == pytest.approx(rest * (1 + state.screen.star.spectrum.z), rel=1e-6)
+    state.screen.next()
+    assert state.answers.explained is None
     assert len(view._sources["strips"].data["left"]) == 0
     assert view._sources["strips"].data["colour"] == []  # no array: browsers refuse that
-    state.explained = explained(1)  # the answer to an earlier star
+    state.answers.explained = explained(1)  # the answer to an earlier star
     assert len(view._sources["strips"].data["left"]) == 0
 
 
@@ -180,12 +180,12 @@ def test_nothing_is_asked_until_wanted_nor_told_to_a_blind_reviewer(view, state,
         return future
 
     monkeypatch.setattr(state.data, "ask", answer)
-    state.next()
+    state.screen.next()
     assert asked == []
     view._toggles["why"].value = True
-    assert asked == [state.star.obsid]
-    assert state.explained.obsid == state.star.obsid
-    state.blind = True
-    assert state.explained is None
-    state.next()
+    assert asked == [state.screen.star.obsid]
+    assert state.answers.explained.obsid == state.screen.star.obsid
+    state.verdicts.blind = True
+    assert state.answers.explained is None
+    state.screen.next()
     assert len(asked) == 1

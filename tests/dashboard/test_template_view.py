@@ -34,8 +34,8 @@ def view(state):
 
 
 def test_model_and_residuals_are_those_of_the_solution(state):
-    matched = matched_to(state.star)
-    unit, z = flux_unit(state.star.spectrum), state.star.spectrum.z
+    matched = matched_to(state.screen.star)
+    unit, z = flux_unit(state.screen.star.spectrum), state.screen.star.spectrum.z
     over, below = overlay_data(matched, 0, unit, z)
     assert over["x"] == approx(matched.wavelength / (1 + z), rel=1e-6)
     assert below["y"] == approx(0.03 * matched.flux / unit, abs=1e-5)
@@ -43,27 +43,27 @@ def test_model_and_residuals_are_those_of_the_solution(state):
 
 
 def test_a_solution_is_drawn_when_it_comes_and_goes_with_its_star(state, view):
-    state.matched = matched_to(state.star)
-    assert len(view.template.model.data["x"]) == len(state.star.spectrum.wavelength)
-    state.matched = matched_to(state.star)
-    other = matched_to(state.star)
-    state.next()
+    state.answers.matched = matched_to(state.screen.star)
+    assert len(view.template.model.data["x"]) == len(state.screen.star.spectrum.wavelength)
+    state.answers.matched = matched_to(state.screen.star)
+    other = matched_to(state.screen.star)
+    state.screen.next()
     assert len(view.template.model.data["x"]) == 0
-    state.matched = other  # the answer to an earlier star
+    state.answers.matched = other  # the answer to an earlier star
     assert len(view.template.model.data["x"]) == 0
 
 
 def test_the_second_best_solution_can_be_looked_at(state, view):
     view.template.strip.visible = True
-    state.matched = matched_to(state.star)
+    state.answers.matched = matched_to(state.screen.star)
     view.template._choose(1)
     drawn = view.template.model.data["y"]
     assert drawn == approx(np.full(drawn.shape, 1.0), abs=1e-3)
 
 
 def test_nothing_is_matched_until_it_is_asked_for(state, view):
-    state.next()
-    assert state.matched is None
+    state.screen.next()
+    assert state.answers.matched is None
     assert not view.template.strip.visible
 
 
@@ -76,7 +76,7 @@ def test_words_of_solutions_have_units_and_errors():
 
 
 def test_disagreement_is_loud_and_names_both_sides(state):
-    star = state.star
+    star = state.screen.star
     for name, value in {
         "template_class": "STAR",
         "template_subclass": "F5V<img>",
@@ -100,7 +100,7 @@ def test_disagreement_is_loud_and_names_both_sides(state):
 def test_the_class_panel_lists_the_second_best_solutions_once_there_are_some(state):
     view = ClassView(state=state)
     assert "2. F5V" not in view._pane.object
-    state.matched = matched_to(state.star)
+    state.answers.matched = matched_to(state.screen.star)
     assert "2. F5V 12 %" in view._pane.object
-    state.next()
+    state.screen.next()
     assert "2. F5V" not in view._pane.object

@@ -7,7 +7,7 @@ import panel as pn
 import pytest
 
 from dashboard.app import VettingApp
-from dashboard.state import VettingState, shared_data
+from dashboard.state import Session, shared_data
 from dashboard.views.compare import CompareView
 from dashboard.views.exporting import ExportView
 from dashboard.views.queue import QueueView
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame
 
 
 def test_undo_passes_over_what_another_page_of_the_reviewer_took_back(survey):
-    first, second = VettingState(survey, "anna"), VettingState(survey, "anna")
-    a = first.decide("accept", painted_obsid=first.selected)
-    b = first.decide("reject", painted_obsid=first.selected)
+    first, second = Session(survey, "anna"), Session(survey, "anna")
+    a = first.decide("accept", painted_obsid=first.screen.selected)
+    b = first.decide("reject", painted_obsid=first.screen.selected)
     assert second.undo().obsid == b.obsid  # page B takes back what page A decided last
     assert first.undo().obsid == a.obsid
     with pytest.raises(StoreError, match="no standing decision"):
@@ -29,34 +29,34 @@ def test_undo_passes_over_what_another_page_of_the_reviewer_took_back(survey):
 
 
 def test_what_others_decide_moves_neither_zoom_nor_sliders_nor_the_queue(survey):
-    mine, other = VettingState(survey, "anna"), VettingState(survey, "bert")
+    mine, other = Session(survey, "anna"), Session(survey, "bert")
     view = SpectrumView(state=mine)
     view.figure.y_range.update(start=-3.0, end=7.0)
     view._velocity.value = 120
-    on_screen = mine.selected
-    other.select(on_screen)
+    on_screen = mine.screen.selected
+    other.screen.select(on_screen)
     other.decide("accept", painted_obsid=on_screen)
     mine.follow()
-    assert [d.reviewer for d in mine.star.decisions] == ["bert"]  # it is known
+    assert [d.reviewer for d in mine.screen.star.decisions] == ["bert"]  # it is known
     assert (view.figure.y_range.start, view.figure.y_range.end) == (-3.0, 7.0)
     assert view._velocity.value == 120
-    assert mine.selected == on_screen
+    assert mine.screen.selected == on_screen
 
 
 def test_a_verdict_that_comes_back_late_does_not_take_the_reviewer_away(state):
-    judged = state.judge(state.selected, verdict="accept")
+    judged = state.judge(state.screen.selected, verdict="accept")
     stored = state.data.store.append_decision(judged)
-    elsewhere = int(state.queue[7])
-    state.select(elsewhere)  # looked elsewhere meanwhile
+    elsewhere = int(state.queue.obsids[7])
+    state.screen.select(elsewhere)  # looked elsewhere meanwhile
     state.decided(stored)
-    assert int(state.selected) == elsewhere
-    assert state.mine[state.data.row(stored.obsid)] == "accept"
+    assert int(state.screen.selected) == elsewhere
+    assert state.verdicts.mine[state.data.row(stored.obsid)] == "accept"
 
 
 def test_a_verdict_kept_through_a_lost_connection_is_stored_once_for_its_own_star(state):
-    kept, key = state.selected, "0" * 32
+    kept, key = state.screen.selected, "0" * 32
     first = state.judge(kept, key=key, verdict="reject", comment="kept")
-    state.next()
+    state.screen.next()
     again = state.judge(kept, key=key, is_kept=True, verdict="reject", comment="kept")
     stored = [state.data.store.append_decision(one) for one in (first, again)]
     assert stored[0].decision_id == stored[1].decision_id
@@ -65,24 +65,24 @@ def test_a_verdict_kept_through_a_lost_connection_is_stored_once_for_its_own_sta
 
 def test_a_new_order_begins_at_its_head(state):
     queue = QueueView(state=state)
-    state.next()
+    state.screen.next()
     queue.order.value = "faint"
-    assert int(state.selected) == int(state.queue[0])
+    assert int(state.screen.selected) == int(state.queue.obsids[0])
 
 
 def test_a_reviewer_begins_with_a_star_that_is_left_to_do(survey):
-    before = VettingState(survey, "anna")
-    judged = before.selected
+    before = Session(survey, "anna")
+    judged = before.screen.selected
     before.decide("accept", painted_obsid=judged)
-    state = VettingState(survey, "")
-    state.select(judged)
-    state.reviewer = "anna"  # the browser knows the name
-    assert state.selected != judged
-    linked = VettingState(survey, "")
-    linked.select(judged)
+    state = Session(survey, "")
+    state.screen.select(judged)
+    state.verdicts.reviewer = "anna"  # the browser knows the name
+    assert state.screen.selected != judged
+    linked = Session(survey, "")
+    linked.screen.select(judged)
     linked.is_linked = True
-    linked.reviewer = "anna"
-    assert linked.selected == judged
+    linked.verdicts.reviewer = "anna"
+    assert linked.screen.selected == judged
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_a_reviewer_begins_with_a_star_that_is_left_to_do(survey):
 def test_hidden_pages_sleep_and_wake_up_to_date(state, monkeypatch, view_of):
     view, asked = view_of(state), []
     is_compare = isinstance(view, CompareView)
-    name, holder = ("verdicts_by_reviewer", state) if is_compare else ("outgoing", view)
+    name, holder = ("by_reviewer", state.verdicts) if is_compare else ("outgoing", view)
     own = getattr(holder, name)
     monkeypatch.setattr(holder, name, lambda *a, **k: asked.append(1) or own(*a, **k))
     view.in_sight = False
-    state.decide("accept", painted_obsid=state.selected)
+    state.decide("accept", painted_obsid=state.screen.selected)
     assert asked == []
     view.in_sight = True
     assert asked
@@ -116,12 +116,12 @@ def threads():
 def test_sessions_and_reloads_give_back_their_threads_and_stores(survey):
     def session():
         app = VettingApp(survey, reviewer="anna")
-        app.state.decide("accept", painted_obsid=app.state.selected)
+        app.state.decide("accept", painted_obsid=app.state.screen.selected)
         app.state.undo()
         table = survey.table()
         survey.write_table(table.assign(p_bhb=table["p_bhb"]))  # a step was run meanwhile
         app.state.reload()
-        app.state.decide("unsure", painted_obsid=app.state.selected)
+        app.state.decide("unsure", painted_obsid=app.state.screen.selected)
         app.state.undo()
         app.state.close()
 
@@ -138,8 +138,8 @@ def test_sessions_and_reloads_give_back_their_threads_and_stores(survey):
 def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
     app = VettingApp(survey, reviewer="anna")
     state = app.state
-    state.blind = True
-    assert list(state.queue) == sorted(state.queue)
+    state.verdicts.blind = True
+    assert list(state.queue.obsids) == sorted(state.queue.obsids)
     queue = app.queue
     assert app.page.select(pn.widgets.Select) != []
     assert not {queue.scope, queue.verdict, queue.reason, queue.order} & set(
@@ -150,5 +150,5 @@ def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
     for word in ("candidates", "A1V", "template", "stage 1", "networks say"):
         assert word not in told, word
     assert "BLIND" in told
-    state.blind = False
+    state.verdicts.blind = False
     assert "A1V" in app.spectrum.figure.title.text

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from dashboard.views.keyboard import KEYS, REJECT_CLASSES, Keyboard
 from dashboard.views.verdict import VerdictBar, decision_line, suggestion, when
 from msfa_core.errors import StoreError
@@ -20,8 +20,8 @@ class Browser:
 
     def say(self, action, value="", painted=None, **more):
         state = self.bar._state
-        message = {"action": action, "value": value, "reviewer": state.reviewer, **more}
-        message["painted"] = state.selected if painted is None else painted
+        message = {"action": action, "value": value, "reviewer": state.verdicts.reviewer, **more}
+        message["painted"] = state.screen.selected if painted is None else painted
         self.bar.handle(json.loads(json.dumps(message)))
         return self.answers[-1] if self.answers else None
 
@@ -32,34 +32,34 @@ def browser(state):
 
 
 def test_a_verdict_is_answered_with_what_is_saved_and_what_is_on_screen(browser, state):
-    obsid = state.selected
+    obsid = state.screen.selected
     answer = browser.say("accept", comment="fine", confidence=4, issue_flags=["blend"])
     assert answer == {
-        "obsid": state.selected,
+        "obsid": state.screen.selected,
         "is_done": True,
         "saved": obsid,
         "key": "",
         "needs_name": False,
         "restore": None,
     }
-    assert state.selected != obsid
-    stored = state.recent(1)[0]
+    assert state.screen.selected != obsid
+    stored = state.verdicts.recent(1)[0]
     assert (stored.comment, stored.confidence, stored.issue_flags) == ("fine", 4, ("blend",))
     assert browser.bar.message.startswith("saved: accept")
     assert browser.bar.tone == "saved"
 
 
 def test_a_verdict_on_another_star_is_refused_and_told(browser, state):
-    answer = browser.say("accept", painted=str(state.queue[3]))
+    answer = browser.say("accept", painted=str(state.queue.obsids[3]))
     assert not answer["is_done"]
     assert answer["saved"] == ""
     assert browser.bar.tone == "error"
     assert "Look again" in browser.bar.message
-    assert state.recent() == []
+    assert state.verdicts.recent() == []
 
 
 def test_a_verdict_without_a_name_asks_for_it(survey):
-    browser = Browser(VerdictBar(state=VettingState(survey, "")))
+    browser = Browser(VerdictBar(state=Session(survey, "")))
     answer = browser.say("reject", "A")
     assert answer["needs_name"]
     assert "write your name" in browser.bar.message
@@ -69,28 +69,28 @@ def test_a_name_of_a_login_cannot_be_changed_by_the_page(state):
     browser = Browser(VerdictBar(state=state, reviewer_locked=True))
     browser.say("reviewer", "mallory")
     browser.say("accept", reviewer="mallory")
-    assert state.reviewer == "anna"
-    assert state.recent(1)[0].reviewer == "anna"
+    assert state.verdicts.reviewer == "anna"
+    assert state.verdicts.recent(1)[0].reviewer == "anna"
 
 
 def test_a_name_typed_on_the_page_counts_from_then_on(browser, state):
     browser.say("reviewer", "cleo")
-    assert state.reviewer == "cleo"
+    assert state.verdicts.reviewer == "cleo"
 
 
 def test_a_rejection_carries_its_class(browser, state):
     browser.say("reject", "WD")
-    assert state.recent(1)[0].verdict_class == "WD"
+    assert state.verdicts.recent(1)[0].verdict_class == "WD"
     assert browser.bar.recent[0]["verdict_class"] == "WD"
 
 
 def test_moves_and_undo_are_answered_too(browser, state):
-    first = state.selected
-    assert browser.say("next")["obsid"] == str(state.queue[1])
+    first = state.screen.selected
+    assert browser.say("next")["obsid"] == str(state.queue.obsids[1])
     assert browser.say("previous")["obsid"] == first
     browser.say("accept")
     assert browser.say("undo")["obsid"] == first
-    assert browser.say("select", str(state.queue[6]))["obsid"] == str(state.queue[6])
+    assert browser.say("select", str(state.queue.obsids[6]))["obsid"] == str(state.queue.obsids[6])
 
 
 def test_undo_gives_comment_and_flags_back_to_the_form(browser):
@@ -124,41 +124,45 @@ def test_an_error_of_the_program_is_answered_and_logged(browser, state, monkeypa
 def test_the_machine_suggests_acceptance_of_what_it_calls_a_bhb_star(browser, state):
     assert suggestion(state)[0] == "accept"
     browser.say("suggestion")
-    assert state.recent(1)[0].verdict == "accept"
+    assert state.verdicts.recent(1)[0].verdict == "accept"
 
 
 def test_the_machine_suggests_rejection_as_the_class_it_sees(state):
-    state.set_filters([state.presets["all"]])
-    other = state.table.loc[state.table["predicted_class"] == "WD", "obsid"].iloc[0]
-    state.select(int(other))
+    state.queue.set_filters([state.verdicts.presets["all"]])
+    other = state.verdicts.table.loc[state.verdicts.table["predicted_class"] == "WD", "obsid"].iloc[
+        0
+    ]
+    state.screen.select(int(other))
     assert suggestion(state) == ("reject", "WD")
 
 
 def test_the_machine_suggests_acceptance_of_what_the_rule_in_force_keeps(state):
-    state.set_filters([state.presets["all"]])
-    other = int(state.table.loc[state.table["predicted_class"] == "A", "obsid"].iloc[0])
-    state.select(other)
-    row = state.star.row.copy()
+    state.queue.set_filters([state.verdicts.presets["all"]])
+    other = int(
+        state.verdicts.table.loc[state.verdicts.table["predicted_class"] == "A", "obsid"].iloc[0]
+    )
+    state.screen.select(other)
+    row = state.screen.star.row.copy()
     row[["p_class_bhb", "p_bhb"]] = [0.4, 0.9]
-    state.star = replace(state.star, row=row)
+    state.screen.star = replace(state.screen.star, row=row)
     assert suggestion(state) == ("reject", "A")
     state.data.settings = replace(state.data.settings, rule="lenient")
     assert suggestion(state)[0] == "accept"
 
 
 def test_a_blind_reviewer_gets_no_suggestion(browser, state):
-    state.blind = True
+    state.verdicts.blind = True
     with pytest.raises(StoreError, match="hidden"):
         suggestion(state)
     assert not browser.say("suggestion")["is_done"]
 
 
 def test_a_blind_reviewer_sees_only_own_decisions(browser, state, survey):
-    bert = VettingState(survey, "bert")
-    bert.decide("accept", painted_obsid=bert.selected)
+    bert = Session(survey, "bert")
+    bert.decide("accept", painted_obsid=bert.screen.selected)
     state.follow()
     assert [line["reviewer"] for line in browser.bar.on_star] == ["bert"]
-    state.blind = True
+    state.verdicts.blind = True
     assert browser.bar.on_star == browser.bar.recent == []
 
 
@@ -172,7 +176,7 @@ def test_a_withdrawn_decision_is_shown_as_such(browser, state):
 
 def test_a_line_of_history_is_plain_text(browser, state):
     browser.say("accept", comment="<b>bold</b>")
-    line = decision_line(state.recent(1)[0], set())
+    line = decision_line(state.verdicts.recent(1)[0], set())
     assert line["detail"] == "<b>bold</b>"  # the page sets it as text, never as HTML
     assert isinstance(line["obsid"], str)
     assert "innerHTML" not in VerdictBar._esm.replace("never innerHTML", "")

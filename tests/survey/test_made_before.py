@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.state import VettingState
+from dashboard.state import Session
 from msfa_core.columns import COLUMNS, columns_of
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey
@@ -83,11 +83,11 @@ def test_new_decisions_follow_the_old_ones(survey):
 
 
 def test_a_reviewer_goes_on_vetting_it_on_screen(survey):
-    state = VettingState(survey, "Ann")
-    state.select(OBSID[2])
-    assert state.star.row["verdict"] == "unsure"
-    assert [decision.reviewer for decision in state.star.decisions] == ["Ann"]
-    fits = state.star.fits
+    state = Session(survey, "Ann")
+    state.screen.select(OBSID[2])
+    assert state.screen.star.row["verdict"] == "unsure"
+    assert [decision.reviewer for decision in state.screen.star.decisions] == ["Ann"]
+    fits = state.screen.star.fits
     row = survey.table().set_index("obsid").loc[OBSID[2]]
     assert fits.d02[0] == pytest.approx([row["d02_hdelta"], row["d02_hgamma"]], rel=1e-4)
 

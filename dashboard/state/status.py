@@ -8,12 +8,13 @@ from typing import Any
 
 import param
 
+from dashboard.state.part import Part
 from msfa_core.errors import MsfaError
 
 logger = logging.getLogger(__name__)
 
 
-class Words(param.Parameterized):
+class Status(Part):
     """What the page says to its reviewer."""
 
     message = param.String(doc="Status line")
