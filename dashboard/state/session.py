@@ -13,7 +13,6 @@ from dashboard.state.answers import Answers
 from dashboard.state.data import Star, SurveyData
 from dashboard.state.labels import Labels
 from dashboard.state.part import Part
-from dashboard.state.part import Part
 from dashboard.state.queue import ORDERS, Queue
 from dashboard.state.screen import Screen
 from dashboard.state.status import Status
@@ -50,14 +49,17 @@ class Session:
         The star on screen is one that an address asked for.
     """
 
+    PARTS: Final = ("status", "verdicts", "labels", "queue", "screen", "answers")
+    __slots__ = (*PARTS, "survey", "is_linked", "__weakref__")  # a word misspelt is an error
+
     def __init__(self, survey: Survey, reviewer: str = "") -> None:
-        self.survey: Final = survey
-        self.status: Final = Status()
-        self.verdicts: Final = Verdicts(survey, reviewer)
-        self.labels: Final = Labels(self.verdicts)
-        self.queue: Final = Queue(self.verdicts, self.labels)
-        self.screen: Final = Screen(self.verdicts, self.queue, self.status)
-        self.answers: Final = Answers(self.verdicts, self.screen, self.status)
+        self.survey = survey
+        self.status = Status()
+        self.verdicts = Verdicts(survey, reviewer)
+        self.labels = Labels(self.verdicts)
+        self.queue = Queue(self.verdicts, self.labels)
+        self.screen = Screen(self.verdicts, self.queue, self.status)
+        self.answers = Answers(self.verdicts, self.screen, self.status)
         self.is_linked = False
         self.verdicts.follow(self.verdicts, ["reviewer"], lambda *_: self._change_reviewer())
         self.screen.first()
@@ -68,16 +70,9 @@ class Session:
         return self.verdicts.data
 
     @property
-    def data(self) -> SurveyData:
-        """What it shares with all sessions on the survey."""
-        return self.verdicts.data
-
-    @property
     def parts(self) -> tuple[Part, ...]:
         """What the session holds, each after what it draws on."""
-        return (
-            self.status, self.verdicts, self.labels, self.queue, self.screen, self.answers,
-        )  # fmt: skip
+        return tuple(getattr(self, name) for name in self.PARTS)
 
     def watch(self, action: Callable[..., Any], *names: str, precedence: int = 0) -> None:
         """Act when something of the session changes.

@@ -94,8 +94,8 @@ def empty_words(state: Session) -> str:
             "spectrum is outside; a catalogue can add them"
         )
     return (
-        f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)} ({domain:,} are "
-        "in the search domain)"
+        f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)} "
+        f"({domain:,} are in the search domain)"
     )
 
 

@@ -107,7 +107,7 @@ def test_comments_and_names_are_text(view, reviewed):
 
 
 def test_a_blind_reviewer_sees_nobody(view, reviewed):
-    reviewed[0].blind = True
+    reviewed[0].verdicts.blind = True
     assert not view._page.visible
     assert "blind" in view._notice.object
 

@@ -190,4 +190,4 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
     assert not view.widen.visible
     survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan))
     unclassified = QueueView(state=Session(survey, "bert"))
-    assert "nothing was classified yet" in unclassified.queue.progress.object
+    assert "nothing was classified yet" in unclassified.progress.object

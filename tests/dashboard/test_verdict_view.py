@@ -114,7 +114,7 @@ def test_an_error_of_the_program_is_answered_and_logged(browser, state, monkeypa
     def fail(*_, **__):
         raise RuntimeError("disk on fire")
 
-    monkeypatch.setattr(state, "judge", fail)
+    monkeypatch.setattr(Session, "judge", fail)
     answer = browser.say("accept")
     assert not answer["is_done"]
     assert "see the last decisions" in browser.bar.message
