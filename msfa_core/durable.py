@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
@@ -39,6 +40,37 @@ def write_error(path: Path, error: OSError) -> SurveyError:
         )
     reason = error.strerror or str(error)
     return SurveyError(f"cannot write to {path}: {reason}. Check its permissions.")
+
+
+@contextmanager
+def held(lock: Path, place: Path) -> Iterator[None]:
+    """Hold a lock file, so that one process at a time writes to a place.
+
+    It is let go when the process ends, however it ends.
+
+    Raises
+    ------
+    SurveyError
+        When another process holds it, naming that process.
+    """
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise write_error(place, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise SurveyError(
+                f"{place} is in use by another msfa command (process {holder}): wait until it "
+                "ends, or stop it."
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ What is wrong with one star is never an exception but a flag and a NaN.
     ├── SpectrumError     arrays that do not form a spectrum
     ├── ReadError         a file that cannot be read (names the file)
     ├── SurveyError       a survey folder that is missing, half made or in use
+    ├── DownloadError     an archive on the network that does not give what was asked
     ├── CatalogueError    a table without the columns or rows that a step needs
     ├── StoreError        the decision store
     │   ├── ConflictError a decision made for another star than the one on screen
@@ -37,6 +38,10 @@ class ReadError(MsfaError):
 
 class SurveyError(MsfaError):
     """A survey folder is missing, half made, or in use by another process."""
+
+
+class DownloadError(MsfaError):
+    """An archive on the network does not answer, or not with what was asked."""
 
 
 class CatalogueError(MsfaError):

@@ -19,9 +19,7 @@ as a whole, so a reader or a killed process never sees half of one.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -36,9 +34,9 @@ from msfa_core.columns import columns_of, conform
 from msfa_core.config import SETTINGS_FILE, Settings, load_settings, settings_template
 from msfa_core.durable import (
     WRITING,
+    held,
     making,
     parquet_notes,
-    write_error,
     write_parquet,
     write_whole,
 )
@@ -425,28 +423,11 @@ class Survey:
         SurveyError
             When another process holds it, naming that process.
         """
-        path = self.path / LOCK_FILE
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise write_error(self.path, error) from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise SurveyError(
-                    f"{self.path} is in use by another msfa command (process {holder}): wait "
-                    "until it ends, or stop it."
-                ) from error
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with held(self.path / LOCK_FILE, self.path):
             self.archive.sweep()
             for leftover in self.path.rglob(f"*{WRITING}"):
                 leftover.unlink(missing_ok=True)
             yield
-        finally:
-            os.close(handle)
 
 
 def is_survey(path: str | Path) -> bool:

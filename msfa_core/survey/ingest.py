@@ -223,6 +223,21 @@ def ingest(
     return report
 
 
+def store(survey: Survey, spectra: Sequence[Spectrum]) -> int:
+    """Store spectra that were read elsewhere, unless they are there; return how many are new.
+
+    Raises
+    ------
+    SurveyError
+        When the survey is in use, or the disk is full.
+    """
+    with survey.lock():
+        storing = Storing(survey, no_progress, len(spectra))
+        storing.add(spectra)
+        storing.finish()
+        return storing.n_stored
+
+
 def _by_name(joined: Sequence[Given]) -> dict[str, int]:
     """Return how many spectra each catalogue knew, catalogues of one name told apart."""
     names = [str(one.record["name"]) for one in joined]
