@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 
 from msfa_core.errors import CatalogueError
@@ -14,28 +15,32 @@ from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
 from msfa_core.survey.given import Given, keep, name_of, next_place, numbered, same_source
 from msfa_core.tables.report import OutsideTable, as_record
 
+if TYPE_CHECKING:
+    from msfa_core.tables.large import LargeTable
+
 _TOLD_APART: Final = ("obsid", "file", "ra", "dec", "mjd", "lmjd")
 _OLD: Final = " before"
 _SHOWN: Final = 4
 
 
-def read_catalogues(paths: Sequence[str | Path]) -> list[OutsideTable]:
-    """Return the tables of catalogues, in the order given."""
+def read_catalogues(paths: Sequence[str | Path]) -> list[OutsideTable | LargeTable]:
+    """Return the tables of catalogues, in the order given; of long ones only the beginning."""
     if not paths:
         return []
     from msfa_core.stars.crossmatch import CATALOGUE_USE  # noqa: PLC0415
     from msfa_core.tables.door import open_table  # noqa: PLC0415
+    from msfa_core.tables.large import open_large  # noqa: PLC0415
 
-    return [open_table(path, CATALOGUE_USE) for path in paths]
+    return [open_large(path, CATALOGUE_USE) or open_table(path, CATALOGUE_USE) for path in paths]
 
 
-def join(survey: Survey, catalogues: Sequence[OutsideTable]) -> list[Given]:
+def join(survey: Survey, catalogues: Sequence[OutsideTable | LargeTable]) -> list[Given]:
     """Keep the rows of catalogues that belong to spectra of the survey: of all or of none.
 
     Parameters
     ----------
     survey : Survey
-    catalogues : sequence of OutsideTable
+    catalogues : sequence of OutsideTable or LargeTable
         From `read_catalogues`.
 
     Returns
@@ -57,7 +62,10 @@ def join(survey: Survey, catalogues: Sequence[OutsideTable]) -> list[Given]:
         )
     own = own[[name for name in _TOLD_APART if name in own.columns]]
     pending: list[Given] = []
-    for opened in catalogues:
+    for one in catalogues:
+        opened = one
+        if not isinstance(opened, OutsideTable):
+            opened = opened.rows_of(own["obsid"].to_numpy(np.int64), own["file"])
         pending.append(_joined(survey, opened, own, pending))
     keep(survey, pending)
     return pending

@@ -85,6 +85,8 @@ class OutsideTable:
         Of Gaia's identifiers, where the file tells.
     others : DataFrame
         Every other column of the file, as it stands.
+    n_rows : int
+        Of the file, where only the rows that were wanted have been kept; 0 for all.
     """
 
     name: str
@@ -101,6 +103,7 @@ class OutsideTable:
     notes: tuple[str, ...] = ()
     release: str = ""
     others: pd.DataFrame = field(default_factory=pd.DataFrame)
+    n_rows: int = 0
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -197,7 +200,7 @@ def line(table: OutsideTable, matched: Matched | None = None, more: Sequence[str
     ``gaia.csv: 12,031 rows; 11,870 spectra matched (11,802 by source_id, 68 by position), 161
     not; 3 rows refused (far from the star that their obsid names); units: parallax arcsec → mas``
     """
-    said = [f"{len(table):,} rows"]
+    said = [f"{table.n_rows or len(table):,} rows"]
     if matched is not None:
         said += matched.words()
     text = f"{table.name}: {'; '.join([*said, *more, *table.remarks()])}"
@@ -214,7 +217,7 @@ def as_record(
         "path": table.path,
         "format": table.kind,
         "checksum": table.checksum,
-        "rows": len(table),
+        "rows": table.n_rows or len(table),
         "columns": {
             house: " ".join(filter(None, (one.name, one.unit, one.how)))
             for house, one in table.columns.items()

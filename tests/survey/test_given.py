@@ -293,3 +293,34 @@ def test_only_files_with_another_content_are_other_spectra(survey):
 def test_provenance_is_json(survey, tmp_path):
     give(survey, gaia=[gaia_file(tmp_path / "gaia.csv")])
     json.loads((survey.path / "provenance.json").read_text())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("by", ["obsid", "file"])
+def test_a_long_catalogue_is_joined_piece_by_piece_like_a_short_one(
+    survey, tmp_path, monkeypatch, packed, by
+):
+    import gzip
+
+    from msfa_core.tables import large, pieces
+
+    names = [f"spec-{k}.fits" for k in range(6)]
+    keys = TRUTH["obsid"].astype(str).tolist() if by == "obsid" else names
+    rows = [f"{key}|{8000 + k}|-9999|STAR" for k, key in enumerate(keys)]
+    others = [f"{'x' if by == 'file' else ''}{10**9 + k}|7000|3.1|STAR" for k in range(500)]
+    header = "obsid" if by == "obsid" else "filename"
+    text = "\n".join([f"{header}|teff|logg|class", *others[:300], *rows, *others[300:]]) + "\n"
+    path = tmp_path / "dr12.csv.gz"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setattr(pieces, "_PIECE", 4096)
+    report = ingest(survey, [], [path])
+    assert report.tables[0].startswith(
+        f"dr12.csv.gz: 506 rows; 6 spectra matched (6 by {by}), 0 not"
+    )
+    table = survey.table()
+    assert table["teff"].tolist() == [8000 + k for k in range(6)]
+    assert table["logg"].isna().all()
+    (tmp_path / "none.csv").write_text("obsid|teff\n1|8000\n")
+    with pytest.raises(CatalogueError, match="none of the 6"):
+        ingest(survey, [], [tmp_path / "none.csv"])

@@ -1,0 +1,167 @@
+"""Tables of millions of rows: a piece at a time, and of each only the rows that are wanted.
+
+What is read is judged by the same rules as any table from outside, on the rows that were kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from msfa_core.errors import CatalogueError
+from msfa_core.tables.door import Use, understand
+from msfa_core.tables.formats import RawColumn, RawTable, arrow_table, problem, split_path
+from msfa_core.tables.identifiers import read_identifiers
+from msfa_core.tables.names import recognise
+from msfa_core.tables.pieces import open_catalogue
+from msfa_core.tables.report import OutsideTable
+from msfa_core.tables.row_keys import file_key
+from msfa_core.typing import IntArray
+
+LARGE: Final = 2**25  # bytes on the disk: from here on a table is read in pieces
+_KEYS: Final = ("obsid", "file")
+_CHUNK: Final = 2**22
+
+
+@dataclass(frozen=True, slots=True)
+class LargeTable:
+    """A long table whose columns are known; its rows are read when it is known whose.
+
+    Attributes
+    ----------
+    path : Path
+    kind : str
+    names : tuple of str
+        Of all its columns.
+    units : dict of str to str
+        That the file gives.
+    use : Use
+    """
+
+    path: Path
+    kind: str
+    names: tuple[str, ...]
+    units: dict[str, str]
+    use: Use
+
+    def rows_of(self, obsid: IntArray, files: pd.Series) -> OutsideTable:
+        """Return the rows that have one of these obsids or file names.
+
+        Parameters
+        ----------
+        obsid : (n,) array
+        files : (n,) Series of str
+
+        Raises
+        ------
+        CatalogueError
+            When the file is damaged or cut short, or a column cannot be understood.
+        """
+        found = recognise(self.names, self.use.vocabulary, self.use.beside).found
+        wanted = {one.name for one in found.values()}
+        if self.use.keep_others:
+            wanted |= {name for name in self.names if name.startswith("true_")}
+        columns = [name for name in self.names if name in wanted]
+        obsids = pa.array(np.unique(obsid))
+        keys = set(file_key(files.dropna()))
+        kept, n_rows = [], 0
+        for piece in open_catalogue(self.path).pieces(columns):
+            n_rows += len(piece)
+            mask = np.zeros(len(piece), bool)
+            if "obsid" in found:
+                mask |= _has_obsid(piece.column(found["obsid"].name), obsids)
+            if "file" in found:
+                names = piece.column(found["file"].name).to_pandas()
+                mask |= file_key(names.astype("str")).isin(keys).to_numpy(bool)
+            if mask.any():
+                kept.append(piece.filter(pa.array(mask)))
+        table = pa.concat_tables(kept) if kept else None
+        raw = self._raw(table, columns)
+        opened = understand(raw, self.use, str(self.path))
+        return replace(
+            opened,
+            name=self.path.name,
+            path=str(self.path.absolute()),
+            kind=self.kind,
+            checksum=_checksum(self.path),
+            n_rows=n_rows,
+        )
+
+    def _raw(self, table: pa.Table | None, columns: list[str]) -> RawTable:
+        if table is None:
+            empty = [RawColumn(name, pd.Series([], dtype="str")) for name in columns]
+            return RawTable("", empty)
+        raw = arrow_table(table)
+        with_units = [replace(one, unit=self.units.get(one.name)) for one in raw.columns]
+        return RawTable("", with_units, raw.left_out)
+
+
+def open_large(path: str | Path, use: Use) -> LargeTable | None:
+    """Look at the beginning of a table; None when it is no long one, or has no key to go by.
+
+    Parameters
+    ----------
+    path : str or Path
+    use : Use
+
+    Raises
+    ------
+    CatalogueError
+        When the file is damaged.
+    """
+    path, wanted = split_path(path)
+    if wanted or not path.is_file() or path.stat().st_size < LARGE:
+        return None
+    try:
+        source = open_catalogue(path)
+    except CatalogueError:
+        return None  # another format: read as a whole, or refused there
+    found = recognise(source.names, use.vocabulary, use.beside)
+    if not set(_KEYS) & set(found.found):
+        return None
+    if found.rivals:
+        names = {house: [one.name for one in rivals] for house, rivals in found.rivals.items()}
+        raise problem(path, f"has columns that differ in case only ({names})", "rename one")
+    return LargeTable(path, source.kind, tuple(source.names), _units(path, source.kind), use)
+
+
+def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any]:
+    """(n,) whether a row has one of the obsids, however they are written."""
+    try:
+        whole = values.cast(pa.int64())
+    except pa.ArrowInvalid:
+        ids = read_identifiers(values.to_pandas(), trusted=True).values
+        whole = pa.array(ids, type=pa.int64(), from_pandas=True)
+    inside = pc.is_in(whole, value_set=obsids)
+    return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False), bool)
+
+
+def _units(path: Path, kind: str) -> dict[str, str]:
+    """Return the units that the header of a file gives."""
+    if kind == "FITS":
+        from astropy.io import fits  # noqa: PLC0415  slow to import
+
+        with fits.open(path, memmap=True, lazy_load_hdus=True) as units:
+            table = next(unit for unit in units if hasattr(unit, "columns"))
+            return {one.name: str(one.unit) for one in table.columns if one.unit}
+    if kind == "Parquet":
+        schema = pa.parquet.read_schema(path)
+        said = {one.name: {k.lower(): v for k, v in (one.metadata or {}).items()} for one in schema}
+        return {name: one[b"unit"].decode() for name, one in said.items() if b"unit" in one}
+    return {}
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            digest.update(part)
+    return digest.hexdigest()[:16]

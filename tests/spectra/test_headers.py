@@ -1,0 +1,105 @@
+"""Headers follow the rules of tables: sexagesimal places, numbers as text, what no star has."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from msfa_core.errors import ReadError
+from msfa_core.spectra.air import air_to_vacuum
+from msfa_core.spectra.readers import obsid_from_name, read_spectrum
+
+WAVELENGTH = np.arange(4000.0, 7000.0, 2.0)
+
+
+def write(path, layout="table", **cards):
+    ones = np.ones(len(WAVELENGTH), np.float32)
+    columns = [
+        fits.Column(name, "E", array=values)
+        for name, values in (("FLUX", ones), ("IVAR", ones), ("WAVELENGTH", WAVELENGTH))
+    ]
+    primary = fits.PrimaryHDU()
+    primary.header.update(cards)
+    table = fits.BinTableHDU.from_columns(columns, name="COADD")
+    fits.HDUList([primary, table]).writeto(path, overwrite=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        (206.19319375, 9.81555056), ("206.19319375", "9.81555056"),
+        ("13:44:46.3665", "+09:48:55.982"), ("13 44 46.3665", "09 48 55.982"),
+        ("13h44m46.3665s", "9d48m55.982s"), ("206,19319375", "9,81555056"),
+    ],
+)  # fmt: skip
+def test_a_place_is_read_in_every_spelling(tmp_path, ra, dec):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, RA=ra, DEC=dec))
+    assert (spectrum.ra, spectrum.dec) == pytest.approx((206.19319375, 9.81555056), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("card", "value"),
+    [("0.00123", 0.00123), ("−0.00123", -0.00123), ("1.23E-3", 0.00123), (0.00123, 0.00123),
+     (-9.0, np.nan), ("-9", np.nan), (-9999.0, np.nan), ("unknown", np.nan), (1e20, np.nan)],
+)  # fmt: skip
+def test_a_shift_is_a_number_or_none(tmp_path, card, value):
+    if isinstance(card, str) and not card.isascii():
+        card = card.replace("−", "-")  # FITS has no other minus
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, Z=card))
+    assert spectrum.z == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(10.0, -99.0), (-9999.0, 5.0), ("12:75:00", "x")])
+def test_what_is_no_place_is_missing(tmp_path, ra, dec):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, RA=ra, DEC=dec))
+    assert np.isnan(spectrum.ra) or np.isnan(spectrum.dec)
+
+
+def test_numbers_as_text_are_numbers(tmp_path):
+    spectrum = read_spectrum(
+        write(tmp_path / "a.fits", OBSID="605006", SNRG="12.5", SPID="5", LMJD="55860.0")
+    )
+    assert spectrum.obsid == 605006
+    assert spectrum.snr_g == 12.5
+    assert (spectrum.meta["spid"], spectrum.meta["lmjd"]) == (5, 55860)
+
+
+@pytest.mark.parametrize(
+    ("cards", "in_air"),
+    [({"VACUUM": False}, True), ({"VACUUM": "F"}, True), ({"AIRORVAC": "air"}, True),
+     ({"VACUUM": True}, False), ({"AIRORVAC": "vac"}, False), ({}, False)],
+)  # fmt: skip
+def test_wavelengths_in_air_are_converted(tmp_path, cards, in_air):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, **cards))
+    stored = WAVELENGTH.astype(np.float32).astype(np.float64)
+    expected = air_to_vacuum(stored) if in_air else stored
+    assert spectrum.wavelength == pytest.approx(expected, rel=1e-9)
+    assert ("wavelength_scale" in spectrum.meta) == in_air
+
+
+def test_spectra_of_sdss_without_plates_are_told_by_their_names():
+    names = [f"spec-017057-59631-2702159810828969{k}.fits" for k in (0, 1)]
+    assert len({obsid_from_name(name) for name in names}) == 2
+
+
+@pytest.mark.parametrize("packed", ["bz2", "xz"])
+def test_other_packings_are_read(tmp_path, packed):
+    import bz2
+    import lzma
+
+    content = write(tmp_path / "a.fits", OBSID=7).read_bytes()
+    pack = {"bz2": bz2.compress, "xz": lzma.compress}[packed]
+    (tmp_path / f"a.fits.{packed}").write_bytes(pack(content))
+    assert read_spectrum(tmp_path / f"a.fits.{packed}").obsid == 7
+    (tmp_path / "cut").write_bytes(pack(content)[:-30])
+    with pytest.raises(ReadError, match="packing is damaged"):
+        read_spectrum(tmp_path / "cut")
+
+
+def test_an_archive_is_named(tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a.fits", write(tmp_path / "a.fits", OBSID=7).read_bytes())
+    with pytest.raises(ReadError, match="is an archive of files; unpack it"):
+        read_spectrum(tmp_path / "a.zip")
