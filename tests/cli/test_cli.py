@@ -430,7 +430,10 @@ def test_evaluate_refuses_the_stars_of_the_training_and_a_mixture(
     monkeypatch.setattr(Survey, "table", lambda _: table)
     arguments = ("--labels", tmp_path / "labels.csv", "--models", tiny_models, "--quiet")
     assert msfa("evaluate", ingested, *arguments) == 1
-    assert "never mixed" in the_one_line(capsys)
+    of_table, error = capsys.readouterr().err.splitlines()
+    assert of_table == "labels.csv: 24 rows"
+    assert error.startswith("msfa: ")
+    assert "never mixed" in error
 
 
 @pytest.mark.slow
