@@ -264,7 +264,7 @@ def test_a_file_cut_short_by_a_power_failure_is_written_again(survey, tmp_path):
 
 
 def test_what_a_killed_call_left_half_written_goes_after_an_hour(survey, tmp_path):
-    old, young = tmp_path / ".a.fits.1.writing", tmp_path / ".b.fits.2.part"
+    old, young = tmp_path / ".a.fits.1.writing", tmp_path / ".b.fits.2.writing"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
