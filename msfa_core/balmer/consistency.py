@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
+from astropy.stats import mad_std
 from numpy.typing import ArrayLike
-
-MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution: standard deviation over MAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,4 @@ def agreement(first: ArrayLike, second: ArrayLike) -> Agreement:
     difference = difference[np.isfinite(difference)]
     if not difference.size:
         return Agreement(0, np.nan, np.nan)
-    median = float(np.median(difference))
-    scatter = MAD_TO_SIGMA * float(np.median(np.abs(difference - median)))
-    return Agreement(int(difference.size), median, scatter)
+    return Agreement(int(difference.size), float(np.median(difference)), float(mad_std(difference)))

@@ -34,7 +34,6 @@ HIGH_CLIP: Final = 3.0  # σ above it from which a pixel is a sky residual or a 
 LATE: Final = 4  # last rounds, when the continuum is high enough to tell such pixels
 SHAPE_ERROR: Final = 0.008  # of the polynomial itself, on the scale of a prepared spectrum
 _RIDGE: Final = 1e-9  # a row of which nothing is kept has a solution too
-MAX_SHARE: Final = 0.5  # of the pixels that a mask may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +60,6 @@ class Saliency:
     continuum: FloatArray
     log_odds: FloatArray
     log_odds_of_continuum: FloatArray
-
-    @property
-    def incompleteness(self) -> FloatArray:
-        """(n,) sum of the attributions less what it should be: the error of the integral."""
-        error: FloatArray = self.attribution.sum(axis=1) - (
-            self.log_odds - self.log_odds_of_continuum
-        )
-        return error
 
 
 def saliency(
@@ -164,39 +155,6 @@ def continuum_of(flux: NDArray[np.floating]) -> FloatArray:
         high = HIGH_CLIP * sigma if round_ >= N_CLIPS - LATE else np.inf
         kept = ((left > -LOW_CLIP * sigma) & (left < high)).astype(np.float64)
     return continuum
-
-
-def most_salient(attribution: FloatArray, share: float, width: int = 9) -> NDArray[np.bool_]:
-    """Mark the pixels that spoke loudest, for or against.
-
-    Parameters
-    ----------
-    attribution : (n, pixel) array
-    share : float
-        Of the pixels, at most one half.
-    width : int
-        Odd box over which attributions are added first: a line speaks with all of its pixels.
-
-    Returns
-    -------
-    (n, pixel) bool array
-        The same number in each row.
-
-    Raises
-    ------
-    ModelError
-        When the share is not above 0 and at most one half.
-    """
-    if not 0 < share <= MAX_SHARE:
-        raise ModelError(f"share is {share}; give a number above 0 and up to {MAX_SHARE}.")
-    half = width // 2
-    padded = np.pad(np.abs(attribution), ((0, 0), (half, half)))
-    summed = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1).sum(axis=2)
-    n_marked = max(1, round(share * attribution.shape[1]))
-    order = np.argsort(-summed, axis=1, kind="stable")[:, :n_marked]
-    marked = np.zeros(attribution.shape, dtype=bool)
-    np.put_along_axis(marked, order, True, axis=1)
-    return marked
 
 
 def replaced(

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+from astropy.stats import mad_std
 
 from msfa_core.slam.inversion import StellarLabels, predict_labels
 from msfa_core.slam.model import LABELS
@@ -18,7 +19,6 @@ from msfa_core.typing import FloatArray, Progress, no_progress
 
 SNR: Final = 30.0  # per pixel, of the stars left out
 SAMPLE: Final = (7500.0, 10_500.0)  # K; where bias and scatter are quoted
-_MAD: Final = 1.4826  # robust scatter over median absolute deviation
 _NOISELESS: Final = 1000.0  # S/N of spectra that are taken as they are, without ivar
 
 
@@ -96,16 +96,11 @@ def summary(table: pd.DataFrame) -> dict[str, dict[str, float]]:
         pull = table[f"{name}_pull"].dropna().to_numpy()
         result[name] = {
             "bias": float(np.median(off)),
-            "scatter": robust_scatter(off),
+            "scatter": float(mad_std(off)),
             "rms": float(np.sqrt(np.mean((off - np.median(off)) ** 2))),
-            "pull_width": robust_scatter(pull),
+            "pull_width": float(mad_std(pull)),
         }
     return result
-
-
-def robust_scatter(values: FloatArray) -> float:
-    """Return 1.4826 times the median absolute deviation."""
-    return float(_MAD * np.median(np.abs(values - np.median(values))))
 
 
 def cross_validate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
@@ -144,10 +144,6 @@ class OutsideTable:
             more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
             said.append(f"left out: {'; '.join(words[:_SHOWN])}{more}")
         return [*said, *self.notes]
-
-    def noting(self, *notes: str) -> OutsideTable:
-        """Return the table with more to be said."""
-        return replace(self, notes=(*self.notes, *notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from astropy.stats import mad_std
 from numpy.typing import NDArray
 
 from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
@@ -28,7 +29,6 @@ Ints = NDArray[np.int64]
 
 SNR_EDGES: Final = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 WITHIN: Final = (0, 1, 3, 5)  # subtypes
-MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 _ALL: Final = "all"
 _UNSAID: Final = "(none)"
 _SUB_LETTER: Final = {  # shown in place of a letter for what has no place on the sequence
@@ -261,11 +261,7 @@ def velocity_error(z: pd.Series, z_reference: pd.Series) -> Floats:
 
 def robust_scatter(values: Floats) -> float:
     """Return 1.4826 times the median distance from the median; NaN without values."""
-    return (
-        float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
-        if len(values)
-        else np.nan
-    )
+    return float(mad_std(values)) if len(values) else np.nan
 
 
 def error_table(error: Floats, values: pd.DataFrame, unit: str) -> pd.DataFrame:

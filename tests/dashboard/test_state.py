@@ -1,7 +1,5 @@
 """A reviewer's session: queue, star on screen, verdicts, others at work on the same survey."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,6 @@ from msfa_core.errors import ConflictError, StoreError, SurveyError
 from msfa_core.vetting.filters import Filter, preset_filters
 from msfa_core.vetting.record import verdict_of_record
 
-PROBE_SECONDS = 0.015  # a star that was read ahead comes on screen within this [s]
 EPOCHS_OF = "G1056"  # the star with four spectra
 
 
@@ -36,18 +33,6 @@ def test_the_star_on_screen_is_complete(state):
     assert set(star.windows) == set(star.fits.lines)
     assert star.fits.d02[0, 0] == pytest.approx(star.row["d02_hdelta"], abs=1e-3)
     assert list(star.epochs["uid"].unique()) == [star.row["uid"]]
-
-
-def test_the_next_star_is_there_within_the_time_of_a_keystroke(state):
-    for _ in range(3):
-        state.screen.next()
-    times = []
-    for _ in range(12):
-        time.sleep(0.05)  # the reviewer looks; the worker reads ahead
-        start = time.process_time()
-        state.screen.next()
-        times.append(time.process_time() - start)
-    assert np.median(times) < PROBE_SECONDS
 
 
 def test_next_and_previous_stop_at_the_ends_and_say_so(state):

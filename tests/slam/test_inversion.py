@@ -12,7 +12,7 @@ from msfa_core.slam.inversion import observe
 from msfa_core.slam.model import COLOURS, LABELS, load_model
 from msfa_core.slam.solver import Factored, assess, solve, starting_points
 from msfa_core.slam.train import TrainingSet
-from msfa_core.slam.validation import differences, observed, robust_scatter, summary
+from msfa_core.slam.validation import differences, observed, summary
 from msfa_core.spectra.spectrum import Spectra
 
 GOALS = {  # of the held-back grid models: K, dex, dex
@@ -235,8 +235,3 @@ def test_labels_do_not_depend_on_the_company_of_a_star(bright, shipped):
     assert one.teff[0] == pytest.approx(before.teff[7], rel=1e-6)
     assert np.allclose(one.correlation[0], before.correlation[7], atol=1e-5)
     assert np.allclose(np.diagonal(before.correlation, axis1=1, axis2=2), 1)
-
-
-def test_scatter_is_that_of_a_normal_distribution():
-    rng = np.random.default_rng(0)
-    assert robust_scatter(rng.normal(3, 2, 20_000)) == pytest.approx(2, rel=0.03)
