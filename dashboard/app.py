@@ -110,6 +110,11 @@ def header_html(survey: Survey, n_spectra: int, n_candidates: int | None) -> str
     )
 
 
+def asked_for(name: str) -> str:
+    """Return what the address of the page asks for; empty for nothing."""
+    return pn.state.session_args.get(name, [b""])[0].decode("utf-8", errors="replace")
+
+
 class VettingApp(pn.viewable.Viewer):
     """One reviewer's page on one survey.
 
@@ -133,10 +138,11 @@ class VettingApp(pn.viewable.Viewer):
             survey = Survey.open(survey)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
         self.state = Session(survey=survey, reviewer=name)
-        self.state.verdicts.blind = pn.state.session_args.get("blind", [b""])[0] == b"1"
+        self.state.verdicts.blind = asked_for("blind") == "1"
+        self.queue = QueueView(state=self.state)
+        self.queue.choose({name: asked_for(name) for name in self.queue.choices})
         self._open_link()
         self.spectrum = SpectrumView(state=self.state)
-        self.queue = QueueView(state=self.state)
         self.classes = ClassView(state=self.state)
         self.balmer = BalmerView(state=self.state)
         self.reference: ReferenceStars | None = None
@@ -155,7 +161,7 @@ class VettingApp(pn.viewable.Viewer):
     # --- what a session does besides drawing -------------------------------------------------
     def _open_link(self) -> None:
         """Show the star that the address names: ``?obj=OBSID``."""
-        wanted = pn.state.session_args.get("obj", [b""])[0].decode("utf-8", errors="replace")
+        wanted = asked_for("obj")
         if wanted:
             self.state.is_linked = self.state.status.attempt(self.state.screen.select, wanted)
 
@@ -164,6 +170,9 @@ class VettingApp(pn.viewable.Viewer):
 
     def _begin_following(self) -> None:
         page_is_painted.set()
+        tabs = ("D0.2–fm", *LATER_TABS)
+        if asked_for("tab") in tabs:
+            self.tabs.active = tabs.index(asked_for("tab"))
         pn.state.on_session_destroyed(lambda _: self.state.close())
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
 
@@ -180,6 +189,12 @@ class VettingApp(pn.viewable.Viewer):
     def _take_over(self, done: Future[News | None]) -> None:
         with pn.io.hold():
             self.state.status.attempt(lambda: self.state.take_over(done.result()))
+
+    def _keep_in_address(self, *_: Any) -> None:
+        """Have the address name what was chosen: it stays over a reload and a change of theme."""
+        tab = ("", *LATER_TABS)[self.tabs.active]
+        blind = "1" if self.state.verdicts.blind else ""
+        self.verdict.address = self.queue.chosen | {"tab": tab, "blind": blind}
 
     def _toggle_blind(self) -> None:
         self.state.verdicts.blind = not self.state.verdicts.blind
@@ -222,6 +237,12 @@ class VettingApp(pn.viewable.Viewer):
                 views[event.new].refresh()
 
         planes.param.watch(open_tab, "active")
+        planes.param.watch(self._keep_in_address, "active")
+        for menu in self.queue.choices.values():
+            menu.param.watch(self._keep_in_address, "value")
+        self.state.watch(self._keep_in_address, "verdicts.blind")
+        self.tabs = planes
+        self._keep_in_address()
         right = pn.Column(
             pn.Column(
                 self.classes,

@@ -34,10 +34,14 @@ function name_in_address(obsid) {
   window.history.replaceState(window.history.state, "", url)
 }
 
-function blind_in_address(is_blind) {
+// So does what was chosen: filters, order, tab and blind stay over a reload and a change of theme.
+function choices_in_address(choices) {
   const url = new URL(window.location)
-  if (is_blind) url.searchParams.set("blind", "1")
-  else url.searchParams.delete("blind")
+  for (const [name, value] of Object.entries(choices)) {
+    if (value) url.searchParams.set(name, value)
+    else url.searchParams.delete(name)
+  }
+  if (url.href === window.location.href) return
   window.history.replaceState(window.history.state, "", url)
 }
 
@@ -345,7 +349,7 @@ export function render({model, view}) {
     if (!model.on_star.length) list.append(element("li", "msfa-none", model.on_star_none))
   }
   model.on(["message", "tone"], show_status)
-  model.on("blind", () => blind_in_address(model.blind)) // stays over a reload
+  model.on("address", () => choices_in_address(model.address))
   model.on("recent", show_recent)
   model.on(["on_star", "on_star_none"], show_on_star)
   show_status()

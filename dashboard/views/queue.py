@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from typing import Any, Final
@@ -33,6 +34,7 @@ _SCOPES: Final = (
     "in domain",
     "all",
 )
+_TELLING_NOTHING: Final = ("candidates", "in domain", "all")  # of one star beside another
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
@@ -141,6 +143,9 @@ def vetted_scope(state: Session, choice: str) -> Filter | None:
     return replace(state.verdicts.presets[choice], name="verdict")
 
 
+BEGIN_WITH: Final = {"show": "candidates", "verdict": "", "labels": "", "order": "p_bhb"}
+
+
 class QueueView(pn.viewable.Viewer):
     """List, filters, order, search and progress, bound to the state."""
 
@@ -237,6 +242,29 @@ class QueueView(pn.viewable.Viewer):
         self._refill()
 
     # --- what the reviewer chooses -----------------------------------------------------------
+    @property
+    def choices(self) -> dict[str, pn.widgets.Select]:
+        """The menus, by their names in the address."""
+        return {
+            "show": self.scope, "verdict": self.verdict, "labels": self.reason, "order": self.order,
+        }  # fmt: skip
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What is chosen in each menu; empty where it is what a page begins with."""
+        return {
+            name: "" if menu.value == BEGIN_WITH[name] else str(menu.value)
+            for name, menu in self.choices.items()
+        }
+
+    def choose(self, wanted: Mapping[str, str]) -> None:
+        """Choose in the menus, by their names in the address; what they do not offer is left."""
+        for name, menu in self.choices.items():
+            value = wanted.get(name, "")
+            if value and value in menu.options.values():
+                menu.value = value
+        self._go_blind()
+
     def _filter(self, *_: Any) -> None:
         others = [f for f in self.state.queue.filters if f.name in ("brush", "reason")]
         verdict = vetted_scope(self.state, self.verdict.value)
@@ -252,6 +280,8 @@ class QueueView(pn.viewable.Viewer):
     def _go_blind(self, *_: Any) -> None:
         """Offer no choice whose words, counts or order tell what others and machines say."""
         blind = self.state.verdicts.blind
+        if blind and self.scope.value not in _TELLING_NOTHING:
+            self.scope.value = BEGIN_WITH["show"]
         if blind and self.verdict.value not in ("", "mine"):
             self.verdict.value = ""
         if blind and self.reason.value:

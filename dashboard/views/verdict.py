@@ -105,7 +105,7 @@ class VerdictBar(pn.custom.JSComponent):
     reviewer_locked = param.Boolean()
     message = param.String()
     tone = param.String(default="calm")
-    blind = param.Boolean()
+    address = param.Dict(default={}, doc="What the address of the page names beside the star")
     recent = param.List(doc="Last decisions on the survey")
     on_star = param.List(doc="Decisions on the star on screen")
     on_star_none = param.String(default="nobody has decided yet")
@@ -118,7 +118,6 @@ class VerdictBar(pn.custom.JSComponent):
                 "survey_name": str(state.survey.path),
                 "reviewer": state.verdicts.reviewer,
                 "reviewer_locked": reviewer_locked,
-                "blind": state.verdicts.blind,
                 "sizing_mode": "stretch_width",
                 "margin": 0,
                 "stylesheets": [stylesheet()],
@@ -132,7 +131,6 @@ class VerdictBar(pn.custom.JSComponent):
         state.watch(
             lambda *_: self._show_star(), "screen.star", "verdicts.version", "verdicts.blind"
         )
-        state.watch(lambda event: self.param.update(blind=event.new), "verdicts.blind")
         state.watch(lambda *_: self._show_message(), "status.message", "status.tone")
 
     # --- what the server shows ---------------------------------------------------------------

@@ -176,3 +176,23 @@ def test_blind_is_kept_over_a_reload_and_shuts_what_tells_of_others(
             assert page.get_by_text(word).count() == 0, word
         page.context.close()
     assert_quiet(log)
+
+
+def test_a_reload_and_a_change_of_theme_keep_filter_order_and_tab(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.locator(".msfa-select select").first.select_option(label="all spectra")
+        page.wait_for_function("() => location.search.includes('show=all')")
+        page.locator(".bk-tab", has_text="CMD").click()
+        page.wait_for_function("() => location.search.includes('tab=CMD')")
+        star = press(page, "ArrowRight") and painted(page)
+        page.get_by_role("button", name="dark theme").click()
+        page.get_by_role("button", name="light theme").wait_for(timeout=60_000)
+        page.wait_for_selector(PAINTED, timeout=60_000)
+        assert painted(page) == star
+        page.locator(".bk-tab.bk-active", has_text="CMD").wait_for(timeout=30_000)
+        chosen = page.locator(".msfa-select select").first
+        assert chosen.evaluate("menu => menu.selectedOptions[0].label") == "all spectra"
+        page.context.close()
+    assert_quiet(log)

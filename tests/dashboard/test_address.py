@@ -1,0 +1,54 @@
+"""What was chosen is kept in the address: filters, order, tab, blind."""
+
+import pytest
+
+import dashboard.app
+from dashboard.app import VettingApp
+
+# bokeh fills the queue table in a way that pandas is giving up
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
+
+
+def opened(survey, monkeypatch, **address):
+    """The page as it is opened at an address."""
+    monkeypatch.setattr(dashboard.app, "asked_for", lambda name: address.get(name, ""))
+    return VettingApp(survey, reviewer="anna")
+
+
+def test_a_page_opened_at_its_own_address_is_the_page_that_was_left(survey, monkeypatch):
+    page = opened(survey, monkeypatch)
+    assert not any(page.verdict.address.values())
+    page.queue.scope.value = "all"
+    page.queue.verdict.value = "without verdict"
+    page.queue.order.value = "faint"
+    page.state.screen.next()
+    address = page.verdict.address | {"obj": page.state.screen.selected}
+    again = opened(survey, monkeypatch, **address)
+    assert list(again.state.queue.obsids) == list(page.state.queue.obsids)
+    assert again.state.queue.sentences == page.state.queue.sentences
+    assert again.queue.order.value == "faint"
+    assert again.state.screen.selected == page.state.screen.selected
+    assert again.verdict.address == page.verdict.address
+
+
+def test_an_address_without_a_star_begins_at_the_head_of_its_queue(survey, monkeypatch):
+    page = opened(survey, monkeypatch, order="faint", show="all")
+    assert page.state.screen.selected == str(page.state.queue.obsids[0])
+
+
+def test_what_an_address_asks_for_in_vain_is_left(survey, monkeypatch):
+    page = opened(survey, monkeypatch, order="by magic", show="<script>", labels="x", tab="None")
+    assert page.queue.order.value == "p_bhb"
+    assert page.queue.scope.value == "candidates"
+
+
+def test_a_blind_page_keeps_no_choice_that_tells(survey, monkeypatch):
+    page = opened(survey, monkeypatch, blind="1", show="disagreement", verdict="accept")
+    assert page.state.verdicts.blind
+    assert page.queue.scope.value == "candidates"
+    assert page.queue.verdict.value == ""
+    page.state.verdicts.blind = False
+    page.queue.scope.value = "template disagrees"
+    page.state.verdicts.blind = True
+    assert page.queue.scope.value == "candidates"
+    assert {name for name, value in page.verdict.address.items() if value} == {"blind"}
