@@ -1,6 +1,9 @@
 """LAMOST's archive on this machine: its OpenAPI with the moods that the real one has."""
 
+import csv
+import io
 import json
+import sqlite3
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,12 +32,15 @@ class LocalLamost:
         Paths with their queries.
     token : str
         What releases that are not public want.
+    database : sqlite3.Connection
+        Answers questions in SQL; ``most_rows`` of an answer at most.
     """
 
     def __init__(self, files):
         self.files, self.moods, self.asked, self.token = files, {}, [], "s3cret/tok+en"
         self.times, self.most_at_once, self.now = [], 0, 0
-        self.seconds = 0.0
+        self.seconds, self.most_rows = 0.0, 1000
+        self.database = sqlite3.connect(":memory:", check_same_thread=False)
         self.guard = threading.Lock()
 
     def mood(self, obsid):
@@ -85,9 +91,28 @@ class _Handler(BaseHTTPRequestHandler):
         if dr == "dr12" and query.get("token") != [lamost.token]:
             self._send(200, LOGIN, "text/html")
             return
+        if parts.path.endswith("/sql"):
+            self._table(lamost, query["sql"][0])
+            return
         obsid = int(query["obsid"][0])
         time.sleep(lamost.seconds)
         self._spectrum(lamost, obsid, lamost.mood(obsid))
+
+    def _table(self, lamost, sql):
+        mood = lamost.mood("sql")
+        if mood.startswith("busy"):
+            self._send(429, b"slow down")
+            return
+        try:
+            answer = lamost.database.execute(sql)
+        except sqlite3.Error as error:
+            said = {"error": "SQLError", "description": str(error)}
+            self._send(200, json.dumps(said).encode(), "text/plain")
+            return
+        rows = answer.fetchall()[: lamost.most_rows]
+        text = io.StringIO()
+        csv.writer(text).writerows([[name for name, *_ in answer.description], *rows])
+        self._send(200, b"\xef\xbb\xbf" + text.getvalue().encode(), "text/csv")
 
     def _spectrum(self, lamost, obsid, mood):  # noqa: PLR0912
         content = lamost.files.get(obsid)
@@ -149,6 +174,7 @@ def start_lamost(files):
     def stop():
         server.shutdown()
         server.server_close()
+        server.lamost.database.close()
         thread.join()
 
     return server.lamost, f"http://127.0.0.1:{server.server_port}/openapi", stop

@@ -26,13 +26,20 @@ def select(
     catalogue: Annotated[
         Path,
         typer.Argument(
-            help="LAMOST general catalogue: CSV, FITS (also gzipped) or Parquet.",
+            help="General catalogue: CSV, FITS (also gzipped) or Parquet; not with --online.",
             show_default=False,
         ),
     ],
     out: Annotated[
-        Path, typer.Argument(help="Table ending in .csv, .fits or .parquet.", show_default=False)
-    ],
+        Path | None,
+        typer.Argument(help="Table ending in .csv, .fits or .parquet.", show_default=False),
+    ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the archive's SQL service, no catalogue file.")
+    ] = False,
+    dr: Annotated[str, typer.Option(help="Data release; the newest public one.")] = "",
+    version: Annotated[str, typer.Option(help="Version of the release; the newest one.")] = "",
+    server: Annotated[str, typer.Option(help="OpenAPI in place of LAMOST's.")] = "",
     snr: Annotated[
         float | None,
         typer.Option(help="S/N in g must be greater; the setting snr_min when not given."),
@@ -56,8 +63,23 @@ def select(
         star.strip().upper(),
         tuple(part.strip().upper() for part in subclass.split(",") if part.strip()),
     )
+    if online != (out is None):
+        raise typer.BadParameter("Give CATALOGUE and OUT, or OUT alone with --online.")
+    if (dr or version or server) and not online:
+        raise typer.BadParameter("--dr, --version and --server go with --online.")
     with show_progress(quiet) as progress:
-        _print_selected(choose(catalogue, out, cuts, overwrite, progress))
+        if out is not None:
+            _print_selected(choose(catalogue, out, cuts, overwrite, progress))
+            return
+        from msfa_core.lamost.online import select_online  # noqa: PLC0415
+        from msfa_core.lamost.select import check_out  # noqa: PLC0415
+        from msfa_core.lamost.service import SERVER, Service  # noqa: PLC0415
+        from msfa_core.lamost.token import lamost_token  # noqa: PLC0415
+
+        check_out(catalogue, overwrite)  # before the network is used
+        service = Service(server or SERVER, lamost_token())
+        release = service.release(dr, version)
+        _print_selected(select_online(service, release, catalogue, cuts, overwrite, progress))
 
 
 def _print_selected(selected: Selected) -> None:

@@ -160,7 +160,7 @@ def select(
     began = time.monotonic()
     out = check_out(out, overwrite)
     source = open_catalogue(catalogue)
-    columns = _columns_of(source.names, str(catalogue))
+    columns = columns_of(source.names, str(catalogue))
     chosen = Choosing(cuts or Cuts())
 
     read = [0, 1]
@@ -183,7 +183,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _columns_of(names: Sequence[str], what: str) -> dict[str, str]:
+def columns_of(names: Sequence[str], what: str) -> dict[str, str]:
     """Return the columns to read, by house names.
 
     Raises

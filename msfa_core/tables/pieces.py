@@ -28,7 +28,8 @@ from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import MISSING_WORDS
 
 ROWS: Final = 200_000  # of a piece
-_PIECE: Final = 2**24  # bytes of text parsed at a time
+_PIECE: Final = 2**24  # bytes
+_PARSED: Final = 2**22  # bytes of text parsed at a time; several such are under way
 _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _BLOCK: Final = 2880  # bytes of a FITS block
@@ -261,7 +262,7 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
             return
         reader = pyarrow.csv.open_csv(
             pa.PythonFile(io.BufferedReader(_Joined(first, stream), 2**20), mode="r"),
-            pyarrow.csv.ReadOptions(column_names=list(columns), block_size=_PIECE),
+            pyarrow.csv.ReadOptions(column_names=list(columns), block_size=_PARSED),
             pyarrow.csv.ParseOptions(delimiter=delimiter),
             pyarrow.csv.ConvertOptions(
                 include_columns=list(names),

@@ -8,10 +8,12 @@ import pyarrow.parquet
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from local_lamost import start_lamost
 
 from msfa_core.cli import run_cli
 from msfa_core.config import Settings
 from msfa_core.errors import CatalogueError, ConfigError, ExportError
+from msfa_core.lamost import online as online_module
 from msfa_core.lamost.select import Cuts, select
 from msfa_core.rules import in_search_domain
 from msfa_core.tables import pieces as module
@@ -225,3 +227,65 @@ def test_dictionary_columns_of_parquet_are_read(tmp_path):
     (tmp_path / "a.parquet").write_bytes(stream.getvalue())
     select(tmp_path / "a.parquet", tmp_path / "o.csv")
     assert (read_table(tmp_path / "o.csv")["obsid"] == expected(general())).all()
+
+
+# --- the SQL service ----------------------------------------------------------------------------
+@pytest.fixture
+def lamost():
+    knows, url, stop = start_lamost({})
+    knows.url = url
+    rows = general()
+    rows.loc[5:9, "class"] = " star "
+    rows.to_sql("catalogue", knows.database, index=False)
+    knows.rows = rows
+    yield knows
+    stop()
+
+
+def online(lamost, out, *options):
+    words = ["select", str(out), "--online", "--server", lamost.url, "-q", *options]
+    return run_cli(words)
+
+
+def test_the_sql_service_gives_the_same_as_the_file(lamost, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(online_module, "PAGE", 30)
+    lamost.most_rows = 20  # the service has a limit of its own
+    lamost.moods = {"sql": ["busy"]}
+    assert online(lamost, tmp_path / "o.csv") == 0
+    said = capsys.readouterr().out.splitlines()
+    rows = read_table(tmp_path / "o.csv")
+    assert (rows["obsid"] == expected(lamost.rows)).all()
+    chosen = select(write(lamost.rows, tmp_path / "a.csv"), tmp_path / "p.csv")
+    counts = [f"{n:>12,} {words}" for words, n in chosen.counts.items()]
+    assert [line for line in said if line in counts] == counts
+    assert "catalogue of dr11 v2.0" in (tmp_path / "o.csv.provenance.json").read_text()
+    there = read_table(tmp_path / "p.csv")
+    assert (rows["gaia_source_id"] == there["gaia_source_id"]).all()
+
+
+def test_what_the_sql_service_says_is_wrong_is_said(lamost, tmp_path, capsys):
+    lamost.database.execute("drop table catalogue")
+    assert online(lamost, tmp_path / "o.csv") == 1
+    assert "SQLError: no such table" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_release_that_does_not_exist_lists_those_that_do(lamost, tmp_path, capsys):
+    assert online(lamost, tmp_path / "o.csv", "--dr", "dr99") == 1
+    assert "no dr99: the service has dr10 v2.0, dr11 v1.0" in capsys.readouterr().err
+
+
+def test_no_word_of_sql_gets_into_a_question(lamost, tmp_path, capsys):
+    assert online(lamost, tmp_path / "o.csv", "--subclass", "A' or '1'='1") == 1
+    assert "letters and digits" in capsys.readouterr().err
+    assert not any("1%27" in path for path in lamost.asked)
+
+
+def test_catalogue_or_service_but_not_both(lamost, tmp_path, capsys):
+    assert run_cli(["select", str(tmp_path / "a.csv")]) == 2
+    assert online(lamost, tmp_path / "a.csv", str(tmp_path / "o.csv")) == 2
+    assert run_cli(["select", "a.csv", "o.csv", "--dr", "dr11"]) == 2
+    (tmp_path / "o.csv").write_text("precious")
+    lamost.asked.clear()
+    assert online(lamost, tmp_path / "o.csv") == 1
+    assert lamost.asked == []
