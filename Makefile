@@ -1,25 +1,42 @@
-# make serve — environment, demo survey, dashboard.  make test — environment and the whole suite.
+# make serve — environment, demo survey, dashboard.  make demo — a larger demo survey.  make test — environment and the whole suite.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTED := $(VENV)/.installed-tests
+PIP := $(BIN)/python -m pip
+INSTALL = sh -c 'if test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	--constraint constraints.txt "$$@"; then :; else $(PIP) install --quiet \
+	--disable-pip-version-check --constraint constraints.txt "$$@"; fi' install
 PORT ?= 5006
 SURVEY ?=
 
-.PHONY: serve test bench venv lint clean
+.PHONY: serve demo test bench venv lint clean
 
-venv: $(STAMP)
+venv: $(TESTED)
 
+# What serving needs. Torch comes by pip, which finds its processor build where the platform
+# offers one; the rest by uv, several times faster, or by pip where there is no uv.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the environment of constraints.txt (minutes the first time, nothing the next)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	@echo "installing the environment of constraints.txt (a minute or two, nothing the next time)"
+	@$(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	@$(PIP) install --quiet --disable-pip-version-check uv 2>/dev/null || true
+	@$(INSTALL) --editable .
 	@touch $(STAMP)
+
+$(TESTED): $(STAMP)
+	@echo "adding what the tests need"
+	@$(INSTALL) --editable ".[test]"
+	@touch $(TESTED)
 
 serve: $(STAMP)
 	@$(BIN)/msfa serve $(SURVEY) --port $(PORT)
 
-lint: $(STAMP)
+demo: $(STAMP)
+	@$(BIN)/msfa demo
+
+lint: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -28,8 +45,8 @@ test: lint
 	$(BIN)/python -m pytest -q -m "not benchmark"
 	$(BIN)/python -m pytest -q --nbmake notebooks
 
-bench: $(STAMP)
+bench: $(TESTED)
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
 
 clean:
-	rm -rf $(VENV) data/demo
+	rm -rf $(VENV) data/demo data/demo-*

@@ -423,7 +423,7 @@ def demo_page(maker: DemoMaker) -> pn.Column:
     look()
     pn.state.onload(lambda: pn.state.add_periodic_callback(look, period=500))
     return _notice(
-        "<h1>Making the demo survey</h1><p>1,500 simulated stars, run through every step. "
-        "This takes a minute or two, once; the page opens by itself.</p>",
+        "<h1>Making the demo survey</h1><p>200 simulated stars, run through every step. "
+        "This takes about half a minute, once; the page opens by itself.</p>",
         words,
     )

@@ -7,14 +7,12 @@ import threading
 import time
 from typing import Final
 
-import numpy as np
-
 from dashboard.planes.axis import warm_up as compile_planes
 from msfa_core import __version__
 from msfa_core.balmer.fit import fit_lines
-from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import MsfaError
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.spine.ready import some_spectrum
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +29,7 @@ def warm_up() -> threading.Thread:
 
 
 def _make_ready() -> None:
-    spectrum = _some_spectrum()
+    spectrum = some_spectrum()
     fit_lines(spectrum)
     compile_planes()
     if page_is_painted.wait(PAGE_SECONDS):
@@ -53,17 +51,3 @@ def _think(spectrum: Spectrum) -> None:
     for stage in (1, 2):
         search.explain(prepared, stage)
     match(spectrum, read_templates(""))
-
-
-def _some_spectrum() -> Spectrum:
-    """Return noise on a flat continuum."""
-    wavelength = LAMOST_GRID.wavelength
-    flux = 1.0 + 0.01 * np.random.default_rng(0).standard_normal(len(wavelength))
-    return Spectrum(
-        obsid=1,
-        wavelength=wavelength,
-        flux=flux,
-        ivar=np.full(len(flux), 1e4),
-        mask=np.zeros(len(flux), dtype=bool),
-        z=0.0,
-    )

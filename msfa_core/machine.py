@@ -17,6 +17,7 @@ from functools import cache
 from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 from msfa_core.errors import SurveyError
@@ -115,7 +116,9 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def compiled(function: Callable[..., Any] | None = None, *, finite: bool = False) -> Any:
+def compiled(
+    function: Callable[..., Any] | None = None, *, finite: bool = False, part: bool = False
+) -> Any:
     """Compile a kernel: fused arithmetic, released interpreter lock, kept on disk where possible.
 
     Where neither the package's folder nor the user's cache can be written, the kernel is compiled
@@ -126,17 +129,83 @@ def compiled(function: Callable[..., Any] | None = None, *, finite: bool = False
     function : callable
     finite : bool
         The kernel meets neither NaN nor infinity, and may be compiled as if there were none.
+    part : bool
+        Only other kernels call it, never Python: it is made ready for them and gets no machine
+        code of its own, nor a place on disk.
     """
     import numba  # noqa: PLC0415 (most of a second; not every command computes)
 
     def compile_it(kernel: Callable[..., Any]) -> Any:
         fastmath = set(_FASTMATH_FINITE if finite else _FASTMATH)
-        dispatcher: Any = numba.njit(fastmath=fastmath, error_model="numpy", nogil=True)(kernel)
+        options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True}
+        if part:
+            return _pipelines().part(kernel, {**options, "nopython": True})
+        dispatcher: Any = numba.njit(pipeline_class=_pipelines().whole, **options)(kernel)
         with contextlib.suppress(RuntimeError):  # numba: "no locator available"
             dispatcher._cache = _kernel_cache()(kernel)
         return dispatcher
 
     return compile_it if function is None else compile_it(function)
+
+
+@cache
+def _pipelines() -> SimpleNamespace:
+    """Return how kernels are compiled: ``whole``, and as ``part`` of others.
+
+    Numba optimises a callee, and makes machine code of it, once for itself and again in every
+    caller, and in the callers of those; here it does so in the outermost kernel alone. And it
+    shares callees of one name between kernels that come from disk: names that were counted in
+    different processes, which may mean different things. Here each kernel keeps its own.
+    """
+    from numba.core.codegen import JITCodeLibrary  # noqa: PLC0415 (as above)
+    from numba.core.compiler import Compiler  # noqa: PLC0415 (as above)
+    from numba.core.registry import CPUDispatcher  # noqa: PLC0415 (as above)
+
+    class WholeLibrary(JITCodeLibrary):
+        def _optimize_final_module(self) -> None:
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.linkage.name == "linkonce_odr":
+                    function.linkage = "internal"
+            super()._optimize_final_module()
+
+    class PartLibrary(JITCodeLibrary):
+        def _optimize_final_module(self) -> None:
+            pass
+
+        def _finalize_final_module(self) -> None:
+            self._finalized = True
+
+    class WholeCompiler(Compiler):
+        def compile_extra(self, func: Callable[..., Any]) -> Any:
+            codegen = self.state.targetctx.codegen()
+            self.state.library = WholeLibrary(codegen, func.__qualname__)
+            self.state.library.enable_object_caching()
+            return super().compile_extra(func)
+
+    class PartCompiler(Compiler):
+        def compile_extra(self, func: Callable[..., Any]) -> Any:
+            target = self.state.targetctx
+            self.state.library = PartLibrary(target.codegen(), func.__qualname__)
+            self.state.flags.no_compile = True
+            made = super().compile_extra(func)
+            target.insert_user_function(None, made.fndesc, [made.library])  # callers find it
+            return made
+
+    class PartDispatcher(CPUDispatcher):
+        def add_overload(self, cres: Any) -> None:
+            self.overloads[tuple(cres.signature.args)] = cres
+
+        def __call__(self, *_: Any) -> Any:
+            raise TypeError(
+                f"{self.py_func.__name__} is compiled as part of other kernels; "
+                "Python cannot call it."
+            )
+
+    def part(kernel: Callable[..., Any], options: dict[str, Any]) -> Any:
+        options = {**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        return PartDispatcher(kernel, targetoptions=options, pipeline_class=PartCompiler)
+
+    return SimpleNamespace(whole=WholeCompiler, part=part)
 
 
 @cache

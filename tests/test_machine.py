@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 
+import numpy as np
 import pytest
 
 from msfa_core import machine
@@ -55,3 +56,37 @@ def test_a_kernel_compiles_where_no_cache_can_be_written(monkeypatch):
     monkeypatch.setattr(machine, "_kernel_cache", lambda: nowhere)
     double = compiled(lambda x: 2.0 * x)
     assert double(3.0) == 6.0
+
+
+@compiled(part=True)
+def tripled(x):
+    return 3.0 * x
+
+
+@compiled(part=True)
+def sixfold(x):
+    return tripled(x) + tripled(x)
+
+
+@compiled
+def first_sixfold(values):
+    return sixfold(values[0])
+
+
+def test_a_part_works_in_kernels_at_any_depth_and_python_is_refused():
+    assert first_sixfold(np.array([7.0])) == 42.0
+    with pytest.raises(TypeError, match="tripled is compiled as part of other kernels"):
+        tripled(1.0)
+    with pytest.raises(TypeError, match="sixfold"):
+        sixfold(1.0)
+
+
+def test_a_part_changed_in_another_module_outdates_its_callers(folder):
+    part = CALLEE.replace("@compiled", "@compiled(part=True)")
+    for step in (1.0, 10.0):
+        (folder / "callee.py").write_text(part.format(step))
+        load(folder, "callee")
+        assert load(folder, "caller").twice(0.0) == 2 * step
+    again = load(folder, "caller").twice
+    assert again(0.0) == 20.0
+    assert sum(again.stats.cache_hits.values()) == 1

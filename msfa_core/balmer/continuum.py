@@ -40,7 +40,7 @@ def continuum_level(
     return np.asarray(np.polynomial.polynomial.polyval((wavelength - middle) / half, coefficients))
 
 
-@compiled
+@compiled(part=True)
 def solve_spd(matrix, size):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     """Invert a symmetric positive definite matrix in place by Cholesky; False when it is not."""
     for j in range(size):
@@ -76,7 +76,7 @@ def solve_spd(matrix, size):  # type: ignore[no-untyped-def]  # noqa: PLR0912
     return True
 
 
-@compiled
+@compiled(part=True)
 def fit_continuum(x, y, w, m, coefficients, covariance, keep):  # type: ignore[no-untyped-def]
     """Fit the polynomial with an asymmetric clip.
 
@@ -127,7 +127,7 @@ def fit_continuum(x, y, w, m, coefficients, covariance, keep):  # type: ignore[n
         covariance[0, 0], covariance[1, 0], covariance[2, 0], covariance[3, 0] = m0, m1, m2, m3
         covariance[1, 1], covariance[2, 1], covariance[3, 1] = m2, m3, m4
         covariance[2, 2], covariance[3, 2], covariance[3, 3] = m4, m5, m6
-        if not solve_spd(covariance, N_COEFFICIENTS):
+        if not solve_spd(covariance, np.int64(N_COEFFICIENTS)):  # not compiled for each constant
             return math.nan
         for k in range(N_COEFFICIENTS):
             coefficients[k] = (

@@ -63,7 +63,7 @@ EW_BANDS: Final = {
 }
 
 
-@compiled
+@compiled(part=True)
 def _edge(wavelength, i):  # type: ignore[no-untyped-def]
     """Lower edge of a pixel: halfway to the one before."""
     if i == 0:
@@ -73,14 +73,14 @@ def _edge(wavelength, i):  # type: ignore[no-untyped-def]
     return 0.5 * (wavelength[i - 1] + wavelength[i])
 
 
-@compiled
+@compiled(part=True)
 def _overlap(wavelength, i, stretch, low, high):  # type: ignore[no-untyped-def]
     """Length of a pixel that lies within a rest-frame band [Å, rest]."""
     left, right = _edge(wavelength, i) / stretch, _edge(wavelength, i + 1) / stretch
     return max(min(right, high) - max(left, low), 0.0)
 
 
-@compiled
+@compiled(part=True)
 def _equivalent_width(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     wavelength, flux, ivar, mask, stretch, band, sides, terms, matrix, side, coefficients
 ):

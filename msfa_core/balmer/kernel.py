@@ -49,7 +49,7 @@ _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
 N_RAW: Final = 31
 
 
-@compiled
+@compiled(part=True)
 def _find(wavelength, value):  # type: ignore[no-untyped-def]
     """First index whose wavelength is at or above the value."""
     low, high = 0, len(wavelength)
@@ -62,7 +62,7 @@ def _find(wavelength, value):  # type: ignore[no-untyped-def]
     return low
 
 
-@compiled
+@compiled(part=True)
 def _covered(rest, ranges):  # type: ignore[no-untyped-def]
     """Whether a rest wavelength lies in one of the (low, high) ranges."""
     found = False
@@ -71,7 +71,7 @@ def _covered(rest, ranges):  # type: ignore[no-untyped-def]
     return found
 
 
-@compiled
+@compiled(part=True)
 def _collect_continuum(  # type: ignore[no-untyped-def]
     wavelength, flux, ivar, mask, stretch, limits, excluded, x, y, w
 ):
@@ -93,7 +93,7 @@ def _collect_continuum(  # type: ignore[no-untyped-def]
     return m, expected
 
 
-@compiled
+@compiled(part=True)
 def _collect_window(  # type: ignore[no-untyped-def]
     wavelength, flux, ivar, mask, stretch, line, limits, masked, coefficients, x, y, w, scaled
 ):
@@ -135,7 +135,7 @@ def _collect_window(  # type: ignore[no-untyped-def]
     return m, min(left / WINDOW, 1.0), min(right / WINDOW, 1.0)
 
 
-@compiled
+@compiled(part=True)
 def _core_gap(x, m):  # type: ignore[no-untyped-def]
     """Widest stretch without a usable pixel that touches the core [Å]."""
     widest = 0.0
@@ -148,7 +148,7 @@ def _core_gap(x, m):  # type: ignore[no-untyped-def]
     return widest
 
 
-@compiled
+@compiled(part=True)
 def _residuals(x, y, w, m, best, residual):  # type: ignore[no-untyped-def]
     """Fill the residuals; return χ², Σr² and the largest |r|·sqrt(w)."""
     b, c = math.exp(best[LOG_B]), best[C]
@@ -163,7 +163,7 @@ def _residuals(x, y, w, m, best, residual):  # type: ignore[no-untyped-def]
     return chi2, square, largest
 
 
-@compiled
+@compiled(part=True)
 def _noise_variance(w, m, residual):  # type: ignore[no-untyped-def]
     """Variance by which the noise moves a fit, in units of what the inverse variances say.
 
@@ -217,7 +217,7 @@ def _reject(x, y, w, m, scaled, residual, x0, counts):  # type: ignore[no-untype
     return k
 
 
-@compiled
+@compiled(part=True)
 def _band(x, value, w, m, low, high, out):  # type: ignore[no-untyped-def]
     """Weighted mean and its variance over low <= x < high."""
     total = weight = 0.0
@@ -229,7 +229,7 @@ def _band(x, value, w, m, low, high, out):  # type: ignore[no-untyped-def]
     out[1] = 1.0 / weight if weight > 0 else math.inf
 
 
-@compiled
+@compiled(part=True)
 def _shape_tests(x, y, w, m, x0, residual, raw):  # type: ignore[no-untyped-def]
     """Measure whether the core is turned up or filled in, and whether the sides differ."""
     a, b, c = np.empty(2), np.empty(2), np.empty(2)
@@ -248,7 +248,7 @@ def _shape_tests(x, y, w, m, x0, residual, raw):  # type: ignore[no-untyped-def]
     raw[RAW_SIDES_SIGMA] = raw[RAW_SIDES] / math.sqrt(b[1] + c[1])
 
 
-@compiled
+@compiled(part=True)
 def measure_line(  # type: ignore[no-untyped-def]
     wavelength, flux, ivar, mask, stretch, line, limits, masked, coefficients, polynomial,
     scratch, work, raw, covariance,

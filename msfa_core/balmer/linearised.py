@@ -24,7 +24,7 @@ _TINY: Final = 1e-9  # Å: distance of a pixel on the centre itself
 _ABSORBED: Final = 1e-6  # share of a template that the profile leaves, below which it says nothing
 
 
-@compiled
+@compiled(part=True)
 def fill_slopes(x, m, best, slopes):  # type: ignore[no-untyped-def]
     """Fill the (5, m) derivatives of the profile with respect to n, a, b, c and λ0."""
     log_b, c, a = best[LOG_B], best[C], best[A]
@@ -43,7 +43,7 @@ def fill_slopes(x, m, best, slopes):  # type: ignore[no-untyped-def]
         slopes[4, i] = -c * et * offset / (distance * distance)
 
 
-@compiled
+@compiled(part=True)
 def invert_normal(w, m, slopes, covariance):  # type: ignore[no-untyped-def]
     """Set the (5, 5) covariance of the parameters from photon noise; False when there is none."""
     for j in range(N_SWS):
@@ -52,10 +52,10 @@ def invert_normal(w, m, slopes, covariance):  # type: ignore[no-untyped-def]
             for i in range(m):
                 total += w[i] * slopes[j, i] * slopes[k, i]
             covariance[j, k] = covariance[k, j] = total
-    return solve_spd(covariance, N_SWS)
+    return solve_spd(covariance, np.int64(N_SWS))  # not compiled for each constant
 
 
-@compiled
+@compiled(part=True)
 def noise_bias(x, w, m, best, slopes, variance, bias):  # type: ignore[no-untyped-def]
     """Set the bias of (n, a, b, c) that noise causes, to second order (Box 1971, JRSS B 33, 171).
 
@@ -100,7 +100,7 @@ def noise_bias(x, w, m, best, slopes, variance, bias):  # type: ignore[no-untype
         )
 
 
-@compiled
+@compiled(part=True)
 def second_line(x, w, m, best, slopes, variance, residual, found):  # type: ignore[no-untyped-def]
     """Look in the residuals for the same profile at another velocity.
 
@@ -148,7 +148,7 @@ def second_line(x, w, m, best, slopes, variance, residual, found):  # type: igno
                 found[0], found[1] = match / size / best[A], sigma
 
 
-@compiled
+@compiled(part=True)
 def add_continuum(  # type: ignore[no-untyped-def]
     y, w, m, slopes, scaled, coefficients, polynomial, covariance
 ):

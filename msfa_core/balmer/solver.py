@@ -67,7 +67,7 @@ LOG_B, C, X0, N, A, CHI2 = 0, 1, 2, 3, 4, 5
 N_STATE: Final = 6
 
 
-@compiled
+@compiled(part=True)
 def _sum_products(x, y, w, m, state, sums):  # type: ignore[no-untyped-def]
     """Sum the products of the basis functions and the data for (b, c, λ0) of ``state``."""
     log_b, c, x0 = state[LOG_B], state[C], state[X0]
@@ -113,7 +113,7 @@ def _sum_products(x, y, w, m, state, sums):  # type: ignore[no-untyped-def]
     sums[_YE], sums[_YF], sums[_YG], sums[_YH] = ye, yf, yg, yh
 
 
-@compiled
+@compiled(part=True)
 def _chi2_of(sums, n, a):  # type: ignore[no-untyped-def]
     """χ² for given n and a."""
     return (
@@ -125,7 +125,7 @@ def _chi2_of(sums, n, a):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled
+@compiled(part=True)
 def _project(sums, state):  # type: ignore[no-untyped-def]
     """Set the best n, a within their bounds, and χ², for the sums in hand.
 
@@ -153,14 +153,14 @@ def _project(sums, state):  # type: ignore[no-untyped-def]
     state[CHI2] = max(_chi2_of(sums, n, a), 0.0)
 
 
-@compiled
+@compiled(part=True)
 def _evaluate(x, y, w, m, state, sums):  # type: ignore[no-untyped-def]
     """Set the sums, the best n and a, and χ² at (b, c, λ0) of ``state``."""
     _sum_products(x, y, w, m, state, sums)
     _project(sums, state)
 
 
-@compiled
+@compiled(part=True)
 def _normal_equations(sums, state, hessian, slope):  # type: ignore[no-untyped-def]
     """Gauss–Newton matrix and slope in (ln b, c, λ0) with n and a eliminated."""
     n, a, c = state[N], state[A], state[C]
@@ -199,7 +199,7 @@ def _normal_equations(sums, state, hessian, slope):  # type: ignore[no-untyped-d
     hessian[5] = k2 * k2 * sums[_HH] - (n2 * n2 * i_nn + 2 * n2 * a2 * i_na + a2 * a2 * i_aa)
 
 
-@compiled
+@compiled(part=True)
 def _solve(hessian, slope, damping, free, step):  # type: ignore[no-untyped-def]
     """Damped 3×3 system by Cholesky; a parameter that is not free stays (step 0)."""
     d = 1.0 + damping
@@ -232,7 +232,7 @@ def _solve(hessian, slope, damping, free, step):  # type: ignore[no-untyped-def]
     return True
 
 
-@compiled
+@compiled(part=True)
 def _bounded_step(state, slope, low, high, hessian, damping, free, step):  # type: ignore[no-untyped-def]
     """Step within the bounds; return the gain in χ² that it promises, or -1 without a solution."""
     for k in range(3):
@@ -257,7 +257,7 @@ def _bounded_step(state, slope, low, high, hessian, damping, free, step):  # typ
     )
 
 
-@compiled
+@compiled(part=True)
 def _chi2_at(x, y, w, m, state, totals):  # type: ignore[no-untyped-def]
     """Return χ² at (b, c, λ0) of ``state`` with the best n and a."""
     log_b, c, x0 = state[LOG_B], state[C], state[X0]
@@ -274,7 +274,7 @@ def _chi2_at(x, y, w, m, state, totals):  # type: ignore[no-untyped-def]
     return state[CHI2]
 
 
-@compiled
+@compiled(part=True)
 def _descend(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     x, y, w, m, state, low, high, tolerance, rival, work
 ):
@@ -325,7 +325,7 @@ def _descend(  # type: ignore[no-untyped-def]  # noqa: PLR0912
     return False
 
 
-@compiled
+@compiled(part=True)
 def _start(x, y, w, m, state):  # type: ignore[no-untyped-def]
     """Guess (b, c, λ0) from the centroid, depth and equivalent width of the absorption."""
     weight = moment = area = core = core_w = 0.0
@@ -345,7 +345,7 @@ def _start(x, y, w, m, state):  # type: ignore[no-untyped-def]
     state[X0] = min(max(centre, -3.0), 3.0)
 
 
-@compiled
+@compiled(part=True)
 def _list_candidates(x, y, w, m, best, totals, trial, candidates):  # type: ignore[no-untyped-def]
     """List other places of λ0 that may hold the minimum; return their number.
 
@@ -391,7 +391,7 @@ def _list_candidates(x, y, w, m, best, totals, trial, candidates):  # type: igno
     return count
 
 
-@compiled
+@compiled(part=True)
 def fit_profile(x, y, w, m, best, work):  # type: ignore[no-untyped-def]
     """Fit one window.
 

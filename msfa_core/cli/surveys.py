@@ -374,6 +374,26 @@ def serve(
     os.execve(sys.executable, command, {"BOKEH_RESOURCES": "server", **os.environ})
 
 
+@app.command()
+def demo(
+    survey: Annotated[
+        Path | None,
+        typer.Argument(help="Where it is made; beside the small demo survey when not given."),
+    ] = None,
+    stars: Annotated[int, typer.Option(help="How many stars.", min=1)] = 1500,
+    quiet: Quiet = False,
+) -> None:
+    """Make a demo survey, larger than the one that `msfa serve` makes: simulated, and done."""
+    from msfa_core.spine.demo import make_demo  # noqa: PLC0415
+    from msfa_core.survey.demo import demo_path  # noqa: PLC0415
+
+    path = survey or demo_path().with_name(f"demo-{stars}")
+    with show_progress(quiet) as progress:
+        made = make_demo(path, progress, stars)
+    print(f"SIMULATED stars {made.path}: {len(made.table()):,} spectra")
+    print(f"next: msfa serve {made.path}")
+
+
 def _check_port(address: str, port: int) -> None:
     """Raise when the server could not listen there."""
     host = address or "0.0.0.0"
@@ -402,7 +422,10 @@ def _demo() -> Path:
 
     path = demo_path()
     if not is_survey(path):
-        print(f"making the demo survey in {path}: simulated stars, about a minute", flush=True)
+        print(
+            f"making the demo survey in {path}: 200 simulated stars, about half a minute",
+            flush=True,
+        )
         with show_progress(False) as progress:
             make_demo(path, progress)
     return path

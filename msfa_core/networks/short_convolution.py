@@ -122,10 +122,9 @@ def _turn(x: Any, n_rows: int, out: Any) -> None:
             d = x[row : row + _SEEN]
         else:
             for k in range(_SEEN):
-                if 0 <= row + k < n_rows:
-                    seen[k] = x[row + k]
-                else:
-                    seen[k] = 0
+                is_seen = 0 <= row + k < n_rows
+                for c in range(channels):  # an array set to an array costs seconds to compile
+                    seen[k, c] = x[row + k, c] if is_seen else np.float32(0)
             d = seen
         for c in range(channels):
             out[0, tile, c] = (
@@ -145,7 +144,7 @@ def _turn(x: Any, n_rows: int, out: Any) -> None:
                 minus[c] = even - at * odd
 
 
-@compiled(finite=True)
+@compiled(finite=True, part=True)
 def _four(product: Any, tile: int, x: Any, row: int, n_rows: int, y: Any) -> None:
     """Turn products into four rows, with the residual."""
     channels = y.shape[1]

@@ -19,14 +19,14 @@ RIDGE: Final = 1e-7  # of the mean diagonal: keeps a missing arm solvable
 COARSE_RIDGE: Final = 4e-6  # the same in single precision
 
 
-@compiled
+@compiled(part=True)
 def _take_off(row, one, two, m):  # type: ignore[no-untyped-def]
     """Subtract the products of two rows of cells from a third."""
     for c in range(m):
         row[c] -= one[c] * two[c]
 
 
-@compiled
+@compiled(part=True)
 def _solve_block(a, b, start, m, lower, right, inverse, ridge, gain):  # type: ignore[no-untyped-def]
     """Solve ``m`` cells from ``start`` on: Cholesky with every operation on all of them."""
     n = len(b)
@@ -38,10 +38,12 @@ def _solve_block(a, b, start, m, lower, right, inverse, ridge, gain):  # type: i
         gain[start + c] = 0.0
     for j in range(n):
         at = j * (j + 1) // 2
-        right[j, :m] = b[j, start : start + m]
+        for c in range(m):  # an array set to an array costs seconds to compile
+            right[j, c] = b[j, start + c]
         for k in range(j):
             row = lower[at + k]
-            row[:m] = a[at + k, start : start + m]
+            for c in range(m):
+                row[c] = a[at + k, start + c]
             for i in range(k):
                 _take_off(row, lower[at + i], lower[k * (k + 1) // 2 + i], m)
             for c in range(m):
@@ -80,7 +82,7 @@ def solve_cells(a, b, gain):  # type: ignore[no-untyped-def]
         _solve_block(a, b, start, m, lower, right, inverse, ridge, gain)
 
 
-@compiled
+@compiled(part=True)
 def _sum_bins(values, size, sums):  # type: ignore[no-untyped-def]
     """Fill ``sums`` with the sums of ``size`` values each."""
     whole = len(values) // size
@@ -218,7 +220,7 @@ def solve(a, b, solution):  # type: ignore[no-untyped-def]
     return gain
 
 
-@compiled
+@compiled(part=True)
 def gain_at(  # type: ignore[no-untyped-def]
     spline, extent, first, z, step, columns, weight, weighted, model, a, b, solution
 ):  # fmt: skip
@@ -236,7 +238,7 @@ def gain_at(  # type: ignore[no-untyped-def]
     return solve(a, b, solution)
 
 
-@compiled
+@compiled(part=True)
 def refine(  # type: ignore[no-untyped-def]
     spline, extent, first, ladder, start, reach, step, columns, weight, weighted, model, a, b,
     solution, out,
@@ -256,7 +258,8 @@ def refine(  # type: ignore[no-untyped-def]
     last = len(ladder) - 1
     low, high = max(start - reach, 0), min(start + reach, last)
     best, most = -1, -np.inf
-    gains = np.full(len(ladder), np.nan)
+    gains = np.empty(len(ladder))
+    gains[:] = np.nan
     for k in range(low, high + 1):
         gains[k] = gain_at(
             spline, extent, first, ladder[k], step, columns, weight, weighted, model, a, b, solution
@@ -327,6 +330,17 @@ def refine(  # type: ignore[no-untyped-def]
                 out[2], out[4] = ladder[best], most
 
 
+@compiled(part=True)
+def _most_first(values, order):  # type: ignore[no-untyped-def]
+    """Fill ``order`` with the places of few values, the largest first."""
+    for k in range(len(values)):
+        at = k
+        while at > 0 and values[order[at - 1]] < values[k]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = k
+
+
 @compiled
 def refine_rows(  # type: ignore[no-untyped-def]
     splines, extents, starts, ladders, ladder_length, ladder_of, template, begin, kept, reach,
@@ -358,6 +372,7 @@ def refine_rows(  # type: ignore[no-untyped-def]
     b, solution = np.empty(n_vectors), np.empty(n_vectors)
     gains = np.empty(n_candidates)
     left = np.empty(len(kept), dtype=np.int64)
+    order = np.empty(n_candidates, dtype=np.int64)
     for row in range(len(template)):
         for c in range(n_candidates):
             t = template[row, c]
@@ -367,8 +382,10 @@ def refine_rows(  # type: ignore[no-untyped-def]
                     splines[t], extents[t], starts[t], ladders[ladder_of[t], begin[row, c]], step,
                     columns, weight[row], weighted[row], model, a, b, solution,
                 )  # fmt: skip
-        left[:] = kept
-        for c in np.argsort(-gains):
+        for k in range(len(kept)):
+            left[k] = kept[k]
+        _most_first(gains, order)
+        for c in order:
             t = template[row, c]
             if t < 0 or left[ladder_of[t]] == 0:
                 continue
@@ -404,8 +421,11 @@ def scan_basis(  # type: ignore[no-untyped-def]
     """
     n_vectors, n_fixed, m = len(splines), len(fixed), weight.shape[1]
     columns = np.empty((n_vectors + n_fixed, m))
-    columns[n_vectors:] = fixed
-    ones = np.ones(m)
+    for j in range(n_fixed):
+        for i in range(m):
+            columns[n_vectors + j, i] = fixed[j, i]
+    ones = np.empty(m)
+    ones[:] = 1.0
     n = n_vectors + n_fixed
     a, b, solution = np.empty((n, n)), np.empty(n), np.empty(n)
     for k in range(len(redshifts)):

@@ -531,17 +531,17 @@ def test_status_tells_what_is_there_what_was_done_and_what_is_missing(survey):
 
 
 def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatch):
-    plan = SurveyPlan(10, seed=3, chunk=10, epochs=0.5)
-    monkeypatch.setattr("msfa_core.simulate.filling.demo_plan", lambda: plan)
+    plan = SurveyPlan(1500, seed=3, chunk=10, epochs=0.5)
+    monkeypatch.setattr("msfa_core.spine.demo.demo_plan", lambda: plan)
 
     def stop(step, done, total, shard=""):
         if step == "measure":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_demo(tmp_path / "demo", stop)
+        make_demo(tmp_path / "demo", stop, 10)
     assert list(tmp_path.iterdir()) == []
-    demo = make_demo(tmp_path / "demo")
+    demo = make_demo(tmp_path / "demo", n_stars=10)
     assert demo.is_simulated
     table = demo.table()
     assert table["true_class"].notna().all()

@@ -1,0 +1,60 @@
+"""Kernels of the spine compiled once, before many spectra or the first reviewer need them."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.machine import one_thread_each
+from msfa_core.spectra.spectrum import Spectrum
+
+logger = logging.getLogger(__name__)
+
+
+def some_spectrum() -> Spectrum:
+    """Return noise on a flat continuum: what a kernel is compiled with."""
+    wavelength = LAMOST_GRID.wavelength
+    flux = 1.0 + 0.01 * np.random.default_rng(0).standard_normal(len(wavelength))
+    return Spectrum(
+        obsid=1,
+        wavelength=wavelength,
+        flux=flux,
+        ivar=np.full(len(flux), 1e4),
+        mask=np.zeros(len(flux), dtype=bool),
+        z=0.0,
+    )
+
+
+def compile_kernels() -> None:
+    """Measure and match one spectrum, so that the kernels lie on disk for every other process."""
+    from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
+    from msfa_core.balmer.indices import line_indices  # noqa: PLC0415
+    from msfa_core.templates import match, read_templates  # noqa: PLC0415
+
+    spectrum = some_spectrum()
+    fit_lines(spectrum)
+    line_indices(spectrum)
+    match(spectrum, read_templates(""))
+
+
+@contextmanager
+def compiling_beside() -> Iterator[multiprocessing.process.BaseProcess]:
+    """Have another process compile the kernels while the block does something else.
+
+    Wait for it (``join``) before anything is measured: else both would compile.
+    """
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=compile_kernels, name="kernels", daemon=True)
+    with one_thread_each():
+        process.start()
+    try:
+        yield process
+    finally:
+        process.join()
+        if process.exitcode:  # they will be compiled where they are needed
+            logger.warning("the kernels could not be compiled beside: exit %s", process.exitcode)
