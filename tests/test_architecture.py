@@ -1,9 +1,12 @@
-"""The arrows of the house: a module imports only from the lines below its own."""
+"""The arrows of the house: a module imports only from the lines below its own, none in a circle."""
 
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [  # top first; names on one line do not know each other
@@ -28,6 +31,12 @@ LAYERS = [  # top first; names on one line do not know each other
 ]
 DEPTH = {name: depth for depth, line in enumerate(LAYERS) for name in line.split()}
 FOUNDATION = set(LAYERS[-1].split())
+KEPT_FROM = {  # units that users never run, or that the screen draws nothing from
+    "workshop": {"main", "app", "warming", "views", "planes", "state", "theme"},
+    "simulate": {"main", "app", "warming", "views", "planes", "state", "theme"},
+}
+MOST_ARROWS = 100  # between folders, the modules of the last line taken as one
+MOST_LOOSE = 10  # modules of msfa_core in no folder
 KEPT_TO = {  # heavy libraries and the units allowed to import them
     "torch": {"networks", "training", "search"},
     "safetensors": {"networks", "training"},
@@ -87,6 +96,7 @@ def test_imports_point_down(path):
             same_unit = target == own or {target, own} <= FOUNDATION
             below = DEPTH.get(target, len(LAYERS)) > DEPTH[own]
             assert same_unit or below, f"{own} imports {'.'.join(name)}, which is not below it"
+            assert own not in KEPT_FROM.get(target, ()), f"{own} imports {'.'.join(name)}"
         else:
             allowed = KEPT_TO.get(name[0])
             assert allowed is None or own in allowed, f"{own} imports {name[0]}"
@@ -114,3 +124,62 @@ def test_the_archive_is_reached_through_the_survey_only():
             if isinstance(node, ast.Attribute) and node.attr == "archive"
         ]
         assert not reached, f"{path}, lines {reached}: take Survey.spectra, spectrum or shards"
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def arrows_between_modules() -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the modules and the pairs (importing, imported), packages' own files aside."""
+    names = [module_name(path) for path in MODULES]
+    number = {
+        name: k
+        for k, (name, path) in enumerate(zip(names, MODULES, strict=True))
+        if path.name != "__init__.py"
+    }
+    pairs = {
+        (own, number[name])
+        for own, path in enumerate(MODULES)
+        for parts in imported_names(path)
+        for name in (".".join(parts), ".".join(parts[:-1]))
+        if name in number and number[name] != own
+    }
+    return names, sorted(pairs)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    names, pairs = arrows_between_modules()
+    start, end = np.array(pairs).T
+    graph = coo_array((np.ones(len(pairs)), (start, end)), shape=(len(names), len(names)))
+    _, circle = connected_components(graph, connection="strong")
+    of = {}
+    for name, number in zip(names, circle, strict=True):
+        of.setdefault(number, []).append(name)
+    assert [members for members in of.values() if len(members) > 1] == []
+
+
+def test_few_arrows_join_the_folders():
+    """One room per folder, one floor for the modules that everybody stands on."""
+    names, pairs = arrows_between_modules()
+
+    def room(name: str) -> str:
+        package, _, rest = name.partition(".")
+        unit = rest.split(".")[0]
+        return package if package == "dashboard" else "floor" if unit in FOUNDATION else unit
+
+    rooms = {(room(names[a]), room(names[b])) for a, b in pairs}
+    assert len({(a, b) for a, b in rooms if a != b}) <= MOST_ARROWS
+
+
+def test_few_modules_stand_in_no_folder():
+    loose = [path for path in MODULES if len(path.relative_to(ROOT).parts) == 2]
+    assert len([path for path in loose if path.parent.name == "msfa_core"]) <= MOST_LOOSE
+
+
+def test_the_table_of_contents_names_every_folder_once():
+    contents = (ROOT / "msfa_core" / "__init__.py").read_text(encoding="utf-8")
+    named = [line.split()[0] for line in ast.get_docstring(ast.parse(contents)).splitlines()
+             if line.startswith("  ")]  # fmt: skip
+    folders = [path.parent.name for path in (ROOT / "msfa_core").glob("*/__init__.py")]
+    assert sorted(named) == sorted(folders)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from typer.core import TyperGroup
+
+JOURNEY: Final = (  # from a catalogue to a published table; then what judges it and makes its tools
+    *("demo", "simulate", "select", "download", "ingest", "run", "place", "status", "serve"),
+    *("store", "assign", "export", "report", "products", "cite"),
+    *("validate", "evaluate", "train", "experiments", "novelty", "slam", "templates", "doctor"),
+)
+
+
+class _InOrder(TyperGroup):
+    """Commands in the order of the journey, not in that of the files that hold them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        place = {name: k for k, name in enumerate(JOURNEY)}
+        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+
 
 app = typer.Typer(
+    cls=_InOrder,
     name="msfa",
     help="Find, vet and publish blue horizontal-branch stars from LAMOST spectra.",
     no_args_is_help=True,

@@ -13,18 +13,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from msfa_core.photometry.zahb import EVOLUTION_MOST, zahb_logg, zahb_mass
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM
-from msfa_core.simulate.draws import (
-    EVOLUTION_MOST,
-    EVOLUTION_SCALE,
-    clipped,
-    mixed,
-    rotation,
-    skewed,
-    slow,
-    zahb_logg,
-    zahb_mass,
-)
+from msfa_core.simulate.draws import EVOLUTION_SCALE, clipped, mixed, rotation, skewed, slow
 from msfa_core.typing import FloatArray
 
 Draw = dict[str, Any]

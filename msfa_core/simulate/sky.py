@@ -90,7 +90,7 @@ def transmission(rows: pd.DataFrame, rng: np.random.Generator) -> Float32Array:
 def sky_residuals() -> tuple[NDArray[np.int64], Float32Array, Float32Array]:
     """Read what sky fibres have in common: pixels with lines, and there residual and error.
 
-    Both are in units of the error of neighbouring pixels (``sky_fibres.statistics``).
+    Both are in units of the error of neighbouring pixels (``workshop.sky_residuals``).
 
     Raises
     ------

@@ -17,8 +17,8 @@ import pandas as pd
 
 from msfa_core.durable import write_whole
 from msfa_core.errors import MsfaError
+from msfa_core.photometry.zahb import zahb_logg, zahb_mass
 from msfa_core.simulate.atmospheres import surface_magnitudes
-from msfa_core.simulate.draws import zahb_logg, zahb_mass
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 from astropy.io import fits
 
 from msfa_core.cli import run_cli, show, stop
-from msfa_core.cli.app import app
+from msfa_core.cli.app import JOURNEY, app
 from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.survey.folder import Survey
@@ -28,7 +29,7 @@ COMMANDS = (
     "validate",
     "products",
 )
-GROUPS = ("slam", "templates")
+GROUPS = ("store", "slam", "templates")
 
 
 @pytest.fixture
@@ -70,6 +71,14 @@ def test_help_names_every_command_and_needs_no_heavy_library():
 def test_exactly_the_commands_that_work_are_there():
     assert {command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)
     assert {group.name for group in app.registered_groups} == set(GROUPS)
+
+
+def test_the_help_names_the_commands_in_the_order_of_the_journey(capsys):
+    assert run_cli(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = [line.split()[1] for line in lines if re.match(r"│ [a-z]+ ", line)]
+    assert shown == [name for name in JOURNEY if name in {*COMMANDS, *GROUPS}]
+    assert set(JOURNEY) >= {*COMMANDS, *GROUPS}
 
 
 def test_status_needs_no_torch(ingested):

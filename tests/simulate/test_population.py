@@ -10,8 +10,8 @@ from msfa_core.constants import KIEL_BAND
 from msfa_core.errors import ConfigError
 from msfa_core.photometry.cmd import in_trapezoid
 from msfa_core.photometry.motion import galactic_latitude
+from msfa_core.photometry.zahb import zahb_logg
 from msfa_core.simulate.atmospheres import model_flux
-from msfa_core.simulate.draws import zahb_logg
 from msfa_core.simulate.groups import BORDER_SHARES, GROUPS, SKY_SHARES
 from msfa_core.simulate.photometry import parallax_error, passbands
 from msfa_core.simulate.population import (

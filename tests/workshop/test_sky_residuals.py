@@ -8,10 +8,11 @@ import pytest
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ReadError
 from msfa_core.simulate.sky import add_sky_lines, sky_residuals
-from msfa_core.simulate.sky_fibres import main, read_fibres, statistics
+from msfa_core.simulate.sky_fibres import read_fibres
 from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.writers import write_lamost
+from msfa_core.workshop.sky_residuals import main, statistics
 
 WAVELENGTH = LAMOST_GRID.wavelength
 LINE = int(np.searchsorted(WAVELENGTH, 5578.9))
