@@ -42,7 +42,8 @@ lint: $(TESTED)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not benchmark"
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not benchmark and not ui"
+	$(BIN)/python -m pytest -q -m "ui and not benchmark"
 	$(BIN)/python -m pytest -q --nbmake notebooks
 
 bench: $(TESTED)
