@@ -18,10 +18,18 @@ from msfa_core.errors import CatalogueError
 
 DELIMITERS: Final = ",|;\t"
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_RULE: Final = re.compile(r"\s*-{2,}[\s\-|;,]*")
+_RULE: Final = re.compile(r"\s*\|?\s*:?-{2,}[\s\-|;,+:]*")
 _SNIFFED: Final = 30  # lines
 _WORDS_OF_A_NAME: Final = 3
 _ENOUGH_DECIMALS: Final = 7  # what is cut behind them matters no more
+_UNIT_WORDS: Final = frozenset(  # what tells a row of units
+    (
+        *("deg", "degree", "degrees", "rad", "hourangle", "hour", "hours", "mas", "mas/yr"),
+        *("mas yr-1", "mas.yr-1", "mas.yr**-1", "mas / yr", "arcsec", "arcsec/yr", "uas", "mag"),
+        *("km/s", "km.s**-1", "m/s", "k", "yr", "dex", "angle[deg]", "magnitude[mag]"),
+    )
+)
+_WORTH_THREADS: Final = 2**22  # characters
 _COMMENTS_KEPT: Final = 65536  # characters
 
 
@@ -104,7 +112,8 @@ def _table(
     if not ended:
         columns, cut = _without_cut_row(columns)
         notes = (*notes, *cut)
-    return TextTable("", columns, {}, notes, comments[:_COMMENTS_KEPT])
+    columns, units = _without_unit_row(columns)
+    return TextTable("", columns, units, notes, comments[:_COMMENTS_KEPT])
 
 
 def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
@@ -197,7 +206,11 @@ def _parsed(path: Path, body: str, names: list[str], delimiter: str) -> dict[str
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(body.encode("utf-8", "surrogatepass")),
-            pyarrow.csv.ReadOptions(column_names=names, block_size=_block_size(body)),
+            pyarrow.csv.ReadOptions(
+                column_names=names,
+                block_size=_block_size(body),
+                use_threads=len(body) > _WORTH_THREADS,
+            ),
             pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values='"' in body),
             convert,
         )
@@ -236,6 +249,21 @@ def _without_cut_row(columns: dict[str, pd.Series]) -> tuple[dict[str, pd.Series
     return {name: values.iloc[:-1] for name, values in columns.items()}, (note,)
 
 
+def _without_unit_row(
+    columns: dict[str, pd.Series],
+) -> tuple[dict[str, pd.Series], dict[str, str]]:
+    """Take a first row of units (``deg,deg,mag``) for what it is."""
+    if not all(len(values) > 1 for values in columns.values()):
+        return columns, {}
+    first = {name: str(values.iloc[0]).strip() for name, values in columns.items()}
+    if not sum(word.strip("'\"").lower() in _UNIT_WORDS for word in first.values()) > 1:
+        return columns, {}
+    if any(_NUMBER.fullmatch(word) for word in first.values()):
+        return columns, {}
+    units = {name: word for name, word in first.items() if word}
+    return {name: values.iloc[1:].reset_index(drop=True) for name, values in columns.items()}, units
+
+
 # --- ECSV ------------------------------------------------------------------------------------
 def _ecsv(path: Path, text: str, formats: str, ended: bool) -> TextTable:
     """Read ECSV, Gaia's bulk files (``null`` for no value) included: units from its header."""
@@ -258,7 +286,7 @@ def _ecsv(path: Path, text: str, formats: str, ended: bool) -> TextTable:
         names, body, delimiter = _as_tabs(names), _as_tabs(body), "\t"
     comments = "\n".join(said)
     made = _table(path, names, body, comments, formats, ended, (), delimiter)
-    return TextTable("", made.columns, units, made.notes, comments[:_COMMENTS_KEPT])
+    return TextTable("", made.columns, made.units | units, made.notes, comments[:_COMMENTS_KEPT])
 
 
 def _as_tabs(text: str) -> str:
@@ -322,4 +350,4 @@ def _vizier_table(path: Path, lines: list[str], formats: str, ended: bool) -> Te
         said = [one.strip() for one in next(csv.reader([rest[1]], delimiter=delimiter), [])]
     units = {label: unit for label, unit in zip(distinct_names(names), said, strict=False) if unit}
     made = _table(path, header, body, "\n".join(comments), formats, ended, (), delimiter)
-    return TextTable(name, made.columns, units, made.notes, made.comments)
+    return TextTable(name, made.columns, made.units | units, made.notes, made.comments)

@@ -37,7 +37,8 @@ _SPELLINGS: Final = {
     "log(cm.s**-2)": "dex(cm/s2)", "log(cgs)": "dex(cm/s2)", "cgs": "dex(cm/s2)",
     "log cgs": "dex(cm/s2)", "[m/s2]": "dex(m/s2)", "log(m/s2)": "dex(m/s2)",
     "[sun]": "dex", "[-]": "dex", "day": "d", "days": "d", "julian year": "yr", "year": "yr",
-    "years": "yr", "time[julian years]": "yr", "angle[deg]": "deg", "angle[mas]": "mas",
+    "years": "yr", "julian years": "yr",
+    "time[julian years]": "yr", "angle[deg]": "deg", "angle[mas]": "mas",
     "angular velocity[mas/year]": "mas/yr", "magnitude[mag]": "mag", "velocity[km/s]": "km/s",
     "temperature[k]": "K", "gravsurface[log cgs]": "dex(cm/s2)", "abundances[dex]": "dex",
     "angstroms": "Angstrom", "å": "Angstrom", "a": "Angstrom", "0.1nm": "Angstrom",
@@ -156,6 +157,8 @@ def _converted(  # noqa: PLR0911  a line per odd unit
         raise UnitProblem(f"its unit {said!r} is none of {one.unit or 'a ratio'}")
     if one.name == "logg" and _is_plain(unit):
         return values  # "dex", as most tables write it
+    if one.unit == "d" and said.strip().upper() in ("JD", "MJD"):
+        return values - (_JULIAN if said.strip().upper() == "JD" else 0.0)
     if one.unit == "yr" and unit == u.d:
         return np.where(values > _JULIAN, 2000.0 + (values - 2451545.0) / 365.25, np.nan)
     if one.unit == "mag" and (_is_plain(unit) or _is_magnitude(unit)):

@@ -395,3 +395,30 @@ def test_an_archive_of_several_tables_lists_them(tmp_path):
         open_table(tmp_path / "t.zip", GAIA_USE)
     found = open_table(f"{tmp_path / 't.zip'}#b.csv", GAIA_USE)
     assert differences(truth(seed=3), found) == []
+
+
+def test_a_row_of_units_below_the_names_is_believed(tmp_path):
+    text = "source_id,ra,dec,Gmag,Plx\n,deg,deg,mag,arcsec\n77,10.5,1.5,15.5,0.00025\n"
+    found = opened(tmp_path, text)
+    assert len(found) == 1
+    assert found.table["parallax_mas"].tolist() == pytest.approx([0.25])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " obsid | ra    | dec  | gmag_x | Gmag \n-------+-------+------+--------+------\n"
+        " 7     | 10.5  | 1.5  | 1      | 15.5 \n",
+        "| obsid | ra | dec | Gmag |\n|---|---|---|---|\n| 7 | 10.5 | 1.5 | 15.5 |\n",
+    ],
+    ids=["psql", "markdown"],
+)
+def test_tables_drawn_with_lines_are_read(tmp_path, text):
+    found = opened(tmp_path, text)
+    assert found.table.iloc[0][["obsid", "ra", "dec", "g_mag"]].tolist() == [7, 10.5, 1.5, 15.5]
+
+
+def test_modified_julian_dates_say_so(tmp_path):
+    Table({"obsid": [7], "mjd": [2457345.5]}, units={"mjd": "d"}).write(tmp_path / "t.ecsv")
+    assert open_table(tmp_path / "t.ecsv", CATALOGUE_USE).left_out
+    assert opened(tmp_path, "obsid,mjd\n7,2457345.5\n", CATALOGUE_USE).table["mjd"][0] == 57345
