@@ -51,6 +51,8 @@ _CIRCLE: Final = 360.0  # deg
 _NINES: Final = re.compile(r"-?9{2,}(\.9*0*)?")
 _ABSURD: Final = 1e10
 _SEVEN: Final = ("rah", "ram", "ras", "ded", "dem", "des")  # of CDS and AAS tables, and DE-
+_ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
+_SMALLEST_SOURCE: Final = 4_295_806_720
 _OLD_EPOCHS: Final = {2015.5: "DR2", 2015.0: "DR1"}
 _OLD_NAMES: Final = re.compile(
     r"(gaia[\s_]*)?(dr2|gdr2)([\s_]*(source_?id|name|id))?|.*(source_?id|gaia|gaia_?id)[\s_]*dr2|gaia_?dr2_.*id|gaia_?dr2",
@@ -319,6 +321,11 @@ class _Reading:
             if ids.is_older or self.release in ("DR1", "DR2"):
                 self.release = self.release or ids.release
                 self._not_dr3(column.name)
+                return
+            small = ids.values.dropna()
+            odd_name = plain(column.name) in _ODD_ID_NAMES and not self.trusted
+            if odd_name and len(small) and small.median() < _SMALLEST_SOURCE:
+                self.left_out[column.name] = "its numbers are too small for those of Gaia"
                 return
         bad = int(ids.unreadable.sum())
         n_known = bad + int(ids.values.notna().sum()) + int(ids.rounded.sum())

@@ -99,6 +99,7 @@ def unit_of(text: str) -> Any:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         text = text[1:-1].strip()
+    text = re.sub(r"(?:dex|log)?[(\[]\s*-+\s*[)\]]", "dex", text)  # of a pure number
     known = _SPELLINGS.get(re.sub(r"\s+", " ", text.lower()))
     for spelling in (known, text, text.lower()):
         if spelling is None:

@@ -422,3 +422,15 @@ def test_modified_julian_dates_say_so(tmp_path):
     Table({"obsid": [7], "mjd": [2457345.5]}, units={"mjd": "d"}).write(tmp_path / "t.ecsv")
     assert open_table(tmp_path / "t.ecsv", CATALOGUE_USE).left_out
     assert opened(tmp_path, "obsid,mjd\n7,2457345.5\n", CATALOGUE_USE).table["mjd"][0] == 57345
+
+
+def test_numbers_of_another_catalogue_are_no_gaia_identifiers(tmp_path):
+    found = opened(tmp_path, "Source,RA_ICRS,DE_ICRS,Gmag\n1,10.5,1.5,15.5\n2,11.5,1.5,15.5\n")
+    assert "too small" in found.left_out["Source"]
+    assert found.has("ra", "dec", "g_mag")
+
+
+def test_a_pure_number_in_dex_is_known(tmp_path):
+    Table({"obsid": [7], "feh": [-1.5]}, units={"feh": "dex"}).write(tmp_path / "t.ecsv")
+    text = (tmp_path / "t.ecsv").read_text().replace("unit: dex", "unit: 'dex(---)'")
+    assert opened(tmp_path, text, REFERENCE_USE).table["feh"].tolist() == [-1.5]
