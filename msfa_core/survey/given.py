@@ -264,9 +264,14 @@ def _gaia(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given
     from msfa_core.photometry.gaia import GAIA_USE, gaia_rows  # noqa: PLC0415
     from msfa_core.stars.crossmatch import settled  # noqa: PLC0415
     from msfa_core.tables.door import open_table  # noqa: PLC0415
+    from msfa_core.tables.hats import is_hats, open_hats  # noqa: PLC0415
 
     radius = survey.settings.match_radius_arcsec
-    opened = settled(open_table(path, GAIA_USE), spectra, radius)
+    if is_hats(path):
+        here = [spectra[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec")]
+        opened = open_hats(path, GAIA_USE, here[0], here[1])
+    else:
+        opened = settled(open_table(path, GAIA_USE), spectra, radius)
     rows = gaia_rows(opened)
     matched = gaia_match(spectra, rows, radius)
     if not matched.n:

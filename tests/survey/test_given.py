@@ -324,3 +324,37 @@ def test_a_long_catalogue_is_joined_piece_by_piece_like_a_short_one(
     (tmp_path / "none.csv").write_text("obsid|teff\n1|8000\n")
     with pytest.raises(CatalogueError, match="none of the 6"):
         ingest(survey, [], [tmp_path / "none.csv"])
+
+
+def test_of_a_catalogue_in_hats_only_the_partitions_of_the_survey_are_read(survey, tmp_path):
+    import astropy.units as u
+    from astropy_healpix import lonlat_to_healpix
+
+    order = 2
+    rng = np.random.default_rng(4)
+    others = pd.concat([truth(40, seed=k) for k in range(5)], ignore_index=True)
+    others = others.assign(ra=rng.uniform(0, 360, 200), dec=rng.uniform(-88, 88, 200))
+    rows = pd.concat([others, TRUTH], ignore_index=True).drop(columns="obsid")
+    pixel = lonlat_to_healpix(
+        rows["ra"].to_numpy() * u.deg, rows["dec"].to_numpy() * u.deg, 2**order, order="nested"
+    )
+    folder = tmp_path / "gaia_dr3"
+    for number, part in rows.rename(columns=_names()).groupby(pixel):
+        place = folder / "dataset" / f"Norder={order}" / "Dir=0"
+        place.mkdir(parents=True, exist_ok=True)
+        part.to_parquet(place / f"Npix={number}.parquet", index=False)
+    (folder / "hats.properties").write_text("hats_col_ra=ra\n")
+    own = {
+        int(one)
+        for one in lonlat_to_healpix(
+            TRUTH["ra"].to_numpy() * u.deg, TRUTH["dec"].to_numpy() * u.deg, 2**order,
+            order="nested",
+        )
+    }  # fmt: skip
+    (said,) = give(survey, gaia=[folder])
+    assert said.startswith("gaia_dr3: 6 rows; 6 spectra matched (6 by position), 0 not")
+    assert f"HATS: {len(own)} of {len(set(pixel))} partitions read" in said
+    run(survey, ["place"], workers=1)
+    assert survey.table()["g_mag"].tolist() == TRUTH["g_mag"].tolist()
+    with pytest.raises(CatalogueError, match="is a folder"):
+        give(survey, gaia=[tmp_path])
