@@ -60,7 +60,7 @@ def open_hats(path: str | Path, use: Use, ra: FloatArray, dec: FloatArray) -> Ou
     known = np.isfinite(ra) & np.isfinite(dec)
     ra, dec = ra[known], dec[known]
     wanted = _wanted(partitions, ra, dec)
-    first = wanted[0] if wanted else next(iter(partitions.values()))
+    first = wanted[0] if wanted else next(iter(partitions.values()))[0]
     schema = pa.parquet.read_schema(first)
     found = recognise(schema.names, use.vocabulary, use.beside).found
     if not {"ra", "dec"} <= set(found):
@@ -81,7 +81,8 @@ def open_hats(path: str | Path, use: Use, ra: FloatArray, dec: FloatArray) -> Ou
     raw = arrow_table(table)
     opened = understand(RawTable("", raw.columns, raw.left_out), use, str(path))
     digest = hashlib.sha256("\n".join(str(one) for one in partitions).encode()).hexdigest()[:16]
-    note = f"HATS: {len(wanted):,} of {len(partitions):,} partitions read"
+    n_files = sum(len(files) for files in partitions.values())
+    note = f"HATS: {len(wanted):,} of {n_files:,} partitions read"
     return replace(
         opened,
         name=path.name,
@@ -92,13 +93,13 @@ def open_hats(path: str | Path, use: Use, ra: FloatArray, dec: FloatArray) -> Ou
     )
 
 
-def _partitions(path: Path) -> dict[tuple[int, int], Path]:
+def _partitions(path: Path) -> dict[tuple[int, int], list[Path]]:
     """Return the files of a catalogue by order and pixel."""
-    found = {}
+    found: dict[tuple[int, int], list[Path]] = {}
     for file in sorted(path.rglob("*.parquet")):
         match = _PARTITION.search(file.relative_to(path).as_posix())
         if match:
-            found[int(match[1]), int(match[2])] = file
+            found.setdefault((int(match[1]), int(match[2])), []).append(file)
     if not found:
         raise CatalogueError(
             f"{path}: holds no partitions (dataset/Norder=…/Dir=…/Npix=….parquet); name the folder "
@@ -107,9 +108,11 @@ def _partitions(path: Path) -> dict[tuple[int, int], Path]:
     return found
 
 
-def _wanted(partitions: dict[tuple[int, int], Path], ra: FloatArray, dec: FloatArray) -> list[Path]:
+def _wanted(
+    partitions: dict[tuple[int, int], list[Path]], ra: FloatArray, dec: FloatArray
+) -> list[Path]:
     """Return the partitions in or near which there are stars."""
-    wanted = []
+    wanted: list[Path] = []
     wide = _READ_AROUND / np.maximum(np.cos(np.radians(dec)), 0.01)
     around: Sequence[tuple[int, int]] = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
     for order in sorted({key[0] for key in partitions}):
@@ -120,7 +123,9 @@ def _wanted(partitions: dict[tuple[int, int], Path], ra: FloatArray, dec: FloatA
                 _cells(order, (ra + x * wide) % 360.0, np.clip(dec + y * _READ_AROUND, -90, 90))
             )
         }
-        wanted += [file for key, file in partitions.items() if key[0] == order and key[1] in pixels]
+        for (own, pixel), files in partitions.items():
+            if own == order and pixel in pixels:
+                wanted += files
     return wanted
 
 
