@@ -120,10 +120,11 @@ def read_spectrum(path: str | Path) -> Spectrum:
     """
     path = Path(path)
     raw = read_bytes(path)
-    try:
-        return _read_units(path, PlainFits(path, raw))
-    except UnusualFits:
-        return _read_units(path, astropy_units(path, raw))
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are judged, not warned of
+        try:
+            return _read_units(path, PlainFits(path, raw))
+        except UnusualFits:
+            return _read_units(path, astropy_units(path, raw))
 
 
 def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:

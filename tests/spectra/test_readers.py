@@ -144,6 +144,13 @@ def test_third_row_of_the_earliest_layout_is_not_taken_for_the_wavelength(tmp_pa
     assert spectrum.meta["layout"] == "lamost-image-subcontinuum"
 
 
+def test_infinite_values_in_the_third_row_are_judged_without_a_warning(tmp_path):
+    rows = arrays()
+    rows[2, 50:60] = np.inf
+    path = image_file(tmp_path / "a.fits", rows, exten0="")
+    assert read_spectrum(path).wavelength == approx(WAVELENGTH, rel=1e-6)
+
+
 def test_trimmed_file_starts_where_its_header_says(tmp_path):
     rows = arrays()[:, :3820]
     exten0 = "Flux Inverse Subcontinuum Andmask Ormask"
@@ -418,6 +425,7 @@ BAD_FILES = {
     "flux NaN": (with_rows(r0=np.nan), "no usable pixel: flux is NaN"),
     "no ivar": (with_rows(r1=0), "no usable pixel: inverse variance is zero"),
     "ivar NaN": (with_rows(r1=np.nan), "no usable pixel"),
+    "wavelength infinite": (with_rows(r2=np.inf), "do not increase"),
     "backwards": (with_rows(r2=WAVELENGTH[::-1]), "run backwards"),
     "backwards table": (reversed_table, "run backwards"),
     "wavelength NaN": (with_rows(r2=np.nan), "do not increase"),
