@@ -384,7 +384,7 @@ KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan
 )
 
 # --- the record of vetting -----------------------------------------------------------------
-STORE_DEADLINE: Final = 8.0  # s, until a store that does not answer refuses; browsers wait for 15
+STORE_DEADLINE: Final = 8.0  # s, until a store that does not answer refuses; browsers wait longer
 STORE_SETTLING: Final = 4.0  # s more, to find out whether a decision was stored after all
 VERDICT_RULES: Final = {  # how the verdict of record comes about; vetting/record.py applies them
     "agreement": "the verdict that all who decided share, else disputed, until a final verdict "

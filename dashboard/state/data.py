@@ -29,6 +29,7 @@ from msfa_core.vetting.filters import contradictions
 logger = logging.getLogger(__name__)
 
 N_HELD: Final = 400  # stars kept ready to draw, per survey
+N_WRITERS: Final = 32
 N_ANSWERED: Final = 64  # stars whose answers to a question are kept, per survey
 _SHARED: Final = threading.Lock()
 
@@ -83,7 +84,8 @@ class SurveyData:
         self._starts = np.searchsorted(self.star[self._by_star], np.arange(len(self.star) + 1))
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
         self.measured = lru_cache(maxsize=N_HELD)(self._measure)
-        self.writers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="decisions")
+        # made when needed: pages that wait for a locked store do not wait for each other too
+        self.writers = ThreadPoolExecutor(max_workers=N_WRITERS, thread_name_prefix="decisions")
         self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
         self._answers: dict[str, Callable[[int], Any]] = {
             question: lru_cache(maxsize=N_ANSWERED)(partial(answer, self))

@@ -1,7 +1,6 @@
 // The verdict bar. Every verdict names the star that was painted when it was given; while an
 // answer is awaited, further keys wait in line, one for each star that is painted afterwards.
 
-const ANSWER_WITHIN = 15000 // ms, after which the connection counts as lost
 const PAGE = String(Math.random()) // of this page, until it is left
 const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
@@ -91,8 +90,8 @@ class Unanswered {
 
 // Lets one action through at a time, and only for a star that has been painted.
 class Gate {
-  constructor(send, on_lost, on_painted, on_armed) {
-    Object.assign(this, {send, on_lost, on_painted, on_armed})
+  constructor(patience, send, on_lost, on_painted, on_armed) {
+    Object.assign(this, {patience, send, on_lost, on_painted, on_armed})
     this.painted = ""      // obsid whose spectrum is on the screen
     this.drawn = ""        // obsid whose spectrum is being painted
     this.expected = null   // obsid that the server says is on screen
@@ -139,7 +138,7 @@ class Gate {
       this.line = []
       this.awaiting = this.busy = false
       this.on_lost()
-    }, ANSWER_WITHIN)
+    }, 1000 * this.patience) // longer than the server waits for the store
     this.send(make(this.painted))
   }
 }
@@ -280,7 +279,7 @@ export function render({model, view}) {
     name_in_address(obsid)
   }
   const on_armed = () => bar.classList.remove("msfa-busy")
-  const gate = new Gate(message => {
+  const gate = new Gate(model.patience, message => {
     bar.classList.add("msfa-busy")
     model.send_msg(message)
   }, on_lost, on_painted, on_armed)

@@ -34,6 +34,8 @@ _SCOPES: Final = (
     "in domain",
     "all",
 )
+NEAR_1: Final = 0.995  # what two digits would write as 1.00
+SINGLE_PRECISION: Final = float(np.finfo(np.float32).eps)  # of the networks
 _TELLING_NOTHING: Final = ("candidates", "in domain", "all")  # of one star beside another
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
@@ -51,12 +53,22 @@ def queue_page(state: Session, page: int) -> pd.DataFrame:
         {
             "obsid": table["obsid"].astype("str").to_numpy(object),
             "S/N": _fixed(table["snr_g"], 0),
-            "p_bhb": hidden if state.verdicts.blind else _fixed(table["p_bhb"], 2),
+            "p_bhb": hidden if state.verdicts.blind else probability_words(table["p_bhb"]),
             "class": hidden if state.verdicts.blind else classes,
             "verdict": verdict_words(state, rows),
         },
         dtype=object,
     )
+
+
+def probability_words(p: pd.Series) -> NDArray[np.object_]:
+    """Return probabilities in few characters: ``0.87``, and near 1 what they lack, ``1−3e-5``."""
+    given = p.to_numpy(dtype=np.float64, na_value=np.nan)
+    words = _fixed(p, 2)
+    for row in np.flatnonzero(given >= NEAR_1):
+        lacks = f"{1 - given[row]:.0e}".replace("e-0", "e-")
+        words[row] = f"1−{lacks}" if 1 - given[row] > SINGLE_PRECISION else "1"
+    return words
 
 
 def verdict_words(state: Session, rows: NDArray[np.intp]) -> NDArray[np.object_]:
@@ -207,7 +219,7 @@ class QueueView(pn.viewable.Viewer):
             pagination=None,
             layout="fit_columns",
             row_height=24,
-            widths={"obsid": 84, "S/N": 36, "p_bhb": 44, "class": 42},
+            widths={"obsid": 84, "S/N": 36, "p_bhb": 50, "class": 42},
             text_align={"S/N": "right", "p_bhb": "right"},
             sizing_mode="stretch_both",
             margin=0,

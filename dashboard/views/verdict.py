@@ -19,6 +19,7 @@ from dashboard.state import Session
 from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
+from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.errors import StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
@@ -39,6 +40,7 @@ ISSUE_FLAGS: Final = (
     "binary?",
     "blend",
 )
+PATIENCE: Final = 2 * (STORE_DEADLINE + STORE_SETTLING) + 3  # s; the store is asked twice at most
 _VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
 
 
@@ -105,6 +107,7 @@ class VerdictBar(pn.custom.JSComponent):
     reviewer_locked = param.Boolean()
     message = param.String()
     tone = param.String(default="calm")
+    patience = param.Number(default=PATIENCE, doc="s, after which no answer will come")
     address = param.Dict(default={}, doc="What the address of the page names beside the star")
     recent = param.List(doc="Last decisions on the survey")
     on_star = param.List(doc="Decisions on the star on screen")

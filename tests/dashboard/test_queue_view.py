@@ -6,7 +6,13 @@ import pytest
 
 from dashboard.state import Session
 from dashboard.views import queue
-from dashboard.views.queue import QueueView, progress_html, progress_words, queue_page
+from dashboard.views.queue import (
+    QueueView,
+    probability_words,
+    progress_html,
+    progress_words,
+    queue_page,
+)
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import oddness
 
@@ -191,3 +197,9 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
     survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan))
     unclassified = QueueView(state=Session(survey, "bert"))
     assert "nothing was classified yet" in unclassified.progress.object
+
+
+def test_probabilities_near_one_are_told_apart():
+    p = pd.Series([0.31, 0.87, 0.994, 0.99963, 0.9999997, 1.0, np.nan])
+    expected = ["0.31", "0.87", "0.99", "1−4e-4", "1−3e-7", "1", ""]
+    assert list(probability_words(p)) == expected

@@ -1,6 +1,7 @@
 """Verdict bar and keys: what the browser may ask for, what it is answered."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from dashboard.state import Session
 from dashboard.views.keyboard import KEYS, REJECT_CLASSES, Keyboard
 from dashboard.views.verdict import VerdictBar, decision_line, suggestion, when
-from msfa_core.errors import StoreError
+from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
+from msfa_core.errors import StoreError, UnansweredError
 
 
 class Browser:
@@ -202,3 +204,24 @@ def test_keys_of_the_server_do_what_they_say(state):
     keyboard._handle_msg({"action": "unknown"})
     keyboard._handle_msg("nonsense")
     assert done == ["smooth"]
+
+
+def test_a_browser_waits_longer_than_the_server_for_any_store(browser, state, monkeypatch):
+    asked = []
+
+    def unanswered(decision):
+        asked.append(decision.key)
+        raise UnansweredError("not known")
+
+    monkeypatch.setattr(state.data.store, "append_decision", unanswered)
+    assert not browser.say("accept")["is_done"]
+    assert asked[0] and len(set(asked)) == 1  # one key, however often
+    assert browser.bar.patience > len(asked) * (STORE_DEADLINE + STORE_SETTLING)
+
+
+def test_pages_that_wait_for_a_locked_store_do_not_wait_for_each_other(survey):
+    data = Session(survey, "anna").data
+    together = threading.Barrier(13)
+    waiting = [data.writers.submit(together.wait, 10) for _ in range(12)]
+    together.wait(10)
+    assert sorted(done.result() for done in waiting)
