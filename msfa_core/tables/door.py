@@ -249,11 +249,15 @@ class _Reading:
 
     def _style(self) -> Style:
         """Return what a comma means in this table, where one of its columns says so."""
-        styles = set()
-        for house, found in self.found.items():
-            column = self.by_name[found.name]
-            if quantity(house).kind in ("number", "ra", "dec") and _is_text(column.values):
-                styles.add(numbers(column.values).style)
+        columns = [
+            self.by_name[found.name].values
+            for house, found in self.found.items()
+            if quantity(house).kind in ("number", "ra", "dec")
+            and _is_text(self.by_name[found.name].values)
+        ]
+        if not any(values.str.contains(",", regex=False).any() for values in columns):
+            return ""
+        styles = {numbers(values).style for values in columns}
         styles &= {"comma", "point"}
         if styles == {"comma"}:
             return "comma"
