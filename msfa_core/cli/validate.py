@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.cli.show import say
+from msfa_core.errors import SurveyError
 
 
 @app.command()
@@ -40,6 +42,11 @@ def validate(
         what=str(reference),
     )
     paths = write_validation(found, out, opened, reference)
+    try:
+        with opened.lock():
+            opened.record("table", **found.joined.record)
+    except SurveyError as error:  # comparing needs no lock, and is done
+        say(f"not kept in the provenance: {error}")
     for line in [*summary_lines(found), *(f"not compared: {note}" for note in found.notes)]:
         print(line)
     print(f"{paths[0]}: the report, with {len(paths) - 1} tables and pictures beside it")

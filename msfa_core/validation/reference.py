@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.crossmatch import FAR_AWAY, match_sky, settled
 from msfa_core.tables.door import Use, of_frame
-from msfa_core.tables.report import Matched, OutsideTable, line
+from msfa_core.tables.report import Matched, OutsideTable, as_record
 from msfa_core.tables.row_keys import PLACE_USE
 
 # house name -> names in reference tables (lower case), the first found counts
@@ -55,8 +55,8 @@ class Joined:
     by_obsid, by_position, ambiguous : int
         How they were found; spectra with several counterparts within the radius (the nearest
         was taken).
-    line : str
-        What became of the reference table.
+    record : dict
+        What became of the reference table, for the provenance; its ``line`` in words.
     """
 
     survey: pd.DataFrame
@@ -64,7 +64,7 @@ class Joined:
     by_obsid: int
     by_position: int
     ambiguous: int
-    line: str = ""
+    record: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of spectra that can be compared."""
@@ -189,7 +189,7 @@ def join_reference(
         by_obsid,
         len(found) - by_obsid,
         ambiguous,
-        line(opened, matched),
+        as_record(opened, "reference", matched),
     )
 
 

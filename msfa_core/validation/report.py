@@ -117,7 +117,7 @@ def report_text(
 
 def summary_lines(validation: Validation) -> list[str]:
     """Return the figures that a screen has room for."""
-    lines = [validation.joined.line] if validation.joined.line else []
+    lines = [validation.joined.record["line"]] if validation.joined.record else []
     lines.append(f"{len(validation.joined):,} spectra compared")
     for opinion in ("templates", "header"):
         tables = validation.tables

@@ -358,3 +358,21 @@ def test_of_a_catalogue_in_hats_only_the_partitions_of_the_survey_are_read(surve
     assert survey.table()["g_mag"].tolist() == TRUTH["g_mag"].tolist()
     with pytest.raises(CatalogueError, match="is a folder"):
         give(survey, gaia=[tmp_path])
+
+
+def test_a_comparison_is_one_line_in_provenance_too(survey, tmp_path, capsys):
+    from msfa_core.cli import run_cli
+
+    text = "obsid,rv,u,g,r,i,z\n" + "".join(
+        f"{obsid},{1000 * k},15,14,13,12,11\n" for k, obsid in enumerate(TRUTH["obsid"])
+    )
+    (tmp_path / "ref.csv").write_text(text)
+    reference = str(tmp_path / "ref.csv")
+    assert run_cli(
+        ["validate", str(survey.path), "--reference", reference, "--out", str(tmp_path / "v")]
+    ) == 0  # fmt: skip
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith("ref.csv: 6 rows; 6 spectra matched (6 by obsid), 0 not")
+    assert "rv m / s → km / s, by its range" in said
+    assert "it is a magnitude and no Doppler shift" in said
+    assert survey.provenance[-1]["line"] == said
