@@ -24,7 +24,7 @@ from msfa_core.survey.ingest import find_files
 from msfa_core.vetting.decision import Decision, Verdict
 
 COMMANDS = (
-    *("select", "download", "simulate", "ingest", "run", "status", "export", "serve"),
+    *("select", "download", "simulate", "demo", "ingest", "run", "status", "export", "serve"),
     *("train", "experiments", "novelty", "evaluate", "place"),
     "validate",
     "products",
