@@ -157,6 +157,8 @@ class VettingApp(pn.viewable.Viewer):
         self.page = self._lay_out()
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             pn.state.onload(self._begin_following)
+            # a browser that leaves before the page is drawn never loads it
+            pn.state.on_session_destroyed(lambda _: self.state.close())
 
     # --- what a session does besides drawing -------------------------------------------------
     def _open_link(self) -> None:
@@ -173,7 +175,6 @@ class VettingApp(pn.viewable.Viewer):
         tabs = ("D0.2–fm", *LATER_TABS)
         if asked_for("tab") in tabs:
             self.tabs.active = tabs.index(asked_for("tab"))
-        pn.state.on_session_destroyed(lambda _: self.state.close())
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
 
     def _follow(self) -> None:

@@ -1,10 +1,18 @@
 """Two pages on one survey: undo, polls, what is shared and what is given back."""
 
+import asyncio
 import gc
 import threading
+from types import SimpleNamespace
 
 import panel as pn
 import pytest
+from bokeh.application import Application
+from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.core.types import ID
+from bokeh.server.contexts import ApplicationContext
+from panel.io.state import set_curdoc
 
 from dashboard.app import VettingApp
 from dashboard.state import Session, shared_data
@@ -152,3 +160,27 @@ def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
     assert "BLIND" in told
     state.verdicts.blind = False
     assert "A1V" in app.spectrum.figure.title.text
+
+
+@pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
+def test_a_page_that_nobody_waited_for_gives_back_its_survey_too(survey, monkeypatch):
+    """A browser that left before the page was drawn never connects; its session ends alone."""
+    states = []
+
+    def make(document):
+        with set_curdoc(document):
+            app = VettingApp(survey, reviewer="anna")
+            states.append(app.state)
+
+    request = SimpleNamespace(arguments={}, cookies={}, headers={}, uri="/", path="/")
+
+    async def visit():
+        context = ApplicationContext(Application(FunctionHandler(make), DocumentLifecycleHandler()))
+        session = await context.create_session_if_needed(ID("unseen"), request)
+        held = states[0].data.n_sessions
+        await context._discard_session(session, lambda _: True)
+        return held, states[0].data.n_sessions
+
+    monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
+    pn.state.cache.clear()
+    assert asyncio.run(visit()) == (1, 0)
