@@ -35,6 +35,7 @@ _SIZE_FIELD: Final = 4  # bytes at the end of a member: its size, inflated
 _GZIP_WINDOW: Final = 31  # zlib's number for "gzip header and checksum, largest window"
 _MOST_FIELDS: Final = 999  # axes or columns; FITS standard
 _LARGEST: Final = 2**29  # bytes; spectra are 0.02–5 MB, so more is not a spectrum
+_COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")
 _END_CARD: Final = b"END".ljust(_CARD)
 _IMAGE_TYPES: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # TFORM letter -> (NumPy type, bytes); None = its bytes are skipped, its values never read here
@@ -395,6 +396,7 @@ def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
     """
     from astropy.io import fits  # noqa: PLC0415  slow to import, seldom needed
 
+    _check_counts(path, raw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -403,3 +405,12 @@ def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
         except Exception as error:
             # What a damaged file makes astropy raise has no bounds.
             raise problem(path, f"is damaged FITS ({error})", _AGAIN) from None
+
+
+def _check_counts(path: Path, raw: bytes) -> None:
+    """Refuse a header that counts to no end: astropy would follow it there."""
+    for found in _COUNTING.finditer(raw):
+        key, number, value = found[1].decode(), found[2].decode(), int(found[3])
+        is_axes = key == "TFIELDS" or (key == "NAXIS" and not number)
+        if found.start() % _CARD == 0 and not 0 <= value <= (_MOST_FIELDS if is_axes else _LARGEST):
+            raise problem(path, f"is damaged FITS ({key}{number} = {value})", _AGAIN)

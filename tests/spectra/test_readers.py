@@ -144,6 +144,20 @@ def test_third_row_of_the_earliest_layout_is_not_taken_for_the_wavelength(tmp_pa
     assert spectrum.meta["layout"] == "lamost-image-subcontinuum"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("value", [b"999999999", b"99999999999999999999", b"-1"])
+@pytest.mark.parametrize("card", [b"NAXIS   =", b"NAXIS1  =", b"TFIELDS ="])
+def test_a_header_that_counts_to_no_end_is_refused_at_once(tmp_path, card, value):
+    path = medium_file(tmp_path / "a.fits", arm("COADD_B", 4950, 5350, 400))
+    raw = path.read_bytes()
+    at = raw.index(card, raw.index(b"XTENSION"))
+    path.write_bytes(raw[: at + 9] + value.rjust(21).ljust(71) + raw[at + 80 :])
+    with pytest.raises(
+        ReadError, match=f"{card[:8].decode().strip()}.* {value.decode()}|truncated"
+    ):
+        read_spectrum(path)
+
+
 def test_infinite_values_in_the_third_row_are_judged_without_a_warning(tmp_path):
     rows = arrays()
     rows[2, 50:60] = np.inf
