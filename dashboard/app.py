@@ -143,7 +143,7 @@ class VettingApp(pn.viewable.Viewer):
         self.queue.choose({name: asked_for(name) for name in self.queue.choices})
         self._open_link()
         self.spectrum = SpectrumView(state=self.state)
-        self.classes = ClassView(state=self.state)
+        self.classes = ClassView(self.state)
         self.balmer = BalmerView(state=self.state)
         self.reference: ReferenceStars | None = None
         if reference is not None:
@@ -197,6 +197,9 @@ class VettingApp(pn.viewable.Viewer):
         blind = "1" if self.state.verdicts.blind else ""
         self.verdict.address = self.queue.chosen | {"tab": tab, "blind": blind}
 
+    def _reload(self, _event: object) -> None:
+        self.state.status.attempt(self.state.reload)
+
     def _toggle_blind(self) -> None:
         self.state.verdicts.blind = not self.state.verdicts.blind
         words = "the machine and other reviewers are hidden" if self.state.verdicts.blind else "off"
@@ -217,9 +220,10 @@ class VettingApp(pn.viewable.Viewer):
             css_classes=["msfa-centre"],
             **fill,
         )
+        places = [pn.Column(**fill) for _ in ("D0.2–fm", *LATER_TABS)]
         planes = pn.Tabs(
             ("D0.2–fm", self.plane),
-            *((name, pn.Column(**fill)) for name in LATER_TABS),
+            *zip(LATER_TABS, places[1:], strict=True),
             dynamic=True,
             css_classes=["msfa-tabs"],
             **fill,
@@ -233,7 +237,7 @@ class VettingApp(pn.viewable.Viewer):
             view = later.pop(event.new, None)
             if view is not None:  # made when first looked at: the first page comes sooner
                 views[event.new] = view(state=self.state, reference=self.reference)
-                planes[event.new].append(views[event.new])
+                places[event.new].append(views[event.new])
             elif isinstance(views[event.new], LinkedView):
                 views[event.new].refresh()
 
@@ -329,7 +333,7 @@ class VettingApp(pn.viewable.Viewer):
         keys = pn.widgets.Button(label="keys ?", css_classes=["msfa-quiet"], **css)
         keys.js_on_click(code='window.dispatchEvent(new CustomEvent("msfa:help"))')
         reload = pn.widgets.Button(label="reload", css_classes=["msfa-quiet"], **css)
-        reload.on_click(lambda _: self.state.status.attempt(self.state.reload))
+        reload.on_click(self._reload)
         return pn.Row(
             title,
             pages,
@@ -396,7 +400,7 @@ class DemoMaker:
             self.error = str(error) or type(error).__name__
         self.is_done = True
 
-    def _progress(self, step: str, done: int, total: int, shard: str = "") -> None:
+    def _progress(self, step: str, done: int, total: int, part: str = "") -> None:
         self.words, self.share = step, done / total if total else 0.0
 
 
@@ -412,7 +416,7 @@ def demo_page(maker: DemoMaker) -> pn.Column:
     def look() -> None:
         if maker.error:
             words.object = f"<p>It could not be made: {escape(maker.error)}</p>"
-        elif maker.is_done:
+        elif maker.is_done and pn.state.location is not None:
             pn.state.location.reload = True
         else:
             share = f"{100 * maker.share:.0f}"
@@ -422,7 +426,11 @@ def demo_page(maker: DemoMaker) -> pn.Column:
             )
 
     look()
-    pn.state.onload(lambda: pn.state.add_periodic_callback(look, period=500))
+
+    def keep_looking() -> None:
+        pn.state.add_periodic_callback(look, period=500)
+
+    pn.state.onload(keep_looking)
     return _notice(
         "<h1>Making the demo survey</h1><p>200 simulated stars, run through every step. "
         "This takes about half a minute, once; the page opens by itself.</p>",

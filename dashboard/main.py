@@ -37,7 +37,7 @@ def options() -> argparse.Namespace:
     return parser.parse_known_args()[0]
 
 
-def page() -> pn.viewable.Viewable:
+def page() -> pn.viewable.Viewable | pn.viewable.Viewer:
     """Return the page of the survey that was named, else of the demo survey."""
     given = options()
     named = given.survey

@@ -5,7 +5,7 @@ Guides are drawn once, when a plane is made; they cannot be selected and no key 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from bokeh.core.properties import value
@@ -49,13 +49,13 @@ def explain(
 
 def draw_curves(
     plane: Plane,
-    xs: Sequence[ArrayLike],
-    ys: Sequence[ArrayLike],
+    curves: Iterable[tuple[ArrayLike, ArrayLike]],
     colour: str,
     dash: str = "solid",
     width: float = 1.6,
 ) -> GlyphRenderer:
     """Draw curves above the stars; unless dotted, a casing sets them off from these."""
+    xs, ys = zip(*curves, strict=True)
     source = ColumnDataSource({"xs": list(xs), "ys": list(ys)})
     if dash != "dotted":
         casing = MultiLine(
@@ -73,15 +73,15 @@ def draw_diagonal(plane: Plane, corner: str = "bottom_right") -> GlyphRenderer:
         max(plane.x.limits[0], plane.y.limits[0]),
         min(plane.x.limits[1], plane.y.limits[1]),
     ]
-    line = draw_curves(plane, [ends], [ends], plane.colours.text, "dashed", 1.2)
+    line = draw_curves(plane, [(ends, ends)], plane.colours.text, "dashed", 1.2)
     explain(plane, "1:1", [line], corner)
     return line
 
 
 def draw_words(
     plane: Plane,
-    x: Sequence[float],
-    y: Sequence[float],
+    x: Iterable[float],
+    y: Iterable[float],
     words: Sequence[str],
     colour: str,
     **placing: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any, Final
 
@@ -80,7 +81,11 @@ def quiet_button(label: str, action: Callable[[], object], tooltip: str, name: s
         label=label, description=tooltip, margin=(0, 2), css_classes=["msfa-chips", name],
         stylesheets=[stylesheet()],
     )  # fmt: skip
-    button.on_click(lambda _: action())
+
+    def act(_: object) -> None:
+        action()
+
+    button.on_click(act)
     return button
 
 
@@ -116,13 +121,17 @@ class PlanePane(pn.pane.Bokeh):
 class LinkedView(pn.viewable.Viewer):
     """Planes bound to the state; a subclass says which, and what it writes on them."""
 
-    state = param.ClassSelector(class_=Session)
-    colour = param.Selector(default="class", objects=list(GROUPINGS), doc="What colours mean")
-    shown = param.Selector(default="", objects=[""], doc="Key of the plane on screen")
+    colour: param.Selector[str] = param.Selector(
+        default="class", objects=list(GROUPINGS), doc="What colours mean"
+    )
+    shown: param.Selector[str] = param.Selector(
+        default="", objects=[""], doc="Key of the plane on screen"
+    )
     reference = param.ClassSelector(class_=ReferenceStars, doc="Stars of the literature, or None")
 
     def __init__(self, state: Session, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(**params)
+        self.state = state
         self.colours = palette()
         self.planes: dict[str, Plane] = {}
         self._makers: dict[str, Callable[[], Plane]] = {}
@@ -202,12 +211,9 @@ class LinkedView(pn.viewable.Viewer):
         """Return which stars are brushed; None when no brush is in force."""
         for condition in self.state.queue.filters:
             if condition.name == "brush":
-                return once(
-                    self.state,
-                    "brush",
-                    (condition, self.state.verdicts.table),
-                    lambda condition=condition: condition.predicate(self.state.verdicts.table),
-                )
+                table = self.state.verdicts.table
+                made = partial(condition.predicate, table)
+                return once(self.state, "brush", (condition, table), made)
         return None
 
     def keep(self) -> BoolArray | None:

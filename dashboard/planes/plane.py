@@ -361,7 +361,7 @@ def error_ellipse(
 
 
 def _ordered(axis: Axis) -> tuple[float, float]:
-    return axis.always[::-1] if axis.flipped else axis.always  # type: ignore[return-value]
+    return axis.always[::-1] if axis.flipped else axis.always
 
 
 def _error(row: pd.Series | None, name: str) -> float:

@@ -31,7 +31,10 @@ class Asked(Protocol):
     survey: Survey
     settings: Settings
     candidates: pd.DataFrame
-    measured: Callable[[int], tuple[Spectrum, LineFits, dict[str, LineWindow]]]
+
+    @property
+    def measured(self) -> Callable[[int], tuple[Spectrum, LineFits, dict[str, LineWindow]]]:
+        """Read one spectrum and fit its lines."""
 
     def row(self, obsid: int) -> int:
         """Return the row number of one obsid."""

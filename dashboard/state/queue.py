@@ -27,7 +27,9 @@ class Queue(Part):
     """The stars to look at, in order."""
 
     filters = param.Parameter(default=(), doc="Filters in force (a tuple); all must hold")
-    order = param.Selector(default="p_bhb", objects=list(ORDERS), doc="Order of the queue")
+    order: param.Selector[str] = param.Selector(
+        default="p_bhb", objects=list(ORDERS), doc="Order of the queue"
+    )
     reason = param.String(doc="Outliers that the queue is limited to, as `reason_filter` says")
     obsids = param.Array(default=np.empty(0, np.int64), doc="Spectra to look at, in order")
 

@@ -18,7 +18,9 @@ class Status(Part):
     """What the page says to its reviewer."""
 
     message = param.String(doc="Status line")
-    tone = param.Selector(default="calm", objects=["calm", "saved", "error"], doc="Its tone")
+    tone: param.Selector[str] = param.Selector(
+        default="calm", objects=["calm", "saved", "error"], doc="Its tone"
+    )
 
     def say(self, message: str, tone: str = "calm") -> None:
         """Write the status line."""

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 import panel as pn
-import param
 from bokeh.layouts import column
 from bokeh.models import (
     Arrow,
@@ -194,7 +193,7 @@ class LinePlot:
     def show(self, window: LineWindow | None, fits: LineFits | None) -> None:
         """Draw the line of another star in place."""
         if window is None or fits is None:
-            empty = {name: [] for name in PIXEL_FIELDS}
+            empty: dict[str, Any] = {name: [] for name in PIXEL_FIELDS}
             self.used.data, self.left_out.data = empty, dict(empty)
             self.model.data = {"x": [], "y": []}
             for source in self.levels.values():
@@ -283,10 +282,9 @@ def _move(shown: Range1d, start: float, end: float) -> None:
 class BalmerView(pn.viewable.Viewer):
     """Both lines side by side, bound to the star on screen."""
 
-    state = param.ClassSelector(class_=Session)
-
     def __init__(self, state: Session, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(**params)
+        self.state = state
         self.colours = palette()
         small: dict[str, Any] = {
             "margin": (2, 8, 0, 8),

@@ -136,9 +136,7 @@ def draw_loci(plane: Plane, corner: str) -> None:
         _draw_sequence(plane, loci, colour)
         for loci, colour in ((bhb, colours.text), (solar, colours.model))
     ]
-    line = draw_curves(
-        plane, *([one] for one in dividing_line(column)), colours.accent, "dashed", 2.0
-    )
+    line = draw_curves(plane, [dividing_line(column)], colours.accent, "dashed", 2.0)
     _name(plane, bhb, solar)
     explain(plane, models[1], [drawn[1]], corner)
     explain(plane, "midway", [line])
@@ -156,8 +154,8 @@ def _draw_sequence(plane: Plane, loci: Sequence[Locus], colour: str) -> GlyphRen
         if last < len(x) and (locus.sequence == "pop1" or locus.feh == BHB_FEH_MAX):
             hot.append((x[last - 1 :], kp[last - 1 :]))  # other BHB stars lie at KP 0
     if hot:
-        draw_curves(plane, *zip(*hot, strict=True), colour, "dotted", 1.8)
-    renderer = draw_curves(plane, *zip(*cool, strict=True), colour)
+        draw_curves(plane, hot, colour, "dotted", 1.8)
+    renderer = draw_curves(plane, cool, colour)
     marked = [np.isin(locus.teff, MARKED_TEFF) for locus in loci]
     x, kp = (
         np.concatenate([values(locus)[rows] for locus, rows in zip(loci, marked, strict=True)])

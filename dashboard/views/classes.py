@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import panel as pn
-import param
 
 from dashboard.planes.cells import is_missing, number
 from dashboard.state import Matched, Session, Star
@@ -198,10 +197,9 @@ def identity_html(star: Star) -> str:
 class ClassView(pn.viewable.Viewer):
     """The class panel, bound to the star on screen."""
 
-    state = param.ClassSelector(class_=Session)
-
     def __init__(self, state: Session, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(**params)
+        self.state = state
         self._pane = pn.pane.HTML(
             self._html(),
             sizing_mode="stretch_both",

@@ -227,7 +227,7 @@ class CmdView(LinkedView):
     def _draw_sequences(self, plane: Plane) -> None:
         """Draw the horizontal branch of models, and of the reference stars if they have one."""
         models = zahb_locus()
-        line = draw_curves(plane, [models.bp_rp], [models.abs_mag_g], self.colours.text)
+        line = draw_curves(plane, [(models.bp_rp, models.abs_mag_g)], self.colours.text)
         explain(plane, "zero-age HB, models without dust", [line], "bottom_left")
         if self.reference is None:
             return
@@ -237,9 +237,9 @@ class CmdView(LinkedView):
         except CatalogueError as error:  # a table of other stars: no sequence, only points
             logger.info("no reference sequence: %s", error)
             return
-        around = [own.bp_rp, own.bp_rp], [own.bright, own.faint]
-        draw_curves(plane, *around, self.colours.model, "dotted", 1.2)
-        median = draw_curves(plane, [own.bp_rp], [own.abs_mag_g], self.colours.model, width=2.0)
+        around = [(own.bp_rp, own.bright), (own.bp_rp, own.faint)]
+        draw_curves(plane, around, self.colours.model, "dotted", 1.2)
+        median = draw_curves(plane, [(own.bp_rp, own.abs_mag_g)], self.colours.model, width=2.0)
         words = f"{self.reference.name}: median, 68 % of {int(in_trapezoid(*places).sum()):,}"
         explain(plane, words, [median])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from typing import Any, Final
 
@@ -125,12 +126,16 @@ class CompareView(Page):
         Turns to the page with the spectrum.
     """
 
-    first = param.Selector(default=NOBODY, objects=[NOBODY], doc="One reviewer")
-    second = param.Selector(default=NOBODY, objects=[NOBODY], doc="The other one")
+    first: param.Selector[str] = param.Selector(
+        default=NOBODY, objects=[NOBODY], doc="One reviewer"
+    )
+    second: param.Selector[str] = param.Selector(
+        default=NOBODY, objects=[NOBODY], doc="The other one"
+    )
     unsettled = param.Boolean(default=True, doc="List stars without a final verdict only")
 
     def __init__(self, state: Session, go_to_star: Callable[[], Any], **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(state, **params)
         self._go_to_star = go_to_star
         self.verdicts = pd.DataFrame()
         self.disputed = pd.DataFrame()
@@ -179,7 +184,7 @@ class CompareView(Page):
         )
         self._settlers = [
             quiet_button(
-                f"final: {verdict}", lambda verdict=verdict: self.settle(verdict),
+                f"final: {verdict}", partial(self.settle, verdict),
                 "Settles the star; the verdicts of both are kept", f"final-{verdict}",
             )
             for verdict in Verdict

@@ -74,7 +74,8 @@ def shape_outline(selection: Selection) -> tuple[list[float], list[float]]:
     if not {"shape", "width"} <= set(cuts):
         return [], []
     shape, width = cuts["shape"], cuts["width"]
-    c = np.linspace(*np.clip((shape.low, shape.high), *SHAPE_AXES[0].limits), CURVE_POINTS)
+    low, high = SHAPE_AXES[0].limits
+    c = np.linspace(max(shape.low, low), min(shape.high, high), CURVE_POINTS)
     top = np.full(c.shape, min(width.high, SHAPE_AXES[1].limits[1]))
     if width.high_curve is not None:
         offset, curvature, vertex = width.high_curve
@@ -122,7 +123,7 @@ def star_sentence(row: pd.Series, line: str, selection: Selection) -> str:
 class PlaneView(LinkedView):
     """The planes of the line measurements, with the selection that is looked at."""
 
-    selection_name = param.Selector(default=OWN, objects=[*SELECTIONS, OWN])
+    selection_name: param.Selector[str] = param.Selector(default=OWN, objects=[*SELECTIONS, OWN])
     own_boxes = param.Dict(default={line: START_BOX for line in FIT_LINES})
 
     def __init__(self, state: Session, **params: Any) -> None:
@@ -232,7 +233,7 @@ class PlaneView(LinkedView):
     def _make_shape_plane(self) -> Plane:
         plane = self.new_plane(*SHAPE_AXES, SHAPE_PLANE)
         x, y = shape_outline(SELECTIONS["xue2011"])  # the one selection with limits here
-        outline = draw_curves(plane, [[*x, x[0]]], [[*y, y[0]]], plane.colours.text, "dashed", 1.4)
+        outline = draw_curves(plane, [([*x, x[0]], [*y, y[0]])], plane.colours.text, "dashed", 1.4)
         explain(plane, "limits of xue2011 (Hγ)", [outline])
         self._regions[SHAPE_PLANE] = plane.add_outline()
         self._outline(SHAPE_PLANE)
@@ -272,10 +273,11 @@ class PlaneView(LinkedView):
         return pn.Row(*self._limits, margin=0, visible=False)
 
     def _take_inputs(self) -> None:
-        values = [limit.value for limit in self._limits]
+        d02_low, d02_high, fm_low, fm_high = (limit.value for limit in self._limits)
         line = self._own_line()
-        if line is not None and None not in values:
-            self.set_own_box(line, tuple(values))
+        if line is None or d02_low is None or d02_high is None or fm_low is None or fm_high is None:
+            return  # a number is being written
+        self.set_own_box(line, (d02_low, d02_high, fm_low, fm_high))
 
     def _own_line(self) -> str | None:
         """Return the line whose own box is on screen; None when there is none."""

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import panel as pn
-import param
 from bokeh.events import Tap
 from bokeh.models import (
     BoxAnnotation,
@@ -133,10 +132,9 @@ def doubts(row: pd.Series) -> str:
 class EpochsView(pn.viewable.Viewer):
     """The spectra of the star on screen, bound to the state."""
 
-    state = param.ClassSelector(class_=Session)
-
     def __init__(self, state: Session, reference: Any = None, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(**params)
+        self.state = state
         self.colours = palette()
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
         self.source = ColumnDataSource({name: [] for name in FIELDS})

@@ -109,15 +109,17 @@ def export_bytes(
 class ExportView(Page):
     """The table that will be published, and the button that makes it."""
 
-    rows = param.Selector(default="accepted stars", objects=list(rows_offered()))
-    suffix = param.Selector(default="mrt", objects=FORMAT_TEXT)
-    columns = param.Selector(default="paper", objects=COLUMNS_TEXT)
+    rows: param.Selector[str] = param.Selector(
+        default="accepted stars", objects=list(rows_offered())
+    )
+    suffix: param.Selector[str] = param.Selector(default="mrt", objects=FORMAT_TEXT)
+    columns: param.Selector[str] = param.Selector(default="paper", objects=COLUMNS_TEXT)
     one_per_star = param.Boolean(default=False, doc="Only the representative spectrum of a star")
     table_title = param.String(default="Blue horizontal-branch stars from LAMOST spectra")
     authors = param.String(default="")
 
     def __init__(self, state: Session, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(state, **params)
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
         self._offered = rows_offered()
         self._words = pn.pane.HTML("", margin=(6, 10), sizing_mode="stretch_width", **css)
@@ -225,7 +227,8 @@ class ExportView(Page):
 
     def _fields(self) -> pn.Column:
         wide = {"sizing_mode": "stretch_width", "margin": (4, 10)}
-        make = pn.widgets.Select.from_param
+        make: Any = pn.widgets.Select.from_param
+        text: Any = pn.widgets.TextInput.from_param
         return pn.Column(
             make(self.param.rows, label="Rows", **wide),
             pn.widgets.Checkbox.from_param(
@@ -234,8 +237,8 @@ class ExportView(Page):
             ),
             make(self.param.columns, label="Columns", **wide),
             make(self.param.suffix, label="Format", **wide),
-            pn.widgets.TextInput.from_param(self.param.table_title, label="Title", **wide),
-            pn.widgets.TextInput.from_param(
+            text(self.param.table_title, label="Title", **wide),
+            text(
                 self.param.authors, label="Authors", placeholder="as in the paper", **wide
             ),
             self._button,

@@ -19,11 +19,11 @@ class Page(pn.viewable.Viewer):
     state : Session
     """
 
-    state = param.ClassSelector(class_=Session)
     in_sight = param.Boolean(default=True, doc="Whether the page is looked at")
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(**params)
+        self.state = state
         self._late: dict[Callable[[], None], None] = {}  # what is left to do, in its order
         self.param.watch(lambda *_: self._wake(), "in_sight")
 

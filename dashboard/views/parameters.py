@@ -170,8 +170,8 @@ def draw_zahb(plane: Plane) -> None:
     """Draw the zero-age horizontal branch and the most evolved stars of the population model."""
     zero_age = zahb_logg(ZAHB_TEFF)
     text = plane.colours.text
-    line = draw_curves(plane, [ZAHB_TEFF], [zero_age], text)
-    evolved = draw_curves(plane, [ZAHB_TEFF], [zero_age - EVOLUTION_MOST], text, "dotted", 1.4)
+    line = draw_curves(plane, [(ZAHB_TEFF, zero_age)], text)
+    evolved = draw_curves(plane, [(ZAHB_TEFF, zero_age - EVOLUTION_MOST)], text, "dotted", 1.4)
     explain(plane, "zero-age horizontal branch", [line], "bottom_left")
     explain(plane, f"most evolved (−{EVOLUTION_MOST:g} dex)", [evolved])
 
@@ -189,7 +189,7 @@ def draw_limit(plane: Plane, value: float) -> Span:
 class ParametersView(LinkedView):
     """The labels of all stars, limits that can be moved, and the outliers behind them."""
 
-    colour = param.Selector(
+    colour: param.Selector[str] = param.Selector(
         default="outlier", objects=["outlier", *GROUPINGS], doc="What colours mean"
     )
 

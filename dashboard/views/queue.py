@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import panel as pn
-import param
 from numpy.typing import NDArray
 
 from dashboard.state import Session
@@ -161,10 +160,9 @@ BEGIN_WITH: Final = {"show": "candidates", "verdict": "", "labels": "", "order":
 class QueueView(pn.viewable.Viewer):
     """List, filters, order, search and progress, bound to the state."""
 
-    state = param.ClassSelector(class_=Session)
-
     def __init__(self, state: Session, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(**params)
+        self.state = state
         css = [stylesheet()]
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": css, "margin": 0}
         presets = state.verdicts.presets

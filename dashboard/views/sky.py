@@ -101,19 +101,18 @@ def draw_sky(plane: Plane, frame: str, limit: float) -> None:
     grid = MultiLine(xs="xs", ys="ys", line_color=colours.line, line_width=1)
     source = ColumnDataSource({"xs": [x for x, _ in lines], "ys": [y for _, y in lines]})
     plane.figure.add_glyph(source, grid, level="underlay")
-    middle = draw_curves(plane, *_columns([parallel(0.0, frame)]), colours.warn, width=1.6)
+    middle = draw_curves(plane, [parallel(0.0, frame)], colours.warn, width=1.6)
     edges = [parallel(side * limit, frame) for side in (-1, 1)]
-    band = draw_curves(plane, *_columns(edges), colours.warn, "dashed", 1.2)
-    clouds = [circle(*map(float, place), frame) for place in CLOUD_CIRCLES.values()]
-    around = draw_curves(plane, *_columns(clouds), colours.bad, width=1.6)
+    band = draw_curves(plane, edges, colours.warn, "dashed", 1.2)
+    clouds = [
+        circle(float(ra), float(dec), float(radius), frame)
+        for ra, dec, radius in CLOUD_CIRCLES.values()
+    ]
+    around = draw_curves(plane, clouds, colours.bad, width=1.6)
     explain(plane, "Galactic plane", [middle], "bottom_left")
     explain(plane, f"|b| = {limit:g}°", [band])
     explain(plane, "LMC, SMC", [around])
     _name_grid(plane, frame)
-
-
-def _columns(curves: list[Any]) -> tuple[list[Any], list[Any]]:
-    return [x for x, _ in curves], [y for _, y in curves]
 
 
 def _name_grid(plane: Plane, frame: str) -> None:

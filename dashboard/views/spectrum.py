@@ -62,13 +62,15 @@ _WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
 class SpectrumView(pn.viewable.Viewer):
     """The spectrum, drawn once; every star after that is new data in the same sources."""
 
-    state = param.ClassSelector(class_=Session)
     rest = param.Boolean(default=True, doc="Rest frame (else observed)")
-    smoothing = param.Selector(default=1, objects=list(SMOOTHINGS), doc="Smoothing box [pixels]")
+    smoothing: param.Selector[int] = param.Selector(
+        default=1, objects=list(SMOOTHINGS), doc="Smoothing box [pixels]"
+    )
     percentile = param.Number(default=99.5, bounds=(80, 100), doc="Of the flux axis")
 
     def __init__(self, state: Session, **params: Any) -> None:
-        super().__init__(state=state, **params)
+        super().__init__(**params)
+        self.state = state
         self._colours = palette()
         self._sources = {
             "flux": ColumnDataSource(

@@ -232,8 +232,12 @@ class VerdictBar(pn.custom.JSComponent):
         document = pn.state.curdoc
 
         def finish(done: Future[Any]) -> None:
+            def show() -> None:
+                then(done.result())
+                answer(is_done=True)
+
             with pn.io.hold():
-                self._trying(lambda: (then(done.result()), answer(is_done=True)), answer)
+                self._trying(show, answer)
 
         if not is_live(document):  # a notebook, a test
             done: Future[Any] = Future()
