@@ -26,6 +26,8 @@ from msfa_core.constants import (
 from msfa_core.errors import ConfigError
 
 SETTINGS_FILE = "msfa.toml"
+OWN_MODELS = "survey"  # value of the setting `models`
+MODELS_OF_SURVEY = "models"  # folder in a survey
 OF_RESULTS = (  # what the columns of a survey's table follow from
     *("snr_min", "bhb_threshold", "rule", "prior", "selection", "match_radius_arcsec"),
     *("latitude_min",),
@@ -77,7 +79,8 @@ class Settings:
     novelty_max : float
         Novelty above which a spectrum counts as unlike the training set (2: one in 100 of it).
     models : str
-        Folder of the network weights; empty for the shipped ones.
+        Folder of the network weights; empty for the shipped ones, ``survey`` for those that learnt
+        from the survey's own decisions (``msfa train --from-decisions``).
     templates : str
         Template set: of ``msfa templates build``, SDSS ``spEigen`` or redrock files (a file or a
         folder); empty for the shipped one.
@@ -167,6 +170,8 @@ def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:
     rule = values.get("rule", SEARCH_RULES[0])
     if rule not in SEARCH_RULES:
         raise ConfigError(f"rule is {rule!r}; choose {' or '.join(SEARCH_RULES)}.")
+    if survey and values.get("models") == OWN_MODELS:
+        values["models"] = str(survey.absolute() / MODELS_OF_SURVEY)
     return Settings(**values)
 
 

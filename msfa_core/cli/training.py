@@ -64,15 +64,22 @@ class NegativesChoice(StrEnum):
 @app.command()
 def train(
     stage: Annotated[
-        StageChoice,
+        StageChoice | None,
         typer.Argument(help="1 (five classes), 2 (BHB or not, after 1), or both."),
-    ],
+    ] = None,
     run: Annotated[
         Path, typer.Option(help="Folder of checkpoints and learning curves; resumed if there.")
     ] = Path("training"),
     models: Annotated[
         Path | None,
         typer.Option(help="Folder that gets weights and model card (RUN/models when not given)."),
+    ] = None,
+    from_decisions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Survey whose verdicts stage 2 learns from; no stage is named. The weights go "
+            "into its folder models, which the setting models = survey makes it use."
+        ),
     ] = None,
     survey: Annotated[
         Path | None, typer.Option(help="Train on the spectra of a survey, with --labels.")
@@ -152,12 +159,10 @@ def train(
     from msfa_core.training.train import train as train_stage  # noqa: PLC0415
     from msfa_core.training.two_stages import train_two_stages  # noqa: PLC0415
 
-    if (survey is None) != (labels is None):
-        raise typer.BadParameter("Give --survey and --labels together.")
-    if survey is not None and new_stars:
-        raise typer.BadParameter("--new-stars are simulated; leave it out with --survey.")
-    if survey is not None and data is not None:
-        raise typer.BadParameter("Give --survey or --data, not both.")
+    _check_source(stage, from_decisions, survey, labels, data, counts, new_stars=new_stars)
+    if from_decisions is not None:
+        _learn_from(from_decisions, models, start, seed, workers, quiet=quiet)
+        return
     if stage is StageChoice.SECOND and not (run / "stage1.checkpoint").exists():
         raise TrainingError(f"{run} holds no stage 1: give `msfa train 1 --run {run}` first.")
     with show_progress(quiet) as progress:
@@ -225,6 +230,55 @@ def train(
     else:
         print(f"both stages: F1 of BHB {score:.4f} on the test stars")
         print(f"weights: {models or run / 'models'} (use them with `models` in msfa.toml)")
+
+
+def _check_source(
+    stage: StageChoice | None,
+    from_decisions: Path | None,
+    survey: Path | None,
+    labels: Path | None,
+    data: Path | None,
+    counts: tuple[int, ...] | None,
+    *,
+    new_stars: bool,
+) -> None:
+    """Refuse options that name two sources of spectra, or none."""
+    if (stage is None) == (from_decisions is None):
+        raise typer.BadParameter("Name a stage (1, 2 or both), or give --from-decisions SURVEY.")
+    others = any(given is not None for given in (survey, labels, data, counts)) or new_stars
+    if from_decisions is not None and others:
+        raise typer.BadParameter(
+            "--from-decisions takes its stars from the survey: leave out --survey, --labels, "
+            "--data, --counts and --new-stars."
+        )
+    if (survey is None) != (labels is None):
+        raise typer.BadParameter("Give --survey and --labels together.")
+    if survey is not None and new_stars:
+        raise typer.BadParameter("--new-stars are simulated; leave it out with --survey.")
+    if survey is not None and data is not None:
+        raise typer.BadParameter("Give --survey or --data, not both.")
+
+
+def _learn_from(
+    path: Path, models: Path | None, start: Path | None, seed: int, workers: int, *, quiet: bool
+) -> None:
+    """Let stage 2 learn from the decisions of a survey, and say what came of it."""
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.training.from_decisions import train_from_decisions  # noqa: PLC0415
+
+    with show_progress(quiet) as progress:
+        learnt = train_from_decisions(
+            Survey(path), models, start, seed=seed, workers=workers or 1, progress=progress
+        )
+    for words, counts in (("learnt from", learnt.n_learnt), ("held back", learnt.n_held_back)):
+        print(f"{words}: {counts['accept']} accepted, {counts['reject']} rejected stars")
+    for reason, number in learnt.left_out.items():
+        print(f"left out, {reason}: {number} stars")
+    print(learnt.figures.to_string(float_format="{:.3f}".format))
+    if not learnt.is_changed:
+        print("stage 2 was best left as it was: no change holds on decisions left out of the fit")
+    use = "survey" if models is None else str(models)
+    print(f'weights: {learnt.models} (use them with `models = "{use}"` in {path / "msfa.toml"})')
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +14,7 @@ from torch import nn
 
 from msfa_core.errors import ModelError
 from msfa_core.networks.fused import Short, fused_logits, is_fusible, short_convolutions
+from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.typing import Progress, no_progress
 
 BATCH: Final = 4  # on one core the feature maps of a small batch stay in the caches
@@ -98,6 +100,27 @@ def predict_logits(
             progress("classify", min(start + batch, len(spectra)), len(spectra))
     everything: NDArray[np.float64] = torch.cat(logits).cpu().numpy()
     return everything
+
+
+def predict_features(
+    model: MSFANet, flux: NDArray[np.float32], *, progress: Progress = no_progress
+) -> NDArray[np.float32]:
+    """Return what the last layer of a network sees of prepared spectra, on one core.
+
+    Parameters
+    ----------
+    model : MSFANet
+        Put into evaluation mode.
+    flux : (n, 2430) float32 array
+    progress : callable, optional
+
+    Returns
+    -------
+    (n, 5376) float32 array
+    """
+    trunk = copy.copy(model)
+    trunk._modules = {**model._modules, "fc": nn.Identity()}  # the other layers are shared
+    return predict_logits(trunk, flux, progress=progress).astype(np.float32)
 
 
 def logits_of(

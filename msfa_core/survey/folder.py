@@ -6,6 +6,7 @@
         archive/             spectra, sharded (spectra/archive.py)
         catalogues/          rows of joined catalogues, by obsid
         known/               catalogues of stars that are known already
+        models/              weights that learnt from its decisions, if any
         steps/               what each step of the pipeline gave for each shard
         candidates.parquet   one row per spectrum, columns of columns.py
         vetting.sqlite       decisions (or a database named in msfa.toml)
@@ -31,7 +32,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.columns import columns_of, conform
-from msfa_core.config import SETTINGS_FILE, Settings, load_settings, settings_template
+from msfa_core.config import (
+    MODELS_OF_SURVEY,
+    OWN_MODELS,
+    SETTINGS_FILE,
+    Settings,
+    load_settings,
+    settings_template,
+)
 from msfa_core.durable import (
     WRITING,
     held,
@@ -218,6 +226,11 @@ class Survey:
         return [shard.name for shard in self.archive.shards]
 
     @property
+    def own_models(self) -> Path:
+        """Folder of weights that learnt from this survey's decisions; it may not be there."""
+        return self.path.absolute() / MODELS_OF_SURVEY
+
+    @property
     def known_files(self) -> list[Path]:
         """Catalogues of stars that are known already, in the order of their names."""
         return sorted((self.path / KNOWN_FOLDER).glob("*.parquet"))
@@ -256,6 +269,8 @@ class Survey:
         text = parquet_notes(self.path / CANDIDATES_FILE).get(USED)
         known = {field.name for field in fields(Settings)}
         used = {name: value for name, value in json.loads(text or "{}").items() if name in known}
+        if used.get("models") == OWN_MODELS:  # the survey may have been moved since
+            used["models"] = str(self.own_models)
         return replace(self.settings, **used)
 
     def write_table(
@@ -286,7 +301,10 @@ class Survey:
             raise SurveyError("the table needs one row per obsid: some are missing or come twice.")
         table = table.drop(columns=list(_VET_COLUMNS)).reset_index(drop=True)
         path = self.path / CANDIDATES_FILE
-        said = json.dumps(used.of_results()) if used else parquet_notes(path).get(USED)
+        said = parquet_notes(path).get(USED)
+        if used:
+            own = {"models": OWN_MODELS} if used.models == str(self.own_models) else {}
+            said = json.dumps(used.of_results() | own)
         write_parquet(path, table, {**(notes or {}), **({USED: said} if said else {})})
 
     def refresh_table(self, before: pd.DataFrame | None = None) -> None:

@@ -131,14 +131,14 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
         f"Training {len(split.train)}, validation {len(split.validation)}, test "
         f"{len(split.test)} spectra; split seed {split.seed}.",
         "",
-        _table(pd.DataFrame({"spectra": pd.Series(data.class_counts)}), "class"),
+        markdown_table(pd.DataFrame({"spectra": pd.Series(data.class_counts)}), "class"),
         "",
         *(f"- {name}: {value}" for name, value in sorted(data.provenance.items())),
         f"- fingerprint: `{data.fingerprint()}`",
         "",
         "## Training",
         "",
-        _table(
+        markdown_table(
             pd.DataFrame(
                 {
                     f"stage {trained.config.stage}": {
@@ -168,19 +168,19 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
         f"**{evaluation.two_stage['recall']:.4f}**, F1 **{evaluation.two_stage['f1']:.4f}**. "
         f"{INTERVALS} The temperatures were fitted on validation stars only.",
         "",
-        _table(with_intervals(evaluation.per_class), "class (stage 1)"),
+        markdown_table(with_intervals(evaluation.per_class), "class (stage 1)"),
         "",
         "True class down, predicted class across:",
         "",
-        _table(evaluation.confusion, "true"),
+        markdown_table(evaluation.confusion, "true"),
         "",
         "BHB, by what keeps them:",
         "",
-        _table(with_intervals(evaluation.search), "kept by"),
+        markdown_table(with_intervals(evaluation.search), "kept by"),
         "",
         "Share of each class that each of these keeps:",
         "",
-        _table(with_intervals(evaluation.shares), "class"),
+        markdown_table(with_intervals(evaluation.shares), "class"),
         "",
         "Mean precision over recall: "
         + ", ".join(f"{k} {v:.4f}" for k, v in evaluation.average_precision.items())
@@ -188,7 +188,7 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
         "",
         ECE_WORDS,
         "",
-        _table(with_intervals(evaluation.calibration), "probability"),
+        markdown_table(with_intervals(evaluation.calibration), "probability"),
     ]
     for title, table in (
         ("Against S/N per pixel in g", evaluation.by_snr),
@@ -196,12 +196,12 @@ def model_card(result: TwoStages, data: LabelledSpectra, made: str) -> str:
     ):
         if len(table):
             short = short_bins(table).drop(columns="to")
-            lines += ["", f"### {title}", "", _table(short, "", index="from")]
+            lines += ["", f"### {title}", "", markdown_table(short, "", index="from")]
     pictures = ", ".join(f"`{evaluation.origin}_{name}.png`" for name in PICTURES)
     lines += ["", f"Pictures of all this: {pictures}."]
     if len(result.plane):
         lines += ["", "### Beside cuts in the D0.2–fm plane, same test spectra", ""]
-        lines += [_table(result.plane, "method")]
+        lines += [markdown_table(result.plane, "method")]
     lines += ["", "## Limits", "", *_limits(simulated), "", "## Checksums (SHA-256)", ""]
     lines += [f"- `{name}`: `{checksum}`" for name, checksum in result.checksums.items()]
     return "\n".join(lines) + "\n"
@@ -225,7 +225,7 @@ def _limits(simulated: bool) -> list[str]:
     return limits
 
 
-def _table(table: pd.DataFrame, corner: str, index: str | None = None) -> str:
+def markdown_table(table: pd.DataFrame, corner: str, index: str | None = None) -> str:
     """Markdown table of a frame; ``index`` names the column to use for the row names."""
     if index is not None:
         table = table.set_index(index)

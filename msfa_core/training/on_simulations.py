@@ -32,6 +32,7 @@ def simulated_set(
     shares: Shares = "survey",
     scale: Scale = "models",
     snr: Signal = "even",
+    measure: bool = True,
     progress: Progress = no_progress,
 ) -> LabelledSpectra:
     """Simulate a training set.
@@ -54,6 +55,8 @@ def simulated_set(
         Whether stars look like the models of their labels, or differ as real stars do.
     snr : {"even", "lamost"}
         S/N even in its logarithm, or as A stars of LAMOST have it.
+    measure : bool
+        Fit Hδ and Hγ too, for comparison with the D0.2–fm plane.
     progress : callable, optional
         Called with ``simulate``, chunks done, and chunks in all.
 
@@ -69,6 +72,7 @@ def simulated_set(
         partial(simulate_chunk, plan),
         plan.n_chunks,
         workers=workers,
+        measure=measure,
         progress=progress,
         provenance={
             "simulated": True,

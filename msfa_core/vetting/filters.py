@@ -23,7 +23,7 @@ from msfa_core.rules import (
     have_good_parallax,
     have_subclass,
 )
-from msfa_core.typing import BoolArray
+from msfa_core.typing import BoolArray, FloatArray
 
 Predicate = Callable[[pd.DataFrame], BoolArray]
 DOUBT: Final = 0.3  # of p_bhb around one half: a doubtful star
@@ -196,11 +196,19 @@ def _template_agreement(table: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(is_true(table, "template_disagrees"), -confidence, np.nan)
 
 
+def _sureness(table: pd.DataFrame) -> FloatArray:
+    """Return how far the less convinced of the two stages is from a coin toss, (n,)."""
+    sureness: FloatArray = np.abs(
+        np.fmin(numbers(table, "p_bhb"), numbers(table, "p_class_bhb")) - 0.5
+    )
+    return sureness
+
+
 ORDERS: Final = {
     order.name: order
     for order in (
         Order("p_bhb", "p_bhb, highest first", lambda t: -numbers(t, "p_bhb")),
-        Order("doubt", "most doubtful first", lambda t: np.abs(numbers(t, "p_bhb") - 0.5)),
+        Order("doubt", "most doubtful first", _sureness),
         Order("snr_g", "S/N, highest first", lambda t: -numbers(t, "snr_g")),
         Order("faint", "S/N, lowest first", lambda t: numbers(t, "snr_g")),
         Order("novelty", "strangest first", lambda t: -numbers(t, "novelty")),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from msfa_core.columns import conform
 from msfa_core.config import Settings
@@ -61,3 +62,11 @@ def test_every_order_sorts_missing_values_last_and_large_ids_exactly():
     assert list(ORDERS["obsid"].key(table)) == [0.0, 1.0]
     for order in ORDERS.values():
         assert order.key(table).shape == (2,)
+
+
+def test_the_most_doubtful_are_those_that_either_stage_doubts():
+    doubt = ORDERS["doubt"].key
+    table = candidates_of(p_bhb=[0.97, 0.70], p_class_bhb=[0.52, 0.99])
+    assert list(np.argsort(doubt(table))) == [0, 1]
+    assert doubt(table) == pytest.approx([0.02, 0.2])
+    assert doubt(candidates_of(p_bhb=[0.6, np.nan])) == pytest.approx([0.1, np.nan], nan_ok=True)
