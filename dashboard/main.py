@@ -15,9 +15,7 @@ import panel as pn  # noqa: E402
 pn.extension(
     "tabulator",
     reconnect=True,
-    notifications=True,
     sizing_mode="stretch_width",
-    disconnect_notification="Connection lost: nothing is saved until it is back.",
 )
 
 from dashboard.app import DemoMaker, VettingApp, demo_page, error_page  # noqa: E402

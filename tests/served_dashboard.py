@@ -60,9 +60,10 @@ def free_port():
 class Server:
     """``panel serve dashboard --args SURVEY`` on a free port of this machine."""
 
-    def __init__(self, survey, log, port=0, **environment):
+    def __init__(self, survey, log, *options, port=0, **environment):
         self.port, self.log = port or free_port(), Path(log)
         command = [sys.executable, "-m", "panel", "serve", "dashboard", "--port", str(self.port)]
+        command += options
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, "--args", str(survey)] if survey else command,
@@ -107,9 +108,9 @@ class Server:
 
 
 @contextmanager
-def served(survey, log, **environment):
+def served(survey, log, *options, **environment):
     """A server for as long as the block runs."""
-    server = Server(survey, log, **environment)
+    server = Server(survey, log, *options, **environment)
     try:
         yield server
     finally:

@@ -20,7 +20,6 @@ from msfa_core.vetting.filters import Filter, Order
 ODD: Final = Order("odd", "oddest labels first", lambda table: -oddness(table))
 ORDERS: Final = CATALOGUE_ORDERS | {ODD.name: ODD}
 BLIND_ORDER: Final = "obsid"  # tells nothing
-N_SPELLED: Final = 400  # stars of a brush that its SQL names one by one
 
 
 class Queue(Part):
@@ -89,9 +88,6 @@ class Queue(Part):
                     "brush",
                     label,
                     lambda table: np.isin(table["obsid"].to_numpy(np.int64), chosen),
-                    f"obsid IN ({', '.join(map(str, chosen[:N_SPELLED]))})"
-                    if len(chosen) <= N_SPELLED
-                    else "",
                 )
             )
         self.set_filters(others)

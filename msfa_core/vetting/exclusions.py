@@ -34,7 +34,6 @@ def exclusion_filters() -> dict[str, Filter]:
             name,
             sentence,
             lambda table, flag=flag: _kept(table, flag),  # type: ignore[misc]
-            f"cmd_exclusions IS NOT NULL AND (cmd_exclusions & {int(flag)}) = 0",
         )
         for flag, (name, sentence) in _SENTENCES.items()
     }

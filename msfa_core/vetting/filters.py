@@ -1,4 +1,4 @@
-"""Which candidates are looked at, and in what order: each choice with its sentence and its SQL.
+"""Which candidates are looked at, and in what order: each choice with its sentence.
 
 What is on screen, in the store and in the header of an export is described by the same
 sentence. Contradictions are the cases where two witnesses disagree about a star.
@@ -42,14 +42,11 @@ class Filter:
         The condition in words, as screens and export headers show it.
     predicate : callable
         Table of ``n`` candidates -> (n,) bool array.
-    sql : str
-        The same condition in SQL where it has one.
     """
 
     name: str
     sentence: str
     predicate: Predicate
-    sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +111,11 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
             "candidates",
             f"candidates: {candidate_sentence(settings)}",
             lambda table: is_true(table, "is_candidate"),
-            "is_candidate",
         ),
         Filter(
             "outside box",
             "candidates outside the D0.2–fm box",
             lambda table: is_true(table, "is_candidate") & is_false(table, "in_bhb_region"),
-            "is_candidate AND NOT in_bhb_region",
         ),
         Filter(
             "strange",
@@ -128,14 +123,12 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
             lambda table: (
                 is_true(table, "is_candidate") & (numbers(table, "novelty") > settings.novelty_max)
             ),
-            f"is_candidate AND novelty > {settings.novelty_max:g}",
         ),
         Filter("disagreement", "spectra whose witnesses disagree", any_contradiction),
         Filter(
             "template disagrees",
             "template match and networks say different classes",
             lambda table: is_true(table, "template_disagrees"),
-            "template_disagrees",
         ),
         Filter(
             "doubtful",
@@ -143,21 +136,18 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
             lambda table: (
                 is_true(table, "in_search_domain") & (np.abs(numbers(table, "p_bhb") - 0.5) < DOUBT)
             ),
-            "in_search_domain AND p_bhb > 0.2 AND p_bhb < 0.8",
         ),
         Filter(
             "reviewers disagree",
             "stars on which reviewers disagree",
             lambda table: numbers(table, "agreement") < 1,
-            "agreement < 1",
         ),
         Filter(
             "in domain",
             f"all spectra in the search domain: {domain_sentence(settings)}",
             lambda table: is_true(table, "in_search_domain"),
-            "in_search_domain",
         ),
-        Filter("all", "all spectra", lambda table: np.ones(len(table), dtype=bool), "TRUE"),
+        Filter("all", "all spectra", lambda table: np.ones(len(table), dtype=bool)),
     )
     return {preset.name: preset for preset in presets}
 
@@ -165,12 +155,11 @@ def preset_filters(settings: Settings) -> dict[str, Filter]:
 def verdict_filters() -> dict[str, Filter]:
     """Return the conditions on verdicts of record: with, without, and of each kind."""
     presets = [
-        Filter("with verdict", "with a verdict", lambda t: _known(t, "verdict"), "verdict <> ''"),
+        Filter("with verdict", "with a verdict", lambda t: _known(t, "verdict")),
         Filter(
             "without verdict",
             "without a verdict",
             lambda t: ~_known(t, "verdict"),
-            "verdict IS NULL",
         ),
     ]
     for verdict in ("accept", "reject", "unsure", "disputed"):
@@ -179,7 +168,6 @@ def verdict_filters() -> dict[str, Filter]:
                 verdict,
                 f"verdict {verdict}",
                 lambda t, verdict=verdict: _says(t, "verdict", verdict),  # type: ignore[misc]
-                f"verdict = '{verdict}'",
             )
         )
     return {preset.name: preset for preset in presets}

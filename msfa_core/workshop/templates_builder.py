@@ -51,7 +51,6 @@ class Between(NamedTuple):
 # Late dwarfs that the library lacks
 _K1V: Final = ("HD037394", "HD149661")
 _K7V: Final = ("HD157881",)
-_M0V: Final = ("HD048682B",)
 _M2V: Final = ("HD095735",)
 BETWEEN: Final = (
     Between("K1V", _K1V, _K7V, 0.15),
