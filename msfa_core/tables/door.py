@@ -52,6 +52,7 @@ _NINES: Final = re.compile(r"-?9{2,}(\.9*0*)?")
 _ABSURD: Final = 1e10
 _SEVEN: Final = ("rah", "ram", "ras", "ded", "dem", "des")  # of CDS and AAS tables, and DE-
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
+_NO_NUMBER: Final = "is no whole number from 1 to 2⁶³"
 _SMALLEST_SOURCE: Final = 4_295_806_720
 _OLD_EPOCHS: Final = {2015.5: "DR2", 2015.0: "DR1"}
 _OLD_NAMES: Final = re.compile(
@@ -334,13 +335,13 @@ class _Reading:
         bad = int(ids.unreadable.sum())
         n_known = bad + int(ids.values.notna().sum()) + int(ids.rounded.sum())
         if bad > UNREADABLE_SHARE * n_known:
-            cells = self._cells(column, ids.unreadable, "is no whole number")
+            cells = self._cells(column, ids.unreadable, _NO_NUMBER)
             if house == "obsid":
                 raise CatalogueError(f"{self.what}: {cells.words()}; correct them.")
             self.left_out[column.name] = cells.words()
             return
         if bad:
-            self.unreadable.append(self._cells(column, ids.unreadable, "is no whole number"))
+            self.unreadable.append(self._cells(column, ids.unreadable, _NO_NUMBER))
         if ids.rounded.any():
             self._lost(column, ids)
             if not ids.values.notna().any():

@@ -7,6 +7,7 @@ number. One number alone seldom shows it, the column does.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -29,10 +30,13 @@ _PREFIX: Final = re.compile(
     re.IGNORECASE,
 )
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([,.' ’_])\d{3})(?:\1\d{3})+")
+_EXPONENT: Final = re.compile(r"[+-]?(\d*)\.?(\d*)[eEdD][+-]?\d+")
+_NO_IDENTIFIER: Final = r"-(1|9+|9223372036854775808)"  # whole numbers that say "none"
 _SHEET_DIGITS: Final = 15  # that a spreadsheet keeps
 _SHEET_SHARE: Final = 0.05  # of a column; one true number of 16 digits in 10 ends in zero
 _SPARE: Final = 128  # true Gaia numbers are mostly multiples of it
 _UNLIKELY: Final = 10.0  # bits: a true column would look so once in a thousand
+_VERY_UNLIKELY: Final = 20.0  # of numbers that people also choose: 100,000,000
 _DOUBTFUL: Final = 3.0
 _OLDER: Final = ("DR1", "DR2")  # whose numbers name other sources than those of (E)DR3
 
@@ -50,7 +54,7 @@ class Identifiers:
     rounded : (n,) bool array
         Numbers that lost digits, which are left out.
     how : str
-        What they went through: ``a spreadsheet`` or ``floating point``.
+        What they went through: ``a spreadsheet``, ``floating point``, ``single precision``.
     doubtful : bool
         The column may have gone through floating point; too few rows to tell.
     release : str
@@ -85,7 +89,7 @@ def read_identifiers(values: pd.Series, single: bool = False, trusted: bool = Fa
     Returns
     -------
     Identifiers
-        Zero and negative numbers count as missing.
+        Zero, −1 and −9999 and the like count as missing, other negative numbers are unreadable.
     """
     n = len(values)
     none = np.zeros(n, bool)
@@ -95,22 +99,22 @@ def read_identifiers(values: pd.Series, single: bool = False, trusted: bool = Fa
         ids = values.astype("Int64")
         return Identifiers(ids.where(ids > 0), none, none) if trusted else _judged(ids, none, none)
     if pd.api.types.is_float_dtype(values.dtype):
-        return _of_floats(values, single)
+        return _of_floats(values, single, trusted)
     text = values.astype("str")
     words = pc.utf8_trim_whitespace(pa.array(text, type=pa.string(), from_pandas=True))
     try:
         whole = pc.if_else(pc.equal(words, ""), None, words).cast(pa.int64())
         ids = whole.to_pandas(types_mapper=lambda _: pd.Int64Dtype()).set_axis(values.index)
-        return _judged(ids, none, none, "")
+        return _judged(ids, none, none, trusted=trusted)
     except pa.ArrowInvalid:
-        return _of_words(text)
+        return _of_words(text, trusted)
 
 
 def _empty(index: Any) -> pd.Series:
     return pd.Series(pd.array([None] * len(index), dtype="Int64"), index=index)
 
 
-def _of_floats(values: pd.Series, single: bool) -> Identifiers:
+def _of_floats(values: pd.Series, single: bool, trusted: bool) -> Identifiers:
     numbers = values.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(numbers)
     whole = known & (numbers == np.round(np.where(known, numbers, 0.0)))
@@ -118,16 +122,19 @@ def _of_floats(values: pd.Series, single: bool) -> Identifiers:
     ids = _empty(values.index)
     kept = whole & ~rounded
     ids.iloc[np.flatnonzero(kept)] = numbers[kept].astype(np.int64)
-    return _judged(ids, known & ~whole, rounded, "floating point" if rounded.any() else "")
+    how = "floating point" if rounded.any() else ""
+    return _judged(ids, known & ~whole, rounded, how, trusted=trusted)
 
 
-def _of_words(text: pd.Series) -> Identifiers:
+def _of_words(text: pd.Series, trusted: bool) -> Identifiers:
     codes, distinct = pd.factorize(text)
     read = [_word(clean(str(word))) for word in distinct]
     numbers = pd.array([one.number for one in read] + [None], dtype="Int64")
     ids = pd.Series(numbers[codes], index=text.index)  # code −1, no cell, is the last one
     bad = np.array([one.unreadable for one in read] + [False], bool)[codes]
-    lost = np.array([one.lost for one in read] + [False], bool)[codes]
+    rounded = _are_floats([one.number for one in read if one.is_decimal and one.number])
+    lost = np.array([one.lost or (one.is_decimal and rounded) for one in read] + [False], bool)
+    lost = lost[codes]
     releases = [one.release for one in read if one.release]
     release = max(set(releases), key=releases.count) if releases else ""
     older = [one for one in releases if one in _OLDER]
@@ -136,7 +143,7 @@ def _of_words(text: pd.Series) -> Identifiers:
         ids = ids.mask(old)
         bad = bad | old
         release = next(one for one in releases if one not in _OLDER)
-    return _judged(ids, bad, lost, "floating point" if lost.any() else "", release)
+    return _judged(ids, bad, lost, "floating point" if lost.any() else "", release, trusted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +151,39 @@ class _Word:
     number: int | None = None
     unreadable: bool = False
     lost: bool = False
+    is_decimal: bool = False
     release: str = ""
 
 
+def identifier(value: Any) -> int | None:
+    """Return the identifier that one value of a header stands for; None when it is none.
+
+    Parameters
+    ----------
+    value : number or text
+    """
+    if isinstance(value, str):
+        read = _word(clean(value))
+        known = read.number is not None and read.number > 0 and not read.is_decimal
+        return read.number if known else None
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    is_exact = not isinstance(value, float | np.floating) or abs(value) < EXACT_FLOAT
+    return whole if whole == value and is_exact and 0 < whole in _INT64 else None
+
+
+def _are_floats(numbers: Sequence[int]) -> bool:
+    """Tell whether all numbers are such as a float can hold: then their digits tell nothing."""
+    return all(number == int(float(number)) for number in numbers)
+
+
 def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
-    """Read one cleaned cell."""
+    """Read one cleaned cell; ``is_decimal`` where all its digits are written, as ``….0``."""
+    word = word.removeprefix("'")  # of spreadsheets, before text
     if is_missing(word):
         return _Word()
     match = _PREFIX.fullmatch(word)
@@ -167,14 +202,29 @@ def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
     if abs(exact) > _INT64[-1] or exact != exact.to_integral_value():
         return _Word(unreadable=True)
     number = int(exact)
-    lost = abs(number) >= EXACT_FLOAT and not word.lstrip("+-").isdigit()
-    return _Word(None if lost else number, lost=lost)
+    exponent = _EXPONENT.fullmatch(word)
+    if exponent:  # 6.05E8 has three of nine digits
+        written = len((exponent[1] + exponent[2]).lstrip("0"))
+        lost = written < len(str(abs(number))) or abs(number) >= EXACT_FLOAT
+        return _Word(None if lost else number, lost=lost)
+    return _Word(number, is_decimal=abs(number) >= EXACT_FLOAT and not word.lstrip("+-").isdigit())
 
 
 def _judged(
-    ids: pd.Series, unreadable: BoolArray, lost: BoolArray, how: str = "", release: str = ""
+    ids: pd.Series,
+    unreadable: BoolArray,
+    lost: BoolArray,
+    how: str = "",
+    release: str = "",
+    trusted: bool = False,
 ) -> Identifiers:
     """Leave out what a spreadsheet or a float has rounded, judged by the whole column."""
+    ids = ids.mask(lost)
+    negative = (ids < 0).fillna(False).to_numpy(bool)
+    if negative.any() and not trusted:
+        none = ids[negative].astype("str").str.fullmatch(_NO_IDENTIFIER)
+        negative[negative] = ~none.to_numpy(bool)
+        unreadable = unreadable | negative
     ids = ids.where(ids > 0).astype("Int64")
     by_sheet = _rounded_by_sheet(ids)
     doubtful = False
@@ -186,6 +236,10 @@ def _judged(
         if by_float.any():
             how = how or "floating point"
             lost = lost | by_float
+        by_single = _rounded_by_single(ids)
+        if by_single.any() and not trusted:
+            how = how or "single precision"
+            lost = lost | by_single
     return Identifiers(ids.mask(lost), unreadable, lost, how, doubtful, release)
 
 
@@ -226,3 +280,18 @@ def _rounded_by_float(ids: pd.Series) -> tuple[BoolArray, bool]:
     if bits >= _UNLIKELY:
         rounded[rows] = True
     return rounded, _DOUBTFUL <= bits < _UNLIKELY
+
+
+def _rounded_by_single(ids: pd.Series) -> BoolArray:
+    """(n,) numbers of a column all of whose long numbers are such as single precision holds."""
+    rounded = np.zeros(len(ids), bool)
+    rows, numbers = _long(ids, _EXACT_SINGLE)
+    if not len(rows) or (numbers >= EXACT_FLOAT).any():
+        return rounded
+    spacing = np.exp2(np.floor(np.log2(numbers.astype(np.float64))) - 23).astype(np.int64)
+    if (numbers % spacing != 0).any():
+        return rounded
+    distinct = np.unique(numbers, return_index=True)[1]
+    if float(np.log2(spacing[distinct]).sum()) >= _VERY_UNLIKELY:
+        rounded[rows] = True
+    return rounded

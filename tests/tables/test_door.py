@@ -281,6 +281,51 @@ def test_true_identifiers_are_multiples_of_128_and_stay(tmp_path):
     assert found.table["gaia_source_id"].tolist() == ids.tolist()
 
 
+@pytest.mark.parametrize("word", ["{}.0", "'{}", '="{}"', " {} ", "Gaia DR3 {}"])
+def test_identifiers_whose_digits_are_all_written_are_read(tmp_path, word):
+    table = truth(9).drop(columns=["obsid"])
+    text = csv_text(table)
+    for one in table["gaia_source_id"]:
+        text = text.replace(str(one), word.format(one))
+    found = opened(tmp_path, text)
+    assert found.table["gaia_source_id"].tolist() == table["gaia_source_id"].tolist()
+
+
+@pytest.mark.parametrize("form", ["{:.3e}", "{:.6E}", "{:g}"])
+def test_an_obsid_of_fewer_digits_than_its_number_is_left_out_with_the_remedy(tmp_path, form):
+    text = csv_text(truth(3))
+    for one in truth(3)["obsid"]:
+        text = text.replace(str(one), form.format(one))
+    found = opened(tmp_path, text)
+    assert "obsid" not in found.table
+    assert "lost digits" in found.left_out["obsid"] and "text" in found.left_out["obsid"]
+
+
+def test_an_exponent_with_every_digit_is_exact(tmp_path):
+    found = opened(tmp_path, "obsid,ra,dec\n6.00000014E8,1,2\n600.000021e6,2,3\n", PLACE_USE)
+    assert found.table["obsid"].tolist() == [600_000_014, 600_000_021]
+
+
+def test_obsids_that_went_through_single_precision_are_told_by_the_column(tmp_path):
+    true = truth(6)
+    obsid = 600_000_007 + 1013 * np.arange(6)
+    assert opened(tmp_path, csv_text(true.assign(obsid=obsid))).has("obsid")
+    single = obsid.astype(np.float32).astype(np.int64)
+    found = opened(tmp_path, csv_text(true.assign(obsid=pd.array(single, dtype="Int64"))))
+    assert "single precision" in found.left_out["obsid"]
+
+
+def test_negative_identifiers_are_named_and_not_passed_over(tmp_path):
+    text = "source_id,obsid,ra,dec,phot_g_mean_mag\n" + "".join(
+        f"{one},{k},10.{k},5,15\n" for k, one in enumerate([-77, -9999, -1, 123456789012], 1)
+    )
+    found = opened(tmp_path, text)
+    assert "gaia_source_id" not in found.table
+    assert "row 1: '-77'" in found.left_out["source_id"]
+    found = opened(tmp_path, text.replace("-77", ""))
+    assert found.missing["gaia_source_id"] == 3
+
+
 def test_single_precision_keeps_no_obsid(tmp_path):
     Table(
         {"obsid": np.array([605006007, 7], np.float32), "ra": [1.0, 2.0], "dec": [1.0, 2.0]}
