@@ -126,11 +126,15 @@ class KeyMatch:
         The identifier names several rows that differ in place or in values.
     refused : (n,) array [arcsec]
         How far the nearest row lies where all were too far; NaN where none was refused.
+    contradicted : (m,) bool array
+        Rows of the table that are so refused: their identifier names one star and their place is
+        another's, so that nobody can tell whose their values are.
     """
 
     row: IntArray
     several: BoolArray
     refused: FloatArray
+    contradicted: BoolArray
 
 
 def match_key(
@@ -161,6 +165,7 @@ def match_key(
     n = len(table)
     nearest = np.full(n, -1, np.int64)
     several, refused = np.zeros(n, bool), np.full(n, np.nan)
+    contradicted = np.zeros(len(rows), bool)
     there = pd.DataFrame({"key": rows[key].array, "j": np.arange(len(rows))}).dropna(subset="key")
     open_rows = table[key].notna().to_numpy(bool)
     if wanted is not None:
@@ -169,7 +174,7 @@ def match_key(
     here = pd.DataFrame({"key": table[key].array.take(i), "i": i})
     pairs = here.merge(there, on="key", how="inner")
     if not len(pairs):
-        return KeyMatch(nearest, several, refused)
+        return KeyMatch(nearest, several, refused, contradicted)
     pairs["apart"] = separations(
         table, rows, pairs["i"].to_numpy(np.int64), pairs["j"].to_numpy(np.int64)
     )
@@ -180,7 +185,9 @@ def match_key(
     kept = pairs[~too_far]
     first = kept.drop_duplicates("i")
     nearest[first["i"].to_numpy()] = first["j"].to_numpy()
-    none = pairs[too_far & ~pairs["i"].isin(first["i"])].drop_duplicates("i")
+    none = pairs[too_far & ~pairs["i"].isin(first["i"])]
+    contradicted[none["j"].to_numpy()] = True
+    none = none.drop_duplicates("i")
     refused[none["i"].to_numpy()] = none["apart"].to_numpy()
     twice = kept[kept["i"].duplicated(keep=False)]
     if len(twice):
@@ -188,7 +195,8 @@ def match_key(
         rivals = rivals.assign(_spectrum=twice["i"].to_numpy()).drop_duplicates()
         kinds = rivals.groupby("_spectrum").size()
         several[kinds.index[kinds > 1].to_numpy(np.int64)] = True
-    return KeyMatch(nearest, several, refused)
+    contradicted[nearest[nearest >= 0]] = False  # the row of an identifier that is right
+    return KeyMatch(nearest, several, refused, contradicted)
 
 
 def epochs(gaia: pd.DataFrame) -> FloatArray:

@@ -153,7 +153,8 @@ def join_gaia(
     """Find each candidate's Gaia row: by source_id, else by obsid, else by position.
 
     Where both positions are known, what an identifier says is checked: of several rows the
-    nearest at the time of the spectrum is taken, and one far away is refused.
+    nearest at the time of the spectrum is taken, and one far away is refused, for the star at its
+    place too.
 
     Parameters
     ----------
@@ -187,6 +188,7 @@ def join_gaia(
     found_by = np.full(n, None, dtype=object)
     refused = np.full(n, np.nan)
     several = np.zeros(n, bool)
+    contradicted = np.zeros(len(gaia), bool)
     for key in ("gaia_source_id", "obsid"):
         if key not in candidates.columns or gaia[key].isna().all():
             continue
@@ -195,9 +197,12 @@ def join_gaia(
         row[new] = match.row[new]
         found_by[new] = key.removeprefix("gaia_")
         several |= match.several
+        contradicted |= match.contradicted
         refused = np.where(np.isnan(refused), match.refused, refused)
     named = np.full(n, None, dtype=object)
     if pairs is not None:
+        contradicted[row[row >= 0]] = False
+        pairs = _of_rows(pairs, ~contradicted)
         still = row < 0
         _match_on_sky(row, named, gaia, pairs)
         found_by[still & (row >= 0)] = "position"
@@ -211,13 +216,19 @@ def join_gaia(
     joined["gaia_separation"] = separation
     joined["gaia_candidates"] = pd.Series(named, index=candidates.index, dtype="str")
     joined["gaia_ambiguous"] = joined["gaia_candidates"].notna()
-    joined["gaia_duplicated"] = (_contradicted(gaia)[np.where(found, row, 0)] | several) & found
+    joined["gaia_duplicated"] = (_differing(gaia)[np.where(found, row, 0)] | several) & found
     joined["gaia_found_by"] = pd.Series(found_by, index=candidates.index, dtype="str")
     joined["gaia_refused"] = refused
     return joined
 
 
-def _contradicted(gaia: pd.DataFrame) -> NDArray[np.bool_]:
+def _of_rows(pairs: Pairs, rows: NDArray[np.bool_]) -> Pairs:
+    """Return the pairs whose Gaia row is one of these."""
+    kept = rows[pairs[1]]
+    return pairs[0][kept], pairs[1][kept], pairs[2][kept]
+
+
+def _differing(gaia: pd.DataFrame) -> NDArray[np.bool_]:
     """(m,) True where the rows of one source_id differ."""
     twice = gaia["gaia_source_id"].notna() & gaia["gaia_source_id"].duplicated(keep=False)
     differs = np.zeros(len(gaia), dtype=bool)

@@ -127,6 +127,8 @@ def _joined(
         found["ebv"] = found["ebv"].fillna(own["ebv"])
         for column in (*GAIA_COLUMNS, *_JOINED):  # not as one frame: ids would go through float
             own[column] = own[column].where(~has_row, found[column])
+        refused = found["gaia_refused"].notna()  # said also where nothing else was found
+        own["gaia_refused"] = own["gaia_refused"].where(~refused, found["gaia_refused"])
     return own
 
 
@@ -232,7 +234,7 @@ def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
 
 PLACE: Final = Step(
     "place",
-    version=3,
+    version=4,
     work=place,
     columns=("ra", "dec", *GAIA_COLUMNS, *DATE_COLUMNS),
     inputs=_inputs,

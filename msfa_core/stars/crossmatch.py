@@ -143,7 +143,7 @@ def mark_known(
 ) -> pd.Series:
     """Return which known catalogues list each candidate.
 
-    A row of a catalogue is matched by ``obsid`` where it has one, else by its position.
+    A row of a catalogue is matched by its ``obsid`` and by its position, as `known_match` says.
 
     Parameters
     ----------
@@ -261,7 +261,8 @@ def known_match(
 ) -> tuple[NDArray[np.bool_], Matched]:
     """Return which spectra a list of known stars lists, and how they were found.
 
-    Rows with an obsid go by it, unless their position is another one; the others by position.
+    Each row goes by its obsid and by its place: a star is known whichever observation of it the
+    list names. A row whose obsid is that of a star far from its place counts for neither.
 
     Raises
     ------
@@ -279,14 +280,16 @@ def known_match(
     if len(table) == 0:
         return listed, Matched(len(spectra), {})
     by_obsid, refused = 0, np.empty(0)
-    rest = table
+    placed = np.ones(len(table), bool)
     if opened.has("obsid"):
         match = match_key(spectra, table, "obsid", FAR * radius_arcsec)
         listed |= match.row >= 0
         by_obsid = int(listed.sum())
         refused = match.refused[np.isfinite(match.refused)]
-        rest = table[table["obsid"].isna().to_numpy(bool)]
+        placed = ~table["obsid"].isin(spectra["obsid"]).fillna(False).to_numpy(bool)
+        placed[match.row[match.row >= 0]] = True
     by_place = 0
+    rest = table[placed]
     if opened.has("ra", "dec") and len(rest):
         check_columns(spectra, ("ra", "dec"), "candidates")
         here = [spectra[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec")]

@@ -163,13 +163,15 @@ def join_reference(
         )
     row = np.full(len(survey), -1, dtype=np.int64)
     n_refused = 0
+    places = np.ones(len(opened), bool)
     if by_key:
         match = match_key(survey, opened.table, "obsid", FAR * radius_arcsec)
         row = match.row
         n_refused = int(np.isfinite(match.refused).sum())
+        places = places & ~match.contradicted
     by_obsid, ambiguous = int((row >= 0).sum()), 0
     if by_place:
-        place = [opened.table[name].to_numpy(np.float64) for name in ("ra", "dec")]
+        place = [opened.table[name].where(places).to_numpy(np.float64) for name in ("ra", "dec")]
         ambiguous = _nearest(row, survey, (place[0], place[1]), radius_arcsec)
     found = np.flatnonzero(row >= 0)
     if not len(found):

@@ -177,7 +177,7 @@ def test_known_stars_are_found_by_obsid_or_by_place_and_named_in_order(candidate
     assert marks.index.tolist() == [7, 8, 9, 10]
     assert marks.isna().tolist() == [True, False, False, True]
     assert marks[8] == "Ju2025;Xue2011"
-    assert marks[9] == "Xue2011"  # across RA 0
+    assert marks[9] == "Ju2025;Xue2011"  # another observation of the star; across RA 0
     assert drop_known(candidates, known).index.tolist() == [7, 10]
     assert drop_known(candidates.assign(known_in=marks)).index.tolist() == [7, 10]
 

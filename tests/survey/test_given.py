@@ -124,15 +124,37 @@ def test_nothing_matched_is_an_error_with_examples_of_both_sides(survey, tmp_pat
 
 
 # --- a key is not a place ----------------------------------------------------------------------
-def test_a_slipped_column_refuses_itself_and_stars_are_found_by_place(survey, tmp_path):
-    slipped = TRUTH.assign(obsid=np.roll(TRUTH["obsid"].to_numpy(), 1))
-    (said,) = give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", slipped)])
-    assert "6 spectra matched (6 by position)" in said
-    assert "6 rows refused (far from the star that their identifier names: obsid" in said
+@pytest.mark.parametrize("slipped", [["obsid"], ["ra", "dec"], ["gaia_source_id"]])
+def test_a_slipped_column_refuses_itself(survey, tmp_path, slipped):
+    # Whether the identifiers slipped or the places, and with which the values went: nobody can tell
+    ids = TRUTH[["obsid", "gaia_source_id"]].rename(columns=str.lower)
+    ids.to_csv(tmp_path / "ids.csv", index=False)
+    ingest(survey, [], [tmp_path / "ids.csv"])
+    table = TRUTH.assign(**{one: np.roll(TRUTH[one].to_numpy(), 1) for one in slipped})
+    lacking = ["obsid"] if slipped == ["gaia_source_id"] else ["gaia_source_id"]
+    with pytest.raises(CatalogueError, match="6 rows are far from the star"):
+        give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", table.drop(columns=lacking))])
+    assert gaia_table(survey) is None
+
+
+def test_a_row_that_contradicts_itself_serves_no_star_and_is_flagged(survey, tmp_path):
+    swapped = TRUTH["obsid"].to_numpy(np.int64)[[1, 0, 2, 3, 4, 5]]
+    (said,) = give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", TRUTH.assign(obsid=swapped))])
+    assert "4 spectra matched (4 by obsid), 2 not" in said
+    assert "2 rows refused (far from the star that their identifier names: obsid" in said
     run(survey, ["place"], workers=1)
     table = survey.table()
-    assert table["g_mag"].tolist() == TRUTH["g_mag"].tolist()
-    assert (table["cmd_flags"] & int(CmdFlag.MISPLACED)).astype(bool).all()
+    assert table["g_mag"].isna().tolist() == [True, True, *[False] * 4]
+    flagged = (table["cmd_flags"] & int(CmdFlag.MISPLACED)).astype(bool).tolist()
+    assert flagged == [True, True, *[False] * 4]
+
+
+def test_a_neighbour_of_a_cone_search_keeps_its_own_star(survey, tmp_path):
+    # Rows within an arcminute of each target, all under the target's obsid
+    near = TRUTH.iloc[:1].assign(dec=TRUTH["dec"][0] + 50 / 3600, g_mag=19.0)
+    both = pd.concat([near, TRUTH], ignore_index=True).drop(columns="gaia_source_id")
+    (said,) = give(survey, gaia=[gaia_file(tmp_path / "gaia.csv", both)])
+    assert "6 spectra matched (6 by obsid), 0 not" in said
 
 
 def test_of_several_rows_of_one_key_the_nearest_counts(survey, tmp_path):
