@@ -25,6 +25,9 @@ from msfa_core.cli.stop import stop_if_asked
 if TYPE_CHECKING:
     from rich.progress import Task
 
+    from msfa_core.survey.folder import Survey
+    from msfa_core.validation.labels import Labels
+
 
 def say(text: str) -> None:
     """Write a line to standard error."""
@@ -34,6 +37,15 @@ def say(text: str) -> None:
 def say_table(line: str) -> None:
     """Write what became of a table from outside, before anything long begins."""
     print(line, flush=True)
+
+
+def say_labels(survey: Survey, labels: Labels) -> None:
+    """Write what became of a table of labels, and keep it in the provenance of the survey."""
+    from msfa_core.validation.labels import keep_record  # noqa: PLC0415
+
+    for text in (str(labels.record["line"]), keep_record(survey, labels)):
+        if text:
+            say(text)
 
 
 class _Rate(ProgressColumn):

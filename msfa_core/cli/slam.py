@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from msfa_core.cli.app import SurveyArgument, app
-from msfa_core.cli.show import say
+from msfa_core.cli.show import say, say_labels
 from msfa_core.cli.stop import stop_if_asked
 from msfa_core.errors import ConfigError
 
@@ -145,30 +145,15 @@ def _training_set(
 def _labelled_spectra(survey: Path, labels: Path) -> tuple[Any, pd.DataFrame]:
     """Spectra of a survey that a table of labels names, and their rows of it, in one order."""
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
-    from msfa_core.tables.door import Use, open_table  # noqa: PLC0415
-    from msfa_core.tables.report import line  # noqa: PLC0415
-    from msfa_core.tables.row_keys import OBSID_NAMES  # noqa: PLC0415
-    from msfa_core.validation.reference import REFERENCE_NAMES  # noqa: PLC0415
+    from msfa_core.validation.labels import LABEL_NAMES, labels_of  # noqa: PLC0415
 
-    names = {name: REFERENCE_NAMES[name] for name in ("teff", "logg", "feh")}
-    use = Use("a table of labels", {"obsid": OBSID_NAMES, **names}, (("obsid",),), True)
-    opened, given_table = Survey(survey), open_table(labels, use)
-    table = given_table.table
-    if "obsid" not in table.columns:
-        raise ConfigError(
-            f"{labels} has no column obsid; it needs obsid, teff, logg and feh."
-            f"{given_table.reasons()}"
-        )
-    say(line(given_table))
-    table = table.dropna(subset="obsid")
-    known = opened.table().set_index("obsid")
-    rows = table.drop_duplicates("obsid").set_index("obsid")
-    obsid = np.array([k for k in known.index if k in rows.index], dtype=np.int64)
-    if not len(obsid):
-        raise ConfigError(f"no obsid of {labels} belongs to a spectrum of {survey}.")
-    given = [name for name in ("teff", "logg", "feh") if name in rows.columns]
-    both = known.loc[obsid].drop(columns=given).join(rows[given]).reset_index()
-    return opened.spectra(obsid), both
+    opened = Survey(survey)
+    found = labels_of(opened, labels)
+    say_labels(opened, found)
+    rows = found.table.set_index("obsid")
+    obsid = rows.index.to_numpy(np.int64)
+    known = opened.table().set_index("obsid").loc[obsid].drop(columns=list(LABEL_NAMES))
+    return opened.spectra(obsid), known.join(rows).reset_index()
 
 
 def _with_notes(model: Any, notes: dict[str, Any]) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from msfa_core.cli.app import Quiet, Workers, app
-from msfa_core.cli.show import say, show_progress
-from msfa_core.errors import CatalogueError, TrainingError
+from msfa_core.cli.show import say_labels, show_progress
+from msfa_core.errors import TrainingError
 from msfa_core.typing import Progress
 
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from msfa_core.simulate.groups import Shares
     from msfa_core.simulate.survey import Scale
+    from msfa_core.survey.folder import Survey
     from msfa_core.training.dataset import LabelledSpectra
-
-_LABEL_NAMES: Final = ("label", "true_class")
 
 
 class StageChoice(StrEnum):
@@ -330,24 +329,17 @@ def _spectra_of(survey: Path, labels: Path) -> LabelledSpectra:
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.training.sources import from_survey  # noqa: PLC0415
 
-    return from_survey(Survey(survey), _labels(labels))
+    opened = Survey(survey)
+    return from_survey(opened, _labels(opened, labels))
 
 
-def _labels(path: Path) -> pd.DataFrame:
-    """Read a table of classes: columns obsid and label (or true_class)."""
-    from msfa_core.tables.door import Use, open_table  # noqa: PLC0415
-    from msfa_core.tables.report import line  # noqa: PLC0415
-    from msfa_core.tables.row_keys import OBSID_NAMES  # noqa: PLC0415
+def _labels(survey: Survey, path: Path) -> pd.DataFrame:
+    """Read a table of classes: label (or true_class), by obsid or position."""
+    from msfa_core.validation.labels import CLASS_NAMES, labels_of  # noqa: PLC0415
 
-    names = {"obsid": OBSID_NAMES, "label": _LABEL_NAMES}
-    opened = open_table(path, Use("a table of classes", names, (("obsid", "label"),), True))
-    if not opened.has("obsid", "label"):
-        has = ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
-        raise CatalogueError(
-            f"{path} needs the columns obsid and label; it has {has}.{opened.reasons()}"
-        )
-    say(line(opened))
-    return opened.table[["obsid", "label"]].dropna()
+    found = labels_of(survey, path, CLASS_NAMES)
+    say_labels(survey, found)
+    return found.table.dropna()
 
 
 @app.command()
@@ -485,7 +477,9 @@ def evaluate(
                 models, seed, share, workers, progress, like_the_paper=like_the_paper
             )
         else:
-            known = None if labels is None else _labels(labels)
+            from msfa_core.survey.folder import Survey  # noqa: PLC0415
+
+            known = None if labels is None else _labels(Survey(survey), labels)
             answers, notes = answers_on_survey(survey, known, models, progress)
         result = compare(answers)
     print(evaluation_text(result))

@@ -119,7 +119,7 @@ def gaia_rows(opened: OutsideTable) -> pd.DataFrame:
         When the table has nothing to join on, or no photometry.
     """
     table = opened.table
-    has = ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
+    has = opened.has_words()
     if not (opened.has("gaia_source_id") or opened.has("obsid") or opened.has("ra", "dec")):
         raise CatalogueError(
             f"{opened.path}: the Gaia table has no source_id, obsid or ra/dec column to join on; "

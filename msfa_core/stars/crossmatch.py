@@ -272,7 +272,7 @@ def known_match(
     table = opened.table
     listed = np.zeros(len(spectra), dtype=bool)
     if not (opened.has("obsid") or opened.has("ra", "dec")):
-        have = ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
+        have = opened.has_words()
         raise CatalogueError(
             f"{opened.path} has neither obsids nor positions (it has {have}); "
             f"name a column 'obsid', or two 'ra' and 'dec' in degrees.{opened.reasons()}"

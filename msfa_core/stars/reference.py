@@ -116,7 +116,7 @@ def _read(path: Path, _stamp: int) -> ReferenceStars:
         known = ", ".join(sorted({name for names in QUANTITIES.values() for name in names}))
         raise CatalogueError(
             f"{path}: no reference stars for any plane (columns known: {known}; it has "
-            f"{', '.join([*(c.name for c in opened.columns.values()), *opened.others.columns])}); "
+            f"{opened.has_words()}); "
             f"name another table.{opened.reasons()}"
         )
     return ReferenceStars(path.stem, values)

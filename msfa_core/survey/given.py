@@ -192,7 +192,7 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     opened = settled(open_table(path, PLACE_USE), spectra, radius)
     _, matched = known_match(spectra, opened, radius)
     if not matched.n:
-        raise _none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
+        raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
     folder = survey.path / KNOWN_FOLDER
     before = same_source(folder, opened.path, pending)
     before += [
@@ -275,7 +275,7 @@ def _gaia(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given
     rows = gaia_rows(opened)
     matched = gaia_match(spectra, rows, radius)
     if not matched.n:
-        raise _none_matched(opened, matched, spectra, ("gaia_source_id", "obsid", "ra", "dec"))
+        raise none_matched(opened, matched, spectra, ("gaia_source_id", "obsid", "ra", "dec"))
     folder = survey.path / GAIA_FOLDER
     before = same_source(folder, opened.path, pending)
     earlier = [_read(survey, one) for one in gaia_parts(survey) if one not in before]
@@ -338,10 +338,20 @@ def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame]) -> list[str]:
     return said
 
 
-def _none_matched(
+def none_matched(
     opened: OutsideTable, matched: Matched, spectra: pd.DataFrame, keys: Sequence[str]
 ) -> CatalogueError:
-    """Return the error of a table that tells of no spectrum, with examples of both sides."""
+    """Return the error of a table that tells of no spectrum, with examples of both sides.
+
+    Parameters
+    ----------
+    opened : OutsideTable
+    matched : Matched
+    spectra : (n,) DataFrame
+        Of the survey.
+    keys : sequence of str
+        Columns by which they were sought.
+    """
     there = _examples(opened.table, keys)
     here = _examples(spectra, keys)
     far = f"; {matched.n_refused:,} rows are {matched.why_refused}" if matched.n_refused else ""

@@ -204,6 +204,8 @@ def ingest(
         try:
             joined = join(survey, tables)
         except CatalogueError as error:
+            if not files:
+                raise  # refused means unchanged
             failure = error  # the spectra are stored all the same
         survey.refresh_table(before)
         report = IngestReport(

@@ -307,6 +307,7 @@ class _Reading:
             notes=tuple(dict.fromkeys(self.notes)),
             release=self.release,
             others=others,
+            names=tuple(self.raw.names),
         )
 
     # --- kinds of columns ---

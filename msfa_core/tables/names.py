@@ -160,8 +160,9 @@ def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
         if key == "gmag" and not lower & _GAIA_COLOURS:
             return "it may be g of Pan-STARRS or SDSS: call Gaia's Gmag or phot_g_mean_mag"
     if house == "z" and key == "z":
-        if {"g", "r", "i"} <= lower:
-            return "with g, r, i beside it, it is a magnitude and no Doppler shift"
+        bands = [band for band in ("u", "g", "r", "i") if band in lower]
+        if bands:
+            return f"with {', '.join(bands)} beside it, it is a magnitude and no Doppler shift"
         if {"x", "y"} <= lower:
             return "with x, y beside it, it is a place in space and no Doppler shift"
     return ""

@@ -96,7 +96,7 @@ def _all() -> tuple[Quantity, ...]:
         _number("ecl_lat", "deg", -90.0, 90.0, "the poles are at ±90 degrees"),
         _number("astrometric_params_solved", "", 1.0, 127.0, "3, 31 or 95"),
         _number("snr_g", "", -1e3, 1e6, "no spectrum is better"),
-        _number("z", "", -0.05, 20.0, "no star comes at a twentieth of the speed of light"),
+        _number("z", "", -0.05, 8.0, "between a star that comes and the farthest quasar"),
         _number("z_err", "", 0.0, 10.0, "larger errors measure nothing", "z"),
         _number("rv", "km / s", -15_000.0, 299_792.0, "nothing is faster than light"),
         _number("rv_err", "km / s", 0.0, 10_000.0, "larger errors measure nothing", "rv"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 EXAMPLES: Final = 3  # cells or rows named
 _SHOWN: Final = 4  # columns named in the line
+_NAMED: Final = 20  # columns named in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class OutsideTable:
         Every other column of the file, as it stands.
     n_rows : int
         Of the file, where only the rows that were wanted have been kept; 0 for all.
+    names : tuple of str
+        Of all columns of the file.
     """
 
     name: str
@@ -104,6 +107,7 @@ class OutsideTable:
     release: str = ""
     others: pd.DataFrame = field(default_factory=pd.DataFrame)
     n_rows: int = 0
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -112,6 +116,11 @@ class OutsideTable:
     def has(self, *names: str) -> bool:
         """Tell whether all of these quantities were understood."""
         return all(name in self.columns for name in names)
+
+    def has_words(self) -> str:
+        """Return the names of the file's columns, for a message."""
+        more = f" and {len(self.names) - _NAMED} more" if len(self.names) > _NAMED else ""
+        return f"{', '.join(self.names[:_NAMED])}{more}" if self.names else "no column"
 
     def reasons(self) -> str:
         """Return why columns were left out, for a message; empty when none was."""

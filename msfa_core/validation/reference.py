@@ -119,7 +119,7 @@ def house_reference(
     if not len(house.columns):
         known = ", ".join(alias for aliases in REFERENCE_NAMES.values() for alias in aliases)
         raise CatalogueError(
-            f"{what} has no column to compare with; it has {_names(opened)}. "
+            f"{what} has no column to compare with; it has {opened.has_words()}. "
             f"Name one or more of: {known}.{opened.reasons()}"
         )
     return house
@@ -158,21 +158,11 @@ def join_reference(
     by_key, by_place = opened.has("obsid"), opened.has("ra", "dec")
     if not (by_key or by_place):
         raise CatalogueError(
-            f"{what} has neither obsids nor positions (it has {_names(opened)})"
+            f"{what} has neither obsids nor positions (it has {opened.has_words()})"
             f"; name a column 'obsid', or two 'ra' and 'dec' in degrees.{opened.reasons()}"
         )
-    row = np.full(len(survey), -1, dtype=np.int64)
-    n_refused = 0
-    places = np.ones(len(opened), bool)
-    if by_key:
-        match = match_key(survey, opened.table, "obsid", FAR * radius_arcsec)
-        row = match.row
-        n_refused = int(np.isfinite(match.refused).sum())
-        places = places & ~match.contradicted
-    by_obsid, ambiguous = int((row >= 0).sum()), 0
-    if by_place:
-        place = [opened.table[name].where(places).to_numpy(np.float64) for name in ("ra", "dec")]
-        ambiguous = _nearest(row, survey, (place[0], place[1]), radius_arcsec)
+    row, matched, ambiguous = reference_rows(survey, opened, radius_arcsec)
+    by_obsid, n_refused = matched.by["obsid"], matched.n_refused
     found = np.flatnonzero(row >= 0)
     if not len(found):
         tried = ["obsid"] if by_key else []
@@ -183,8 +173,6 @@ def join_reference(
             f"sought by {' and '.join(tried)}{far}): check that it is a table of the same stars, "
             "or widen --radius."
         )
-    ways = {"obsid": by_obsid, "position": len(found) - by_obsid}
-    matched = Matched(len(survey), ways, (), n_refused, FAR_AWAY)
     return Joined(
         survey.iloc[found].reset_index(drop=True),
         house.iloc[row[found]].reset_index(drop=True),
@@ -195,12 +183,49 @@ def join_reference(
     )
 
 
+def reference_rows(
+    survey: pd.DataFrame, opened: OutsideTable, radius_arcsec: float
+) -> tuple[NDArray[np.int64], Matched, int]:
+    """Return the row of a table for each spectrum: by obsid, else the nearest within the radius.
+
+    Parameters
+    ----------
+    survey : (n,) DataFrame
+        With ``obsid``, ``ra``, ``dec`` [deg].
+    opened : OutsideTable
+        With obsids or positions. A row whose obsid is that of a star far from its place is
+        refused.
+    radius_arcsec : float
+
+    Returns
+    -------
+    (n,) array
+        −1 where the table has none.
+    Matched
+    int
+        Spectra with several rows within the radius, of which the nearest counts.
+    """
+    row = np.full(len(survey), -1, dtype=np.int64)
+    n_refused, n_several, ambiguous = 0, 0, 0
+    places = np.ones(len(opened), bool)
+    if opened.has("obsid"):
+        match = match_key(survey, opened.table, "obsid", FAR * radius_arcsec)
+        row = match.row
+        n_refused = int(np.isfinite(match.refused).sum())
+        n_several = int(match.several.sum())
+        places = places & ~match.contradicted
+    by_obsid = int((row >= 0).sum())
+    if opened.has("ra", "dec"):
+        place = [opened.table[name].where(places).to_numpy(np.float64) for name in ("ra", "dec")]
+        ambiguous = _nearest(row, survey, (place[0], place[1]), radius_arcsec)
+    ways = {"obsid": by_obsid, "position": int((row >= 0).sum()) - by_obsid}
+    notes = [f"{n_several:,} keys name several rows: the nearest or first counts"]
+    matched = Matched(len(survey), ways, (), n_refused, FAR_AWAY, tuple(notes if n_several else ()))
+    return row, matched, ambiguous
+
+
 def _opened(table: pd.DataFrame | OutsideTable, what: str) -> OutsideTable:
     return table if isinstance(table, OutsideTable) else of_frame(table, REFERENCE_USE, what)
-
-
-def _names(opened: OutsideTable) -> str:
-    return ", ".join([*(one.name for one in opened.columns.values()), *opened.others.columns])
 
 
 def _nearest(

@@ -12,6 +12,7 @@ import pandas as pd
 from msfa_core import __version__
 from msfa_core.durable import write_whole
 from msfa_core.survey.folder import Survey
+from msfa_core.tables.formats import split_path
 from msfa_core.training.evaluation_report import INTERVALS, with_intervals
 from msfa_core.validation.compare import Validation
 from msfa_core.validation.figures import write_figures
@@ -165,7 +166,7 @@ def _title(validation: Validation, survey: Survey, reference: str | Path) -> str
 
 def _lines(survey: Survey, reference: str | Path) -> list[str]:
     """Return what was compared with what, when, and by which steps."""
-    digest = hashlib.sha256(Path(reference).read_bytes()).hexdigest()
+    digest = hashlib.sha256(split_path(reference)[0].read_bytes()).hexdigest()
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     header = survey.export_header("all spectra that the reference knows")
     kept = [f"{name}: {text}" for name, text in header.items() if name not in ("title", "table")]

@@ -440,7 +440,7 @@ def test_evaluate_refuses_the_stars_of_the_training_and_a_mixture(
     arguments = ("--labels", tmp_path / "labels.csv", "--models", tiny_models, "--quiet")
     assert msfa("evaluate", ingested, *arguments) == 1
     of_table, error = capsys.readouterr().err.splitlines()
-    assert of_table == "labels.csv: 24 rows"
+    assert of_table == "labels.csv: 24 rows; 24 spectra matched (24 by obsid), 0 not"
     assert error.startswith("msfa: ")
     assert "never mixed" in error
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 from outside_tables import csv_text, truth
 
 from msfa_core.constants import LAMOST_GRID
@@ -18,6 +20,7 @@ from msfa_core.survey.given import gaia_table, give, known_tables
 from msfa_core.survey.ingest import Storing, ingest
 from msfa_core.survey.status import status
 from msfa_core.typing import no_progress
+from msfa_core.validation.labels import keep_record, labels_of
 
 TRUTH = truth(6)
 
@@ -398,3 +401,70 @@ def test_a_comparison_is_one_line_in_provenance_too(survey, tmp_path, capsys):
     assert "rv m / s → km / s, by its range" in said
     assert "it is a magnitude and no Doppler shift" in said
     assert survey.provenance[-1]["line"] == said
+
+
+# --- labels ------------------------------------------------------------------------------------
+def labels_file(path, **columns):
+    table = TRUTH[["obsid", "ra", "dec"]].assign(
+        teff=8000.0 + 100 * np.arange(6), logg=3.0, feh=-1.5, **columns
+    )
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_labels_are_found_like_every_table_and_kept_in_provenance_and_status(survey, tmp_path):
+    both = pd.concat([TRUTH["obsid"][:3] + 1, TRUTH["obsid"][3:]])  # three of other observations
+    found = labels_of(survey, labels_file(tmp_path / "l.csv", obsid=both))
+    assert found.table["obsid"].tolist() == TRUTH["obsid"].tolist()
+    assert found.table["teff"].tolist() == [8000, 8100, 8200, 8300, 8400, 8500]
+    assert keep_record(survey, found) == ""
+    said = "l.csv: 6 rows; 6 spectra matched (3 by obsid, 3 by position), 0 not"
+    assert survey.provenance[-1]["line"] == said
+    assert any(said in line for line in status(survey).lines())
+
+
+def test_labels_of_a_slipped_column_or_of_other_stars_are_refused(survey, tmp_path):
+    slipped = np.roll(TRUTH["obsid"], 1)
+    with pytest.raises(CatalogueError, match="6 rows are far from the star"):
+        labels_of(survey, labels_file(tmp_path / "l.csv", obsid=slipped))
+    with pytest.raises(CatalogueError, match=r"none of the 6 spectra.*obsid 1, 2"):
+        labels_of(survey, labels_file(tmp_path / "l.csv", obsid=np.arange(1, 7), ra=5.0))
+    (tmp_path / "l.csv").write_text("obsid,teff,Plx\n1,9000,3\n")
+    with pytest.raises(
+        CatalogueError, match=r"needs obsid, teff, logg.*has obsid, teff, Plx"
+    ):
+        labels_of(survey, tmp_path / "l.csv")
+
+
+# --- refused means unchanged -------------------------------------------------------------------
+def test_a_refused_catalogue_leaves_the_survey_as_it_was(survey, tmp_path):
+    survey.refresh_table()
+    other = csv_text(TRUTH.assign(obsid=TRUTH["obsid"] + 1))
+    (tmp_path / "c.csv").write_text(other)
+    before = kept(survey), survey.provenance, (survey.path / "candidates.parquet").read_bytes()
+    with pytest.raises(CatalogueError, match=r"c\.csv"):
+        ingest(survey, [], [tmp_path / "c.csv"])
+    after = kept(survey), survey.provenance, (survey.path / "candidates.parquet").read_bytes()
+    assert after == before
+
+
+def test_a_message_names_every_column_of_the_file(survey, tmp_path):
+    (tmp_path / "k.csv").write_text("GLON,GLAT\n1,2\n")
+    with pytest.raises(CatalogueError, match="it has GLON, GLAT"):
+        give(survey, known=[tmp_path / "k.csv"])
+
+
+def test_a_table_of_a_file_is_named_in_every_command(survey, tmp_path):
+    from msfa_core.cli import run_cli
+
+    tables = [TRUTH[["obsid", "ra", "dec"]].assign(teff=k, logg=3.0, feh=-1.0) for k in (8e3, 9e3)]
+    units = [fits.BinTableHDU(Table.from_pandas(one), name=f"T{k}") for k, one in enumerate(tables)]
+    fits.HDUList([fits.PrimaryHDU(), *units]).writeto(tmp_path / "two.fits")
+    named = f"{tmp_path}/two.fits#T1"
+    assert labels_of(survey, named).table["teff"].unique() == [9000.0]
+    ingest(survey, [], [labels_file(tmp_path / "l.csv")])
+    assert run_cli(
+        ["validate", str(survey.path), "--reference", named, "--out", str(tmp_path / "v")]
+    ) == 0  # fmt: skip
+    ingest(survey, [], [named])
+    assert survey.table()["teff_catalogue"].unique() == [9000.0]

@@ -218,6 +218,11 @@ def test_z_beside_magnitudes_or_places_is_no_shift(tmp_path, others):
     assert "no Doppler shift" in found.left_out["z"]
 
 
+def test_magnitudes_called_z_are_no_shifts_with_nothing_beside_them(tmp_path):
+    found = opened(tmp_path, "obsid,z\n1,16.8\n2,17.1\n3,14.2\n", REFERENCE_USE)
+    assert "most of it cannot be z" in found.left_out["z"]
+
+
 def test_pair_tables_give_the_place_beside_the_photometry(tmp_path):
     text = (
         "obsid,ra_1,dec_1,snrg,source_id,ra_2,dec_2,phot_g_mean_mag,Separation\n"
