@@ -467,4 +467,4 @@ def test_a_table_of_a_file_is_named_in_every_command(survey, tmp_path):
         ["validate", str(survey.path), "--reference", named, "--out", str(tmp_path / "v")]
     ) == 0  # fmt: skip
     ingest(survey, [], [named])
-    assert survey.table()["teff_catalogue"].unique() == [9000.0]
+    assert survey.base_table()["teff"].unique() == [9000.0]
