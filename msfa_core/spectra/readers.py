@@ -32,6 +32,7 @@ from msfa_core.spectra.fits_bytes import (
 from msfa_core.spectra.layouts import Content, as_degrees, as_number, read_layout
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.tables.cells import number
+from msfa_core.tables.identifiers import identifier
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
 META_CARDS: Final = {
@@ -231,8 +232,8 @@ def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
 
 def _obsid(path: Path, primary: Hdu, meta: dict[str, Any]) -> int:
     """Return the number of the observation: the header's, else made from the identity."""
-    obsid = _whole(primary.card("OBSID"))
-    if obsid is not None and obsid > 0:
+    obsid = identifier(primary.card("OBSID"))
+    if obsid is not None:
         return obsid
     if meta["layout"] == "sdss":
         numbers = [_whole(primary.card(key)) for key in ("PLATEID", "MJD", "FIBERID")]

@@ -8,6 +8,7 @@ file, and a message where a format cannot be read.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import io
@@ -600,7 +601,11 @@ def decoded(content: bytes) -> tuple[str, tuple[str, ...]]:
     try:
         return content.decode("utf-8"), ()
     except UnicodeDecodeError:
-        return content.decode("latin-1"), ("read as Latin-1, for it is not UTF-8",)
+        pass
+    if re.search(rb"[\x80-\x9f]", content):  # controls in Latin-1, signs in Windows-1252
+        with contextlib.suppress(UnicodeDecodeError):
+            return content.decode("cp1252"), ("read as Windows-1252, for it is not UTF-8",)
+    return content.decode("latin-1"), ("read as Latin-1, for it is not UTF-8",)
 
 
 def _from_text(path: Path, content: bytes) -> list[RawTable]:

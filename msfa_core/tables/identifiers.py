@@ -172,8 +172,9 @@ def identifier(value: Any) -> int | None:
         whole = int(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    is_exact = not isinstance(value, float | np.floating) or abs(value) < EXACT_FLOAT
-    return whole if whole == value and is_exact and 0 < whole in _INT64 else None
+    is_float = isinstance(value, float | np.floating)
+    most = EXACT_FLOAT if is_float else _INT64[-1]
+    return whole if whole == value and 0 < whole <= most else None
 
 
 def _are_floats(numbers: Sequence[int]) -> bool:

@@ -85,6 +85,7 @@ def text_tables(path: Path, text: str, formats: str) -> list[TextTable]:
     """
     ended = text.endswith(("\n", "\r"))
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = re.sub(r"\A\s*sep=(.)\n", "", text)  # of Excel; the header says it too
     if re.match(r"\s*#\s*%ECSV", text):
         return [_ecsv(path, text, formats, ended)]
     parts = _vizier(text)
@@ -99,6 +100,8 @@ def _table(
     notes: tuple[str, ...] = (), delimiter: str = "",
 ) -> TextTable:  # fmt: skip
     delimiter = delimiter or sniff(header, body)
+    if delimiter not in header and (blanks := _separated_by_blanks(header, body)) is not None:
+        header, body, delimiter = *blanks, "\t"
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     _check_header(path, header, names, formats)
     names, body = _without_trailing_delimiter(names, body, delimiter)
@@ -140,6 +143,8 @@ def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
 def _looks_like_data(line: str) -> bool:
     """Whether a field of the line is a number."""
     fields = re.split(rf"[{DELIMITERS}]", line)
+    if len(fields) == 1:
+        fields = line.split()
     return any(_NUMBER.fullmatch(one.strip().strip("\"'").replace(",", ".")) for one in fields)
 
 
@@ -158,6 +163,15 @@ def sniff(header: str, body: str) -> str:
         return (agreement if len(rows[0]) > 1 else 0, len(rows[0]))
 
     return max(DELIMITERS, key=score)
+
+
+def _separated_by_blanks(header: str, body: str) -> tuple[str, str] | None:
+    """Return header and rows with tabs for blanks, where each row has a field for each name."""
+    rows = [line for line in body.split("\n") if line.strip() and set(line) - set("-= ")]
+    fields = [next(csv.reader([_as_tabs(line)], delimiter="\t"), []) for line in [header, *rows]]
+    if len(fields[0]) <= 1 or len(fields) == 1 or len({len(one) for one in fields}) != 1:
+        return None
+    return _as_tabs(header), "\n".join(_as_tabs(line) for line in rows)
 
 
 def _check_header(path: Path, header: str, names: list[str], formats: str) -> None:

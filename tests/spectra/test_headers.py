@@ -37,6 +37,17 @@ def test_a_place_is_read_in_every_spelling(tmp_path, ra, dec):
     assert (spectrum.ra, spectrum.dec) == pytest.approx((206.19319375, 9.81555056), abs=1e-7)
 
 
+@pytest.mark.parametrize("card", [605006007, "605006007", "'605006007", 605006007.0, "00605006007"])
+def test_an_obsid_is_read_in_every_spelling(tmp_path, card):
+    assert read_spectrum(write(tmp_path / "a.fits", OBSID=card)).obsid == 605006007
+
+
+@pytest.mark.parametrize("card", [605006.7, "6.05E8", "1e30", -605006007, 0, "none", 1e17, True])
+def test_what_is_no_obsid_becomes_none(tmp_path, card):
+    path = write(tmp_path / "spec-1.fits", OBSID=card)
+    assert read_spectrum(path).obsid == obsid_from_name(path)
+
+
 @pytest.mark.parametrize(
     ("card", "value"),
     [("0.00123", 0.00123), ("−0.00123", -0.00123), ("1.23E-3", 0.00123), (0.00123, 0.00123),

@@ -430,9 +430,7 @@ def test_labels_of_a_slipped_column_or_of_other_stars_are_refused(survey, tmp_pa
     with pytest.raises(CatalogueError, match=r"none of the 6 spectra.*obsid 1, 2"):
         labels_of(survey, labels_file(tmp_path / "l.csv", obsid=np.arange(1, 7), ra=5.0))
     (tmp_path / "l.csv").write_text("obsid,teff,Plx\n1,9000,3\n")
-    with pytest.raises(
-        CatalogueError, match=r"needs obsid, teff, logg.*has obsid, teff, Plx"
-    ):
+    with pytest.raises(CatalogueError, match=r"needs obsid, teff, logg.*has obsid, teff, Plx"):
         labels_of(survey, tmp_path / "l.csv")
 
 

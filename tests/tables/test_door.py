@@ -447,6 +447,33 @@ def test_an_archive_of_several_tables_lists_them(tmp_path):
     assert differences(truth(seed=3), found) == []
 
 
+def test_text_of_windows_is_read_with_its_dashes(tmp_path):
+    table = truth()
+    found = opened(tmp_path, csv_text(table).replace("-", "–").encode("cp1252"))
+    assert differences(table, found) == []
+    assert "Windows-1252" in line(found)
+
+
+@pytest.mark.parametrize("form", ["ascii.basic", "ascii.commented_header", "excel", "aligned"])
+def test_tables_separated_by_blanks_and_those_of_excel_are_read(tmp_path, form):
+    table = truth().dropna()
+    path = tmp_path / "t.txt"
+    if form == "excel":
+        path.write_text("sep=;\r\n" + csv_text(table, ";", "\r\n"))
+    elif form == "aligned":
+        path.write_text(table.rename(columns=NAMES).to_string(index=False))
+    else:
+        astropy_table(table, {}).write(path, format=form)
+    found = open_table(path, GAIA_USE)
+    assert differences(table.reset_index(drop=True), found, rel=1e-6) == []
+    assert len(found) == len(table) and found.has(*table.columns)
+
+
+def test_a_row_that_lacks_a_field_between_blanks_is_refused(tmp_path):
+    with pytest.raises(CatalogueError, match="not separated"):
+        opened(tmp_path, "obsid ra dec phot_g_mean_mag\n1 10.5 20.5\n2 11.5 21.5 15.1\n")
+
+
 def test_a_row_of_units_below_the_names_is_believed(tmp_path):
     text = "source_id,ra,dec,Gmag,Plx\n,deg,deg,mag,arcsec\n77,10.5,1.5,15.5,0.00025\n"
     found = opened(tmp_path, text)

@@ -248,7 +248,7 @@ BAD = {
     "web page": ("<!DOCTYPE html>\n<html></html>", "web page"),
     "ragged": ("obsid,ra\n1,2\n3,4,5\n", "do not fit its 2 columns"),
     "no header": ("1,2,3\n4,5,6\n", "no header line"),
-    "spaces": ("obsid ra dec snrg\n1 2 3 4\n", "not separated by"),
+    "spaces": ("obsid ra dec snrg\n1 2 3\n", "not separated by"),
     "spreadsheet": (b"PK\x03\x04rest", "spreadsheet"),
     "binary": (bytes(range(256)) * 9, "is not a table"),
     "cut gz": (gzip.compress(delimited().encode())[:-9], "cut short"),
