@@ -120,6 +120,24 @@ def read_bytes(path: Path) -> bytes:
         raise problem(path, f"cannot be opened ({error.strerror})", "check the disk") from None
     if raw is None:
         raise problem(path, "is too large for one spectrum", "give one spectrum a file")
+    return unpacked(path, raw)
+
+
+def unpacked(path: Path, raw: bytes) -> bytes:
+    """Return the content of a FITS file, inflated where it is packed.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    raw : bytes
+        As the file lies on the disk, or in an archive.
+
+    Raises
+    ------
+    ReadError
+        When it is empty, cut short, an archive, a web page, or no FITS file.
+    """
     if not raw:
         raise problem(path, "empty file (0 bytes)", _AGAIN)
     if raw.startswith(_GZIP):

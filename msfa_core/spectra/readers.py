@@ -28,6 +28,7 @@ from msfa_core.spectra.fits_bytes import (
     astropy_units,
     problem,
     read_bytes,
+    unpacked,
 )
 from msfa_core.spectra.layouts import Content, as_degrees, as_number, read_layout
 from msfa_core.spectra.spectrum import Spectrum
@@ -120,7 +121,24 @@ def read_spectrum(path: str | Path) -> Spectrum:
         its name, the reason and the remedy.
     """
     path = Path(path)
-    raw = read_bytes(path)
+    return _spectrum_in(path, read_bytes(path))
+
+
+def spectrum_of(path: str | Path, raw: bytes) -> Spectrum:
+    """Read a spectrum out of an archive, as `read_spectrum` does a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        What the file is called; its name may tell the observation.
+    raw : bytes
+        Its content, packed or not.
+    """
+    path = Path(path)
+    return _spectrum_in(path, unpacked(path, raw))
+
+
+def _spectrum_in(path: Path, raw: bytes) -> Spectrum:
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and inf are judged, not warned of
         try:
             return _read_units(path, PlainFits(path, raw))

@@ -21,6 +21,7 @@ from msfa_core.machine import in_order, n_cores
 from msfa_core.spectra.readers import identity_from_name
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.survey.archives import ARCHIVES, CLOSED, Read, is_archive, members
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import Given
 from msfa_core.survey.joining import join, read_catalogues
@@ -29,9 +30,6 @@ from msfa_core.typing import Progress, no_progress
 SUFFIXES: Final = (
     *(".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz"),
     *(".fits.bz2", ".fits.xz"),
-)
-ARCHIVES: Final = (  # named among the rejected files: nothing is passed over in silence
-    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar"),
 )
 FIRST_MADE: Final = 2**52  # numbers from here on were made of a file's name
 _ANOTHER_STAR: Final = 10.0  # arcsec: three times the match radius
@@ -47,7 +45,7 @@ class IngestReport:
     Attributes
     ----------
     n_files : int
-        Files looked at.
+        Files looked at, those in archives one by one.
     n_stored : int
         Spectra that are new in the survey.
     n_unchanged : int
@@ -77,7 +75,7 @@ class IngestReport:
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the spectra among files and folders, folders searched to any depth.
+    """Return the spectra and archives among files and folders, searched to any depth.
 
     Raises
     ------
@@ -114,7 +112,7 @@ def _spectra_below(folder: Path) -> list[Path]:
         found += [
             Path(here, name)
             for name in names
-            if name.lower().endswith((*SUFFIXES, *ARCHIVES)) and not name.startswith(".")
+            if name.lower().endswith((*SUFFIXES, *ARCHIVES, *CLOSED)) and not name.startswith(".")
         ]
     return sorted(found)
 
@@ -133,12 +131,13 @@ def _read_files(files: Sequence[Path]) -> list[_Read]:
     return [_read_file(file) for file in files]
 
 
-def _read_file(file: Path) -> _Read:
-    from msfa_core.spectra.readers import read_spectrum  # noqa: PLC0415
+def _read_file(file: Path, content: Read | None = None, archive: Path | None = None) -> _Read:
+    """Read a file, or one of an archive, whose size and time count then."""
+    from msfa_core.spectra.readers import read_spectrum, spectrum_of  # noqa: PLC0415
 
     try:
-        spectrum = read_spectrum(file)
-        said = file.stat()
+        spectrum = read_spectrum(file) if content is None else spectrum_of(file, content())
+        said = (archive or file).stat()
     except MsfaError as error:
         return _Read(str(file), None, str(error))
     except Exception as error:  # one strange file must not stop thousands of others
@@ -209,7 +208,7 @@ def ingest(
             failure = error  # the spectra are stored all the same
         survey.refresh_table(before)
         report = IngestReport(
-            n_files=len(files),
+            n_files=len(files) + store.n_within,
             n_stored=store.n_stored,
             n_unchanged=store.n_unchanged,
             duplicates=tuple(store.duplicates),
@@ -274,6 +273,7 @@ class Storing:
         self.shard_size = max(survey.settings.shard_size, 1)
         self.pending: dict[object, list[Spectrum]] = {}
         self.n_done = self.n_stored = self.n_unchanged = 0
+        self.n_within = 0  # files of archives, less the archives
         self.duplicates: list[tuple[str, int, str]] = []
         self.rejected: list[tuple[str, str]] = []
         self.changed: list[tuple[str, int]] = []
@@ -294,7 +294,9 @@ class Storing:
 
     def take(self, files: Sequence[Path], workers: int) -> None:
         """Read and store files; what was committed stays, whatever happens after."""
-        new = [file for file in files if not self._is_stored(file)]
+        archives = [file for file in files if is_archive(file)]
+        new = [file for file in files if not (is_archive(file) or self._is_stored(file))]
+        files = [file for file in files if not is_archive(file)]
         self.n_done = self.n_unchanged = len(files) - len(new)
         self.progress("ingest", self.n_done, self.total)
         chunks = [new[at : at + CHUNK] for at in range(0, len(new), CHUNK)]
@@ -304,9 +306,38 @@ class Storing:
                 for result in results:
                     self._sort(result)
                 self.progress("ingest", self.n_done, self.total)
+            for archive in archives:
+                self._take_archive(archive)
             self.finish()
         finally:
             self.survey.reject(self.rejected, forgive=self.read)
+
+    def _take_archive(self, archive: Path) -> None:
+        """Read the spectra of an archive one after another."""
+        said = archive.stat()
+        stamp = said.st_size, said.st_mtime_ns
+        n = 0
+        try:
+            for name, content in members(archive, SUFFIXES):
+                n += 1
+                file = archive / name
+                if self.unchanged.get(str(file)) == stamp:
+                    self.n_done += 1
+                    self.n_unchanged += 1
+                else:
+                    self._sort(_read_file(file, content, archive))
+                self.total = max(self.total, self.n_done)
+                self.progress("ingest", self.n_done, self.total)
+            if not n:
+                raise ReadError(
+                    f"{archive}: holds no spectra (files ending in {', '.join(SUFFIXES)}); give "
+                    "the archive that does."
+                )
+            self.read.append(str(archive))
+        except ReadError as error:
+            self.rejected.append((str(archive), str(error)))
+            n += 1
+        self.n_within += n - 1
 
     def add(self, spectra: Iterable[Spectrum]) -> None:
         """Store spectra that were made in memory, unless they are there."""

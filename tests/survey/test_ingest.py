@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,6 +125,53 @@ def test_a_strange_failure_of_the_reader_costs_one_file(survey, files, monkeypat
     assert report.rejected == (
         (str(strange), f"{strange}: cannot be read (RuntimeError: never seen)."),
     )
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar", "bztar", "xztar"])
+def test_the_spectra_of_an_archive_in_a_folder_are_read(survey, files, tmp_path, kind):
+    whole = Survey.create(tmp_path / "whole")
+    ingest(whole, [files])
+    inside = tmp_path / "folder"
+    inside.mkdir()
+    (files / "notes.txt").write_text("x")
+    (files / "page.fits").write_text("<html></html>")
+    packed = Path(shutil.make_archive(str(inside / "night"), kind, files))
+    report = ingest(survey, [inside])
+    assert (report.n_files, report.n_stored) == (25, 24)
+    ((file, reason),) = report.rejected
+    assert file == str(packed / "page.fits") and "web page" in reason
+    for obsid in whole.archive.obsid:
+        one, other = (kept.archive.original(int(obsid)) for kept in (whole, survey))
+        assert module._are_equal(one, other)
+    names = survey.base_table()["file"]
+    assert names.str.startswith(str(packed)).all()
+    again = ingest(survey, [inside])
+    assert (again.n_files, again.n_stored, again.n_unchanged) == (25, 0, 24)
+
+
+def test_archives_that_cannot_be_read_are_named_and_the_rest_goes_on(survey, files, tmp_path):
+    packed = Path(shutil.make_archive(str(tmp_path / "night"), "gztar", files))
+    content = packed.read_bytes()
+    (files / "cut.tar.gz").write_bytes(content[: len(content) // 2])
+    (files / "none.tar").write_bytes(b"no archive")
+    (files / "other.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(100))
+    with zipfile.ZipFile(files / "nested.zip", "w") as outer:
+        outer.write(packed, "night.tar.gz")
+    with zipfile.ZipFile(files / "words.zip", "w") as outer:
+        outer.writestr("readme.txt", "x")
+    report = ingest(survey, [files])
+    assert report.n_stored == 24
+    reasons = dict(report.rejected)
+    # the spectrum within which the archive ends is named as well
+    assert {one for one in reasons if "cut.tar.gz/" not in one} == {
+        str(files / name)
+        for name in ("cut.tar.gz", "none.tar", "other.7z", "words.zip", "nested.zip/night.tar.gz")
+    }
+    for name, word in (
+        ("cut.tar.gz", "unpack it, or download it again"), ("other.7z", "archive"),
+        ("words.zip", "holds no spectra"), ("nested.zip/night.tar.gz", "archive of files"),
+    ):  # fmt: skip
+        assert word in reasons[str(files / name)]
 
 
 def test_only_spectra_are_looked_at_and_links_in_circles_end(files):
