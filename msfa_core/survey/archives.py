@@ -7,8 +7,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 from msfa_core.errors import ReadError
 
@@ -58,7 +59,8 @@ def _of_zip(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Read]]
     with zipfile.ZipFile(path) as packed:
         for one in packed.infolist():
             if not one.is_dir() and _is_wanted(one.filename, suffixes):
-                yield one.filename, _reader(path, one.filename, one.file_size, packed.read)
+                read = partial(packed.read, one.filename)
+                yield one.filename, _limited(path / one.filename, one.file_size, read)
 
 
 def _of_tar(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Read]]:
@@ -67,7 +69,7 @@ def _of_tar(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Read]]
             if one.isfile() and _is_wanted(one.name, suffixes):
                 stream = packed.extractfile(one)
                 if stream is not None:
-                    yield one.name, _reader(path, one.name, one.size, lambda _, s=stream: s.read())
+                    yield one.name, _limited(path / one.name, one.size, partial(_bytes_of, stream))
 
 
 def _is_wanted(name: str, suffixes: tuple[str, ...]) -> bool:
@@ -75,12 +77,14 @@ def _is_wanted(name: str, suffixes: tuple[str, ...]) -> bool:
     return base.lower().endswith((*suffixes, *ARCHIVES, *CLOSED)) and not base.startswith(".")
 
 
-def _reader(path: Path, name: str, size: int, read: Callable[[str], bytes]) -> Read:
-    def content() -> bytes:
-        if size > _LARGEST:
-            raise ReadError(
-                f"{path}/{name}: is too large for one spectrum; give one spectrum a file."
-            )
-        return read(name)
+def _bytes_of(stream: IO[bytes]) -> bytes:
+    return stream.read()
 
-    return content
+
+def _limited(file: Path, size: int, read: Read) -> Read:
+    """Return how to read a file, unless it is too large for a spectrum."""
+
+    def refuse() -> bytes:
+        raise ReadError(f"{file}: is too large for one spectrum; give one spectrum a file.")
+
+    return read if size <= _LARGEST else refuse
