@@ -1,0 +1,312 @@
+"""Six witnesses on every star, each for a BHB star, against it, or silent: one home of the rules.
+
+The networks, the template match, the D0.2–fm plane, the colour–magnitude diagram, the labels and
+Ca II K. A witness is silent where it was not asked, or cannot tell.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from msfa_core.balmer.locus import above_dividing_line, calcium_loci
+from msfa_core.columns import is_false, is_true, numbers
+from msfa_core.config import Settings
+from msfa_core.constants import StellarClass
+from msfa_core.flags import LabelFlag
+from msfa_core.rules import (
+    PARALLAX_SENTENCE,
+    have_good_parallax,
+    keep_by_rule,
+    region_sentence,
+    rule_sentence,
+)
+from msfa_core.slam.reasons import REASONS, flags_at, has_reason
+from msfa_core.templates.second_opinion import template_disagrees
+from msfa_core.typing import BoolArray
+
+Stances = NDArray[np.int8]
+_ABSCISSA: Final = "d02_hdelta"  # what KP is held against
+OTHER_STARS: Final = (  # reasons that tell of another star; the rest tell of a poor fit
+    LabelFlag.HIGH_LOGG,
+    LabelFlag.HIGH_FEH,
+    LabelFlag.OUTSIDE_KIEL_BAND,
+    LabelFlag.DISAGREES_WITH_CLASS,
+)
+NEAR_1: Final = 0.995  # what two digits would write as 1.00
+SINGLE_PRECISION: Final = float(np.finfo(np.float32).eps)  # of the networks
+
+
+class Stance(IntEnum):
+    """What a witness says to "this is a BHB star"."""
+
+    AGAINST = -1
+    SILENT = 0
+    FOR = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What one witness says of one star.
+
+    Attributes
+    ----------
+    name : str
+        One of `WITNESSES`.
+    stance : Stance
+    words : str
+        In two or three words.
+    sentence : str
+        The rule, and what was measured.
+    """
+
+    name: str
+    stance: Stance
+    words: str
+    sentence: str
+
+
+def _stances(speaks_for: BoolArray, speaks_against: BoolArray) -> Stances:
+    return speaks_for.astype(np.int8) - (speaks_against & ~speaks_for).astype(np.int8)
+
+
+def _networks(table: pd.DataFrame, settings: Settings) -> Stances:
+    judged = numbers(table, "p_bhb")
+    kept = keep_by_rule(table, settings.rule, settings.bhb_threshold)
+    return _stances(kept, np.isfinite(judged) & ~kept)
+
+
+def _template(table: pd.DataFrame, _settings: Settings) -> Stances:
+    held_against_bhb = table.assign(predicted_class=str(StellarClass.BHB))
+    disagrees = template_disagrees(held_against_bhb)
+    answered = disagrees.notna().to_numpy()
+    no = disagrees.fillna(False).to_numpy(dtype=bool)
+    return _stances(answered & ~no, no)
+
+
+def _plane(table: pd.DataFrame, _settings: Settings) -> Stances:
+    return _stances(is_true(table, "in_bhb_region"), is_false(table, "in_bhb_region"))
+
+
+def _cmd(table: pd.DataFrame, _settings: Settings) -> Stances:
+    good = have_good_parallax(table)
+    inside, outside = (is_it(table, "in_cmd_trapezoid") for is_it in (is_true, is_false))
+    return _stances(good & inside, good & outside)
+
+
+def _reasons(table: pd.DataFrame, settings: Settings) -> NDArray[np.int64]:
+    return flags_at(table, settings.logg_outlier, settings.feh_outlier)
+
+
+def _labels(table: pd.DataFrame, settings: Settings) -> Stances:
+    labelled = np.isfinite(numbers(table, "logg")) & np.isfinite(numbers(table, "feh"))
+    flags = _reasons(table, settings)
+    other = np.logical_or.reduce([has_reason(flags, reason) for reason in OTHER_STARS])
+    return _stances(labelled & ~has_reason(flags), labelled & other)
+
+
+@functools.cache
+def calcium_teff_max() -> float:
+    """Return the temperature [K] beyond which Ca II K against Hδ cannot tell BHB stars.
+
+    Where Hδ of Population I models is widest: hotter ones lie among the BHB stars.
+    """
+    return min(
+        float(locus.teff[np.argmax(locus.d02_hdelta)])
+        for locus in calcium_loci()
+        if locus.sequence == "pop1"
+    )
+
+
+def _calcium(table: pd.DataFrame, _settings: Settings) -> Stances:
+    above = above_dividing_line(numbers(table, "kp"), numbers(table, _ABSCISSA), _ABSCISSA)
+    error = np.nan_to_num(numbers(table, "kp_err"))
+    cool = ~(numbers(table, "teff") > calcium_teff_max())
+    return _stances((above < -error) & cool, above > error)
+
+
+WITNESSES: Final[dict[str, Callable[[pd.DataFrame, Settings], Stances]]] = {
+    "networks": _networks,
+    "template": _template,
+    "D0.2–fm": _plane,
+    "CMD": _cmd,
+    "labels": _labels,
+    "Ca K": _calcium,
+}
+
+
+def stances(table: pd.DataFrame, settings: Settings) -> dict[str, Stances]:
+    """Return what each witness says to each of ``n`` rows.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        Columns of `columns.conform`.
+    settings : Settings
+
+    Returns
+    -------
+    dict of name -> (n,) int8 array
+        `Stance`, in the order of `WITNESSES`.
+    """
+    return {name: ask(table, settings) for name, ask in WITNESSES.items()}
+
+
+# --- in words ----------------------------------------------------------------------------------
+def probability_words(p: float) -> str:
+    """Return a probability in few characters: ``0.87``, and near 1 what it lacks, ``1−3e-5``."""
+    if not np.isfinite(p):
+        return ""
+    if p < NEAR_1:
+        return f"{p:.2f}"
+    lacks = f"{1 - p:.0e}".replace("e-0", "e-")
+    return f"1−{lacks}" if 1 - p > SINGLE_PRECISION else "1"
+
+
+_SHORT: Final = {  # reasons in two words
+    LabelFlag.HIGH_LOGG: "high log g",
+    LabelFlag.HIGH_FEH: "high [Fe/H]",
+    LabelFlag.OUTSIDE_KIEL_BAND: "outside band",
+    LabelFlag.DISAGREES_WITH_CLASS: "not its class",
+}
+
+
+def _text(value: object) -> str:
+    return "" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124
+
+
+def _signed(words: str) -> str:
+    return words.replace("-", "−")
+
+
+def _number(row: pd.Series, name: str) -> float:
+    value = row.get(name)
+    return float("nan") if value is None or pd.isna(value) else float(value)
+
+
+def _measured(row: pd.Series, name: str, text: str, digits: int, unit: str = "") -> str:
+    """Return a value with its error: ``KP 0.42 ± 0.11 Å``; empty where there is none."""
+    value, error = _number(row, name), _number(row, f"{name}_err")
+    if not np.isfinite(value):
+        return ""
+    spread = f" ± {error:.{digits}f}" if np.isfinite(error) else ""
+    return _signed(f"{text} {value:.{digits}f}{spread}{unit}")
+
+
+def _say_networks(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
+    said, p = _text(row["predicted_class"]), _number(row, "p_bhb")
+    if not said and not np.isfinite(p):
+        return "not asked", "This spectrum was not classified: msfa run."
+    words = f"{said or '–'} · {probability_words(p)}"
+    rule = rule_sentence(settings.rule, settings.bhb_threshold)
+    verb = {Stance.FOR: "keep it", Stance.AGAINST: "do not keep it"}.get(stance, "cannot tell")
+    return words, f"The networks {verb} ({rule}): class {said or '–'}, p_bhb {p:.7g}."
+
+
+def _say_template(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:
+    kind = _text(row["template_class"])
+    if not kind:
+        return "not matched", "No template match yet: msfa run."
+    named = _text(row["template_subclass"]) if kind == "STAR" else ""
+    said, sure = named or kind, _number(row, "template_confidence")
+    confidence = f" {sure:.0f} %" if np.isfinite(sure) else ""
+    ends = {
+        Stance.FOR: "as a BHB star can look",
+        Stance.AGAINST: "which no BHB star looks like",
+        Stance.SILENT: "too unsure to count",
+    }
+    return f"{said}{confidence}", f"The best template is {said}{confidence}, {ends[stance]}."
+
+
+def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
+    words = {Stance.FOR: "inside", Stance.AGAINST: "outside", Stance.SILENT: "not measured"}[stance]
+    values = ", ".join(
+        part
+        for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ"))
+        for part in (
+            _measured(row, f"d02_{line}", f"D0.2 {name}", 1, " Å"),
+            _measured(row, f"fm_{line}", "fm", 3),
+        )
+        if part
+    )
+    rule = region_sentence(settings.selection)
+    return words, f"{words.capitalize()} ({rule})" + (f": {values}." if values else ".")
+
+
+def _say_cmd(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:
+    colour, magnitude = _number(row, "bp_rp"), _number(row, "abs_mag_g")
+    if not np.isfinite(colour):
+        return "no Gaia", "No Gaia colours joined: msfa run --gaia FILE."
+    if stance == Stance.SILENT:
+        return "parallax poor", f"The parallax is not good enough to speak ({PARALLAX_SENTENCE})."
+    words = "inside" if stance == Stance.FOR else "outside"
+    place = _signed(f"BP−RP {colour:.3f}, M_G {magnitude:.2f}")
+    return words, f"{words.capitalize()} the trapezoid of BHB stars: {place}."
+
+
+def _say_labels(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
+    values = [
+        _measured(row, name, text, digits)
+        for name, text, digits in (("teff", "Teff", 0), ("logg", "log g", 2), ("feh", "[Fe/H]", 2))
+    ]
+    told = ", ".join(part for part in values if part)
+    if stance == Stance.FOR:
+        return "within limits", f"Within the limits of BHB stars: {told}."
+    flags = int(_reasons(pd.DataFrame([row]), settings)[0])
+    raised = [reason for reason in REASONS if flags & reason]
+    why = "; ".join(reason.sentence for reason in raised)
+    if stance == Stance.AGAINST:
+        return _SHORT[next(r for r in raised if r in _SHORT)], f"Set aside: {why} ({told})."
+    if not raised:
+        return "not labelled", f"No log g and [Fe/H]{f' ({told})' if told else ''}: msfa run."
+    return "poor fit", f"The labels cannot tell: {why} ({told})."
+
+
+def _say_calcium(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:
+    told = _measured(row, "kp", "KP", 2, " Å")
+    if not told:
+        return "not measured", "No Ca II K index: not measured, or not covered."
+    if stance == Stance.SILENT:
+        why = f"too near the line, beyond its ends, or hotter than {calcium_teff_max():,.0f} K"
+        return told.split(" ±")[0], f"Ca II K cannot tell here ({why}): {told}."
+    if stance == Stance.FOR:
+        return "weak", f"Ca II K as weak as in metal-poor BHB stars, for its Hδ: {told}."
+    return "strong", f"Ca II K as strong as in Population I stars, for its Hδ: {told}."
+
+
+_SAYINGS: Final = dict(
+    zip(
+        WITNESSES,
+        (_say_networks, _say_template, _say_plane, _say_cmd, _say_labels, _say_calcium),
+        strict=True,
+    )
+)
+
+
+def witnesses(
+    row: pd.Series, settings: Settings, known: dict[str, Stance] | None = None
+) -> tuple[Witness, ...]:
+    """Return what the six witnesses say of one star.
+
+    Parameters
+    ----------
+    row : Series
+        Its row of the table.
+    settings : Settings
+    known : dict of name -> Stance, optional
+        Where the stances of the whole table are at hand.
+    """
+    if known is None:
+        found = stances(pd.DataFrame([row]), settings)
+        known = {name: Stance(int(stance[0])) for name, stance in found.items()}
+    return tuple(
+        Witness(name, known[name], *say(row, settings, known[name]))
+        for name, say in _SAYINGS.items()
+    )

@@ -1,0 +1,123 @@
+"""What the six witnesses say of a star."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msfa_core.balmer.locus import dividing_line
+from msfa_core.columns import conform
+from msfa_core.config import Settings
+from msfa_core.flags import LabelFlag
+from msfa_core.survey.witnesses import (
+    WITNESSES,
+    Stance,
+    calcium_teff_max,
+    probability_words,
+    stances,
+    witnesses,
+)
+from msfa_core.vetting.filters import contradictions
+
+
+def table_of(**columns):
+    n = max(len(values) for values in columns.values()) if columns else 1
+    return conform(pd.DataFrame({"obsid": 2**60 + np.arange(n), **columns}))
+
+
+def midway():
+    x, kp = dividing_line("d02_hdelta")
+    k = len(x) // 2
+    return float(x[k]), float(kp[k])
+
+
+def full_table():
+    """A star that all speak for, one that all speak against."""
+    x, kp = midway()
+    return table_of(
+        predicted_class=["BHB", "A"],
+        p_bhb=[0.99999, 0.02],
+        in_search_domain=[True, True],
+        is_candidate=[True, False],
+        template_class=["STAR", "STAR"],
+        template_subclass=["A1V", "G2V"],
+        template_confidence=[98.0, 98.0],
+        in_bhb_region=[True, False],
+        in_cmd_trapezoid=[True, False],
+        bp_rp=[0.1, 0.4],
+        abs_mag_g=[0.8, 3.1],
+        parallax_mas=[0.4, 0.4],
+        parallax_over_error=[12.0, 12.0],
+        teff=[8000.0, 8000.0],
+        logg=[3.3, 4.4],
+        feh=[-1.8, -0.1],
+        label_flags=[0, int(LabelFlag.HIGH_LOGG)],
+        d02_hdelta=[x, x],
+        kp=[kp - 0.5, kp + 0.5],
+        kp_err=[0.1, 0.1],
+    )
+
+
+def test_each_witness_speaks_for_a_bhb_star_and_against_another():
+    table = full_table()
+    for name, said in stances(table, Settings()).items():
+        assert list(said) == [Stance.FOR, Stance.AGAINST], name
+    for row in range(2):
+        found = witnesses(table.iloc[row], Settings())
+        assert [one.name for one in found] == list(WITNESSES)
+        assert len({one.stance for one in found}) == 1
+        assert all(one.words and len(one.words) < 20 and one.sentence[-1] == "." for one in found)
+
+
+def test_a_witness_that_was_not_asked_is_silent_and_says_why():
+    table = table_of()
+    assert not any(said.any() for said in stances(table, Settings()).values())
+    for one in witnesses(table.iloc[0], Settings()):
+        assert one.stance is Stance.SILENT
+        assert one.words and "nan" not in one.sentence
+
+
+def test_a_poor_parallax_a_poor_fit_and_a_hot_star_make_witnesses_silent():
+    table = full_table().assign(
+        parallax_over_error=1.0,
+        label_flags=int(LabelFlag.POOR_CHI2),
+        logg=3.3,
+        feh=-1.8,
+        teff=calcium_teff_max() + 500,
+        template_confidence=5.0,
+    )
+    found = stances(table, Settings())
+    for name in ("CMD", "labels", "template"):
+        assert not found[name].any(), name
+    assert list(found["Ca K"]) == [Stance.SILENT, Stance.AGAINST]  # hot: weak lines say nothing
+    assert [one.words for one in witnesses(table.iloc[0], Settings())][3:5] == [
+        "parallax poor",
+        "poor fit",
+    ]
+
+
+def test_within_its_error_calcium_cannot_tell():
+    x, kp = midway()
+    table = table_of(d02_hdelta=[x, x], kp=[kp - 0.05, kp + 0.05], kp_err=[0.1, 0.1])
+    assert not stances(table, Settings())["Ca K"].any()
+
+
+def test_what_contradicts_a_candidate_speaks_against_it():
+    """The two homes of rules agree: a contradicted candidate has a witness that says so."""
+    table = full_table().assign(is_candidate=True, predicted_class="BHB", p_bhb=0.9)
+    said = stances(table, Settings())
+    contra = contradictions(table, Settings())
+    for sentence, name in (
+        ("outside the D0.2–fm box", "D0.2–fm"),
+        ("outside the CMD trapezoid", "CMD"),
+        ("log g above the limit", "labels"),
+        ("[Fe/H] above the limit", "labels"),
+    ):
+        assert list(contra[sentence]) == list(said[name] == Stance.AGAINST) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [(0.87, "0.87"), (0.99997, "1−3e-5"), (1.0, "1"), (0.0, "0.00"), (np.nan, "")],
+)
+def test_near_one_a_probability_tells_what_it_lacks(p, words):
+    assert probability_words(p) == words
