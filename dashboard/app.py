@@ -15,27 +15,21 @@ from typing import Any, Final
 
 import numpy as np
 import panel as pn
-import param
 
-from dashboard.planes.linked import LinkedView
 from dashboard.state import News, Session
 from dashboard.state.turns import in_turn
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
-from dashboard.views.calcium import CalciumView
+from dashboard.views.calcium_lens import CalciumLens
 from dashboard.views.classes import ClassView
-from dashboard.views.cmd import CmdView
 from dashboard.views.compare import CompareView
-from dashboard.views.d02_fm import PlaneView
-from dashboard.views.epochs import EpochsView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
-from dashboard.views.lines import LineChecksView
 from dashboard.views.page import Page
-from dashboard.views.parameters import ParametersView
+from dashboard.views.places import N_ALWAYS, PLACES, PLANES, PlanePlace
 from dashboard.views.queue import QueueView
-from dashboard.views.sky import SkyView
 from dashboard.views.spectrum import SpectrumView
+from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
 from dashboard.views.verdict import VerdictBar
 from dashboard.warming import page_is_painted
 from msfa_core.stars.reference import ReferenceStars, reference_stars
@@ -44,13 +38,11 @@ from msfa_core.survey.folder import Survey
 logger = logging.getLogger(__name__)
 
 FOLLOW_EVERY: Final = 4000  # ms between looks at what other reviewers decided
-LATER_TABS: Final = {  # beside the D0.2–fm plane; each is made when it is first looked at
-    "CMD": CmdView,
-    "Labels": ParametersView,
-    "Lines": LineChecksView,
-    "Ca K": CalciumView,
-    "Sky": SkyView,
-    "Epochs": EpochsView,
+OPENED_IN: Final = {  # a witness's plane, and the place that shows it if none does yet
+    "D0.2–fm": ("D0.2–fm", "upper"),
+    "CMD": ("CMD", "lower"),
+    "labels": ("Labels", "lower"),
+    "Ca K": ("Ca K", "upper"),
 }
 _MAKING = threading.Lock()
 _LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
@@ -148,7 +140,15 @@ class VettingApp(pn.viewable.Viewer):
         self.reference: ReferenceStars | None = None
         if reference is not None:
             self.state.status.attempt(self._read_reference, reference)
-        self.plane = PlaneView(state=self.state, reference=self.reference)
+        self.places = {
+            name: PlanePlace(self.state, self.reference, name, first)
+            for name, first in PLACES.items()
+        }
+        for number, (name, place) in enumerate(self.places.items()):
+            if asked_for(name) in PLANES:
+                place.choose(asked_for(name))
+            place.open(number < N_ALWAYS)
+        self.strip = StarStrip(self.state, self._open_witness)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
         self.keyboard = Keyboard(
             {"smooth": self.spectrum.step_smoothing, "blind": self._toggle_blind}
@@ -172,9 +172,6 @@ class VettingApp(pn.viewable.Viewer):
 
     def _begin_following(self) -> None:
         page_is_painted.set()
-        tabs = ("D0.2–fm", *LATER_TABS)
-        if asked_for("tab") in tabs:
-            self.tabs.active = tabs.index(asked_for("tab"))
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
 
     def _follow(self) -> None:
@@ -193,9 +190,12 @@ class VettingApp(pn.viewable.Viewer):
 
     def _keep_in_address(self, *_: Any) -> None:
         """Have the address name what was chosen: it stays over a reload and a change of theme."""
-        tab = ("", *LATER_TABS)[self.tabs.active]
+        planes = {
+            name: "" if place.chosen == PLACES[name] else place.chosen
+            for name, place in self.places.items()
+        }
         blind = "1" if self.state.verdicts.blind else ""
-        self.verdict.address = self.queue.chosen | {"tab": tab, "blind": blind}
+        self.verdict.address = self.queue.chosen | planes | {"blind": blind}
 
     def _reload(self, _event: object) -> None:
         self.state.status.attempt(self.state.reload)
@@ -205,69 +205,77 @@ class VettingApp(pn.viewable.Viewer):
         words = "the machine and other reviewers are hidden" if self.state.verdicts.blind else "off"
         self.state.status.say(f"blind: {words}")
 
+    def _open_witness(self, name: str) -> None:
+        """Open what a witness of the strip speaks of."""
+        if name in (WIDE, NARROW):
+            for place in list(self.places.values())[N_ALWAYS:]:
+                place.open(name == WIDE)
+        elif self.state.verdicts.blind:
+            return
+        elif name in (CLASSES, "networks"):
+            self._unfold(not self.strip.unfolded)
+        elif name == "template":
+            self.state.answers.with_template = not self.state.answers.with_template
+        elif name in OPENED_IN:
+            plane, where = OPENED_IN[name]
+            if all(place.chosen != plane for place in self.places.values() if place.is_open):
+                self.places[where].choose(plane)
+
+    def _unfold(self, is_unfolded: bool) -> None:
+        """Show the class bars under the strip, or fold them away."""
+        self.classes.in_sight = self._fold.visible = self.strip.unfolded = is_unfolded
+
     # --- where things sit --------------------------------------------------------------------
     def _lay_out(self) -> pn.Column:
         css = [stylesheet()]
         fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0, "stylesheets": css}
-        left = pn.Column(
-            self.queue,
-            css_classes=["msfa-panel"],
-            **{**fill, "width": 270, "sizing_mode": "stretch_height"},
+        left = pn.Column(self.queue, css_classes=["msfa-panel", "msfa-left"], **fill)
+        lenses = pn.Row(
+            pn.Column(CalciumLens(self.state), css_classes=["msfa-lens"], **fill),
+            pn.Column(self.balmer, css_classes=["msfa-lenses"], **fill),
+            css_classes=["msfa-panel", "msfa-balmer"],
+            **fill,
         )
         centre = pn.Column(
             pn.Column(self.spectrum, css_classes=["msfa-panel", "msfa-spectrum"], **fill),
-            pn.Column(self.balmer, css_classes=["msfa-panel", "msfa-balmer"], **fill),
+            lenses,
             css_classes=["msfa-centre"],
             **fill,
         )
-        places = [pn.Column(**fill) for _ in ("D0.2–fm", *LATER_TABS)]
-        planes = pn.Tabs(
-            ("D0.2–fm", self.plane),
-            *zip(LATER_TABS, places[1:], strict=True),
-            dynamic=True,
-            css_classes=["msfa-tabs"],
+        upper, lower, third, fourth = self.places.values()
+        right = pn.Row(
+            *(
+                pn.Column(*pair, css_classes=["msfa-right-column"], **fill)
+                for pair in ((upper, lower), (third, fourth))
+            ),
+            css_classes=["msfa-right"],
             **fill,
         )
-        later = dict(enumerate(LATER_TABS.values(), start=1))
-
-        views: dict[int, Any] = {0: self.plane}
-
-        def open_tab(event: param.parameterized.Event) -> None:
-            """Show the star on screen: what was hidden slept."""
-            view = later.pop(event.new, None)
-            if view is not None:  # made when first looked at: the first page comes sooner
-                views[event.new] = view(state=self.state, reference=self.reference)
-                places[event.new].append(views[event.new])
-            elif isinstance(views[event.new], LinkedView):
-                views[event.new].refresh()
-
-        planes.param.watch(open_tab, "active")
-        planes.param.watch(self._keep_in_address, "active")
+        for place in self.places.values():
+            place.chooser.param.watch(self._keep_in_address, "value")
         for menu in self.queue.choices.values():
             menu.param.watch(self._keep_in_address, "value")
         self.state.watch(self._keep_in_address, "verdicts.blind")
-        self.tabs = planes
         self._keep_in_address()
-        right = pn.Column(
-            pn.Column(
-                self.classes,
-                css_classes=["msfa-panel"],
-                **{**fill, "height": 206, "sizing_mode": "stretch_width"},
-            ),
-            pn.Column(planes, css_classes=["msfa-panel"], **fill),
-            css_classes=["msfa-right"],
-            **{**fill, "width": 418, "sizing_mode": "stretch_height"},
-        )
+        self._fold = pn.Column(
+            self.classes, css_classes=["msfa-panel", "msfa-fold"], visible=False,
+            margin=0, stylesheets=css,
+        )  # fmt: skip
+        self.classes.in_sight = False
+        self.state.watch(lambda *_: self._unfold(False), "verdicts.blind")
         vet = pn.Column(
+            pn.Column(self.strip, css_classes=["msfa-panel", "msfa-top"],
+                      **{**fill, "sizing_mode": "stretch_width", "height": 46}),
+            self._fold,
             pn.Row(left, centre, right, css_classes=["msfa-main"], **fill),
             pn.Column(
                 self.verdict,
                 css_classes=["msfa-panel", "msfa-bottom"],
-                **{**fill, "sizing_mode": "stretch_width", "height": 138},
+                **{**fill, "sizing_mode": "stretch_width", "height": 70},
             ),
             css_classes=["msfa-vet"],
             **fill,
-        )
+        )  # fmt: skip
         hidden: dict[str, Any] = {"css_classes": ["msfa-panel", "msfa-export"], "visible": False}
         pages = {
             "Vet": vet,
@@ -341,7 +349,7 @@ class VettingApp(pn.viewable.Viewer):
             keys,
             theme,
             sizing_mode="stretch_width",
-            height=36,
+            height=30,
             margin=0,
             css_classes=["msfa-header"],
             stylesheets=[stylesheet()],

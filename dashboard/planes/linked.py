@@ -34,12 +34,10 @@ def caption() -> pn.pane.HTML:
 
 
 def caption_html(lines: Sequence[str], tooltip: str) -> str:
-    """Return the small print: each line cut at the panel's edge, whole in its tooltip."""
-    return "".join(
-        f"<div title='{escape(f'{line}. {tooltip}', quote=True)}'>{escape(line)}</div>"
-        for line in lines
-        if line
-    )
+    """Return the small print; whole in its tooltip, where a small screen cuts it."""
+    told = [line for line in lines if line]
+    title = escape("\n".join([*told, tooltip]), quote=True)
+    return "".join(f"<div title='{title}'>{escape(line)}</div>" for line in told)
 
 
 def notice(title: str, *sentences: str) -> str:
@@ -62,7 +60,7 @@ def sentence_html(sentence: str) -> str:
 def colour_switch(view: LinkedView) -> pn.widgets.Select:
     """Return the choice of what colours mean."""
     return pn.widgets.Select.from_param(
-        view.param["colour"], label="", description=None, width=86, margin=(0, 2), align="center",
+        view.param["colour"], label="", description=None, width=70, margin=(0, 2), align="center",
         css_classes=["msfa-select", "colour-by"], stylesheets=[stylesheet()],
     )  # fmt: skip
 
@@ -70,7 +68,8 @@ def colour_switch(view: LinkedView) -> pn.widgets.Select:
 def controls(*parts: Any) -> pn.Row:
     """Return the bar above a figure."""
     return pn.Row(
-        *parts, sizing_mode="stretch_width", height=30, margin=0, css_classes=["msfa-controls"],
+        *parts, sizing_mode="stretch_width", height=30, margin=0,
+        css_classes=["msfa-controls", "msfa-plane-controls"],
         stylesheets=[stylesheet()],
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from msfa_core.errors import MsfaError, SurveyError
 from msfa_core.rules import star_numbers
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
+from msfa_core.survey.witnesses import Stance, Witness, stances, witnesses
 from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.filters import contradictions
 
@@ -119,6 +120,16 @@ class SurveyData:
         """Return the sentences of the witnesses that contradict each other on a spectrum."""
         row = self.row(obsid)
         return [sentence for sentence, holds in self.contradictions.items() if holds[row]]
+
+    @cached_property
+    def _stances(self) -> dict[str, NDArray[np.int8]]:
+        return stances(self.candidates, self.settings)
+
+    def witnesses_on(self, obsid: int) -> tuple[Witness, ...]:
+        """Return what the six witnesses say of a spectrum."""
+        row = self.row(obsid)
+        known = {name: Stance(int(said[row])) for name, said in self._stances.items()}
+        return witnesses(self.candidates.iloc[row], self.settings, known)
 
     def same_star(self, row: int) -> NDArray[np.intp]:
         """Return the rows of all spectra of the star of this row."""

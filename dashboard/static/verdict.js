@@ -157,36 +157,59 @@ export function render({model, view}) {
     verdicts.append(made)
   }
   const classes = element("div", "msfa-segment")
-  classes.append(element("span", "msfa-caption", "reject as"))
+  classes.setAttribute("role", "group")
+  classes.setAttribute("aria-label", "reject as")
+  classes.append(element("span", "msfa-caption", "as"))
   model.classes.forEach((name, place) => {
     const made = button("msfa-small", name, String(place + 1))
     made.addEventListener("click", () => act("reject", name))
     classes.append(made)
   })
   const confidence = element("div", "msfa-segment msfa-confidence")
-  confidence.append(element("span", "msfa-caption", "confidence"))
-  const meaning = element("span", "msfa-meaning")
+  confidence.setAttribute("role", "group")
+  confidence.setAttribute("aria-label", "confidence")
   const levels = Object.entries(model.confidence_words).map(([level, words]) => {
-    const made = button("msfa-small", level, "", words)
+    const made = button("msfa-small", words, "", `confidence ${level} of 4: ${words} (key c steps)`)
     made.addEventListener("click", () => set_confidence(draft.confidence === +level ? null : +level))
     confidence.append(made)
     return [+level, words, made]
   })
-  confidence.append(meaning)
-  const flags = element("div", "msfa-segment msfa-flags")
-  flags.append(element("span", "msfa-caption", "issues"))
-  const flag_buttons = model.issue_flags.map(name => {
-    const made = button("msfa-small msfa-flag", name)
+  // the issue flags open above the bar (f); a digit sets one, Escape closes them
+  const flags = element("div", "msfa-flags")
+  flags.setAttribute("role", "group")
+  flags.setAttribute("aria-label", "issue flags")
+  flags.hidden = true
+  const flag_buttons = model.issue_flags.map((name, place) => {
+    const made = button("msfa-small msfa-flag", name, String(place + 1))
     made.addEventListener("click", () => toggle_flag(name))
     flags.append(made)
     return [name, made]
   })
+  const open_flags = button("msfa-small msfa-open-flags", "issues", "f", "Issue flags, kept with the verdict")
+  open_flags.setAttribute("aria-expanded", "false")
+  const show_flags = (is_shown) => {
+    flags.hidden = !is_shown
+    open_flags.setAttribute("aria-expanded", String(is_shown))
+    if (is_shown) flag_buttons[0]?.[1].focus()
+  }
+  open_flags.addEventListener("click", () => show_flags(flags.hidden))
+  flags.addEventListener("keydown", event => {
+    const place = flag_buttons.findIndex(([, made]) => made === event.target)
+    const moves = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key]
+    const flag = flag_buttons[Number(event.key) - 1]
+    if (flag) toggle_flag(flag[0])
+    else if (moves) flag_buttons[(place + moves + flag_buttons.length) % flag_buttons.length][1].focus()
+    else if (event.key === "f") { show_flags(false); event.target.blur() }
+    else { if (event.key === "Escape") show_flags(false); return }
+    event.preventDefault()
+    event.stopPropagation()
+  })
   const comment = element("textarea", "msfa-comment")
   comment.rows = 2
   comment.maxLength = 4000
-  comment.placeholder = "comment (e) · saved with the verdict"
+  comment.placeholder = "comment (e), saved with the verdict"
   comment.setAttribute("aria-label", "comment")
-  const undo = button("msfa-small msfa-undo", "Undo", "z")
+  const undo = button("msfa-small msfa-undo", "undo", "z", "Take back my last verdict and go back to its star")
   undo.addEventListener("click", () => act("undo", ""))
   const reviewer = element("input", "msfa-reviewer")
   reviewer.type = "text"
@@ -194,25 +217,26 @@ export function render({model, view}) {
   reviewer.placeholder = "your name"
   reviewer.setAttribute("aria-label", "reviewer")
   const who = element("label", "msfa-who")
-  who.append(element("span", "msfa-caption", "reviewer"), reviewer, undo)
+  who.append(element("span", "msfa-caption", "reviewer"), reviewer)
 
   const on_star = element("div", "msfa-on-star")
   const status = element("div", "msfa-status")
   status.setAttribute("role", "status")
   const recent = element("ol", "msfa-recent")
   recent.setAttribute("aria-label", "last decisions")
+  recent.tabIndex = 0 // it scrolls
 
   const left = element("div", "msfa-verdict-left")
   const row_1 = element("div", "msfa-row")
   row_1.append(verdicts, classes)
+  left.append(row_1, status)
+  const sure = element("div", "msfa-verdict-sure")
   const row_2 = element("div", "msfa-row")
-  row_2.append(confidence, flags)
-  left.append(row_1, row_2, status)
-  const middle = element("div", "msfa-verdict-middle")
-  middle.append(comment, who)
+  row_2.append(open_flags, undo, who)
+  sure.append(confidence, row_2)
   const right = element("div", "msfa-verdict-right")
   right.append(on_star, recent)
-  bar.append(left, middle, right)
+  bar.append(flags, left, sure, comment, right)
 
   // --- drafts -----------------------------------------------------------------------------
   const nothing = () => ({comment: "", confidence: null, issue_flags: []})
@@ -220,12 +244,13 @@ export function render({model, view}) {
   let draft_of = ""
   const show_draft = () => {
     if (comment.value !== draft.comment) comment.value = draft.comment
-    for (const [level, words, made] of levels) {
+    for (const [level, , made] of levels) {
       made.classList.toggle("msfa-on", draft.confidence === level)
       made.setAttribute("aria-pressed", String(draft.confidence === level))
-      if (draft.confidence === level) meaning.textContent = words
     }
-    if (!draft.confidence) meaning.textContent = ""
+    const set = draft.issue_flags.length
+    open_flags.firstChild.textContent = set ? `issues: ${set}` : "issues"
+    open_flags.classList.toggle("msfa-on", set > 0)
     for (const [name, made] of flag_buttons) {
       const is_on = draft.issue_flags.includes(name)
       made.classList.toggle("msfa-on", is_on)
@@ -274,7 +299,10 @@ export function render({model, view}) {
   const on_painted = (obsid) => {
     for (const made of bar.querySelectorAll(".msfa-verdict-buttons button, .msfa-segment button"))
       made.disabled = !obsid // no star on screen: nothing to judge
-    if (obsid !== draft_of) open_draft(obsid)
+    if (obsid !== draft_of) {
+      open_draft(obsid)
+      show_flags(false)
+    }
     bar.dataset.painted = obsid
     name_in_address(obsid)
   }
@@ -296,7 +324,7 @@ export function render({model, view}) {
   }
   const on_action = ({detail: {action, value}}) => {
     if (action === "comment") comment.focus()
-    else if (action === "flag") flag_buttons[0]?.[1].focus()
+    else if (action === "flag") show_flags(true)
     else if (action === "confidence") set_confidence(((draft.confidence ?? 0) + 1) % 5 || null)
     else act(action, value)
   }

@@ -136,15 +136,13 @@ def header_html(fits: LineFits, line: str) -> str:
 
 
 def legend_html(colours: Palette) -> str:
-    """Return what the marks mean, in one line for both lines."""
+    """Return what the marks mean, in one line for both lines; D0.2 and fm are named in place."""
     marks = (
         ("●", colours.data, "pixel, ±1σ"),
         ("○", colours.masked, "left out"),
         ("▮", colours.band, "metal and He lines"),
         ("━", colours.model, "SWS fit"),
         ("┅", colours.muted, "continuum n"),
-        ("↔", colours.accent, "D0.2 at 0.8 n"),
-        ("━", colours.good, "fm"),
     )
     return "<div>" + " &ensp;".join(
         f"<b style='color:{colour}'>{mark}</b>&nbsp;{escape(text)}" for mark, colour, text in marks
@@ -183,6 +181,8 @@ class LinePlot:
         self.flux.xaxis.major_label_text_font_size = "0px"
         self.flux.xaxis.axis_label_standoff = 0
         self.residual.yaxis.ticker.desired_num_ticks = 3
+        for plot in (self.flux, self.residual):  # three lenses beside each other are narrow
+            plot.xaxis.ticker.desired_num_ticks = 4
         self.residual.yaxis.axis_label_text_font_size = "10px"
         # Labels of one width: otherwise a new star would lay the whole page out anew (0.1 s).
         self.residual.yaxis.formatter = PrintfTickFormatter(format="%+.2f")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import panel as pn
+import param
 
 from dashboard.planes.cells import is_missing, number
 from dashboard.state import Matched, Session, Star
@@ -195,19 +196,22 @@ def identity_html(star: Star) -> str:
 
 
 class ClassView(pn.viewable.Viewer):
-    """The class panel, bound to the star on screen."""
+    """The class panel, bound to the star on screen; folded away it sleeps."""
+
+    in_sight = param.Boolean(default=True, doc="Whether the panel is looked at")
 
     def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
         self._pane = pn.pane.HTML(
             self._html(),
-            sizing_mode="stretch_both",
+            sizing_mode="stretch_width",
             margin=0,
             stylesheets=[stylesheet()],
             css_classes=["msfa-class-pane"],
         )
         state.watch(self._draw, "screen.star", "verdicts.blind", "answers.matched")
+        self.param.watch(self._draw, "in_sight")
 
     def _html(self) -> str:
         state, star = self.state, self.state.screen.star
@@ -216,7 +220,7 @@ class ClassView(pn.viewable.Viewer):
         return class_html(star, state.data.settings, found, blind, matched)
 
     def _draw(self, *_: Any) -> None:
-        self._pane.object = self._html()
+        self._pane.object = self._html() if self.in_sight else ""  # folded away it holds nothing
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._pane

@@ -203,7 +203,7 @@ class PlaneView(LinkedView):
         lines = [
             self._counts,
             "" if star is None else star_sentence(star.row, line, selection),
-            f"{selection.name}: {limits_sentence(selection, line)} ({selection.provenance})",
+            f"{selection.name}: {limits_sentence(selection, line)}",
             self.outside_words(),
         ]
         self._caption.object = caption_html(lines, f"{selection.describe()} {selection.provenance}")
@@ -295,7 +295,7 @@ class PlaneView(LinkedView):
 
     def _controls(self) -> pn.Row:
         choice = pn.widgets.Select.from_param(
-            self.param.selection_name, label="", description=None, width=84, margin=(0, 2),
+            self.param.selection_name, label="", description=None, width=74, margin=(0, 2),
             align="center",
             css_classes=["msfa-select", "selection-name"], stylesheets=[stylesheet()],
         )  # fmt: skip

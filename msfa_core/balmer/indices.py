@@ -20,6 +20,7 @@ from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BAN
 from msfa_core.machine import compiled
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra, Spectrum
+from msfa_core.typing import BoolArray, FloatArray
 
 _MAX_TERMS: Final = 4
 _COVERED: Final = 0.95  # share of the band that must be good
@@ -242,3 +243,54 @@ def line_indices(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.D
     """
     kp = calcium_k(spectra)[["obsid", "kp", "kp_err"]]
     return pd.concat([kp, equivalent_widths(spectra, EW_BANDS).drop(columns="obsid")], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CalciumWindow:
+    """Ca II K of one spectrum as a lens shows it: over the pseudo-continuum of KP.
+
+    Attributes
+    ----------
+    wavelength : (k,) array [Å, vacuum, rest]
+    flux, error : (k,) arrays
+        Over the straight pseudo-continuum; NaN where there is none.
+    is_good : (k,) bool array
+    """
+
+    wavelength: FloatArray
+    flux: FloatArray
+    error: FloatArray
+    is_good: BoolArray
+
+
+def kp_band(kp: float) -> Band:
+    """Return the band that KP counts at this value [Å]; the middle one where it is not known."""
+    if kp < KP_K6_MAX:
+        return CA_K_BANDS["k6"]
+    return CA_K_BANDS["k12" if not kp >= KP_K12_MAX else "k18"]
+
+
+def calcium_window(spectrum: Spectrum, low: float, high: float) -> CalciumWindow:
+    """Return the pixels around Ca II K over the pseudo-continuum through the side bands of KP.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    low, high : float
+        Limits of what is returned [Å, vacuum, rest].
+    """
+    rest = np.asarray(spectrum.wavelength, dtype=np.float64) / (1.0 + spectrum.z)
+    rows = (rest >= low) & (rest <= high) if np.isfinite(spectrum.z) else np.zeros(len(rest), bool)
+    x = rest[rows]
+    flux = np.asarray(spectrum.flux, dtype=np.float64)[rows]
+    ivar = np.asarray(spectrum.ivar, dtype=np.float64)[rows]
+    good = ~np.asarray(spectrum.mask, dtype=bool)[rows] & (ivar > 0) & np.isfinite(flux)
+    sides = CA_K_BANDS["k6"].sides
+    on_side = np.logical_or.reduce([(x >= a) & (x <= b) for a, b in sides]) & good
+    nothing = np.full(len(x), np.nan)
+    if not all((on_side & (x >= a) & (x <= b)).any() for a, b in sides):
+        return CalciumWindow(x, nothing, nothing, good)
+    line = np.polynomial.Polynomial.fit(x[on_side], flux[on_side], 1, w=np.sqrt(ivar[on_side]))(x)
+    line = np.where(line > 0, line, np.nan)
+    error = np.where(good, 1.0 / np.sqrt(np.where(good, ivar, 1.0)), np.nan)
+    return CalciumWindow(x, flux / line, error / line, good)

@@ -21,6 +21,7 @@ def test_a_page_opened_at_its_own_address_is_the_page_that_was_left(survey, monk
     page.queue.scope.value = "all"
     page.queue.verdict.value = "without verdict"
     page.queue.order.value = "faint"
+    page.places["lower"].choose("Sky")
     page.state.screen.next()
     address = page.verdict.address | {"obj": page.state.screen.selected}
     again = opened(survey, monkeypatch, **address)
@@ -29,6 +30,7 @@ def test_a_page_opened_at_its_own_address_is_the_page_that_was_left(survey, monk
     assert again.queue.order.value == "faint"
     assert again.state.screen.selected == page.state.screen.selected
     assert again.verdict.address == page.verdict.address
+    assert [place.chosen for place in again.places.values() if place.is_open] == ["D0.2–fm", "Sky"]
 
 
 def test_an_address_without_a_star_begins_at_the_head_of_its_queue(survey, monkeypatch):
@@ -37,9 +39,10 @@ def test_an_address_without_a_star_begins_at_the_head_of_its_queue(survey, monke
 
 
 def test_what_an_address_asks_for_in_vain_is_left(survey, monkeypatch):
-    page = opened(survey, monkeypatch, order="by magic", show="<script>", labels="x", tab="None")
+    page = opened(survey, monkeypatch, order="by magic", show="<script>", labels="x", upper="None")
     assert page.queue.order.value == "p_bhb"
     assert page.queue.scope.value == "candidates"
+    assert page.places["upper"].chosen == "D0.2–fm"
 
 
 def test_a_blind_page_keeps_no_choice_that_tells(survey, monkeypatch):

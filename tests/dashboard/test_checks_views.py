@@ -229,9 +229,9 @@ def test_the_page_takes_a_table_of_reference_stars_and_says_when_it_cannot(surve
     path = tmp_path / "stars.csv"
     path.write_text("D0.2,fm\n22.0,0.2\n")
     app = VettingApp(survey, "anna", reference=path)
-    assert guide_words(app.plane.planes["Hδ"]) == ["stars (1)"]
+    assert guide_words(app.places["upper"].view("D0.2–fm").planes["Hδ"]) == ["stars (1)"]
     path.unlink()
     app = VettingApp(survey, "anna", reference=path)
-    assert guide_words(app.plane.planes["Hδ"]) == []
+    assert guide_words(app.places["upper"].view("D0.2–fm").planes["Hδ"]) == []
     assert "no such file" in app.state.status.message
     assert app.state.status.tone == "error"

@@ -64,15 +64,15 @@ def test_a_tab_that_is_opened_again_shows_the_star_on_screen(chromium, small_sur
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
         page = open_page(chromium, server)
-        page.locator(".bk-tab", has_text="Sky").click()
+        page.locator(".msfa-chooser-lower select").select_option(label="Sky")
         page.get_by_role("button", name="Galactic").wait_for(timeout=60_000)
         link = page.locator("a[rel='noopener noreferrer']").first
         link.wait_for(timeout=30_000)
         before = link.get_attribute("href")
-        page.locator(".bk-tab", has_text="CMD").click()
+        page.locator(".msfa-chooser-lower select").select_option(label="CMD")
         page.get_by_role("button", name="as observed").wait_for(timeout=60_000)
         press(page, "ArrowRight")
-        page.locator(".bk-tab", has_text="Sky").click()
+        page.locator(".msfa-chooser-lower select").select_option(label="Sky")
         new = page.locator("a[rel='noopener noreferrer']").first
         for _ in range(60):
             if new.get_attribute("href") != before:
@@ -184,14 +184,14 @@ def test_a_reload_and_a_change_of_theme_keep_filter_order_and_tab(chromium, smal
         page = open_page(chromium, server)
         page.locator(".msfa-select select").first.select_option(label="all spectra")
         page.wait_for_function("() => location.search.includes('show=all')")
-        page.locator(".bk-tab", has_text="CMD").click()
-        page.wait_for_function("() => location.search.includes('tab=CMD')")
+        page.locator(".msfa-chooser-lower select").select_option(label="Sky")
+        page.wait_for_function("() => location.search.includes('lower=Sky')")
         star = press(page, "ArrowRight") and painted(page)
         page.get_by_role("button", name="dark theme").click()
         page.get_by_role("button", name="light theme").wait_for(timeout=60_000)
         page.wait_for_selector(PAINTED, timeout=60_000)
         assert painted(page) == star
-        page.locator(".bk-tab.bk-active", has_text="CMD").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Galactic").wait_for(timeout=30_000)
         chosen = page.locator(".msfa-select select").first
         assert chosen.evaluate("menu => menu.selectedOptions[0].label") == "all spectra"
         page.context.close()

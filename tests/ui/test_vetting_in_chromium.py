@@ -185,7 +185,7 @@ def test_every_panel_opens_without_an_error_and_fetches_nothing_from_elsewhere(
             ("Sky", "Galactic"),
             ("Epochs", "overlay all"),
         ):
-            page.locator(".bk-tab", has_text=tab).click()
+            page.locator(".msfa-chooser-lower select").select_option(label=tab)
             page.get_by_role("button", name=seen).wait_for(timeout=60_000)
         page.get_by_role("button", name="epochs", exact=True).click()
         page.get_by_role("button", name="co-add", exact=True).click()
