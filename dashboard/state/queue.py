@@ -47,8 +47,10 @@ class Queue(Part):
 
     @property
     def progress(self) -> tuple[int, int, int]:
-        """How many of the queue this reviewer has vetted, how many of those are unsure, of all."""
-        mine = self._verdicts.mine[self._verdicts.data.rows(self.obsids)]
+        """How many stars of the queue this reviewer has vetted, how many unsure, and of all."""
+        rows = self._verdicts.data.rows(self.obsids)
+        _, first = np.unique(self._verdicts.data.star[rows], return_index=True)
+        mine = self._verdicts.mine[rows[first]]  # of a star, the same for all its spectra
         return int((mine != "").sum()), int((mine == "unsure").sum()), len(mine)
 
     def set_filters(self, filters: Iterable[Filter]) -> None:
@@ -103,7 +105,10 @@ class Queue(Part):
         return ORDERS[self.order].key(table)
 
     def arrange(self) -> None:
-        """Make the queue: filtered, not yet vetted by me first, then in the chosen order."""
+        """Make the queue: filtered, not yet vetted by me first, in the chosen order.
+
+        Then come those that I was unsure of, to be looked at again, then the rest.
+        """
         keep = np.ones(len(self._verdicts.table), dtype=bool)
         for condition in self.filters:
             if condition.name != "reason":
@@ -114,5 +119,6 @@ class Queue(Part):
                 keep = keep & condition.predicate(self._verdicts.table)
         rows = np.flatnonzero(keep)
         key = self._order_key(self._verdicts.table.iloc[rows])
-        done = self._verdicts.mine[rows] != ""
+        mine = self._verdicts.mine[rows]
+        done = np.where(mine == "unsure", 1, np.where(mine == "", 0, 2))
         self.obsids = self._verdicts.data.obsid[rows[np.lexsort((key, done))]]

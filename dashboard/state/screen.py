@@ -17,8 +17,11 @@ from dashboard.state.queue import Queue
 from dashboard.state.status import Status
 from dashboard.state.verdicts import Verdicts
 from msfa_core.errors import SurveyError
+from msfa_core.stars.sky import nearest, place_of
 
 N_AHEAD: Final = 4  # stars read ahead of the reviewer
+MOST: Final = 2**63 - 1  # of a 64-bit number
+FIND_RADIUS: Final = 60.0  # arcsec, of a position that is searched
 N_UNREADABLE: Final = 5  # stars passed over because they cannot be read, before giving up
 
 
@@ -61,7 +64,9 @@ class Screen(Part):
             self.selected = on_screen
 
     def find(self, text: str) -> None:
-        """Bring the star on screen whose obsid, uid or file name is, or else contains, the text.
+        """Bring a star on screen by its obsid, Gaia number, position, uid or file name.
+
+        Uid, file and obsid may contain the text; a position finds the nearest spectrum.
 
         Raises
         ------
@@ -69,10 +74,13 @@ class Screen(Part):
             When there is none.
         """
         wanted = text.strip()
-        if wanted.isdigit() and self._verdicts.data.rows([int(wanted)])[0] >= 0:
+        is_number = wanted.isdigit() and int(wanted) <= MOST
+        if is_number and self._verdicts.data.rows([int(wanted)])[0] >= 0:
             self.select(wanted)
             return
         table = self._verdicts.table
+        if self._find_by_gaia(wanted) or self._find_by_place(wanted):
+            return
         columns = [table["uid"], table["file"], table["obsid"].astype("str")]
         for match in ("__eq__", "contains"):
             for column in columns:
@@ -87,7 +95,36 @@ class Screen(Part):
                     others = f" · {len(rows) - 1} more match" if len(rows) > 1 else ""
                     self._status.say(f"found {wanted}{others}")
                     return
-        raise SurveyError(f"nothing in this survey has {wanted!r} in its obsid, uid or file.")
+        raise SurveyError(
+            f"nothing in this survey has {wanted!r} in its obsid, Gaia number, uid or file."
+        )
+
+    def _find_by_gaia(self, wanted: str) -> bool:
+        """Go to the star of a Gaia number, ``Gaia DR3`` before it or not; tell if it is here."""
+        number = wanted.rsplit(maxsplit=1)[-1] if wanted.lower().startswith("gaia") else wanted
+        if not number.isdigit():
+            return False
+        gaia = self._verdicts.table["gaia_source_id"].to_numpy(np.int64, na_value=-1)
+        rows = np.flatnonzero(gaia == int(number)) if int(number) <= MOST else np.empty(0, int)
+        if len(rows):
+            self.select(int(self._verdicts.data.obsid[rows[0]]))
+            self._status.say(f"found Gaia {number}")
+        return bool(len(rows))
+
+    def _find_by_place(self, wanted: str) -> bool:
+        """Go to the spectrum nearest to a position, if it is near; tell if the text names one."""
+        place = place_of(wanted)
+        if place is None:
+            return False
+        table = self._verdicts.table
+        ra, dec = (table[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec"))
+        row, distance = nearest(ra, dec, place)
+        if row < 0 or distance > FIND_RADIUS:
+            near = f"; the nearest is {distance:,.0f} arcsec away" if row >= 0 else ""
+            raise SurveyError(f"no spectrum within {FIND_RADIUS:g} arcsec of {wanted}{near}.")
+        self.select(int(self._verdicts.data.obsid[row]))
+        self._status.say(f"found at {distance:.1f} arcsec from {wanted}")
+        return True
 
     def first(self) -> None:
         """Bring the first star of the queue on screen; none when the queue is empty."""
@@ -125,9 +162,18 @@ class Screen(Part):
         return [int(obsid) for obsid in self.star.epochs["obsid"] if int(obsid) != self.star.obsid]
 
     def left_to_do(self) -> NDArray[np.int64]:
-        """Return what this reviewer has not vetted: behind this star first, then before it."""
+        """Return what this reviewer has not vetted: behind this star first, then before it.
+
+        When nothing is left, those that the reviewer was unsure of come again.
+        """
         queue = np.roll(self._queue.obsids, -(self.place + 1))
-        return queue[self._verdicts.mine[self._verdicts.data.rows(queue)] == ""]
+        rows = self._verdicts.data.rows(queue)
+        mine, star = self._verdicts.mine[rows], self._verdicts.data.star[rows]
+        if (mine == "").any():
+            return queue[mine == ""]
+        here = -1 if self.star is None else self._verdicts.data.row(self.star.obsid)
+        own = -1 if here < 0 else self._verdicts.data.star[here]
+        return queue[(mine == "unsure") & (star != own)]
 
     def go(self, obsids: Iterator[np.int64]) -> bool:
         """Bring the first of these stars that can be read on screen; give up after a few."""

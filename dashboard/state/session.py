@@ -185,10 +185,13 @@ class Session:
         what = f"{stored.verdict} as {verdict_class}" if verdict_class else str(stored.verdict)
         is_on_screen = self.screen.star is not None and self.screen.star.obsid == stored.obsid
         left = self.screen.left_to_do()
+        vetted, unsure, total = self.queue.progress
         with self._at_once():
             if not is_on_screen or not self.screen.go(iter(left)):
                 self.screen.renew()
-            ending = "" if len(left) else " · everything in this queue is vetted"
+            ending = "" if vetted < total else " · everything in this queue is vetted"
+            if ending and unsure:
+                ending += f"; {unsure:,} unsure, to be looked at again"
             name = stored.uid or str(stored.obsid)
             self.status.say(
                 f"saved: {what} · {name} · {_clock(stored.decided_at)}{ending}", "saved"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +31,9 @@ from msfa_core.vetting.record import (
 
 MANY_DECISIONS: Final = 400  # of others since the last look: the whole table is read again
 N_RECENT: Final = 10  # decisions shown under the verdict bar
+N_PACED: Final = 20  # of one's last decisions tell the pace
+LEAST_PACED: Final = 3
+PAUSE: Final = 300.0  # s; longer between two decisions is a pause
 _VET: Final = tuple(column.name for column in columns_of("vet"))
 _IN_MEMORY_TEXT: Final = pd.StringDtype("python", na_value=np.nan)  # one cell is set in µs
 
@@ -129,6 +134,14 @@ class Verdicts(Part):
     def recent(self, limit: int = N_RECENT) -> list[Decision]:
         """Return the last decisions on this survey, newest first."""
         return self.data.store.decisions(limit=limit)
+
+    @property
+    def seconds_per_star(self) -> float:
+        """How long this session's last verdicts took each [s]; NaN before there are a few."""
+        moments = [datetime.fromisoformat(d.decided_at) for d in self._own[-N_PACED:]]
+        gaps = [(b - a).total_seconds() for a, b in pairwise(moments)]
+        at_work = [gap for gap in gaps if gap < PAUSE]
+        return float(np.median(at_work)) if len(at_work) >= LEAST_PACED else float("nan")
 
     def by_reviewer(self) -> pd.DataFrame:
         """Return each reviewer's own verdict on each star: rows by obsid, a column each."""

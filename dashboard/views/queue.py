@@ -16,8 +16,9 @@ from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
-from msfa_core.rules import domain_sentence
+from msfa_core.rules import domain_sentence, stage1_says_bhb
 from msfa_core.slam.reasons import has_reason
+from msfa_core.survey.witnesses import probability_words
 from msfa_core.vetting.filters import Filter
 
 _FOLLOW_AFTER: Final = 150  # ms: the list follows once the spectrum has been painted
@@ -33,9 +34,10 @@ _SCOPES: Final = (
     "in domain",
     "all",
 )
-NEAR_1: Final = 0.995  # what two digits would write as 1.00
-SINGLE_PRECISION: Final = float(np.finfo(np.float32).eps)  # of the networks
-_TELLING_NOTHING: Final = ("candidates", "in domain", "all")  # of one star beside another
+BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in it
+SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
+SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
+DIGIT_WIDTH: Final = 6.7  # px, of one digit of the list
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
@@ -48,33 +50,40 @@ def queue_page(state: Session, page: int) -> pd.DataFrame:
     table = state.verdicts.table.iloc[rows]
     hidden = np.full(len(rows), "·", dtype=object)
     classes = table["predicted_class"].fillna("").to_numpy(object)
+    mine, record = verdict_signs(state, rows)
     return pd.DataFrame(
         {
             "obsid": table["obsid"].astype("str").to_numpy(object),
+            "mine": mine,
+            "rec.": record,
             "S/N": _fixed(table["snr_g"], 0),
-            "p_bhb": hidden if state.verdicts.blind else probability_words(table["p_bhb"]),
+            "p_bhb": hidden if state.verdicts.blind else probabilities(table["p_bhb"]),
             "class": hidden if state.verdicts.blind else classes,
-            "verdict": verdict_words(state, rows),
         },
         dtype=object,
     )
 
 
-def probability_words(p: pd.Series) -> NDArray[np.object_]:
+def probabilities(p: pd.Series) -> NDArray[np.object_]:
     """Return probabilities in few characters: ``0.87``, and near 1 what they lack, ``1−3e-5``."""
     given = p.to_numpy(dtype=np.float64, na_value=np.nan)
-    words = _fixed(p, 2)
-    for row in np.flatnonzero(given >= NEAR_1):
-        lacks = f"{1 - given[row]:.0e}".replace("e-0", "e-")
-        words[row] = f"1−{lacks}" if 1 - given[row] > SINGLE_PRECISION else "1"
-    return words
+    return np.array([probability_words(value) for value in given], dtype=object)
 
 
-def verdict_words(state: Session, rows: NDArray[np.intp]) -> NDArray[np.object_]:
-    """Return the verdict of record of these rows; a blind reviewer's own instead."""
+def verdict_signs(
+    state: Session, rows: NDArray[np.intp]
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Return the signs of one's own verdicts on these rows, and of those of record.
+
+    A blind reviewer sees no verdict of record.
+    """
+    mine = [SIGNS.get(str(verdict), "") for verdict in state.verdicts.mine[rows]]
     if state.verdicts.blind:
-        return state.verdicts.mine[rows]
-    return state.verdicts.table["verdict"].iloc[rows].fillna("").to_numpy(object)
+        record = ["·"] * len(rows)
+    else:
+        kept = state.verdicts.table["verdict"].iloc[rows].fillna("")
+        record = [SIGNS.get(str(verdict), "") for verdict in kept]
+    return np.array(mine, dtype=object), np.array(record, dtype=object)
 
 
 def _fixed(values: pd.Series, digits: int) -> NDArray[np.object_]:
@@ -84,10 +93,26 @@ def _fixed(values: pd.Series, digits: int) -> NDArray[np.object_]:
 
 
 def progress_words(state: Session) -> str:
-    """Return how far the reviewer has come: ``12 of 251 vetted, 3 unsure``."""
+    """Return how far the reviewer has come, in stars: ``12 of 251 stars vetted by me``."""
     vetted, unsure, total = state.queue.progress
-    words = f"{vetted:,} of {total:,} vetted"
+    words = f"{vetted:,} of {total:,} stars vetted by me"
     return f"{words}, {unsure:,} unsure" if unsure else words
+
+
+def pace_words(state: Session) -> str:
+    """Return how fast the reviewer decides, and how long the rest will take at that pace."""
+    seconds = state.verdicts.seconds_per_star
+    if not np.isfinite(seconds) or seconds <= 0:
+        return ""
+    vetted, _, total = state.queue.progress
+    left = (total - vetted) * seconds / 60.0
+    words = f"{60.0 / seconds:.1f} per minute"
+    if total <= vetted:
+        return words
+    if left < 1:
+        return f"{words} · less than a minute left"
+    hours, minutes = divmod(round(left), 60)
+    return f"{words} · {f'{hours:,} h {minutes:02d}' if hours else f'{minutes}'} min left"
 
 
 def empty_words(state: Session) -> str:
@@ -106,6 +131,12 @@ def empty_words(state: Session) -> str:
             f"({domain_sentence(state.data.settings)}): without class, subclass and S/N a "
             "spectrum is outside; a catalogue can add them"
         )
+    if [f.name for f in state.queue.filters] == ["candidates"]:
+        called = int(stage1_says_bhb(table["predicted_class"]).sum())
+        return (
+            f"0 of {len(table):,} spectra are candidates: {domain:,} are in the search domain "
+            f"(A or B), {called:,} are called BHB by stage 1"
+        )
     return (
         f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)} "
         f"({domain:,} are in the search domain)"
@@ -113,16 +144,16 @@ def empty_words(state: Session) -> str:
 
 
 def progress_html(state: Session) -> str:
-    """Return the progress in words over a bar, and the filters that no menu shows."""
+    """Return the progress in words over a bar, and the pace."""
     vetted, _, total = state.queue.progress
     if not total and not state.verdicts.blind:
         return f'<div class="msfa-progress-words">{escape(empty_words(state))}</div>'
     share = 100.0 * vetted / total if total else 0.0
-    brush = [f.sentence for f in state.queue.filters if f.name == "brush"]
-    brushed = f'<div class="msfa-brushed">{escape(brush[0])}</div>' if brush else ""
+    pace = pace_words(state)
     return (
         f'<div class="msfa-progress-words">{escape(progress_words(state))}</div>'
-        f'<div class="msfa-progress-track"><i style="width:{share:.1f}%"></i></div>{brushed}'
+        f'<div class="msfa-progress-track"><i style="width:{share:.1f}%"></i></div>'
+        f'<div class="msfa-pace">{escape(pace)}</div>'
     )
 
 
@@ -168,7 +199,10 @@ class QueueView(pn.viewable.Viewer):
         presets = state.verdicts.presets
         scopes = {("all spectra" if name == "all" else name): name for name in _SCOPES}
         self.search = pn.widgets.TextInput(
-            placeholder="search obsid, star or file  ( / )", css_classes=["msfa-search"], **wide
+            label="search",
+            placeholder="obsid, Gaia, position, file ( / )",
+            css_classes=["msfa-search"],
+            **wide,
         )
         self.scope = pn.widgets.Select(
             label="show", options=scopes, value="candidates", css_classes=["msfa-select"], **wide
@@ -196,12 +230,15 @@ class QueueView(pn.viewable.Viewer):
             css_classes=["msfa-select"],
             **wide,
         )
-        self.lift = pn.widgets.Button(
-            label="✕ lift the brush", css_classes=["msfa-lift"], visible=False, **wide
-        )
         self.widen = pn.widgets.Button(
-            label="show all spectra", css_classes=["msfa-lift", "msfa-widen"], visible=False, **wide
-        )
+            label=f"show all {len(state.verdicts.table):,} spectra", visible=False,
+            css_classes=["msfa-lift", "msfa-widen"], **wide,
+        )  # fmt: skip
+        self.add = pn.widgets.Toggle(
+            label="＋ filter", css_classes=["msfa-chips", "msfa-add-filter"], stylesheets=css,
+            margin=0,
+        )  # fmt: skip
+        self._sentences = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self.progress = pn.pane.HTML("", css_classes=["msfa-progress"], **wide)
         self.pager = pn.pane.HTML("", css_classes=["msfa-pager"], **wide)
         step: dict[str, Any] = {"width": 30, "stylesheets": css, "margin": 0}
@@ -217,8 +254,9 @@ class QueueView(pn.viewable.Viewer):
             pagination=None,
             layout="fit_columns",
             row_height=24,
-            widths={"obsid": 84, "S/N": 36, "p_bhb": 50, "class": 42},
-            text_align={"S/N": "right", "p_bhb": "right"},
+            widths=self._widths(),
+            text_align={"S/N": "right", "p_bhb": "right", "mine": "center", "rec.": "center"},
+            header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS},
             sizing_mode="stretch_both",
             margin=0,
             min_height=120,
@@ -228,6 +266,7 @@ class QueueView(pn.viewable.Viewer):
         )
         self._menus = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self._waiting: list[Any] = []
+        self._seeing = ""  # what was shown before the reviewer went blind
         self.table.on_click(self._open)
         self.search.param.watch(self._find, "value")
         self.scope.param.watch(self._filter, "value")
@@ -243,7 +282,7 @@ class QueueView(pn.viewable.Viewer):
         self.order.param.watch(lambda event: self._reorder(event.new), "value")
         state.watch(self._go_blind, "verdicts.blind")
         self.widen.on_click(lambda _: self._show_all())
-        self.lift.on_click(lambda _: state.queue.brush((), ""))
+        self.add.param.watch(lambda *_: self._go_blind(), "value")
         self.back.on_click(lambda _: self._show_page(self.page - 1))
         self.forth.on_click(lambda _: self._show_page(self.page + 1))
         state.watch(self._refill, "queue.obsids", "verdicts.blind")
@@ -261,9 +300,10 @@ class QueueView(pn.viewable.Viewer):
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What is chosen in each menu; empty where it is what a page begins with."""
+        """What is chosen in each menu; empty where it is what a page begins with, or blind."""
+        blind = self.state.verdicts.blind
         return {
-            name: "" if menu.value == BEGIN_WITH[name] else str(menu.value)
+            name: "" if blind or menu.value == BEGIN_WITH[name] else str(menu.value)
             for name, menu in self.choices.items()
         }
 
@@ -290,14 +330,55 @@ class QueueView(pn.viewable.Viewer):
     def _go_blind(self, *_: Any) -> None:
         """Offer no choice whose words, counts or order tell what others and machines say."""
         blind = self.state.verdicts.blind
-        if blind and self.scope.value not in _TELLING_NOTHING:
-            self.scope.value = BEGIN_WITH["show"]
+        if blind and self.scope.value != BLIND_SCOPE:
+            self._seeing, self.scope.value = self.scope.value, BLIND_SCOPE
+        elif not blind and self._seeing:
+            self.scope.value, self._seeing = self._seeing, ""
         if blind and self.verdict.value not in ("", "mine"):
             self.verdict.value = ""
         if blind and self.reason.value:
             self.reason.value = ""
-        menus = [self.scope, self.verdict, self.reason, self.order]
-        self._menus[:] = [] if blind else menus  # not hidden: not in the page at all
+        menus = [self.scope, self.verdict, self.reason] if self.add.value else []
+        shown = [] if blind else [*menus, self.order]  # not hidden: not in the page at all
+        if list(self._menus) != shown:
+            self._menus[:] = shown
+        self._say_filters()
+
+    def _say_filters(self) -> None:
+        """Write each filter in force as a sentence that a click takes away."""
+        if self.state.verdicts.blind:
+            self._sentences[:] = []
+            return
+        self._sentences[:] = [
+            self._removable(condition)
+            for condition in self.state.queue.filters
+            if condition.name != "all"
+        ]
+
+    def _removable(self, condition: Filter) -> pn.widgets.Button:
+        button = pn.widgets.Button(
+            label=f"{condition.sentence}  ✕", css_classes=["msfa-sentence"], margin=0,
+            sizing_mode="stretch_width", stylesheets=[stylesheet()],
+        )  # fmt: skip
+        button.on_click(lambda _: self._take_away(condition.name))
+        return button
+
+    def _take_away(self, name: str) -> None:
+        """Put a filter out of force; the star on screen stays while it is in the queue."""
+        if name == "brush":
+            self.state.queue.brush((), "")
+        elif name == "verdict":
+            self.verdict.value = ""
+        elif name == "reason":
+            self.reason.value = ""
+        else:
+            self.scope.value = "all"
+
+    def _widths(self) -> dict[str, int]:
+        """Return the widths of the columns: every digit of an obsid is seen."""
+        digits = max((len(str(obsid)) for obsid in self.state.queue.obsids[:PAGE]), default=9)
+        obsid = round(DIGIT_WIDTH * digits) + 10
+        return {"obsid": obsid, "mine": 34, "rec.": 34, "S/N": 34, "p_bhb": 48}
 
     def _show_all(self) -> None:
         """Leave no filter in force."""
@@ -333,7 +414,9 @@ class QueueView(pn.viewable.Viewer):
     def _refill(self, *_: Any) -> None:
         """Show the queue after it has changed, at the star on screen."""
         self.widen.visible = not len(self.state.queue.obsids) and len(self.state.verdicts.table) > 0
-        self.lift.visible = any(f.name == "brush" for f in self.state.queue.filters)
+        self._say_filters()
+        if self.table.widths != self._widths():
+            self.table.widths = self._widths()
         self._show_page(max(self.state.screen.place, 0) // PAGE)
         self._follow()
 
@@ -382,18 +465,22 @@ class QueueView(pn.viewable.Viewer):
         rows = self.state.data.rows(
             self.state.queue.obsids[self.page * PAGE : (self.page + 1) * PAGE]
         )
-        shown, now = self.table.value["verdict"].to_numpy(), verdict_words(self.state, rows)
-        changed = np.flatnonzero(shown != now)
-        if len(changed):
-            self.table.patch({"verdict": [(int(row), now[row]) for row in changed]})
+        changes = {
+            column: [(int(row), now[row]) for row in np.flatnonzero(shown != now)]
+            for column, now in zip(("mine", "rec."), verdict_signs(self.state, rows), strict=True)
+            for shown in (self.table.value[column].to_numpy(),)
+        }
+        if any(changes.values()):
+            self.table.patch({column: found for column, found in changes.items() if found})
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
             self.search,
+            self._sentences,
+            self.add,
             self._menus,
             self.progress,
             self.widen,
-            self.lift,
             self.table,
             pn.Row(self.back, self.pager, self.forth, sizing_mode="stretch_width", margin=0),
             sizing_mode="stretch_both",

@@ -48,10 +48,10 @@ def test_what_an_address_asks_for_in_vain_is_left(survey, monkeypatch):
 def test_a_blind_page_keeps_no_choice_that_tells(survey, monkeypatch):
     page = opened(survey, monkeypatch, blind="1", show="disagreement", verdict="accept")
     assert page.state.verdicts.blind
-    assert page.queue.scope.value == "candidates"
+    assert page.queue.scope.value == "all"
     assert page.queue.verdict.value == ""
     page.state.verdicts.blind = False
     page.queue.scope.value = "template disagrees"
     page.state.verdicts.blind = True
-    assert page.queue.scope.value == "candidates"
+    assert page.queue.scope.value == "all"
     assert {name for name, value in page.verdict.address.items() if value} == {"blind"}

@@ -8,7 +8,8 @@ from dashboard.state import Session
 from dashboard.views import queue
 from dashboard.views.queue import (
     QueueView,
-    probability_words,
+    pace_words,
+    probabilities,
     progress_html,
     progress_words,
     queue_page,
@@ -53,15 +54,15 @@ def test_a_verdict_is_written_in_its_row_without_a_new_table(view, state):
     table = view.table.value
     state.decide("reject", painted_obsid=state.screen.selected)
     assert view.table.value is table
-    assert list(table["verdict"][:2]) == ["reject", ""]
+    assert list(table["mine"][:2]) == list(table["rec."][:2]) == ["✕", ""]
 
 
 def test_progress_is_told_in_words(state):
     total = len(state.queue.obsids)
-    assert progress_words(state) == f"0 of {total} vetted"
+    assert progress_words(state) == f"0 of {total} stars vetted by me"
     state.decide("unsure", painted_obsid=state.screen.selected)
     state.decide("accept", painted_obsid=state.screen.selected)
-    assert progress_words(state) == f"2 of {total} vetted, 1 unsure"
+    assert progress_words(state) == f"2 of {total} stars vetted by me, 1 unsure"
 
 
 def test_a_long_queue_is_sent_page_by_page(monkeypatch, state):
@@ -102,24 +103,78 @@ def test_search_goes_to_a_star_and_says_when_there_is_none(view, state):
     assert state.status.tone == "error"
 
 
-def test_the_name_of_a_brush_is_shown_escaped_and_can_be_lifted(view, state):
-    state.queue.brush(state.queue.obsids[:3], "<b>brushed</b>")
-    assert view.lift.visible
-    assert "&lt;b&gt;brushed" in progress_html(state)
-    view.lift.clicks += 1
-    assert not view.lift.visible
+def sentences(view):
+    """The filters that the reviewer can take away, as they are written."""
+    return [button.label.removesuffix("  ✕") for button in view._sentences]
+
+
+def test_every_filter_is_a_sentence_that_a_click_takes_away(view, state):
+    view.verdict.value = "without verdict"
+    state.queue.brush(state.queue.obsids[:3], "<b>brushed</b>")  # a button writes it as text
+    assert sentences(view) == state.queue.sentences
+    assert len(sentences(view)) == 3
+    view._sentences[2].clicks += 1
     assert len(view.table.value) == len(state.queue.obsids) > 3
+    view._sentences[1].clicks += 1
+    assert view.verdict.value == ""
+    view._sentences[0].clicks += 1
+    assert sentences(view) == []
+    assert len(state.queue.obsids) == len(state.verdicts.table)
+
+
+def test_stars_are_counted_where_spectra_are_listed(view, state):
+    view.scope.value = "all"
+    assert len(state.queue.obsids) == 60
+    assert progress_words(state) == "0 of 57 stars vetted by me"  # one star has four spectra
+
+
+def test_the_pace_is_told_once_a_few_stars_are_judged(state, monkeypatch):
+    assert pace_words(state) == ""
+    for _ in range(5):
+        state.decide("accept", painted_obsid=state.screen.selected)
+    monkeypatch.setattr(type(state.verdicts), "seconds_per_star", property(lambda _: 30.0))
+    left = (len(state.queue.obsids) - 5) / 2
+    assert pace_words(state) == f"2.0 per minute · {round(left)} min left"
+    assert pace_words(state) in progress_html(state)
+
+
+def test_what_a_reviewer_was_unsure_of_comes_again_at_the_end(state):
+    state.queue.brush(state.queue.obsids[:3], "three stars")
+    first, second, third = (int(obsid) for obsid in state.queue.obsids)
+    for verdict in ("unsure", "accept", "unsure"):
+        state.decide(verdict, painted_obsid=state.screen.selected)
+    assert state.screen.star.obsid == first
+    assert "2 unsure, to be looked at again" in state.status.message
+    state.decide("accept", painted_obsid=first)
+    assert state.screen.star.obsid == third
+    state.decide("reject", painted_obsid=third)
+    assert state.screen.star.obsid == third  # nothing is left
+    assert state.status.message.endswith("everything in this queue is vetted")
+    state.queue.arrange()
+    assert second in state.queue.obsids
+
+
+def test_every_digit_of_a_long_obsid_has_room(state, monkeypatch):
+    short = QueueView(state=state)._widths()["obsid"]
+    monkeypatch.setattr(state.queue, "obsids", np.array([900_719_925_474_099_300]))
+    assert QueueView(state=state)._widths()["obsid"] >= short + 8 * 6
 
 
 def test_blind_reviewers_see_neither_the_machine_nor_each_other(state, survey):
     bert = Session(survey, "bert")
     bert.decide("accept", painted_obsid=bert.screen.selected)
     state.follow()
-    assert queue_page(state, 0)["verdict"][0] == "accept"
+    page = queue_page(state, 0)
+    assert (page["mine"][0], page["rec."][0]) == ("", "✓")
+    view = QueueView(state=state)
     state.verdicts.blind = True
     page = queue_page(state, 0)
-    assert set(page["p_bhb"]) == set(page["class"]) == {"·"}
-    assert set(page["verdict"]) == {""}
+    assert set(page["p_bhb"]) == set(page["class"]) == set(page["rec."]) == {"·"}
+    assert set(page["mine"]) == {""}
+    assert sentences(view) == []
+    assert len(state.queue.obsids) == len(state.verdicts.table)  # not the candidates
+    state.verdicts.blind = False
+    assert view.scope.value == "candidates"
 
 
 def test_an_empty_queue_is_drawn(view, state):
@@ -194,6 +249,11 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
     assert state.screen.star is not None
     assert len(state.queue.obsids) == len(table)
     assert not view.widen.visible
+    survey.write_table(table.assign(is_candidate=False, in_search_domain=True))
+    no_candidates = QueueView(state=Session(survey, "carl"))
+    assert "0 of 60 spectra are candidates: 60 are in the search domain" in (
+        no_candidates.progress.object
+    )
     survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan))
     unclassified = QueueView(state=Session(survey, "bert"))
     assert "nothing was classified yet" in unclassified.progress.object
@@ -202,4 +262,4 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
 def test_probabilities_near_one_are_told_apart():
     p = pd.Series([0.31, 0.87, 0.994, 0.99963, 0.9999997, 1.0, np.nan])
     expected = ["0.31", "0.87", "0.99", "1−4e-4", "1−3e-7", "1", ""]
-    assert list(probability_words(p)) == expected
+    assert list(probabilities(p)) == expected

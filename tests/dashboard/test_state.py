@@ -299,3 +299,17 @@ def test_undo_and_verdicts_survive_a_star_that_left_the_survey(state, survey):
     state.reload()
     state.undo()
     assert state.queue.progress[0] == 0
+
+
+def test_a_star_is_found_by_its_gaia_number_and_by_its_position(state):
+    table = state.verdicts.table
+    row = table.iloc[17]
+    state.screen.find(f"Gaia DR3 {int(row['gaia_source_id'])}")
+    assert state.screen.star.obsid == row["obsid"]
+    other = table.iloc[23]
+    state.screen.find(f"{other['ra']:.5f} {other['dec']:+.5f}")
+    assert state.screen.star.obsid == other["obsid"]
+    with pytest.raises(SurveyError, match="no spectrum within 60 arcsec"):
+        state.screen.find("0.0 -89.5")
+    with pytest.raises(SurveyError, match="nothing in this survey"):
+        state.screen.find("123456789012345678901234")
