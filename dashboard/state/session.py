@@ -250,7 +250,9 @@ class Session:
                 "screen now. Look again and decide."
             )
         if not self.verdicts.reviewer.strip():
-            raise StoreError("Not saved: write your name first (top right), then decide.")
+            raise StoreError(
+                "Not saved: write your name first (field reviewer, below), then decide."
+            )
         uid = star.row["uid"]
         return Decision(
             obsid=star.obsid,

@@ -3,6 +3,9 @@
 
 const PAGE = String(Math.random()) // of this page, until it is left
 const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
+const ANSWERED = 800 // ms: without an answer by then, the line says that nothing is saved yet
+const LOOK_EVERY = 1000 // ms: whether a server that was lost is back
+const RECONNECTS = 4000 // ms that a page gets to reconnect before it is loaded anew
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
 function element(tag, css = "", text = "") {
@@ -90,8 +93,8 @@ class Unanswered {
 
 // Lets one action through at a time, and only for a star that has been painted.
 class Gate {
-  constructor(patience, send, on_lost, on_painted, on_armed) {
-    Object.assign(this, {patience, send, on_lost, on_painted, on_armed})
+  constructor(patience, send, on_late, on_lost, on_painted, on_armed) {
+    Object.assign(this, {patience, send, on_late, on_lost, on_painted, on_armed})
     this.painted = ""      // obsid whose spectrum is on the screen
     this.drawn = ""        // obsid whose spectrum is being painted
     this.expected = null   // obsid that the server says is on screen
@@ -114,6 +117,7 @@ class Gate {
   }
   answer(obsid, is_done) {
     clearTimeout(this.timer)
+    clearTimeout(this.late)
     this.expected = this.since.has(obsid) ? this.drawn : obsid
     this.awaiting = false
     if (!is_done) this.line = []
@@ -134,6 +138,8 @@ class Gate {
     this.busy = this.awaiting = true
     this.since = new Set()
     clearTimeout(this.timer)
+    clearTimeout(this.late)
+    this.late = setTimeout(this.on_late, ANSWERED)
     this.timer = setTimeout(() => {
       this.line = []
       this.awaiting = this.busy = false
@@ -284,13 +290,30 @@ export function render({model, view}) {
     status.textContent = text
     status.className = `msfa-status msfa-tone-${tone}`
   }
-  const on_lost = () => say("No answer from the server: your verdict is kept, and given again when the server is back. Reload the page.", "error")
+  const waits = () => kept.all().some(message => message.page === PAGE)
+  const on_late = () => {
+    if (waits()) say("Not saved yet: the server has not answered. Your verdict is kept.", "error")
+  }
+  const on_lost = () => say("Not saved: no answer from the server. Your verdict is kept, and given again when it is back.", "error")
   let is_lost = false
+  // A server that was started anew does not know this page: it is loaded anew, and what was
+  // typed and decided is still there.
+  const look_for_server = () => {
+    let back = 0
+    const look = setInterval(async () => {
+      if (!is_lost) { clearInterval(look); return }
+      const answer = await fetch(window.location.pathname, {cache: "no-store", method: "HEAD"}).catch(() => null)
+      if (!answer) back = 0
+      else if (!back) back = Date.now()
+      else if (Date.now() - back > RECONNECTS) { clearInterval(look); window.location.reload() }
+    }, LOOK_EVERY)
+    model.on("remove", () => clearInterval(look))
+  }
   const on_connection_lost = () => {
-    is_lost = true
-    const unanswered = kept.all().some(message => message.page === PAGE)
-    say(unanswered ? "Connection lost: not saved. Your verdict is kept and given again when it is back."
+    say(waits() ? "Not saved: connection lost. Your verdict is kept and given again when it is back."
       : "Connection lost: nothing is saved until it is back.", "error")
+    if (!is_lost) look_for_server()
+    is_lost = true
   }
   const give_again = () => {
     for (const message of kept.left(is_lost)) model.send_msg({...message, is_kept: true})
@@ -310,13 +333,20 @@ export function render({model, view}) {
   const gate = new Gate(model.patience, message => {
     bar.classList.add("msfa-busy")
     model.send_msg(message)
-  }, on_lost, on_painted, on_armed)
+  }, on_late, on_lost, on_painted, on_armed)
   const act = (action, value) => {
     if (bar.offsetParent === null) return // another page is shown: nothing is judged unseen
+    if (is_lost && (waits() || !VERDICTS.has(action))) { // no key waits for a star not yet seen
+      on_connection_lost()
+      return
+    }
     gate.ask(painted => {
-      const given = VERDICTS.has(action) ? hand_over() : {}
-      const message = {action, value, painted, ...given, reviewer: reviewer.value.trim()}
-      return VERDICTS.has(action) ? kept.keep(message) : message
+      const said = VERDICTS.has(action) ? hand_over() : {}
+      const message = {action, value, painted, ...said, reviewer: reviewer.value.trim()}
+      if (!VERDICTS.has(action)) return message
+      const given = kept.keep(message)
+      if (is_lost) on_connection_lost()
+      return given
     })
   }
   const needs_name = () => {
@@ -387,6 +417,7 @@ export function render({model, view}) {
     if (answer.saved) drafts.forget(answer.saved, handed_over)
     if (answer.restore) drafts.write(answer.obsid, {...answer.restore, ...drafts.read(answer.obsid)})
     if (draft_of && [answer.saved, answer.restore && answer.obsid].includes(draft_of)) open_draft(draft_of)
+    show_status() // what was said while it was awaited is over
     needs_name()
     if (answer.needs_name) reviewer.focus()
     gate.answer(answer.obsid, answer.is_done)

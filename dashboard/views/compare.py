@@ -35,7 +35,7 @@ HIDDEN: Final = notice(
     "Hidden", "You are reviewing blind: other reviewers' verdicts are shown when it is off (key b)."
 )
 INVITATION: Final = (
-    "A second reviewer opens the same address, writes another name (top right of the verdict bar) "
+    "A second reviewer opens the same address, writes another name (in the verdict bar) "
     "and decides; this page then shows both."
 )
 

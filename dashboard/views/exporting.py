@@ -21,7 +21,7 @@ from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
 from msfa_core.errors import MsfaError
 from msfa_core.rules import n_stars
 from msfa_core.survey.funnel import funnel_in_words
-from msfa_core.tables.export import export
+from msfa_core.tables.export import PROVENANCE_SUFFIX, export
 from msfa_core.vetting.filters import Filter, verdict_filters
 
 FORMAT_TEXT: Final = {
@@ -36,6 +36,7 @@ VERDICTS: Final = ("accept", "reject", "unsure", "disputed")
 PREVIEW_ROWS: Final = 8
 CELLS_LIMIT: Final = 8_000_000  # more than this is not sent through a browser
 STEM: Final = "bhb"
+WITHOUT_HEADER: Final = ("csv", "parquet")  # what such a file is lies beside it
 
 
 def rows_offered() -> dict[str, Filter | None]:
@@ -106,6 +107,22 @@ def export_bytes(
         return io.BytesIO(Path(path).read_bytes())
 
 
+def provenance_bytes(
+    table: pd.DataFrame, suffix: str, columns: str, header: Mapping[str, str]
+) -> io.BytesIO:
+    """Return what lies beside a CSV or Parquet file, which have no place for it inside.
+
+    Raises
+    ------
+    ExportError
+        As `export_bytes`.
+    """
+    with tempfile.TemporaryDirectory(prefix="msfa-export-") as folder:
+        path = Path(folder) / f"{STEM}.{suffix}"
+        export(table, path, columns=columns, header=header)
+        return io.BytesIO(path.with_name(path.name + PROVENANCE_SUFFIX).read_bytes())
+
+
 class ExportView(Page):
     """The table that will be published, and the button that makes it."""
 
@@ -129,6 +146,11 @@ class ExportView(Page):
         self._button = pn.widgets.FileDownload(
             callback=self._file, filename=f"{STEM}.mrt", label="Download", color="primary",
             css_classes=["export-download"], margin=(6, 10), width=180, **css,
+        )  # fmt: skip
+        self._beside = pn.widgets.FileDownload(
+            callback=self._provenance, filename=f"{STEM}.csv{PROVENANCE_SUFFIX}",
+            label="Download its provenance", visible=False, margin=(0, 10, 6, 10), width=240,
+            css_classes=["export-provenance"], **css,
         )  # fmt: skip
         self._form = self._fields()
         self.refresh()
@@ -195,6 +217,8 @@ class ExportView(Page):
         obstacle = self.obstacle(table)
         self._button.filename = f"{STEM}.{self.suffix}"
         self._button.disabled = bool(obstacle)
+        self._beside.filename = self._button.filename + PROVENANCE_SUFFIX
+        self._beside.visible = self.suffix in WITHOUT_HEADER and not obstacle
         self._button.label = "Nothing to download" if obstacle else f"Download {STEM}.{self.suffix}"
         words = (
             f"<p class='msfa-export-obstacle' style='color:{palette().warn}'>{escape(obstacle)}</p>"
@@ -225,6 +249,14 @@ class ExportView(Page):
         self.state.status.say(f"exported {len(table):,} rows to {self._button.filename}")
         return content
 
+    def _provenance(self) -> io.BytesIO:
+        """Make what lies beside the file; what is refused is said, not raised."""
+        try:
+            return provenance_bytes(self.outgoing(), self.suffix, self.columns, self.header)
+        except MsfaError as error:
+            self.state.status.say(str(error), "error")
+            raise param.Skip from error
+
     def _fields(self) -> pn.Column:
         wide = {"sizing_mode": "stretch_width", "margin": (4, 10)}
         make: Any = pn.widgets.Select.from_param
@@ -242,6 +274,7 @@ class ExportView(Page):
                 self.param.authors, label="Authors", placeholder="as in the paper", **wide
             ),
             self._button,
+            self._beside,
             max_width=380,
             sizing_mode="stretch_width",
         )  # fmt: skip

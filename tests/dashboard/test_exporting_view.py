@@ -178,3 +178,14 @@ def test_the_header_names_who_decided_by_which_rule_and_what_the_search_left(sta
     assert re.search(r"A/B spectra [\d,]+ spectra of [\d,]+ stars; ", header["funnel"])
     assert header["title"].startswith("SIMULATED stars")
     assert "do not exist" in header["simulated"]
+
+
+def test_a_csv_comes_with_its_provenance_beside_it(state):
+    view = ExportView(state=state)
+    view.rows, view.authors = "every spectrum", "Müller, Ж"
+    assert not view._beside.visible  # an MRT says it inside
+    view.suffix = "csv"
+    assert view._beside.visible
+    assert view._beside.filename == "bhb.csv.provenance.json"
+    told = view._provenance().getvalue().decode()
+    assert "SIMULATED" in told and "Müller, Ж" in told and "verdict rule" in told

@@ -1,5 +1,6 @@
 """What a reviewer must be able to believe: typed words, links, tabs, slow and dead servers."""
 
+import signal
 import sqlite3
 
 import pytest
@@ -116,19 +117,21 @@ def test_a_verdict_given_to_a_dead_server_is_kept_and_stored_once(chromium, smal
         judged = press(page, "a")
     finally:
         server.kill()
-    page.locator(".msfa-status", has_text="Connection lost").wait_for(timeout=5_000)
+    page.locator(".msfa-status", has_text="Connection lost").wait_for(timeout=1_000)
     page.keyboard.press("e")
     page.keyboard.type("while it was away")
     page.keyboard.press("Escape")
     page.keyboard.press("r")
-    page.locator(".msfa-status", has_text="kept").wait_for(timeout=2_000)
+    page.locator(".msfa-status", has_text="Not saved").wait_for(timeout=1_000)
+    page.keyboard.press("a")  # in vain: no key waits for a star that was not seen yet
     assert len(decisions(small_survey)) == 1
     server = Server(small_survey, log, port=port, MSFA_REVIEWER="anna")
-    try:
-        for _ in range(2):  # the second time there is nothing left to give
-            page.goto(server.url, timeout=120_000)
-            page.wait_for_selector(PAINTED, timeout=120_000)
-            page.wait_for_timeout(1500)
+    try:  # it is back, and so is the page: nobody reloads it
+        page.locator(".msfa-status", has_text="saved: reject").wait_for(timeout=90_000)
+        page.wait_for_timeout(1500)
+        page.goto(server.url, timeout=120_000)  # there is nothing left to give
+        page.wait_for_selector(PAINTED, timeout=120_000)
+        page.wait_for_timeout(1500)
         page.context.close()
     finally:
         server.stop()
@@ -195,4 +198,46 @@ def test_a_reload_and_a_change_of_theme_keep_filter_order_and_tab(chromium, smal
         chosen = page.locator(".msfa-select select").first
         assert chosen.evaluate("menu => menu.selectedOptions[0].label") == "all spectra"
         page.context.close()
+    assert_quiet(log)
+
+
+def test_a_server_that_hangs_is_told_within_a_second(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            page.keyboard.press("a")
+            page.locator(".msfa-status", has_text="Not saved yet").wait_for(timeout=1_000)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        page.locator(".msfa-status", has_text="saved: accept").wait_for(timeout=30_000)
+        assert len(decisions(small_survey)) == 1
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_a_final_verdict_is_stored_and_shown_every_time(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        anna = open_page(chromium, server)
+        bert = open_page(chromium, server)
+        bert.locator(".msfa-reviewer").fill("bert")
+        bert.locator(".msfa-reviewer").press("Enter")
+        for _ in range(4):
+            press(anna, "a")
+            press(bert, "r")
+        anna.get_by_role("button", name="Compare", exact=True).click()
+        rows = anna.locator(".msfa-compare-page .tabulator-row")
+        rows.nth(3).wait_for(timeout=30_000)
+        for left in (3, 2, 1, 0):
+            rows.first.click()
+            star = rows.first.locator(".tabulator-cell").first.inner_text()
+            anna.get_by_role("heading", name=star).wait_for(timeout=20_000)
+            anna.get_by_role("button", name="final: accept").click()
+            anna.get_by_text("final verdict: accept, by anna").wait_for(timeout=20_000)
+            anna.get_by_text(f"{left} stars on which they disagree").wait_for(timeout=20_000)
+        assert sum(d.is_final for d in decisions(small_survey)) == 4
+        anna.context.close()
+        bert.context.close()
     assert_quiet(log)
