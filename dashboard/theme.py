@@ -59,6 +59,8 @@ class Palette:
         All candidates in a plane; this star in a plane.
     good, bad, warn : str
         Agreement, contradiction, caution.
+    helium : str
+        Lines of helium.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Palette:
     good: str
     bad: str
     warn: str
+    helium: str
 
     @property
     def is_dark(self) -> bool:
@@ -109,6 +112,7 @@ LIGHT: Final = Palette(
     good="#00794f",
     bad="#b93a00",
     warn="#8a5a00",
+    helium="#7b3fa0",
 )
 DARK: Final = Palette(
     name="dark",
@@ -131,6 +135,7 @@ DARK: Final = Palette(
     good="#3ec796",
     bad="#ff8a5c",
     warn="#f0b94a",
+    helium="#c79bea",
 )
 
 

@@ -288,7 +288,7 @@ class LinkedView(pn.viewable.Viewer):
     def outside_words(self) -> str:
         """Return how many stars lie beyond the frame of the visible plane, and whether this one."""
         plane, star = self.plane(self.shown), self.state.screen.star
-        words = [f"{plane.n_outside:,} stars lie outside the frame"] if plane.n_outside else []
+        words = [f"{plane.n_outside:,} spectra lie outside the frame"] if plane.n_outside else []
         if star is not None and plane.places(star.row) and not plane.holds(star.row):
             words.append("this star lies outside the frame (zoom out)")
         return "; ".join(words)
@@ -318,6 +318,6 @@ class LinkedView(pn.viewable.Viewer):
 
     def _brusher(self, label: str) -> Callable[[NDArray[np.int64]], None]:
         def brush(obsids: NDArray[np.int64]) -> None:
-            self.state.queue.brush(obsids, f"{len(obsids):,} stars brushed in {label}")
+            self.state.queue.brush(obsids, f"{len(obsids):,} spectra brushed in {label}")
 
         return brush

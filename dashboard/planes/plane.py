@@ -193,6 +193,7 @@ class Plane:
                 "x": others[self.names[0]].to_numpy(dtype=float),
                 "y": others[self.names[1]].to_numpy(dtype=float),
             }
+            self._epochs_item.visible = len(others) > 0
 
     def places(self, row: pd.Series | None) -> bool:
         """Tell whether the star has a place in this plane."""
@@ -299,7 +300,7 @@ class Plane:
         words = [word for word, there in zip(groups.colour, present, strict=True) if there]
         colours = [groups.colour[word] for word in words]
         self._marks.data = {**self._marks.data, "colour": (colours + [None] * SLOTS)[:SLOTS]}
-        for slot, item in enumerate(self._legend.items):
+        for slot, item in enumerate(self._legend.items[:SLOTS]):
             item.visible = slot < len(words) <= SLOTS
             if item.visible:
                 item.label = {"value": words[slot]}
@@ -325,7 +326,7 @@ class Plane:
                     (axis.label, f"@{name}{{0.{'0' * axis.digits}}}")
                     for name, axis in (("x", self.x), ("y", self.y))
                 ),
-                ("", "@group"),
+                ("shown as", "@group"),
             ],
         )
         self.figure.add_tools(box, lasso, hover)
@@ -348,7 +349,12 @@ class Plane:
                 Scatter(x="x", y="y", size=13, fill_color=None, line_color=ring, line_width=2.5),
             ),
         ):
-            self.figure.add_glyph(source, glyph, level="overlay")
+            drawn = self.figure.add_glyph(source, glyph, level="overlay")
+            if source is self.epochs:
+                self._epochs_item = LegendItem(
+                    label="this star's other epochs", renderers=[drawn], visible=False
+                )
+                self._legend.items = [*self._legend.items, self._epochs_item]
 
 
 def error_ellipse(

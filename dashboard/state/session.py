@@ -192,7 +192,7 @@ class Session:
             ending = "" if vetted < total else " · everything in this queue is vetted"
             if ending and unsure:
                 ending += f"; {unsure:,} unsure, to be looked at again"
-            name = stored.uid or str(stored.obsid)
+            name = str(stored.obsid)
             self.status.say(
                 f"saved: {what} · {name} · {_clock(stored.decided_at)}{ending}", "saved"
             )
@@ -213,7 +213,7 @@ class Session:
         self.verdicts.appended(stored)
         with self._at_once():
             self.screen.renew()
-            name = stored.uid or str(stored.obsid)
+            name = str(stored.obsid)
             words = f"final verdict: {stored.verdict} · {name} · {_clock(stored.decided_at)}"
             self.status.say(words, "saved")
             self.verdicts.changed()
@@ -250,9 +250,7 @@ class Session:
                 "screen now. Look again and decide."
             )
         if not self.verdicts.reviewer.strip():
-            raise StoreError(
-                "Not saved: write your name first (field reviewer, below), then decide."
-            )
+            raise StoreError("Not saved: write your name first (field reviewer), then decide.")
         uid = star.row["uid"]
         return Decision(
             obsid=star.obsid,
@@ -284,7 +282,7 @@ class Session:
         with self._at_once():
             if self.data.rows([last.obsid])[0] >= 0:
                 self.status.attempt(self.screen.select, last.obsid)
-            name = last.uid or str(last.obsid)
+            name = str(last.obsid)
             self.status.say(f"withdrawn: {last.verdict} · {name} · {_clock(withdrawal.decided_at)}")
             self.verdicts.changed()
         return last

@@ -218,7 +218,7 @@ class Verdicts(Part):
     def _last_own(self) -> Decision:
         """Return this reviewer's last standing decision: of this session, else an earlier one."""
         if not self.reviewer.strip():
-            raise StoreError("Nothing to undo: write your name first (field reviewer, below).")
+            raise StoreError("Nothing to undo: write your name first (field reviewer).")
         stand = standing(self.data.store.decisions(reviewer=self.reviewer.strip()))
         numbers = {decision.decision_id for decision in stand}
         for decision in reversed(self._own):

@@ -382,7 +382,7 @@ export function render({model, view}) {
     if (decision.verdict_class) item.append(element("span", "msfa-as", `as ${decision.verdict_class}`))
     if (with_star) {
       const link = button("msfa-link", decision.star)
-      link.title = `obsid ${decision.obsid}`
+      link.title = decision.uid ? `obsid ${decision.obsid} = ${decision.uid}` : `obsid ${decision.obsid}`
       link.addEventListener("click", () => act("select", decision.obsid))
       item.append(link)
     }

@@ -110,7 +110,7 @@ def trapezoid_sentence(places: pd.DataFrame, names: tuple[str, str], keep: BoolA
     placed &= True if keep is None else keep
     inside, total = int((in_trapezoid(colour, magnitude) & placed).sum()), int(placed.sum())
     share = f" ({100 * inside / total:.0f} %)" if total else ""
-    return f"{inside:,} of {total:,} stars shown inside the trapezoid{share}"
+    return f"{inside:,} of {total:,} spectra shown inside the trapezoid{share}"
 
 
 def exclusion_labels(found: Exclusions) -> dict[str, CmdExclusion]:
@@ -303,7 +303,7 @@ class CmdView(LinkedView):
         if self.shown == OBSERVED:
             return words
         ebv = self.state.verdicts.table["ebv"].isna().sum()
-        unknown = f"{int(ebv):,} stars without E(B−V) are not drawn" if ebv else ""
+        unknown = f"{int(ebv):,} spectra without E(B−V) are not drawn" if ebv else ""
         return "; ".join(part for part in (unknown, words) if part)
 
     def __panel__(self) -> pn.viewable.Viewable:

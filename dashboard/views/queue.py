@@ -266,6 +266,7 @@ class QueueView(pn.viewable.Viewer):
         )
         self._menus = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self._waiting: list[Any] = []
+        self._follows = False  # the menu follows the queue, which it leads else
         self._seeing = ""  # what was shown before the reviewer went blind
         self.table.on_click(self._open)
         self.search.param.watch(self._find, "value")
@@ -316,6 +317,8 @@ class QueueView(pn.viewable.Viewer):
         self._go_blind()
 
     def _filter(self, *_: Any) -> None:
+        if self._follows:
+            return
         others = [f for f in self.state.queue.filters if f.name in ("brush", "reason")]
         verdict = vetted_scope(self.state, self.verdict.value)
         scope = self.state.verdicts.presets[self.scope.value]
@@ -343,6 +346,14 @@ class QueueView(pn.viewable.Viewer):
         if list(self._menus) != shown:
             self._menus[:] = shown
         self._say_filters()
+
+    def _agree(self) -> None:
+        """Have the menu say what is in force, when another page changed it (disagreements)."""
+        scope = next((f.name for f in self.state.queue.filters if f.name in _SCOPES), "all")
+        if scope != self.scope.value:
+            self._follows = True
+            self.scope.value = scope
+            self._follows = False
 
     def _say_filters(self) -> None:
         """Write each filter in force as a sentence that a click takes away."""
@@ -414,6 +425,7 @@ class QueueView(pn.viewable.Viewer):
     def _refill(self, *_: Any) -> None:
         """Show the queue after it has changed, at the star on screen."""
         self.widen.visible = not len(self.state.queue.obsids) and len(self.state.verdicts.table) > 0
+        self._agree()
         self._say_filters()
         if self.table.widths != self._widths():
             self.table.widths = self._widths()

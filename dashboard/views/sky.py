@@ -159,7 +159,7 @@ class SkyView(LinkedView):
         for axis in (*plane.figure.xaxis, *plane.figure.yaxis):  # the grid carries the numbers
             axis.update(major_label_text_font_size="0px", major_tick_line_color=None)
         plane.figure.grid.visible = False
-        plane.figure.select_one(HoverTool).tooltips = [("obsid", "@obsid"), ("", "@group")]
+        plane.figure.select_one(HoverTool).tooltips = [("obsid", "@obsid"), ("shown as", "@group")]
         draw_sky(plane, frame, self.state.data.settings.latitude_min)
         return plane
 

@@ -12,6 +12,8 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     HoverTool,
+    Legend,
+    LegendItem,
     PrintfTickFormatter,
     Range1d,
     Span,
@@ -56,6 +58,7 @@ TOGGLES: Final = {  # parameters of the state that a button turns on
 VELOCITY_LIMIT: Final = 600  # km/s, of the slider
 MAX_EPOCHS: Final = 6
 _AFTER_ALL_VIEWS: Final = 100  # precedence of a watcher
+_NAME_WIDTH: Final = 12.0  # px, of the upright name of a line
 _WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
 
 
@@ -122,7 +125,13 @@ class SpectrumView(pn.viewable.Viewer):
         name_downloads(plot, "spectrum")
         plot.yaxis[0].ticker.desired_num_ticks = 4
         plot.yaxis[0].formatter = PrintfTickFormatter(format="%.1f")  # of one width: no relayout
-        plot.extra_y_ranges = {"height": Range1d(0.0, 1.0)}
+        height = Range1d(0.0, 1.0)  # of the names of lines: a box zoom leaves it alone
+        plot.extra_y_ranges = {"height": height}
+        stay = CustomJS(
+            code="if (cb_obj.start !== 0 || cb_obj.end !== 1) cb_obj.setv({start: 0, end: 1})"
+        )
+        height.js_on_change("start", stay)
+        height.js_on_change("end", stay)
         self._joint = BoxAnnotation(
             left=ARM_JOINT[0],
             right=ARM_JOINT[1],
@@ -156,6 +165,7 @@ class SpectrumView(pn.viewable.Viewer):
             color=colours.masked,
             line_width=1.2,
         )
+        self._explain(plot, colours)
         draw_strips(plot, self._sources["strips"], self._sources["strip names"], colours)
         plot.add_tools(
             HoverTool(
@@ -169,13 +179,55 @@ class SpectrumView(pn.viewable.Viewer):
         )
         return plot
 
+    def _explain(self, plot: figure, colours: Palette) -> None:
+        """Say what the marks and colours are; what is not drawn now is not named."""
+        unseen = {"x": [np.nan], "y": [np.nan]}
+        lines = {"color": colours.muted, "line_dash": [3, 3]}
+        marks = {
+            "bad": plot.scatter(**unseen, marker="x", size=5, color=colours.masked),
+            "sky": plot.line(**unseen, **lines),
+            "helium": plot.line(**unseen, color=colours.helium, line_dash=[3, 3]),
+            "smooth": plot.line(**unseen, color=colours.smooth, line_width=1.6),
+            "coadd": plot.line(**unseen, color=colours.ring, line_width=1.2),
+            "template": plot.line(**unseen, color=colours.model, line_width=1.3),
+        }
+        words = {
+            "bad": "bad pixel", "sky": "sky, telluric", "helium": "helium", "smooth": "smoothed",
+            "coadd": "co-add", "template": "template",
+        }  # fmt: skip
+        self._legend_items = {
+            name: LegendItem(
+                label=words[name], renderers=[mark], visible=name in ("bad", "sky", "helium")
+            )
+            for name, mark in marks.items()
+        }
+        epochs = LegendItem(label={"field": "name"}, renderers=[self._epochs])
+        legend = Legend(
+            items=[*self._legend_items.values(), epochs], location="top_right", spacing=0,
+            padding=2, margin=2, label_text_font_size="10px", label_height=11, glyph_height=11,
+            glyph_width=14, label_standoff=3, border_line_color=None, background_fill_alpha=0.6,
+            background_fill_color=colours.surface, label_text_color=colours.muted,
+        )  # fmt: skip
+        plot.add_layout(legend)
+
+    def _name_marks(self) -> None:
+        """Name the overlays that are drawn, and no others."""
+        drawn = {
+            "smooth": self.smoothing > 1,
+            "coadd": bool(len(self._sources["coadd"].data["x"])),
+            "template": bool(len(self.template.model.data["x"])),
+        }
+        for name, is_drawn in drawn.items():
+            if self._legend_items[name].visible != is_drawn:
+                self._legend_items[name].visible = is_drawn
+
     def _add_lines(self, plot: figure, colours: Palette) -> None:
         """Draw the marked lines and their names; minor names appear when zoomed in."""
         source = self._sources["lines"]
         colour = {
             "balmer": colours.accent,
             "metal": colours.bad,
-            "helium": colours.good,
+            "helium": colours.helium,
             "sky": colours.muted,
             "telluric": colours.muted,
         }
@@ -209,11 +261,23 @@ class SpectrumView(pn.viewable.Viewer):
         plot.x_range.js_on_change(
             "end",
             CustomJS(
-                args={"source": source, "range": plot.x_range, "wide": _WIDE},
+                args={"source": source, "plot": plot, "wide": _WIDE, "room": _NAME_WIDTH},
                 code="""
-                const is_wide = Math.abs(range.end - range.start) > wide
+                const {start, end} = plot.x_range
+                const is_wide = Math.abs(end - start) > wide
+                const scale = (plot.inner_width || 600) / Math.abs(end - start)
                 const data = source.data
-                const label = data.name.map((name, i) => is_wide && !data.main[i] ? "" : name)
+                const {main} = data
+                const order = Array.from(main.keys()).sort((i, j) => main[j] - main[i])
+                const label = data.name.map(() => "")
+                const named = []
+                for (const i of order) {
+                    if (is_wide && !data.main[i]) continue
+                    // a name that would be printed over another waits until there is room
+                    if (named.some(x => Math.abs(x - data.x[i]) * scale < room)) continue
+                    named.push(data.x[i])
+                    label[i] = data.name[i]
+                }
                 if (label.join() !== Array.from(data.label).join())
                     source.data = {...data, label}
                 """,
@@ -322,7 +386,8 @@ class SpectrumView(pn.viewable.Viewer):
         self._draw_overlays()
         self._draw_strips()
         self._fit_height()
-        plot.xaxis[0].axis_label = f"{'rest' if rest else 'observed'} wavelength [vacuum Å]"
+        for axis in (plot.xaxis[0], self.template.figure.xaxis[0]):
+            axis.axis_label = f"{'rest' if rest else 'observed'} wavelength [vacuum Å]"
 
     def _draw_strips(self, *_: Any) -> None:
         star, said = self.state.screen.star, self.state.answers.explained
@@ -363,6 +428,7 @@ class SpectrumView(pn.viewable.Viewer):
         self._put("epochs", self._other_epochs(star))
         self._put("coadd", self._coadd(star, rest))
         self.template.draw(star, rest)
+        self._name_marks()
 
     def _put(self, name: str, columns: dict[str, Any]) -> None:
         """Give a source its data, unless it holds nothing and goes on holding nothing."""

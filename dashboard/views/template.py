@@ -18,7 +18,7 @@ from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.flags import MatchFlag
 from msfa_core.spectra.display import flux_unit
 
-STRIP_HEIGHT: Final = 78  # px
+STRIP_HEIGHT: Final = 108  # px, with the wavelengths of both figures below it
 AXIS_WIDTH: Final = 52  # px: spectrum and strip begin at the same wavelength
 LEAST_RESIDUAL: Final = 0.05  # of the median flux: the strip never zooms in further
 MOST: Final = 99.0  # percentile of the residuals that fits in
@@ -111,9 +111,9 @@ class TemplateOverlay:
         )  # fmt: skip
         self._drawn: tuple[Star | None, bool] = (None, True)
         self.choice.param.watch(lambda event: self._choose(event.new), "value")
-        state.watch(
-            lambda event: self.strip.param.update(visible=event.new), "answers.with_template"
-        )
+        self._plot = plot
+        self._show(state.answers.with_template)
+        state.watch(lambda event: self._show(event.new), "answers.with_template")
 
     def _build(self, plot: figure, colours: Palette) -> figure:
         strip = new_figure(
@@ -122,7 +122,7 @@ class TemplateOverlay:
             height=STRIP_HEIGHT, sizing_mode="stretch_width",
             min_border_left=AXIS_WIDTH, min_border_right=31,
         )  # fmt: skip
-        strip.xaxis.major_label_text_font_size = "0px"
+        strip.xaxis[0].axis_label = plot.xaxis[0].axis_label
         strip.yaxis.formatter = PrintfTickFormatter(format="%+.2f")
         strip.yaxis.ticker.desired_num_ticks = 3
         strip.yaxis.major_label_text_font_size = "9px"
@@ -132,6 +132,12 @@ class TemplateOverlay:
         strip.line("x", "y", source=self.residual, color=colours.residual, line_width=0.8)
         strip.add_layout(Span(location=0.0, dimension="width", line_color=colours.model))
         return strip
+
+    def _show(self, is_shown: bool) -> None:
+        """Show the strip below the spectrum; its wavelengths serve both."""
+        self.strip.visible = is_shown
+        if self._plot.xaxis[0].visible is is_shown:
+            self._plot.xaxis[0].visible = not is_shown
 
     # --- drawing -------------------------------------------------------------------------
     def draw(self, star: Star | None, rest: bool) -> None:

@@ -73,7 +73,8 @@ def decision_line(decision: Decision, withdrawn: set[int | None]) -> dict[str, A
     ]
     return {
         "obsid": str(decision.obsid),
-        "star": decision.uid or str(decision.obsid),
+        "star": str(decision.obsid),
+        "uid": decision.uid,
         "verdict": str(decision.verdict),
         "verdict_class": decision.verdict_class,
         "reviewer": decision.reviewer,
@@ -192,6 +193,8 @@ class VerdictBar(pn.custom.JSComponent):
             keep = partial(stored_once, state.data.store, judged)
             self._store(keep, state.decided, partial(answer, saved=str(judged.obsid)))
         else:
+            if state.status.tone == "error":
+                state.status.say("")  # it was about what is left now
             if action == "next":
                 state.screen.next()
             elif action == "previous":

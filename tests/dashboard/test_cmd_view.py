@@ -48,7 +48,7 @@ def test_the_trapezoid_is_that_of_the_paper(view):
 def test_the_count_is_that_of_the_table(state, view):
     good = have_good_parallax(state.verdicts.table)
     inside = state.verdicts.table["in_cmd_trapezoid"].fillna(False).to_numpy(dtype=bool)
-    words = f"{(good & inside).sum()} of {good.sum()} stars shown inside the trapezoid"
+    words = f"{(good & inside).sum()} of {good.sum()} spectra shown inside the trapezoid"
     assert words in view._caption.object
     everywhere = trapezoid_sentence(state.verdicts.table, ("bp_rp", "abs_mag_g"), None)
     assert everywhere.startswith(
