@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dashboard.planes.axis import GROUPINGS, Groups, blind_groups, dataset_of
 from dashboard.planes.guides import draw_reference
 from dashboard.planes.plane import Axis, Plane
+from dashboard.planes.words import Words
 from dashboard.state import Session, Star
 from dashboard.theme import palette, stylesheet
 from msfa_core.stars.reference import ReferenceStars
@@ -25,9 +26,9 @@ from msfa_core.typing import BoolArray
 RECOLOUR_DELAY_MS: Final = 400  # verdicts are painted when the reviewer's keys pause
 
 
-def caption() -> pn.pane.HTML:
+def caption() -> Words:
     """Return the empty small print under a figure."""
-    return pn.pane.HTML(
+    return Words(
         "", css_classes=["msfa-plot-caption"], stylesheets=[stylesheet()], margin=(0, 8, 4, 8),
         sizing_mode="stretch_width",
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 N_HELD: Final = 400  # stars kept ready to draw, per survey
 N_WRITERS: Final = 32
+BREATH: Final = 0.08  # s, before stars are read ahead of the one on screen
 N_ANSWERED: Final = 64  # stars whose answers to a question are kept, per survey
 _SHARED: Final = threading.Lock()
 
@@ -84,6 +86,7 @@ class SurveyData:
         self._by_star = np.argsort(self.star, kind="stable")
         self._starts = np.searchsorted(self.star[self._by_star], np.arange(len(self.star) + 1))
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self._ahead: Sequence[int] = ()  # what is to be read ahead next
         self.measured = lru_cache(maxsize=N_HELD)(self._measure)
         # made when needed: pages that wait for a locked store do not wait for each other too
         self.writers = ThreadPoolExecutor(max_workers=N_WRITERS, thread_name_prefix="decisions")
@@ -158,10 +161,16 @@ class SurveyData:
         return spectrum, fits, windows
 
     def read_ahead(self, obsids: Iterable[int]) -> Future[None]:
-        """Read these stars in the background, so that they are there when they are wanted."""
-        return self._worker.submit(self._read_all, [int(obsid) for obsid in obsids])
+        """Read these stars in the background, so that they are there when they are wanted.
+
+        It waits for a breath: the star that was asked for is sent to its page first.
+        """
+        self._ahead = wanted = [int(obsid) for obsid in obsids]
+        return self._worker.submit(self._read_all, wanted)
 
     def _read_all(self, obsids: Sequence[int]) -> None:
+        if obsids is self._ahead:  # else the keys run: what was asked for last waits, alone
+            time.sleep(BREATH)
         for obsid in obsids:
             try:
                 self.measured(obsid)

@@ -50,6 +50,7 @@ function build_help(keys) {
 }
 
 export function render({model}) {
+  quicken_painting()
   const help = build_help(model.keys)
   const table = new Map(model.keys.map(key => [key.key, key]))
 

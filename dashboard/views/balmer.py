@@ -24,6 +24,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from dashboard.planes.words import Words
 from dashboard.state import Session
 from dashboard.theme import FONT, Palette, new_figure, palette, stylesheet
 from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
@@ -293,7 +294,7 @@ class BalmerView(pn.viewable.Viewer):
             "css_classes": ["msfa-fit-words"],
         }
         self.plots = {line: LinePlot(line, self.colours) for line in FIT_LINES}
-        self.headers = {line: pn.pane.HTML("", **small) for line in FIT_LINES}
+        self.headers = {line: Words("", **small) for line in FIT_LINES}
         self._legend = pn.pane.HTML(legend_html(self.colours), **small)
         self.draw()
         self.state.watch(lambda *_: self.draw(), "screen.star")

@@ -12,6 +12,7 @@ import panel as pn
 import param
 
 from dashboard.planes.cells import is_missing, number
+from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Star
 from dashboard.theme import stylesheet
 from dashboard.views.template import kind_words, shift_words, solution_words
@@ -203,7 +204,7 @@ class ClassView(pn.viewable.Viewer):
     def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(**params)
         self.state = state
-        self._pane = pn.pane.HTML(
+        self._pane = Words(
             self._html(),
             sizing_mode="stretch_width",
             margin=0,

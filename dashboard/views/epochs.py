@@ -22,6 +22,7 @@ from bokeh.plotting import figure
 
 from dashboard.planes.cells import number
 from dashboard.planes.linked import caption, caption_html, controls, notice, quiet_button
+from dashboard.planes.words import Words
 from dashboard.state import Session, Star
 from dashboard.theme import EPOCH_COLOURS, name_downloads, new_figure, palette, stylesheet
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
@@ -139,7 +140,7 @@ class EpochsView(pn.viewable.Viewer):
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
         self.source = ColumnDataSource({name: [] for name in FIELDS})
         self.figure = self._build()
-        self._list = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 8), **css)
+        self._list = Words("", sizing_mode="stretch_width", margin=(4, 8), **css)
         self._chips = pn.widgets.CheckButtonGroup(
             options={}, value=[], css_classes=["msfa-chips", "msfa-epoch-chips"], margin=0, **css
         )

@@ -77,7 +77,9 @@ class Keyboard(pn.custom.JSComponent):
 
     keys = param.List(default=[asdict(key) for key in KEYS], doc="The table of keys")
 
-    _esm = (STATIC / "keyboard.js").read_text(encoding="utf-8")
+    _esm = "\n".join(
+        (STATIC / name).read_text(encoding="utf-8") for name in ("painting.js", "keyboard.js")
+    )
 
     def __init__(self, on_action: dict[str, Callable[[], Any]] | None = None, **params: Any):
         still: dict[str, Any] = {"width": 0, "height": 0, "margin": 0}

@@ -24,6 +24,7 @@ from dashboard.planes.linked import (
     notice,
 )
 from dashboard.planes.plane import Plane
+from dashboard.planes.words import Words
 from dashboard.state import Session, Star
 from dashboard.theme import stylesheet
 from msfa_core.constants import CLOUD_CIRCLES, CMD_LATITUDE_MIN
@@ -139,7 +140,7 @@ class SkyView(LinkedView):
         self._words = ""
         self.offer({key: partial(self._make_plane, key) for key in FRAMES})
         self._figures = self.figure_place()
-        self._finders = pn.pane.HTML(
+        self._finders = Words(
             "", css_classes=["msfa-finders"], stylesheets=[stylesheet()], margin=(2, 8, 0, 8),
             sizing_mode="stretch_width",
         )  # fmt: skip

@@ -11,6 +11,7 @@ from bokeh.models import ColumnDataSource, PrintfTickFormatter, Range1d, Span
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Solution, Star
 from dashboard.theme import Palette, new_figure, stylesheet
 from dashboard.views.spectrum_data import GRID, empty
@@ -100,7 +101,7 @@ class TemplateOverlay:
             options={WAITING: 0}, value=0, margin=(0, 4), sizing_mode="stretch_width",
             css_classes=["msfa-select", "msfa-solutions"], stylesheets=[stylesheet()],
         )  # fmt: skip
-        self._words = pn.pane.HTML(
+        self._words = Words(
             "", margin=(0, 8), css_classes=["msfa-plot-caption"], stylesheets=[stylesheet()],
             sizing_mode="stretch_width",
         )  # fmt: skip
