@@ -15,7 +15,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import panel as pn
+import pyarrow as pa
 from numpy.typing import NDArray
+from pandas.arrays import ArrowExtensionArray
 
 from dashboard.state.finding import ANSWERS
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
@@ -78,7 +80,7 @@ class SurveyData:
         self.stamp = _stamp(survey)
         self.settings = survey.settings_used
         self.store = survey.store()
-        self.candidates = conform(survey.table()).reset_index(drop=True)
+        self.candidates = in_one_piece(conform(survey.table()).reset_index(drop=True))
         self.contradictions = contradictions(self.candidates, self.settings)
         self.obsid = self.candidates["obsid"].to_numpy(np.int64)
         self._index = pd.Index(self.obsid)
@@ -104,7 +106,9 @@ class SurveyData:
 
     def rows(self, obsids: Iterable[int]) -> NDArray[np.intp]:
         """Return the row number of each obsid; -1 for one that is not in the survey."""
-        return self._index.get_indexer(np.fromiter(obsids, dtype=np.int64))
+        if not isinstance(obsids, np.ndarray):
+            obsids = np.fromiter(obsids, dtype=np.int64)
+        return self._index.get_indexer(obsids)
 
     def row(self, obsid: int) -> int:
         """Return the row number of one obsid.
@@ -176,6 +180,20 @@ class SurveyData:
                 self.measured(obsid)
             except MsfaError as error:  # said again, to the reviewer, when the star is opened
                 logger.warning("reading ahead: %s", error)
+
+
+def in_one_piece(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with each column of text in one piece of memory.
+
+    As read from a large file it lies in several, and a single row is then looked up in a time
+    that grows with the table.
+    """
+    for name in table.columns:
+        text = table[name].array
+        if isinstance(text, ArrowExtensionArray):
+            whole = pa.chunked_array(pa.array(text)).combine_chunks()
+            table[name] = pd.Series(pd.array(whole, dtype=text.dtype), index=table.index)
+    return table
 
 
 def _stamp(survey: Survey) -> tuple[float, int]:

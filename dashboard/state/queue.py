@@ -36,6 +36,7 @@ class Queue(Part):
         super().__init__(**params)
         self._verdicts, self._labels = verdicts, labels
         self.in_scope = np.empty(0, dtype=bool)
+        self._known: tuple[Any, ...] = (None, None, None)
         self.follow(verdicts, ["blind"], lambda *_: self.arrange())
         self.follow(labels, ["logg_limit", "feh_limit"], lambda *_: self._follow_reason())
         self.set_filters([verdicts.presets["candidates"]])
@@ -46,11 +47,24 @@ class Queue(Part):
         return [condition.sentence for condition in self.filters]
 
     @property
+    def rows(self) -> NDArray[np.intp]:
+        """Row of the table of each spectrum of the queue."""
+        return self._looked_up()[0]
+
+    def _looked_up(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows of the queue, and one row of each of its stars; once for each queue."""
+        data = self._verdicts.data
+        if self._known[0] is not self.obsids or self._known[1] is not data:
+            rows = data.rows(self.obsids)
+            first = np.unique(data.star[rows], return_index=True)[1]
+            self._known = self.obsids, data, (rows, rows[first])
+        known: tuple[NDArray[np.intp], NDArray[np.intp]] = self._known[2]
+        return known
+
+    @property
     def progress(self) -> tuple[int, int, int]:
         """How many stars of the queue this reviewer has vetted, how many unsure, and of all."""
-        rows = self._verdicts.data.rows(self.obsids)
-        _, first = np.unique(self._verdicts.data.star[rows], return_index=True)
-        mine = self._verdicts.mine[rows[first]]  # of a star, the same for all its spectra
+        mine = self._verdicts.mine[self._looked_up()[1]]  # of a star, the same for all its spectra
         return int((mine != "").sum()), int((mine == "unsure").sum()), len(mine)
 
     def set_filters(self, filters: Iterable[Filter]) -> None:

@@ -166,14 +166,16 @@ class Screen(Part):
 
         When nothing is left, those that the reviewer was unsure of come again.
         """
-        queue = np.roll(self._queue.obsids, -(self.place + 1))
-        rows = self._verdicts.data.rows(queue)
-        mine, star = self._verdicts.mine[rows], self._verdicts.data.star[rows]
-        if (mine == "").any():
-            return queue[mine == ""]
-        here = -1 if self.star is None else self._verdicts.data.row(self.star.obsid)
-        own = -1 if here < 0 else self._verdicts.data.star[here]
-        return queue[(mine == "unsure") & (star != own)]
+        rows = self._queue.rows
+        mine = self._verdicts.mine[rows]
+        left = np.flatnonzero(mine == "")
+        if not len(left):
+            star = self._verdicts.data.star
+            here = -1 if self.star is None else self._verdicts.data.row(self.star.obsid)
+            own = -1 if here < 0 else star[here]
+            left = np.flatnonzero((mine == "unsure") & (star[rows] != own))
+        behind = np.searchsorted(left, self.place, side="right")
+        return self._queue.obsids[np.concatenate([left[behind:], left[:behind]])]
 
     def go(self, obsids: Iterator[np.int64]) -> bool:
         """Bring the first of these stars that can be read on screen; give up after a few."""
