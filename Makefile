@@ -11,7 +11,7 @@ INSTALL = sh -c 'if test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python 
 PORT ?= 5006
 SURVEY ?=
 
-.PHONY: serve demo test bench venv lint clean
+.PHONY: serve demo test bench bench-ui venv lint clean
 
 venv: $(TESTED)
 
@@ -48,6 +48,10 @@ test: lint
 
 bench: $(TESTED)
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
+
+# From key to painted star in Chromium; SURVEY names a survey of one's own.
+bench-ui: $(TESTED)
+	MSFA_BENCH_SURVEY=$(SURVEY) $(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks/bench_ui.py
 
 clean:
 	rm -rf $(VENV) data/demo data/demo-*
