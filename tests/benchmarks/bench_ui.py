@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted_page import SOCKET, cpu_of, press_and_watch, shares, watch
+from painted_page import SOCKET, press_and_watch, shares, watch
 from served_dashboard import CHROMIUM, CHROMIUM_FLAGS, PAINTED, served
 from small_survey import make_small_survey
 
