@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
 import panel as pn
 import param
@@ -18,6 +18,8 @@ from dashboard.state.verdicts import Verdicts
 from msfa_core.errors import MsfaError
 
 logger = logging.getLogger(__name__)
+
+N_AHEAD: Final = 2  # stars of the queue whose answers are found before they come on screen
 
 
 class Answers(Part):
@@ -71,9 +73,10 @@ class Answers(Part):
         is_asked : callable
             Whether the reviewer wants to know at all.
         """
-        star = self._screen.star
-        if getattr(self, answer) is not None:
-            self.param.update(**{answer: None})
+        star, data = self._screen.star, self._verdicts.data
+        known = None if star is None or not is_asked() else data.answered(question, star.obsid)
+        if getattr(self, answer) is not known:
+            self.param.update(**{answer: known})
         if not is_asked() or star is None:
             return
         document = pn.state.curdoc
@@ -86,13 +89,25 @@ class Answers(Part):
                 and self._screen.star.obsid == star.obsid
             )
 
+        def ask_ahead() -> None:
+            """Ask about the next stars too, so that they come on screen with their answers."""
+            for obsid in self._screen.ahead(N_AHEAD):
+                data.ask(question, obsid, is_wanted)
+
+        def show(done: Future[Any]) -> None:
+            self._take(done, answer, is_wanted)
+            ask_ahead()
+
         def tell(done: Future[Any]) -> None:
             if had_page:
-                in_turn(document, lambda: self._take(done, answer, is_wanted))
+                in_turn(document, lambda: show(done))
             else:  # no browser: the one who asks waits for the future
                 self._take(done, answer, is_wanted)
 
-        self._verdicts.data.ask(question, star.obsid, is_wanted).add_done_callback(tell)
+        if known is None:
+            data.ask(question, star.obsid, is_wanted).add_done_callback(tell)
+        elif had_page:
+            ask_ahead()
 
     def _take(self, done: Future[Any], answer: str, is_wanted: Callable[[], bool]) -> None:
         """Show the answer if its star is still on screen; say what kept it from being found."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,10 +93,7 @@ class SurveyData:
         # made when needed: pages that wait for a locked store do not wait for each other too
         self.writers = ThreadPoolExecutor(max_workers=N_WRITERS, thread_name_prefix="decisions")
         self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
-        self._answers: dict[str, Callable[[int], Any]] = {
-            question: lru_cache(maxsize=N_ANSWERED)(partial(answer, self))
-            for question, answer in ANSWERS.items()
-        }
+        self._answers: dict[str, dict[int, Any]] = {question: {} for question in ANSWERS}
 
     def close(self) -> None:
         """End its threads and let go of the store; nobody looks at it any more."""
@@ -145,10 +142,20 @@ class SurveyData:
 
     def ask(self, question: str, obsid: int, still_wanted: Callable[[], bool]) -> Future[Any]:
         """Answer a question in the background; None when it is no longer wanted by then."""
-        answer = self._answers[question]
-        return self._thinker.submit(
-            lambda: answer(obsid) if still_wanted() else None  # a queue of keys passes
-        )
+        return self._thinker.submit(self._answer, question, obsid, still_wanted)
+
+    def answered(self, question: str, obsid: int) -> Any:
+        """Return the answer to a question that was asked before; None when it was not."""
+        return self._answers[question].get(obsid)
+
+    def _answer(self, question: str, obsid: int, still_wanted: Callable[[], bool]) -> Any:
+        known = self._answers[question]  # written by the one thread of the thinker
+        if obsid not in known and still_wanted():  # a queue of keys passes
+            found = ANSWERS[question](self, obsid)
+            if len(known) >= N_ANSWERED:
+                del known[next(iter(known))]
+            known[obsid] = found
+        return known.get(obsid)
 
     def _measure(self, obsid: int) -> tuple[Spectrum, LineFits, dict[str, LineWindow]]:
         """Read one spectrum and fit its lines: the code path of the whole survey, one row."""

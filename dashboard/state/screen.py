@@ -52,7 +52,7 @@ class Screen(Part):
         star = self.read(number)
         with pn.io.hold():  # one message to the browser, so one repaint of every figure
             self.param.update(star=star, selected=str(number), left_out=[])
-        self._read_ahead(number)
+        self._read_ahead()
 
     @param.depends("selected", watch=True)
     def _follow_selected(self) -> None:
@@ -210,7 +210,15 @@ class Screen(Part):
             decisions=self._verdicts.decisions_on(rows),
         )
 
-    def _read_ahead(self, obsid: int) -> None:
+    def ahead(self, n: int) -> list[int]:
+        """Return the next stars of the queue."""
         place = self.place + 1
-        queue = self._queue.obsids
-        self._verdicts.data.read_ahead([*queue[place : place + N_AHEAD], *queue[place - 2 : place]])
+        return [int(obsid) for obsid in self._queue.obsids[place : place + n]]
+
+    def _read_ahead(self) -> None:
+        place, data = self.place + 1, self._verdicts.data
+        wanted = self.ahead(N_AHEAD)
+        if self.with_epochs:
+            rows = [data.same_star(row) for row in data.rows(wanted)]
+            wanted += [int(obsid) for obsid in data.obsid[np.concatenate([[], *rows]).astype(int)]]
+        data.read_ahead([*wanted, *map(int, self._queue.obsids[place - 2 : place])])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from dashboard.state import Session
+from dashboard.state import Session, answers
 from dashboard.views.epochs import EpochsView, epochs_html, variability_sentence
 from dashboard.views.spectrum import SpectrumView
 from msfa_core.constants import SPEED_OF_LIGHT
@@ -88,6 +88,27 @@ def test_the_sum_of_the_epochs_is_better_than_each(state, view):
     wait_for(lambda: state.answers.coadded is not None)
     assert state.answers.coadded.coadd is None
     assert len(spectrum._sources["coadd"].data["x"]) == 0
+
+
+def test_the_next_stars_come_on_screen_with_their_answers_not_with_those_of_the_last(
+    state, monkeypatch
+):
+    monkeypatch.setattr(answers, "is_live", lambda document: True)  # as with a browser
+    monkeypatch.setattr(answers, "in_turn", lambda document, action: action())
+    state.queue.set_filters([state.verdicts.presets["all"]])
+    state.screen.select(ALONE)
+    state.answers.with_coadd = True
+    for obsid in state.screen.ahead(answers.N_AHEAD):
+        wait_for(lambda obsid=obsid: state.data.answered("coadd", obsid) is not None)
+    unasked = state.screen.ahead(20)[-1]
+    assert state.data.answered("coadd", unasked) is None
+    for obsid in state.screen.ahead(answers.N_AHEAD):
+        state.screen.next()
+        assert state.answers.coadded.obsid == state.screen.star.obsid == obsid  # at once
+    state.screen.select(unasked)
+    assert state.answers.coadded is None or state.answers.coadded.obsid == unasked
+    state.answers.with_coadd = False
+    assert state.answers.coadded is None
 
 
 def test_without_velocities_the_panel_says_how_to_get_them(survey):

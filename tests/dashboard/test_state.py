@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dashboard.state import Session, shared_data
+from dashboard.state.data import in_one_piece
 from msfa_core.errors import ConflictError, StoreError, SurveyError
 from msfa_core.vetting.filters import Filter, preset_filters
 from msfa_core.vetting.record import verdict_of_record
@@ -33,6 +34,27 @@ def test_the_star_on_screen_is_complete(state):
     assert set(star.windows) == set(star.fits.lines)
     assert star.fits.d02[0, 0] == pytest.approx(star.row["d02_hdelta"], abs=1e-3)
     assert list(star.epochs["uid"].unique()) == [star.row["uid"]]
+
+
+def test_text_lies_in_one_piece_and_says_what_it_said(survey):
+    table = survey.table()
+    pieces = pd.concat([table.iloc[:20], table.iloc[20:]])
+    whole = in_one_piece(pieces.copy())
+    pd.testing.assert_frame_equal(whole, pieces)
+    text = [whole[name].array for name in whole if whole[name].dtype == "str"]
+    assert pieces["uid"].array.__arrow_array__().num_chunks == 2
+    assert text and all(column.__arrow_array__().num_chunks == 1 for column in text)
+
+
+def test_a_verdict_writes_its_cells_and_no_other(state):
+    before = state.verdicts.table.copy()
+    row = state.data.row(state.screen.star.obsid)
+    decide(state)
+    table = state.verdicts.table
+    assert table["verdict"].iloc[row] == "accept"
+    assert (table.dtypes == before.dtypes).all()
+    others = table.index != row
+    pd.testing.assert_frame_equal(table[others], before[others])
 
 
 def test_next_and_previous_stop_at_the_ends_and_say_so(state):
