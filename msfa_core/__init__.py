@@ -6,7 +6,7 @@ One spectrum and one star
 
   spectra     one spectrum: what it is, where it comes from, how it is made ready (§II)
   networks    the architectures: prepared spectra in, logits out (§III)
-  search      the two stages, novelty, and which wavelengths spoke (§IV, §V.1)
+  search      the two stages, what model stars say, novelty, which wavelengths spoke (§IV, §V.1)
   balmer      line fits, the D0.2–fm plane, line indices (§V.2)
   templates   class and redshift by template matching, a second opinion
   slam        Teff, log g and [Fe/H] by forward modelling (§V.3.1)

@@ -29,6 +29,7 @@ _HEADER: Final = "msfa"
 MODELS_FOLDER: Final = shipped("models")
 CHECKSUMS_FILE: Final = "checksums.json"
 NOVELTY_FILE: Final = "novelty.npz"
+LIKELIHOOD_FILE: Final = "likelihood.npz"
 STAGE_FILES: Final = {1: "stage1.safetensors", 2: "stage2.safetensors"}
 STAGE_CLASSES: Final = {
     1: tuple(str(c) for c in STELLAR_CLASSES),
@@ -233,7 +234,8 @@ def write_checksums(folder: str | Path) -> dict[str, str]:
         File name -> SHA-256.
     """
     folder = Path(folder)
-    files = [*sorted(folder.glob("*.safetensors")), folder / NOVELTY_FILE]
+    beside = [folder / name for name in (NOVELTY_FILE, LIKELIHOOD_FILE)]
+    files = [*sorted(folder.glob("*.safetensors")), *beside]
     checksums = {path.name: sha256_of(path) for path in files if path.exists()}
     write_atomically(
         folder / CHECKSUMS_FILE, (json.dumps(checksums, indent=2, sort_keys=True) + "\n").encode()

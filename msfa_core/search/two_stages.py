@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
 from msfa_core.networks.inference import class_probabilities, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
+    LIKELIHOOD_FILE,
     MODELS_FOLDER,
     NOVELTY_FILE,
     STAGE_CLASSES,
@@ -25,6 +27,7 @@ from msfa_core.networks.weights import (
     sha256_of_model,
 )
 from msfa_core.rules import both_stages_say_bhb
+from msfa_core.search.likelihood import StarModels
 from msfa_core.search.novelty import NoveltyModel
 from msfa_core.search.saliency import Saliency, saliency
 from msfa_core.spectra.spectrum import PreparedSpectra
@@ -123,6 +126,8 @@ class TwoStageSearch:
     temperature_among_others : float, optional
         Of the classes of stage 1 that are not BHB, among themselves (fitted on real stars of
         validation); that of stage 1 when not given.
+    likelihood : StarModels, optional
+        Joined to what the networks say where they are in doubt; the networks alone when not given.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class TwoStageSearch:
         bf16: bool = False,
         novelty: NoveltyModel | None = None,
         temperature_among_others: float | None = None,
+        likelihood: StarModels | None = None,
     ) -> None:
         for stage, model in ((1, stage1), (2, stage2)):
             if model.config.n_classes != len(STAGE_CLASSES[stage]):
@@ -156,6 +162,7 @@ class TwoStageSearch:
         self.temperature = temperature
         self.bf16 = bf16
         self.novelty = novelty
+        self.likelihood = likelihood
         self._checksum = weights_checksum
 
     @classmethod
@@ -199,6 +206,10 @@ class TwoStageSearch:
         if NOVELTY_FILE in checksums:
             novelty = NoveltyModel.load(folder / NOVELTY_FILE, checksums[NOVELTY_FILE])
             names.append(NOVELTY_FILE)
+        likelihood = None
+        if LIKELIHOOD_FILE in checksums:
+            likelihood = StarModels.load(folder / LIKELIHOOD_FILE, checksums[LIKELIHOOD_FILE])
+            names.append(LIKELIHOOD_FILE)
         identity = " ".join(f"{name}:{checksums[name]}" for name in names)
         return cls(
             models[0],
@@ -209,6 +220,20 @@ class TwoStageSearch:
             bf16,
             novelty,
             cards[0].get("temperature_among_others"),
+            likelihood,
+        )
+
+    def with_stage2(self, stage2: MSFANet) -> TwoStageSearch:
+        """Return the same search with another second network."""
+        return TwoStageSearch(
+            self.stage1,
+            stage2,
+            self.threshold,
+            self.temperature,
+            bf16=self.bf16,
+            novelty=self.novelty,
+            temperature_among_others=self.temperature_among_others,
+            likelihood=self.likelihood,
         )
 
     @property
@@ -252,6 +277,10 @@ class TwoStageSearch:
                     )
                 else:
                     p_bhb[batch] = softmax(logits, self.temperature[1])[:, 0]
+            if self.likelihood is not None:
+                class_probability[batch], p_bhb[batch] = self.likelihood.join(
+                    flux, class_probability[batch], p_bhb[batch]
+                )
             progress("classify", n - len(rows) + start + len(batch), n)
         novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
         return Classified(prepared.obsid, class_probability, p_bhb, novelty)
@@ -263,6 +292,11 @@ class TwoStageSearch:
         if stage == 1 and 0 < self.threshold < 1:
             line = self.temperature[1] * np.log(self.threshold / (1 - self.threshold))
             near |= np.abs(logits[:, 0] - logits[:, 1] - line) < NEAR
+        if self.likelihood is not None:  # where it is joined, every digit counts
+            odds = logit(softmax(logits, self.temperature[stage])[:, 0])
+            low, high = self.likelihood.doubt
+            margin = NEAR / self.temperature[stage]
+            near |= (low - margin < odds) & (odds < high + margin)
         return near
 
     def explain(self, prepared: PreparedSpectra, stage: int) -> Saliency:

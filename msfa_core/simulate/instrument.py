@@ -179,6 +179,16 @@ def _response_basis() -> tuple[Float32Array, Float32Array]:
     return np.concatenate([slope, blue, red]).astype(np.float32), wiggle.astype(np.float32)
 
 
+def response_modes() -> FloatArray:
+    """(mode, pixel) errors of ln(response) on ``LAMOST_GRID``, each of spread 1.
+
+    Of the arms, the wiggles (whose size varies: their rms) and the joint (in its middle).
+    """
+    smooth, wiggle = _response_basis()
+    joint = _ARM_STEP * expit((_wavelength() - float(np.mean(_JOINT))) / _JOINT_WIDTH)
+    return np.vstack([smooth, np.sqrt(2) * wiggle, joint]).astype(np.float64)
+
+
 def _combine(amount: Float32Array, basis: Float32Array) -> Float32Array:
     """(n, pixel) sums of modes, without BLAS, whose last bit depends on its threads."""
     total: Float32Array = np.einsum("nk,kp->np", amount, basis)

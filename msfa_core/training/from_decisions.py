@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import logit
 
 from msfa_core.constants import NETWORK_GRID
 from msfa_core.errors import TrainingError
-from msfa_core.networks.inference import predict_features, predict_logits
+from msfa_core.networks.inference import predict_features
 from msfa_core.networks.msfa_net import MSFANet
 from msfa_core.networks.weights import (
+    LIKELIHOOD_FILE,
     MODELS_FOLDER,
     NOVELTY_FILE,
     STAGE_FILES,
@@ -34,7 +35,9 @@ from msfa_core.networks.weights import (
     write_checksums,
 )
 from msfa_core.rules import are_low_resolution
+from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.spectra.prepare import prepare
+from msfa_core.spectra.spectrum import PreparedSpectra
 from msfa_core.training.answers import BHB_CODE
 from msfa_core.training.dataset import LabelledSpectra, stage_labels
 from msfa_core.training.evaluation_report import plain
@@ -50,15 +53,17 @@ from msfa_core.training.last_layer import (
 from msfa_core.training.model_card import CARD_FILE, markdown_table
 from msfa_core.training.on_simulations import simulated_set
 from msfa_core.training.unseen import training_seeds
-from msfa_core.typing import BoolArray, FloatArray, IntArray, Progress, no_progress
+from msfa_core.typing import BoolArray, IntArray, Progress, no_progress
 
 if TYPE_CHECKING:
     from msfa_core.survey.folder import Survey
 
 LEAST_DECISIONS: Final = 100  # stars of each kind
 _HELD_BACK: Final = 3  # stars of ten, for the figures
-_SIMULATED_SHARE: Final = 0.06  # of the paper's counts: beside the decisions, and to test
+_SIMULATED_SHARE: Final = 0.04  # of the paper's counts: beside the decisions, and to test
 _ROWS: Final = 1000  # spectra of a survey prepared at a time
+_TINY: Final = 1e-9
+_SAME: Final = 1e-3  # between log-odds of the search and of stage 2 alone
 _KINDS: Final = {"accept": True, "reject": False}
 
 
@@ -225,35 +230,31 @@ def train_from_decisions(
     folder = Path(models) if models else survey.own_models
     if folder.resolve() == begin.resolve():
         raise TrainingError(f"{folder} holds the weights to begin with; name another folder.")
-    checksums = read_checksums(begin)
-    stages = {k: load_weights(begin / name, checksums.get(name)) for k, name in STAGE_FILES.items()}
+    search = TwoStageSearch.load(begin, survey.settings.bhb_threshold)
+    model, temperature = search.stage2, search.temperature[1]
+    _, card = load_weights(begin / STAGE_FILES[2])
     decided = decided_spectra(survey)
-    model, card = stages[2]
-    temperature = float(card.get("temperature", 1.0))
-    negatives = card.get("training", {}).get("negatives", "paper")
     beside, test = _simulated(begin, seed, workers, progress)
+    negatives = card.get("training", {}).get("negatives", "paper")
     beside = beside[stage_labels(beside.label, 2, negatives) >= 0]
-    progress("learn", 0, 3, "what stage 2 sees")
-    seen, seen_beside = (predict_features(model, flux) for flux in (decided.flux, beside.flux))
     held = decided.are_held_back(seed)
-    axes = Axes.of(np.vstack([seen_beside, seen[~held]]))
-    learn = _sample(model, axes, seen[~held], decided.is_bhb[~held], temperature)
-    simulated = _sample(model, axes, seen_beside, beside.label == BHB_CODE, temperature)
+    progress("learn", 0, 3, "what stage 2 sees")
+    seen = predict_features(model, decided.flux[~held])
+    seen_beside = predict_features(model, beside.flux)
+    axes = Axes.of(np.vstack([seen_beside, seen]))
+    learn = _sample(search, axes, decided.flux[~held], seen, decided.is_bhb[~held])
+    simulated = _sample(search, axes, beside.flux, seen_beside, beside.label == BHB_CODE)
     progress("learn", 1, 3, "the last layer")
     ridge = choose_ridge(learn, decided.folds(seed)[~held], simulated)
-    after = with_change(model, axes, fit_change(learn + simulated, ridge), temperature)
+    changed = with_change(model, axes, fit_change(learn + simulated, ridge), temperature)
+    after = search.with_stage2(changed)
     progress("learn", 2, 3, "before and after")
-    threshold = survey.settings.bhb_threshold
-    first = predict_logits(stages[1][0], test.flux).argmax(axis=1) == BHB_CODE
-    seen_test = predict_features(model, test.flux)
     rows = {}
-    for when, stage2 in (("before", model), ("after", after)):
-        odds = odds_of(stage2, seen[held], temperature)
-        rows[f"held-back verdicts, {when}"] = _scores(odds, decided.is_bhb[held], threshold)
-        odds = np.where(first, odds_of(stage2, seen_test, temperature), -np.inf)
-        rows[f"simulated stars by both stages, {when}"] = _scores(
-            odds, test.label == BHB_CODE, threshold
-        )
+    for when, one in (("before", search), ("after", after)):
+        said = one.classify(_prepared(decided.flux[held])).p_bhb >= search.threshold
+        rows[f"held-back verdicts, {when}"] = _scores(said, decided.is_bhb[held])
+        kept = one.classify(test.prepared).are_bhb(search.threshold)
+        rows[f"simulated stars by both stages, {when}"] = _scores(kept, test.label == BHB_CODE)
     result = Learnt(
         folder,
         pd.DataFrame.from_dict(rows, orient="index"),
@@ -262,21 +263,34 @@ def train_from_decisions(
         dict(decided.left_out),
         ridge,
     )
-    _write(result, survey, begin, after, card, seed)
+    _write(result, survey, begin, changed, card, seed)
     progress("learn", 3, 3, "weights written")
     return result
 
 
+def _prepared(flux: NDArray[np.float32]) -> PreparedSpectra:
+    return PreparedSpectra(np.arange(len(flux)), flux)
+
+
 def _sample(
-    model: MSFANet,
+    search: TwoStageSearch,
     axes: Axes,
+    flux: NDArray[np.float32],
     features: NDArray[np.float32],
     is_bhb: BoolArray,
-    temperature: float,
 ) -> Sample:
-    """Return what the fit sees of some spectra; all together they weigh half."""
-    weight = np.full(len(is_bhb), 0.5 / len(is_bhb))
-    return Sample(odds_of(model, features, temperature), axes.scores(features), is_bhb, weight)
+    """Return what the fit sees of some spectra; all together they weigh half.
+
+    Where the likelihood of model stars is joined to what stage 2 says, a change of stage 2 counts
+    as much as stage 2 does there.
+    """
+    p = np.clip(search.classify(_prepared(flux)).p_bhb, _TINY, 1 - _TINY)
+    odds, scores = logit(p), axes.scores(features)
+    if search.likelihood is not None:
+        alone = odds_of(search.stage2, features, search.temperature[1])
+        is_joined = np.abs(odds - alone) > _SAME * (1 + np.abs(alone))
+        scores[is_joined] *= search.likelihood.joining[1, 0]
+    return Sample(odds, scores, is_bhb, np.full(len(is_bhb), 0.5 / len(is_bhb)))
 
 
 def _simulated(
@@ -294,9 +308,8 @@ def _simulated(
     return first, second
 
 
-def _scores(odds: FloatArray, is_bhb: BoolArray, threshold: float) -> dict[str, float]:
-    """Return counts and figures of what is kept at a threshold of the probability."""
-    kept = expit(odds) >= threshold
+def _scores(kept: BoolArray, is_bhb: BoolArray) -> dict[str, float]:
+    """Return counts and figures of what is kept."""
     right = int((kept & is_bhb).sum())
     n_kept, n_bhb = int(kept.sum()), int(is_bhb.sum())
     return {
@@ -332,7 +345,7 @@ def _write(
         "figures": result.figures.round(4).to_dict("index"),
     }
     with survey.lock():
-        for name in (STAGE_FILES[1], NOVELTY_FILE):
+        for name in (STAGE_FILES[1], NOVELTY_FILE, LIKELIHOOD_FILE):
             if (begin / name).exists():
                 write_atomically(result.models / name, (begin / name).read_bytes())
         save_weights(stage2, result.models / STAGE_FILES[2], plain({**card, "decisions": about}))

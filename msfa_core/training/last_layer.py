@@ -35,9 +35,10 @@ class Sample:
     Attributes
     ----------
     offset : (n,) array
-        Log-odds of BHB as the network gives them, calibrated.
-    scores : (n, k) array
-        Of the components of what it sees.
+        Log-odds of BHB as the search gives them.
+    scores : (n, k + 1) array
+        Of the components of what the network sees, and a constant: how the log-odds of the search
+        follow a change of the network's.
     is_bhb : (n,) bool array
     weight : (n,) array
     """
@@ -61,8 +62,8 @@ class Sample:
         )
 
     def minus_log_p(self, change: FloatArray) -> FloatArray:
-        """(n,) −ln p of what is true, after a change (k scores, then a constant)."""
-        odds = self.offset + self.scores @ change[:-1] + change[-1]
+        """(n,) −ln p of what is true, after a change (of k scores, then of the constant)."""
+        odds = self.offset + self.scores @ change
         loss: FloatArray = np.logaddexp(0, np.where(self.is_bhb, -odds, odds))
         return loss
 
@@ -77,12 +78,11 @@ def fit_change(sample: Sample, ridge: float) -> FloatArray:
     ridge : float
         Of the squared change of a score; the constant is free. Infinite for no change at all.
     """
-    n_scores = sample.scores.shape[1]
-    change = np.zeros(n_scores + 1)
+    matrix = sample.scores
+    change = np.zeros(matrix.shape[1])
     if not np.isfinite(ridge):
         return change
-    matrix = np.column_stack([sample.scores, np.ones(len(sample.offset))])
-    penalty = np.append(np.full(n_scores, ridge), _TINY)
+    penalty = np.append(np.full(len(change) - 1, ridge), _TINY)
     target = sample.is_bhb.astype(np.float64)
     for _ in range(_STEPS):
         p = expit(sample.offset + matrix @ change)
@@ -152,10 +152,10 @@ class Axes:
         return cls(mean.astype(np.float64), spread.astype(np.float64), direction)
 
     def scores(self, features: NDArray[np.float32]) -> FloatArray:
-        """(n, k) scores of (n, feature) features; of a size of about 1."""
+        """(n, k + 1) scores of (n, feature) features, of a size of about 1, and a constant of 1."""
         scaled = (features - self.mean) / self.spread
-        scores: FloatArray = scaled @ self.direction / np.sqrt(len(self.mean))
-        return scores
+        scores = scaled @ self.direction / np.sqrt(len(self.mean))
+        return np.column_stack([scores, np.ones(len(scores))])
 
     def on_features(self, change: FloatArray) -> tuple[FloatArray, float]:
         """Return the (feature,) weights and the constant that a change (k + 1,) amounts to."""

@@ -19,8 +19,9 @@ from msfa_core.training.last_layer import (
 def sample(n, true_change, seed=3):
     """Spectra whose classes follow the offset and a change of it."""
     rng = np.random.default_rng(seed)
-    scores, offset = rng.normal(size=(n, len(true_change) - 1)), rng.normal(size=n)
-    odds = offset + scores @ true_change[:-1] + true_change[-1]
+    scores = np.column_stack([rng.normal(size=(n, len(true_change) - 1)), np.ones(n)])
+    offset = rng.normal(size=n)
+    odds = offset + scores @ true_change
     is_bhb = rng.uniform(size=n) < 1 / (1 + np.exp(-odds))
     return Sample(offset, scores, is_bhb, np.full(n, 0.5 / n))
 
@@ -49,7 +50,7 @@ def test_nothing_is_changed_where_nothing_holds_on_what_was_left_out():
 
 def test_separable_classes_do_not_run_away():
     offset = np.zeros(40)
-    scores = np.linspace(-1, 1, 40)[:, None]
+    scores = np.column_stack([np.linspace(-1, 1, 40), np.ones(40)])
     change = fit_change(Sample(offset, scores, scores[:, 0] > 0, np.full(40, 1 / 40)), 1e-3)
     assert np.isfinite(change).all()
     assert 0 < change[0] < 100
@@ -64,8 +65,8 @@ def test_a_changed_layer_gives_the_changed_odds():
     change = rng.normal(size=axes.direction.shape[1] + 1)
     before, temperature = model.fc.weight.clone(), 0.4
     changed = with_change(model, axes, change, temperature)
-    expected = odds_of(model, features, temperature) + axes.scores(features) @ change[:-1]
-    assert odds_of(changed, features, temperature) == pytest.approx(expected + change[-1], abs=1e-3)
+    expected = odds_of(model, features, temperature) + axes.scores(features) @ change
+    assert odds_of(changed, features, temperature) == pytest.approx(expected, abs=1e-3)
     assert torch.equal(model.fc.weight, before)
     total = changed.fc.weight.sum(0) - model.fc.weight.sum(0)
     assert total.abs().max() < 1e-5  # half in each output
