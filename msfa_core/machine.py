@@ -25,11 +25,11 @@ from msfa_core.errors import SurveyError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_THREADS: Final = (  # read by the numerical libraries when a worker imports them
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
+THREADS: Final = (  # read by the numerical libraries when a worker imports them
+    "OMP_NUMTHREADS",
+    "OPENBLAS_NUMTHREADS",
+    "MKL_NUMTHREADS",
+    "NUMBA_NUMTHREADS",
 )
 # Without "nnan" and "ninf" comparisons with NaN keep their meaning
 _FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})
@@ -91,8 +91,8 @@ def in_order(
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Have processes started inside use one thread: threads collapse on a busy machine."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:

@@ -28,6 +28,7 @@ COMMANDS = (
     *("train", "experiments", "novelty", "evaluate", "place"),
     "validate",
     "products",
+    "doctor",
 )
 GROUPS = ("store", "slam", "templates")
 

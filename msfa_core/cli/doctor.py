@@ -1,0 +1,201 @@
+"""``msfa doctor``: what this installation has, what it lacks, and how to add it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+
+from msfa_core import __version__
+from msfa_core.cli.app import app
+from msfa_core.errors import MsfaError
+
+DISTRIBUTION: Final = "msfa-bhb"
+LEAST_DISK: Final = 2.0  # GB: an archive of 50,000 spectra
+FEATURES: Final = {  # of the processor, by LLVM's names: what they speed up
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512bf16": "16-bit matrix products",
+    "amx-bf16": "16-bit matrix units",
+    "neon": "NEON",
+}
+REFERENCE: Final = (
+    *("calcium_loci.csv", "helium_lines.csv", "metal_lines.csv", "model_grid.npz"),
+    *("sky_residuals.csv", "temperature_correction.csv", "zahb_cmd.csv"),
+)
+
+
+class Finding(NamedTuple):
+    """A line of the report.
+
+    Attributes
+    ----------
+    tone : str
+        ``ok``; ``--`` for what may be missing; ``!!`` for what must be mended.
+    words : str
+    """
+
+    tone: str
+    words: str
+
+
+@app.command()
+def doctor(
+    survey: Annotated[
+        Path | None, typer.Argument(help="A survey to look at too.", show_default=False)
+    ] = None,
+) -> None:
+    """Say what this installation has, what is missing and how to add it."""
+    system = f"Python {platform.python_version()} · {platform.system()} {platform.machine()}"
+    print(f"msfa {__version__} · {system}")
+    is_well = True
+    for title, findings in (
+        ("packages", packages()),
+        ("files that come with the software", shipped_files()),
+        ("processor", processor()),
+        ("kernels", kernels()),
+        ("place", place(Path.cwd() if survey is None else survey)),
+        *(((f"survey {survey}", of_survey(survey)),) if survey is not None else ()),
+    ):
+        print(f"\n{title}")
+        for tone, words in findings:
+            is_well = is_well and tone != "!!"
+            print(f"  {tone}  {words}")
+    if not is_well:
+        raise MsfaError("something must be mended: see the lines that begin with !! above.")
+
+
+def packages() -> Iterator[Finding]:
+    """Compare what is installed with what the software asks for."""
+    from packaging.requirements import Requirement  # noqa: PLC0415 (the doctor alone needs it)
+
+    try:
+        wanted = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
+    except PackageNotFoundError:
+        yield Finding("!!", f"{DISTRIBUTION} is not installed here: pip install --editable .")
+        return
+    good = []
+    for one in sorted(wanted, key=lambda one: one.name.lower()):
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(one.name)
+        except PackageNotFoundError:
+            yield Finding("!!", f"{one.name} is missing: pip install '{one.name}{one.specifier}'")
+            continue
+        if one.specifier.contains(found, prereleases=True):
+            good.append(f"{one.name} {found}")
+        else:
+            yield Finding(
+                "!!",
+                f"{one.name} {found} is not {one.specifier}: "
+                f"pip install '{one.name}{one.specifier}'",
+            )
+    for k in range(0, len(good), 5):
+        yield Finding("ok", " · ".join(good[k : k + 5]))
+    try:
+        yield Finding("ok", f"psycopg {version('psycopg')}, for decisions in PostgreSQL")
+    except PackageNotFoundError:
+        yield Finding(
+            "--", f"psycopg, for decisions in PostgreSQL: pip install '{DISTRIBUTION}[postgres]'"
+        )
+
+
+def shipped_files() -> Iterator[Finding]:
+    """Compare weights with their checksums, and look for the tables beside them."""
+    from msfa_core.networks.weights import read_checksums, sha256_of  # noqa: PLC0415 (torch)
+    from msfa_core.shipped import shipped  # noqa: PLC0415
+
+    try:
+        wanted = read_checksums(shipped("models"))
+    except MsfaError as error:
+        yield Finding("!!", str(error))
+        wanted = {}
+    for name, digest in wanted.items():
+        path = shipped("models", name)
+        if not path.is_file():
+            yield Finding("!!", f"{path} is missing: restore it")
+        elif sha256_of(path) != digest:
+            yield Finding("!!", f"{path} is not the file that was shipped: restore it")
+    others = [shipped("reference", name) for name in REFERENCE]
+    others += [shipped("models", "slam.npz"), shipped("templates", "templates.npz")]
+    missing = [path for path in others if not path.is_file()]
+    for path in missing:
+        yield Finding("!!", f"{path} is missing: restore it")
+    there = len(others) - len(missing)
+    yield Finding("ok", f"{len(wanted)} files of weights as shipped; {there} other files there")
+
+
+def processor() -> Iterator[Finding]:
+    """Say how many cores there are, what they can, and how many threads are allowed."""
+    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name  # noqa: PLC0415
+
+    from msfa_core.machine import THREADS, n_cores  # noqa: PLC0415
+
+    has = get_host_cpu_features()
+    can = [words for name, words in FEATURES.items() if has.get(name)]
+    yield Finding("ok", f"{n_cores()} cores · {get_host_cpu_name()} · {', '.join(can) or 'plain'}")
+    chosen = [f"{name}={os.environ[name]}" for name in THREADS if os.environ.get(name)]
+    yield Finding("ok", f"threads: {', '.join(chosen) or 'one in each worker process'}")
+
+
+def kernels() -> Iterator[Finding]:
+    """Say whether compiled kernels are kept, and compile those that are not."""
+    import time  # noqa: PLC0415
+
+    from msfa_core.balmer import kernel  # noqa: PLC0415 (numba)
+    from msfa_core.spine.ready import compile_kernels  # noqa: PLC0415
+
+    began = time.process_time()
+    compile_kernels()
+    seconds = time.process_time() - began
+    folder = Path(kernel.measure_rows._cache.cache_path)
+    if os.access(folder, os.W_OK):
+        yield Finding("ok", f"ready after {seconds:.1f} s of CPU; kept in {folder}")
+    else:
+        yield Finding(
+            "--",
+            f"ready after {seconds:.1f} s of CPU, but not kept: {folder} cannot be written; "
+            "set NUMBA_CACHE_DIR to a folder that can",
+        )
+
+
+def place(folder: Path) -> Iterator[Finding]:
+    """Say how much room there is, and whether files can be written."""
+    there = folder if folder.is_dir() else folder.parent
+    if not there.is_dir():
+        yield Finding("!!", f"{folder}: there is no such folder")
+        return
+    free = shutil.disk_usage(there).free / 1e9
+    tone = "ok" if free >= LEAST_DISK else "!!"
+    yield Finding(tone, f"{free:.1f} GB free in {there.resolve()}")
+    if not os.access(there, os.W_OK):
+        yield Finding("!!", f"{there.resolve()} cannot be written by this user")
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        yield Finding("--", f"the terminal speaks {sys.stdout.encoding}: set PYTHONUTF8=1")
+
+
+def of_survey(path: Path) -> Iterator[Finding]:
+    """Open a survey, its table and its decisions."""
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+
+    try:
+        survey = Survey.open(path)
+        rows = len(survey.table())
+        with survey.store() as store:
+            damage, n = store.damage(), len(store.decisions())
+    except MsfaError as error:
+        yield Finding("!!", str(error))
+        return
+    yield Finding("ok", f"{rows:,} spectra; selection {survey.settings_used.selection}")
+    for line in damage:
+        yield Finding("!!", f"decisions: {line}")
+    if not damage:
+        yield Finding("ok", f"{n:,} decisions and withdrawals, their database sound")

@@ -1,0 +1,69 @@
+"""The doctor says what is there, and finds what is missing or altered."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+
+from msfa_core.cli import doctor, run_cli
+from msfa_core.shipped import shipped
+
+
+def tones(findings):
+    return {words: tone for tone, words in findings}
+
+
+def test_this_installation_is_well(capsys):
+    assert run_cli(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for title in ("packages", "files that come", "processor", "kernels", "place"):
+        assert title in said
+    assert "!!" not in said
+    assert f"numpy {version('numpy')}" in said
+
+
+def test_what_is_no_survey_is_said_and_fails(tmp_path, capsys):
+    assert run_cli(["doctor", str(tmp_path / "none")]) == 1
+    said = capsys.readouterr()
+    assert "there is no survey" in said.out
+    assert "must be mended" in said.err
+
+
+def test_a_package_that_is_missing_or_too_old_is_named_with_the_remedy(monkeypatch):
+    def found(name):
+        if name == "psycopg":
+            raise PackageNotFoundError
+        if name == "scipy":
+            raise PackageNotFoundError
+        return "0.1" if name == "numpy" else version(name)
+
+    monkeypatch.setattr(doctor, "version", found)
+    said = tones(doctor.packages())
+    assert [words for words in said if words.startswith("scipy is missing: pip install 'scipy")]
+    assert [words for words in said if words.startswith("numpy 0.1 is not")]
+    assert [tone for words, tone in said.items() if "psycopg" in words] == ["--"]
+
+
+@pytest.mark.parametrize("fault", ["altered", "missing"])
+def test_altered_and_missing_weights_are_found(monkeypatch, tmp_path, fault):
+    import msfa_core.shipped
+
+    for path in shipped("models").iterdir():
+        (tmp_path / "models").mkdir(exist_ok=True)
+        (tmp_path / "models" / path.name).symlink_to(path)
+    for folder in ("reference", "templates"):
+        (tmp_path / folder).symlink_to(shipped(folder))
+    one = tmp_path / "models" / "stage2.safetensors"
+    one.unlink()
+    if fault == "altered":
+        one.write_bytes(b"no weights")
+    monkeypatch.setattr(msfa_core.shipped, "shipped", tmp_path.joinpath)
+    said = tones(doctor.shipped_files())
+    bad = [words for words, tone in said.items() if tone == "!!"]
+    assert len(bad) == 1
+    assert str(one) in bad[0]
+    assert "restore it" in bad[0]
+
+
+def test_a_folder_that_cannot_be_there_is_said(tmp_path):
+    assert "!!" in tones(doctor.place(tmp_path / "a" / "b")).values()
+    assert set(tones(doctor.place(tmp_path)).values()) <= {"ok", "--"}
