@@ -25,8 +25,8 @@ from msfa_core.columns import conform
 from msfa_core.errors import MsfaError, SurveyError
 from msfa_core.rules import star_numbers
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.spine.witnesses import Stance, Witness, stances, witnesses
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.witnesses import Stance, Witness, stances, witnesses
 from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.filters import contradictions
 

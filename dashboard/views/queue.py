@@ -18,7 +18,7 @@ from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
 from msfa_core.rules import domain_sentence, stage1_says_bhb
 from msfa_core.slam.reasons import has_reason
-from msfa_core.survey.witnesses import probability_words
+from msfa_core.spine.witnesses import probability_words
 from msfa_core.vetting.filters import Filter
 
 _FOLLOW_AFTER: Final = 150  # ms: the list follows once the spectrum has been painted

@@ -15,7 +15,7 @@ from dashboard.planes.cells import is_missing, number
 from dashboard.state import Session, Star
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.classes import domain_reasons
-from msfa_core.survey.witnesses import WITNESSES
+from msfa_core.spine.witnesses import WITNESSES
 from msfa_core.vetting.filters import TEMPLATE_DISAGREES
 
 HIDDEN: Final = "hidden"

@@ -150,14 +150,13 @@ def kernels() -> Iterator[Finding]:
     """Say whether compiled kernels are kept, and compile those that are not."""
     import time  # noqa: PLC0415
 
-    from msfa_core.balmer import kernel  # noqa: PLC0415 (numba)
-    from msfa_core.spine.ready import compile_kernels  # noqa: PLC0415
+    from msfa_core.spine.ready import compile_kernels, kernels_kept_in  # noqa: PLC0415
 
     began = time.process_time()
     compile_kernels()
     seconds = time.process_time() - began
-    folder = Path(kernel.measure_rows._cache.cache_path)
-    if os.access(folder, os.W_OK):
+    folder, is_kept = kernels_kept_in()
+    if is_kept:
         yield Finding("ok", f"ready after {seconds:.1f} s of CPU; kept in {folder}")
     else:
         yield Finding(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +42,14 @@ def compile_kernels() -> None:
     fit_lines(spectrum)
     line_indices(spectrum)
     match(spectrum, read_templates(""))
+
+
+def kernels_kept_in() -> tuple[Path, bool]:
+    """Return the folder of the compiled kernels, and whether this user can write there."""
+    from msfa_core.balmer.kernel import measure_rows  # noqa: PLC0415 (numba)
+
+    folder = Path(measure_rows._cache.cache_path)
+    return folder, os.access(folder, os.W_OK)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from dashboard.app import VettingApp
 from dashboard.state import Session
 from dashboard.views.strip import StarStrip, strip_content
-from msfa_core.survey.witnesses import WITNESSES
+from msfa_core.spine.witnesses import WITNESSES
 
 # bokeh fills the queue table in a way that pandas is giving up
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")

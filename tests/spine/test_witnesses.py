@@ -8,7 +8,7 @@ from msfa_core.balmer.locus import dividing_line
 from msfa_core.columns import conform
 from msfa_core.config import Settings
 from msfa_core.flags import LabelFlag
-from msfa_core.survey.witnesses import (
+from msfa_core.spine.witnesses import (
     WITNESSES,
     Stance,
     calcium_teff_max,
