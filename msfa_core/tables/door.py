@@ -26,6 +26,7 @@ from msfa_core.tables.units import (
     ASTROMETRIC_ERRORS,
     Conversion,
     UnitProblem,
+    check_middle,
     convert,
     follow,
     from_logarithm,
@@ -401,6 +402,7 @@ class _Reading:
             guessed = "" if conversion.said else ", by its range"
             how = f"{conversion.unit} → {one.unit or 'ratio'}{guessed}"
         values = self._plausible(one, column, conversion.values)
+        check_middle(values, one)
         if one.kind == "ra" and ((values < 0) | (values > _CIRCLE)).any():
             values = np.where((values < 0) | (values > _CIRCLE), values % _CIRCLE, values)
             how = how or "brought to 0 … 360 deg"

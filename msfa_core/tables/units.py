@@ -59,6 +59,20 @@ _LARGEST_KILO: Final = 300.0
 _JULIAN: Final = 2_400_000.5  # JD of MJD 0
 
 
+# What the middle of a column of three rows or more can be: beyond it stands another unit
+_MIDDLE: Final[dict[str, tuple[float, float, str]]] = {
+    "parallax_mas": (0.003, 250.0, "no table of stars is so near or far"),
+    **dict.fromkeys(("pmra", "pmdec"), (0.05, 1500.0, "no table of stars moves so")),
+    **dict.fromkeys(("g_mag", "bp_mag", "rp_mag"), (2.0, 25.0, "LAMOST takes no such stars")),
+    **dict.fromkeys(("j_mag", "h_mag", "ks_mag"), (1.0, 25.0, "LAMOST takes no such stars")),
+    **dict.fromkeys(("ra", "dec"), (1e-3, 720.0, "no field is so small")),
+    "teff": (1500.0, 200_000.0, "no stars have it"),
+    "rv": (0.0, 1500.0, "no stars of the Galaxy have it"),
+    "parallax_error_mas": (0.001, 20.0, "no parallaxes are so measured"),
+    **dict.fromkeys(("pmra_error", "pmdec_error"), (0.001, 50.0, "no motions are so measured")),
+}
+
+
 class UnitProblem(Exception):  # noqa: N818
     """A column is in no unit of its quantity; never leaves the door."""
 
@@ -190,6 +204,22 @@ def _is_magnitude(unit: Any) -> bool:
     from astropy import units as u  # noqa: PLC0415
 
     return isinstance(unit, u.MagUnit)
+
+
+def check_middle(values: FloatArray, one: Quantity) -> None:
+    """Refuse a column whose middle value no table of stars has, whatever its unit is said to be.
+
+    Raises
+    ------
+    UnitProblem
+    """
+    finite = values[np.isfinite(values)]
+    if one.name not in _MIDDLE or len(finite) < _ENOUGH or not finite.any():
+        return
+    low, high, why = _MIDDLE[one.name]
+    middle = float(np.median(np.abs(finite[finite != 0.0])))
+    if not low <= middle <= high:
+        raise UnitProblem(f"its middle value would be {middle:.3g} {one.unit}: {why}")
 
 
 # --- no unit said ----------------------------------------------------------------------------

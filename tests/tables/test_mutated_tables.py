@@ -45,6 +45,33 @@ def one_field_more(rng, content):
     return b"\n".join(lines)
 
 
+def shuffled_columns(rng, content):
+    """Put the columns in another order, each under its own name."""
+    rows = [line.split(b",") for line in content.rstrip(b"\n").split(b"\n")]
+    order = rng.permutation(len(rows[0]))
+    return b"\n".join(b",".join(row[k] for k in order) for row in rows) + b"\n"
+
+
+WRONG = {  # what a name may say falsely of values in house units
+    b"parallax": (b"arcsec", b"uas", b"deg", b"mag", b"km/s", b"kpc"),
+    b"pmra": (b"arcsec/yr", b"uas/yr", b"deg/yr", b"mas", b"km/s"),
+    b"pmdec": (b"arcsec/yr", b"uas/yr", b"deg/yr", b"mas", b"km/s"),
+    b"phot_g_mean_mag": (b"mmag", b"Jy", b"mas", b"K"),
+    b"ra": (b"rad", b"mas", b"mag", b"K"),
+    b"dec": (b"rad", b"hourangle", b"mag", b"K"),
+}
+
+
+def wrong_unit(rng, content):
+    """Let the name of a column say a unit that its values are not in."""
+    header, _, rows = content.partition(b"\n")
+    names = header.split(b",")
+    said = dict(zip(names, names, strict=True))
+    for name in rng.choice(list(WRONG), rng.integers(1, 3), replace=False).tolist():
+        said[name] = name + b" [" + WRONG[name][rng.integers(len(WRONG[name]))] + b"]"
+    return b",".join(said[name] for name in names) + b"\n" + rows
+
+
 def by_obsid(table, found):
     """Put the rows that were read beside the true ones: rows may be lost, never changed."""
     if "obsid" not in found.table:
@@ -56,12 +83,15 @@ def by_obsid(table, found):
     return own[known].reset_index(drop=True), replace(found, table=kept)
 
 
-@pytest.mark.parametrize("mutation", [cut, stray_bytes, lost_line, one_field_more])
+@pytest.mark.parametrize(
+    "mutation",
+    [cut, stray_bytes, lost_line, one_field_more, shuffled_columns, wrong_unit],
+)
 def test_a_damaged_text_is_refused_or_gives_no_wrong_value(tmp_path, mutation):
     rng = np.random.default_rng(5)
     table = truth(9)
     content = csv_text(table).encode()
-    for k in range(N // 4):
+    for k in range(N // 6):
         path = tmp_path / "t.csv"
         path.write_bytes(mutation(rng, content))
         try:
