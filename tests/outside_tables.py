@@ -209,12 +209,12 @@ def differences(table, opened, rel=1e-9):
         true, read = table[house], opened.table[house]
         if len(true) != len(read):
             return ["number of rows"]
-        both = (true.notna() & read.notna()).to_numpy(bool)
-        if house in IDS:
-            same = true[both].to_numpy(np.int64) == read[both].to_numpy(np.int64)
-        else:
-            same = np.isclose(true[both], read[both], rtol=rel, atol=1e-9)
-        invented = (true.isna() & read.notna()).any()
+        known, given = true.notna().to_numpy(bool), read.notna().to_numpy(bool)
+        both, kind = known & given, np.int64 if house in IDS else np.float64
+        first, second = (one.to_numpy(kind, na_value=0)[both] for one in (true, read))
+        exact = house in IDS
+        same = first == second if exact else np.isclose(first, second, rtol=rel, atol=1e-9)
+        invented = (given & ~known).any()
         if not same.all() or invented:
             wrong.append(house)
     return wrong

@@ -14,6 +14,8 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import Style, angles, clean, is_missing, numbers
@@ -257,7 +259,7 @@ class _Reading:
             if quantity(house).kind in ("number", "ra", "dec")
             and _is_text(self.by_name[found.name].values)
         ]
-        if not any(values.str.contains(",", regex=False).any() for values in columns):
+        if not any(_has_comma(values) for values in columns):
             return ""
         styles = {numbers(values).style for values in columns}
         styles &= {"comma", "point"}
@@ -590,6 +592,11 @@ def _is_text(values: pd.Series) -> bool:
     return not (
         pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)
     )
+
+
+def _has_comma(values: pd.Series) -> bool:
+    text = pa.array(values, type=pa.string(), from_pandas=True)
+    return bool(pc.any(pc.match_substring(text, ",")).as_py())
 
 
 def _is_wanted(name: str, use: Use) -> bool:

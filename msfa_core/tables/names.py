@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from msfa_core.tables.units import unit_of
@@ -99,16 +100,21 @@ def recognise(
     -------
     Recognised
     """
-    readings = [_readings(name) for name in names]
+    readings = [_readings(str(name)) for name in names]
+    by_key: list[dict[str, list[Found]]] = []
+    for rank in range(3):  # as it is, without what a unit adds, without a prefix
+        hits: dict[str, list[Found]] = {}
+        for key, hit in filter(None, (one[rank] for one in readings)):
+            hits.setdefault(key, []).append(hit)
+        by_key.append(hits)
     lower = {plain(name) for name in names}
     found: dict[str, Found] = {}
     doubtful: dict[str, str] = {}
     rivals: dict[str, tuple[Found, ...]] = {}
     for house, aliases in vocabulary.items():
-        for rank in range(3):  # as it is, without what a unit adds, without a prefix
-            hits = [hit for one in readings if (hit := one[rank]) is not None]
+        for hits in by_key:
             for alias in aliases:
-                same = [hit for key, hit in hits if key == alias.lower()]
+                same = hits.get(alias.lower())
                 if not same:
                     continue
                 exact = [one for one in same if one.name.strip() == alias]
@@ -128,6 +134,7 @@ def recognise(
     return Recognised(found, doubtful, rivals)
 
 
+@lru_cache(maxsize=4096)
 def _readings(name: str) -> list[tuple[str, Found] | None]:
     """Return what a name could mean: as it is, less a unit or logarithm, less a prefix."""
     key = plain(name)
