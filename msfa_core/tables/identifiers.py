@@ -128,7 +128,11 @@ def _of_floats(values: pd.Series, single: bool, trusted: bool) -> Identifiers:
 
 def _of_words(text: pd.Series, trusted: bool) -> Identifiers:
     codes, distinct = pd.factorize(text)
-    read = [_word(clean(str(word))) for word in distinct]
+    words = [clean(str(word)) for word in distinct]
+    marked = sum(word.startswith("'") for word in words)  # of spreadsheets, before text
+    if marked > len(words) / 2:  # one alone is a digit that was lost
+        words = [word.removeprefix("'") for word in words]
+    read = [_word(word) for word in words]
     numbers = pd.array([one.number for one in read] + [None], dtype="Int64")
     ids = pd.Series(numbers[codes], index=text.index)  # code −1, no cell, is the last one
     bad = np.array([one.unreadable for one in read] + [False], bool)[codes]
@@ -163,7 +167,7 @@ def identifier(value: Any) -> int | None:
     value : number or text
     """
     if isinstance(value, str):
-        read = _word(clean(value))
+        read = _word(clean(value).removeprefix("'"))
         known = read.number is not None and read.number > 0 and not read.is_decimal
         return read.number if known else None
     if isinstance(value, bool | np.bool_):
@@ -184,7 +188,6 @@ def _are_floats(numbers: Sequence[int]) -> bool:
 
 def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
     """Read one cleaned cell; ``is_decimal`` where all its digits are written, as ``….0``."""
-    word = word.removeprefix("'")  # of spreadsheets, before text
     if is_missing(word):
         return _Word()
     match = _PREFIX.fullmatch(word)
