@@ -10,6 +10,12 @@ settings.load_profile("msfa")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take long: both cores are busy to the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real spectra and catalogues; the test skips, saying so, when it is missing."""
