@@ -182,7 +182,9 @@ class StarModels:
             said = self.odds(flux[rows])
             before = class_probability[rows, 0]
             after = _joined(before, said, self.joining[0])
-            class_probability[rows] *= ((1 - after) / (1 - before))[:, None]
+            left, right = 1 - before, 1 - after
+            kept = np.divide(right, left, out=np.zeros(len(rows)), where=left > 0)
+            class_probability[rows] *= kept[:, None]
             class_probability[rows, 0] = after
             p_bhb[rows] = _joined(p_bhb[rows], said, self.joining[1])
         return class_probability, p_bhb

@@ -80,6 +80,15 @@ def test_where_stage_1_is_in_doubt_the_likelihood_counts_as_it_is_written(shippe
     assert p_class[0, 0] == 0.4  # what was given stays
 
 
+def test_a_stage_1_that_is_sure_beyond_all_digits_gives_no_nan(shipped, faint):
+    sure = np.zeros((1, 5))
+    sure[0, 0] = 1.0
+    with np.errstate(divide="ignore"):  # the log-odds of 1
+        classes, p_bhb = shipped.join(faint.flux[:1], sure, np.array([0.5]))
+    assert classes.tolist() == sure.tolist()
+    assert 0 < p_bhb[0] < 1
+
+
 def test_below_the_doubt_no_likelihood_could_make_a_bhb_star(shipped):
     network, counts, constant = shipped.joining[0]
     most = network * shipped.doubt[0] + counts * logit(0.9) + constant
