@@ -279,7 +279,12 @@ def test_a_writer_killed_at_any_moment_leaves_whole_shards_only(tmp_path):
     for k in range(3):
         writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         assert writer.stdout.readline() == "go\n"
-        time.sleep(0.25 + 0.031 * k)
+        before = len(list((tmp_path / "archive").glob("*")))
+        until = time.monotonic() + 120
+        while len(list((tmp_path / "archive").glob("*"))) < before + 3:  # it is at work
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(0.031 * k)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
