@@ -8,7 +8,7 @@ took away, are marginalised; the noise is read from what the best star leaves ov
 
 Stars are kept as scores on their main components, in which a likelihood is one quadratic form.
 Where a network is in doubt, its log-odds and those of the likelihood are joined
-(`workshop.star_models` says how much each counts, and why).
+(`training.star_models` says how much each counts, and why).
 """
 
 from __future__ import annotations

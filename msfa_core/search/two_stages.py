@@ -1,4 +1,7 @@
-"""The two-stage search: five classes, then BHB or not, with calibrated probabilities (§V.1)."""
+"""The two-stage search: five classes, then BHB or not, with calibrated probabilities (§V.1).
+
+Where the networks are in doubt, model stars are asked too (`search.likelihood`).
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, get_args
@@ -269,8 +271,10 @@ def train(
             trainer.restore(state)
         meter = Meter(config.stage, config.epochs, trainer.n_train, progress)
         while trainer.epoch < config.epochs:
-            trainer.run_epoch(meter)
-            write_checkpoint(checkpoint, run, trainer.state())
+            with _named(trainer, checkpoint):
+                trainer.run_epoch(meter)
+                state = trainer.state()
+            write_checkpoint(checkpoint, run, state)
         history = pd.DataFrame(trainer.history)
         write_curves(history, run_folder, config.stage)
         return TrainedStage(
@@ -281,6 +285,22 @@ def train(
             config,
             started_from,
         )
+
+
+@contextmanager
+def _named(trainer: _Trainer, checkpoint: Path) -> Iterator[None]:
+    """Say of an accelerator that fails, or goes away, where the training stands."""
+    try:
+        yield
+    except RuntimeError as error:
+        if trainer.device.type == "cpu":
+            raise
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        kept = "is whole" if checkpoint.exists() else "does not exist yet"
+        raise TrainingError(
+            f"{trainer.device} failed in epoch {trainer.epoch + 1} ({first}); the checkpoint "
+            f"{checkpoint} {kept}: the same command goes on from there, with --device cpu too."
+        ) from error
 
 
 def _require_same_architecture(start: Network, config: TrainConfig) -> None:

@@ -12,7 +12,7 @@ from msfa_core.networks.weights import LIKELIHOOD_FILE, MODELS_FOLDER, read_chec
 from msfa_core.search.likelihood import StarModels
 from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.training.on_simulations import simulated_set
-from msfa_core.workshop.star_models import star_models
+from msfa_core.training.star_models import star_models
 
 FAINT = (10.0, 20.0)
 

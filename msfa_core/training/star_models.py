@@ -1,6 +1,6 @@
 """Make the model stars of the likelihood: noise-free stars of the population of the training.
 
-``python -m msfa_core.workshop.star_models MODELS`` puts them beside the weights of a folder. How
+``python -m msfa_core.training.star_models MODELS`` puts them beside the weights of a folder. How
 much network and likelihood count (`JOINING`) was chosen among 1,800 triples on simulated stars and
 on the visible real stars, so that no more of the real stars of other classes are kept than by the
 networks alone; its size makes probabilities honest on both.
