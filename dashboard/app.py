@@ -151,7 +151,12 @@ class VettingApp(pn.viewable.Viewer):
         self.strip = StarStrip(self.state, self._open_witness)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
         self.keyboard = Keyboard(
-            {"smooth": self.spectrum.step_smoothing, "blind": self._toggle_blind}
+            {
+                "smooth": self.spectrum.step_smoothing,
+                "template": partial(self.spectrum.template.step, 1),
+                "template before": partial(self.spectrum.template.step, -1),
+                "blind": self._toggle_blind,
+            }
         )
         self._asked: Future[News | None] | None = None
         self.page = self._lay_out()

@@ -39,7 +39,7 @@ from dashboard.planes.axis import (
 )
 from dashboard.planes.cells import number
 from dashboard.planes.layer import Layer, nothing
-from dashboard.theme import FONT, Palette, new_figure
+from dashboard.theme import FONT, Palette, name_downloads, new_figure
 from msfa_core.typing import BoolArray, FloatArray
 
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
@@ -96,6 +96,7 @@ class Plane:
         self.star = ColumnDataSource(nothing(STAR_FIELDS))
         self.ellipse = ColumnDataSource(nothing(("x", "y")))
         self.epochs = ColumnDataSource(nothing(("x", "y")))
+        name_downloads(self.figure, f"{y.column}-{x.column}")
         self._legend = self._add_legend()
         self._add_tools()
         self._add_star()

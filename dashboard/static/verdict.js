@@ -215,6 +215,33 @@ export function render({model, view}) {
   comment.maxLength = 4000
   comment.placeholder = "comment (e), saved with the verdict"
   comment.setAttribute("aria-label", "comment")
+  // what was written before can be written again
+  const canned = element("select", "msfa-canned")
+  canned.setAttribute("aria-label", "comments used before")
+  const CANNED = `msfa-comments:${model.survey_name}`
+  const used = () => { try { return JSON.parse(localStorage.getItem(CANNED)) ?? [] } catch { return [] } }
+  const remember = (text) => {
+    if (!text) return
+    localStorage.setItem(CANNED, JSON.stringify([text, ...used().filter(one => one !== text)].slice(0, 8)))
+    offer_canned()
+  }
+  const offer_canned = () => {
+    const offered = [...new Set([...used(), ...model.comments])]
+    canned.replaceChildren(...["…", ...offered].map((text, place) => {
+      const made = element("option", "", text.length > 60 ? text.slice(0, 59) + "…" : text)
+      made.value = place ? text : ""
+      return made
+    }))
+  }
+  canned.addEventListener("change", () => {
+    if (canned.value) {
+      draft.comment = [draft.comment, canned.value].filter(Boolean).join("; ")
+      keep_draft()
+    }
+    canned.value = ""
+  })
+  offer_canned()
+  const note = element("div", "msfa-comment-box")
   const undo = button("msfa-small msfa-undo", "undo", "z", "Take back my last verdict and go back to its star")
   undo.addEventListener("click", () => act("undo", ""))
   const reviewer = element("input", "msfa-reviewer")
@@ -242,7 +269,8 @@ export function render({model, view}) {
   sure.append(confidence, row_2)
   const right = element("div", "msfa-verdict-right")
   right.append(on_star, recent)
-  bar.append(flags, left, sure, comment, right)
+  note.append(comment, canned)
+  bar.append(flags, left, sure, note, right)
 
   // --- drafts -----------------------------------------------------------------------------
   const nothing = () => ({comment: "", confidence: null, issue_flags: []})
@@ -344,6 +372,7 @@ export function render({model, view}) {
       const said = VERDICTS.has(action) ? hand_over() : {}
       const message = {action, value, painted, ...said, reviewer: reviewer.value.trim()}
       if (!VERDICTS.has(action)) return message
+      remember(message.comment?.trim())
       const given = kept.keep(message)
       if (is_lost) on_connection_lost()
       return given

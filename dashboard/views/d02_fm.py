@@ -295,9 +295,9 @@ class PlaneView(LinkedView):
 
     def _controls(self) -> pn.Row:
         choice = pn.widgets.Select.from_param(
-            self.param.selection_name, label="", description=None, width=74, margin=(0, 2),
-            align="center",
-            css_classes=["msfa-select", "selection-name"], stylesheets=[stylesheet()],
+            self.param.selection_name, label="selection", description=None, width=74,
+            margin=(0, 2), align="center", stylesheets=[stylesheet()],
+            css_classes=["msfa-select", "msfa-nolabel", "selection-name"],
         )  # fmt: skip
         button = quiet_button(
             "queue inside", self.queue_inside,

@@ -23,7 +23,8 @@ class Key:
         As the browser names it (``KeyboardEvent.key``).
     action : str
         ``accept``, ``reject``, ``unsure``, ``suggestion``, ``undo``, ``next``, ``previous`` go
-        to the verdict bar; ``smooth`` and ``blind`` to the server; the rest stay in the browser.
+        to the verdict bar; ``smooth``, ``template`` and ``blind`` to the server; the rest stay in
+        the browser.
     words : str
         For the help.
     value : str
@@ -54,10 +55,12 @@ KEYS: Final = (
     Key("ArrowRight", "next", "next star, no verdict", shown="→"),
     Key("ArrowLeft", "previous", "star before this one", shown="←"),
     Key("e", "comment", "write a comment (kept with the verdict)"),
-    Key("f", "flag", "go to the issue flags (Space sets one)"),
+    Key("f", "flag", "open the issue flags (a digit sets one)"),
     Key("c", "confidence", "step the confidence, 1 to 4"),
-    Key("/", "search", "search obsid, star or file"),
+    Key("/", "search", "search obsid, Gaia number, position, file"),
     Key("s", "smooth", "step the smoothing"),
+    Key("t", "template", "show the template; again: its next solution"),
+    Key("T", "template before", "the template's solution before this one", shown="⇧T"),
     Key("b", "blind", "blind: hide the machine and other reviewers"),
     Key("?", "help", "show or hide these keys"),
     Key("Escape", "leave", "leave a field; close this help", shown="Esc"),

@@ -143,6 +143,10 @@ class SpectrumView(pn.viewable.Viewer):
         plot.add_layout(self._joint)
         plot.add_layout(Span(location=0.0, dimension="width", line_color=colours.line))
         self._add_lines(plot, colours)
+        self._own = Span(
+            location=0.0, dimension="height", line_color=colours.ring, line_width=1.2, visible=False
+        )
+        plot.add_layout(self._own)
         source = self._sources["flux"]
         plot.varea("x", "low", "high", source=source, fill_color=colours.band, fill_alpha=0.55)
         self._epochs = plot.multi_line(
@@ -297,9 +301,10 @@ class SpectrumView(pn.viewable.Viewer):
         )
         self._smooth = pn.widgets.Select(
             options={("raw" if n == 1 else f"{n} px"): n for n in SMOOTHINGS},
+            label="smoothing",
             value=self.smoothing,
             width=50,
-            css_classes=["msfa-select"],
+            css_classes=["msfa-select", "msfa-nolabel"],
             **css,
         )
         self._toggles = {
@@ -308,11 +313,17 @@ class SpectrumView(pn.viewable.Viewer):
         }
         self._height = pn.widgets.Select(
             options={"99.5 %": 99.5, "98 %": 98.0, "90 %": 90.0, "all y": 100.0},
+            label="flux range, percentile",
             value=self.percentile,
             width=58,
-            css_classes=["msfa-select"],
+            css_classes=["msfa-select", "msfa-nolabel"],
             **css,
         )
+        self._own_line = pn.widgets.TextInput(
+            label="own line, rest wavelength [vacuum Å]", placeholder="line [Å]", width=56,
+            css_classes=["msfa-search", "msfa-own-line"], **css,
+        )  # fmt: skip
+        self._own_line.param.watch(lambda *_: self._draw_own_line(), "value")
         self._velocity = pn.widgets.IntSlider(
             label="RV [km/s]",
             start=-VELOCITY_LIMIT,
@@ -380,6 +391,8 @@ class SpectrumView(pn.viewable.Viewer):
         spectrum = star.spectrum
         rest = self.rest and bool(np.isfinite(spectrum.z))
         self._draw_lines(spectrum.z, rest)
+        if self._own.visible:
+            self._draw_own_line()
         self._sources["bad"].data = bad_pixels(spectrum, rest)
         self._sources["smooth"].data = self._smoothed(spectrum, rest)
         self._sources["flux"].data = spectrum_data(spectrum, rest)
@@ -410,6 +423,20 @@ class SpectrumView(pn.viewable.Viewer):
         source.data = {**source.data, **markers}
         shift = 1.0 + z if rest else 1.0
         self._joint.update(left=ARM_JOINT[0] / shift, right=ARM_JOINT[1] / shift)
+
+    def _draw_own_line(self) -> None:
+        """Draw the line that the reviewer names, where it lies at the star's velocity."""
+        try:
+            wavelength = float((self._own_line.value or "nan").replace(",", "."))
+        except ValueError:
+            self.state.status.say(f"{self._own_line.value!r} is no wavelength in Å.", "error")
+            wavelength = float("nan")
+        star = self.state.screen.star
+        z = np.nan if star is None else star.spectrum.z
+        shift = 1.0 if self.rest or not np.isfinite(z) else 1.0 + z
+        drawn = wavelength * shift
+        self._own.update(location=drawn if np.isfinite(drawn) else 0.0)
+        self._own.visible = bool(np.isfinite(drawn))
 
     def _smoothed(self, spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
         self._flux.glyph.line_alpha = 1.0 if self.smoothing == 1 else 0.35
@@ -491,6 +518,7 @@ class SpectrumView(pn.viewable.Viewer):
             self._smooth,
             *self._toggles.values(),
             self._height,
+            self._own_line,
             self._velocity,
             sizing_mode="stretch_width",
             height=30,

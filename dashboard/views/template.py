@@ -98,8 +98,9 @@ class TemplateOverlay:
         plot.line("x", "y", source=self.model, color=colours.model, line_width=1.3)
         self.figure = self._build(plot, colours)
         self.choice = pn.widgets.Select(
-            options={WAITING: 0}, value=0, margin=(0, 4), sizing_mode="stretch_width",
-            css_classes=["msfa-select", "msfa-solutions"], stylesheets=[stylesheet()],
+            label="template solution", options={WAITING: 0}, value=0, margin=(0, 4),
+            sizing_mode="stretch_width", stylesheets=[stylesheet()],
+            css_classes=["msfa-select", "msfa-nolabel", "msfa-solutions"],
         )  # fmt: skip
         self._words = Words(
             "", margin=(0, 8), css_classes=["msfa-plot-caption"], stylesheets=[stylesheet()],
@@ -185,6 +186,22 @@ class TemplateOverlay:
             self.choice.param.update(options=options, value=min(self.rank, len(options) - 1))
         title = escape(words, quote=True)
         self._words.object = f"<div title='{title}'>{escape(words)}</div>" if words else ""
+
+    def step(self, by: int) -> None:
+        """Show the template; when it is shown already, go to its next solution, or the one before.
+
+        Parameters
+        ----------
+        by : int
+            1 or −1.
+        """
+        matched = self._answer(self._drawn[0])
+        if self.state.verdicts.blind:
+            self.state.status.say("The template is hidden while you review blind.")
+        elif not self.state.answers.with_template:
+            self.state.answers.with_template = True
+        elif matched is not None and matched.solutions:
+            self.choice.value = (self.rank + by) % len(matched.solutions)
 
     def _choose(self, rank: int) -> None:
         if rank != self.rank:

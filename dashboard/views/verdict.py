@@ -40,6 +40,12 @@ ISSUE_FLAGS: Final = (
     "binary?",
     "blend",
 )
+COMMENTS: Final = (  # offered to every reviewer, beside those that one wrote before
+    "metal lines too strong for a BHB star",
+    "Balmer lines too wide: higher gravity",
+    "He I lines: B type",
+    "Ca II K looks interstellar",
+)
 PATIENCE: Final = 2 * (STORE_DEADLINE + STORE_SETTLING) + 3  # s; the store is asked twice at most
 _VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
 
@@ -104,6 +110,7 @@ class VerdictBar(pn.custom.JSComponent):
     classes = param.List(default=list(REJECT_CLASSES))
     confidence_words = param.Dict(default={str(k): v for k, v in CONFIDENCE.items()})
     issue_flags = param.List(default=list(ISSUE_FLAGS))
+    comments = param.List(default=list(COMMENTS), doc="Comments offered to write again")
     reviewer = param.String()
     reviewer_locked = param.Boolean()
     message = param.String()
