@@ -353,7 +353,7 @@ class Plane:
             drawn = self.figure.add_glyph(source, glyph, level="overlay")
             if source is self.epochs:
                 self._epochs_item = LegendItem(
-                    label="this star's other epochs", renderers=[drawn], visible=False
+                    label="its other epochs", renderers=[drawn], visible=False
                 )
                 self._legend.items = [*self._legend.items, self._epochs_item]
 

@@ -75,7 +75,7 @@ export function render({model}) {
   const tell_width = () => model.send_msg({open: is_wide.matches ? "wide" : "narrow"})
   is_wide.addEventListener("change", tell_width)
   model.on("remove", () => is_wide.removeEventListener("change", tell_width))
-  if (is_wide.matches) tell_width()
+  if (is_wide.matches) setTimeout(tell_width, 300) // once the page can be written to
   model.on("content", draw)
   model.on("unfolded", fold)
   draw()

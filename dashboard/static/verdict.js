@@ -227,7 +227,7 @@ export function render({model, view}) {
   }
   const offer_canned = () => {
     const offered = [...new Set([...used(), ...model.comments])]
-    canned.replaceChildren(...["…", ...offered].map((text, place) => {
+    canned.replaceChildren(...["▾", ...offered].map((text, place) => {
       const made = element("option", "", text.length > 60 ? text.slice(0, 59) + "…" : text)
       made.value = place ? text : ""
       return made

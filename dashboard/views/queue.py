@@ -37,7 +37,7 @@ _SCOPES: Final = (
 BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in it
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
-DIGIT_WIDTH: Final = 6.7  # px, of one digit of the list
+DIGIT_WIDTH: Final = 6.2  # px, of one digit of the list
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
@@ -235,8 +235,8 @@ class QueueView(pn.viewable.Viewer):
             css_classes=["msfa-lift", "msfa-widen"], **wide,
         )  # fmt: skip
         self.add = pn.widgets.Toggle(
-            label="＋ filter", css_classes=["msfa-chips", "msfa-add-filter"], stylesheets=css,
-            margin=0,
+            label="+ filter", css_classes=["msfa-chips", "msfa-add-filter"], stylesheets=css,
+            margin=(0, 0, 2, 0), sizing_mode="fixed", width=56, height=24,
         )  # fmt: skip
         self._sentences = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self.progress = pn.pane.HTML("", css_classes=["msfa-progress"], **wide)
@@ -388,8 +388,8 @@ class QueueView(pn.viewable.Viewer):
     def _widths(self) -> dict[str, int]:
         """Return the widths of the columns: every digit of an obsid is seen."""
         digits = max((len(str(obsid)) for obsid in self.state.queue.obsids[:PAGE]), default=9)
-        obsid = round(DIGIT_WIDTH * digits) + 10
-        return {"obsid": obsid, "mine": 34, "rec.": 34, "S/N": 34, "p_bhb": 48}
+        obsid = round(DIGIT_WIDTH * digits) + 8
+        return {"obsid": obsid, "mine": 30, "rec.": 28, "S/N": 30, "p_bhb": 42}
 
     def _show_all(self) -> None:
         """Leave no filter in force."""

@@ -68,7 +68,7 @@ def test_axe_finds_nothing_serious_on_any_view(chromium, small_survey, tmp_path,
         page.keyboard.press("f")
         judge("class bars and issues")
         page.keyboard.press("Escape")
-        page.get_by_role("button", name="＋ filter").click()
+        page.get_by_role("button", name="+ filter").click()
         judge("filters")
         page.keyboard.press("?")
         judge("keys")
