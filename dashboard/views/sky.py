@@ -140,6 +140,7 @@ class SkyView(LinkedView):
         self._words = ""
         self.offer({key: partial(self._make_plane, key) for key in FRAMES})
         self._figures = self.figure_place()
+        self._figures.param.update(css_classes=["msfa-sky-place"], stylesheets=[stylesheet()])
         self._finders = Words(
             "", css_classes=["msfa-finders"], stylesheets=[stylesheet()], margin=(2, 8, 0, 8),
             sizing_mode="stretch_width",

@@ -1,0 +1,83 @@
+"""Where things sit: by ratio, on any screen, and nothing moves that should not."""
+
+import pytest
+from served_dashboard import PAINTED, assert_quiet, open_page, press, served
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
+SLACK = 0.03  # of a share of the width: gaps and frames
+
+
+def box(page, css):
+    found = page.locator(css).first.bounding_box()
+    return {name: round(value) for name, value in found.items()}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_three_columns_share_any_screen_by_ratio(chromium, small_survey, tmp_path, size):
+    log = tmp_path / "server.log"
+    width, height = size
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        viewport = {"width": width, "height": height}
+        page = open_page(chromium, server, viewport=viewport)
+        for css, share in ((".msfa-left", 0.16), (".msfa-centre", 0.52), (".msfa-right", 0.32)):
+            assert box(page, css)["width"] / width == pytest.approx(share, abs=SLACK), css
+        bottom = box(page, ".msfa-bottom")
+        assert height - 12 <= bottom["y"] + bottom["height"] <= height  # all of it is used
+        strip = box(page, ".msfa-top")
+        assert strip["height"] == 46  # 44 within its frame
+        slider = page.locator(".msfa-slider").first.bounding_box()
+        panel = page.locator(".msfa-spectrum").first.bounding_box()
+        assert slider["x"] + slider["width"] <= panel["x"] + panel["width"]
+        shown = page.locator(".msfa-place:visible")
+        n_places = 4 if width > 2200 else 2
+        page.wait_for_timeout(1500)
+        assert shown.count() == n_places
+        for place in shown.all():
+            found = place.bounding_box()
+            assert found["y"] + found["height"] <= bottom["y"]
+            assert 0.5 < found["width"] / found["height"] < 1.6  # near a square
+            captions = place.locator(".msfa-plot-caption")
+            ends = [one.bounding_box() for one in captions.all() if one.is_visible()]
+            assert all(end["y"] + end["height"] <= found["y"] + found["height"] for end in ends)
+        page.keyboard.press("t")  # the strip of residuals leaves the spectrum room
+        page.locator(".msfa-solutions").first.wait_for(timeout=30_000)
+        page.wait_for_timeout(500)
+        canvas = page.locator(".msfa-spectrum canvas").first.bounding_box()
+        assert canvas["height"] > 150
+        press(page, "ArrowRight")
+        page.locator(".msfa-chooser-lower select").select_option(label="Sky")
+        sky = page.locator(".msfa-sky-place")
+        sky.wait_for(timeout=30_000)
+        page.wait_for_timeout(800)
+        around = sky.bounding_box()
+        assert around["width"] / around["height"] == pytest.approx(2.0, abs=0.25)
+        assert box(page, ".msfa-top") == strip  # never moves
+        page.context.close()
+    assert_quiet(log)
+
+
+def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        names = page.locator(".msfa-strip-names")
+        first = names.inner_text()
+        page.locator(".msfa-witness", has_text="labels").click()
+        page.get_by_role("button", name="queue outliers").wait_for(timeout=30_000)
+        page.locator(".msfa-witness", has_text="networks").click()
+        page.get_by_text("stage 1").wait_for(timeout=20_000)
+        page.keyboard.press("f")
+        page.locator(".msfa-flags").wait_for(timeout=5_000)
+        page.keyboard.press("2")
+        page.keyboard.press("f")
+        assert not page.locator(".msfa-flags").is_visible()
+        assert page.locator(".msfa-open-flags").inner_text().startswith("issues: 1")
+        press(page, "a")
+        assert names.inner_text() != first
+        page.locator(".msfa-on-star, .msfa-recent").last.wait_for()
+        assert "cosmic ray" in page.locator("ol.msfa-recent li").first.inner_text()
+        page.wait_for_selector(PAINTED)
+        page.context.close()
+    assert_quiet(log)
