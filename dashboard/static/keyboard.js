@@ -1,6 +1,7 @@
 // Keys of the whole page. Verdicts and moves go to the verdict bar as an event of the window;
 // what needs a field or the help is done here; the rest is sent to the server.
 
+const NAME_EVERY = 1500 // ms: views are made as they are opened
 const FIELDS = new Set(["INPUT", "TEXTAREA", "SELECT"])
 const IN_MENUS = new Set(["Enter", " ", "ArrowUp", "ArrowDown", "Tab"])
 const TO_VERDICT_BAR = new Set([
@@ -49,6 +50,30 @@ function build_help(keys) {
   return help
 }
 
+// Every element below a root, inside shadow roots too.
+function* everything(root) {
+  for (const element of root.querySelectorAll("*")) {
+    yield element
+    if (element.shadowRoot) yield* everything(element.shadowRoot)
+  }
+}
+
+// Names for controls whose makers gave them none, for those who hear the page.
+function name_controls() {
+  for (const element of everything(document)) {
+    if (element.matches(".noUi-handle:not([aria-label])")) {
+      const title = element.getRootNode().querySelector(".bk-slider-title")
+      element.setAttribute("aria-label", title?.textContent.split(":")[0].trim() || "slider")
+    } else if (element.matches("input[type=checkbox]:not([aria-label])")) {
+      element.setAttribute("aria-label", element.getRootNode().host?.shadowRoot.textContent.trim() || "switch")
+    } else if (element.matches(".tabulator-tableholder:not([role])")) {
+      element.setAttribute("role", "rowgroup")
+      element.querySelector(".tabulator-table")?.setAttribute("role", "presentation")
+      element.closest("[role=grid]")?.removeAttribute("aria-owns")
+    }
+  }
+}
+
 export function render({model}) {
   quicken_painting()
   const help = build_help(model.keys)
@@ -95,6 +120,8 @@ export function render({model}) {
     if (target instanceof HTMLSelectElement) target.blur()
   }
 
+  const naming = setInterval(() => (window.requestIdleCallback ?? setTimeout)(name_controls), NAME_EVERY)
+  model.on("remove", () => clearInterval(naming))
   window.addEventListener("keydown", on_key)
   window.addEventListener("mouseup", on_release)
   window.addEventListener("change", on_change)

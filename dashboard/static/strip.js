@@ -37,8 +37,9 @@ export function render({model}) {
     chip.type = "button"
     const parts = {
       chip, name: element("span", "msfa-witness-name"), words: element("span", "msfa-witness-words"),
+      speaks: element("span", "msfa-unseen"),
     }
-    chip.append(parts.name, parts.words)
+    chip.append(parts.name, parts.speaks, parts.words)
     chip.addEventListener("click", () => model.send_msg({open: name}))
     row.append(chip)
     chips.set(name, parts)
@@ -53,15 +54,14 @@ export function render({model}) {
     verdict.className = `msfa-strip-verdict msfa-word msfa-${kind || "none"}`
     facts.title = `${words} · ${shown.facts}`
     for (const one of shown.witnesses) {
-      const {chip, name, words: said} = chip_of(one.name)
+      const {chip, name, words: said, speaks: aloud} = chip_of(one.name)
       const [sign, speaks] = SIGNS[String(one.stance)]
       chip.className = `msfa-witness msfa-speaks-${shown.blind ? "silent" : speaks}`
       name.textContent = shown.blind ? one.name : `${sign} ${one.name}`
       said.textContent = one.words
       chip.title = one.sentence || one.words
       chip.disabled = shown.blind
-      chip.setAttribute("aria-label",
-        shown.blind ? `${one.name}: hidden` : `${one.name} ${speaks}: ${one.words}`)
+      aloud.textContent = shown.blind ? "" : ` ${speaks}: ` // the sign in a word, for those who hear it
     }
     notes.replaceChildren(...shown.notes.map(note => element("div", `msfa-note-${note.tone}`, note.text)))
     notes.title = shown.notes.map(note => note.text).join("\n")
