@@ -61,7 +61,7 @@ def sentence_html(sentence: str) -> str:
 def colour_switch(view: LinkedView) -> pn.widgets.Select:
     """Return the choice of what colours mean."""
     return pn.widgets.Select.from_param(
-        view.param["colour"], label="colours show", description=None, width=70,
+        view.param["colour"], label="colours show", description=None, width=60,
         margin=(0, 2), align="center",
         css_classes=["msfa-select", "msfa-nolabel", "colour-by"], stylesheets=[stylesheet()],
     )  # fmt: skip

@@ -53,6 +53,11 @@ def rows_offered() -> dict[str, Filter | None]:
     }
 
 
+def counted(n: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{n:,} {one if n == 1 else many}"
+
+
 def verdict_counts(table: pd.DataFrame) -> str:
     """Return how the verdicts of these rows are spread, in words."""
     verdicts = table["verdict"].astype(object)
@@ -223,7 +228,8 @@ class ExportView(Page):
         words = (
             f"<p class='msfa-export-obstacle' style='color:{palette().warn}'>{escape(obstacle)}</p>"
             if obstacle
-            else f"<p><strong>{len(table):,} spectra of {n_stars(table):,} stars</strong> "
+            else f"<p><strong>{counted(len(table), 'spectrum', 'spectra')} of "
+            f"{counted(n_stars(table), 'star', 'stars')}</strong> "
             f"({escape(verdict_counts(table))}).</p>"
         )
         simulated = (

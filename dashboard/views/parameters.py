@@ -73,6 +73,7 @@ REASON_COLOURS: Final = {  # Okabe & Ito, then Tol: safe for colour-blind eyes
     LabelFlag.AT_EDGE: "#44AA99",
     LabelFlag.NOT_CONVERGED: "#7A7A7A",
 }
+NO_LABELS: Final = "this star has no labels"
 REMEDY: Final = (
     "This survey has no Teff, log g or [Fe/H]: they are measured by SLAM, or come from a catalogue "
     "of labels, joined by obsid or file name.",
@@ -138,15 +139,20 @@ def counts_sentence(flags: NDArray[np.int64], unlabelled: NDArray[np.bool_]) -> 
 
 def star_sentence(row: pd.Series, reasons: list[str]) -> str:
     """Return the labels of this star, and every reason against it."""
+    words = values_sentence(row)
+    told = "; ".join(reasons) or "within the limits"
+    return words if words == NO_LABELS else f"{words} · {told}"
+
+
+def values_sentence(row: pd.Series) -> str:
+    """Return the labels of this star."""
     words = []
     for name, text, digits in (("teff", "Teff", 0), ("logg", "log g", 2), ("feh", "[Fe/H]", 2)):
         value, error = number(row, name), number(row, f"{name}_err")
         if np.isfinite(value):
             spread = f" ± {error:.{digits}f}" if np.isfinite(error) else ""
             words.append(f"{text} {value:.{digits}f}{spread}".replace("-", "−"))
-    if not words:
-        return "this star has no labels"
-    return f"this star: {', '.join(words)} · {'; '.join(reasons) or 'within the limits'}"
+    return f"this star: {', '.join(words)}" if words else NO_LABELS
 
 
 def origin_sentence(row: pd.Series) -> str:
@@ -205,7 +211,17 @@ class ParametersView(LinkedView):
             sizing_mode="stretch_width",
         )  # fmt: skip
         self._sliders = self._limit_controls()
-        self._bar = controls(self.plane_switch(), pn.layout.HSpacer(), colour_switch(self))
+        self._moving = pn.widgets.Toggle(
+            label="limits", margin=(0, 2), css_classes=["msfa-chips"], stylesheets=[stylesheet()],
+        )  # fmt: skip
+        button = quiet_button(
+            "queue outliers", self.queue_outliers,
+            "Limit the queue to the stars that any reason sets aside", "queue-outliers",
+        )  # fmt: skip
+        self._bar = controls(
+            self.plane_switch(), self._moving, button, pn.layout.HSpacer(), colour_switch(self)
+        )
+        self._moving.param.watch(lambda *_: self._show_parts(), "value")
         self._notice = pn.pane.HTML(
             notice("No stellar labels", *REMEDY), sizing_mode="stretch_both", visible=False
         )
@@ -234,12 +250,7 @@ class ParametersView(LinkedView):
             )
             for name, label in (("logg_limit", "log g limit"), ("feh_limit", "[Fe/H] limit"))
         ]  # fmt: skip
-        button = quiet_button(
-            "queue outliers", self.queue_outliers,
-            "Limit the queue to the stars that any reason sets aside", "queue-outliers",
-        )  # fmt: skip
-        button.align = "center"
-        return pn.Row(*sliders, button, sizing_mode="stretch_width", height=38, margin=0)
+        return pn.Row(*sliders, sizing_mode="stretch_width", height=38, margin=0)
 
     @property
     def unlabelled(self) -> NDArray[np.bool_]:
@@ -248,8 +259,8 @@ class ParametersView(LinkedView):
         return once(self.state, "unlabelled", (table,), lambda: are_unlabelled(table))
 
     def groups(self) -> Groups:
-        """Return the colour of every star; blind review hides classes and verdicts only."""
-        if self.colour != "outlier":
+        """Return the colour of every star; blind, none: reasons tell of classes, too."""
+        if self.colour != "outlier" or self.state.verdicts.blind:
             return super().groups()
         return outlier_groups(self.state.labels.flags, self.unlabelled, self.colours)
 
@@ -260,23 +271,29 @@ class ParametersView(LinkedView):
 
     def redraw(self) -> None:
         """Draw the planes, or say what is missing."""
-        labelled = has_labels(self.state.verdicts.table)
-        for part in (self._figures, self._caption, self._sliders, self._bar, self._legend):
-            part.visible = labelled
-        self._legend.visible = labelled and self.colour == "outlier"
-        self._notice.visible = not labelled
+        self._show_parts()
         super().redraw()
+
+    def _show_parts(self) -> None:
+        labelled, blind = has_labels(self.state.verdicts.table), self.state.verdicts.blind
+        for part in (self._figures, self._caption, self._bar):
+            part.visible = labelled
+        self._sliders.visible = labelled and self._moving.value and not blind
+        self._legend.visible = labelled and self.colour == "outlier" and not blind
+        self._notice.visible = not labelled
 
     def _draw_stale(self) -> None:
         super()._draw_stale()  # the reasons have a legend of their own, with counts
-        self.plane(self.shown).show_legend(self.colour != "outlier")
+        own = self.colour == "outlier" and not self.state.verdicts.blind
+        self.plane(self.shown).show_legend(not own)
 
     def count(self) -> None:
         """Count the outliers by reason."""
         flags = self.state.labels.flags
         self._sentence = counts_sentence(flags, self.unlabelled)
         within = int((~has_reason(flags) & ~self.unlabelled).sum())
-        self._legend.object = legend_html(self.state.labels.reason_counts(), within, self.state)
+        words = legend_html(self.state.labels.reason_counts(), within, self.state)
+        self._legend.object = "" if self.state.verdicts.blind else f"<div>{words}</div>"
 
     def _move_limits(self) -> None:
         for name, limit in self._limits.items():
@@ -286,12 +303,13 @@ class ParametersView(LinkedView):
     def describe(self) -> None:
         """Write the caption."""
         star = self.state.screen.star
-        lines = [self._sentence]
+        blind = self.state.verdicts.blind
+        lines = ["" if blind else self._sentence]
         if star is not None:
-            lines += [
-                star_sentence(star.row, self.state.labels.reasons_of(star.obsid)),
-                origin_sentence(star.row),
-            ]
+            reasons = self.state.labels.reasons_of(star.obsid)
+            told = values_sentence(star.row) if blind else star_sentence(star.row, reasons)
+            origin = "" if blind else origin_sentence(star.row)
+            lines.append(" · ".join(part for part in (told, origin) if part))
         lines.append(self.outside_words())
         sources = (
             f"log g limit: {LOGG_OUTLIER.provenance}; [Fe/H] limit: {FEH_OUTLIER.provenance}; "

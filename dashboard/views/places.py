@@ -55,7 +55,7 @@ class PlanePlace(pn.viewable.Viewer):
         self.views: dict[str, Any] = {}
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": 0}
         self.chooser = pn.widgets.Select(
-            label=f"{name} plane", options=list(PLANES), value=first, width=82,
+            label=f"{name} plane", options=list(PLANES), value=first, width=76,
             css_classes=["msfa-select", "msfa-chooser", f"msfa-chooser-{name}"], **css,
         )  # fmt: skip
         self._body = pn.Column(

@@ -36,7 +36,7 @@ def test_with_nothing_accepted_the_button_is_off_and_the_reason_is_said(view):
 def test_an_accepted_star_opens_the_download(state, view):
     accept(state, 3)
     assert not view._button.disabled
-    assert "1 spectra of 1 stars" in view._words.object
+    assert "1 spectrum of 1 star<" in view._words.object
 
 
 def test_the_mrt_holds_the_accepted_stars_with_units_and_reads_back(state, view):

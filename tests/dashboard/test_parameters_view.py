@@ -135,3 +135,18 @@ def test_switching_stars_makes_no_new_model(state, view):
         state.screen.select(FIRST + row)
     state.labels.logg_limit = 3.6
     assert models() == before
+
+
+def test_blind_labels_tell_values_and_no_reasons(state, view):
+    assert view._legend.visible
+    assert "within the limits" in view._caption.object or "log g >" in view._caption.object
+    view._moving.value = True
+    assert view._sliders.visible
+    state.verdicts.blind = True
+    assert not view._legend.visible and not view._legend.object
+    assert not view._sliders.visible
+    words = view._caption.object
+    assert "Teff" in words
+    for told in ("limits", "set aside", "log g >", "class", "band"):
+        assert told not in words.split("\n")[0].split("title=")[0], told
+    assert set(view.groups().colour) == {"stars"}
