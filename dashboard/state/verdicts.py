@@ -72,6 +72,7 @@ class Verdicts(Part):
 
     def __init__(self, survey: Survey, reviewer: str = "", **params: Any) -> None:
         super().__init__(survey=survey, reviewer=reviewer, **params)
+        self._recent: dict[int, list[Decision]] = {}
         self._own: list[Decision] = []  # decisions of this session, oldest first
         self.data = shared_data(survey)
         self._take_in()
@@ -94,6 +95,7 @@ class Verdicts(Part):
     # --- what stands -------------------------------------------------------------------------
     def _read(self) -> None:
         """Bring every verdict up to date from the store."""
+        self._recent.clear()
         self._last_seen = self.data.store.last_decision_id()
         stand = self.data.store.standing()
         vet = verdict_of_record(stand, self.data.candidates, self.data.settings.verdict_rule)
@@ -134,8 +136,10 @@ class Verdicts(Part):
         return tuple(sorted(found, key=lambda d: d.decision_id or 0, reverse=True))
 
     def recent(self, limit: int = N_RECENT) -> list[Decision]:
-        """Return the last decisions on this survey, newest first."""
-        return self.data.store.decisions(limit=limit)
+        """Return the last decisions on this survey, newest first, as far as they are known here."""
+        if limit not in self._recent:  # asked at every star, changed by verdicts alone
+            self._recent[limit] = self.data.store.decisions(limit=limit)
+        return list(self._recent[limit])
 
     @property
     def seconds_per_star(self) -> float:
@@ -164,6 +168,7 @@ class Verdicts(Part):
 
     def appended(self, decision: Decision) -> None:
         """Bring the table up to date after this session appended a row to the store."""
+        self._recent.clear()
         if decision.is_withdrawal:
             self._own = [own for own in self._own if own.decision_id != decision.withdraws]
         else:
@@ -197,6 +202,7 @@ class Verdicts(Part):
         if not news.obsids:
             self._read()
             return True
+        self._recent.clear()
         self._last_seen = news.newest
         for obsid in news.obsids:
             if self.data.rows([obsid])[0] >= 0:

@@ -238,6 +238,7 @@ class QueueView(pn.viewable.Viewer):
             label="+ filter", css_classes=["msfa-chips", "msfa-add-filter"], stylesheets=css,
             margin=(0, 0, 2, 0), sizing_mode="fixed", width=56, height=24,
         )  # fmt: skip
+        self._removables: dict[str, pn.widgets.Button] = {}
         self._sentences = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self.progress = pn.pane.HTML("", css_classes=["msfa-progress"], **wide)
         self.pager = pn.pane.HTML("", css_classes=["msfa-pager"], **wide)
@@ -358,22 +359,23 @@ class QueueView(pn.viewable.Viewer):
 
     def _say_filters(self) -> None:
         """Write each filter in force as a sentence that a click takes away."""
-        if self.state.verdicts.blind:
-            self._sentences[:] = []
-            return
-        self._sentences[:] = [
-            self._removable(condition)
-            for condition in self.state.queue.filters
-            if condition.name != "all"
-        ]
+        blind = self.state.verdicts.blind  # not hidden: not in the page at all
+        said = [] if blind else [f for f in self.state.queue.filters if f.name != "all"]
+        shown = [self._removable(condition) for condition in said]
+        if list(self._sentences) != shown:  # a child more or less has the whole page looked through
+            self._sentences[:] = shown
 
     def _removable(self, condition: Filter) -> pn.widgets.Button:
-        button = pn.widgets.Button(
-            label=f"{condition.sentence}  ✕", css_classes=["msfa-sentence"], margin=0,
-            sizing_mode="stretch_width", stylesheets=[stylesheet()],
-        )  # fmt: skip
-        button.on_click(lambda _: self._take_away(condition.name))
-        return button
+        """Return the button of a filter, the same one as long as the page lives."""
+        name = condition.name
+        if name not in self._removables:
+            button = self._removables[name] = pn.widgets.Button(
+                css_classes=["msfa-sentence"], margin=0, sizing_mode="stretch_width",
+                stylesheets=[stylesheet()],
+            )  # fmt: skip
+            button.on_click(lambda _: self._take_away(name))
+        self._removables[name].label = f"{condition.sentence}  ✕"
+        return self._removables[name]
 
     def _take_away(self, name: str) -> None:
         """Put a filter out of force; the star on screen stays while it is in the queue."""

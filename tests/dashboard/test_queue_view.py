@@ -108,6 +108,17 @@ def sentences(view):
     return [button.label.removesuffix("  ✕") for button in view._sentences]
 
 
+def test_another_brush_rewrites_its_sentence_and_leaves_the_page_as_it_is(view, state):
+    state.queue.brush(state.data.obsid[:5], "5 stars brushed")
+    before = list(view._sentences)
+    state.queue.brush(state.data.obsid[:9], "9 stars brushed")
+    assert list(view._sentences) == before  # the same buttons: no child is made anew
+    assert sentences(view) == state.queue.sentences
+    assert "9 stars brushed" in sentences(view)
+    state.verdicts.blind = True
+    assert sentences(view) == []
+
+
 def test_every_filter_is_a_sentence_that_a_click_takes_away(view, state):
     view.verdict.value = "without verdict"
     state.queue.brush(state.queue.obsids[:3], "<b>brushed</b>")  # a button writes it as text
