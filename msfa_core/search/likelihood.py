@@ -151,13 +151,14 @@ class StarModels:
         odds: FloatArray = logit(_LEAST_SHARE + (1 - 2 * _LEAST_SHARE) * share)
         return odds
 
-    def are_doubtful(self, p_class_bhb: FloatArray, p_bhb: FloatArray) -> BoolArray:
-        """(n,) True where stage 1 is in doubt of BHB, or stage 2 where stage 1 has none of it."""
+    def are_doubtful(
+        self, p_class_bhb: FloatArray, p_bhb: FloatArray
+    ) -> tuple[BoolArray, BoolArray]:
+        """Return where stage 1 may be turned, and where either stage may: twice (n,)."""
         low, high = self.doubt
         first, second = logit(p_class_bhb), logit(p_bhb)
         in_stage1, in_stage2 = ((low < x) & (x < high) for x in (first, second))
-        doubtful: BoolArray = in_stage1 | ((first >= high) & in_stage2)
-        return doubtful
+        return in_stage1 | ((first >= high) & in_stage2), in_stage1 | in_stage2
 
     def join(
         self, flux: NDArray[np.float32], class_probability: FloatArray, p_bhb: FloatArray
@@ -177,16 +178,17 @@ class StarModels:
         p_bhb : (n,) array
         """
         class_probability, p_bhb = class_probability.copy(), p_bhb.copy()
-        rows = np.flatnonzero(self.are_doubtful(class_probability[:, 0], p_bhb))
-        if len(rows):
-            said = self.odds(flux[rows])
-            before = class_probability[rows, 0]
-            after = _joined(before, said, self.joining[0])
+        turned, rows = self.are_doubtful(class_probability[:, 0], p_bhb)
+        if rows.any():
+            said = np.zeros(len(flux))
+            said[rows] = self.odds(flux[rows])
+            before = class_probability[turned, 0]
+            after = _joined(before, said[turned], self.joining[0])
             left, right = 1 - before, 1 - after
-            kept = np.divide(right, left, out=np.zeros(len(rows)), where=left > 0)
-            class_probability[rows] *= kept[:, None]
-            class_probability[rows, 0] = after
-            p_bhb[rows] = _joined(p_bhb[rows], said, self.joining[1])
+            kept = np.divide(right, left, out=np.zeros(len(left)), where=left > 0)
+            class_probability[turned] *= kept[:, None]
+            class_probability[turned, 0] = after
+            p_bhb[rows] = _joined(p_bhb[rows], said[rows], self.joining[1])
         return class_probability, p_bhb
 
     def _of_one(self, flux: FloatArray, stars: _Stars) -> FloatArray:
@@ -203,10 +205,14 @@ class StarModels:
             columns = np.vstack([design * best, np.ones(len(flux))])
             weighed = columns * weight
             amount = np.linalg.solve(weighed @ columns.T + np.diag(firm), weighed @ flux)
+            if not amount[0] > 0:  # a spectrum that no star resembles, upside down
+                amount[0] = _LEAST_NOISE
             bend = amount[:-1] @ design
             weight = self._weights(flux - bend * best - amount[-1], bend * best)
             chi2 = chosen.chi2(flux - amount[-1], bend, score, amount[1:-1] / amount[0], weight)
             score = chosen.scores[np.argmin(chi2)]
+        if not np.isfinite(chi2).all():  # no star at all: nothing is said
+            chi2 = np.zeros(len(chi2))
         p = self.prior * np.exp(-0.5 * (chi2 - chi2.min()))
         share = np.bincount(self.label, p, len(STELLAR_CLASSES))
         return share / share.sum()

@@ -60,7 +60,7 @@ def test_a_cosmic_ray_says_nothing(shipped, faint):
 def test_where_no_network_is_in_doubt_nothing_changes(shipped, faint):
     p_class = np.full((3, 5), 0.001)
     p_class[:, 1] = 0.996
-    p_bhb = np.array([0.01, 0.5, 0.99])
+    p_bhb = np.array([0.01, 0.02, 0.99])
     classes, second = shipped.join(faint.flux[:3], p_class, p_bhb)
     assert np.array_equal(classes, p_class)
     assert np.array_equal(second, p_bhb)
@@ -87,6 +87,29 @@ def test_a_stage_1_that_is_sure_beyond_all_digits_gives_no_nan(shipped, faint):
         classes, p_bhb = shipped.join(faint.flux[:1], sure, np.array([0.5]))
     assert classes.tolist() == sure.tolist()
     assert 0 < p_bhb[0] < 1
+
+
+def test_stage_2_alone_in_doubt_is_joined_and_the_classes_stay(shipped, faint):
+    p_class = np.tile([0.001, 0.6, 0.3, 0.059, 0.04], (len(faint), 1))
+    classes, second = shipped.join(faint.flux, p_class, np.full(len(faint), 0.5))
+    assert np.array_equal(classes, p_class)
+    assert len(np.unique(second)) > 1
+
+
+@pytest.mark.parametrize("kind", ["spike", "step", "noise", "upside down", "emission", "comb"])
+def test_whatever_a_spectrum_is_something_is_said_of_it(shipped, faint, kind):
+    n = faint.flux.shape[1]
+    flux = {
+        "spike": np.eye(1, n, 800)[0],
+        "step": np.arange(n) > n / 2,
+        "noise": np.random.default_rng(5).uniform(size=n),
+        "upside down": 1 - faint.flux[0],
+        "emission": np.exp(-0.5 * ((np.arange(n) - 900) / 3) ** 2),
+        "comb": np.arange(n) % 2,
+    }[kind].astype(np.float32)[None]
+    share = shipped.class_shares(flux)
+    assert share.sum() == pytest.approx(1)
+    assert (share >= 0).all()
 
 
 def test_below_the_doubt_no_likelihood_could_make_a_bhb_star(shipped):
