@@ -25,12 +25,11 @@ from msfa_core import __version__
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
-from msfa_core.tables.mrt_writer import CHUNK_ROWS, ESCAPES, escaped, to_ascii, write_mrt
+from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless
+from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
 
 FITS_NO_INTEGER: Final = -(2**63)  # TNULL of integers
 FITS_NO_FLAG: Final = -1  # TNULL of yes/no columns: FITS logicals lose what is missing
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-GUARDED: Final = "in the CSV, a leading ' guards text from being run; take one off"
 SIMULATED: Final = Column(
     "simulated", "bool", "user", "These stars do not exist: their spectra were computed"
 )
@@ -339,7 +338,7 @@ def _write_csv(
         table = table.assign(**{SIMULATED.name: pd.array([True] * len(table), dtype="boolean")})
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([_harmless(column.name) for column in columns])
+        writer.writerow([harmless(column.name) for column in columns])
         for start in range(0, len(table), CHUNK_ROWS):
             part = table.iloc[start : start + CHUNK_ROWS]
             cells = [_csv_cells(column, part[column.name]) for column in columns]
@@ -354,7 +353,7 @@ def _csv_cells(column: Column, values: pd.Series) -> list[str]:
             if not isinstance(value, str)
             else value
             if has_lists and _NUMBERS.fullmatch(value)
-            else _harmless(value)
+            else harmless(value)
             for value in values
         ]
     if column.kind == "bool":
@@ -364,16 +363,6 @@ def _csv_cells(column: Column, values: pd.Series) -> list[str]:
     form = f"%{column.format}" if column.format else "%r"
     words = (form % number for number in values.to_numpy(np.float64).tolist())
     return ["" if word == "nan" else word for word in words]
-
-
-def _harmless(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula; `as_written` undoes it."""
-    return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
-
-
-def as_written(cell: str) -> str:
-    """Return the text that a cell of our CSV was written from: without the guarding ``'``."""
-    return cell.removeprefix("'")
 
 
 def _write_parquet(
@@ -400,7 +389,7 @@ def _write_provenance(path: Path, columns: Sequence[Column], header: Mapping[str
     content = {
         "header": dict(header),
         "text": GUARDED,
-        "columns": {one.name: _about(one) for one in columns},
+        "columns": {one.name: {**_about(one), "kind": one.kind} for one in columns},
     }
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -20,7 +20,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -34,6 +34,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from msfa_core.errors import CatalogueError
+from msfa_core.tables.guards import ESCAPES, GUARDED, unescaped
 from msfa_core.tables.mrt import mrt_lines, read_mrt
 from msfa_core.tables.text import distinct_names, text_tables
 
@@ -185,7 +186,43 @@ def read_file(path: str | Path) -> RawFile:
         raise problem(path, f"is cut short ({cut[0]})", "download it again")
     if not tables:
         raise problem(path, f"holds no table ({kind})", f"give {KNOWN_FORMATS}")
+    undo = _guards(path, kind, content)
+    if undo is not None:
+        tables = [_unguarded(table, undo) for table in tables]
     return RawFile(path, wanted, kind, checksum, tables)
+
+
+def _guards(path: Path, kind: str, content: bytes) -> Callable[[str], str] | None:
+    """Return what undoes the guards that our own exports put around text; None without any."""
+    if kind == "text":
+        beside = path.with_name(f"{path.name}.provenance.json")
+        said = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+        return (lambda text: text.removeprefix("'")) if json.dumps(GUARDED)[1:-1] in said else None
+    if kind in ("MRT", "FITS"):
+        head = b"".join(content[: 2**18].split())
+        return _unescaped if b"".join(ESCAPES[:60].encode().split()) in head else None
+    return None
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return unescaped(text)
+    except UnicodeError:
+        return text
+
+
+def _unguarded(table: RawTable, undo: Callable[[str], str]) -> RawTable:
+    columns = [
+        replace(
+            one,
+            name=undo(one.name),
+            values=one.values
+            if pd.api.types.is_numeric_dtype(one.values.dtype)
+            else one.values.map(undo, na_action="ignore").astype("str"),
+        )
+        for one in table.columns
+    ]
+    return replace(table, columns=columns)
 
 
 def _stored(path: Path) -> bytes:
@@ -297,7 +334,8 @@ def _reader(path: Path, content: bytes) -> tuple[str, Reader]:  # noqa: PLR0911 
     if lines and path.name.lower().startswith("readme"):
         raise problem(path, "describes tables and holds none", "name the data file beside it")
     if lines:
-        return "MRT", lambda _: [_astropy_table("", read_mrt(lines))]
+        ours = any("software: msfa-bhb" in line for line in lines[:2000])
+        return "MRT", lambda _: [_astropy_table("", read_mrt(lines, not ours))]
     if _is_ipac(head):
         return "IPAC", lambda raw: [_with_astropy(raw, "ascii.ipac")]
     return "text", lambda raw: _from_text(path, raw)

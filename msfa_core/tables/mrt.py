@@ -50,8 +50,14 @@ def _description(readme: str, name: str) -> list[str] | None:
     return sections[0] if len(sections) == 1 else None
 
 
-def read_mrt(lines: list[str]) -> Any:
+def read_mrt(lines: list[str], dashes_are_missing: bool = True) -> Any:
     """Read a machine-readable table with its description in front.
+
+    Parameters
+    ----------
+    lines : list of str
+    dashes_are_missing : bool
+        Whether a field of dashes is an empty one; in our own tables it is text.
 
     Returns
     -------
@@ -60,6 +66,7 @@ def read_mrt(lines: list[str]) -> Any:
     """
     from astropy.io import ascii as text_tables  # noqa: PLC0415  slow to import
 
-    table = text_tables.read(lines, format="cds", fill_values=_DASHES)
+    fill = _DASHES if dashes_are_missing else [("", "0")]
+    table = text_tables.read(lines, format="cds", fill_values=fill)
     table.remove_columns([name for name in table.colnames if name.startswith("---")])
     return table

@@ -20,6 +20,7 @@ from astropy import units
 from msfa_core.columns import Column
 from msfa_core.durable import WRITING
 from msfa_core.errors import ExportError
+from msfa_core.tables.guards import ESCAPES, escaped
 
 LINE_LENGTH: Final = 80
 CHUNK_ROWS: Final = 20_000  # rows turned to text at a time: bounds the memory
@@ -33,28 +34,6 @@ _SPELLED: Final = {  # what NFKD cannot take apart
     **{"″": '"', "′": "'", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "æ": "ae"},
     **{"Æ": "AE", "œ": "oe", "đ": "d", "ı": "i"},
 }
-
-
-ESCAPES: Final = (
-    "text: a backslash begins what ASCII cannot hold, as Python writes it (\\xfc and \\u0416 are "
-    "characters of Unicode, \\n is a line end, two are one); headers are spelled without accents"
-)
-
-
-def escaped(text: str) -> str:
-    """Return the text of a cell in printable ASCII, from which `unescaped` gives it back."""
-    return text.encode("unicode_escape").decode("ascii")
-
-
-def unescaped(text: str) -> str:
-    """Return the text that `escaped` wrote.
-
-    Raises
-    ------
-    UnicodeError
-        When it wrote no such text.
-    """
-    return text.encode("ascii").decode("unicode_escape")
 
 
 def to_ascii(text: str) -> str:

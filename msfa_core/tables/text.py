@@ -200,9 +200,10 @@ def _without_remarks(body: str, delimiter: str, width: int) -> tuple[str, tuple[
     """Leave out lines below the header that begin with # and are no rows; say how many."""
     if "#" not in body:
         return body, ()
-    kept, n_left = [], 0
+    kept, n_left, is_within = [], 0, False
     for line in body.split("\n"):
-        remark = line.lstrip().startswith("#")
+        remark = not is_within and line.lstrip().startswith("#")
+        is_within ^= bool(line.count('"') % 2) and not remark  # a cell of several lines
         if remark and len(next(csv.reader([line], delimiter=delimiter), [])) != width:
             n_left += 1
         else:

@@ -24,8 +24,10 @@ from msfa_core import durable
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, conform
 from msfa_core.errors import ExportError
 from msfa_core.tables import export as export_module
-from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, as_written, export
-from msfa_core.tables.mrt_writer import escaped, to_ascii, unescaped
+from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, export
+from msfa_core.tables.guards import FORMULA_STARTS, as_written, escaped, unescaped
+from msfa_core.tables.mrt_writer import to_ascii
+from msfa_core.tables.own import read_export
 
 BIG = 2**60 + 1  # a float would lose its last digit
 TABLE_6 = pd.DataFrame(  # first rows of the paper's Table 6
@@ -86,7 +88,7 @@ def expected_text(value, suffix):
     if suffix in (".mrt", ".fits"):
         assert unescaped(escaped(value)) == value
         return escaped(value)
-    if suffix == ".csv" and value.startswith((*export_module.FORMULA_STARTS, "'")):
+    if suffix == ".csv" and value.startswith((*FORMULA_STARTS, "'")):
         assert as_written("'" + value) == value
         return "'" + value
     return value
@@ -452,3 +454,43 @@ def test_the_guard_of_a_csv_cell_comes_off_again(tmp_path, text):
     cell = pd.read_csv(path, dtype="str", keep_default_na=False)["comment"][0]
     assert not cell.startswith(("=", "+", "-", "@", "＝"))
     assert as_written(cell) == text
+
+
+def long_table(n):
+    """Return n rows of what is hard to write: every script, commas, quotes, line ends, none."""
+    rng = np.random.default_rng(8)
+    words = ["=1+1", "'", "''x", "-9999", "--", "NaN", "null", "a,b", 'say "no"', "Ж\nzweite", "é",
+             "# no comment", "one\n# two\n---", "\\u0416", "\\", "|;\t|", "1.5", "☃ & <b>"]  # fmt: skip
+    text = np.array([*words, "b'x'", None], dtype=object)
+    table = pd.DataFrame(
+        {
+            "obsid": np.arange(1, n + 1) * 7,
+            "ra": rng.uniform(0, 360, n),
+            "teff": np.where(rng.random(n) < 0.2, np.nan, rng.uniform(6000, 12000, n)),
+            "gaia_source_id": pd.array(rng.integers(2**59, 2**63 - 1, n), dtype="Int64"),
+            "in_bhb_region": pd.array(rng.random(n) < 0.5, dtype="boolean"),
+            "comment": text[rng.integers(len(text), size=n)],
+            "verdict": "accept",
+        }
+    )
+    table.loc[rng.random(n) < 0.3, ["gaia_source_id", "in_bhb_region"]] = pd.NA
+    return conform(table)[list(table.columns)]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("n", [300, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_what_was_exported_is_read_back_equal(tmp_path, suffix, n):
+    table = long_table(n)
+    path = export(table, tmp_path / f"t.{suffix}", columns=list(table.columns), header=HEADER)
+    back = read_export(path)
+    assert back.columns.tolist() == table.columns.tolist()
+    for name in table.columns:
+        column = BY_NAME[name]
+        if column.kind == "float":
+            digits = int(column.format[1:-1]) if suffix in ("mrt", "csv") else 12
+            assert np.allclose(
+                back[name], table[name], rtol=0, atol=0.51 * 10**-digits, equal_nan=True
+            )
+        else:
+            assert back[name].isna().tolist() == table[name].isna().tolist(), name
+            assert back[name].dropna().tolist() == table[name].dropna().tolist(), name
