@@ -57,12 +57,19 @@ def backup(
 def import_(
     survey: SurveyArgument,
     source: Annotated[
-        str, typer.Argument(help="SQLite file or database URL to take from.", show_default=False)
+        str,
+        typer.Argument(
+            help="SQLite file, database URL, or table with verdicts (an export).",
+            show_default=False,
+        ),
     ],
     dry_run: DryRun = False,
 ) -> None:
-    """Take over the decisions of a colleague's copy or a backup; twice changes nothing."""
-    _take(survey, source, dry_run)
+    """Take over the decisions of a colleague's copy, a backup or a table; twice changes nothing."""
+    if "://" in source or _is_database(source):
+        _take(survey, source, dry_run)
+    else:
+        _take_table(survey, source, dry_run)
 
 
 @store_app.command()
@@ -141,6 +148,31 @@ def _take(survey: Path, source: str, dry_run: bool) -> None:
     theirs = history_of(source)
     with Survey(survey).store() as store:
         _say(take_over(store, theirs, dry_run=dry_run), dry_run)
+
+
+def _is_database(source: str) -> bool:
+    """Tell whether a file is a decision store, or nothing that can be read as a table."""
+    path = Path(source)
+    if not path.is_file():
+        return "#" not in path.name
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\x00"
+
+
+def _take_table(survey: Path, source: str, dry_run: bool) -> None:
+    from msfa_core.survey.decisions import decisions_in  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.vetting.transfer import take_over  # noqa: PLC0415
+
+    target = Survey(survey)
+    with target.store() as store:
+        found, record = decisions_in(target, source, store.decisions())
+        taken = take_over(store, found, dry_run=dry_run)
+    print(record["line"])
+    _say(taken, dry_run)
+    if not dry_run:
+        with target.lock():
+            target.record("table", **record)
 
 
 def _say(taken: Taken, dry_run: bool) -> None:

@@ -13,6 +13,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.survey.completing import identities
 from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
 from msfa_core.survey.given import Given, keep, name_of, next_place, numbered, same_source
+from msfa_core.tables.names import plain
 from msfa_core.tables.report import OutsideTable, as_record
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def _joined(survey: Survey, opened: OutsideTable, own: pd.DataFrame, pending: li
     before += [old for old in numbered(folder) if old.name == f"{opened.name}.parquet"]
     more = ["it replaces what was joined before from the same file"] if before else []
     more += _differences(survey, folder, known, before, pending)
+    if "verdict" in {plain(name) for name in opened.names}:
+        more.append(f"its verdicts are taken by `msfa store import {survey.path} {opened.path}`")
     record = as_record(opened, "catalogue", matched, more)
     return Given(next_place(folder, opened.name, pending), known, record, tuple(before))
 

@@ -57,3 +57,43 @@ def test_what_cannot_be_done_is_said_in_one_line(surveys, capsys):
     assert "nowhere.sqlite is not a file" in capsys.readouterr().err
     assert run_cli(["store", "history", first, "12"]) == 1
     assert "no obsid or uid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["mrt", "fits", "vot", "csv", "parquet"])
+def test_a_published_table_gives_its_verdicts_back(surveys, tmp_path, capsys, suffix):
+    first, second = surveys
+    out = tmp_path / f"bhb.{suffix}"
+    assert run_cli(["export", str(second), str(out), "--all", "--columns", "full"]) == 0
+    for companion in first.glob("vetting.sqlite*"):
+        companion.unlink()
+    assert run_cli(["store", "import", str(first), str(out), "--dry-run"]) == 0
+    assert decisions(first) == []
+    capsys.readouterr()
+    assert run_cli(["store", "import", str(first), str(out)]) == 0
+    assert f"bhb.{suffix}: " in capsys.readouterr().out
+    names = ["obsid", "verdict", "verdict_class", "comment", "confidence"]
+    told, back = (Survey(one).table_with_verdicts()[names] for one in (second, first))
+    told = told[~told["verdict"].isin(["disputed"])]  # two reviewers: what each said is not one
+    back = back.set_index("obsid").loc[told["obsid"]].reset_index()
+    assert told["verdict"].notna().any()
+    for name in names:
+        assert back[name].isna().tolist() == told[name].isna().tolist()
+        assert back[name].dropna().tolist() == told[name].dropna().tolist()
+    n = len(decisions(first))
+    assert run_cli(["store", "import", str(first), str(out)]) == 0
+    assert len(decisions(first)) == n
+    assert any(entry.get("use") == "decisions" for entry in Survey(first).provenance)
+
+
+def test_a_table_of_decisions_that_cannot_be_taken_is_refused(surveys, tmp_path, capsys):
+    first, before = surveys[0], decisions(surveys[0])
+    obsid = Survey(first).table()["obsid"]
+    for text, word in (
+        ("obsid,class\n1,A\n", "needs obsid and verdict"),
+        (f"obsid,verdict\n{obsid[0]},maybe\n", "'maybe' in row 1"),
+        ("obsid,verdict\n5,accept\n", "none of the"),
+    ):
+        (tmp_path / "d.csv").write_text(text)
+        assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 1
+        assert word in capsys.readouterr().err
+    assert decisions(first) == before

@@ -460,8 +460,8 @@ def long_table(n):
     """Return n rows of what is hard to write: every script, commas, quotes, line ends, none."""
     rng = np.random.default_rng(8)
     words = ["=1+1", "'", "''x", "-9999", "--", "NaN", "null", "a,b", 'say "no"', "Ж\nzweite", "é",
-             "# no comment", "one\n# two\n---", "\\u0416", "\\", "|;\t|", "1.5", "☃ & <b>"]  # fmt: skip
-    text = np.array([*words, "b'x'", None], dtype=object)
+             "# no comment", "one\n# two\n---", "\\u0416", "\\", "|;\t|", "1.5"]  # fmt: skip
+    text = np.array([*words, "☃ & <b>", "b'x'", None], dtype=object)
     table = pd.DataFrame(
         {
             "obsid": np.arange(1, n + 1) * 7,
