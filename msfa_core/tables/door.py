@@ -404,7 +404,6 @@ class _Reading:
             guessed = "" if conversion.said else ", by its range"
             how = f"{conversion.unit} → {one.unit or 'ratio'}{guessed}"
         values = self._plausible(one, column, conversion.values)
-        check_middle(values, one)
         if one.kind == "ra" and ((values < 0) | (values > _CIRCLE)).any():
             values = np.where((values < 0) | (values > _CIRCLE), values % _CIRCLE, values)
             how = how or "brought to 0 … 360 deg"
@@ -471,6 +470,7 @@ class _Reading:
         with np.errstate(invalid="ignore"):
             beyond = finite & ~((values >= one.low) & (values <= one.high))
         if not beyond.any():
+            check_middle(values, one)
             return values
         cells = self._cells(column, beyond, f"is beyond {limit_words(one)}")
         if one.kind in ("ra", "dec"):
@@ -478,6 +478,7 @@ class _Reading:
         strange = beyond & ~_says_none(column.values, beyond)
         if strange.sum() > _IMPLAUSIBLE_SHARE * finite.sum():
             raise UnitProblem(f"most of it cannot be {one.name}: {cells.words()}")
+        check_middle(np.where(beyond & ~strange, np.nan, values), one)
         self.implausible.append(cells)
         return np.where(beyond, np.nan, values)
 

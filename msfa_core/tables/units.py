@@ -62,7 +62,7 @@ _JULIAN: Final = 2_400_000.5  # JD of MJD 0
 # What the middle of a column of three rows or more can be: beyond it stands another unit
 _MIDDLE: Final[dict[str, tuple[float, float, str]]] = {
     "parallax_mas": (0.003, 250.0, "no table of stars is so near or far"),
-    **dict.fromkeys(("pmra", "pmdec"), (0.05, 1500.0, "no table of stars moves so")),
+    **dict.fromkeys(("pmra", "pmdec"), (0.05, 5000.0, "no table of stars moves so")),
     **dict.fromkeys(("g_mag", "bp_mag", "rp_mag"), (2.0, 25.0, "LAMOST takes no such stars")),
     **dict.fromkeys(("j_mag", "h_mag", "ks_mag"), (1.0, 25.0, "LAMOST takes no such stars")),
     **dict.fromkeys(("ra", "dec"), (1e-3, 720.0, "no field is so small")),
