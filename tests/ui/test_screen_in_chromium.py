@@ -32,6 +32,7 @@ def test_three_columns_share_any_screen_by_ratio(chromium, small_survey, tmp_pat
         assert slider["x"] + slider["width"] <= panel["x"] + panel["width"]
         shown = page.locator(".msfa-place:visible")
         n_places = 4 if width > 2200 else 2
+        shown.nth(n_places - 1).wait_for(timeout=60_000)
         page.wait_for_timeout(1500)
         assert shown.count() == n_places
         for place in shown.all():
