@@ -172,7 +172,7 @@ class CmdView(LinkedView):
         self._switch = pn.widgets.Checkbox.from_param(
             self.param.good_parallax_only,
             label=f"σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
-            width=86, margin=(0, 2), align="center", css_classes=["msfa-oneline"],
+            width=78, margin=(0, 2), align="center", css_classes=["msfa-oneline"],
             stylesheets=[stylesheet()],
         )  # fmt: skip
         self._exclusions = self._exclusion_controls()
