@@ -45,7 +45,7 @@ def notice(title: str, *sentences: str) -> str:
     """Return what is missing and how to add it, as HTML; the words are escaped."""
     lines = "".join(f"<p style='margin:6px 0 0'>{sentence_html(s)}</p>" for s in sentences)
     return (
-        "<div class='msfa-notice' style='padding:18px 20px;line-height:1.45'>"
+        "<div class='msfa-notice' style='padding:38px 20px 18px;line-height:1.45'>"
         f"<strong>{escape(title)}</strong>{lines}</div>"
     )
 

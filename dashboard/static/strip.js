@@ -9,7 +9,7 @@ function element(tag, css = "", text = "") {
   return made
 }
 
-export function render({model}) {
+export function render({model, view}) {
   const strip = element("div", "msfa-strip")
   strip.setAttribute("role", "region")
   strip.setAttribute("aria-label", "star on screen")
@@ -75,7 +75,12 @@ export function render({model}) {
   const tell_width = () => model.send_msg({open: is_wide.matches ? "wide" : "narrow"})
   is_wide.addEventListener("change", tell_width)
   model.on("remove", () => is_wide.removeEventListener("change", tell_width))
-  if (is_wide.matches) setTimeout(tell_width, 300) // once the page can be written to
+  // once the page is drawn whole: what changes while it is being drawn may be lost
+  const tell_when_drawn = (patience) => {
+    if (view.model.document?.is_idle || !patience) tell_width()
+    else setTimeout(tell_when_drawn, 250, patience - 1)
+  }
+  if (is_wide.matches) setTimeout(tell_when_drawn, 250, 80)
   model.on("content", draw)
   model.on("unfolded", fold)
   draw()
