@@ -164,6 +164,7 @@ class CompareView(Page):
         self._list = pn.widgets.Tabulator(
             self._rows(), show_index=False, disabled=True, selectable=1, sortable=False,
             pagination=None, layout="fit_columns", row_height=24, theme="simple",
+            editors=dict.fromkeys(("obsid", "one", "other", "p_bhb", "of record")),
             sizing_mode="stretch_both", margin=0, min_height=160,
             css_classes=["msfa-queue-table"], **css,
         )  # fmt: skip

@@ -36,6 +36,7 @@ _SCOPES: Final = (
 )
 BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in it
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
+COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
 DIGIT_WIDTH: Final = 6.2  # px, of one digit of the list
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
@@ -257,6 +258,8 @@ class QueueView(pn.viewable.Viewer):
             row_height=24,
             widths=self._widths(),
             text_align={"S/N": "right", "p_bhb": "right", "mine": "center", "rec.": "center"},
+            # a cell that could be written in takes the focus and drops it: Tab would end here
+            editors=dict.fromkeys(COLUMNS),
             configuration={"columnDefaults": {"minWidth": 24}},
             header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS},
             sizing_mode="stretch_both",
