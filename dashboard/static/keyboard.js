@@ -65,8 +65,9 @@ function name_controls() {
       const title = element.getRootNode().querySelector(".bk-slider-title")
       element.setAttribute("aria-label", title?.textContent.split(":")[0].trim() || "slider")
     } else if (element.matches("input[type=checkbox]:not([aria-label])")) {
-      const words = element.parentElement?.textContent || element.getRootNode().querySelector("label, span")?.textContent
-      element.setAttribute("aria-label", words?.trim() || "switch")
+      const parts = Array.from(element.getRootNode().children)
+      const words = parts.filter(part => !["STYLE", "LINK"].includes(part.tagName)).map(part => part.textContent).join(" ")
+      element.setAttribute("aria-label", words.trim() || "switch")
     } else if (element.matches(".tabulator-tableholder:not([role])")) {
       element.setAttribute("role", "rowgroup")
       element.querySelector(".tabulator-table")?.setAttribute("role", "presentation")

@@ -1,4 +1,4 @@
-"""The page for everyone: judged by axe-core.
+"""The page for everyone: judged by axe-core, and reached by keyboard alone.
 
 axe-core is no part of the project: `npm install axe-core` in this folder or a parent, or its
 ``axe.min.js`` named by ``AXE_CORE``, lets the first test run.
@@ -8,11 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
-from served_dashboard import ROOT, open_page, served
+from served_dashboard import PAINTED, ROOT, open_page, served
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
 PLANES = ("D0.2–fm", "CMD", "Labels", "Lines", "Ca K", "Sky", "Epochs")
+CONTROLS = ("BUTTON", "INPUT", "SELECT", "TEXTAREA")  # Bokeh's own tools show theirs
 RUN = """async () => {
   const found = await axe.run(document, {resultTypes: ["violations"]})
   return found.violations
@@ -20,6 +21,18 @@ RUN = """async () => {
     .map(one => `${one.id} (${one.impact}): ` + one.nodes.map(
       node => node.target.flat().join(" ") + " :: " + node.html.slice(0, 160)
         + " :: " + (node.any[0]?.message ?? "").slice(0, 160)).slice(0, 4).join("\\n    "))
+}"""
+WALK = """() => {
+  let at = document.activeElement
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement
+  const style = getComputedStyle(at)
+  const box = at.getBoundingClientRect()
+  const name = (at.getAttribute("aria-label") || at.textContent || at.getAttribute("placeholder")
+    || at.title || "").trim().slice(0, 40)
+  const host = at.getRootNode().host
+  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+  return {tag: at.tagName, name, host: host ? host.className : "", css: String(at.className),
+    seen: box.width > 0 && box.height > 0, ring: ring || style.boxShadow !== "none"}
 }"""
 
 
@@ -71,3 +84,29 @@ def test_axe_finds_nothing_serious_on_any_view(chromium, small_survey, tmp_path,
             judge(name)
         page.context.close()
     assert not found, "\n".join(found)
+
+
+def test_every_control_is_reached_by_keyboard_and_seen_when_it_is(chromium, small_survey, tmp_path):
+    with served(small_survey, tmp_path / "server.log", MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.wait_for_selector(PAINTED)
+        page.wait_for_timeout(2000)
+        reached, unseen = [], []
+        for _ in range(160):
+            page.keyboard.press("Tab")
+            at = page.evaluate(WALK)
+            if at["tag"] == "BODY":
+                break
+            reached.append(f"{at['tag']} {at['name']}")
+            if at["seen"] and not at["ring"] and at["tag"] in CONTROLS:
+                unseen.append(at)
+        assert not unseen, unseen
+        told = "\n".join(reached)
+        for control in (
+            "Export", "keys ?", "networks for", "Ca K", "candidates", "p_bhb, highest first",
+            "Balmer", "template",
+            "D0.2", "Hγ", "queue inside", "as observed", "Accept", "Reject", "as", "certain",
+            "issues", "undo", "comment", "reviewer",
+        ):  # fmt: skip
+            assert control in told, (control, told)
+        page.context.close()
