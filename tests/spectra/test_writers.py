@@ -13,6 +13,7 @@ from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ExportError, SpectrumError
 from msfa_core.spectra import Spectrum, read_spectrum
 from msfa_core.spectra.writers import LAYOUTS, lamost_name, write_lamost
+from msfa_core.tables.quantities import quantity
 
 META = {
     "class": "STAR",
@@ -52,6 +53,7 @@ def assert_same(read, written):
         np.testing.assert_equal(getattr(read, name), getattr(written, name), name)
 
 
+REDSHIFT = quantity("z")
 cards = st.floats(allow_nan=False, allow_infinity=False, width=64).filter(
     lambda x: x not in (-999.0, -9999.0)
 )
@@ -76,7 +78,7 @@ def spectra(draw):
         flux=flux,
         ivar=ivar,
         mask=flagged | (ivar <= 0) | ~np.isfinite(flux),
-        z=draw(st.just(np.nan) | st.floats(-0.05, 20)),  # beyond it no star is
+        z=draw(st.just(np.nan) | st.floats(REDSHIFT.low, REDSHIFT.high)),  # beyond it nothing is
         ra=draw(st.just(np.nan) | st.floats(0, 360)),
         dec=draw(st.just(np.nan) | st.floats(-90, 90)),
         snr_g=draw(cards),
