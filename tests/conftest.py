@@ -1,12 +1,16 @@
 """What all tests share: the real data, tiny networks, and a few simulated LAMOST files."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("msfa", deadline=None)  # a busy machine is no fault of the code
-settings.load_profile("msfa")
+# A busy machine is no fault of the code; and a change is judged by the same examples each time,
+# as long as MSFA_EXPLORE is not set: then they are new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("new", deadline=None)
+settings.load_profile("new" if os.environ.get("MSFA_EXPLORE") else "same")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 
