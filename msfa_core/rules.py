@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.columns import is_true, numbers
+from msfa_core.columns import is_false, is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import (
     LENIENT_P_CLASS,
@@ -333,6 +333,12 @@ def have_good_parallax(table: pd.DataFrame) -> BoolArray:
     """(n,) True where the parallax passes the paper's cut, `PARALLAX_SENTENCE`."""
     positive = numbers(table, "parallax_mas") > 0
     return positive & (numbers(table, "parallax_over_error") > 1 / float(PARALLAX_ERROR_MAX))
+
+
+def placed_by_trapezoid(table: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
+    """(n,) True inside, and (n,) True outside the trapezoid; neither without a good parallax."""
+    good = have_good_parallax(table)
+    return good & is_true(table, "in_cmd_trapezoid"), good & is_false(table, "in_cmd_trapezoid")
 
 
 PARALLAX_SENTENCE: Final = f"ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}"

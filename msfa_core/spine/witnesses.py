@@ -23,8 +23,8 @@ from msfa_core.constants import StellarClass
 from msfa_core.flags import LabelFlag
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
-    have_good_parallax,
     keep_by_rule,
+    placed_by_trapezoid,
     region_sentence,
     rule_sentence,
 )
@@ -96,9 +96,7 @@ def _plane(table: pd.DataFrame, _settings: Settings) -> Stances:
 
 
 def _cmd(table: pd.DataFrame, _settings: Settings) -> Stances:
-    good = have_good_parallax(table)
-    inside, outside = (is_it(table, "in_cmd_trapezoid") for is_it in (is_true, is_false))
-    return _stances(good & inside, good & outside)
+    return _stances(*placed_by_trapezoid(table))
 
 
 def _reasons(table: pd.DataFrame, settings: Settings) -> NDArray[np.int64]:

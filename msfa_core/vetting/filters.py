@@ -20,8 +20,8 @@ from msfa_core.rules import (
     are_a_or_b,
     candidate_sentence,
     domain_sentence,
-    have_good_parallax,
     have_subclass,
+    placed_by_trapezoid,
 )
 from msfa_core.typing import BoolArray, FloatArray
 
@@ -87,13 +87,13 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
     judged = _known(table, "predicted_class") & np.isfinite(p_bhb)
     candidate = is_true(table, "is_candidate")
     other = have_subclass(table) & ~are_a_or_b(table)
-    placed = candidate & have_good_parallax(table)
+    _, outside_trapezoid = placed_by_trapezoid(table)
     return {
         "stage 1 and stage 2 disagree": judged & (says_bhb != probable),
         "header subclass is neither A nor B": says_bhb & other,
         TEMPLATE_DISAGREES: is_true(table, "template_disagrees"),
         "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
-        "outside the CMD trapezoid": placed & is_false(table, "in_cmd_trapezoid"),
+        "outside the CMD trapezoid": candidate & outside_trapezoid,
         "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),
         "log g above the limit": candidate & (numbers(table, "logg") > settings.logg_outlier),
         "[Fe/H] above the limit": candidate & (numbers(table, "feh") > settings.feh_outlier),
