@@ -48,6 +48,8 @@ class Content:
         What the tables of the file say of the object, by house names.
     pixel_bits : int
         Bits of the masks below this one say nothing of single pixels.
+    units : tuple of Hdu
+        Tables that hold the wavelengths, besides the primary unit.
     """
 
     layout: str
@@ -55,6 +57,7 @@ class Content:
     pixels: Pixels
     meta: dict[str, Any] = field(default_factory=dict)
     pixel_bits: int = 0
+    units: tuple[Hdu, ...] = ()
 
 
 def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
@@ -83,7 +86,8 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
         if unit.name not in ("COADD", "") or "FLUX" not in names or "IVAR" not in names:
             continue
         if "WAVELENGTH" in names:
-            return Content("lamost-table", _numbers(path, unit, "WAVELENGTH"), _columns(path, unit))
+            wavelength = _numbers(path, unit, "WAVELENGTH")
+            return Content("lamost-table", wavelength, _columns(path, unit), units=(unit,))
         if "LOGLAM" in names:
             return _sdss(path, unit, units)
     exposures = [unit for unit in seen if {"FLUX", "IVAR", "LOGLAM"} <= set(unit.columns)]
@@ -176,7 +180,8 @@ def _sdss(path: Path, unit: Hdu, units: Iterable[Hdu]) -> Content:
         if "CLASS" in other.columns and "SUBCLASS" in other.columns:
             meta = _sdss_object(other)
             break
-    return Content("sdss", _loglam(path, unit), _columns(path, unit), meta, _SDSS_PIXEL_BITS)
+    pixels = _columns(path, unit)
+    return Content("sdss", _loglam(path, unit), pixels, meta, _SDSS_PIXEL_BITS, (unit,))
 
 
 def _sdss_object(unit: Hdu) -> dict[str, Any]:
@@ -216,7 +221,7 @@ def _lamost_medium(path: Path, units: Sequence[Hdu]) -> Content:
     wavelength, *pixels = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
     how = f"{' and '.join(unit.name for unit in chosen)} joined by wavelength"
     meta = {"resolution": "medium", "assembled": how}
-    return Content("lamost-medium", wavelength, Pixels(*pixels), meta)
+    return Content("lamost-medium", wavelength, Pixels(*pixels), meta, units=tuple(chosen))
 
 
 def _exposure_quality(path: Path, unit: Hdu) -> float:

@@ -2,7 +2,8 @@
 
 What the layouts have in common ends up in a :class:`Spectrum`; what tempts one to misread
 them is settled here: the third row of the earliest files is a sub-continuum and not a wavelength,
-``HELIO_RV`` is a correction already applied and not the star's velocity, and some files carry
+``HELIO_RV`` is a correction already applied (unless ``HELIO`` says no) and not the star's velocity,
+wavelengths may be those in air, a place may be of an older equinox, and some files carry
 neither an observation number nor a signal-to-noise ratio.
 """
 
@@ -19,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import G_BAND
+from msfa_core.constants import G_BAND, SPEED_OF_LIGHT
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.fits_bytes import (
     Hdu,
@@ -51,6 +52,9 @@ META_CARDS: Final = {
 _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
+_EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
+_FK5_SINCE: Final = 1980.0  # equinoxes before are those of FK4
+_FK4_EQUINOX: Final = 1950.0
 
 _LAMOST_NAME: Final = re.compile(r"(?:spec|med)-(\d+)-(.+)_sp(\d+)-(\d+)", re.I)
 _SDSS_NAME: Final = re.compile(r"spec-(\d+)-(\d+)-(\d+)", re.I)
@@ -151,20 +155,58 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     primary = next(iter(units))
     content = read_layout(path, primary, units)
     _check(path, content)
-    if _is_in_air(primary):
-        meta = {**content.meta, "wavelength_scale": "converted from air"}
-        wavelength = air_to_vacuum(content.wavelength.astype(np.float64))
+    scale = []
+    wavelength = content.wavelength
+    if any(_is_in_air(unit) for unit in (primary, *content.units)):
+        scale.append("converted from air")
+        wavelength = air_to_vacuum(wavelength.astype(np.float64))
+    if _is_no(primary.card("HELIO")):
+        scale.append("corrected for the motion of the Earth")
+        wavelength = _seen_from_the_sun(path, primary, wavelength)
+    if scale:
+        meta = {**content.meta, "wavelength_scale": ", ".join(scale)}
         content = replace(content, wavelength=wavelength, meta=meta)
     return _spectrum(path, primary, content)
 
 
-def _is_in_air(primary: Hdu) -> bool:
-    """Tell whether a file says that its wavelengths are those in air."""
-    vacuum = primary.card("VACUUM")
-    words = [str(primary.card(key) or "").strip().lower() for key in ("AIRORVAC", "WAVEREF")]
-    if vacuum is not None:
-        words.append({"f": "air", "false": "air", "0": "air"}.get(str(vacuum).strip().lower(), ""))
-    return "air" in words or str(primary.card("CTYPE1") or "").strip().upper().startswith("AWAV")
+def _is_in_air(unit: Hdu) -> bool:
+    """Tell whether a header says that its wavelengths are those in air."""
+    words = [str(unit.card(key) or "").strip().lower() for key in ("AIRORVAC", "WAVEREF")]
+    if "air" in words or _is_no(unit.card("VACUUM")):
+        return True
+    return str(unit.card("CTYPE1") or "").strip().upper().startswith("AWAV")
+
+
+def _is_no(card: Any) -> bool:
+    """Tell whether a card of yes or no says no, in any spelling; absent, it says nothing."""
+    return str(card).strip().lower() in ("f", "false", "0", "n", "no")
+
+
+def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> NDArray[np.float64]:
+    """(pixel,) wavelengths of a file that left the motion of the Earth in (HELIO = F).
+
+    ``HELIO_RV`` [km/s] is what to take off a velocity: its sign is that of LAMOST's own headers
+    (the observer's velocity away from the star), checked against an ephemeris.
+    """
+    velocity = as_number(primary.card("HELIO_RV"))
+    if not abs(velocity) < _EARTH:
+        reason = "says that the motion of the Earth is still in it (HELIO = F), not how much"
+        raise problem(path, reason, "correct its wavelengths, or give HELIO_RV in km/s")
+    return wavelength.astype(np.float64) * (1 - velocity / SPEED_OF_LIGHT)
+
+
+def _epoch_2000(ra: float, dec: float, primary: Hdu) -> tuple[float, float]:
+    """Place [deg] in the system of today, of a header that is in an older one (FK4, B1950)."""
+    system = str(primary.card("RADESYS") or primary.card("RADECSYS") or "").strip().upper()
+    equinox = as_number(primary.card("EQUINOX"))
+    is_old = equinox < _FK5_SINCE if math.isfinite(equinox) else system.startswith("FK4")
+    if not is_old or not (math.isfinite(ra) and math.isfinite(dec)):
+        return ra, dec
+    from astropy.coordinates import FK4, SkyCoord  # noqa: PLC0415 (half a second, hardly ever used)
+
+    epoch = f"B{equinox if math.isfinite(equinox) else _FK4_EQUINOX}"
+    place = SkyCoord(ra, dec, unit="deg", frame=FK4(equinox=epoch)).icrs
+    return float(place.ra.deg), float(place.dec.deg)
 
 
 def _check(path: Path, content: Content) -> None:
@@ -214,6 +256,9 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     if not math.isfinite(snr_g):
         snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
     prefix = "PLUG_" if content.layout == "sdss" else ""  # SDSS: RA is the telescope's
+    ra = as_degrees(primary.card(f"{prefix}RA"), "ra")
+    dec = as_degrees(primary.card(f"{prefix}DEC"), "dec")
+    ra, dec = _epoch_2000(ra, dec, primary)
     return Spectrum(
         obsid=_obsid(path, primary, meta),
         wavelength=content.wavelength,
@@ -221,8 +266,8 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         ivar=ivar,
         mask=mask,
         z=as_number(primary.card("Z"), "z") if z is None else z,
-        ra=as_degrees(primary.card(f"{prefix}RA"), "ra"),
-        dec=as_degrees(primary.card(f"{prefix}DEC"), "dec"),
+        ra=ra,
+        dec=dec,
         snr_g=snr_g,
         file=str(path),
         meta=meta,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.errors import ReadError
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.readers import obsid_from_name, read_spectrum
@@ -11,7 +12,7 @@ from msfa_core.spectra.readers import obsid_from_name, read_spectrum
 WAVELENGTH = np.arange(4000.0, 7000.0, 2.0)
 
 
-def write(path, layout="table", **cards):
+def write(path, of_table=(), **cards):
     ones = np.ones(len(WAVELENGTH), np.float32)
     columns = [
         fits.Column(name, "E", array=values)
@@ -20,6 +21,7 @@ def write(path, layout="table", **cards):
     primary = fits.PrimaryHDU()
     primary.header.update(cards)
     table = fits.BinTableHDU.from_columns(columns, name="COADD")
+    table.header.update(dict(of_table))
     fits.HDUList([primary, table]).writeto(path, overwrite=True)
     return path
 
@@ -86,6 +88,40 @@ def test_wavelengths_in_air_are_converted(tmp_path, cards, in_air):
     expected = air_to_vacuum(stored) if in_air else stored
     assert spectrum.wavelength == pytest.approx(expected, rel=1e-9)
     assert ("wavelength_scale" in spectrum.meta) == in_air
+
+
+@pytest.mark.parametrize("card", [{"VACUUM": False}, {"AIRORVAC": "air"}, {"WAVEREF": "Air"}])
+def test_what_the_header_of_the_table_says_of_its_wavelengths_counts(tmp_path, card):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", of_table=card, OBSID=7))
+    assert spectrum.meta["wavelength_scale"] == "converted from air"
+
+
+@pytest.mark.parametrize("no", [False, "F", "no", 0])
+def test_the_motion_of_the_earth_is_taken_off_where_the_header_says_that_it_is_in(tmp_path, no):
+    # obsid 701001: HELIO_RV +12.19 km/s, where an ephemeris says that -12.21 are to be added
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, HELIO=no, HELIO_RV=12.18764))
+    seen = (spectrum.wavelength / WAVELENGTH - 1) * SPEED_OF_LIGHT
+    assert seen == pytest.approx(-12.18764, abs=0.02)  # the file has single precision
+    assert "motion of the Earth" in spectrum.meta["wavelength_scale"]
+    for applied in (True, "T", 1):
+        path = write(tmp_path / "b.fits", OBSID=7, HELIO=applied, HELIO_RV=12.18764)
+        assert "wavelength_scale" not in read_spectrum(path).meta
+    for unknown in ({}, {"HELIO_RV": -9999.0}, {"HELIO_RV": 99.0}):
+        with pytest.raises(ReadError, match="motion of the Earth is still in it"):
+            read_spectrum(write(tmp_path / "c.fits", OBSID=7, HELIO=no, **unknown))
+
+
+@pytest.mark.parametrize(
+    "cards", [{"EQUINOX": 1950.0}, {"EQUINOX": "1950"}, {"RADECSYS": "FK4"}, {"RADESYS": "fk4"}]
+)
+def test_a_place_of_an_older_equinox_is_brought_to_that_of_today(tmp_path, cards):
+    """Vega in B1950 and J2000 (its motion in 50 years, 14", left aside)."""
+    old = {"RA": 278.81125, "DEC": 38.73747}
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, **old, **cards))
+    assert (spectrum.ra, spectrum.dec) == pytest.approx((279.2345, 38.7825), abs=0.005)
+    for kept in ({}, {"EQUINOX": 2000.0, "RADECSYS": "FK5"}, {"EQUINOX": 2000.0, "RADESYS": "FK4"}):
+        spectrum = read_spectrum(write(tmp_path / "b.fits", OBSID=7, **old, **kept))
+        assert (spectrum.ra, spectrum.dec) == (old["RA"], old["DEC"])
 
 
 def test_spectra_of_sdss_without_plates_are_told_by_their_names():
