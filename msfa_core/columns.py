@@ -68,7 +68,7 @@ def _identity() -> list[Column]:
     return [
         Column("obsid", "int", "ingest", "LAMOST observation identifier", "", "d", "meta.id;meta.main"),
         Column("uid", "str", "identify", "Star identifier: G+Gaia, P+PS1 or L+HEALPix", "", "s", "meta.id"),
-        Column("file", "str", "ingest", "File the spectrum was read from", "", "s", "meta.id;meta.file"),
+        Column("file", "str", "ingest", "File the spectrum was read from (exports: its name without folders)", "", "s", "meta.id;meta.file"),
         Column("ra", "float", "ingest", "Right ascension (ICRS)", "deg", ".6f", "pos.eq.ra;meta.main"),
         Column("dec", "float", "ingest", "Declination (ICRS)", "deg", ".6f", "pos.eq.dec;meta.main"),
         Column("snr_g", "float", "ingest", "Signal-to-noise ratio in g", "", ".2f", "stat.snr"),

@@ -159,6 +159,8 @@ def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
             raise ExportError(f"Column {column.name} is not {column.kind}: {error}.") from error
         if column.kind == "str":
             values = values.map(_tidy, na_action="ignore")
+            if column.name == "file":  # folders of the one who exports tell a reader nothing
+                values = values.str.replace(r"^.*[/\\\\]", "", regex=True)
             values = values.where(values != "").astype("str")
         data[column.name] = values.reset_index(drop=True)
     return pd.DataFrame(data)

@@ -442,6 +442,15 @@ def test_a_votable_has_nothing_that_the_validator_warns_of(mixed, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+def test_no_folder_of_the_one_who_exports_goes_out(tmp_path, suffix):
+    files = ["/home/jane/../nights/spec-55862-B6212_sp06-007.fits.gz", "C:\\data\\b.fits", "c.fits"]
+    table = pd.DataFrame({"obsid": [1, 2, 3], "file": files})
+    path = export(table, tmp_path / f"t.{suffix}", columns="full")
+    found = read_export(path)["file"].tolist()
+    assert found == ["spec-55862-B6212_sp06-007.fits.gz", "b.fits", "c.fits"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_two_exports_of_one_state_are_equal_byte_for_byte(mixed, tmp_path, suffix):
     first = export(mixed, tmp_path / f"t.{suffix}", columns="full", header=HEADER).read_bytes()
     path = export(mixed, tmp_path / f"t.{suffix}", columns="full", header=HEADER, overwrite=True)
