@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from msfa_core.errors import ConfigError, ModelError
-from msfa_core.shipped import shipped
+from msfa_core.errors import ConfigError
+from msfa_core.shipped import shipped, shipped_table
 from msfa_core.typing import FloatArray
 
 LOCI_FILE: Final = shipped("reference", "calcium_loci.csv")
@@ -84,13 +83,7 @@ def calcium_loci(path: Path = LOCI_FILE) -> tuple[Locus, ...]:
     ModelError
         When the file is missing or is another table.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); restore the file.") from error
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise ModelError(f"{path}: lacks {', '.join(missing)}; restore the file.")
+    table = shipped_table(path, _COLUMNS)
     loci = []
     bhb = table["sequence"] == "bhb"
     for part in (table[bhb].groupby("feh"), table[~bhb].groupby("logg")):

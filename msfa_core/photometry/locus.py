@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core.errors import CatalogueError, ModelError
+from msfa_core.errors import CatalogueError
 from msfa_core.photometry.cmd import in_trapezoid
-from msfa_core.shipped import shipped
+from msfa_core.shipped import shipped, shipped_table
 from msfa_core.typing import FloatArray
 
 ZAHB_FILE: Final = shipped("reference", "zahb_cmd.csv")
@@ -97,13 +96,7 @@ def zahb_locus(path: Path = ZAHB_FILE) -> CmdLocus:
     ModelError
         When the file is missing or is another table.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); restore the file.") from error
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise ModelError(f"{path}: lacks {', '.join(missing)}; restore the file.")
+    table = shipped_table(path, _COLUMNS)
     table = table.sort_values("bp_rp")
     magnitude = table["abs_mag_g"].to_numpy(np.float64)
     none = np.zeros(len(table), dtype=np.int64)
