@@ -129,8 +129,9 @@ class VettingApp(pn.viewable.Viewer):
         if not isinstance(survey, Survey):
             survey = Survey.open(survey)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
-        self.state = Session(survey=survey, reviewer=name)
-        self.state.verdicts.blind = asked_for("blind") == "1"
+        self.state = Session(survey=survey, reviewer=name, login=name if is_locked else "")
+        must_be_blind = self.state.verdicts.door.must_be_blind(name)
+        self.state.verdicts.blind = must_be_blind or asked_for("blind") == "1"
         self.queue = QueueView(state=self.state)
         self.queue.choose({name: asked_for(name) for name in self.queue.choices})
         self._open_link()
@@ -206,7 +207,9 @@ class VettingApp(pn.viewable.Viewer):
         self.state.status.attempt(self.state.reload)
 
     def _toggle_blind(self) -> None:
-        self.state.verdicts.blind = not self.state.verdicts.blind
+        verdicts = self.state.verdicts
+        if not self.state.status.attempt(verdicts.look_blind, not verdicts.blind):
+            return
         words = "the machine and other reviewers are hidden" if self.state.verdicts.blind else "off"
         self.state.status.say(f"blind: {words}")
 

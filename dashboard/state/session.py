@@ -20,6 +20,7 @@ from dashboard.state.verdicts import News, Verdicts
 from msfa_core.errors import ConflictError, StoreError
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.decision import FINAL_FLAG, Decision, Verdict
+from msfa_core.vetting.roles import Act
 
 
 class Session:
@@ -30,6 +31,8 @@ class Session:
     survey : Survey
     reviewer : str
         Empty until known; nothing can be decided without it.
+    login : str
+        Who has logged in; empty where names are typed.
 
     Attributes
     ----------
@@ -52,10 +55,10 @@ class Session:
     PARTS: Final = ("status", "verdicts", "labels", "queue", "screen", "answers")
     __slots__ = (*PARTS, "survey", "is_linked", "__weakref__")  # a word misspelt is an error
 
-    def __init__(self, survey: Survey, reviewer: str = "") -> None:
+    def __init__(self, survey: Survey, reviewer: str = "", login: str = "") -> None:
         self.survey = survey
         self.status = Status()
-        self.verdicts = Verdicts(survey, reviewer)
+        self.verdicts = Verdicts(survey, reviewer, login)
         self.labels = Labels(self.verdicts)
         self.queue = Queue(self.verdicts, self.labels)
         self.screen = Screen(self.verdicts, self.queue, self.status)
@@ -176,7 +179,7 @@ class Session:
             comment=comment,
             issue_flags=tuple(issue_flags),
         )
-        return self.decided(self.data.store.append_decision(judged))
+        return self.decided(self.verdicts.door.keep(judged))
 
     def decided(self, stored: Decision) -> Decision:
         """Show that a decision is on disk, and go on, if its star is still on screen."""
@@ -209,7 +212,7 @@ class Session:
         judged = self.judge(
             painted_obsid, verdict=Verdict(verdict), comment=comment, issue_flags=(FINAL_FLAG,)
         )
-        stored = self.data.store.append_decision(judged)
+        stored = self.verdicts.door.keep(judged)
         self.verdicts.appended(stored)
         with self._at_once():
             self.screen.renew()
@@ -251,6 +254,8 @@ class Session:
             )
         if not self.verdicts.reviewer.strip():
             raise StoreError("Not saved: write your name first (field reviewer), then decide.")
+        is_final = FINAL_FLAG in said.get("issue_flags", ())
+        self.verdicts.door.check(Act.SETTLE if is_final else Act.DECIDE, self.verdicts.reviewer)
         uid = star.row["uid"]
         return Decision(
             obsid=star.obsid,

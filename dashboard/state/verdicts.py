@@ -14,12 +14,13 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.state.data import give_back, shared_data
+from dashboard.state.door import Door
 from dashboard.state.part import Part
 from msfa_core.columns import columns_of
 from msfa_core.errors import StoreError
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.agreement import latest_by_reviewer
-from msfa_core.vetting.decision import Decision
+from msfa_core.vetting.decision import Decision, reviewer_name
 from msfa_core.vetting.filters import Filter, preset_filters, verdict_filters
 from msfa_core.vetting.record import (
     are_final,
@@ -28,6 +29,7 @@ from msfa_core.vetting.record import (
     verdict_of_record,
     vet_columns,
 )
+from msfa_core.vetting.roles import Act
 
 MANY_DECISIONS: Final = 400  # of others since the last look: the whole table is read again
 N_RECENT: Final = 10  # decisions shown under the verdict bar
@@ -62,6 +64,8 @@ class Verdicts(Part):
     survey : Survey
     reviewer : str
         Empty until known.
+    login : str
+        Who has logged in; empty where names are typed.
     """
 
     survey = param.Parameter(doc="Survey that is vetted")
@@ -70,8 +74,9 @@ class Verdicts(Part):
     table = param.DataFrame(doc="Candidates with their verdicts of record")
     version = param.Integer(doc="Rises when verdicts of the table change")
 
-    def __init__(self, survey: Survey, reviewer: str = "", **params: Any) -> None:
-        super().__init__(survey=survey, reviewer=reviewer, **params)
+    def __init__(self, survey: Survey, reviewer: str = "", login: str = "", **params: Any) -> None:
+        super().__init__(survey=survey, reviewer=login or reviewer, **params)
+        self.door = Door(survey, lambda: self.data.store, login)
         self._recent: dict[int, list[Decision]] = {}
         self._own: list[Decision] = []  # decisions of this session, oldest first
         self.data = shared_data(survey)
@@ -161,10 +166,34 @@ class Verdicts(Part):
         return np.isin(self.data.star[self.data.rows(obsids)], stars)
 
     # --- what changes ------------------------------------------------------------------------
+    def call(self, name: str) -> None:
+        """Take the name that somebody typed; one of a login stands.
+
+        Raises
+        ------
+        StoreError
+            When it is no name; the one before stays.
+        """
+        if not self.door.login:
+            self.reviewer = reviewer_name(name)
+
+    def look_blind(self, is_blind: bool) -> None:
+        """Hide what others and the machine say, or show it.
+
+        Raises
+        ------
+        RightsError
+            When it is to be shown to somebody who works blind.
+        """
+        if not is_blind and self.door.roles.blind:
+            self.door.check(Act.REVEAL, self.reviewer)
+        self.blind = is_blind
+
     def know_reviewer(self) -> None:
         """Know the own verdicts of a reviewer who is another one now."""
         self.mine = self._verdicts_by(self.reviewer, self.data.store.standing())
         self._own.clear()
+        self.blind = self.blind or self.door.must_be_blind(self.reviewer)
 
     def appended(self, decision: Decision) -> None:
         """Bring the table up to date after this session appended a row to the store."""
@@ -221,7 +250,7 @@ class Verdicts(Part):
             When there is none, or the store refuses.
         """
         last = self._last_own()
-        return last, self.data.store.withdraw(last.decision_id or 0, self.reviewer.strip())
+        return last, self.door.withdraw(last, self.reviewer)
 
     def _last_own(self) -> Decision:
         """Return this reviewer's last standing decision: of this session, else an earlier one."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
+from typing import Any, Final
 
 import pandas as pd
 import panel as pn
@@ -20,12 +18,9 @@ from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
-from msfa_core.errors import StoreError, SurveyError, UnansweredError
+from msfa_core.errors import StoreError, SurveyError
 from msfa_core.rules import keep_by_rule
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
-
-if TYPE_CHECKING:
-    from msfa_core.vetting.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +123,7 @@ class VerdictBar(pn.custom.JSComponent):
             **{
                 "survey_name": str(state.survey.path),
                 "reviewer": state.verdicts.reviewer,
-                "reviewer_locked": reviewer_locked,
+                "reviewer_locked": reviewer_locked or bool(state.verdicts.door.login),
                 "sizing_mode": "stretch_width",
                 "margin": 0,
                 "stylesheets": [stylesheet()],
@@ -136,6 +131,7 @@ class VerdictBar(pn.custom.JSComponent):
             | params
         )
         self._state = state
+        self._is_locked = reviewer_locked or bool(state.verdicts.door.login)  # a page cannot say so
         self._restore: dict[str, Any] = {}  # comment and flags of the decision taken back
         self._show_star()
         self._show_message()
@@ -181,13 +177,14 @@ class VerdictBar(pn.custom.JSComponent):
     def _handle(self, message: dict[str, Any]) -> None:
         state = self._state
         action = str(message.get("action", ""))
-        if "reviewer" in message and not self.reviewer_locked:
-            state.verdicts.reviewer = str(message["reviewer"])
-        if action == "reviewer":
-            if not self.reviewer_locked:
-                state.verdicts.reviewer = str(message.get("value", ""))
-            return
         answer = partial(self._answer, action, str(message.get("key", "")))
+        if not self._is_locked:
+            named = message.get("value", "") if action == "reviewer" else message.get("reviewer")
+            if named is not None and not state.status.attempt(state.verdicts.call, str(named)):
+                answer(is_done=False)
+                return
+        if action == "reviewer":
+            return
         self._trying(partial(self._begin, action, message, answer), answer)
 
     def _begin(self, action: str, message: dict[str, Any], answer: Callable[..., None]) -> None:
@@ -197,7 +194,7 @@ class VerdictBar(pn.custom.JSComponent):
             self._store(state.verdicts.take_back, lambda done: self._taken_back(*done), answer)
         elif action in _VERDICTS or action == "suggestion":
             judged = self._judged(action, message)
-            keep = partial(stored_once, state.data.store, judged)
+            keep = partial(state.verdicts.door.keep, judged)
             self._store(keep, state.decided, partial(answer, saved=str(judged.obsid)))
         else:
             if state.status.tone == "error":
@@ -287,12 +284,3 @@ class VerdictBar(pn.custom.JSComponent):
                 "restore": self._restore if action == "undo" and is_done else None,
             }
         )
-
-
-def stored_once(store: Store, decision: Decision) -> Decision:
-    """Store a decision; where the store broke off, give it again with its key."""
-    decision = replace(decision, key=decision.key or uuid4().hex)
-    try:
-        return store.append_decision(decision)
-    except UnansweredError:
-        return store.append_decision(decision)

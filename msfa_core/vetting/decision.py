@@ -138,6 +138,28 @@ class Decision:
         return asdict(self) | {"verdict": str(self.verdict)}
 
 
+def reviewer_name(text: str) -> str:
+    """Return a name as decisions carry it; for names that people and logins give.
+
+    Raises
+    ------
+    StoreError
+        When it is no name: several lines, control characters, or a story.
+    """
+    if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in text.strip()):
+        raise StoreError(
+            f"{text.strip()[:REVIEWER_LENGTH]!r} is no name: it holds a line end or a control "
+            "character; write it in one line."
+        )
+    name = " ".join(text.split())
+    if len(name) > REVIEWER_LENGTH:
+        raise StoreError(
+            f"A name of {len(name)} characters ({name[:20]}…) is too long, at most "
+            f"{REVIEWER_LENGTH}: shorten it."
+        )
+    return name
+
+
 # --- checks of one field -------------------------------------------------------------------
 def _whole_number(value: object, name: str) -> int:
     """Return an int64 as a Python int, never through a float."""
