@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.vetting.agreement import wilson_interval
+
 BINS: Final = 15  # of confidence, as Guo et al. 2017 (ICML 70, 1321)
 LEVEL: Final = 0.95
-_Z: Final = 1.959964  # standard deviations of the normal distribution that hold LEVEL
 _RESAMPLES: Final = 1000
 _RESAMPLES_CALIBRATION: Final = 200
 _SEED: Final = 1
@@ -85,19 +86,6 @@ def scores_with_intervals(truth: Bools, chosen: Bools, star: Ints) -> dict[str, 
     for name, (low, high) in intervals.items():
         named |= {name: scores[name], f"{name}_low": low, f"{name}_high": high}
     return named | {name: scores[name] for name in ("n_true", "n_chosen", "n_right")}
-
-
-def wilson_interval(n_right: float, n: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share of ``n`` independent trials (Wilson 1927, JASA 22, 209).
-
-    NaN without trials.
-    """
-    if n <= 0:
-        return float("nan"), float("nan")
-    share, z2 = n_right / n, _Z**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2)) / (1 + z2 / n)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def share_interval(right: Bools, among: Bools, star: Ints) -> tuple[float, float]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from msfa_core.vetting.decision import Decision, Verdict
 from msfa_core.vetting.record import are_final, standing_decisions, star_of_row
+
+_Z: Final = 1.959964  # standard deviations of the normal distribution that hold 95 %
 
 
 def latest_by_reviewer(
@@ -126,6 +128,19 @@ def in_dispute(verdicts: pd.DataFrame) -> pd.Series:
     """
     said = [(verdicts == str(kind)).fillna(False).any(axis=1) for kind in Verdict]
     return pd.concat(said, axis=1).sum(axis=1) > 1
+
+
+def wilson_interval(n_right: float, n: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share of ``n`` independent trials (Wilson 1927, JASA 22, 209).
+
+    NaN without trials.
+    """
+    if n <= 0:
+        return math.nan, math.nan
+    share, z2 = n_right / n, _Z**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _beyond_chance(observed: float, chance: float) -> float:
