@@ -118,9 +118,7 @@ def test_progress_and_the_known_stars_tell_how_a_reviewer_does():
     rows = []
 
     def say(obsid, verdict, **more):
-        rows.append(
-            Decision(obsid, "", Verdict(verdict), "Ann", decision_id=len(rows) + 1, **more)
-        )
+        rows.append(Decision(obsid, "", Verdict(verdict), "Ann", decision_id=len(rows) + 1, **more))
 
     for obsid in range(1, 33):
         say(obsid, "accept")  # 32 of 40 BHB stars found
