@@ -26,10 +26,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS: Final = (  # read by the numerical libraries when a worker imports them
-    "OMP_NUMTHREADS",
-    "OPENBLAS_NUMTHREADS",
-    "MKL_NUMTHREADS",
-    "NUMBA_NUMTHREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
 )
 # Without "nnan" and "ninf" comparisons with NaN keep their meaning
 _FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})

@@ -90,3 +90,18 @@ def test_a_part_changed_in_another_module_outdates_its_callers(folder):
     again = load(folder, "caller").twice
     assert again(0.0) == 20.0
     assert sum(again.stats.cache_hits.values()) == 1
+
+
+def threads_here(_):
+    """Return how many threads each numerical library of this process would use."""
+    from threadpoolctl import threadpool_info
+
+    np.ones((8, 8)) @ np.ones((8, 8))
+    return [pool["num_threads"] for pool in threadpool_info()]
+
+
+def test_the_libraries_of_worker_processes_use_one_thread_each(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
+    found = list(machine.in_order(threads_here, [0], workers=2))
+    assert found[0] and set(found[0]) == {1}
