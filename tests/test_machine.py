@@ -105,3 +105,43 @@ def test_the_libraries_of_worker_processes_use_one_thread_each(monkeypatch):
         monkeypatch.setenv(name, "2")
     found = list(machine.in_order(threads_here, [0], workers=2))
     assert found[0] and set(found[0]) == {1}
+
+
+def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch):
+    """Another version of a kernel, for arrays of another kind, costs seconds at a first start."""
+    from collections import defaultdict
+
+    import numba
+
+    from msfa_core.balmer import fit_lines, indices, kernel
+    from msfa_core.simulate.instrument import as_spectrum_list
+    from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
+    from msfa_core.spine.ready import some_spectrum
+    from msfa_core.survey.folder import Survey
+    from msfa_core.survey.ingest import store
+    from msfa_core.templates import match, matching
+
+    asked = defaultdict(set)
+
+    def noting(name, function):
+        def call(*given):
+            asked[name].add(tuple(str(numba.typeof(one)) for one in given))
+            return function(*given)
+
+        return call
+
+    kernels = [(kernel, "measure_rows"), (indices, "_measure_bands")]
+    kernels += [(matching, name) for name in ("bin_products", "solve_cells", "refine_rows")]
+    kernels += [(matching, "products"), (matching, "solve")]
+    for module, name in kernels:
+        monkeypatch.setattr(module, name, noting(name, getattr(module, name)))
+    survey = Survey.create(tmp_path / "S")
+    spectra, truth = simulate_chunk(SurveyPlan(18, seed=4, chunk=18), 0)
+    store(survey, as_spectrum_list(spectra, truth))
+    batch = survey.spectra(survey.obsid)
+    assert len(batch) > 16  # of one matrix product of the match
+    for some in (some_spectrum(), batch, batch[:1], batch[[3, 1]]):
+        fit_lines(some)
+        indices.line_indices(some)
+        match(some)
+    assert {name: len(kinds) for name, kinds in asked.items()} == {name: 1 for _, name in kernels}

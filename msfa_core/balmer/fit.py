@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from msfa_core.balmer import kernel
 from msfa_core.balmer.continuum import N_COEFFICIENTS, continuum_level
 from msfa_core.balmer.flags import FATAL
-from msfa_core.balmer.interop import as_batches, plain_arrays
+from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.balmer.results import LineFits, assemble, line_index
 from msfa_core.balmer.sws import D02_LEVEL, SWSParameters, line_width_d02, sws_profile
 from msfa_core.constants import BALMER_LINES, FIT_LINES, HEPSILON
@@ -106,7 +106,7 @@ def fit_lines(
     z = np.full(n, np.nan)
     raw = np.full((n, len(chosen), kernel.N_RAW), np.nan)
     covariance = np.full((n, len(chosen), kernel.N_SWS, kernel.N_SWS), np.nan)
-    for rows, batch in batches:
+    for rows, batch in in_pieces(batches):
         raw[rows], covariance[rows], *_ = _measure(batch, chosen)
         obsid[rows], z[rows] = batch.obsid, batch.z
     return assemble(obsid, z, chosen, raw, covariance)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.continuum import solve_spd
-from msfa_core.balmer.interop import as_batches, plain_arrays
+from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
 from msfa_core.machine import compiled
 from msfa_core.spectra.air import air_to_vacuum
@@ -197,7 +197,7 @@ def equivalent_widths(
     obsid = np.zeros(n, dtype=np.int64)
     widths = np.full((n, len(chosen)), np.nan)
     errors = np.full((n, len(chosen)), np.nan)
-    for rows, batch in batches:
+    for rows, batch in in_pieces(batches):
         part, part_error = (np.full((len(batch), len(chosen)), np.nan) for _ in range(2))
         _measure_bands(*plain_arrays(batch), limits, sides, terms, part, part_error)
         widths[rows], errors[rows], obsid[rows] = part, part_error, batch.obsid

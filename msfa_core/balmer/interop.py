@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from msfa_core.spectra.spectrum import Spectra, Spectrum
 if TYPE_CHECKING:
     import specutils
 
+PIECE: Final = 256  # rows that a kernel measures at a time
 _GAUSS_MAD: Final = 1.482602
 _DER_SNR: Final = np.sqrt(6.0)  # of 2f(i) − f(i−2) − f(i+2), Stoehr et al. 2008
 
@@ -57,20 +58,28 @@ def as_batches(spectra: Any) -> list[tuple[NDArray[np.int64], Spectra]]:
     ]
 
 
+def in_pieces(
+    batches: list[tuple[NDArray[np.int64], Spectra]],
+) -> Iterator[tuple[NDArray[np.int64], Spectra]]:
+    """Yield the same rows, few at a time: kernels take copies, whose memory stays bounded."""
+    for rows, batch in batches:
+        for start in range(0, len(rows), PIECE):
+            piece = slice(start, start + PIECE)
+            yield rows[piece], batch[piece]
+
+
 def plain_arrays(batch: Spectra) -> tuple[NDArray[Any], ...]:
     """Return wavelength, flux, ivar, mask and z as the compiled kernels take them.
 
-    Flux and inverse variance are both float32 or both float64, so that two compiled versions serve
-    all spectra.
+    All but the mask are float64 and can be written to, whatever the spectra hold, so that one
+    compiled version serves them all: a second one would cost seconds at the first start.
     """
-    single = batch.flux.dtype == np.float32 and batch.ivar.dtype == np.float32
-    kind = np.float32 if single else np.float64
     return (
-        np.ascontiguousarray(batch.wavelength, dtype=np.float64),
-        np.ascontiguousarray(batch.flux, dtype=kind),
-        np.ascontiguousarray(batch.ivar, dtype=kind),
-        np.ascontiguousarray(batch.mask, dtype=np.bool_),
-        np.ascontiguousarray(batch.z, dtype=np.float64),
+        np.require(batch.wavelength, np.float64, ["C", "W"]),
+        np.require(batch.flux, np.float64, ["C", "W"]),
+        np.require(batch.ivar, np.float64, ["C", "W"]),
+        np.require(batch.mask, np.bool_, ["C", "W"]),
+        np.require(batch.z, np.float64, ["C", "W"]),
     )
 
 

@@ -111,7 +111,7 @@ class Prepared:
 
 def prepare_fit(matcher: Matcher, spectra: Spectra) -> Prepared:
     """Weigh and scale spectra on ``LAMOST_GRID``."""
-    weight = fit_weights(spectra)[:, matcher.pixels]
+    weight = np.ascontiguousarray(fit_weights(spectra)[:, matcher.pixels])
     flux = np.where(weight > 0, spectra.flux[:, matcher.pixels], 0.0).astype(np.float64)
     n_used = np.sum(weight > 0, axis=1)
     scale = np.ones(len(flux))
