@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip
 INSTALL = sh -c 'if test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraint constraints.txt "$$@"; then :; else $(PIP) install --quiet \
 	--disable-pip-version-check --constraint constraints.txt "$$@"; fi' install
+READ := dashboard.app, msfa_core.spine.demo, msfa_core.search.two_stages, msfa_core.slam.labels, \
+	msfa_core.templates.matching, msfa_core.balmer.fit, msfa_core.photometry.gaia
 PORT ?= 5006
 SURVEY ?=
 
@@ -16,13 +18,15 @@ SURVEY ?=
 venv: $(TESTED)
 
 # What serving needs. Torch comes by pip, which finds its processor build where the platform
-# offers one; the rest by uv, several times faster, or by pip where there is no uv.
+# offers one; the rest by uv, several times faster, or by pip where there is no uv. uv leaves it to
+# the first import to translate the modules: what serving imports is translated here, once.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the environment of constraints.txt (a minute or two, nothing the next time)"
 	@$(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	@$(PIP) install --quiet --disable-pip-version-check uv 2>/dev/null || true
 	@$(INSTALL) --editable .
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import $(READ)"
 	@touch $(STAMP)
 
 $(TESTED): $(STAMP)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import panel as pn
 
+from dashboard.making import DemoMaker
 from dashboard.state import News, Session
 from dashboard.state.turns import in_turn
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
@@ -33,6 +33,7 @@ from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
 from dashboard.views.verdict import VerdictBar
 from dashboard.warming import page_is_painted
 from msfa_core.stars.reference import ReferenceStars, reference_stars
+from msfa_core.survey.demo import FIRST_STARS, STARS_AT_ONCE, demo_left
 from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,6 @@ OPENED_IN: Final = {  # a witness's plane, and the place that shows it if none d
     "labels": ("Labels", "lower"),
     "Ca K": ("Ca K", "upper"),
 }
-_MAKING = threading.Lock()
 _LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -77,10 +77,13 @@ SHUT_WHILE_BLIND: Final = (
 )
 
 
-def header_html(survey: Survey, n_spectra: int, n_candidates: int | None) -> str:
+def header_html(
+    survey: Survey, n_spectra: int, n_candidates: int | None, n_stars_to_be: int = 0
+) -> str:
     """Return the title of the page, with a loud label when the survey is made up.
 
-    Without a number of candidates the reviewer works blind, and is told so.
+    Without a number of candidates the reviewer works blind, and is told so; a demo survey that is
+    still being made says how many stars it will have.
     """
     simulated = (
         '<b class="msfa-simulated" title="These stars do not exist: their spectra were computed.">'
@@ -89,6 +92,7 @@ def header_html(survey: Survey, n_spectra: int, n_candidates: int | None) -> str
         else ""
     )
     counted = "" if n_candidates is None else f" · {n_candidates:,} candidates"
+    counted += f" · more are being made, {n_stars_to_be:,} stars in all" if n_stars_to_be else ""
     badge = (
         '<b class="msfa-simulated msfa-blind" title="The machine and other reviewers are hidden">'
         "BLIND</b>"
@@ -160,6 +164,7 @@ class VettingApp(pn.viewable.Viewer):
             }
         )
         self._asked: Future[News | None] | None = None
+        self._stars_to_be = demo_left(survey)
         self.page = self._lay_out()
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             pn.state.onload(self._begin_following)
@@ -183,6 +188,8 @@ class VettingApp(pn.viewable.Viewer):
     def _follow(self) -> None:
         """Ask the store in a thread of its own: a store that is slow holds up nobody."""
         document = pn.state.curdoc
+        if self._stars_to_be:
+            self._grow()
         if self._asked is not None and not self._asked.done():
             return
         self._asked = self.state.data.writers.submit(self.state.verdicts.news)
@@ -205,6 +212,20 @@ class VettingApp(pn.viewable.Viewer):
 
     def _reload(self, _event: object) -> None:
         self.state.status.attempt(self.state.reload)
+        self._entitle()
+
+    def _grow(self) -> None:
+        """Take over the whole demo survey when the rest of its stars have been made."""
+        maker = DemoMaker.latest
+        if maker is not None and maker.error:
+            self._stars_to_be = 0
+            self._entitle()
+            self.state.status.say(f"no more stars were made: {maker.error}", "error")
+        elif not demo_left(self.state.survey):
+            n_stars, self._stars_to_be = self._stars_to_be, 0
+            if self.state.status.attempt(self.state.reload):
+                self.state.status.say(f"the other simulated stars are there: {n_stars:,} in all")
+            self._entitle()
 
     def _toggle_blind(self) -> None:
         verdicts = self.state.verdicts
@@ -300,13 +321,17 @@ class VettingApp(pn.viewable.Viewer):
 
     def _header(self, places: dict[str, pn.Column]) -> pn.Row:
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
-        candidates = self.state.verdicts.presets["candidates"].predicate(self.state.verdicts.table)
-        title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
+        self._title = title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
 
         def entitle(*_: Any) -> None:
-            count = None if self.state.verdicts.blind else int(np.sum(candidates))
-            title.object = header_html(self.state.survey, len(self.state.verdicts.table), count)
+            verdicts = self.state.verdicts
+            is_one = verdicts.presets["candidates"].predicate(verdicts.data.candidates)
+            count = None if verdicts.blind else int(np.sum(is_one))
+            title.object = header_html(
+                self.state.survey, len(verdicts.table), count, self._stars_to_be
+            )
 
+        self._entitle = entitle
         self.state.watch(entitle, "verdicts.blind")
         entitle()
         pages = pn.widgets.RadioButtonGroup(
@@ -386,40 +411,6 @@ def _notice(html: str, *more: pn.viewable.Viewable) -> pn.Column:
     )
 
 
-class DemoMaker:
-    """Makes the demo survey once for the whole process, and says how it gets on."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.words, self.share = "starting", 0.0
-        self.error = ""
-        self.is_done = False
-        self._thread = threading.Thread(target=self._make, name="demo", daemon=True)
-        self._thread.start()
-
-    @classmethod
-    def at(cls, path: Path) -> DemoMaker:
-        """Return the maker that is at work; begin when there is none, or the last one failed."""
-        with _MAKING:
-            maker = pn.state.cache.get("demo")
-            if maker is None or maker.is_done:
-                maker = pn.state.cache["demo"] = cls(path)
-            return maker
-
-    def _make(self) -> None:
-        from msfa_core.spine.demo import make_demo  # noqa: PLC0415  (torch: seconds to import)
-
-        try:
-            make_demo(self.path, progress=self._progress)
-        except Exception as error:
-            logger.exception("the demo survey could not be made")
-            self.error = str(error) or type(error).__name__
-        self.is_done = True
-
-    def _progress(self, step: str, done: int, total: int, part: str = "") -> None:
-        self.words, self.share = step, done / total if total else 0.0
-
-
 def demo_page(maker: DemoMaker) -> pn.Column:
     """Return the page that is shown while the demo survey is being made; it reloads itself."""
     words = pn.pane.HTML(
@@ -432,7 +423,7 @@ def demo_page(maker: DemoMaker) -> pn.Column:
     def look() -> None:
         if maker.error:
             words.object = f"<p>It could not be made: {escape(maker.error)}</p>"
-        elif maker.is_done and pn.state.location is not None:
+        elif maker.can_open.is_set() and pn.state.location is not None:
             pn.state.location.reload = True
         else:
             share = f"{100 * maker.share:.0f}"
@@ -448,7 +439,9 @@ def demo_page(maker: DemoMaker) -> pn.Column:
 
     pn.state.onload(keep_looking)
     return _notice(
-        "<h1>Making the demo survey</h1><p>200 simulated stars, run through every step. "
-        "This takes about half a minute, once; the page opens by itself.</p>",
+        f"<h1>Making the demo survey</h1><p>{FIRST_STARS} simulated stars: spectra that were "
+        "computed, not observed, to try everything on. They are run through every step, once; the "
+        f"page opens by itself when the first {STARS_AT_ONCE} are ready, in about a quarter of a "
+        "minute.</p>",
         words,
     )

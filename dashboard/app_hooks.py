@@ -2,10 +2,12 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+GIVEN = sys.argv[1:]  # what stands behind --args; by the time of the call it is the server's own
 
 
 def on_server_loaded(_server_context: Any) -> None:
@@ -14,6 +16,15 @@ def on_server_loaded(_server_context: Any) -> None:
     os.environ.setdefault("BOKEH_VALIDATE_DOC", "no")
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
+    from dashboard.making import DemoMaker, options  # noqa: PLC0415
     from dashboard.warming import warm_up  # noqa: PLC0415
 
-    warm_up()
+    maker = DemoMaker.where_wanted(options(GIVEN).survey)
+    warm_up(None if maker is None else maker.can_open)
+    if maker is not None:  # meanwhile
+        threading.Thread(target=_read_page, name="read-page", daemon=True).start()
+
+
+def _read_page() -> None:
+    """Import what the first page needs."""
+    import dashboard.app  # noqa: F401, PLC0415

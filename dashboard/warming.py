@@ -7,12 +7,9 @@ import threading
 import time
 from typing import Final
 
-from dashboard.planes.axis import warm_up as compile_planes
 from msfa_core import __version__
-from msfa_core.balmer.fit import fit_lines
 from msfa_core.errors import MsfaError
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.spine.ready import some_spectrum
 
 logger = logging.getLogger(__name__)
 
@@ -21,14 +18,27 @@ BREATH_SECONDS: Final = 1.5  # after a page: its reviewer looks at the first sta
 page_is_painted = threading.Event()
 
 
-def warm_up() -> threading.Thread:
-    """Make ready in the background what the first reviewer would wait for."""
-    thread = threading.Thread(target=_make_ready, name="warm-up", daemon=True)
+def warm_up(after: threading.Event | None = None) -> threading.Thread:
+    """Make ready in the background what the first reviewer would wait for.
+
+    Parameters
+    ----------
+    after : Event, optional
+        The demo survey is being made until then, and the kernels are compiled on the way: they
+        are taken from disk after that.
+    """
+    thread = threading.Thread(target=_make_ready, args=(after,), name="warm-up", daemon=True)
     thread.start()
     return thread
 
 
-def _make_ready() -> None:
+def _make_ready(after: threading.Event | None) -> None:
+    if after is not None:
+        after.wait()
+    from dashboard.planes.axis import warm_up as compile_planes  # noqa: PLC0415 (datashader)
+    from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
+    from msfa_core.spine.ready import some_spectrum  # noqa: PLC0415
+
     spectrum = some_spectrum()
     fit_lines(spectrum)
     compile_planes()

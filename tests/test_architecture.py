@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [  # top first; names on one line do not know each other
     "main app_hooks",
     "app",
-    "warming",
+    "warming making",
     "views",
     "planes",
     "state theme",

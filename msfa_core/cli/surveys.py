@@ -350,24 +350,41 @@ def serve(
     ] = None,
 ) -> None:
     """Open the dashboard: `panel serve dashboard --args SURVEY`; its other options work too."""
-    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.survey.demo import (  # noqa: PLC0415
+        FIRST_STARS,
+        STARS_AT_ONCE,
+        check_place,
+        demo_path,
+    )
+    from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
 
-    opened = Survey(survey or _demo())  # a clear message here, before a server starts
+    path = survey or demo_path()
+    if survey is not None or is_survey(path):
+        is_simulated = Survey(path).is_simulated  # a clear message here, before a server starts
+    else:
+        check_place(path)
+        is_simulated = True
+        print(
+            f"making the demo survey in {path}: the page opens on its first {STARS_AT_ONCE} "
+            f"simulated stars in about a quarter of a minute, the other "
+            f"{FIRST_STARS - STARS_AT_ONCE} follow",
+            flush=True,
+        )
     if reference is not None:
         from msfa_core.stars.reference import reference_stars  # noqa: PLC0415
 
         reference_stars(reference)
     _check_port(address, port)
-    kind = "SIMULATED stars" if opened.is_simulated else "survey"
+    kind = "SIMULATED stars" if is_simulated else "survey"
     host = "localhost" if address in ("", "0.0.0.0") else address
-    print(f"{kind} {opened.path}: http://{host}:{port}/dashboard (Ctrl-C stops)", flush=True)
+    print(f"{kind} {path}: http://{host}:{port}/dashboard (Ctrl-C stops)", flush=True)
     command = [
         *(sys.executable, "-m", "panel", "serve", str(_dashboard_folder())),
         *("--port", str(port), "--address", address),
         *("--unused-session-lifetime", "600000", "--check-unused-sessions", "10000"),
         *(["--show"] if show else []),
         *context.args,
-        *("--args", str(opened.path.absolute())),
+        *("--args", str(path.absolute())),
         *(["--reference", str(reference.absolute())] if reference is not None else []),
     ]
     # in place of this process: signals reach the server, and nothing is left behind
@@ -412,20 +429,3 @@ def _dashboard_folder() -> Path:
     if not (folder / "main.py").exists():
         raise SurveyError(f"{folder} holds no dashboard: install the project again.")
     return folder
-
-
-def _demo() -> Path:
-    """Return the demo survey, made on first use."""
-    from msfa_core.spine.demo import make_demo  # noqa: PLC0415
-    from msfa_core.survey.demo import demo_path  # noqa: PLC0415
-    from msfa_core.survey.folder import is_survey  # noqa: PLC0415
-
-    path = demo_path()
-    if not is_survey(path):
-        print(
-            f"making the demo survey in {path}: 200 simulated stars, about half a minute",
-            flush=True,
-        )
-        with show_progress(False) as progress:
-            make_demo(path, progress)
-    return path

@@ -31,6 +31,7 @@ def simulate(
     workers: int = 0,
     *,
     layout: str = "lamost-table",
+    most: int | None = None,
 ) -> int:
     """Fill a survey with simulated spectra; the truth goes into columns ``true_*``.
 
@@ -49,6 +50,8 @@ def simulate(
         Processes; 0 for one per core.
     layout : str
         Of the LAMOST files, as in ``write_lamost``.
+    most : int, optional
+        So many chunks of the plan in this call, from its first one on; all when not given.
 
     Returns
     -------
@@ -78,8 +81,9 @@ def simulate(
             survey.record("simulate", simulated=True, plan=said)
         store = Storing(survey, progress, plan.n_stars)
         folder = Path(write_fits) if write_fits is not None else None
-        work = [(plan, index, folder, layout) for index in range(plan.n_chunks)]
-        n_workers = min(workers or survey.settings.workers or n_cores(), plan.n_chunks)
+        n_chunks = plan.n_chunks if most is None else min(most, plan.n_chunks)
+        work = [(plan, index, folder, layout) for index in range(n_chunks)]
+        n_workers = min(workers or survey.settings.workers or n_cores(), n_chunks)
         truths = []
         for index, (spectra, truth) in enumerate(in_order(_simulate_chunk, work, n_workers)):
             truths.append(truth)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from msfa_core.constants import LAMOST_GRID
-from msfa_core.machine import one_thread_each
+from msfa_core.machine import one_thread_each, start_worker
 from msfa_core.spectra.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
@@ -34,14 +34,30 @@ def some_spectrum() -> Spectrum:
 
 def compile_kernels() -> None:
     """Measure and match one spectrum, so that the kernels lie on disk for every other process."""
+    compile_measuring()
+    compile_matching()
+
+
+def compile_measuring() -> None:
+    """Measure one spectrum."""
     from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
     from msfa_core.balmer.indices import line_indices  # noqa: PLC0415
-    from msfa_core.templates import match, read_templates  # noqa: PLC0415
 
     spectrum = some_spectrum()
     fit_lines(spectrum)
     line_indices(spectrum)
-    match(spectrum, read_templates(""))
+
+
+def compile_matching() -> None:
+    """Match one spectrum."""
+    from msfa_core.templates import match, read_templates  # noqa: PLC0415 (numba)
+
+    match(some_spectrum(), read_templates(""))
+
+
+def _compile_beside() -> None:
+    start_worker()  # it ends with the process that it works for
+    compile_measuring()
 
 
 def kernels_kept_in() -> tuple[Path, bool]:
@@ -54,12 +70,12 @@ def kernels_kept_in() -> tuple[Path, bool]:
 
 @contextmanager
 def compiling_beside() -> Iterator[multiprocessing.process.BaseProcess]:
-    """Have another process compile the kernels while the block does something else.
+    """Have another process compile the kernels of measuring while the block does something else.
 
     Wait for it (``join``) before anything is measured: else both would compile.
     """
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=compile_kernels, name="kernels", daemon=True)
+    process = context.Process(target=_compile_beside, name="kernels", daemon=True)
     with one_thread_each():
         process.start()
     try:

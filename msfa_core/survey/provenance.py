@@ -50,7 +50,7 @@ def steps_done(entries: list[dict[str, Any]]) -> dict[str, str]:
     for entry in entries:  # the latest of each step counts
         if entry["step"] == "table":
             done[f"table {entry['use']} {entry['name']}"] = str(entry["line"])
-        elif entry["step"] not in ("create", "run"):
+        elif entry["step"] not in ("create", "demo", "run"):
             named = [f"{key} {entry[key]}" for key in _SAID if entry.get(key)]
             words = [f"{entry['time']}, msfa-bhb {entry['software']}", *named]
             done[f"step {entry['step']}"] = "; ".join(words)

@@ -656,6 +656,22 @@ def test_serve_without_a_survey_opens_the_demo(tmp_path, monkeypatch, capsys, ex
     assert "SIMULATED" in capsys.readouterr().out
 
 
+def test_serve_starts_at_once_where_the_demo_is_yet_to_be_made(
+    tmp_path, monkeypatch, capsys, execve
+):
+    monkeypatch.setenv("MSFA_DEMO", str(tmp_path / "demo"))
+    with pytest.raises(Started):
+        msfa("serve", "--port", free_port())
+    assert execve[0][0][-1] == str(tmp_path / "demo")
+    said = capsys.readouterr().out
+    assert "SIMULATED" in said
+    assert "the page opens on its first 60 simulated stars" in said
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "thesis.tex").write_text("x")
+    assert msfa("serve", "--port", free_port()) == 1
+    assert "is no survey" in the_one_line(capsys)
+
+
 # --- products and epochs -------------------------------------------------------------------------
 def test_products_and_the_multiple_epoch_catalogue_are_written(ingested, tmp_path, capsys):
     assert msfa("run", ingested, "--steps", "identify", "--quiet") == 0

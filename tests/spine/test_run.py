@@ -25,7 +25,7 @@ from msfa_core.spine.run import run
 from msfa_core.spine.step import Part
 from msfa_core.survey import demo as demo_of
 from msfa_core.survey.completing import SurveyShard
-from msfa_core.survey.demo import demo_path
+from msfa_core.survey.demo import demo_left, demo_path
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import ingest
 from msfa_core.survey.status import status
@@ -559,6 +559,37 @@ def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatc
     (tmp_path / "other" / "thesis.tex").write_text("x")
     with pytest.raises(SurveyError, match="no survey"):
         make_demo(tmp_path / "other")
+
+
+def test_the_first_stars_of_the_demo_are_there_before_the_others(tmp_path, monkeypatch):
+    plan = SurveyPlan(1500, seed=3)
+    monkeypatch.setattr("msfa_core.spine.demo.demo_plan", lambda: plan)
+
+    def stop(step, done, total, shard=""):
+        if demo_path_is_there() and step == "classify":
+            raise KeyboardInterrupt
+
+    def demo_path_is_there():
+        return (tmp_path / "demo").exists()
+
+    with pytest.raises(KeyboardInterrupt):
+        make_demo(tmp_path / "demo", stop, 10, at_once=4)
+    begun = Survey(tmp_path / "demo")
+    assert demo_left(begun) == 10
+    first = begun.table().iloc[:4]
+    for name in ("p_class_bhb", "d02_hdelta", "template_class", "label_flags", "uid"):
+        assert first[name].notna().all(), name
+    results = {path: path.stat().st_mtime_ns for path in begun.path.glob("steps/*/000001*")}
+    assert results
+    whole = make_demo(tmp_path / "demo", n_stars=10, at_once=4)
+    assert demo_left(whole) == 0
+    table = whole.table()
+    assert table["true_star"].nunique() == 10
+    assert table["p_class_bhb"].notna().all()
+    assert {path: path.stat().st_mtime_ns for path in results} == results  # none was done twice
+    assert list(table["obsid"].iloc[:4]) == list(first["obsid"])
+    words = " ".join(whole.export_header(""))
+    assert "step demo" not in words
 
 
 def test_the_demo_lies_in_the_clone_or_where_the_user_says(monkeypatch, tmp_path):
