@@ -63,21 +63,59 @@ def in_order(
     SurveyError
         When a worker is killed from outside (most often: memory).
     """
-    if workers <= 1:
-        yield from map(function, items)
-        return
-    work = iter(items)
-    with one_thread_each():
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+    with Workers(workers) as processes:
+        yield from processes.in_order(function, items)
+
+
+class Workers:
+    """Worker processes that stay for several rounds of work: each takes seconds to start.
+
+    Parameters
+    ----------
+    number : int
+        Started when there is work for them; 1 works in this process.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def in_order(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Apply a function to items; yield results in the order of the items.
+
+        Raises
+        ------
+        SurveyError
+            When a worker is killed from outside (most often: memory).
+        """
+        if self._number <= 1:
+            yield from map(function, items)
+            return
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(
+                self._number, mp_context=context, initializer=start_worker
+            )
+        work = iter(items)
         running: deque[Future[Result]] = deque()
         try:
-            for item in islice(work, _AHEAD * workers):
-                running.append(pool.submit(function, item))
+            for item in islice(work, _AHEAD * self._number):
+                running.append(self._submitted(function, item))
             while running:
                 yield running.popleft().result()
                 for item in islice(work, 1):
-                    running.append(pool.submit(function, item))
+                    running.append(self._submitted(function, item))
         except BrokenProcessPool as error:
             raise SurveyError(
                 "a worker process died (out of memory, or killed): what was finished is kept; "
@@ -85,7 +123,14 @@ def in_order(
                 'calls msfa_core needs `if __name__ == "__main__":` around its calls.'
             ) from error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for one in running:
+                one.cancel()
+
+    def _submitted(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Hand out a task; processes are started one by one, as tasks come."""
+        assert self._pool is not None
+        with one_thread_each():
+            return self._pool.submit(function, item)
 
 
 @contextmanager

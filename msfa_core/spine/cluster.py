@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from msfa_core.errors import SurveyError
-from msfa_core.machine import in_order
+from msfa_core.machine import Workers
 from msfa_core.spine.step import Part
 
 CONNECT_SECONDS: Final = 20
@@ -25,7 +25,13 @@ def workers(n_workers: int, scheduler: str | None) -> Iterator[Apply]:
         with _cluster(scheduler) as apply:
             yield apply
     else:
-        yield lambda tasks: in_order(Part.do, tasks, min(n_workers, len(tasks)))
+        with Workers(n_workers) as processes:
+            # one task is done here: a process would take longer to start
+            yield (
+                lambda tasks: (
+                    processes.in_order(Part.do, tasks) if len(tasks) > 1 else map(Part.do, tasks)
+                )
+            )
 
 
 @contextmanager
