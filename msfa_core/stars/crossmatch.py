@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 
 _KNOWN_SEPARATOR: Final = ";"
+FEWEST_PLACES: Final = 5  # of which a rounding can be told
+_SAME_STEP: Final = 1e-6
 
 # House name -> names in LAMOST (and kindred) catalogues, the first one present is taken.
 CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -489,3 +491,33 @@ def _filled(candidates: pd.DataFrame, opened: OutsideTable, row: IntArray) -> pd
 def _examples(keys: pd.Series) -> str:
     some = keys.dropna().iloc[:2].astype("str").tolist()
     return ", ".join(some) + (", …" if len(keys) > len(some) else "") if some else "none"
+
+
+def step_of_places(ra: ArrayLike, dec: ArrayLike) -> float:
+    """Return the step [arcsec] to which all places of a table were rounded.
+
+    Parameters
+    ----------
+    ra, dec : (n,) arrays [deg]
+
+    Returns
+    -------
+    float
+        The larger of the two: of decimals of a degree, or of seconds of time and of arc with up
+        to one decimal. 0 where no such step is seen, or there are fewer than `FEWEST_PLACES`.
+    """
+    places = np.array([ra, dec], dtype=np.float64)
+    places = places[:, np.isfinite(places).all(axis=0)]
+    if places.shape[1] < FEWEST_PLACES:
+        return 0.0
+    coarse = 0.0
+    for values, per_degree in zip(places, (240.0, 3600.0), strict=True):
+        steps = [10.0**-k for k in range(5)] + [10.0**-k / per_degree for k in range(2)]
+        fit = [step for step in steps if _are_multiples(values, step)]
+        coarse = max(coarse, 3600.0 * max(fit, default=0.0))
+    return coarse
+
+
+def _are_multiples(values: FloatArray, step: float) -> bool:
+    """Tell whether all values are whole numbers of steps, but for the digits of a float."""
+    return bool((np.abs(values / step - np.round(values / step)) < _SAME_STEP).all())

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
+from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.durable import write_parquet
 from msfa_core.errors import CatalogueError, SurveyError
 from msfa_core.survey.folder import KNOWN_FOLDER, Survey
@@ -192,7 +193,7 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     opened = settled(open_table(path, PLACE_USE), spectra, radius)
     _, matched = known_match(spectra, opened, radius)
     if not matched.n:
-        raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
+        raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"), radius)
     folder = survey.path / KNOWN_FOLDER
     before = same_source(folder, opened.path, pending)
     before += [
@@ -208,7 +209,7 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     k = 2
     while name in taken:
         name, k = f"{_short(opened.name)} ({k})", k + 1
-    more = [f"called {name} in known_in"]
+    more = [f"called {name} in known_in", *_coarse(opened.table, radius)]
     more += ["it replaces the list given before from the same file"] if before else []
     place = (
         before[0]
@@ -275,12 +276,13 @@ def _gaia(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given
     rows = gaia_rows(opened)
     matched = gaia_match(spectra, rows, radius)
     if not matched.n:
-        raise none_matched(opened, matched, spectra, ("gaia_source_id", "obsid", "ra", "dec"))
+        keys = ("gaia_source_id", "obsid", "ra", "dec")
+        raise none_matched(opened, matched, spectra, keys, radius)
     folder = survey.path / GAIA_FOLDER
     before = same_source(folder, opened.path, pending)
     earlier = [_read(survey, one) for one in gaia_parts(survey) if one not in before]
     earlier += [one.rows for one in pending if one.path.parent == folder and one.path not in before]
-    more = _news(rows, earlier)
+    more = _news(rows, earlier) + _coarse(rows, radius)
     more += ["it replaces the table given before from the same file"] if before else []
     place = next_place(folder, opened.name, pending)
     return Given(place, rows, as_record(opened, "gaia", matched, more), tuple(before))
@@ -339,7 +341,11 @@ def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame]) -> list[str]:
 
 
 def none_matched(
-    opened: OutsideTable, matched: Matched, spectra: pd.DataFrame, keys: Sequence[str]
+    opened: OutsideTable,
+    matched: Matched,
+    spectra: pd.DataFrame,
+    keys: Sequence[str],
+    radius_arcsec: float = MATCH_RADIUS_ARCSEC,
 ) -> CatalogueError:
     """Return the error of a table that tells of no spectrum, with examples of both sides.
 
@@ -351,14 +357,32 @@ def none_matched(
         Of the survey.
     keys : sequence of str
         Columns by which they were sought.
+    radius_arcsec : float
+        Of matches by position.
     """
     there = _examples(opened.table, keys)
     here = _examples(spectra, keys)
+    coarse = _coarse(opened.table, radius_arcsec)
     far = f"; {matched.n_refused:,} rows are {matched.why_refused}" if matched.n_refused else ""
     return CatalogueError(
         f"{opened.path}: none of the {len(spectra):,} spectra is in it{far}. It has {there}; the "
-        f"survey has {here}. Give a table of these stars. ({line(opened)})"
+        f"survey has {here}. Give a table of these stars. ({'; '.join([line(opened), *coarse])})"
     )
+
+
+def _coarse(table: pd.DataFrame, radius_arcsec: float) -> list[str]:
+    """Say that the places of a table were rounded to more than a match can bridge."""
+    from msfa_core.stars.crossmatch import step_of_places  # noqa: PLC0415
+
+    if not {"ra", "dec"} <= set(table.columns):
+        return []
+    step = step_of_places(table["ra"], table["dec"])
+    if step <= 2 * radius_arcsec:
+        return []
+    return [
+        f"its places are rounded to {step:,.0f} arcsec, too coarse for matches within "
+        f"{radius_arcsec:g} arcsec: give them with more digits, or identifiers"
+    ]
 
 
 def _examples(table: pd.DataFrame, keys: Sequence[str]) -> str:

@@ -466,3 +466,24 @@ def test_a_table_of_a_file_is_named_in_every_command(survey, tmp_path):
     ) == 0  # fmt: skip
     ingest(survey, [], [named])
     assert survey.base_table()["teff"].unique() == [9000.0]
+
+
+def said_of(survey, **tables):
+    """What is said of a table, whether it is taken or refused."""
+    try:
+        return "; ".join(give(survey, **tables))
+    except CatalogueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(("decimals", "step"), [(2, "36"), (1, "360"), (3, ""), (5, "")])
+def test_places_rounded_to_more_than_the_radius_are_told(survey, tmp_path, decimals, step):
+    places = TRUTH.assign(ra=TRUTH["ra"].round(decimals), dec=TRUTH["dec"].round(decimals))
+    gaia = places.drop(columns="obsid")
+    in_seconds = gaia.assign(ra=(gaia["ra"] * 240).round() / 240)
+    places[["ra", "dec"]].to_csv(tmp_path / "places.csv", index=False)
+    told = [said_of(survey, known=[tmp_path / "places.csv"])]
+    told.append(said_of(survey, gaia=[gaia_file(tmp_path / "gaia.csv", gaia)]))
+    words = f"places are rounded to {step} arcsec, too coarse for matches within 3 arcsec"
+    assert [words in one if step else "rounded" not in one for one in told] == [True, True]
+    assert "rounded to" in said_of(survey, gaia=[gaia_file(tmp_path / "gaia.csv", in_seconds)])
