@@ -12,10 +12,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from msfa_core.columns import is_false, is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import (
+    KIEL_BAND,
     LENIENT_P_CLASS,
     PARALLAX_ERROR_MAX,
     SEARCH_RULES,
@@ -342,3 +344,29 @@ def placed_by_trapezoid(table: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
 
 
 PARALLAX_SENTENCE: Final = f"ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}"
+
+
+# --- labels ------------------------------------------------------------------------------------
+def kiel_band(teff: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return the gravities between which BHB stars lie (Culpan et al. 2024).
+
+    Parameters
+    ----------
+    teff : (n,) array [K]
+
+    Returns
+    -------
+    lower, upper : (n,) arrays [dex]
+    """
+    logarithm = np.log10(np.asarray(teff, dtype=np.float64))
+    (slope_low, low), (slope_high, high) = KIEL_BAND
+    return slope_low * logarithm + float(low), slope_high * logarithm + float(high)
+
+
+def in_kiel_band(teff: ArrayLike, logg: ArrayLike) -> BoolArray:
+    """Tell which stars lie inside the Kiel band; False where a label is missing."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        lower, upper = kiel_band(teff)
+        gravity = np.asarray(logg, dtype=np.float64)
+        inside: BoolArray = (gravity > lower) & (gravity < upper)
+    return inside

@@ -33,7 +33,7 @@ from dashboard.theme import CLASS_COLOURS, Palette, stylesheet
 from msfa_core.constants import FEH_OUTLIER, KIEL_BAND, LOGG_OUTLIER
 from msfa_core.flags import LabelFlag
 from msfa_core.photometry.zahb import EVOLUTION_MOST, zahb_logg
-from msfa_core.slam.labels import kiel_band
+from msfa_core.rules import kiel_band
 from msfa_core.slam.reasons import REASONS, first_reason, has_reason
 
 TEFF: Final = Axis(

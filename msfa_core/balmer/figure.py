@@ -70,7 +70,7 @@ def plot_fits(
         2, len(windows), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [4, 1]}
     )
     for k, window in enumerate(windows):
-        _draw_line(window, axes[0, k], axes[1, k], stretch)
+        draw_window(window, axes[0, k], axes[1, k], stretch)
         axes[0, k].set_title(_title(fits, row, k), loc="left", fontsize=9.5)
         axes[1, k].set_xlabel(f"{frame} wavelength, vacuum [Å]")
     axes[0, 0].set_ylabel("flux / continuum")
@@ -98,7 +98,16 @@ def _title(fits: LineFits, row: int, k: int) -> str:
     return "\n".join([text, *(part for reason in reasons for part in wrap(reason, _TITLE_WIDTH))])
 
 
-def _draw_line(window: LineWindow, above: Axes, below: Axes, stretch: float) -> None:
+def draw_window(window: LineWindow, above: Axes, below: Axes, stretch: float = 1.0) -> None:
+    """Draw one fitted line: data, profile and D0.2 above, the residuals with their errors below.
+
+    Parameters
+    ----------
+    window : LineWindow
+    above, below : matplotlib Axes
+    stretch : float
+        What rest wavelengths are multiplied by: 1 + z for the observed frame.
+    """
     x, used = window.wavelength * stretch, window.used
     for axes, values in ((above, window.flux), (below, window.residual)):
         axes.plot(x, values, color=_UNUSED, lw=0.8, drawstyle="steps-mid")

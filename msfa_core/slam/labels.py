@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from msfa_core.columns import numbers
 from msfa_core.constants import (
     CLASS_LABELS,
     FEH_OUTLIER,
-    KIEL_BAND,
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
     LOGG_OUTLIER,
 )
 from msfa_core.flags import LabelFlag
+from msfa_core.rules import in_kiel_band, kiel_band
 from msfa_core.typing import FloatArray
 
 _CLASS_ROOM = 2.0  # errors beyond the limits of a class before labels disagree with it
@@ -28,31 +28,6 @@ _ODD_FLAGS = {  # what a flag adds to the oddness
     LabelFlag.AT_EDGE: 1.0,
     LabelFlag.NOT_CONVERGED: 1.0,
 }
-
-
-def kiel_band(teff: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return the gravities between which BHB stars lie (Culpan et al. 2024).
-
-    Parameters
-    ----------
-    teff : (n,) array [K]
-
-    Returns
-    -------
-    lower, upper : (n,) arrays [dex]
-    """
-    logarithm = np.log10(np.asarray(teff, dtype=np.float64))
-    (slope_low, low), (slope_high, high) = KIEL_BAND
-    return slope_low * logarithm + float(low), slope_high * logarithm + float(high)
-
-
-def in_kiel_band(teff: ArrayLike, logg: ArrayLike) -> NDArray[np.bool_]:
-    """Tell which stars lie inside the Kiel band; False where a label is missing."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        lower, upper = kiel_band(teff)
-        gravity = np.asarray(logg, dtype=np.float64)
-        inside: NDArray[np.bool_] = (gravity > lower) & (gravity < upper)
-    return inside
 
 
 def label_flags(

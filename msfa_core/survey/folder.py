@@ -69,6 +69,7 @@ from msfa_core.survey.provenance import (
 )
 
 if TYPE_CHECKING:
+    from msfa_core.survey.figures.plots import SurveyPlots
     from msfa_core.vetting.store import Store
 
 ARCHIVE_FOLDER: Final = "archive"
@@ -331,6 +332,14 @@ class Survey:
             store.close()
         rows = verdicts.reindex(table["obsid"].to_numpy(np.int64))
         return table.assign(**{name: rows[name].array for name in _VET_COLUMNS})
+
+    # --- figures ---------------------------------------------------------------------------
+    @property
+    def plot(self) -> SurveyPlots:
+        """Static figures: ``survey.plot.plane()``, ``survey.plot.spectrum(obsid)``."""
+        from msfa_core.survey.figures.plots import SurveyPlots  # noqa: PLC0415
+
+        return SurveyPlots(self)
 
     # --- decisions -------------------------------------------------------------------------
     @property

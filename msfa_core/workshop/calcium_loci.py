@@ -20,8 +20,8 @@ from msfa_core.balmer import calcium_k, fit_lines
 from msfa_core.constants import KP_K6_MAX, KP_K12_MAX, LAMOST_GRID
 from msfa_core.durable import write_whole
 from msfa_core.errors import MsfaError
+from msfa_core.rules import kiel_band
 from msfa_core.simulate.atmospheres import model_spectra, surface_magnitudes
-from msfa_core.slam.labels import kiel_band
 from msfa_core.spectra.spectrum import Spectra
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from msfa_core.balmer.locus import (
     dividing_line,
 )
 from msfa_core.errors import ConfigError, ModelError
-from msfa_core.slam.labels import in_kiel_band
+from msfa_core.rules import in_kiel_band
 
 
 def test_the_loci_are_those_of_bhb_stars_and_of_solar_stars():

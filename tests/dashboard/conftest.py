@@ -16,7 +16,7 @@ from msfa_core.columns import conform
 from msfa_core.constants import BALMER_LINES, LAMOST_GRID
 from msfa_core.flags import LabelFlag
 from msfa_core.photometry.cmd import cmd_position
-from msfa_core.slam.labels import in_kiel_band
+from msfa_core.rules import in_kiel_band
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.stars.velocity import epoch_velocities
 from msfa_core.survey.folder import Survey

@@ -7,7 +7,7 @@ from pytest import approx
 from dashboard.state import Session
 from dashboard.views.parameters import ParametersView, counts_sentence, star_sentence
 from msfa_core.photometry.zahb import EVOLUTION_MOST, zahb_logg
-from msfa_core.slam.labels import in_kiel_band
+from msfa_core.rules import in_kiel_band
 
 FIRST = 1_230_412_000
 
