@@ -20,7 +20,7 @@ A survey
   lamost      which spectra of the archive to fetch, and the fetching of them
   survey      a folder: its spectra, its table, what came in and what was done
   spine       every step in the order of the paper, and the run through all of them
-  products    a FITS file per spectrum
+  products    a FITS file per spectrum, and the report: a survey on one page
   validation  a survey beside a reference table
   cli         the command line, in the order of the journey
 

@@ -383,6 +383,9 @@ KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan
     (Sourced(4.4157, "", "Culpan et al. 2024"), Sourced(-13.720, "", "Culpan et al. 2024")),
 )
 
+# --- notebooks -----------------------------------------------------------------------------
+SHOWN_ROWS: Final = 10  # of a record that a notebook shows
+
 # --- the record of vetting -----------------------------------------------------------------
 STORE_DEADLINE: Final = 8.0  # s, until a store that does not answer refuses; browsers wait longer
 STORE_SETTLING: Final = 4.0  # s more, to find out whether a decision was stored after all

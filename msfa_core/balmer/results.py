@@ -21,7 +21,7 @@ from msfa_core.balmer.sws import (
     fm_gradient,
     line_width_d02,
 )
-from msfa_core.constants import BALMER_LINES
+from msfa_core.constants import BALMER_LINES, LINE_SYMBOLS, SHOWN_ROWS
 from msfa_core.errors import ConfigError
 from msfa_core.flags import FitFlag
 from msfa_core.typing import FloatArray
@@ -143,6 +143,24 @@ class LineFits:
             data[f"rms_{line}"] = self.rms[:, k]
             data[f"balmer_flags_{line}"] = self.flags[:, k]
         return pd.DataFrame(data)
+
+    def _repr_html_(self) -> str:
+        """Return D0.2 and fm of the first rows, as notebooks show them."""
+        rows = [
+            {"obsid": str(self.obsid[i]), "line": LINE_SYMBOLS[line]}
+            | {
+                name: f"{value[i, k]:.{digits}f} ± {error[i, k]:.{digits}f}"
+                for name, value, error, digits in (
+                    ("D0.2 [Å]", self.d02, self.d02_err, 2),
+                    ("fm", self.fm, self.fm_err, 3),
+                )
+            }
+            | {"doubts": "; ".join(FitFlag.sentences(int(self.flags[i, k]))) or "none"}
+            for i in range(min(len(self), SHOWN_ROWS))
+            for k, line in enumerate(self.lines)
+        ]
+        table = pd.DataFrame(rows).to_html(index=False, border=0)
+        return f"<p>SWS fits of {len(self):,} spectra</p>{table}"
 
 
 def line_index(lines: tuple[str, ...], line: str) -> int:

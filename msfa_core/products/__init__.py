@@ -1,4 +1,4 @@
-"""Products of a survey: one FITS file per spectrum, and per co-added star (LAMOST 1-D pipeline)."""
+"""Products of a survey: a FITS file per spectrum or co-added star; the report on one page."""
 
 from msfa_core.products.writing import Products, write_products
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
+from msfa_core.constants import BHB_THRESHOLD, SHOWN_ROWS, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
 from msfa_core.networks.inference import class_probabilities, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
@@ -105,6 +106,23 @@ class Classified:
     def are_bhb(self, threshold: float = float(BHB_THRESHOLD)) -> NDArray[np.bool_]:
         """(n,) True where stage 1 says BHB and stage 2 agrees at the threshold."""
         return both_stages_say_bhb(self.predicted_class, self.p_bhb, threshold)
+
+    def _repr_html_(self) -> str:
+        """Return the probabilities of the first spectra, as notebooks show them."""
+        first = slice(SHOWN_ROWS)
+        columns: dict[str, Any] = {"obsid": [str(obsid) for obsid in self.obsid[first]]}
+        columns |= {
+            f"P({kind})": [f"{p:.4f}" for p in self.class_probability[first, k]]
+            for k, kind in enumerate(STELLAR_CLASSES)
+        }
+        columns |= {
+            "class": self.predicted_class[first],
+            "p_bhb": [f"{p:.4f}" for p in self.p_bhb[first]],
+            "novelty": [f"{value:.2f}" for value in self.novelty[first]],
+        }
+        n = int(self.are_bhb().sum())
+        table = pd.DataFrame(columns).to_html(index=False, border=0)
+        return f"<p>{len(self):,} spectra classified, {n:,} of them BHB by both stages</p>{table}"
 
 
 class TwoStageSearch:

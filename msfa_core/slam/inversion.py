@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import LABEL_CHI2_MAX, LABEL_EXTERNAL_ERROR
+from msfa_core.constants import LABEL_CHI2_MAX, LABEL_EXTERNAL_ERROR, SHOWN_ROWS
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
@@ -90,6 +90,28 @@ class StellarLabels:
         ]
         columns |= {"label_chi2": self.chi2, "label_flags": pd.array(self.flags, dtype="Int64")}
         return pd.DataFrame({**columns, "label_colours": pd.Series(used, dtype="str")})
+
+    def _repr_html_(self) -> str:
+        """Return the labels of the first stars, as notebooks show them."""
+        rows = [
+            {"obsid": str(self.obsid[i])}
+            | {
+                words: f"{getattr(self, name)[i]:.{digits}f} ± "
+                f"{getattr(self, f'{name}_err')[i]:.{digits}f}"
+                for name, words, digits in (
+                    ("teff", "Teff [K]", 0),
+                    ("logg", "log g [dex]", 2),
+                    ("feh", "[Fe/H] [dex]", 2),
+                )
+            }
+            | {
+                "χ²": f"{self.chi2[i]:.2f}",
+                "doubts": "; ".join(LabelFlag.sentences(int(self.flags[i]))) or "none",
+            }
+            for i in range(min(len(self), SHOWN_ROWS))
+        ]
+        table = pd.DataFrame(rows).to_html(index=False, border=0)
+        return f"<p>labels of {len(self):,} stars</p>{table}"
 
 
 def predict_labels(

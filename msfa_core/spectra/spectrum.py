@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any, overload
 
 import numpy as np
@@ -13,6 +14,7 @@ from msfa_core.constants import LAMOST_GRID, NETWORK_GRID, LogGrid
 from msfa_core.errors import SpectrumError
 
 _ON_GRID = 0.1  # pixel: float32 wavelengths scatter by 0.01
+_SKETCH = 300  # points of the drawing that notebooks show
 _GAP = 10.0  # median steps: wider holes between pixels are gaps, not sampling
 
 
@@ -73,6 +75,40 @@ class Spectrum:
                 f"obsid {self.obsid}: wavelength must increase along the spectrum "
                 f"({len(self.wavelength)} pixels given); reverse or sort the arrays first."
             )
+
+    def _repr_html_(self) -> str:
+        """Return the spectrum as notebooks show it: a sketch, and what is known of it."""
+        known = {
+            "obsid": str(self.obsid),
+            "class": " ".join(str(self.meta.get(key) or "") for key in ("class", "subclass")),
+            "S/N(g)": f"{self.snr_g:.1f}",
+            "z": f"{self.z:.6f}",
+            "RA, Dec [deg]": f"{self.ra:.6f}, {self.dec:+.6f}",
+            "wavelengths [Å, vacuum]": f"{self.wavelength[0]:.1f}–{self.wavelength[-1]:.1f}",
+            "pixels, masked": f"{len(self.flux):,}, {int(self.mask.sum()):,}",
+            "file": self.file,
+        }
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            f"<td style='text-align:left'>{escape(words)}</td></tr>"
+            for name, words in known.items()
+        )
+        return f"{self._sketch()}<table>{rows}</table>"
+
+    def _sketch(self) -> str:
+        """Return the good pixels as a small drawing, means of neighbours."""
+        shown = ~self.mask & np.isfinite(self.flux)
+        if shown.sum() < _SKETCH:
+            return ""
+        parts = np.array_split(np.flatnonzero(shown), _SKETCH)
+        flux = np.array([self.flux[part].mean() for part in parts], dtype=np.float64)
+        low, high = float(flux.min()), float(flux.max())
+        y = 58 - 56 * (flux - low) / ((high - low) or 1.0)
+        points = " ".join(f"{2 * k},{value:.1f}" for k, value in enumerate(y))
+        return (
+            f"<svg viewBox='0 0 {2 * _SKETCH} 60' width='{2 * _SKETCH}' height='60'><polyline "
+            f"points='{points}' fill='none' stroke='currentColor' stroke-width='1'/></svg>"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,6 +333,12 @@ class Survey:
         rows = verdicts.reindex(table["obsid"].to_numpy(np.int64))
         return table.assign(**{name: rows[name].array for name in _VET_COLUMNS})
 
+    def _repr_html_(self) -> str:
+        """Return the survey as notebooks show it: what is in it, and how far it has got."""
+        from msfa_core.survey.figures.shown import survey_html  # noqa: PLC0415
+
+        return survey_html(self)
+
     # --- figures ---------------------------------------------------------------------------
     @property
     def plot(self) -> SurveyPlots:

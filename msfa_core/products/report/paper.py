@@ -162,7 +162,7 @@ def _first_page(report: Report) -> Figure:
     _write(figure, 0.05, 0.69, rules, fontsize=9, linespacing=1.4, color="0.25")
     top, step = 0.44, 0.0265
     heads = ("step", "spectra", "stars", "share", "paper: spectra", "stars", "share", "share of")
-    places = (0.05, 0.40, 0.47, 0.54, 0.66, 0.73, 0.80, 0.82)
+    places = (0.05, 0.47, 0.53, 0.59, 0.70, 0.76, 0.83, 0.85)
     for word, x in zip(heads, places, strict=True):
         side = "left" if word in ("step", "share of") else "right"
         _write(figure, x, top, word, fontsize=9, ha=side, color="0.4")
@@ -175,7 +175,7 @@ def _first_page(report: Report) -> Figure:
         ]  # fmt: skip
         for n, (word, x) in enumerate(zip(cells, places, strict=True)):
             side = "left" if n in (0, len(cells) - 1) else "right"
-            short = word if n else word[:72]
+            short = word if n else word[:95]
             _write(figure, x, top - k * step, short, fontsize=9, ha=side)
     return figure
 
