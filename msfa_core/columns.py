@@ -29,7 +29,7 @@ class Column:
         ``int``, ``float``, ``bool`` or ``str``; the pandas type is nullable where needed.
     step : str
         Step that fills it: ``ingest``, ``classify``, ``measure``, ``match``, ``label``,
-        ``place``, ``identify`` or ``vet``.
+        ``place``, ``check``, ``identify`` or ``vet``.
     description : str
     unit : str
         As astropy's unit parser reads it; empty when dimensionless.
@@ -189,11 +189,37 @@ def _place() -> list[Column]:
         Column("reduced_proper_motion", "float", "place", "Reduced proper motion H_G = G + 5 + 5 log10(mu/arcsec/yr)", "mag", ".4f", "phot.mag;pos.pm"),
         Column("tangential_velocity", "float", "place", "Tangential velocity 4.74 mu/parallax", "km/s", ".2f", "phys.veloc.transverse"),
         Column("tangential_velocity_err", "float", "place", "Error of tangential_velocity", "km/s", ".2f", "stat.error;phys.veloc.transverse"),
+        Column("ps_id", "int", "place", "Pan-STARRS1 objID", "", "d", "meta.id.cross"),
+        Column("ps_separation", "float", "place", "Distance of the Pan-STARRS source, the star moved to its epoch", "arcsec", ".3f", "pos.angDistance"),
+        Column("ps_candidates", "str", "place", "All Pan-STARRS sources within the match radius, where there are several", "", "s", "meta.note"),
+        *_panstarrs_bands(),
+        Column("ps_quality", "int", "place", "Quality flag of the Pan-STARRS archive, by bits", "", "d", "meta.code.qual"),
+        Column("ps_flags", "int", "place", "Caveats of the Pan-STARRS row; 0 = good", "", "d", "meta.code.qual"),
         Column("ebv", "float", "place", "Reddening E(B-V)", "mag", ".4f", "phot.color.excess"),
         Column("ebv_source", "str", "place", "Where ebv comes from: column, bayestar (3-D map) or sfd (2-D map)", "", "s", "meta.ref"),
         Column("in_cmd_trapezoid", "bool", "place", "Inside the trapezoid of Culpan et al. (2021)", "", "", "meta.code"),
         Column("cmd_exclusions", "int", "place", "Samples of Culpan et al. (2021) that leave the star out, by bits; 0 = none", "", "d", "meta.code"),
         Column("cmd_flags", "int", "place", "Caveats of the photometry; 0 = good", "", "d", "meta.code.qual"),
+    ]
+
+
+def _panstarrs_bands() -> list[Column]:
+    ucds = {"g": "em.opt.B", "r": "em.opt.R", "i": "em.opt.I", "z": "em.opt.I", "y": "em.IR.NIR"}
+    return [
+        column
+        for band, ucd in ucds.items()
+        for column in (
+            Column(f"ps_{band}_mag", "float", "place", f"Pan-STARRS {band} magnitude (AB)", "mag", ".4f", f"phot.mag;{ucd}"),
+            Column(f"ps_{band}_mag_err", "float", "place", f"Error of ps_{band}_mag", "mag", ".4f", f"stat.error;phot.mag;{ucd}"),
+        )
+    ]
+
+
+def _check() -> list[Column]:
+    return [
+        Column("flux_calibration", "float", "check", "Tilt of the spectrum against its Pan-STARRS magnitudes from g to i: positive where too faint in the red", "mag", ".3f", "phot.color;arith.diff"),
+        Column("flux_calibration_err", "float", "check", "Error of flux_calibration", "mag", ".3f", "stat.error;phot.color"),
+        Column("flux_calibration_flags", "int", "check", "What the colours say of the flux calibration; 0 = good", "", "d", "meta.code.qual"),
     ]
 
 
@@ -215,7 +241,7 @@ def _vet() -> list[Column]:
 
 # fmt: on
 COLUMNS: Final = tuple(
-    [*_identity(), *_classify(), *_measure(), *_match(), *_label(), *_place(), *_vet()]
+    [*_identity(), *_classify(), *_measure(), *_match(), *_label(), *_place(), *_check(), *_vet()]
 )
 BY_NAME: Final = {column.name: column for column in COLUMNS}
 # Table 6 of the paper, in its order

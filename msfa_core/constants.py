@@ -131,6 +131,7 @@ STEPS: Final = (  # the spine
     "measure",
     "match",
     "place",
+    "check",
     "label",
     "identify",
 )
@@ -299,6 +300,22 @@ GAIA_ZERO_POINT_ERROR: Final = {  # least error of a Gaia magnitude
 }
 
 GAIA_EPOCH: Final = Sourced(2016.0, "yr", "reference epoch of Gaia DR3 positions")
+PANSTARRS_EPOCH_MJD: Final = Sourced(
+    55_926.0, "d", "where a row lists no epoch: middle of the 3π survey, 2009-06 to 2014-03",
+    Certainty.DEFAULT,
+)  # fmt: skip
+PANSTARRS_DEC_MIN: Final = Sourced(-31.0, "deg", "3π survey: north of −30; Chambers et al. 2016")
+PANSTARRS_SATURATION: Final = {  # brighter than these the camera saturates
+    band: Sourced(limit, "mag", "Magnier et al. 2013; Chambers et al. 2016")
+    for band, limit in (("g", 14.5), ("r", 15.0), ("i", 15.0), ("z", 14.0), ("y", 13.0))
+}
+PANSTARRS_BANDS: Final = {  # ends at half of the response [Å]
+    band: tuple(Sourced(end, "Å", "Tonry et al. 2012, Table 4") for end in ends)
+    for band, ends in (("g", (4140.0, 5510.0)), ("r", (5500.0, 6890.0)), ("i", (6900.0, 8190.0)))
+}
+FLUX_CALIBRATION_MAX: Final = Sourced(
+    0.3, "mag", "between g and i; beyond it a continuum is not to be trusted", Certainty.DEFAULT
+)
 KM_S_PER_MAS_YR: Final = Sourced(4.74, "km/s", "1 AU per year; Culpan et al. 2021")
 CMD_LATITUDE_MIN: Final = Sourced(
     20.0, "deg", "|b| of Culpan et al. 2021, their Table 1 unread", Certainty.DEFAULT

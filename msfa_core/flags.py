@@ -9,7 +9,7 @@ from typing import Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import EBV_LIMITS, PARALLAX_ERROR_MAX
+from msfa_core.constants import EBV_LIMITS, FLUX_CALIBRATION_MAX, PARALLAX_ERROR_MAX
 
 
 class SentenceFlag(enum.IntFlag):
@@ -127,6 +127,29 @@ class CmdFlag(SentenceFlag):
     MISPLACED = 2048, "the Gaia row that its identifier names lies far away: refused"
 
 
+class PanstarrsFlag(SentenceFlag):
+    """What to know of the Pan-STARRS row of a spectrum before trusting it; 0 means nothing."""
+
+    NO_COUNTERPART = 1, "no Pan-STARRS row for this star"
+    AMBIGUOUS = 2, "several Pan-STARRS sources within the match radius; the nearest was taken"
+    DUPLICATED = 4, "listed more than once in the Pan-STARRS table, with different magnitudes"
+    MISPLACED = 8, "the Pan-STARRS row that its identifier names lies far away: refused"
+    NO_ERRORS = 16, "Pan-STARRS magnitudes without errors"
+    EXTENDED = 32, "extended for Pan-STARRS"
+    POOR = 64, "no good measurement by the quality flag of Pan-STARRS"
+    SATURATED = 128, "brighter than where Pan-STARRS saturates"
+    NOT_SURVEYED = 256, "south of what Pan-STARRS surveyed"
+
+
+class FluxFlag(SentenceFlag):
+    """What the colours of a star say of the flux calibration of its spectrum; 0 = it is good."""
+
+    NO_PHOTOMETRY = 1, "no two good Pan-STARRS magnitudes of g, r, i to compare with"
+    NO_COVERAGE = 2, "the spectrum covers fewer than two of g, r, i"
+    TILTED = 4, f"tilted against g − i by more than {float(FLUX_CALIBRATION_MAX):g} mag"
+    ARMS_DISAGREE = 8, "blue and red arm disagree with the colours: a step at their joint"
+
+
 class CmdExclusion(SentenceFlag):
     """Why a star is left out of a sample of the colour–magnitude diagram; 0 = in every sample."""
 
@@ -152,3 +175,4 @@ class UidFlag(SentenceFlag):
     FAR = 4, "farther than the match radius from the mean position of its star"
     NO_POSITION = 8, "no position"
     SEVERAL_SOURCES = 16, "several Gaia sources within the match radius"
+    SEVERAL_PANSTARRS = 32, "named by one of several Pan-STARRS sources within the match radius"

@@ -52,12 +52,14 @@ class LocalArchive:
     """
 
     def __init__(self, rows):
-        self.rows = rows
+        self.rows, self.panstarrs = rows, panstarrs_rows(rows)
         self.questions, self.failures, self.jobs, self.problems = [], [], {}, []
         self.refusal, self.most_rows, self.broken, self.polls = "", 10_000, 0, 0
 
     def answer(self, query, stars):
         """Return the recorded rows that uploaded stars ask for."""
+        if "panstarrs1_original_valid" in query:
+            return self._panstarrs(query, stars)
         rows = self.rows
         if "CONTAINS" in query:
             radius = float(re.search(r"DISTANCE\(.*?\) < ([\d.]+)", query)[1])
@@ -75,6 +77,16 @@ class LocalArchive:
         found.add_column(np.asarray(stars["star"])[star], name="star", index=0)
         wanted = re.findall(r"(?:u|g|t)\.(\w+)", query.split("\nFROM")[0])
         return found[wanted]
+
+    def _panstarrs(self, query, stars):
+        rows = self.panstarrs
+        radius = float(re.search(r"u\.ra, u\.dec, ([\d.]+)\)", query)[1])
+        sky = SkyCoord(rows["ra"], rows["dec"], unit="deg")
+        asked = SkyCoord(stars["ra"], stars["dec"], unit="deg")
+        star, row = np.nonzero(asked[:, None].separation(sky[None, :]).deg < radius)
+        found = rows[row]
+        found.add_column(np.asarray(stars["star"])[star], name="star", index=0)
+        return found[re.findall(r"(?:u|p)\.(\w+)", query.split("\nFROM")[0])]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -182,6 +194,22 @@ def _parts(headers, body):
 def recorded_rows():
     """Return the recorded rows: made-up stars, none of them real."""
     return parse_single_table(RECORDED).to_table(use_names_over_ids=True)
+
+
+def panstarrs_rows(gaia):
+    """Return a Pan-STARRS source at the place of each recorded star: made up, none of them real."""
+    n = len(gaia)
+    table = Table(
+        {
+            "obj_id": 160_000_000_000_000_001 + 7 * np.arange(n),
+            "ra": np.asarray(gaia["ra"], float), "dec": np.asarray(gaia["dec"], float),
+            "epoch_mean": np.full(n, 56_000.0), "quality_flag": np.full(n, 52),
+        }
+    )  # fmt: skip
+    for k, band in enumerate("grizy"):
+        table[f"{band}_mean_psf_mag"] = np.linspace(16, 17, n) - 0.1 * k
+        table[f"{band}_mean_psf_mag_error"] = np.full(n, 0.01)
+    return table
 
 
 def start_archive():

@@ -18,8 +18,8 @@ def test_every_flag_is_one_bit_with_its_own_sentence(kind):
     assert kind.sentences(0) == []
 
 
-def test_there_are_six_kinds():
-    assert len(KINDS) == 6
+def test_there_are_eight_kinds():
+    assert len(KINDS) == 8
 
 
 def test_flags_read_from_a_table_say_what_they_mean():

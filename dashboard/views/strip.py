@@ -15,6 +15,7 @@ from dashboard.planes.cells import is_missing, number
 from dashboard.state import Session, Star
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.classes import domain_reasons
+from msfa_core.flags import FluxFlag
 from msfa_core.spine.witnesses import WITNESSES
 from msfa_core.vetting.filters import TEMPLATE_DISAGREES
 
@@ -66,6 +67,17 @@ def verdict_words(row: pd.Series, own: str, blind: bool) -> tuple[str, str]:
     return f"{record}{by}{mine}", str(record)
 
 
+def calibration_words(row: pd.Series) -> str:
+    """Return what the colours of a star say against its spectrum; empty where nothing."""
+    flags = row["flux_calibration_flags"]
+    doubts = 0 if is_missing(flags) else int(flags) & int(FluxFlag.TILTED | FluxFlag.ARMS_DISAGREE)
+    if not doubts:
+        return ""
+    tilt, error = number(row, "flux_calibration"), number(row, "flux_calibration_err")
+    sentences = "; ".join(FluxFlag.sentences(doubts))
+    return f"flux: {tilt:+.2f} ± {error:.2f} mag from g to i: {sentences}".replace("-", "−")
+
+
 def notes_of(star: Star, state: Session) -> list[dict[str, str]]:
     """Return what no witness tells: other contradictions, the search domain, known lists."""
     found = [
@@ -76,6 +88,8 @@ def notes_of(star: Star, state: Session) -> list[dict[str, str]]:
     reasons = domain_reasons(star.row, state.data.settings)
     if reasons:
         found.append({"tone": "warn", "text": f"outside the search domain: {', '.join(reasons)}"})
+    if calibration := calibration_words(star.row):
+        found.append({"tone": "warn", "text": calibration})
     if not is_missing(star.row["known_in"]):
         found.append({"tone": "warn", "text": f"known: {star.row['known_in']}"})
     return found

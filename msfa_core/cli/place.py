@@ -11,7 +11,8 @@ from msfa_core.cli.app import Quiet, SurveyArgument, app
 from msfa_core.cli.show import say_table, show_progress
 from msfa_core.errors import ReadError
 
-_STEPS: Final = ("place", "identify")  # a star's name may hang on its Gaia source
+_STEPS: Final = ("place", "check", "identify")  # a star's name may hang on its source
+_ARCHIVES: Final = ("gaia", "panstarrs")
 
 
 @app.command()
@@ -25,37 +26,55 @@ def place(
         list[Path] | None,
         typer.Option(help="Table of Gaia rows; repeatable, its parts add up."),
     ] = None,
+    panstarrs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table of Pan-STARRS rows; repeatable, its parts add up."),
+    ] = None,
     server: Annotated[
         str, typer.Option(help="TAP service in place of the Gaia archive, with its tables.")
     ] = "",
+    archives: Annotated[
+        str, typer.Option(help="What --online asks for: gaia, panstarrs, or both.")
+    ] = "gaia,panstarrs",
     batch: Annotated[int, typer.Option(help="Stars of one question.", min=1, max=20_000)] = 1000,
     candidates: Annotated[
         bool, typer.Option("--candidates", help="Fetch for candidates of the search only.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Place the stars in the colour–magnitude diagram: Gaia, 2MASS, dust, motions, samples."""
-    from msfa_core.spine.place import fetch_online  # noqa: PLC0415
+    """Place the stars in the colour–magnitude diagram: Gaia, 2MASS, Pan-STARRS, dust, motions."""
+    from msfa_core.spine.place import fetch_online, fetch_panstarrs_online  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.tables.formats import split_path  # noqa: PLC0415
 
-    for path in gaia or []:
+    for path in [*(gaia or []), *(panstarrs or [])]:
         if not split_path(path)[0].exists():
             raise ReadError(f"{path}: no such file; check the name of the table.")
     if (server or candidates) and not online:
         raise typer.BadParameter("--server and --candidates say how to fetch: add --online.")
+    asked = [one.strip() for one in archives.split(",") if one.strip()]
+    if not asked or set(asked) - set(_ARCHIVES):
+        raise typer.BadParameter("--archives takes gaia, panstarrs, or gaia,panstarrs.")
     opened = Survey(survey)
+    reports = {}
     with show_progress(quiet) as progress:
-        if gaia:
-            run_spine(opened, ("place",), gaia=gaia, progress=progress, tell=say_table)
-        if online:
-            report = fetch_online(opened, progress, server, batch, candidates)
+        if gaia or panstarrs:
+            run_spine(
+                opened, ("place",), gaia=gaia, panstarrs=panstarrs, progress=progress,
+                tell=say_table,
+            )  # fmt: skip
+        if online and "gaia" in asked:
+            reports["Gaia"] = fetch_online(opened, progress, server, batch, candidates)
+        if online and "panstarrs" in asked:
+            reports["Pan-STARRS"] = fetch_panstarrs_online(
+                opened, progress, server, batch, candidates
+            )
         run_spine(opened, _STEPS, progress=progress)
-    if online:
+    for name, report in reports.items():
         print(
             f"{report.n_stars:,} stars wanted, {report.n_before:,} of them asked for before; "
-            f"{report.n_rows:,} Gaia sources kept in {opened.path}"
+            f"{report.n_rows:,} {name} sources kept in {opened.path}"
         )
     table = opened.table()
     placed = int((table["bp_rp"].notna() & table["abs_mag_g"].notna()).sum())

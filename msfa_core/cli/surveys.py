@@ -178,6 +178,10 @@ def run(
         list[Path] | None,
         typer.Option(help="Table of Gaia rows; repeatable, its parts add up."),
     ] = None,
+    panstarrs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Table of Pan-STARRS rows; repeatable, its parts add up."),
+    ] = None,
     workers: Workers = 0,
     scheduler: Annotated[
         str, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")
@@ -192,11 +196,11 @@ def run(
     ] = "",
     quiet: Quiet = False,
 ) -> None:
-    """Classify, measure, match, label, place and identify the spectra of a survey."""
+    """Classify, measure, match, place, check, label and identify the spectra of a survey."""
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.tables.formats import split_path  # noqa: PLC0415
 
-    for path in [*(known or []), *(gaia or [])]:
+    for path in [*(known or []), *(gaia or []), *(panstarrs or [])]:
         if not split_path(path)[0].exists():
             raise ReadError(f"{path}: no such file; check the name of the table.")
     if scheduler and workers:
@@ -214,6 +218,7 @@ def run(
             selection or None,
             prior or None,
             tell=say_table,
+            panstarrs=panstarrs,
         )
     for step in report.steps:
         if step.note:

@@ -17,6 +17,8 @@ from msfa_core.typing import BoolArray, FloatArray, IntArray
 Pairs = tuple[IntArray, IntArray, FloatArray]
 # Positions [deg] of two lists and a radius [arcsec] -> pairs: catalogue.crossmatch.match_sky
 Match = Callable[[FloatArray, FloatArray, FloatArray, FloatArray, float], Pairs]
+# Spectra, rows of another survey, and which of each -> (pair,) distances [arcsec]: `separations`
+Apart = Callable[[pd.DataFrame, pd.DataFrame, IntArray, IntArray], FloatArray]
 
 DATE_COLUMNS: Final = ("mjd", "lmjd")  # of a spectrum, the first that is known counts [d]
 RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
@@ -143,6 +145,7 @@ def match_key(
     key: str,
     far_arcsec: float,
     wanted: BoolArray | None = None,
+    apart: Apart | None = None,
 ) -> KeyMatch:
     """Find the row that an identifier names, and check it against the sky.
 
@@ -161,6 +164,8 @@ def match_key(
         Farther than this is refused.
     wanted : (n,) bool array, optional
         Spectra that are looked for.
+    apart : callable, optional
+        How far rows lie from spectra at one time; `separations` when not given.
     """
     n = len(table)
     nearest = np.full(n, -1, np.int64)
@@ -175,7 +180,7 @@ def match_key(
     pairs = here.merge(there, on="key", how="inner")
     if not len(pairs):
         return KeyMatch(nearest, several, refused, contradicted)
-    pairs["apart"] = separations(
+    pairs["apart"] = (apart or separations)(
         table, rows, pairs["i"].to_numpy(np.int64), pairs["j"].to_numpy(np.int64)
     )
     pairs = pairs.sort_values(["i", "apart", "j"], kind="stable", na_position="last")

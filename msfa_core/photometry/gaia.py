@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.errors import CatalogueError
-from msfa_core.photometry.counterparts import FAR, Pairs, match_key, separations
+from msfa_core.photometry.counterparts import Pairs
+from msfa_core.photometry.joining import SkySurvey, joined_rows
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import OutsideTable
 
@@ -72,9 +72,13 @@ GAIA_COLUMNS: Final = (  # what a join brings, in this order
     "h_mag_err", "ks_mag_err", "pmra_error", "pmdec_error", "nu_eff_used_in_astrometry",
     "pseudocolour", "ecl_lat", "astrometric_params_solved",
 )  # fmt: skip
-# Rows of one source_id that differ in these are not the same row twice
-_TELLING: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec")
-_SAME: Final = 6  # decimals to which they agree
+GAIA: Final = SkySurvey(
+    name="Gaia",
+    key="gaia_source_id",
+    prefix="gaia",
+    columns=GAIA_COLUMNS,
+    telling=("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec"),
+)
 
 
 def house_gaia(table: pd.DataFrame) -> pd.DataFrame:
@@ -181,82 +185,4 @@ def join_gaia(
         - ``gaia_refused`` [arcsec]: how far the row lies that an identifier named, and that was
           refused.
     """
-    if not len(gaia):
-        gaia = gaia.reindex([0])  # a row that says nothing and matches nothing
-    n = len(candidates)
-    row = np.full(n, -1, dtype=np.int64)
-    found_by = np.full(n, None, dtype=object)
-    refused = np.full(n, np.nan)
-    several = np.zeros(n, bool)
-    contradicted = np.zeros(len(gaia), bool)
-    for key in ("gaia_source_id", "obsid"):
-        if key not in candidates.columns or gaia[key].isna().all():
-            continue
-        match = match_key(candidates, gaia, key, FAR * radius_arcsec, row < 0)
-        new = match.row >= 0
-        row[new] = match.row[new]
-        found_by[new] = key.removeprefix("gaia_")
-        several |= match.several
-        contradicted |= match.contradicted
-        refused = np.where(np.isnan(refused), match.refused, refused)
-    named = np.full(n, None, dtype=object)
-    if pairs is not None:
-        contradicted[row[row >= 0]] = False
-        pairs = _of_rows(pairs, ~contradicted)
-        still = row < 0
-        _match_on_sky(row, named, gaia, pairs)
-        found_by[still & (row >= 0)] = "position"
-    found = row >= 0
-    joined = gaia.loc[:, list(GAIA_COLUMNS)].iloc[np.where(found, row, 0)]
-    joined = joined.set_axis(candidates.index).where(pd.Series(found, index=candidates.index))
-    joined["gaia_source_id"] = joined["gaia_source_id"].astype("Int64")
-    separation = np.full(n, np.nan)
-    rows = np.flatnonzero(found)
-    separation[rows] = separations(candidates, gaia, rows, row[rows])
-    joined["gaia_separation"] = separation
-    joined["gaia_candidates"] = pd.Series(named, index=candidates.index, dtype="str")
-    joined["gaia_ambiguous"] = joined["gaia_candidates"].notna()
-    joined["gaia_duplicated"] = (_differing(gaia)[np.where(found, row, 0)] | several) & found
-    joined["gaia_found_by"] = pd.Series(found_by, index=candidates.index, dtype="str")
-    joined["gaia_refused"] = refused
-    return joined
-
-
-def _of_rows(pairs: Pairs, rows: NDArray[np.bool_]) -> Pairs:
-    """Return the pairs whose Gaia row is one of these."""
-    kept = rows[pairs[1]]
-    return pairs[0][kept], pairs[1][kept], pairs[2][kept]
-
-
-def _differing(gaia: pd.DataFrame) -> NDArray[np.bool_]:
-    """(m,) True where the rows of one source_id differ."""
-    twice = gaia["gaia_source_id"].notna() & gaia["gaia_source_id"].duplicated(keep=False)
-    differs = np.zeros(len(gaia), dtype=bool)
-    rows = gaia.loc[twice, ["gaia_source_id", *_TELLING]].round(dict.fromkeys(_TELLING, _SAME))
-    if len(rows):
-        n_kinds = rows.drop_duplicates().groupby("gaia_source_id")["gaia_source_id"].size()
-        several = n_kinds.index[n_kinds > 1]
-        differs[:] = (gaia["gaia_source_id"].isin(several) & twice).to_numpy(dtype=bool)
-    return differs
-
-
-def _match_on_sky(
-    row: NDArray[np.int64], named: NDArray[np.object_], gaia: pd.DataFrame, pairs: Pairs
-) -> None:
-    """Fill ``row`` with the nearest counterpart of the rows still open; name rivals."""
-    i, j, separation = pairs
-    still = row[i] < 0
-    frame = pd.DataFrame({"i": i[still], "j": j[still], "separation": separation[still]})
-    ids = gaia["gaia_source_id"].iloc[frame["j"]].reset_index(drop=True)
-    frame["star"] = ids.fillna(-1 - frame["j"]).astype("int64")  # without an id: by its row
-    frame = frame.sort_values(["i", "separation", "j"], kind="stable")
-    frame = frame.drop_duplicates(["i", "star"])
-    nearest = frame.drop_duplicates("i")
-    row[nearest["i"].to_numpy()] = nearest["j"].to_numpy()
-    rivals = frame[frame["i"].duplicated(keep=False)]
-    names = [
-        f"{star if star >= 0 else f'row {-star}'} at {apart:.2f} arcsec"
-        for star, apart in zip(rivals["star"], rivals["separation"], strict=True)
-    ]
-    for star, texts in pd.Series(names, index=rivals["i"], dtype="str").groupby(level=0):
-        named[star] = "; ".join(texts)
+    return joined_rows(candidates, gaia, GAIA, pairs, radius_arcsec)

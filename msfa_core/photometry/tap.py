@@ -1,7 +1,8 @@
-"""Gaia DR3 and 2MASS rows from an archive on the network, by the Table Access Protocol (TAP).
+"""Gaia DR3, 2MASS and Pan-STARRS rows from an archive on the network, by TAP.
 
-Stars are asked for in batches: by source_id where it is known, else by position. Each answer is
-kept in a file, so a stopped or failed fetch goes on where it was.
+Stars are asked for in batches (Table Access Protocol, TAP): by source_id where it is known, else
+by position; Pan-STARRS, of which the Gaia archive has a copy, by position. Each answer is kept in a
+file, so a stopped or failed fetch goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import GAIA_EPOCH
+from msfa_core.constants import GAIA_EPOCH, PANSTARRS_DEC_MIN
 from msfa_core.durable import write_parquet
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.counterparts import year_observed
 from msfa_core.photometry.gaia import house_gaia
+from msfa_core.photometry.panstarrs import at_panstarrs, house_panstarrs
 from msfa_core.typing import Progress
 
 if TYPE_CHECKING:
@@ -57,6 +59,18 @@ JOIN gaiadr3.gaia_source AS g ON {condition}
 LEFT OUTER JOIN gaiadr3.tmass_psc_xsc_best_neighbour AS x ON x.source_id = g.source_id
 LEFT OUTER JOIN gaiadr1.tmass_original_valid AS t ON t.designation = x.original_ext_source_id
 """
+_PANSTARRS_BANDS: Final = ("g", "r", "i", "z", "y")
+_PANSTARRS: Final = (
+    "obj_id", "ra", "dec", "epoch_mean", "quality_flag",
+    *(f"{b}_mean_psf_mag{end}" for b in _PANSTARRS_BANDS for end in ("", "_error")),
+)  # fmt: skip
+_PANSTARRS_QUERY: Final = """\
+SELECT u.star, {columns}
+FROM TAP_UPLOAD.stars AS u
+JOIN gaiadr2.panstarrs1_original_valid AS p
+ON 1 = CONTAINS(POINT('ICRS', p.ra, p.dec), CIRCLE('ICRS', u.ra, u.dec, {radius:.9f}))
+"""
+_PANSTARRS_SPREAD: Final = 2.0  # arcsec around: positions are means of five years
 _POINTS: Final = "POINT('ICRS', g.ra, g.dec), POINT('ICRS', u.ra, u.dec)"
 
 
@@ -96,7 +110,7 @@ class Fetched:
     n_before : int
         Of these, asked in an earlier fetch.
     n_rows : int
-        Gaia sources that the survey now has from the archive.
+        Sources that the survey now has from the archive.
     """
 
     n_stars: int
@@ -125,6 +139,17 @@ def query_by_position(radius_arcsec: float, years: float) -> str:
         columns=_columns(),
         condition=f"1 = CONTAINS(POINT('ICRS', g.ra, g.dec), {circle}) AND ({near} OR {moved})",
     )
+
+
+def query_panstarrs(radius_arcsec: float) -> str:
+    """Return the ADQL that finds the Pan-STARRS sources around uploaded positions.
+
+    Parameters
+    ----------
+    radius_arcsec : float
+    """
+    columns = ", ".join(f"p.{name}" for name in _PANSTARRS)
+    return _PANSTARRS_QUERY.format(columns=columns, radius=radius_arcsec / 3600)
 
 
 def _columns() -> str:
@@ -167,7 +192,7 @@ def fetch(
         is kept.
     """
     patience = patience or Patience()
-    archive = _Archive(url, patience)
+    archive = _Archive(url, patience, house_gaia, "--gaia")
     ids = _questions_by_id(stars)
     reach = query_by_position(radius_arcsec, _longest(stars))
     before = _asked(folder)
@@ -183,8 +208,49 @@ def fetch(
     return Fetched(n_stars, n_before, 0 if found is None else len(found))
 
 
-def fetched(folder: Path) -> pd.DataFrame | None:
-    """Return all Gaia rows that an archive gave so far, by house names; None before a fetch.
+def fetch_panstarrs(
+    stars: pd.DataFrame,
+    folder: Path,
+    radius_arcsec: float,
+    progress: Progress,
+    url: str = GAIA_TAP,
+    batch: int = BATCH,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Ask an archive for the Pan-STARRS rows of stars, as far as that was not done before.
+
+    Parameters
+    ----------
+    stars : (n,) DataFrame
+        ``ra``, ``dec`` [deg] and, where known, ``pmra``, ``pmdec`` [mas/yr] and ``mjd`` or
+        ``lmjd`` [d]: each is looked for where it was at the time of Pan-STARRS. Stars south of
+        the survey are not asked for.
+    folder, radius_arcsec, progress, url, batch, patience
+        As for `fetch`.
+
+    Raises
+    ------
+    CatalogueError
+        As for `fetch`.
+    """
+    archive = _Archive(url, patience or Patience(), house_panstarrs, "--panstarrs")
+    north = stars[column(stars, "dec") >= float(PANSTARRS_DEC_MIN)]
+    questions = _questions_by_place(at_panstarrs(north))
+    n_before = int(questions[KEY].isin(_asked(folder)).sum())
+    query = query_panstarrs(radius_arcsec + _PANSTARRS_SPREAD)
+    _ask_all(archive, query, questions, folder, batch, progress, "panstarrs")
+    found = fetched(folder, "ps_id")
+    return Fetched(len(questions), n_before, 0 if found is None else len(found))
+
+
+def fetched(folder: Path, key: str = "gaia_source_id") -> pd.DataFrame | None:
+    """Return all rows that an archive gave so far, by house names; None before a fetch.
+
+    Parameters
+    ----------
+    folder : Path
+    key : str
+        Identifier of the rows.
 
     Raises
     ------
@@ -195,7 +261,7 @@ def fetched(folder: Path) -> pd.DataFrame | None:
     if not tables:
         return None
     rows = pd.concat(tables, ignore_index=True)
-    rows = rows[rows["gaia_source_id"].notna()].drop_duplicates("gaia_source_id")
+    rows = rows[rows[key].notna()].drop_duplicates(key)
     return rows.reset_index(drop=True)
 
 
@@ -240,27 +306,35 @@ def _ask_all(
     folder: Path,
     batch: int,
     progress: Progress,
+    what: str = "gaia",
 ) -> None:
     """Ask what was not asked before, a batch at a time, and keep each answer."""
     total = len(questions)
     todo = questions[~questions[KEY].isin(_asked(folder))]
     done = total - len(todo)
     if total:
-        progress("gaia", done, total, "")
+        progress(what, done, total, "")
     for start in range(0, len(todo), batch):
         part = todo.iloc[start : start + batch].reset_index(drop=True)
         answer = archive.ask(query, part, done)
         name = hashlib.sha256("\n".join(part[KEY]).encode()).hexdigest()[:16]
         write_parquet(folder / f"batch-{name}.parquet", answer)
         done += len(part)
-        progress("gaia", done, total, f"batch {start // batch + 1}")
+        progress(what, done, total, f"batch {start // batch + 1}")
 
 
 class _Archive:
     """A TAP service that is asked patiently."""
 
-    def __init__(self, url: str, patience: Patience) -> None:
+    def __init__(
+        self,
+        url: str,
+        patience: Patience,
+        house: Callable[[pd.DataFrame], pd.DataFrame],
+        option: str,
+    ) -> None:
         self.url, self.patience = url.rstrip("/"), patience
+        self.house, self.option = house, option  # gives house names; what takes a table instead
 
     def ask(self, query: str, part: pd.DataFrame, n_kept: int) -> pd.DataFrame:
         """Return the rows that answer a batch, and an empty one for each star without any."""
@@ -275,7 +349,7 @@ class _Archive:
         star = table.pop("star").to_numpy(np.int64)
         if len(star) and not ((star >= 0) & (star < len(part))).all():
             raise CatalogueError(f"{self.url} answered for stars that were not asked for.")
-        answer = house_gaia(table).drop(columns="obsid")
+        answer = self.house(table).drop(columns="obsid")
         answer.insert(0, KEY, part[KEY].to_numpy()[star])
         without = part.loc[~part[KEY].isin(answer[KEY]), [KEY]]
         return pd.concat([answer, without], ignore_index=True)
@@ -297,7 +371,7 @@ class _Archive:
             except DALQueryError as error:
                 raise CatalogueError(
                     f"{self.url} could not answer: {_said(error)} Name another --server, or give "
-                    "a table with --gaia."
+                    f"a table with {self.option}."
                 ) from error
             except failures as error:
                 code = getattr(error, "code", 0) or 0
@@ -310,7 +384,7 @@ class _Archive:
                     raise CatalogueError(
                         f"no answer from {self.url} after {attempt} tries ({_said(error)}). What "
                         f"was fetched is kept ({n_kept:,} stars): check the network and give the "
-                        "same command again, or give a table with --gaia."
+                        f"same command again, or give a table with {self.option}."
                     ) from error
                 logger.warning("%s: %s; next try in %.0f s", self.url, _said(error), wait)
                 time.sleep(wait)

@@ -7,12 +7,12 @@ from typing import Final
 import pandas as pd
 
 from msfa_core.config import Settings
-from msfa_core.flags import CmdFlag, UidFlag
+from msfa_core.flags import CmdFlag, PanstarrsFlag, UidFlag
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.survey.folder import Survey
 
 IDENTIFIED_BY: Final = (  # columns that make stars of spectra, and compare their velocities
-    *("ra", "dec", "snr_g", "gaia_source_id", "ps_id", "cmd_flags"),
+    *("ra", "dec", "snr_g", "gaia_source_id", "ps_id", "cmd_flags", "ps_flags"),
     *("z", "z_err", "template_z", "template_z_err", "resolution"),
     *("class", "subclass", "template_class", "template_subclass"),
 )
@@ -44,13 +44,17 @@ def identify(rows: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
     if "cmd_flags" in rows.columns:
         several = (rows["cmd_flags"].fillna(0).astype("int64") & int(CmdFlag.AMBIGUOUS)) != 0
         uids.loc[several.to_numpy(bool), "uid_flags"] |= int(UidFlag.SEVERAL_SOURCES)
+    if "ps_flags" in rows.columns:
+        several = (rows["ps_flags"].fillna(0).astype("int64") & int(PanstarrsFlag.AMBIGUOUS)) != 0
+        several &= uids["uid"].str.startswith("P")
+        uids.loc[several.to_numpy(bool), "uid_flags"] |= int(UidFlag.SEVERAL_PANSTARRS)
     velocities = epoch_velocities(pd.concat([rows, uids["uid"]], axis=1))
     return pd.concat([rows[["obsid"]], uids, velocities], axis=1)
 
 
 IDENTIFY: Final = Step(
     "identify",
-    version=1,
+    version=2,
     work=identify,
     columns=IDENTIFIED_BY,
     inputs=_inputs,

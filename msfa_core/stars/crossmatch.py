@@ -72,6 +72,10 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor"),
     "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error"),
     "rp_flux_over_error": ("rp_flux_over_error", "phot_rp_mean_flux_over_error"),
+    "ps_id": ("ps_id",),
+    **{f"ps_{band}_mag": (f"ps_{band}_mag", f"mag_ps_{band}") for band in "grizy"},
+    **{f"ps_{band}_mag_err": (f"ps_{band}_mag_err",) for band in "grizy"},
+    "ps_quality": ("ps_quality",),
     "teff": ("teff", "teff_lasp"),
     "teff_err": ("teff_err", "teff_lasp_err"),
     "logg": ("logg", "logg_lasp"),
@@ -80,9 +84,7 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "feh_err": ("feh_err", "feh_lasp_err"),
 }
 # Taken along under their own names: other identifiers, dates, velocities, LAMOST's own D0.2
-ALSO_TAKEN: Final = (
-    *("ps_id", "designation", "mjd", "lmjd", "rv", "rv_err", "hdelta_d02", "hgamma_d02"),
-)
+ALSO_TAKEN: Final = (*("designation", "mjd", "lmjd", "rv", "rv_err", "hdelta_d02", "hgamma_d02"),)
 CATALOGUE_USE: Final = Use(
     "a catalogue",
     {

@@ -69,6 +69,19 @@ MEC_COLUMNS: Final = (
     Column(
         "gp_id", "int", "identify", "Gaia source_id, else Pan-STARRS id", "", "d", "meta.id.cross"
     ),
+    Column("ps_id", "int", "identify", "Pan-STARRS objID", "", "d", "meta.id.cross"),
+    *(
+        Column(
+            f"ps_{band}_mag",
+            "float",
+            "identify",
+            f"Pan-STARRS {band} magnitude (AB)",
+            "mag",
+            ".4f",
+            "phot.mag;em.opt",
+        )
+        for band in "grizy"
+    ),
     Column("obs_number", "int", "identify", "Number of epochs", "", "d", "meta.number"),
     _list_column("obsid_list", "Observation identifier", "meta.id"),
     _list_column("midmjm_list", "Local modified Julian minute of the middle", "time.epoch"),
@@ -121,6 +134,7 @@ def multi_epoch_table(table: pd.DataFrame) -> pd.DataFrame:
         "ura": ra,
         "udec": dec,
         "gp_id": as_ids(uid.where(uid.str.match(r"[GP]\d+$")).str[1:], "uid"),
+        **_photometry(rows, first, last),
         "obs_number": pd.array(last - first, dtype="Int64"),
         **{
             name: pd.Series(
@@ -232,6 +246,16 @@ def _texts(rows: pd.DataFrame, source: str, form: str) -> list[str]:
         str(MISSING) if skip else form % number
         for number, skip in zip(numbers, missing.tolist(), strict=True)
     ]
+
+
+def _photometry(rows: pd.DataFrame, first: np.ndarray, last: np.ndarray) -> dict[str, pd.Series]:
+    """Return identifier and magnitudes of Pan-STARRS of each star: of its first epoch with any."""
+    star = np.repeat(np.arange(len(first)), last - first)
+    found = rows.reindex(columns=["ps_id", *(f"ps_{band}_mag" for band in "grizy")])
+    known = found.notna().any(axis=1).to_numpy(bool)
+    of_star = found[known].assign(star=star[known]).drop_duplicates("star").set_index("star")
+    of_star = of_star.reindex(np.arange(len(first)))
+    return {name: of_star[name].astype("Int64" if name == "ps_id" else "float64") for name in found}
 
 
 def _mean_positions(rows: pd.DataFrame, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Tables that a user gives to a survey and that it keeps: known stars, Gaia rows.
+"""Tables that a user gives to a survey and that it keeps: known stars, rows of Gaia, Pan-STARRS.
 
 Each is read, understood and matched before anything is written: a table that is refused leaves
 the survey as it was. Several add up; where two tell of one star, the one given last counts.
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,11 @@ from msfa_core.errors import CatalogueError, SurveyError
 from msfa_core.survey.folder import KNOWN_FOLDER, Survey
 from msfa_core.tables.report import Matched, OutsideTable, as_record, line
 
+if TYPE_CHECKING:
+    from msfa_core.tables.door import Use
+
 GAIA_FOLDER: Final = "gaia"
+PANSTARRS_FOLDER: Final = "panstarrs"
 GAIA_FILE: Final = "gaia.parquet"  # of surveys made when there was one only: the oldest part
 SOURCE: Final = "msfa_table"  # note in a kept file: whence it comes
 _ENDINGS: Final = re.compile(
@@ -67,6 +71,7 @@ def give(
     survey: Survey,
     known: Sequence[str | Path] = (),
     gaia: Sequence[str | Path] = (),
+    panstarrs: Sequence[str | Path] = (),
 ) -> list[str]:
     """Keep tables in the survey, all of them or none; return a line about each.
 
@@ -77,22 +82,27 @@ def give(
     survey : Survey
     known : files
         Stars that are known already.
-    gaia : files
-        Gaia rows; they add to what was given before.
+    gaia, panstarrs : files
+        Gaia and Pan-STARRS rows; they add to what was given before.
 
     Raises
     ------
     CatalogueError
         When a table cannot be read or matches no spectrum; nothing is kept then.
     """
-    if not known and not gaia:
+    if not (known or gaia or panstarrs):
         return []
     spectra = survey.base_table()
     pending: list[Given] = []
     for path in known:
         pending.append(_known(survey, Path(path), spectra, pending))
     for path in gaia:
-        pending.append(_gaia(survey, Path(path), spectra, pending))
+        pending.append(_photometry(survey, GAIA_KIND, Path(path), spectra, pending))
+    if panstarrs:
+        moving = _with_motions(survey, spectra, pending)
+        for path in panstarrs:
+            kind = PANSTARRS_KIND
+            pending.append(_photometry(survey, kind, Path(path), moving, pending))
     keep(survey, pending)
     return [one.line for one in pending]
 
@@ -220,11 +230,80 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     return Given(place, opened.table, record, tuple(before))
 
 
-# --- Gaia rows -----------------------------------------------------------------------------
-def gaia_parts(survey: Survey) -> list[Path]:
-    """Return the Gaia tables of a survey in the order in which they were given."""
+# --- rows of Gaia and Pan-STARRS -------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of photometric table, and what understands it.
+
+    Attributes
+    ----------
+    name : str
+        In provenance.
+    folder : str
+        In the survey.
+    key : str
+        House name of its identifier.
+    telling : tuple of str
+        What two rows of a source are compared by.
+    """
+
+    name: str
+    folder: str
+    key: str
+    telling: tuple[str, ...]
+
+    @property
+    def use(self) -> Use:
+        """What such a table is wanted for."""
+        from msfa_core.photometry.gaia import GAIA_USE  # noqa: PLC0415
+        from msfa_core.photometry.panstarrs import PANSTARRS_USE  # noqa: PLC0415
+
+        return GAIA_USE if self.name == "gaia" else PANSTARRS_USE
+
+    def rows(self, opened: OutsideTable) -> pd.DataFrame:
+        """Return the rows of such a table by house names."""
+        from msfa_core.photometry.gaia import gaia_rows  # noqa: PLC0415
+        from msfa_core.photometry.panstarrs import panstarrs_rows  # noqa: PLC0415
+
+        return gaia_rows(opened) if self.name == "gaia" else panstarrs_rows(opened)
+
+    def house(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return kept rows with every column of today."""
+        from msfa_core.photometry.gaia import house_gaia  # noqa: PLC0415
+        from msfa_core.photometry.panstarrs import house_panstarrs  # noqa: PLC0415
+
+        return house_gaia(table) if self.name == "gaia" else house_panstarrs(table)
+
+    def joined(
+        self, spectra: pd.DataFrame, rows: pd.DataFrame, radius_arcsec: float
+    ) -> pd.DataFrame:
+        """Return what the rows say of each spectrum."""
+        from msfa_core.photometry.counterparts import counterparts  # noqa: PLC0415
+        from msfa_core.photometry.gaia import join_gaia  # noqa: PLC0415
+        from msfa_core.photometry.panstarrs import (  # noqa: PLC0415
+            join_panstarrs,
+            panstarrs_counterparts,
+        )
+        from msfa_core.stars.crossmatch import match_sky  # noqa: PLC0415
+
+        if self.name == "gaia":
+            pairs = counterparts(spectra, rows, radius_arcsec, match_sky)
+            return join_gaia(spectra, rows, pairs, radius_arcsec)
+        pairs = panstarrs_counterparts(spectra, rows, radius_arcsec, match_sky)
+        return join_panstarrs(spectra, rows, pairs, radius_arcsec)
+
+
+GAIA_KIND: Final = Kind("gaia", GAIA_FOLDER, "gaia_source_id", _TELLING)
+PANSTARRS_KIND: Final = Kind(
+    "panstarrs", PANSTARRS_FOLDER, "ps_id", tuple(f"ps_{band}_mag" for band in "grizy")
+)
+
+
+def parts_of(survey: Survey, kind: Kind) -> list[Path]:
+    """Return the tables of a kind in the order in which they were given."""
     first = survey.path / GAIA_FILE
-    return [*([first] if first.exists() else []), *numbered(survey.path / GAIA_FOLDER)]
+    old = [first] if kind == GAIA_KIND and first.exists() else []
+    return [*old, *numbered(survey.path / kind.folder)]
 
 
 def gaia_table(survey: Survey) -> pd.DataFrame | None:
@@ -232,37 +311,61 @@ def gaia_table(survey: Survey) -> pd.DataFrame | None:
 
     Of a source that several tables list, the rows of the one given last.
     """
-    parts = [_read(survey, path) for path in gaia_parts(survey)]
-    return added_up(parts) if parts else None
+    return _table(survey, GAIA_KIND)
 
 
-def added_up(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of several Gaia tables, the last one first, each source from one table.
+def panstarrs_table(survey: Survey) -> pd.DataFrame | None:
+    """Return all Pan-STARRS rows that were given, as `gaia_table` does."""
+    return _table(survey, PANSTARRS_KIND)
+
+
+def _table(survey: Survey, kind: Kind) -> pd.DataFrame | None:
+    parts = [_read(survey, path) for path in parts_of(survey, kind)]
+    return added_up(parts, kind) if parts else None
+
+
+def added_up(parts: Sequence[pd.DataFrame], kind: Kind = GAIA_KIND) -> pd.DataFrame:
+    """Return the rows of several tables, the last one first, each source from one table.
 
     A row without an identifier is the same source as one at its place in another table.
     """
-    from msfa_core.photometry.gaia import house_gaia  # noqa: PLC0415
     from msfa_core.stars.crossmatch import match_sky  # noqa: PLC0415
 
     kept = pd.DataFrame()
-    for part in reversed([house_gaia(one) for one in parts]):
+    for part in reversed([kind.house(one) for one in parts]):
         if not len(kept):
             kept = part
             continue
         repeated = np.zeros(len(part), bool)
-        for key in ("gaia_source_id", "obsid"):
+        for key in (kind.key, "obsid"):
             listed = part[key].isin(kept[key].dropna()) & part[key].notna()
             repeated |= listed.fillna(False).to_numpy(bool)
         i, j, _ = match_sky(part["ra"], part["dec"], kept["ra"], kept["dec"], _ONE_PLACE)
-        nameless = part["gaia_source_id"].isna().to_numpy(bool)[i]
-        nameless |= kept["gaia_source_id"].isna().to_numpy(bool)[j]
+        nameless = part[kind.key].isna().to_numpy(bool)[i]
+        nameless |= kept[kind.key].isna().to_numpy(bool)[j]
         repeated[i[nameless]] = True
         kept = pd.concat([kept, part[~repeated]], ignore_index=True)
     return kept
 
 
-def _gaia(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given]) -> Given:
-    from msfa_core.photometry.gaia import GAIA_USE, gaia_rows  # noqa: PLC0415
+def _with_motions(survey: Survey, spectra: pd.DataFrame, pending: list[Given]) -> pd.DataFrame:
+    """Return the spectra with the proper motions that Gaia gives their stars, where it does."""
+    parts = [_read(survey, path) for path in parts_of(survey, GAIA_KIND)]
+    parts += [one.rows for one in pending if one.path.parent.name == GAIA_FOLDER]
+    if not parts:
+        return spectra
+    found = GAIA_KIND.joined(spectra, added_up(parts), survey.settings.match_radius_arcsec)
+    return spectra.assign(
+        **{
+            name: found[name].fillna(spectra[name]) if name in spectra else found[name]
+            for name in ("pmra", "pmdec")
+        }
+    )
+
+
+def _photometry(
+    survey: Survey, kind: Kind, path: Path, spectra: pd.DataFrame, pending: list[Given]
+) -> Given:
     from msfa_core.stars.crossmatch import settled  # noqa: PLC0415
     from msfa_core.tables.door import open_table  # noqa: PLC0415
     from msfa_core.tables.hats import is_hats, open_hats  # noqa: PLC0415
@@ -270,67 +373,66 @@ def _gaia(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given
     radius = survey.settings.match_radius_arcsec
     if is_hats(path):
         here = [spectra[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec")]
-        opened = open_hats(path, GAIA_USE, here[0], here[1])
+        opened = open_hats(path, kind.use, here[0], here[1])
     else:
-        opened = settled(open_table(path, GAIA_USE), spectra, radius)
-    rows = gaia_rows(opened)
-    matched = gaia_match(spectra, rows, radius)
+        opened = settled(open_table(path, kind.use), spectra, radius)
+    rows = kind.rows(opened)
+    matched = photometry_match(spectra, rows, radius, kind)
     if not matched.n:
-        keys = ("gaia_source_id", "obsid", "ra", "dec")
-        raise none_matched(opened, matched, spectra, keys, radius)
-    folder = survey.path / GAIA_FOLDER
+        raise none_matched(opened, matched, spectra, (kind.key, "obsid", "ra", "dec"), radius)
+    folder = survey.path / kind.folder
     before = same_source(folder, opened.path, pending)
-    earlier = [_read(survey, one) for one in gaia_parts(survey) if one not in before]
+    earlier = [_read(survey, one) for one in parts_of(survey, kind) if one not in before]
     earlier += [one.rows for one in pending if one.path.parent == folder and one.path not in before]
-    more = _news(rows, earlier) + _coarse(rows, radius)
+    more = _news(rows, earlier, kind) + _coarse(rows, radius)
     more += ["it replaces the table given before from the same file"] if before else []
     place = next_place(folder, opened.name, pending)
-    return Given(place, rows, as_record(opened, "gaia", matched, more), tuple(before))
+    return Given(place, rows, as_record(opened, kind.name, matched, more), tuple(before))
 
 
-def gaia_match(spectra: pd.DataFrame, rows: pd.DataFrame, radius_arcsec: float) -> Matched:
-    """Return how the spectra of a survey are found in a Gaia table."""
-    from msfa_core.photometry.counterparts import counterparts  # noqa: PLC0415
-    from msfa_core.photometry.gaia import join_gaia  # noqa: PLC0415
-    from msfa_core.stars.crossmatch import FAR_AWAY, match_sky  # noqa: PLC0415
+def photometry_match(
+    spectra: pd.DataFrame, rows: pd.DataFrame, radius_arcsec: float, kind: Kind = GAIA_KIND
+) -> Matched:
+    """Return how the spectra of a survey are found in a photometric table."""
+    from msfa_core.stars.crossmatch import FAR_AWAY  # noqa: PLC0415
 
-    pairs = counterparts(spectra, rows, radius_arcsec, match_sky)
-    joined = join_gaia(spectra, rows, pairs, radius_arcsec)
-    counts = joined["gaia_found_by"].value_counts()
-    by = {key: int(counts.get(key, 0)) for key in ("source_id", "obsid", "position")}
-    refused = np.isfinite(joined["gaia_refused"].to_numpy(np.float64))
+    joined = kind.joined(spectra, rows, radius_arcsec)
+    prefix = "gaia" if kind == GAIA_KIND else "ps"
+    counts = joined[f"{prefix}_found_by"].value_counts()
+    ways = (kind.key.removeprefix(f"{prefix}_"), "obsid", "position")
+    by = {way: int(counts.get(way, 0)) for way in ways}
+    apart = joined[f"{prefix}_refused"]
+    refused = np.isfinite(apart.to_numpy(np.float64))
     examples = tuple(
-        f"obsid {obsid} at {apart:,.0f} arcsec"
-        for obsid, apart in zip(
-            spectra["obsid"][refused].head(_SHOWN),
-            joined["gaia_refused"][refused].head(_SHOWN),
-            strict=True,
+        f"obsid {obsid} at {far:,.0f} arcsec"
+        for obsid, far in zip(
+            spectra["obsid"][refused].head(_SHOWN), apart[refused].head(_SHOWN), strict=True
         )
     )
     notes = []
-    several = int(joined["gaia_ambiguous"].sum())
+    several = int(joined[f"{prefix}_ambiguous"].sum())
     if several:
         notes.append(
             f"{several:,} spectra have several sources within the radius: the nearest counts"
         )
-    twice = int(joined["gaia_duplicated"].sum())
+    twice = int(joined[f"{prefix}_duplicated"].sum())
     if twice:
         notes.append(f"{twice:,} are listed more than once with different values")
     return Matched(len(spectra), by, examples, int(refused.sum()), FAR_AWAY, tuple(notes))
 
 
-def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame]) -> list[str]:
+def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame], kind: Kind) -> list[str]:
     """Say how many sources an earlier table listed too, and how many of them differ."""
     if not earlier:
         return []
-    old = added_up(earlier)
+    old = added_up(earlier, kind)
     said = [f"adds to {len(old):,} rows given before"]
-    for key in ("gaia_source_id", "obsid"):
+    for key in (kind.key, "obsid"):
         both = rows.dropna(subset=key).drop_duplicates(key).set_index(key)
         known = old.dropna(subset=key).drop_duplicates(key).set_index(key)
         shared = both.index.intersection(known.index)
         if len(shared):
-            new, was = (one.loc[shared, list(_TELLING)].round(_SAME) for one in (both, known))
+            new, was = (one.loc[shared, list(kind.telling)].round(_SAME) for one in (both, known))
             differ = int(((new != was) & (new.notna() | was.notna())).any(axis=1).sum())
             said.append(
                 f"replaces {len(shared):,} of them, {differ:,} with other values: the table given "
@@ -364,6 +466,7 @@ def none_matched(
     here = _examples(spectra, keys)
     coarse = _coarse(opened.table, radius_arcsec)
     far = f"; {matched.n_refused:,} rows are {matched.why_refused}" if matched.n_refused else ""
+    far += _elsewhere(opened.table, spectra)
     return CatalogueError(
         f"{opened.path}: none of the {len(spectra):,} spectra is in it{far}. It has {there}; the "
         f"survey has {here}. Give a table of these stars. ({'; '.join([line(opened), *coarse])})"
@@ -383,6 +486,23 @@ def _coarse(table: pd.DataFrame, radius_arcsec: float) -> list[str]:
         f"its places are rounded to {step:,.0f} arcsec, too coarse for matches within "
         f"{radius_arcsec:g} arcsec: give them with more digits, or identifiers"
     ]
+
+
+def _elsewhere(table: pd.DataFrame, spectra: pd.DataFrame) -> str:
+    """Say so where a table and the survey lie in different strips of the sky."""
+    strips = []
+    for one in (table, spectra):
+        dec = one["dec"].dropna() if "dec" in one else pd.Series(dtype="float64")
+        if not len(dec):
+            return ""
+        strips.append((float(dec.min()), float(dec.max())))
+    (low, high), (own_low, own_high) = strips
+    if low > own_high or high < own_low:
+        return (
+            f": its declinations are {low:+.1f} to {high:+.1f} deg, the survey's {own_low:+.1f} to "
+            f"{own_high:+.1f}, another part of the sky"
+        )
+    return ""
 
 
 def _examples(table: pd.DataFrame, keys: Sequence[str]) -> str:

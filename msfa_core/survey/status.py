@@ -13,7 +13,16 @@ from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, LABELS, LINE_SYMBOLS, STEPS
-from msfa_core.flags import CmdFlag, FitFlag, LabelFlag, MatchFlag, SentenceFlag, UidFlag
+from msfa_core.flags import (
+    CmdFlag,
+    FitFlag,
+    FluxFlag,
+    LabelFlag,
+    MatchFlag,
+    PanstarrsFlag,
+    SentenceFlag,
+    UidFlag,
+)
 from msfa_core.rules import (
     are_low_resolution,
     candidate_sentence,
@@ -307,6 +316,11 @@ def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, tuple[int, int]]]:
         ("photometry", "cmd_flags", CmdFlag),
         ("stars", "uid_flags", UidFlag),
     ]
+    if table[["ps_id", "ps_g_mag", "ps_r_mag", "ps_i_mag"]].notna().any(axis=None):
+        of[-1:-1] = [
+            ("Pan-STARRS", "ps_flags", PanstarrsFlag),
+            ("flux calibration", "flux_calibration_flags", FluxFlag),
+        ]
     found = {name: _carried(table[column], kind, candidate) for name, column, kind in of}
     return {name: counts for name, counts in found.items() if counts}
 

@@ -33,6 +33,7 @@ _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is
     "gmag": {"rmag", "imag", "umag", "zmag", "ymag"},
     "g_mag": {"r_mag", "i_mag", "u_mag", "z_mag", "y_mag"},
 }
+_OF_PANSTARRS: Final = {"ps_g_mag"}
 _GAIA_COLOURS: Final = {
     *("bpmag", "rpmag", "bp_mag", "rp_mag", "bp_rp", "bp-rp", "phot_bp_mean_mag"),
     *("phot_rp_mean_mag",),
@@ -117,6 +118,10 @@ def recognise(
                 same = hits.get(alias.lower())
                 if not same:
                     continue
+                if house in _OF_PANSTARRS:  # Gmag, as VizieR writes Gaia's
+                    same = [one for one in same if one.name.strip() != "Gmag"]
+                    if not same:
+                        continue
                 exact = [one for one in same if one.name.strip() == alias]
                 if len(exact) == 1 and (len(same) == 1 or alias != alias.lower()):
                     same = exact

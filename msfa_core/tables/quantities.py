@@ -61,6 +61,11 @@ def _all() -> tuple[Quantity, ...]:
         _number(f"{name}_err", "mag", 0.0, 5.0, "larger errors measure nothing", name)
         for name in ("j_mag", "h_mag", "ks_mag")
     ]
+    mags += [_number(f"ps_{band}_mag", "mag", 5.0, 27.0, _MAG) for band in "grizy"]
+    errors += [
+        _number(f"ps_{b}_mag_err", "mag", 0.0, 5.0, "larger errors measure nothing", f"ps_{b}_mag")
+        for b in "grizy"
+    ]
     motion = "Barnard's star moves 10,400 mas/yr, the farthest of all"
     return (
         Quantity("ra", "ra", "deg", -360.0, 720.0, "the circle has 360 degrees"),
@@ -100,6 +105,8 @@ def _all() -> tuple[Quantity, ...]:
         _number("z_err", "", 0.0, 10.0, "larger errors measure nothing", "z"),
         _number("rv", "km / s", -15_000.0, 299_792.0, "nothing is faster than light"),
         _number("rv_err", "km / s", 0.0, 10_000.0, "larger errors measure nothing", "rv"),
+        _number("ps_epoch", "d", 1990.0, 100_000.0, "a day, or a year, of our time"),
+        _number("ps_quality", "", 0.0, 2.0**31, "bits of an integer"),
         _number("mjd", "d", 10_000.0, 100_000.0, "a day of our time"),
         _number("lmjd", "d", 10_000.0, 100_000.0, "a day of our time"),
         _number("spid", "", 0.0, 10_000.0, "a spectrograph"),

@@ -33,12 +33,25 @@ def test_place_online_fetches_places_and_counts(survey, archive, capsys):
     assert run_cli(["place", str(survey.path), "--online", "--server", url, "-q"]) == 0
     printed = capsys.readouterr().out
     assert "6 stars wanted, 0 of them asked for before; 6 Gaia sources" in printed
+    assert "6 stars wanted, 0 of them asked for before; 6 Pan-STARRS sources" in printed
     assert "6 spectra: 6 with Gaia photometry, 5 in the CMD" in printed
     assert survey.table()["uid"].str.startswith("G").all()
-    assert [entry["step"] for entry in survey.provenance].count("fetch") == 1
+    assert [entry["step"] for entry in survey.provenance].count("fetch") == 2
+    assert survey.table()["ps_id"].notna().all()
+    assert survey.table()["ps_r_mag_err"].tolist() == [0.01] * 6
     assert run_cli(["place", str(survey.path), "--online", "--server", url, "-q"]) == 0
     assert "6 of them asked for before" in capsys.readouterr().out
-    assert len(known.questions) == 1
+    assert len(known.questions) == 2  # one for each
+
+
+def test_one_archive_can_be_asked_alone(survey, archive, capsys):
+    known, url = archive
+    command = ["place", str(survey.path), "--online", "--server", url, "-q", "--archives"]
+    assert run_cli([*command, "panstarrs"]) == 0
+    assert "Gaia sources" not in capsys.readouterr().out
+    assert ["panstarrs1" in query for query, _ in known.questions] == [True]
+    assert survey.table()["uid"].str.startswith("P").all()
+    assert run_cli([*command, "2mass"]) == 2
 
 
 def test_without_a_network_one_line_says_so(survey, monkeypatch, capsys):

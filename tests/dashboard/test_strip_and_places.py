@@ -2,11 +2,13 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from dashboard.app import VettingApp
 from dashboard.state import Session
-from dashboard.views.strip import StarStrip, strip_content
+from dashboard.views.strip import StarStrip, calibration_words, strip_content
+from msfa_core.flags import FluxFlag
 from msfa_core.spine.witnesses import WITNESSES
 
 # bokeh fills the queue table in a way that pandas is giving up
@@ -52,6 +54,18 @@ def test_a_blind_strip_tells_nothing(state, survey):
         state.screen.next()
     assert len(seen) == 1  # the same of every star
     assert "reject" not in seen.pop()
+
+
+def test_the_strip_says_where_the_colours_contradict_the_spectrum(state):
+    row = state.screen.star.row.copy()
+    row["flux_calibration"], row["flux_calibration_err"] = -0.42, 0.03
+    for flags, said in ((0, ""), (int(FluxFlag.NO_PHOTOMETRY), ""), (pd.NA, "")):
+        row["flux_calibration_flags"] = flags
+        assert calibration_words(row) == said
+    row["flux_calibration_flags"] = int(FluxFlag.TILTED | FluxFlag.ARMS_DISAGREE)
+    words = calibration_words(row)
+    assert words.startswith("flux: −0.42 ± 0.03 mag from g to i: tilted against g − i")
+    assert "blue and red arm disagree" in words
 
 
 def test_an_empty_screen_has_a_strip(state):

@@ -15,7 +15,7 @@ from msfa_core.flags import CmdFlag
 from msfa_core.photometry.colours import colours
 from msfa_core.photometry.gaia import house_gaia
 from msfa_core.photometry.tap import Patience
-from msfa_core.spine.place import fetch_online, place
+from msfa_core.spine.place import fetch_online, fetch_panstarrs_online, place
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import give
@@ -229,6 +229,22 @@ def test_what_a_table_has_is_not_asked_of_the_archive(survey, server, tmp_path):
     assert fetch_online(survey, no_progress, url, patience=QUICK).n_stars == 5
     with pytest.raises(SurveyError, match="no candidates yet"):
         fetch_online(survey, no_progress, url, candidates_only=True, patience=QUICK)
+
+
+def test_pan_starrs_is_asked_where_its_stars_were_and_not_in_the_south(survey, server):
+    known, url = server
+    fetch_online(survey, no_progress, url, patience=QUICK)
+    asked = len(known.questions)
+    report = fetch_panstarrs_online(survey, no_progress, url, patience=QUICK)
+    assert report.n_rows > 0
+    query, stars = known.questions[-1]
+    assert len(known.questions) == asked + 1
+    assert (np.asarray(stars["dec"]) >= -31).all()
+    assert fetch_panstarrs_online(survey, no_progress, url, patience=QUICK).n_before > 0
+    run(survey, ["place"], workers=1)
+    table = survey.table()
+    assert table["ps_id"].notna().sum() >= 8
+    assert table["ps_separation"].dropna().max() < 3.0
 
 
 def test_without_a_network_the_survey_stays_as_it_was(survey):

@@ -548,6 +548,8 @@ def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatc
     assert table["uid"].nunique() == 10
     by_id = ("gaia_separation", "gaia_candidates", "parallax_zero_point")  # not asked for here
     for column in columns_of("place"):
+        if column.name.startswith("ps_"):  # simulated stars are in Gaia alone
+            continue
         if column.name not in ("in_cmd_trapezoid", "abs_mag_g", *by_id):
             assert table[column.name].notna().all(), column.name
     for step in ("match", "label"):
