@@ -25,6 +25,7 @@ from msfa_core.cli import (  # noqa: F401 (they register their commands)
     slam,
     store,
     surveys,
+    team,
     templates,
     training,
     validate,

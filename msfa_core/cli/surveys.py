@@ -42,13 +42,6 @@ class VerdictChoice(StrEnum):
     DISPUTED = "disputed"
 
 
-class ColumnChoice(StrEnum):
-    """Sets of columns that can be exported."""
-
-    PAPER = "paper"
-    FULL = "full"
-
-
 @app.command()
 def simulate(
     survey: SurveyArgument,
@@ -271,8 +264,11 @@ def export(
         typer.Option(help="Spectra of stars with this verdict (accept when not given)."),
     ] = None,
     columns: Annotated[
-        ColumnChoice, typer.Option(help="Table 6 of the paper, or everything.")
-    ] = ColumnChoice.PAPER,
+        str, typer.Option(help="paper (Table 6), full, steps or names, separated by commas.")
+    ] = "paper",
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Reviewers as R1, R2 …, in columns and header.")
+    ] = False,
     mec: Annotated[
         bool,
         typer.Option(
@@ -302,13 +298,17 @@ def export(
                 f"{out} not written: {survey} has no star with verdict {chosen}. Vet stars with "
                 f"`msfa serve {survey}`, or export all spectra with --all."
             )
+    if anonymous:
+        from msfa_core.vetting.record import anonymous as unnamed  # noqa: PLC0415
+
+        table = unnamed(table)
     if mec:
         _write_epochs(table, out, source, words, overwrite)
         return
     write(
         table,
         out,
-        columns=str(columns),
+        columns=columns,
         header=_header(source, words, table),
         overwrite=overwrite,
     )

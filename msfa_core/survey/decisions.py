@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -22,19 +23,30 @@ from msfa_core.tables.door import Use, open_table
 from msfa_core.tables.names import plain
 from msfa_core.tables.report import Matched, as_record
 from msfa_core.tables.row_keys import PLACE_USE
-from msfa_core.vetting.decision import REVIEWER_LENGTH, Decision, Verdict
-from msfa_core.vetting.transfer import keyed
+from msfa_core.vetting.decision import FINAL_FLAG, REVIEWER_LENGTH, Decision, Verdict
+from msfa_core.vetting.record import are_final, by_reviewer
+from msfa_core.vetting.transfer import keyed, take_over
+
+if TYPE_CHECKING:
+    from msfa_core.tables.large import LargeTable
+    from msfa_core.tables.report import OutsideTable
 
 _USE: Final = Use("a table of decisions", PLACE_USE.vocabulary, (("obsid",),), keep_others=True)
 _UNDECIDED: Final = ("", "disputed", "none", "nan", "null", "--")
 _UNDATED: Final = "undated"  # beginning of the key of a decision whose table gives no moment
 _SAID: Final = ("verdict", "reviewer", "verdict_class", "confidence", "comment", "decided_at")
+_BY_REVIEWER: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
+TRUE_CLASS: Final = "true_class"  # of a simulation
+_VERDICT: Final = re.compile(r"(accept|reject|unsure)(?: as (.*?))?(, final)?")
 
 
 def decisions_in(
     survey: Survey, path: str | Path, known: Iterable[Decision] = ()
 ) -> tuple[list[Decision], dict[str, Any]]:
     """Read the verdicts of a table: one decision per star, reviewer and moment.
+
+    Where it says what each reviewer said (an export with every column), each is a decision; else
+    the verdict of record is one.
 
     Parameters
     ----------
@@ -71,21 +83,88 @@ def decisions_in(
     matched = Matched(len(spectra), {"obsid": len(here)}, (), n_refused, FAR_AWAY)
     if not matched.n:
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
-    rows = pd.DataFrame({name: columns[name].astype("str") for name in _SAID if name in columns})
+    said = [name for name in (*_SAID, *_BY_REVIEWER) if name in columns]
+    rows = pd.DataFrame({name: columns[name].astype("str") for name in said})
     undecided = rows["verdict"].fillna("").str.strip().str.lower().isin(_UNDECIDED).to_numpy(bool)
+    if _BY_REVIEWER[0] in rows:  # disputed stars have no verdict of record, but decisions
+        undecided = undecided & rows[_BY_REVIEWER[0]].fillna("").str.strip().eq("").to_numpy(bool)
     here = here[~undecided[match.row[here]]]
     uids = spectra["uid"].fillna("") if "uid" in spectra else pd.Series("", spectra.index)
     star = dict(zip(spectra["obsid"].tolist(), uids.tolist(), strict=True))
     before = {_said(one, star): one.key for one in keyed(known)}
     made: dict[tuple[str, ...], Decision] = {}
     for i in here:  # in the order of the survey: the first spectrum of a star speaks for it
-        one = _decision(rows.iloc[match.row[i]], match.row[i] + 1, spectra.iloc[i], opened.path)
-        said = _said(one, star)
-        made.setdefault(said, replace(one, key=before.get(said, one.key)))
+        row, number = rows.iloc[match.row[i]], match.row[i] + 1
+        for one in _decisions(row, number, spectra.iloc[i], opened.path):
+            key = _said(one, star)
+            made.setdefault(key, replace(one, key=before.get(key, one.key)))
     ordered = sorted(made.values(), key=lambda one: one.decided_at)
     numbered = [replace(one, decision_id=number) for number, one in enumerate(ordered, start=1)]
     more = [f"{len(made):,} decisions, {int(undecided.sum()):,} rows without a verdict"]
     return numbered, as_record(opened, "decisions", matched, more)
+
+
+def restore(survey: Survey, tables: Iterable[OutsideTable | LargeTable]) -> list[str]:
+    """Take over the decisions in tables of ours, where they say what each reviewer said.
+
+    Parameters
+    ----------
+    survey : Survey
+        Locked by the caller.
+    tables : tables as `joining.read_catalogues` gives
+
+    Returns
+    -------
+    list of str
+        A line for each that had any; twice changes nothing.
+    """
+    lines = []
+    for table in tables:
+        others = getattr(table, "others", None)
+        if others is None or _BY_REVIEWER[0] not in {plain(str(name)) for name in others.columns}:
+            continue
+        with survey.store() as store:
+            found, record = decisions_in(survey, table.path, store.decisions())
+            taken = take_over(store, found)
+        survey.record("table", **record)
+        lines.append(f"{record['line']}: {taken.n_new:,} taken over, {taken.n_known:,} known")
+    return lines
+
+
+def known_answers(survey: Survey, path: str | Path | None = None) -> dict[int, str]:
+    """Return stars whose answer is known: what training stars are drawn from.
+
+    Parameters
+    ----------
+    survey : Survey
+    path : str or Path, optional
+        A table with obsid (or position) and verdict. Without it: stars with a final verdict, and
+        in a simulated survey the truth.
+
+    Returns
+    -------
+    dict of obsid -> accept or reject
+
+    Raises
+    ------
+    CatalogueError
+        As `decisions_in`.
+    """
+    if path is not None:
+        return {one.obsid: str(one.verdict) for one in decisions_in(survey, path)[0]}
+    table = survey.table()
+    known: dict[int, str] = {}
+    if TRUE_CLASS in table:
+        is_bhb = (table[TRUE_CLASS] == "BHB").fillna(False).to_numpy(bool)
+        known = dict(
+            zip(table["obsid"].tolist(), np.where(is_bhb, "accept", "reject").tolist(), strict=True)
+        )
+    if survey.has_store:
+        with survey.store() as store:
+            stand = store.standing()
+        settled = stand[are_final(stand)]
+        known |= dict(zip(settled["obsid"].tolist(), settled["verdict"].tolist(), strict=True))
+    return known
 
 
 def _said(one: Decision, star: dict[int, str]) -> tuple[str, ...]:
@@ -94,9 +173,46 @@ def _said(one: Decision, star: dict[int, str]) -> tuple[str, ...]:
     return star.get(one.obsid) or str(one.obsid), one.reviewer, str(one.verdict), when
 
 
+def _decisions(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> Iterator[Decision]:
+    """Make the decisions of a row: of each reviewer where it names them, else that of record."""
+    lines = [row.get(name) for name in _BY_REVIEWER]
+    if not isinstance(lines[0], str) or not lines[0].strip():
+        yield _decision(row, number, spectrum, path)
+        return
+    try:
+        verdicts, comments, dates = (
+            by_reviewer(line.strip()) if isinstance(line, str) else {} for line in lines
+        )
+    except (CatalogueError, ValueError) as error:
+        raise CatalogueError(f"{path}, row {number}: {error}") from error
+    of_record = {name: row.get(name) for name in ("reviewer", "confidence")}
+    for name, text in verdicts.items():
+        said = _VERDICT.fullmatch(text)
+        if said is None:
+            raise CatalogueError(
+                f"{path}: column {_BY_REVIEWER[0]} says {text!r} of {name} in row {number}, which "
+                f"is none of {', '.join(Verdict)}; correct it."
+            )
+        told = {
+            "verdict": said[1],
+            "reviewer": name,
+            "verdict_class": said[2],
+            "comment": comments.get(name),
+            "decided_at": dates.get(name),
+            "confidence": of_record["confidence"] if of_record["reviewer"] == name else None,
+        }
+        given = pd.Series({key: value for key, value in told.items() if value}, dtype=object)
+        one = _decision(given, number, spectrum, path)
+        yield replace(one, issue_flags=(FINAL_FLAG,)) if said[3] else one
+
+
 def _decision(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> Decision:
     """Make a decision of a row, its key of what the row says."""
-    say = {str(name): str(text).strip() for name, text in row.items() if pd.notna(text)}
+    say = {
+        str(name): str(text).strip()
+        for name, text in row.items()
+        if pd.notna(text) and name not in _BY_REVIEWER
+    }
     verdict = say["verdict"].lower()
     if verdict not in list(Verdict):
         raise CatalogueError(

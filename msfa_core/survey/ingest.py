@@ -22,6 +22,7 @@ from msfa_core.spectra.readers import identity_from_name
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.archives import ARCHIVES, CLOSED, Read, is_archive, members
+from msfa_core.survey.decisions import restore
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import Given
 from msfa_core.survey.joining import join, read_catalogues
@@ -207,6 +208,7 @@ def ingest(
                 raise  # refused means unchanged
             failure = error  # the spectra are stored all the same
         survey.refresh_table(before)
+        restored = restore(survey, tables) if failure is None else []
         report = IngestReport(
             n_files=len(files) + store.n_within,
             n_stored=store.n_stored,
@@ -214,7 +216,7 @@ def ingest(
             duplicates=tuple(store.duplicates),
             rejected=tuple(store.rejected),
             joined=_by_name(joined),
-            tables=tuple(one.line for one in joined),
+            tables=(*(one.line for one in joined), *restored),
             changed=tuple(store.changed),
             seconds=time.monotonic() - began,
         )

@@ -22,7 +22,7 @@ from astropy import units
 from astropy.io import fits
 
 from msfa_core import __version__
-from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column
+from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column, columns_of
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless
@@ -34,6 +34,7 @@ SIMULATED: Final = Column(
     "simulated", "bool", "user", "These stars do not exist: their spectra were computed"
 )
 PROVENANCE_SUFFIX: Final = ".provenance.json"
+COLUMN_STEPS: Final = tuple(dict.fromkeys(column.step for column in COLUMNS))
 _DEFAULT_TITLE: Final = "Blue horizontal-branch star candidates from LAMOST spectra"
 _NUMBERS: Final = re.compile(r"-?\d[\d.-]*")  # LAMOST's way of listing several
 _XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -60,7 +61,8 @@ def export(
         The suffix names the format, see `FORMATS`.
     columns : str or names
         ``paper`` (Table 6), ``full`` (every column of the contract that the table has, then
-        its others) or a list of names, or of columns that describe themselves.
+        its others), a step (``measure``: the columns that it fills), a name, several of these
+        separated by commas; or a list of names, or of columns that describe themselves.
     header : mapping, optional
         ``title``, ``authors``, ``table`` (one sentence), and whatever else belongs to the
         provenance: selection, survey, checksums, counts. CSV and parquet have no place for
@@ -115,13 +117,8 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -
         When one is missing from the table, named twice, or none is left.
     """
     described: dict[str, Column] = dict(BY_NAME)
-    if columns == "paper":
-        names = list(PAPER_COLUMNS)
-    elif columns == "full":
-        names = [column.name for column in COLUMNS if column.name in table.columns]
-        names += [name for name in table.columns if name not in BY_NAME]
-    elif isinstance(columns, str):
-        raise ExportError(f"columns = {columns!r}; give 'paper', 'full' or a list of names.")
+    if isinstance(columns, str):
+        names = _named(columns, table)
     else:
         given = list(columns)
         described |= {column.name: column for column in given if isinstance(column, Column)}
@@ -135,6 +132,30 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -
     if not names or len(set(names)) < len(names):
         raise ExportError("No column is chosen, or one is chosen twice; give each name once.")
     return [described.get(name) or _own_column(str(name), table[name]) for name in names]
+
+
+def _named(text: str, table: pd.DataFrame) -> list[str]:
+    """Return the columns of sets and names separated by commas, each where it comes first.
+
+    Raises
+    ------
+    ExportError
+        For a word that is neither a set nor a column.
+    """
+    sets = {step: [one.name for one in columns_of(step)] for step in COLUMN_STEPS}
+    sets = {step: [name for name in names if name in table.columns] for step, names in sets.items()}
+    sets["paper"] = list(PAPER_COLUMNS)
+    sets["full"] = [column.name for column in COLUMNS if column.name in table.columns]
+    sets["full"] += [name for name in table.columns if name not in BY_NAME]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    unknown = [word for word in words if word not in sets and word not in table.columns]
+    if unknown and not set(unknown) <= set(BY_NAME):
+        raise ExportError(
+            f"columns = {text!r}: {', '.join(unknown)} is no set ({', '.join(sets)}) and no column "
+            "of the table; give sets, or names as the README lists them."
+        )
+    names = [name for word in words for name in sets.get(word, [word])]
+    return list(dict.fromkeys(names))
 
 
 def _own_column(name: str, values: pd.Series) -> Column:

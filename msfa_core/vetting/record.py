@@ -17,6 +17,7 @@ together.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ from msfa_core.vetting.decision import DECISION_COLUMNS, FINAL_FLAG, Decision, d
 
 DISPUTED: Final = "disputed"  # reviewers disagree, and no final verdict has settled it
 _NEEDS_QUOTES: Final = re.compile(r'^["\s]|[;\n"]|\s$|: |:$')
+_LISTED: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
 _PART: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^;]*?): ("(?:[^"\\]|\\.)*"|[^;]*)(?:; |$)')
 
 
@@ -168,6 +170,43 @@ def reviewers_in_words(table: pd.DataFrame) -> str:
         when = first if first == last else f"{first} to {last}"
         said.append(f"{name}: {len(days):,} star{'s' if len(days) > 1 else ''}, {when}")
     return "; ".join(said) or "nobody has decided on these stars"
+
+
+def anonymous(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose reviewers are R1, R2 …, also where comments name them.
+
+    The numbers follow no order that a reader could know; equal names give equal numbers.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        With the ``vet`` columns.
+    """
+    lines = {name: table[name] for name in _LISTED if name in table}
+    read = {
+        line: by_reviewer(line)
+        for values in lines.values() for line in values.dropna().unique().tolist()
+    }  # fmt: skip
+    names = {name for said in read.values() for name in said}
+    names |= set(table["reviewer"].dropna().tolist()) if "reviewer" in table else set()
+    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    number = {name: f"R{k}" for k, name in enumerate(ordered, start=1)}
+    spoken = sorted(number, key=len, reverse=True)  # Anna-Lena before Anna
+    named = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in spoken) or "(?!)")
+
+    def without(text: str) -> str:
+        return named.sub(lambda found: number[found[0]], text)
+
+    hidden = {
+        line: listed(sorted((number[name], without(text)) for name, text in said.items()))
+        for line, said in read.items()
+    }
+    changed = {name: values.map(hidden, na_action="ignore") for name, values in lines.items()}
+    if "reviewer" in table:
+        changed["reviewer"] = table["reviewer"].map(number, na_action="ignore")
+    if "comment" in table:
+        changed["comment"] = table["comment"].map(without, na_action="ignore")
+    return table.assign(**{name: values.astype("str") for name, values in changed.items()})
 
 
 # --- one star ------------------------------------------------------------------------------

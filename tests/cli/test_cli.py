@@ -29,6 +29,7 @@ COMMANDS = (
     "validate",
     "products",
     "doctor",
+    *("assign", "cite"),
 )
 GROUPS = ("store", "slam", "templates")
 

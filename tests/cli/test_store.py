@@ -3,11 +3,17 @@
 import tarfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from msfa_core.cli import run_cli
+from msfa_core.columns import columns_of
 from msfa_core.survey.folder import Survey
+from msfa_core.vetting.decision import Decision
 
+VET = [column.name for column in columns_of("vet")]
+VET.insert(0, "obsid")
 MADE = Path(__file__).parents[1] / "survey" / "made_before" / "0.1.0.tar.xz"
 
 
@@ -18,8 +24,6 @@ def surveys(tmp_path):
         with tarfile.open(MADE) as made:
             made.extractall(tmp_path / name, filter="data")
     first, second = tmp_path / "a" / "survey", tmp_path / "b" / "survey"
-    from msfa_core.vetting.decision import Decision
-
     with Survey(second).store() as store:
         store.append_decision(Decision(4000000009, "", "accept", "Cid"))
     return first, second
@@ -62,6 +66,10 @@ def test_what_cannot_be_done_is_said_in_one_line(surveys, capsys):
 @pytest.mark.parametrize("suffix", ["mrt", "fits", "vot", "csv", "parquet"])
 def test_a_published_table_gives_its_verdicts_back(surveys, tmp_path, capsys, suffix):
     first, second = surveys
+    with Survey(second).store() as store:
+        for name, verdict in (("Dan", "accept"), ("Eve", "reject")):
+            obsid = int(Survey(second).table()["obsid"].iloc[-1])
+            store.append_decision(Decision(obsid, "", verdict, name, comment="; mine"))
     out = tmp_path / f"bhb.{suffix}"
     assert run_cli(["export", str(second), str(out), "--all", "--columns", "full"]) == 0
     for companion in first.glob("vetting.sqlite*"):
@@ -71,12 +79,10 @@ def test_a_published_table_gives_its_verdicts_back(surveys, tmp_path, capsys, su
     capsys.readouterr()
     assert run_cli(["store", "import", str(first), str(out)]) == 0
     assert f"bhb.{suffix}: " in capsys.readouterr().out
-    names = ["obsid", "verdict", "verdict_class", "comment", "confidence"]
-    told, back = (Survey(one).table_with_verdicts()[names] for one in (second, first))
-    told = told[~told["verdict"].isin(["disputed"])]  # two reviewers: what each said is not one
+    told, back = (Survey(one).table_with_verdicts()[VET] for one in (second, first))
     back = back.set_index("obsid").loc[told["obsid"]].reset_index()
-    assert told["verdict"].notna().any()
-    for name in names:
+    assert "disputed" in set(told["verdict"].dropna())
+    for name in VET:
         assert back[name].isna().tolist() == told[name].isna().tolist()
         assert back[name].dropna().tolist() == told[name].dropna().tolist()
     n = len(decisions(first))
@@ -97,3 +103,37 @@ def test_a_table_of_decisions_that_cannot_be_taken_is_refused(surveys, tmp_path,
         assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 1
         assert word in capsys.readouterr().err
     assert decisions(first) == before
+
+
+def test_our_table_given_to_ingest_brings_verdicts_of_each_reviewer_and_labels(
+    surveys, tmp_path, capsys
+):
+    first, second = surveys
+    table = Survey(second).table()
+    Survey(second).write_table(table.assign(teff=8000.0 + np.arange(len(table))))
+    Survey(first).write_table(table.assign(teff=np.nan))
+    with Survey(second).store() as store:
+        stars = table["obsid"].tolist()
+        store.append_decision(Decision(stars[-1], "", "reject", "Ann", "HSD", comment='no; "odd"'))
+        store.append_decision(Decision(stars[-1], "", "accept", "Bob", issue_flags=("final",)))
+    out = tmp_path / "ours.mrt"
+    assert run_cli(["export", str(second), str(out), "--all", "--columns", "full"]) == 0
+    for companion in first.glob("vetting.sqlite*"):
+        companion.unlink()
+    assert run_cli(["ingest", str(first), "--catalogue", str(out), "--quiet"]) == 0
+    assert "taken over" in capsys.readouterr().out
+    told, back = (Survey(one).table_with_verdicts().set_index("obsid") for one in (second, first))
+    pd.testing.assert_frame_equal(back.loc[told.index, VET[1:]], told[VET[1:]])
+    assert back.loc[stars[-1], "verdict"] == "accept"  # the final one
+    n = len(decisions(first))
+    assert run_cli(["ingest", str(first), "--catalogue", str(out), "--quiet"]) == 0
+    assert len(decisions(first)) == n
+
+
+def test_a_line_of_reviewers_that_nobody_wrote_is_refused_by_row(surveys, tmp_path, capsys):
+    first = surveys[0]
+    obsid = Survey(first).table()["obsid"][0]
+    for line, word in (("Ann", "row 1"), ("Ann: maybe", "'maybe' of Ann in row 1")):
+        (tmp_path / "d.csv").write_text(f"obsid,verdict,verdicts_by_reviewer\n{obsid},,{line}\n")
+        assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 1
+        assert word in capsys.readouterr().err

@@ -351,7 +351,9 @@ def test_a_file_that_exists_is_replaced_only_when_allowed(tmp_path):
         ("t.csv", {"columns": ["obsid", "nope"]}, "lacks the column.* nope;"),
         ("t.csv", {"columns": ["obsid", "obsid"]}, "chosen twice"),
         ("t.csv", {"columns": []}, "No column"),
-        ("t.csv", {"columns": "all"}, "'paper', 'full' or a list"),
+        ("t.csv", {"columns": "all"}, "all is no set .*paper, full"),
+        ("t.csv", {"columns": "paper, nosuch"}, "nosuch is no set"),
+        ("t.csv", {"columns": " , "}, "No column"),
     ],
 )
 def test_a_call_that_cannot_be_served_says_what_to_do(tmp_path, name, options, says):
