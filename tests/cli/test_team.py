@@ -81,7 +81,7 @@ def test_what_was_used_is_cited_and_nothing_else(survey, tmp_path, capsys):
     told = entries(capsys.readouterr().out)
     assert told["msfa-bhb"]["version"]
     assert {"Harris2020", "Astropy2022"} <= set(told)
-    assert not {"Skrutskie2006", "Lindegren2021", "York2000"} & set(told)
+    assert not {"Lindegren2021", "Green2019", "Schlegel1998"} & set(told)
     Survey.create(tmp_path / "made up", simulated=True)
     assert msfa("cite", tmp_path / "made up") == 0
     assert "Cui2012" not in entries(capsys.readouterr().out)  # no telescope saw them
@@ -96,7 +96,7 @@ def test_what_was_used_is_cited_and_nothing_else(survey, tmp_path, capsys):
     assert msfa("cite", survey, out) == 0
     told = entries(out.read_text())
     assert {"Schlegel1998", "Lindegren2021"} <= set(told)
-    assert not {"Green2019", "Skrutskie2006"} & set(told)
+    assert "Green2019" not in told
     keys = [key for key in told if key != "msfa-bhb"]
     assert all({"title", "year"} <= set(told[key]) for key in keys)
 
