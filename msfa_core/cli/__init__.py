@@ -21,6 +21,7 @@ from msfa_core.cli import (  # noqa: F401 (they register their commands)
     novelty,
     place,
     products,
+    releases,
     report,
     slam,
     store,

@@ -179,7 +179,7 @@ def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
         except (TypeError, ValueError, OverflowError) as error:
             raise ExportError(f"Column {column.name} is not {column.kind}: {error}.") from error
         if column.kind == "str":
-            values = values.map(_tidy, na_action="ignore")
+            values = values.map(_tidy, na_action="ignore").astype("str")  # all missing: else floats
             if column.name == "file":  # folders of the one who exports tell a reader nothing
                 values = values.str.replace(r"^.*[/\\\\]", "", regex=True)
             values = values.where(values != "").astype("str")
