@@ -45,7 +45,7 @@ from msfa_core.typing import BoolArray, FloatArray
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
 TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
 SLOTS: Final = 7  # the most groups that the legend of a plane names
-STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top")
+STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top", "obsid")
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
 
 
@@ -173,7 +173,7 @@ class Plane:
             x0, x1, y0, y1 = self.window  # the overlay is not cut at the frame: bars end there
             across = np.clip((x - x_err, x + x_err), min(x0, x), max(x1, x))
             up = np.clip((y - y_err, y + y_err), min(y0, y), max(y1, y))
-            values = (x, y, *map(float, across), *map(float, up))
+            values = (x, y, *map(float, across), *map(float, up), str(row["obsid"]))
             self.star.data = {
                 name: [value] for name, value in zip(STAR_FIELDS, values, strict=True)
             }
@@ -278,12 +278,13 @@ class Plane:
                 for slot in range(SLOTS)
             ],
             orientation="horizontal",
-            location="left",
-            margin=0,
-            padding=0,
+            location="top_left",
+            margin=1,
+            padding=1,
             spacing=8,
             border_line_color=None,
-            background_fill_alpha=0,
+            background_fill_color=self.colours.surface,
+            background_fill_alpha=0.7,
             label_text_color=self.colours.text,
             label_text_font=FONT,
             label_text_font_size="11px",
@@ -293,7 +294,7 @@ class Plane:
             label_height=14,
             label_width=6,
         )
-        self.figure.add_layout(legend, "above")
+        self.figure.add_layout(legend)  # in the frame: a small screen is for the plane
         return legend
 
     def _tell_groups(self, groups: Groups, present: BoolArray) -> None:

@@ -77,6 +77,11 @@ class PlanePlace(pn.viewable.Viewer):
         """Whether the place is on the page."""
         return bool(self._page.visible)
 
+    @property
+    def in_sight(self) -> Any:
+        """The view that is on the page; None while the place is put away."""
+        return self.view(self.chosen) if self.is_open else None
+
     def open(self, is_open: bool = True) -> None:
         """Show the place, or put it away: what is not shown sleeps."""
         if is_open != self.is_open:
