@@ -137,11 +137,12 @@ class VettingApp(pn.viewable.Viewer):
         must_be_blind = self.state.verdicts.door.must_be_blind(name)
         self.state.verdicts.blind = must_be_blind or asked_for("blind") == "1"
         self.queue = QueueView(state=self.state)
-        self.queue.choose({name: asked_for(name) for name in self.queue.choices})
+        self.queue.choose({name: asked_for(name) for name in self.queue.chosen})
         self._open_link()
         self.spectrum = SpectrumView(state=self.state)
         self.classes = ClassView(self.state)
         self.balmer = BalmerView(state=self.state)
+        self.calcium = CalciumLens(self.state)
         self.reference: ReferenceStars | None = None
         if reference is not None:
             self.state.status.attempt(self._read_reference, reference)
@@ -260,7 +261,7 @@ class VettingApp(pn.viewable.Viewer):
         fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0, "stylesheets": css}
         left = pn.Column(self.queue, css_classes=["msfa-panel", "msfa-left"], **fill)
         lenses = pn.Row(
-            pn.Column(CalciumLens(self.state), css_classes=["msfa-lens"], **fill),
+            pn.Column(self.calcium, css_classes=["msfa-lens"], **fill),
             pn.Column(self.balmer, css_classes=["msfa-lenses"], **fill),
             css_classes=["msfa-panel", "msfa-balmer"],
             **fill,
@@ -284,7 +285,7 @@ class VettingApp(pn.viewable.Viewer):
             place.chooser.param.watch(self._keep_in_address, "value")
         for menu in self.queue.choices.values():
             menu.param.watch(self._keep_in_address, "value")
-        self.state.watch(self._keep_in_address, "verdicts.blind")
+        self.state.watch(self._keep_in_address, "verdicts.blind", "queue.filters")
         self._keep_in_address()
         self._fold = pn.Column(
             self.classes, css_classes=["msfa-panel", "msfa-fold"], visible=False,

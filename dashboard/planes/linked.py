@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from html import escape
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from dashboard.theme import palette, stylesheet
 from msfa_core.stars.reference import ReferenceStars
 from msfa_core.typing import BoolArray
 
+BRUSHES: Final = ("brush", "subset")  # filters whose stars are vivid in every plane
 RECOLOUR_DELAY_MS: Final = 400  # verdicts are painted when the reviewer's keys pause
 
 
@@ -45,7 +45,7 @@ def notice(title: str, *sentences: str) -> str:
     """Return what is missing and how to add it, as HTML; the words are escaped."""
     lines = "".join(f"<p style='margin:6px 0 0'>{sentence_html(s)}</p>" for s in sentences)
     return (
-        "<div class='msfa-notice' style='padding:38px 20px 18px;line-height:1.45'>"
+        "<div class='msfa-notice' style='padding:46px 20px 18px;line-height:1.45'>"
         f"<strong>{escape(title)}</strong>{lines}</div>"
     )
 
@@ -210,12 +210,16 @@ class LinkedView(pn.viewable.Viewer):
 
     def brushed(self) -> BoolArray | None:
         """Return which stars are brushed; None when no brush is in force."""
-        for condition in self.state.queue.filters:
-            if condition.name == "brush":
-                table = self.state.verdicts.table
-                made = partial(condition.predicate, table)
-                return once(self.state, "brush", (condition, table), made)
-        return None
+        table = self.state.verdicts.table
+        chosen = [one for one in self.state.queue.filters if one.name in BRUSHES]
+        if not chosen:
+            return None
+
+        def made() -> BoolArray:
+            rows: BoolArray = np.logical_and.reduce([one.predicate(table) for one in chosen])
+            return rows
+
+        return once(self.state, "brush", (*chosen, table), made)
 
     def keep(self) -> BoolArray | None:
         """Return which stars are drawn at all; None for all of them."""

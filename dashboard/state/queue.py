@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from dashboard.state.labels import Labels
 from dashboard.state.part import Part
 from dashboard.state.verdicts import Verdicts
+from msfa_core.errors import SurveyError
 from msfa_core.slam.labels import oddness
+from msfa_core.survey.subsets import FILTER as SUBSET
+from msfa_core.survey.subsets import (
+    WORDS,
+    Subset,
+    forget_subset,
+    name_subset,
+    quoted,
+    subset_filter,
+    subsets,
+)
 from msfa_core.vetting.filters import ORDERS as CATALOGUE_ORDERS
 from msfa_core.vetting.filters import Filter, Order
 
@@ -108,6 +119,61 @@ class Queue(Part):
             )
         self.set_filters(others)
 
+    # --- named subsets -----------------------------------------------------------------------
+    def subsets(self) -> dict[str, Subset]:
+        """Return the named subsets of the survey as they are now: colleagues name some too."""
+        return subsets(self._verdicts.survey.path)
+
+    @property
+    def combination(self) -> str:
+        """The combination of named subsets in force; empty for none."""
+        return next((one.sentence for one in self.filters if one.name == SUBSET), "").removeprefix(
+            WORDS
+        )
+
+    def limit_to(self, combination: str) -> None:
+        """Keep only what a combination of named subsets holds; an empty one lifts it.
+
+        Raises
+        ------
+        SurveyError
+            When it cannot be read, or names what is not there; the queue stays as it is.
+        """
+        others = [condition for condition in self.filters if condition.name != SUBSET]
+        if combination.strip():
+            others.append(subset_filter(combination, self.subsets()))
+        self.set_filters(others)
+
+    def name_brush(self, name: str) -> Subset:
+        """Name the spectra that are brushed; the queue stays as it is.
+
+        Raises
+        ------
+        SurveyError
+            When nothing is brushed, or the name cannot be used.
+        """
+        brush = next((one for one in self.filters if one.name == "brush"), None)
+        if brush is None:
+            raise SurveyError("there is nothing to name: brush some stars in a plane first.")
+        if not self._verdicts.reviewer.strip():
+            raise SurveyError("not named: write your own name first (field reviewer).")
+        table, path = self._verdicts.table, self._verdicts.survey.path
+        obsids = table["obsid"].to_numpy(np.int64)[brush.predicate(table)]
+        return name_subset(path, name, obsids, brush.sentence, self._verdicts.reviewer.strip())
+
+    def forget(self, name: str) -> None:
+        """Take away a subset that this reviewer named, and no longer limit the queue to it.
+
+        Raises
+        ------
+        SurveyError
+            When there is none of this name, or somebody else named it.
+        """
+        forget_subset(self._verdicts.survey.path, name, self._verdicts.reviewer.strip())
+        if self.combination == quoted(name):
+            self.limit_to("")
+
+    # --- the order ---------------------------------------------------------------------------
     def _order_key(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Return what the queue is sorted by; how odd labels are depends on the limits in force."""
         if self._verdicts.blind:  # an order tells what the machine says

@@ -21,6 +21,7 @@ from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
 from msfa_core.errors import MsfaError
 from msfa_core.rules import n_stars
 from msfa_core.survey.funnel import funnel_in_words
+from msfa_core.survey.subsets import quoted, subset_filter
 from msfa_core.tables.export import PROVENANCE_SUFFIX, export
 from msfa_core.vetting.filters import Filter, verdict_filters
 
@@ -164,6 +165,23 @@ class ExportView(Page):
         self.param.watch(lambda *_: self.refresh(), choices)
 
     # --- what goes out -------------------------------------------------------------------
+    def offer(self) -> None:
+        """Offer the choices of rows that there are now: colleagues name subsets too."""
+        self._offered = rows_offered()
+        try:
+            held = self.state.queue.subsets()
+        except MsfaError as error:
+            self.state.status.say(str(error), "error")
+            held = {}
+        for name in held:
+            self._offered[f"subset {name}"] = subset_filter(quoted(name), held)
+        combination = self.state.queue.combination
+        if combination and f"subset {combination}" not in self._offered:
+            self._offered[f"subset {combination}"] = subset_filter(combination, held)
+        if self.rows not in self._offered:
+            self.rows = "accepted stars"
+        self.param.rows.objects = list(self._offered)
+
     def outgoing(self) -> pd.DataFrame:
         """Return the rows that are chosen."""
         table, chosen = self.state.verdicts.table, self._offered[self.rows]
@@ -218,6 +236,7 @@ class ExportView(Page):
     # --- on the screen -------------------------------------------------------------------
     def refresh(self) -> None:
         """Show what would go out now."""
+        self.offer()
         table = self.outgoing()
         obstacle = self.obstacle(table)
         self._button.filename = f"{STEM}.{self.suffix}"

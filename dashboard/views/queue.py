@@ -16,6 +16,7 @@ from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
 from dashboard.theme import stylesheet
+from dashboard.views.subsets import SubsetChooser
 from msfa_core.rules import domain_sentence, stage1_says_bhb
 from msfa_core.slam.reasons import has_reason
 from msfa_core.spine.witnesses import probability_words
@@ -38,6 +39,7 @@ BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in 
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
+LONGEST_OBSID: Final = 84  # px: twelve digits
 DIGIT_WIDTH: Final = 6.2  # px, of one digit of the list
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
@@ -121,7 +123,7 @@ def empty_words(state: Session) -> str:
     table = state.verdicts.table
     if not len(table):
         return f"no spectra yet: `msfa ingest {state.survey.path} FILES`"
-    if any(f.name in ("brush", "verdict", "reason") for f in state.queue.filters):
+    if any(f.name in (*KEPT, "verdict") for f in state.queue.filters):
         return f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)}"
     if table["p_bhb"].isna().all():
         return f"nothing was classified yet: `msfa run {state.survey.path}`"
@@ -186,6 +188,7 @@ def vetted_scope(state: Session, choice: str) -> Filter | None:
     return replace(state.verdicts.presets[choice], name="verdict")
 
 
+KEPT: Final = ("brush", "reason", "subset")  # filters that no menu puts out of force
 BEGIN_WITH: Final = {"show": "candidates", "verdict": "", "labels": "", "order": "p_bhb"}
 
 
@@ -239,6 +242,7 @@ class QueueView(pn.viewable.Viewer):
             label="+ filter", css_classes=["msfa-chips", "msfa-add-filter"], stylesheets=css,
             margin=(0, 0, 2, 0), sizing_mode="fixed", width=56, height=24,
         )  # fmt: skip
+        self.named = SubsetChooser(state)
         self._removables: dict[str, pn.widgets.Button] = {}
         self._sentences = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self.progress = pn.pane.HTML("", css_classes=["msfa-progress"], **wide)
@@ -260,7 +264,7 @@ class QueueView(pn.viewable.Viewer):
             text_align={"S/N": "right", "p_bhb": "right", "mine": "center", "rec.": "center"},
             # a cell that could be written in takes the focus and drops it: Tab would end here
             editors=dict.fromkeys(COLUMNS),
-            configuration={"columnDefaults": {"minWidth": 24}},
+            configuration={"columnDefaults": {"minWidth": 24}, "responsiveLayout": "hide"},
             header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS},
             sizing_mode="stretch_both",
             margin=0,
@@ -311,7 +315,7 @@ class QueueView(pn.viewable.Viewer):
         return {
             name: "" if blind or menu.value == BEGIN_WITH[name] else str(menu.value)
             for name, menu in self.choices.items()
-        }
+        } | {"subset": "" if blind else self.state.queue.combination}
 
     def choose(self, wanted: Mapping[str, str]) -> None:
         """Choose in the menus, by their names in the address; what they do not offer is left."""
@@ -319,12 +323,14 @@ class QueueView(pn.viewable.Viewer):
             value = wanted.get(name, "")
             if value and value in menu.options.values():
                 menu.value = value
+        if wanted.get("subset") and not self.state.verdicts.blind:
+            self.named.combine(wanted["subset"])
         self._go_blind()
 
     def _filter(self, *_: Any) -> None:
         if self._follows:
             return
-        others = [f for f in self.state.queue.filters if f.name in ("brush", "reason")]
+        others = [f for f in self.state.queue.filters if f.name in KEPT]
         verdict = vetted_scope(self.state, self.verdict.value)
         scope = self.state.verdicts.presets[self.scope.value]
         self.state.queue.set_filters([scope, *([verdict] if verdict else []), *others])
@@ -346,7 +352,13 @@ class QueueView(pn.viewable.Viewer):
             self.verdict.value = ""
         if blind and self.reason.value:
             self.reason.value = ""
-        menus = [self.scope, self.verdict, self.reason] if self.add.value else []
+        if blind and self.state.queue.combination:  # names tell
+            self.state.queue.limit_to("")
+        self.add.visible = not blind
+        menus: list[pn.viewable.Viewable] = []
+        if self.add.value:
+            self.named.offer()
+            menus = [self.scope, self.verdict, self.reason, *self.named.menus]
         shown = [] if blind else [*menus, self.order]  # not hidden: not in the page at all
         if list(self._menus) != shown:
             self._menus[:] = shown
@@ -384,6 +396,8 @@ class QueueView(pn.viewable.Viewer):
         """Put a filter out of force; the star on screen stays while it is in the queue."""
         if name == "brush":
             self.state.queue.brush((), "")
+        elif name == "subset":
+            self.state.queue.limit_to("")
         elif name == "verdict":
             self.verdict.value = ""
         elif name == "reason":
@@ -391,11 +405,18 @@ class QueueView(pn.viewable.Viewer):
         else:
             self.scope.value = "all"
 
+    # --- the list ----------------------------------------------------------------------------
     def _widths(self) -> dict[str, int]:
-        """Return the widths of the columns: every digit of an obsid is seen."""
+        """Return the widths of the columns: of an obsid every digit is seen, or its end.
+
+        Columns that find no room are left out whole, the last ones first; of a number too long
+        for the list the beginning, which its neighbours share, is left out.
+        """
         digits = max((len(str(obsid)) for obsid in self.state.queue.obsids[:PAGE]), default=9)
-        obsid = round(DIGIT_WIDTH * digits) + 8
-        return {"obsid": obsid, "mine": 30, "rec.": 28, "S/N": 30, "p_bhb": 42}
+        obsid = min(round(DIGIT_WIDTH * digits) + 8, LONGEST_OBSID)
+        return {
+            "obsid": obsid, "mine": 28, "rec.": 26, "p_bhb": 42, "S/N": 30, "class": 32,
+        }  # fmt: skip
 
     def _show_all(self) -> None:
         """Leave no filter in force."""
@@ -495,6 +516,7 @@ class QueueView(pn.viewable.Viewer):
         return pn.Column(
             self.search,
             self._sentences,
+            self.named.naming,
             self.add,
             self._menus,
             self.progress,

@@ -7,6 +7,7 @@
         catalogues/          rows of joined catalogues, by obsid
         known/               catalogues of stars that are known already
         models/              weights that learnt from its decisions, if any
+        subsets/             spectra that somebody chose and named, if any
         steps/               what each step of the pipeline gave for each shard
         candidates.parquet   one row per spectrum, columns of columns.py
         vetting.sqlite       decisions (or a database named in msfa.toml)

@@ -55,3 +55,23 @@ def test_a_blind_page_keeps_no_choice_that_tells(survey, monkeypatch):
     page.state.verdicts.blind = True
     assert page.queue.scope.value == "all"
     assert {name for name, value in page.verdict.address.items() if value} == {"blind"}
+
+
+def test_a_combination_of_subsets_is_shared_by_the_address(survey, monkeypatch):
+    page = opened(survey, monkeypatch)
+    obsid = page.state.data.obsid
+    for name, rows in (("a & b", obsid[:9]), ("c", obsid[3:5])):
+        page.state.queue.brush(rows, "brushed")
+        page.queue.named.naming.value = name
+    page.state.queue.brush((), "")
+    page.queue.scope.value = "all"
+    page.queue.named.subset.value = '"a & b" and not c'
+    address = page.verdict.address
+    assert address["subset"] == '"a & b" and not c'
+    again = opened(survey, monkeypatch, **address)
+    assert sorted(again.state.queue.obsids) == sorted({*obsid[:9]} - {*obsid[3:5]})
+    gone = opened(survey, monkeypatch, subset="<script>")
+    assert gone.state.status.tone == "error" and "no subset '<script>'" in gone.state.status.message
+    assert gone.state.queue.sentences == page.state.queue.sentences[:0] + [
+        page.state.verdicts.presets["candidates"].sentence
+    ]

@@ -189,3 +189,14 @@ def test_a_csv_comes_with_its_provenance_beside_it(state):
     assert view._beside.filename == "bhb.csv.provenance.json"
     told = view._provenance().getvalue().decode()
     assert "SIMULATED" in told and "Müller, Ж" in told and "verdict rule" in told
+
+
+def test_a_named_subset_goes_out_with_its_sentence(state, view):
+    state.queue.brush([FIRST, FIRST + 1, FIRST + 2], "3 spectra brushed in the CMD")
+    state.queue.name_brush("three <b>stars</b>")
+    view.refresh()
+    view.rows = "subset three <b>stars</b>"
+    assert "<b>stars" not in view._words.object
+    text = view._file().read().decode()
+    assert set(text_tables.read(text, format="mrt")["obsid"]) == {FIRST, FIRST + 1, FIRST + 2}
+    assert 'in subset "three <b>stars</b>"' in " ".join(text.split())

@@ -274,3 +274,64 @@ def test_probabilities_near_one_are_told_apart():
     p = pd.Series([0.31, 0.87, 0.994, 0.99963, 0.9999997, 1.0, np.nan])
     expected = ["0.31", "0.87", "0.99", "1−4e-4", "1−3e-7", "1", ""]
     assert list(probabilities(p)) == expected
+
+
+def test_a_brush_is_named_and_a_colleague_combines_it(view, state, survey):
+    obsid = state.data.obsid
+    assert not view.named.naming.visible
+    state.queue.brush(obsid[:6], "6 spectra brushed in the CMD")
+    assert view.named.naming.visible
+    view.named.naming.value = "<i>left</i> ones"
+    state.queue.brush(obsid[4:9], "5 spectra brushed in the sky")
+    view.named.naming.value = "right"
+    assert view.named.naming.value == ""
+    state.queue.brush((), "")
+    assert not view.named.naming.visible
+    bert = Session(survey, "bert")
+    other = QueueView(state=bert)
+    other.scope.value = "all"
+    other.add.value = True
+    assert list(other.named.subsets.options) == [
+        "add a subset …", "<i>left</i> ones · 6 · anna", "right · 5 · anna",
+    ]  # fmt: skip
+    other.named.subsets.value = "right"
+    assert bert.queue.sentences == ["all spectra", "in subset right"]
+    other.named.subset.value = '"<i>left</i> ones" and not right'
+    assert sorted(bert.queue.obsids) == obsid[:4].tolist()
+    assert sentences(other)[-1] == 'in subset "<i>left</i> ones" and not right'
+    assert int(bert.screen.selected) in obsid[:4]
+    view._take_away("subset")
+    other._take_away("subset")
+    assert other.named.subset.value == "" and len(bert.queue.obsids) == len(obsid)
+
+
+def test_what_cannot_be_combined_is_said_and_changes_nothing(view, state):
+    before = list(state.queue.obsids)
+    view.named.subset.value = "nobody and"
+    assert state.status.tone == "error"
+    assert list(state.queue.obsids) == before
+    assert view.named.subset.value == "nobody and"  # to be mended, not lost
+
+
+def test_only_who_named_a_subset_is_offered_to_forget_it(view, state, survey):
+    state.queue.brush(state.data.obsid[:6], "6 spectra")
+    view.named.naming.value = "six"
+    view.add.value = True
+    view.named.subset.value = "six"
+    assert view.named.forget.visible
+    bert = QueueView(state=Session(survey, "bert"))
+    bert.add.value = True
+    bert.named.subset.value = "six"
+    assert not bert.named.forget.visible
+    view.named.forget.clicks += 1
+    assert state.queue.combination == "" and view.named._held == {}
+
+
+def test_blind_hides_subsets_and_what_they_choose(view, state):
+    state.queue.brush(state.data.obsid[:6], "6 spectra")
+    view.named.naming.value = "bhbs"
+    view.named.subset.value = "bhbs"
+    state.verdicts.blind = True
+    assert state.queue.combination == "" and not view.named.naming.visible
+    assert list(view._menus) == [] and not view.add.visible
+    assert view.chosen["subset"] == ""
