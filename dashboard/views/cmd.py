@@ -13,8 +13,9 @@ import panel as pn
 import param
 from bokeh.models import Arrow, ColumnDataSource, NormalHead
 
-from dashboard.planes.axis import Axis, dataset_of
+from dashboard.planes.axis import Axis, dataset_of, inside_polygon
 from dashboard.planes.cells import number
+from dashboard.planes.changes import Changes, Corners, change_sentence, corner_words
 from dashboard.planes.guides import draw_curves, explain
 from dashboard.planes.linked import (
     LinkedView,
@@ -24,6 +25,7 @@ from dashboard.planes.linked import (
     controls,
     notice,
     once,
+    quiet_button,
 )
 from dashboard.planes.plane import Plane
 from dashboard.state import Session
@@ -37,7 +39,7 @@ from msfa_core.photometry.cmd import (
 )
 from msfa_core.photometry.locus import reference_locus, zahb_locus
 from msfa_core.rules import have_good_parallax
-from msfa_core.typing import BoolArray
+from msfa_core.typing import BoolArray, FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,12 @@ EXCLUSION_CHIPS: Final = {  # short enough for a row of buttons
     CmdExclusion.PARALLAX_SAMPLE: "no ϖ sample",
     CmdExclusion.PROPER_MOTION_SAMPLE: "no μ sample",
 }
+PUBLISHED: Final = "Culpan et al. (2021)"
+USE_CORNERS: Final = (
+    "nothing is changed: the column in_cmd_trapezoid keeps the published trapezoid, which no "
+    "setting moves; to keep these corners, press queue inside and name what is brushed: the "
+    "subset can be combined and exported"
+)
 VECTOR_FIELDS: Final = ("x", "y", "x0", "y0")
 REMEDY: Final = (
     "This survey has no Gaia photometry with parallaxes: colours, magnitudes and parallaxes are "
@@ -88,10 +96,29 @@ def exclusions(table: pd.DataFrame) -> Exclusions:
     return {flag: (bits & flag) != 0 for flag in CmdExclusion}
 
 
-def draw_trapezoid(plane: Plane) -> None:
-    """Draw the trapezoid of Culpan et al. (2021) on a plane."""
-    corners = trapezoid_vertices()
-    plane.add_outline([corners[:, 0]], [corners[:, 1]])
+def own_trapezoid_sentence(
+    places: pd.DataFrame, names: tuple[str, str], keep: BoolArray | None, corners: FloatArray
+) -> tuple[str, BoolArray, BoolArray]:
+    """Return how many of the stars that are drawn lie inside corners of one's own.
+
+    Parameters
+    ----------
+    places, names, keep
+        As for `trapezoid_sentence`.
+    corners : (4, 2) array
+
+    Returns
+    -------
+    str, (n,) bool array, (n,) bool array
+        The sentence; which stars lie inside the published trapezoid, and which inside one's own.
+    """
+    colour, magnitude = (places[name].to_numpy(dtype=float, na_value=np.nan) for name in names)
+    shown = np.isfinite(colour) & np.isfinite(magnitude)
+    shown &= True if keep is None else keep
+    before = in_trapezoid(colour, magnitude) & shown
+    now = inside_polygon(colour, magnitude, corners[:, 0], corners[:, 1]) & shown
+    words = f"own corners: {int(now.sum()):,} of {int(shown.sum()):,} spectra shown inside; "
+    return words + change_sentence(before, now, PUBLISHED), before, now
 
 
 def trapezoid_sentence(places: pd.DataFrame, names: tuple[str, str], keep: BoolArray | None) -> str:
@@ -156,12 +183,37 @@ def dust_sentence(row: pd.Series) -> str:
 class CmdView(LinkedView):
     """Where Gaia puts the stars; says what is missing when there is no Gaia table."""
 
+    own_corners = param.Parameter(doc="(4, 2) corners moved by hand, or None for the published")
     good_parallax_only = param.Boolean(default=True, doc="Draw stars with ϖ > 0, σ/ϖ < 0.2 only")
     excluded = param.List(default=[], doc="Exclusions in force (`CmdExclusion`)")
 
     def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         self._count = ""
+        self._outlines: dict[str, ColumnDataSource] = {}
+        self._corners: dict[str, Corners] = {}
+        self._changes: dict[str, Changes] = {}
+        self._asks = False  # what the settings would say
+        self._edit = pn.widgets.Toggle(
+            label="✎ edit", margin=(0, 2),
+            css_classes=["msfa-chips", "edit-trapezoid"], stylesheets=[stylesheet()],
+        )  # fmt: skip
+        self._edit.param.watch(lambda event: self.edit(event.new), "value")
+        self._more = pn.Row(
+            quiet_button(
+                "back to the published", self.back,
+                f"Back to the trapezoid of {PUBLISHED}", "back-to-published",
+            ),
+            quiet_button(
+                "queue inside", self.queue_inside,
+                "Limit the queue to the stars inside these corners", "queue-inside",
+            ),
+            quiet_button(
+                "use these …", self.use,
+                "Say what can be done with these corners; nothing is changed", "use-these",
+            ),
+            margin=0, visible=False,
+        )  # fmt: skip
         self._vectors: dict[str, ColumnDataSource] = {}
         self.offer({key: partial(self._make_plane, key) for key in AXES})
         self._caption = caption()
@@ -177,12 +229,18 @@ class CmdView(LinkedView):
         )  # fmt: skip
         self._exclusions = self._exclusion_controls()
         self._controls = controls(
-            self.plane_switch(), self._switch, self._paper, pn.layout.HSpacer(), colour_switch(self)
+            self.plane_switch(),
+            self._switch,
+            self._paper,
+            self._edit,
+            pn.layout.HSpacer(),
+            colour_switch(self),
         )
         if state.data.settings.deredden_cmd:
             self.shown = DEREDDENED_PLANE
         self.follow()
         self.param.watch(lambda *_: self.redraw(), ["good_parallax_only", "excluded"])
+        self.param.watch(lambda *_: self._follow_corners(), "own_corners")
 
     def _exclusion_controls(self) -> pn.Row:
         """Return the exclusions as buttons; `exclude` presses those of the paper's funnel."""
@@ -212,7 +270,11 @@ class CmdView(LinkedView):
     def _make_plane(self, key: str) -> Plane:
         quantities = COLOUR.column, MAGNITUDE.column
         plane = self.new_plane(*AXES[key], "the CMD", "bottom_left", quantities)
-        draw_trapezoid(plane)
+        corners = self.corners
+        self._outlines[key] = plane.add_outline([corners[:, 0]], [corners[:, 1]])
+        self._corners[key] = Corners(plane, corners, self._move_corners)
+        self._corners[key].show(self._edit.value)
+        self._changes[key] = Changes(plane, "bottom_left")
         self._draw_sequences(plane)
         vector = self._vectors[key] = ColumnDataSource({name: [] for name in VECTOR_FIELDS})
         head = NormalHead(size=6, fill_color=self.colours.ring, line_color=self.colours.ring)
@@ -223,6 +285,55 @@ class CmdView(LinkedView):
             )
         )  # fmt: skip
         return plane
+
+    # --- corners of one's own ------------------------------------------------------------
+    @property
+    def corners(self) -> FloatArray:
+        """(4, 2) corners that are drawn: those moved by hand, else the published ones."""
+        return trapezoid_vertices() if self.own_corners is None else np.array(self.own_corners)
+
+    def edit(self, is_on: bool) -> None:
+        """Let the corners be moved, or go back to the published ones."""
+        for key, handles in self._corners.items():
+            if is_on and key == self.shown:
+                handles.place(self.corners)
+            handles.show(is_on)
+        self._more.visible = is_on
+        if not is_on:
+            self.back()
+
+    def back(self) -> None:
+        """Go back to the published trapezoid."""
+        self._asks = False
+        if self.own_corners is None:
+            self._follow_corners()
+        self.own_corners = None
+
+    def use(self) -> None:
+        """Say what can be done with the corners on screen; change nothing."""
+        self._asks = not self._asks
+        self.describe()
+
+    def queue_inside(self) -> None:
+        """Limit the queue to the stars that are drawn inside the corners."""
+        names = self.plane(self.shown).names
+        _, _, now = own_trapezoid_sentence(
+            dataset_of(self.state).data, names, self.keep(), self.corners
+        )
+        words = f"{int(now.sum()):,} spectra inside {corner_words(self.corners, (3, 2))} in the CMD"
+        self.state.queue.brush(self.state.data.obsid[now], f"{words}, {self.shown}")
+
+    def _move_corners(self, corners: FloatArray) -> None:
+        self.own_corners = tuple(map(tuple, corners.tolist()))
+
+    def _follow_corners(self) -> None:
+        corners = self.corners
+        for key, outline in self._outlines.items():
+            outline.data = {"xs": [corners[:, 0].tolist()], "ys": [corners[:, 1].tolist()]}
+            if self.own_corners is None or key != self.shown:
+                self._corners[key].place(corners)
+        self.count()
+        self.describe()
 
     def _draw_sequences(self, plane: Plane) -> None:
         """Draw the horizontal branch of models, and of the reference stars if they have one."""
@@ -257,6 +368,7 @@ class CmdView(LinkedView):
         placed = has_gaia(self.state.verdicts.table)
         for part in (self._figure, self._controls, self._caption):
             part.visible = placed
+        self._more.visible = placed and self._edit.value
         self._paper.visible = placed and bool(self.found)
         self._exclusions.visible = self._paper.visible and self._paper.value
         self._notice.visible = not placed
@@ -265,7 +377,16 @@ class CmdView(LinkedView):
     def count(self) -> None:
         """Count the stars in the trapezoid."""
         places = dataset_of(self.state).data
-        self._count = trapezoid_sentence(places, self.plane(self.shown).names, self.keep())
+        plane = self.plane(self.shown)
+        self._count = trapezoid_sentence(places, plane.names, self.keep())
+        nobody = np.zeros(len(places), dtype=bool)
+        before = now = nobody
+        if self.own_corners is not None:
+            self._count, before, now = own_trapezoid_sentence(
+                places, plane.names, self.keep(), self.corners
+            )
+        x, y = (places[name].to_numpy(dtype=float) for name in plane.names)
+        self._changes[self.shown].show(x, y, before, now)
         labels = exclusion_labels(self.found)
         if list(labels) != list(self._chips.options):
             self._chips.options = labels
@@ -287,6 +408,7 @@ class CmdView(LinkedView):
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)
         lines = [
+            USE_CORNERS if self._asks else "",
             self._count + (f" · left out: {chosen}" if chosen else ""),
             "" if row is None else star_sentence(row),
             "" if row is None else dust_sentence(row),
@@ -308,6 +430,6 @@ class CmdView(LinkedView):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._controls, self._exclusions, self._figure, self._caption, self._notice,
+            self._controls, self._more, self._exclusions, self._figure, self._caption, self._notice,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

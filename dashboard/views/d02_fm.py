@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource
 
 from dashboard.planes.axis import Axis
 from dashboard.planes.cells import number
+from dashboard.planes.changes import Changes, change_sentence
 from dashboard.planes.guides import draw_curves, explain
 from dashboard.planes.linked import (
     LinkedView,
@@ -26,15 +29,27 @@ from dashboard.planes.plane import Plane
 from dashboard.state import Session, Star
 from dashboard.theme import stylesheet
 from msfa_core.balmer.region import have_line, inside_all, inside_by_line
-from msfa_core.balmer.selection import SELECTIONS, Selection, box_selection, get_selection
+from msfa_core.balmer.selection import (
+    SELECTIONS,
+    Cut,
+    Selection,
+    box_selection,
+    get_selection,
+    selection_text,
+)
+from msfa_core.columns import numbers
 from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
+from msfa_core.errors import ConfigError
 
 Box = tuple[float, float, float, float]  # D0.2 low, high [Å], fm low, high
 
 OWN: Final = "own box"
+OWN_NAME: Final = "mine"  # of the own box, in settings
+SHAPE: Final = "shape"  # key of the own box in the b–c plane
 SHAPE_PLANE: Final = "Hγ b–c"
 CURVE_POINTS: Final = 60  # of the outline of a curved limit
-START_BOX: Final[Box] = (17.0, 28.5, 0.10, 0.30)  # where the own box lies before it is moved
+START_BOX: Final[Box] = (17.0, 28.5, 0.10, 0.30)  # of an own box where none is published
+START_SHAPE: Final[Box] = (0.75, 1.25, 7.0, 10.8)  # c, b [Å]: it counts once it was moved
 
 
 def line_of(key: str) -> str:
@@ -120,19 +135,50 @@ def star_sentence(row: pd.Series, line: str, selection: Selection) -> str:
     return f"{sentence}, {'inside' if selection.contains(line, *values)[0] else 'outside'}"
 
 
+def boxes_of(selection: Selection) -> dict[str, Box]:
+    """Return where the own box of each line begins: on the box of a selection, if it has one."""
+    boxes = {}
+    for line in FIT_LINES:
+        found = selection.box(line) or START_BOX
+        boxes[line] = tuple(
+            value if np.isfinite(value) else other
+            for value, other in zip(found, START_BOX, strict=True)
+        )
+    return boxes  # type: ignore[return-value]
+
+
+def settings_words(selection: Selection) -> str:
+    """Return what the settings would say, and what to do then."""
+    try:
+        named = replace(selection, name=OWN_NAME) if selection.name == OWN else selection
+        text = selection_text(named)
+    except ConfigError as error:
+        return str(error)
+    return (
+        f'nothing is changed yet: write selection = "{text}" in msfa.toml, or give it to msfa run '
+        "as --selection, and run measure again"
+    )
+
+
 class PlaneView(LinkedView):
     """The planes of the line measurements, with the selection that is looked at."""
 
     selection_name: param.Selector[str] = param.Selector(default=OWN, objects=[*SELECTIONS, OWN])
     own_boxes = param.Dict(default={line: START_BOX for line in FIT_LINES})
+    own_shape = param.Parameter(doc="Own limits of c and b of Hγ, or None where none count")
 
     def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(state, **params)
         of_survey = get_selection(self.state.data.settings.selection)
         self._known = {**SELECTIONS, of_survey.name: of_survey}
         self.param.selection_name.objects = [*self._known, OWN]
+        self.published = of_survey
         self.selection_name = of_survey.name
-        self._counts = ""
+        self.own_boxes = boxes_of(of_survey)
+        self._changes: dict[str, Changes] = {}
+        self._asks = False  # what the settings would say
+        self._is_placing = False  # a box is put somewhere: no hand moves it
+        self._counts = self._change = ""
         self._regions: dict[str, ColumnDataSource] = {}
         self._boxes: dict[str, BoxAnnotation] = {}
         lines = {LINE_SYMBOLS[line]: partial(self._make_line_plane, line) for line in FIT_LINES}
@@ -143,7 +189,9 @@ class PlaneView(LinkedView):
         self._bar = self._controls()
         self.follow()
         self._show_inputs()
-        self.param.watch(lambda *_: self._change_selection(), ["selection_name", "own_boxes"])
+        self.param.watch(
+            lambda *_: self._change_selection(), ["selection_name", "own_boxes", "own_shape"]
+        )
 
     # --- the selection -------------------------------------------------------------------
     @property
@@ -154,7 +202,12 @@ class PlaneView(LinkedView):
                 line: (round(left, 1), round(right, 1), round(low, 3), round(high, 3))
                 for line, (left, right, low, high) in self.own_boxes.items()
             }
-            return box_selection(OWN, boxes, "set by the reviewer on this screen")
+            own = box_selection(OWN, boxes, "set by the reviewer on this screen")
+            if self.own_shape is not None:
+                c_low, c_high, b_low, b_high = (round(value, 3) for value in self.own_shape)
+                cuts = (Cut("width", b_low, b_high), Cut("shape", c_low, c_high))
+                own = replace(own, cuts={**own.cuts, "hgamma": (*own.cuts["hgamma"], *cuts)})
+            return own
         return self._known[self.selection_name]
 
     def queue_inside(self) -> None:
@@ -171,6 +224,27 @@ class PlaneView(LinkedView):
         if moved != self.own_boxes[line]:
             self.own_boxes = self.own_boxes | {line: moved}
 
+    def set_own_shape(self, box: Box) -> None:
+        """Move the own box in the b–c plane (c low, high, b low, high); from then on it counts."""
+        c, b = sorted(box[:2]), sorted(box[2:])
+        if (*c, *b) != (self.own_shape or START_SHAPE):
+            self.own_shape = (c[0], c[1], b[0], b[1])
+
+    def back(self) -> None:
+        """Go back to the selection of the survey; the own box lies on it again."""
+        self._asks = False
+        self.param.update(
+            selection_name=self.published.name,
+            own_boxes=boxes_of(self.published),
+            own_shape=None,
+        )
+        self.describe()
+
+    def use(self) -> None:
+        """Say what the settings would be for the selection on screen; change nothing."""
+        self._asks = not self._asks
+        self.describe()
+
     def _change_selection(self) -> None:
         self._draw_selection()
         self.count()
@@ -178,14 +252,23 @@ class PlaneView(LinkedView):
 
     def _draw_selection(self) -> None:
         """Draw the selection on every plane that was made, in place."""
-        for key in self._regions:
-            self._outline(key)
+        self._is_placing = True
+        try:
+            for key in self._regions:
+                self._outline(key)
+        finally:
+            self._is_placing = False
         self._show_inputs()
 
     def _outline(self, key: str) -> None:
         selection, own, line = self.selection, self.selection_name == OWN, line_of(key)
         if key == SHAPE_PLANE:
-            x, y = shape_outline(selection)
+            x, y = ([], []) if own else shape_outline(selection)
+            c_low, c_high, b_low, b_high = self.own_shape or START_SHAPE
+            self._boxes[SHAPE].update(
+                left=c_low, right=c_high, bottom=b_low, top=b_high, visible=own,
+                fill_alpha=0.08 if self.own_shape else 0.0,
+            )  # fmt: skip
         else:
             x, y = ([], []) if own else region_outline(selection, line)
             left, right, bottom, top = self.own_boxes[line]
@@ -193,14 +276,25 @@ class PlaneView(LinkedView):
         self._regions[key].data = {"xs": [x] if x else [], "ys": [y] if y else []}
 
     def count(self) -> None:
-        """Count the stars inside the selection."""
-        self._counts = count_sentence(self.state.verdicts.table, self.selection)
+        """Count the stars inside the selection, and what changes against that of the survey."""
+        table, selection = self.state.verdicts.table, self.selection
+        self._counts = count_sentence(table, selection)
+        self._change = ""
+        inside = before = np.zeros(len(table), dtype=bool)
+        if selection != self.published:
+            inside, before = (inside_all(table, one) for one in (selection, self.published))
+            self._change = change_sentence(before, inside, self.published.name)
+        for changes in self._changes.values():
+            x, y = (numbers(table, name) for name in changes.plane.names)
+            changes.show(x, y, before, inside)
 
     # --- following the state -------------------------------------------------------------
     def describe(self) -> None:
         """Write the caption: counts, this star, and where the limits come from."""
         selection, line, star = self.selection, line_of(self.shown), self.state.screen.star
         lines = [
+            settings_words(selection) if self._asks else "",
+            self._change,
             self._counts,
             "" if star is None else star_sentence(star.row, line, selection),
             f"{selection.name}: {limits_sentence(selection, line)}",
@@ -226,7 +320,8 @@ class PlaneView(LinkedView):
         key = LINE_SYMBOLS[line]
         plane = self.new_plane(*line_axes(line), f"{key} D0.2–fm")
         self._regions[key] = plane.add_outline()
-        self._boxes[line] = self._add_own_box(line, plane)
+        self._boxes[line] = self._add_own_box(plane, partial(self.set_own_box, line))
+        self._changes[key] = Changes(plane)
         self._outline(key)
         return plane
 
@@ -236,10 +331,12 @@ class PlaneView(LinkedView):
         outline = draw_curves(plane, [([*x, x[0]], [*y, y[0]])], plane.colours.text, "dashed", 1.4)
         explain(plane, "limits of xue2011 (Hγ)", [outline])
         self._regions[SHAPE_PLANE] = plane.add_outline()
+        self._boxes[SHAPE] = self._add_own_box(plane, self.set_own_shape)
+        self._changes[SHAPE_PLANE] = Changes(plane)
         self._outline(SHAPE_PLANE)
         return plane
 
-    def _add_own_box(self, line: str, plane: Plane) -> BoxAnnotation:
+    def _add_own_box(self, plane: Plane, on_move: Callable[[Box], None]) -> BoxAnnotation:
         accent = plane.colours.accent
         box = BoxAnnotation(
             editable=True, visible=False, fill_color=accent, fill_alpha=0.08, line_color=accent,
@@ -248,8 +345,8 @@ class PlaneView(LinkedView):
         )  # fmt: skip
 
         def moved(_name: str, _old: Any, _new: Any) -> None:
-            if box.visible:
-                self.set_own_box(line, (box.left, box.right, box.bottom, box.top))
+            if box.visible and not self._is_placing:
+                on_move((box.left, box.right, box.bottom, box.top))
 
         for side in ("left", "right", "bottom", "top"):
             box.on_change(side, moved)
@@ -288,6 +385,7 @@ class PlaneView(LinkedView):
     def _show_inputs(self) -> None:
         line = self._own_line()
         self._inputs.visible = line is not None
+        self._more.visible = self.selection != self.published
         if line is not None:
             with param.parameterized.discard_events(self):
                 for limit, value in zip(self._limits, self.own_boxes[line], strict=True):
@@ -303,12 +401,23 @@ class PlaneView(LinkedView):
             "queue inside", self.queue_inside,
             "Limit the queue to the stars inside the selection", "queue-inside",
         )  # fmt: skip
+        self._more = pn.Row(
+            quiet_button(
+                f"back to {self.published.name}", self.back,
+                "Back to the selection that the survey was made with", "back-to-published",
+            ),
+            quiet_button(
+                "use these …", self.use,
+                "Say what the settings would be; nothing is changed", "use-these",
+            ),
+            margin=0, visible=False,
+        )  # fmt: skip
         return controls(
             self.plane_switch(), choice, button, pn.layout.HSpacer(), colour_switch(self)
         )
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._bar, self._inputs, self._figures, self._caption,
+            self._bar, self._more, self._inputs, self._figures, self._caption,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

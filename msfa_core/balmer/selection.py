@@ -253,6 +253,33 @@ def parse_selection(text: str) -> Selection:
     return Selection(name, cuts, "set by the user")
 
 
+def selection_text(selection: Selection) -> str:
+    """Return a selection as settings and the command line take it: `parse_selection` reads it.
+
+    Raises
+    ------
+    ConfigError
+        When it has a curved limit and no published name: there are no words for that.
+    """
+    if SELECTIONS.get(selection.name) == selection:
+        return selection.name
+    names = {quantity: name for name, quantity in _QUANTITY_NAMES.items()}
+    lines = []
+    for line, cuts in selection.cuts.items():
+        if any(cut.high_curve is not None for cut in cuts):
+            raise ConfigError(
+                f"selection {selection.name!r} has a curved limit, which settings cannot hold: "
+                f"name one of {', '.join(SELECTIONS)}."
+            )
+        limits = [f"{names[cut.quantity]} {_limit(cut.low)}..{_limit(cut.high)}" for cut in cuts]
+        lines.append(f"{line} {', '.join(limits)}")
+    return f"{selection.name}: {'; '.join(lines)}"
+
+
+def _limit(value: float) -> str:
+    return f"{value:g}" if math.isfinite(value) else ""
+
+
 def _parse_cut(text: str, words: list[str]) -> Cut:
     """Return the cut that ``["d02", "17..28"]`` means."""
     said = " ".join(words)

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from msfa_core.balmer.selection import SELECTIONS, get_selection, parse_selection
+from msfa_core.balmer.selection import (
+    SELECTIONS,
+    Selection,
+    get_selection,
+    parse_selection,
+    selection_text,
+)
 from msfa_core.errors import ConfigError
 
 MINE = "mine: hdelta d02 17..28, fm 0.1..0.3; hgamma b 7..10.8, c 0.75..1.25"
@@ -56,3 +62,14 @@ def test_what_cannot_be_read_is_refused_with_the_reason_and_an_example(text, why
         get_selection(text)
     assert ", ".join(SELECTIONS) in str(refused.value)
     assert "mine: hdelta d02 17..28" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [MINE, "wide: hgamma d02 17.., fm ..0.3", *SELECTIONS])
+def test_a_selection_is_written_as_the_settings_take_it(text):
+    assert selection_text(get_selection(text)) == text
+    assert get_selection(selection_text(get_selection(text))) == get_selection(text)
+
+
+def test_a_curved_limit_has_no_words_in_settings():
+    with pytest.raises(ConfigError, match="curved limit"):
+        selection_text(Selection("other", SELECTIONS["xue2011"].cuts, ""))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from dashboard.planes.axis import inside_polygon
 from dashboard.state import Session
 from dashboard.views.cmd import CmdView, star_sentence, trapezoid_sentence
-from msfa_core.photometry.cmd import trapezoid_vertices
+from msfa_core.photometry.cmd import in_trapezoid, trapezoid_vertices
 from msfa_core.rules import have_good_parallax
 
 FIRST = 1_230_412_000
@@ -81,3 +82,54 @@ def test_without_gaia_the_panel_says_what_is_missing_and_how_to_add_it(bare_surv
 def test_with_gaia_the_panel_says_nothing_is_missing(view):
     assert not view._notice.visible
     assert view._place.visible
+
+
+def test_corners_moved_by_hand_count_and_mark_what_they_change(state, view):
+    view._edit.value = True
+    plane = view.planes["as observed"]
+    handles = view._corners["as observed"].handles
+    assert all(handle.visible for handle in handles)
+    first = handles[0]
+    shift = 0.25
+    first.update(left=first.left + shift, right=first.right + shift)
+    corners = trapezoid_vertices()
+    corners[0, 0] += shift
+    assert view.corners == approx(corners)
+    x, y = (state.data.candidates[name].to_numpy(float) for name in plane.names)
+    shown = np.isfinite(x) & np.isfinite(y) & view.keep()
+    now = inside_polygon(x, y, corners[:, 0], corners[:, 1]) & shown
+    before = in_trapezoid(x, y) & shown
+    leaving = int((before & ~now).sum())
+    assert leaving > 0
+    assert f"{int(now.sum())} of {int(shown.sum())} spectra shown inside" in view._caption.object
+    assert f"{leaving} would leave" in view._caption.object
+    assert len(view._changes["as observed"].leaving.data["x"]) == leaving
+    view.queue_inside()
+    assert set(state.queue.obsids) <= set(state.data.obsid[now])
+    assert "spectra inside (0.150, −1.00)" in state.queue.sentences[-1]
+
+
+def test_the_published_trapezoid_comes_back_and_is_never_changed(state, view, survey):
+    before = (survey.path / "msfa.toml").read_bytes()
+    view._edit.value = True
+    handle = view._corners["as observed"].handles[2]
+    handle.update(top=handle.top + 1, bottom=handle.bottom + 1)
+    assert view.own_corners is not None
+    view.use()
+    assert "nothing is changed" in view._caption.object
+    view._edit.value = False
+    assert view.own_corners is None
+    outline = view._outlines["as observed"].data
+    assert outline["ys"][0] == approx(trapezoid_vertices()[:, 1])
+    assert "would leave" not in view._caption.object
+    assert not any(handle.visible for handle in view._corners["as observed"].handles)
+    assert (survey.path / "msfa.toml").read_bytes() == before
+
+
+def test_corners_are_the_same_in_both_planes(view):
+    view._edit.value = True
+    handle = view._corners["as observed"].handles[1]
+    handle.update(left=0.6, right=0.64)
+    view.shown = "dereddened"
+    assert view._outlines["dereddened"].data["xs"][0][1] == approx(0.62)
+    assert all(one.visible for one in view._corners["dereddened"].handles)

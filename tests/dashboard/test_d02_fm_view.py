@@ -1,5 +1,6 @@
 """The D0.2–fm planes: ring, selections, counts, brushing and the own box."""
 
+import html
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,8 @@ from dashboard.views.d02_fm import (
     shape_outline,
     star_sentence,
 )
-from msfa_core.balmer.selection import SELECTIONS
+from msfa_core.balmer.region import inside_all
+from msfa_core.balmer.selection import SELECTIONS, get_selection
 from msfa_core.survey.folder import Survey
 
 FIRST = 1_230_412_000
@@ -278,3 +280,63 @@ def test_a_plane_behind_another_tab_waits_until_its_tab_is_opened(state, monkeyp
     assert plane.star.data["x"] == [approx(state.screen.star.row["bp_rp"])]
     state.queue.brush([FIRST], "one star")
     assert plane.vivid.n_points == 1
+
+
+def test_what_an_own_box_changes_is_marked_and_counted_against_the_survey(state, view):
+    table = state.verdicts.table
+    before = table["in_bhb_region"].fillna(False).to_numpy(bool)
+    view.selection_name = OWN
+    assert "holds the same spectra as ju2024" in view._caption.object  # it begins there
+    view._boxes["hdelta"].right = 21.0
+    view._boxes["hdelta"].top = 0.6
+    view.set_own_box("hgamma", (12.0, 40.0, 0.0, 0.6))
+    now = inside_all(table, view.selection)
+    assert (now & ~before).any() and (before & ~now).any()
+    entering, leaving = int((now & ~before).sum()), int((before & ~now).sum())
+    assert f"{entering} spectra would enter, {leaving} would leave" in view._caption.object
+    marks = view._changes["Hδ"]
+    assert sorted(marks.entering.data["x"]) == approx(sorted(table["d02_hdelta"][now & ~before]))
+    assert sorted(marks.leaving.data["x"]) == approx(sorted(table["d02_hdelta"][before & ~now]))
+    view.shown = "Hγ"  # both lines count, wherever one looks
+    assert len(view._changes["Hγ"].entering.data["x"]) == entering
+
+
+def test_back_to_the_published_leaves_nothing_behind(state, view):
+    view.selection_name = OWN
+    start = dict(view.own_boxes)
+    view.plane(SHAPE_PLANE)
+    view._boxes["hgamma" if "hgamma" in view._boxes else "hdelta"].left = 19.0
+    view.set_own_shape((0.8, 1.2, 5.0, 9.0))
+    view.back()
+    assert view.selection == SELECTIONS["ju2024"]
+    assert (view.own_boxes, view.own_shape) == (start, None)
+    assert not len(view._changes["Hδ"].entering.data["x"])
+    assert not view._more.visible
+    view.selection_name = OWN
+    assert view._boxes["hdelta"].left == start["hdelta"][0]
+
+
+def test_the_box_of_b_and_c_counts_once_it_was_moved(state, view):
+    view.selection_name = OWN
+    view.shown = SHAPE_PLANE
+    box = view._boxes["shape"]
+    assert box.visible and view.own_shape is None
+    assert [cut.quantity for cut in view.selection.cuts["hgamma"]] == ["d02", "fm"]
+    box.right = 1.0
+    assert view.own_shape == (0.75, 1.0, 7.0, 10.8)
+    assert not inside_all(state.verdicts.table, view.selection)[
+        (state.verdicts.table["shape_hgamma"] > 1.0).to_numpy(bool, na_value=False)
+    ].any()
+
+
+def test_use_these_says_the_settings_and_changes_none(state, view, survey):
+    before = (survey.path / "msfa.toml").read_bytes()
+    view.selection_name = OWN
+    view._boxes["hdelta"].right = 21.5
+    view.use()
+    text = html.unescape(view._caption.object).split('selection = "')[1].split('"')[0]
+    assert get_selection(text).cuts == view.selection.cuts
+    assert (survey.path / "msfa.toml").read_bytes() == before
+    assert state.data.settings.selection == "ju2024"
+    view.use()
+    assert "msfa.toml" not in view._caption.object

@@ -1,0 +1,138 @@
+"""What a region moved by hand changes: the stars that would enter it, and those that would leave.
+
+Regions are moved on the screen alone; what the survey's settings say stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from bokeh.models import BoxAnnotation, ColumnDataSource, Scatter
+
+from dashboard.planes.guides import explain
+from dashboard.planes.layer import POINTS_LIMIT
+from dashboard.planes.plane import Plane
+from msfa_core.typing import BoolArray, FloatArray
+
+MARK: Final = 9  # px
+HANDLE: Final = 0.025  # of the frame, across a handle
+
+
+class Changes:
+    """Marks on a plane: a triangle upwards on a star that would enter, downwards on one that would
+    leave.
+
+    Parameters
+    ----------
+    plane : Plane
+    corner : str
+        Where the legend goes.
+    """
+
+    def __init__(self, plane: Plane, corner: str = "top_right") -> None:
+        self.plane = plane
+        self.entering, self.leaving = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
+        for source, marker, colour, words in (
+            (self.entering, "triangle", plane.colours.good, "would enter"),
+            (self.leaving, "inverted_triangle", plane.colours.bad, "would leave"),
+        ):
+            mark = Scatter(
+                x="x", y="y", marker=marker, size=MARK, fill_color=None, line_color=colour,
+                line_width=1.6,
+            )  # fmt: skip
+            explain(plane, words, [plane.figure.add_glyph(source, mark)], corner)
+
+    def show(self, x: FloatArray, y: FloatArray, before: BoolArray, now: BoolArray) -> None:
+        """Mark what lies inside now and did not before, and the other way round.
+
+        Parameters
+        ----------
+        x, y : (n,) arrays
+            Places of the stars; of many, as many are marked as are drawn as points.
+        before, now : (n,) bool arrays
+        """
+        placed = np.isfinite(x) & np.isfinite(y)
+        for source, rows in (
+            (self.entering, now & ~before & placed),
+            (self.leaving, before & ~now & placed),
+        ):
+            drawn = np.flatnonzero(rows)[:POINTS_LIMIT]
+            if len(drawn) or len(source.data["x"]):
+                source.data = {"x": x[drawn], "y": y[drawn]}
+
+
+def change_sentence(before: BoolArray, now: BoolArray, name: str) -> str:
+    """Return how many spectra would enter and leave, against the region of this name."""
+    entering, leaving = int((now & ~before).sum()), int((before & ~now).sum())
+    if not entering and not leaving:
+        return f"holds the same spectra as {name}"
+    return f"against {name}: {entering:,} spectra would enter, {leaving:,} would leave"
+
+
+class Corners:
+    """Corners of a polygon that can be moved by hand: a small box on each.
+
+    Parameters
+    ----------
+    plane : Plane
+    vertices : (k, 2) array
+    on_move : callable
+        Called with the (k, 2) places after a corner was moved.
+    """
+
+    def __init__(
+        self, plane: Plane, vertices: FloatArray, on_move: Callable[[FloatArray], Any]
+    ) -> None:
+        self.plane, self.vertices, self._on_move = plane, vertices.copy(), on_move
+        self._is_placing = False
+        accent = plane.colours.accent
+        self.handles = [
+            BoxAnnotation(
+                editable=True, movable="both", resizable="none", visible=False, fill_color=accent,
+                fill_alpha=0.9, line_color=plane.colours.surface, line_width=1.0, level="overlay",
+            )
+            for _ in vertices
+        ]  # fmt: skip
+        for number, handle in enumerate(self.handles):
+            for side in ("left", "right", "bottom", "top"):
+                handle.on_change(side, self._mover(number))
+            plane.figure.add_layout(handle)
+        self.place(vertices)
+
+    def _mover(self, number: int) -> Callable[[str, Any, Any], None]:
+        def moved(_name: str, _old: Any, _new: Any) -> None:
+            if self._is_placing:
+                return
+            handle = self.handles[number]
+            self.vertices[number] = (
+                (handle.left + handle.right) / 2,
+                (handle.bottom + handle.top) / 2,
+            )
+            self._on_move(self.vertices.copy())
+
+        return moved
+
+    def place(self, vertices: FloatArray) -> None:
+        """Put the handles on these corners."""
+        x0, x1, y0, y1 = self.plane.window
+        across, up = HANDLE * (x1 - x0) / 2, HANDLE * (y1 - y0) / 2
+        self.vertices = vertices.copy()
+        self._is_placing = True
+        try:
+            for handle, (x, y) in zip(self.handles, vertices, strict=True):
+                handle.update(left=x - across, right=x + across, bottom=y - up, top=y + up)
+        finally:
+            self._is_placing = False
+
+    def show(self, is_shown: bool) -> None:
+        """Show the handles, or put them away."""
+        for handle in self.handles:
+            handle.visible = is_shown
+
+
+def corner_words(vertices: FloatArray, digits: Sequence[int]) -> str:
+    """Return the corners of a polygon in words: ``(−0.10, −1.0) (0.53, −1.0) …``."""
+    places = [f"({x:.{digits[0]}f}, {y:.{digits[1]}f})" for x, y in vertices]
+    return " ".join(places).replace("-", "−")
