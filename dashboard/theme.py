@@ -224,19 +224,26 @@ def new_figure(colours: Palette, **options: Any) -> figure:
 
 
 def name_downloads(plot: figure, name: str) -> None:
-    """Let a figure be saved as PNG and as SVG under this name, from its toolbar."""
-    for tool in plot.toolbar.tools:
-        if isinstance(tool, SaveTool):
-            tool.update(filename=name, description="Save as PNG")
-    code = """
-        const canvas = cb_context.index.get_one(plot).export("svg")
-        const link = document.createElement("a")
-        link.href = URL.createObjectURL(await canvas.to_blob())
-        link.download = `${name}.svg`
-        link.click()
+    """Let a figure be saved under this name from its toolbar: PNG at print quality, and SVG.
+
+    Below it stands the caption that the page shows (static/saving.js); outside the page, in a
+    notebook, the figure goes out alone.
     """
-    callback = CustomJS(args={"plot": plot, "name": name}, code=f"(async () => {{{code}}})()")
-    plot.add_tools(CustomAction(icon=_SVG_ICON, description="Save as SVG", callback=callback))
+    plot.toolbar.tools = [tool for tool in plot.toolbar.tools if not isinstance(tool, SaveTool)]
+    for kind, icon in (("png", "save"), ("svg", _SVG_ICON)):
+        code = f"""
+            const view = cb_context.index.get_one(plot)
+            if (globalThis.msfa_save) return globalThis.msfa_save(view, name, "{kind}")
+            const link = document.createElement("a")
+            view.export("{kind}").to_blob().then(blob => {{
+              link.href = URL.createObjectURL(blob)
+              link.download = `${{name}}.{kind}`
+              link.click()
+            }})
+        """
+        callback = CustomJS(args={"plot": plot, "name": name}, code=code)
+        words = f"Save as {kind.upper()} with its caption"
+        plot.add_tools(CustomAction(icon=icon, description=words, callback=callback))
 
 
 def style_figure(plot: figure, colours: Palette) -> None:

@@ -115,8 +115,8 @@ def header_html(fits: LineFits, line: str) -> str:
         spread = f"±{error[0, k]:.{digits}f}" if error is not None else ""
         return f"{number:.{digits}f}{spread}{unit}".replace("-", "−")
 
-    quantities = " &nbsp;".join(
-        f"<i>{symbol}</i>&thinsp;{value(name, digits, unit)}"
+    quantities = " ".join(
+        f"<span class='msfa-fit-value'><i>{symbol}</i>&thinsp;{value(name, digits, unit)}</span>"
         for symbol, name, digits, unit in (
             ("a", "depth", 2, ""), ("b", "width", 1, "&thinsp;Å"), ("c", "shape", 2, ""),
             ("n", "continuum", 2, ""), ("rms", "rms", 3, ""),

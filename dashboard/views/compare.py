@@ -16,7 +16,9 @@ from dashboard.planes.linked import notice, quiet_button
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.page import Page
+from dashboard.views.strip import names_words, star_name
 from msfa_core.constants import VERDICT_RULES
+from msfa_core.spine.witnesses import probability_words
 from msfa_core.vetting.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 from msfa_core.vetting.record import standing
@@ -30,6 +32,7 @@ LANDIS_KOCH: Final = (  # least kappa, and the words of Landis & Koch (1977, Bio
 )
 NOBODY: Final = "–"
 PAIR: Final = 2
+LISTED: Final = ("obsid", "star", "one", "other", "p_bhb", "of record")
 PAGE: Final = 200  # disagreements listed at a time
 HIDDEN: Final = notice(
     "Hidden", "You are reviewing blind: other reviewers' verdicts are shown when it is off (key b)."
@@ -164,7 +167,7 @@ class CompareView(Page):
         self._list = pn.widgets.Tabulator(
             self._rows(), show_index=False, disabled=True, selectable=1, sortable=False,
             pagination=None, layout="fit_columns", row_height=24, theme="simple",
-            editors=dict.fromkeys(("obsid", "one", "other", "p_bhb", "of record")),
+            editors=dict.fromkeys(LISTED),
             sizing_mode="stretch_both", margin=0, min_height=160,
             css_classes=["msfa-queue-table"], **css,
         )  # fmt: skip
@@ -257,15 +260,17 @@ class CompareView(Page):
         """Return the list of disagreements as text: nothing is read as HTML."""
         shown = self.disputed.iloc[:PAGE]
         if not len(shown):
-            return pd.DataFrame({"obsid": [], "one": [], "other": []}, dtype=object)
+            return pd.DataFrame({name: [] for name in LISTED}, dtype=object)
         table = self.state.verdicts.table.iloc[self.state.data.rows(shown.index)]
         p_bhb = table["p_bhb"].to_numpy(np.float64, na_value=np.nan)
+        names = [star_name(row) for _, row in table.iterrows()]
         return pd.DataFrame(
             {
                 "obsid": [str(obsid) for obsid in shown.index],
+                "star": names,
                 "one": shown[self.first].to_numpy(object),
                 "other": shown[self.second].to_numpy(object),
-                "p_bhb": [f"{p:.2f}" if np.isfinite(p) else "" for p in p_bhb],
+                "p_bhb": [probability_words(p) for p in p_bhb],
                 "of record": table["verdict"].fillna("").to_numpy(object),
             },
             dtype=object,
@@ -286,7 +291,7 @@ class CompareView(Page):
         if final:
             by, when = final[0].reviewer, final[0].decided_at[:10]
             words = f"final verdict: {final[0].verdict}, by {by} on {when}"
-        name = "no star on screen" if star is None else f"{star.obsid}"
+        name = "no star on screen" if star is None else names_words(star)
         self._record.object = f"<h2>{escape(name)}</h2><p>{escape(words)}</p>"
 
     def _say(self) -> None:

@@ -81,7 +81,8 @@ class Keyboard(pn.custom.JSComponent):
     keys = param.List(default=[asdict(key) for key in KEYS], doc="The table of keys")
 
     _esm = "\n".join(
-        (STATIC / name).read_text(encoding="utf-8") for name in ("painting.js", "keyboard.js")
+        (STATIC / name).read_text(encoding="utf-8")
+        for name in ("painting.js", "saving.js", "keyboard.js")
     )
 
     def __init__(self, on_action: dict[str, Callable[[], Any]] | None = None, **params: Any):

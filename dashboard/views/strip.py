@@ -31,12 +31,18 @@ TOLD_BY_WITNESSES: Final = (  # contradictions that a witness of its own tells
 )
 
 
-def names_words(star: Star) -> str:
-    """Return the names of a star: ``obsid = Gaia DR3 number``, or its identifier here."""
-    gaia, uid = star.row["gaia_source_id"], star.row["uid"]
+def star_name(row: pd.Series) -> str:
+    """Return the name of the star of a spectrum: its Gaia number, else its identifier here."""
+    gaia, uid = row["gaia_source_id"], row["uid"]
     if not is_missing(gaia) and int(gaia) > 0:
-        return f"{star.obsid} = Gaia {int(gaia)}"
-    return f"{star.obsid} = {uid}" if not is_missing(uid) else f"{star.obsid} · no star identifier"
+        return f"Gaia {int(gaia)}"
+    return "" if is_missing(uid) else str(uid)
+
+
+def names_words(star: Star) -> str:
+    """Return the names of a star: ``obsid = Gaia number``, or its identifier here."""
+    name = star_name(star.row)
+    return f"{star.obsid} = {name}" if name else f"{star.obsid} · no star identifier"
 
 
 def facts_words(star: Star) -> str:

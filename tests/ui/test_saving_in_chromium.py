@@ -1,0 +1,52 @@
+"""Figures as they are saved: whole, at print quality, with the caption that the page shows."""
+
+import struct
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from served_dashboard import assert_quiet, open_page, painted, served
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+PANELS = {  # a figure of each panel, and what its caption tells of the star on screen
+    ".msfa-spectrum": "S/N(g)",
+    ".msfa-lens": "KP",
+    ".msfa-lenses": "D0.2",
+    ".msfa-place:has(.msfa-chooser-lower)": "BP−RP",
+}
+
+
+def save(page, panel, kind):
+    title = f"Save as {kind} with its caption"
+    tool = page.locator(f"{panel} [title^='{title}'], {panel} .bk-tool-button").filter(
+        has=page.locator(f"xpath=self::*[starts-with(@title, '{title}')]")
+    )
+    with page.expect_download(timeout=60_000) as download:
+        tool.first.dispatch_event("click")
+    return download.value
+
+
+@pytest.mark.parametrize("panel", [".msfa-spectrum", ".msfa-right"])
+def test_a_saved_figure_has_its_caption_and_the_resolution_of_a_print(
+    chromium, small_survey, tmp_path, panel
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server, viewport={"width": 1920, "height": 1080})
+        page.wait_for_timeout(1500)
+        star = painted(page)
+        saved = {}
+        for kind in ("SVG", "PNG"):
+            saved[kind] = save(page, panel, kind).path()
+        text = ElementTree.parse(saved["SVG"])
+        words = " ".join(" ".join(text.getroot().itertext()).split())
+        assert f"{star} = " in words
+        assert "survey survey" in words and "SIMULATED: these stars do not exist" in words
+        if panel == ".msfa-right":
+            assert "this star" in words and "both lines" in words
+            assert "our default where the source could not be read" in words  # the provenance
+        width, height = (float(text.getroot().get(name)) for name in ("width", "height"))
+        sizes = struct.unpack(">II", saved["PNG"].read_bytes()[16:24])
+        assert sizes == pytest.approx((width * 300 / 96, height * 300 / 96), abs=1)
+        page.context.close()
+    assert_quiet(log)

@@ -1,0 +1,188 @@
+"""A walk of random keys and clicks in Chromium: one star everywhere, nothing typed is lost.
+
+``MSFA_WALK=150`` walks further than the tests do, ``MSFA_SEED`` takes another way. The same walk
+without a browser, which is faster, is in ``tests/dashboard/test_random_walk.py``.
+"""
+
+import os
+import random
+
+import pytest
+from served_dashboard import assert_quiet, decisions, open_page, painted, served
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+N_ACTIONS = int(os.environ.get("MSFA_WALK", "30"))
+SEED = int(os.environ.get("MSFA_SEED", "7"))
+VERDICTS = {"a": ("accept", ""), "r": ("reject", ""), "u": ("unsure", ""), "4": ("reject", "WD")}
+SETTLED = """() => {
+  const all = function* (root) {
+    for (const e of root.querySelectorAll("*")) { yield e; if (e.shadowRoot) yield* all(e.shadowRoot) }
+  }
+  let bar = null, names = null
+  for (const e of all(document)) {
+    if (e.classList?.contains("msfa-verdict")) bar = e
+    if (e.classList?.contains("msfa-strip-names")) names = e
+  }
+  if (!bar || bar.classList.contains("msfa-busy")) return null
+  const page = Bokeh.documents[0]
+  const source = page.get_model_by_name("msfa-painted")
+  const obsid = bar.dataset.painted
+  if (String(source.tags[0] ?? "") !== obsid) return null
+  const said = {obsid, strip: names.textContent, address: new URL(location).searchParams.get("obj"),
+    comment: bar.querySelector(".msfa-comment").value, titles: [], rings: []}
+  for (const view of Bokeh.index.roots.flatMap(root => [...walk_views(root)])) {
+    const model = view.model
+    if (!model.type?.endsWith("Figure") && model.type !== "Figure") continue
+    if (view.el.offsetParent === null) continue
+    if (model.title?.text?.includes("S/N(g)")) said.titles.push(model.title.text)
+    for (const drawn of model.renderers) {
+      const data = drawn.data_source?.data
+      const held = data?.get ? data.get("obsid") : data?.obsid
+      const ring = data?.get ? data.get("left") : data?.left
+      if (held && ring) said.rings.push(Array.from(held).map(String).join())
+    }
+  }
+  return said
+}"""
+VIEWS = """() => {
+  window.walk_views = function* (view, seen = new Set()) {
+    if (!view || seen.has(view)) return
+    seen.add(view)
+    yield view
+    for (const child of [...(view.child_views ?? []), ...(view.children_views?.() ?? [])])
+      yield* walk_views(child, seen)
+  }
+}"""
+
+
+class Reviewer:
+    """Presses and clicks anything, and remembers what was pressed and typed."""
+
+    def __init__(self, page, rng):
+        self.page, self.rng = page, rng
+        self.given, self.drafts, self.done = [], {}, []
+        self.is_blind = False
+
+    def settled(self):
+        found = self.page.wait_for_function(SETTLED, timeout=30_000)
+        return found.json_value()
+
+    def verdict(self):
+        key = self.rng.choice(list(VERDICTS))
+        shown = painted(self.page)
+        before = len(self.given)
+        self.page.keyboard.press(key)
+        self.page.locator(".msfa-status", has_text=f"saved: {VERDICTS[key][0]}").wait_for()
+        assert len(self.given) == before
+        self.given.append((shown, *VERDICTS[key], self.drafts.pop(shown, "")))
+
+    def burst(self):
+        for _ in range(3):
+            self.page.keyboard.press("ArrowRight")
+
+    def undo(self):
+        if not self.given:
+            return
+        shown, *_, comment = self.given.pop()
+        self.page.keyboard.press("z")
+        self.page.locator(".msfa-status", has_text=f"{shown}").wait_for()
+        if comment or shown in self.drafts:
+            self.drafts[shown] = self.drafts.get(shown) or comment
+
+    def move(self):
+        self.page.keyboard.press(self.rng.choice(["ArrowRight", "ArrowLeft"]))
+
+    def write(self):
+        shown = painted(self.page)
+        word = self.rng.choice(["Ca K ", "<b>wide</b> ", "Ж\u00fc "])
+        self.page.keyboard.press("e")
+        self.page.keyboard.press("End")
+        self.page.keyboard.type(word)
+        self.page.keyboard.press("Escape")
+        self.drafts[shown] = self.drafts.get(shown, "") + word
+
+    def click_in_the_list(self):
+        rows = self.page.locator(".msfa-left .tabulator-row")
+        if rows.count():
+            row = rows.nth(self.rng.randrange(min(rows.count(), 8)))
+            wanted = row.locator(".tabulator-cell").first.inner_text()
+            row.click()
+            self.page.locator(".msfa-strip-names", has_text=wanted).wait_for()
+
+    def search(self):
+        self.page.keyboard.press("/")
+        self.page.keyboard.type(self.rng.choice(["nowhere", painted(self.page)]))
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("Escape")
+
+    def choose_a_plane(self):
+        where = self.rng.choice(["upper", "lower"])
+        menu = self.page.locator(f".msfa-chooser-{where} select")
+        menu.select_option(label=self.rng.choice(["D0.2–fm", "CMD", "Lines", "Sky", "Epochs"]))
+
+    def brush(self):
+        frame = self.page.locator(".msfa-place:visible canvas").first
+        if frame.count():
+            box = frame.bounding_box()
+            x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"]
+            self.page.mouse.move(x, y)
+            self.page.mouse.down()
+            self.page.mouse.move(x + 0.4 * box["width"], y + 0.5 * box["height"], steps=4)
+            self.page.mouse.up()
+
+    def lift(self):
+        for sentence in self.page.locator(".msfa-sentence button", has_text="brushed").all():
+            sentence.click()
+
+    def look(self):
+        self.page.keyboard.press(self.rng.choice(["s", "c", "?"]))
+        self.page.keyboard.press("Escape")
+
+    def go_blind(self):
+        self.page.keyboard.press("b")
+
+    ACTIONS = (
+        (verdict, 8), (burst, 1), (undo, 3), (move, 4), (write, 4), (click_in_the_list, 3),
+        (search, 1), (choose_a_plane, 3), (brush, 2), (lift, 2), (look, 2), (go_blind, 1),
+    )  # fmt: skip
+
+    def step(self):
+        actions, weights = zip(*self.ACTIONS, strict=True)
+        action = self.rng.choices(actions, weights)[0]
+        self.done.append(action.__name__)
+        action(self)
+        self.page.wait_for_timeout(120)
+        said = self.settled()
+        obsid = said["obsid"]
+        assert said["strip"].startswith(obsid or "no star")
+        assert said["address"] == obsid or not obsid
+        assert all(title.startswith(obsid) for title in said["titles"])
+        assert len(said["titles"]) == 1
+        assert set(said["rings"]) <= {obsid, ""}
+        assert said["comment"] == self.drafts.get(obsid, ""), self.drafts
+
+
+def test_wherever_keys_and_clicks_lead_one_star_is_everywhere_and_what_is_typed_stays(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        page.evaluate(VIEWS)
+        page.wait_for_timeout(1500)
+        walk = Reviewer(page, random.Random(SEED))
+        for k in range(N_ACTIONS):
+            try:
+                walk.step()
+            except BaseException:
+                print(f"seed {SEED}, action {k}:", *walk.done[-10:])
+                raise
+        page.context.close()
+    stored = decisions(small_survey)
+    gone = {one.withdraws for one in stored}
+    standing = [one for one in stored if not one.is_withdrawal and one.decision_id not in gone]
+    assert [(str(d.obsid), str(d.verdict), d.verdict_class, d.comment) for d in standing] == [
+        (obsid, verdict, kind, comment) for obsid, verdict, kind, comment in walk.given
+    ]
+    assert_quiet(log)
