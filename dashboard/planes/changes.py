@@ -34,6 +34,7 @@ class Changes:
     def __init__(self, plane: Plane, corner: str = "top_right") -> None:
         self.plane = plane
         self.entering, self.leaving = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
+        self._said = []  # of the legend: what is not there is not named
         for source, marker, colour, words in (
             (self.entering, "triangle", plane.colours.good, "would enter"),
             (self.leaving, "inverted_triangle", plane.colours.bad, "would leave"),
@@ -42,7 +43,9 @@ class Changes:
                 x="x", y="y", marker=marker, size=MARK, fill_color=None, line_color=colour,
                 line_width=1.6,
             )  # fmt: skip
-            explain(plane, words, [plane.figure.add_glyph(source, mark)], corner)
+            said = explain(plane, words, [plane.figure.add_glyph(source, mark)], corner)
+            said.visible = False
+            self._said.append(said)
 
     def show(self, x: FloatArray, y: FloatArray, before: BoolArray, now: BoolArray) -> None:
         """Mark what lies inside now and did not before, and the other way round.
@@ -54,13 +57,14 @@ class Changes:
         before, now : (n,) bool arrays
         """
         placed = np.isfinite(x) & np.isfinite(y)
-        for source, rows in (
-            (self.entering, now & ~before & placed),
-            (self.leaving, before & ~now & placed),
+        for source, said, rows in (
+            (self.entering, self._said[0], now & ~before & placed),
+            (self.leaving, self._said[1], before & ~now & placed),
         ):
             drawn = np.flatnonzero(rows)[:POINTS_LIMIT]
             if len(drawn) or len(source.data["x"]):
                 source.data = {"x": x[drawn], "y": y[drawn]}
+                said.visible = len(drawn) > 0
 
 
 def change_sentence(before: BoolArray, now: BoolArray, name: str) -> str:

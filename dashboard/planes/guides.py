@@ -31,7 +31,7 @@ WORD_SIZE: Final = "10px"
 
 def explain(
     plane: Plane, words: str, renderers: Sequence[GlyphRenderer], corner: str = "top_right"
-) -> None:
+) -> LegendItem:
     """Say in the frame what a guide is; the first one chooses the corner."""
     legend = plane.figure.select_one({"name": NAME})
     if legend is None:
@@ -44,7 +44,9 @@ def explain(
             label_height=12,
         )  # fmt: skip
         plane.figure.add_layout(legend)
-    legend.items = [*legend.items, LegendItem(label={"value": words}, renderers=list(renderers))]
+    item = LegendItem(label={"value": words}, renderers=list(renderers))
+    legend.items = [*legend.items, item]
+    return item
 
 
 def draw_curves(

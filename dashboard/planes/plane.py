@@ -168,7 +168,7 @@ class Plane:
             Of the errors of the two axes.
         """
         x, y = (number(row, name) for name in self.names)
-        if np.isfinite(x) and np.isfinite(y):
+        if row is not None and np.isfinite(x) and np.isfinite(y):
             x_err, y_err = (_error(row, axis.error) for axis in (self.x, self.y))
             x0, x1, y0, y1 = self.window  # the overlay is not cut at the frame: bars end there
             across = np.clip((x - x_err, x + x_err), min(x0, x), max(x1, x))

@@ -212,7 +212,8 @@ class CmdView(LinkedView):
                 "use these …", self.use,
                 "Say what can be done with these corners; nothing is changed", "use-these",
             ),
-            margin=0, visible=False,
+            margin=0, visible=False, css_classes=["msfa-more"], stylesheets=[stylesheet()],
+            sizing_mode="stretch_width",
         )  # fmt: skip
         self._vectors: dict[str, ColumnDataSource] = {}
         self.offer({key: partial(self._make_plane, key) for key in AXES})

@@ -357,7 +357,7 @@ class PlaneView(LinkedView):
         """Return the limits of the own box as numbers, for the line on screen."""
         self._limits = [
             pn.widgets.FloatInput(
-                label=label, step=step, width=84, margin=(0, 4), start=0.0, format=form,
+                label=label, step=step, width=62, margin=(0, 1), start=0.0, format=form,
                 css_classes=["msfa-number"], stylesheets=[stylesheet()],
             )
             for label, step, form in (
@@ -367,7 +367,7 @@ class PlaneView(LinkedView):
         ]  # fmt: skip
         for limit in self._limits:
             limit.param.watch(lambda *_: self._take_inputs(), "value")
-        return pn.Row(*self._limits, margin=0, visible=False)
+        return pn.Row(*self._limits, margin=0, visible=False, sizing_mode="fixed")
 
     def _take_inputs(self) -> None:
         d02_low, d02_high, fm_low, fm_high = (limit.value for limit in self._limits)
@@ -402,6 +402,7 @@ class PlaneView(LinkedView):
             "Limit the queue to the stars inside the selection", "queue-inside",
         )  # fmt: skip
         self._more = pn.Row(
+            self._inputs,
             quiet_button(
                 f"back to {self.published.name}", self.back,
                 "Back to the selection that the survey was made with", "back-to-published",
@@ -410,7 +411,8 @@ class PlaneView(LinkedView):
                 "use these …", self.use,
                 "Say what the settings would be; nothing is changed", "use-these",
             ),
-            margin=0, visible=False,
+            margin=0, visible=False, css_classes=["msfa-more"], stylesheets=[stylesheet()],
+            sizing_mode="stretch_width",
         )  # fmt: skip
         return controls(
             self.plane_switch(), choice, button, pn.layout.HSpacer(), colour_switch(self)
@@ -418,6 +420,6 @@ class PlaneView(LinkedView):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._bar, self._more, self._inputs, self._figures, self._caption,
+            self._bar, self._more, self._figures, self._caption,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

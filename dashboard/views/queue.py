@@ -39,7 +39,7 @@ BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in 
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
-LONGEST_OBSID: Final = 84  # px: twelve digits
+LONGEST_OBSID: Final = 72  # px: ten digits, as those of LAMOST
 DIGIT_WIDTH: Final = 6.2  # px, of one digit of the list
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
@@ -412,11 +412,18 @@ class QueueView(pn.viewable.Viewer):
         Columns that find no room are left out whole, the last ones first; of a number too long
         for the list the beginning, which its neighbours share, is left out.
         """
-        digits = max((len(str(obsid)) for obsid in self.state.queue.obsids[:PAGE]), default=9)
-        obsid = min(round(DIGIT_WIDTH * digits) + 8, LONGEST_OBSID)
+        obsid = min(self._obsid_width(), LONGEST_OBSID)
         return {
-            "obsid": obsid, "mine": 28, "rec.": 26, "p_bhb": 42, "S/N": 30, "class": 32,
+            "obsid": obsid, "mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32,
         }  # fmt: skip
+
+    def _obsid_width(self) -> int:
+        """Return what the longest obsid takes [px]."""
+        digits = max((len(str(obsid)) for obsid in self.state.queue.obsids[:PAGE]), default=9)
+        return round(DIGIT_WIDTH * digits) + 8
+
+    def _has_long_ids(self) -> bool:
+        return self._obsid_width() > LONGEST_OBSID
 
     def _show_all(self) -> None:
         """Leave no filter in force."""
@@ -456,6 +463,9 @@ class QueueView(pn.viewable.Viewer):
         self._say_filters()
         if self.table.widths != self._widths():
             self.table.widths = self._widths()
+        css = ["msfa-queue-table", *(["msfa-long-ids"] if self._has_long_ids() else [])]
+        if self.table.css_classes != css:
+            self.table.css_classes = css
         self._show_page(max(self.state.screen.place, 0) // PAGE)
         self._follow()
 

@@ -1,28 +1,19 @@
 """Figures as they are saved: whole, at print quality, with the caption that the page shows."""
 
 import struct
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 from served_dashboard import assert_quiet, open_page, painted, served
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
-PANELS = {  # a figure of each panel, and what its caption tells of the star on screen
-    ".msfa-spectrum": "S/N(g)",
-    ".msfa-lens": "KP",
-    ".msfa-lenses": "D0.2",
-    ".msfa-place:has(.msfa-chooser-lower)": "BP−RP",
-}
-
 
 def save(page, panel, kind):
     title = f"Save as {kind} with its caption"
-    tool = page.locator(f"{panel} [title^='{title}'], {panel} .bk-tool-button").filter(
-        has=page.locator(f"xpath=self::*[starts-with(@title, '{title}')]")
-    )
+    tool = page.locator(f"{panel} [title='{title}']")
     with page.expect_download(timeout=60_000) as download:
-        tool.first.dispatch_event("click")
+        tool.first.click()
     return download.value
 
 

@@ -17,7 +17,10 @@ SEED = int(os.environ.get("MSFA_SEED", "7"))
 VERDICTS = {"a": ("accept", ""), "r": ("reject", ""), "u": ("unsure", ""), "4": ("reject", "WD")}
 SETTLED = """() => {
   const all = function* (root) {
-    for (const e of root.querySelectorAll("*")) { yield e; if (e.shadowRoot) yield* all(e.shadowRoot) }
+    for (const e of root.querySelectorAll("*")) {
+      yield e
+      if (e.shadowRoot) yield* all(e.shadowRoot)
+    }
   }
   let bar = null, names = null
   for (const e of all(document)) {
@@ -75,7 +78,7 @@ class Reviewer:
         self.page.keyboard.press(key)
         self.page.locator(".msfa-status", has_text=f"saved: {VERDICTS[key][0]}").wait_for()
         assert len(self.given) == before
-        self.given.append((shown, *VERDICTS[key], self.drafts.pop(shown, "")))
+        self.given.append((shown, *VERDICTS[key], self.drafts.pop(shown, "").strip()))
 
     def burst(self):
         for _ in range(3):
