@@ -91,7 +91,7 @@ def header_html(
         if survey.is_simulated
         else ""
     )
-    counted = "" if n_candidates is None else f" · {n_candidates:,} candidates"
+    counted = "" if n_candidates is None else f" · {n_candidates:,} candidate spectra"
     counted += f" · more are being made, {n_stars_to_be:,} stars in all" if n_stars_to_be else ""
     badge = (
         '<b class="msfa-simulated msfa-blind" title="The machine and other reviewers are hidden">'

@@ -39,8 +39,9 @@ BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in 
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
-LONGEST_OBSID: Final = 72  # px: ten digits, as those of LAMOST
-DIGIT_WIDTH: Final = 6.2  # px, of one digit of the list
+WIDTHS: Final = {"mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32}  # px
+USUAL_DIGITS: Final = 10  # of the obsids of LAMOST
+OBSID_LEAST: Final = 70  # px, for as many
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
@@ -260,11 +261,16 @@ class QueueView(pn.viewable.Viewer):
             pagination=None,
             layout="fit_columns",
             row_height=24,
-            widths=self._widths(),
+            widths=WIDTHS,
             text_align={"S/N": "right", "p_bhb": "right", "mine": "center", "rec.": "center"},
             # a cell that could be written in takes the focus and drops it: Tab would end here
             editors=dict.fromkeys(COLUMNS),
-            configuration={"columnDefaults": {"minWidth": 24}, "responsiveLayout": "hide"},
+            # an obsid takes the room that is left; columns without room are left out whole
+            configuration={
+                "columnDefaults": {"minWidth": 24},
+                "columns": [{"field": "obsid", "minWidth": OBSID_LEAST}],
+                "responsiveLayout": "hide",
+            },
             header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS},
             sizing_mode="stretch_both",
             margin=0,
@@ -406,24 +412,9 @@ class QueueView(pn.viewable.Viewer):
             self.scope.value = "all"
 
     # --- the list ----------------------------------------------------------------------------
-    def _widths(self) -> dict[str, int]:
-        """Return the widths of the columns: of an obsid every digit is seen, or its end.
-
-        Columns that find no room are left out whole, the last ones first; of a number too long
-        for the list the beginning, which its neighbours share, is left out.
-        """
-        obsid = min(self._obsid_width(), LONGEST_OBSID)
-        return {
-            "obsid": obsid, "mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32,
-        }  # fmt: skip
-
-    def _obsid_width(self) -> int:
-        """Return what the longest obsid takes [px]."""
-        digits = max((len(str(obsid)) for obsid in self.state.queue.obsids[:PAGE]), default=9)
-        return round(DIGIT_WIDTH * digits) + 8
-
     def _has_long_ids(self) -> bool:
-        return self._obsid_width() > LONGEST_OBSID
+        """Tell whether an obsid needs more room than a small screen has."""
+        return any(len(str(obsid)) > USUAL_DIGITS for obsid in self.state.queue.obsids[:PAGE])
 
     def _show_all(self) -> None:
         """Leave no filter in force."""
@@ -461,8 +452,6 @@ class QueueView(pn.viewable.Viewer):
         self.widen.visible = not len(self.state.queue.obsids) and len(self.state.verdicts.table) > 0
         self._agree()
         self._say_filters()
-        if self.table.widths != self._widths():
-            self.table.widths = self._widths()
         css = ["msfa-queue-table", *(["msfa-long-ids"] if self._has_long_ids() else [])]
         if self.table.css_classes != css:
             self.table.css_classes = css

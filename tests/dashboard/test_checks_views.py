@@ -36,7 +36,7 @@ def joined(survey):
 
 def guide_words(plane):
     legend = plane.figure.select_one({"name": "guides"})
-    return [] if legend is None else [item.label.value for item in legend.items]
+    return [] if legend is None else [item.label.value for item in legend.items if item.visible]
 
 
 def draw_box(plane, x0, x1, y0, y1):

@@ -7,6 +7,7 @@ import pytest
 from dashboard.state import Session
 from dashboard.views import queue
 from dashboard.views.queue import (
+    COLUMNS,
     QueueView,
     pace_words,
     probabilities,
@@ -165,10 +166,14 @@ def test_what_a_reviewer_was_unsure_of_comes_again_at_the_end(state):
     assert second in state.queue.obsids
 
 
-def test_every_digit_of_a_long_obsid_has_room(state, monkeypatch):
-    short = QueueView(state=state)._widths()["obsid"]
-    monkeypatch.setattr(state.queue, "obsids", np.array([900_719_925_474_099_300]))
-    assert QueueView(state=state)._widths()["obsid"] >= short + 8 * 6
+def test_an_obsid_has_all_the_room_that_is_left_and_says_where_it_is_cut(view, state):
+    assert set(view.table.widths) == set(COLUMNS) - {"obsid"}
+    assert "msfa-long-ids" not in view.table.css_classes
+    state.queue.obsids = np.array([], dtype=np.int64)
+    assert "msfa-long-ids" not in view.table.css_classes
+    view._has_long_ids = lambda: True
+    view._refill()
+    assert "msfa-long-ids" in view.table.css_classes
 
 
 def test_blind_reviewers_see_neither_the_machine_nor_each_other(state, survey):

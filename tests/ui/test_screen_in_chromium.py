@@ -23,6 +23,14 @@ def test_three_columns_share_any_screen_by_ratio(chromium, small_survey, tmp_pat
         page = open_page(chromium, server, viewport=viewport)
         for css, share in ((".msfa-left", 0.16), (".msfa-centre", 0.52), (".msfa-right", 0.32)):
             assert box(page, css)["width"] / width == pytest.approx(share, abs=SLACK), css
+        cell = page.locator(".msfa-left .tabulator-row .tabulator-cell").first
+        cut = cell.evaluate("cell => cell.scrollWidth - cell.clientWidth")
+        assert cut <= 0 or width < 1900  # an obsid of 18 digits is whole on a usual screen
+        listed = page.locator(".msfa-left .tabulator-row").first.locator(".tabulator-cell:visible")
+        ends = [one["x"] + one["width"] for one in (c.bounding_box() for c in listed.all())]
+        assert len(ends) >= 4  # with p_bhb
+        left = box(page, ".msfa-left")
+        assert max(ends) <= left["x"] + left["width"]  # a column is whole, or left out
         bottom = box(page, ".msfa-bottom")
         assert height - 12 <= bottom["y"] + bottom["height"] <= height  # all of it is used
         strip = box(page, ".msfa-top")
