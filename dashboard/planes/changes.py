@@ -6,6 +6,7 @@ Regions are moved on the screen alone; what the survey's settings say stays as i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,8 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, Scatter
 from dashboard.planes.guides import explain
 from dashboard.planes.layer import POINTS_LIMIT
 from dashboard.planes.plane import Plane
+from dashboard.planes.words import Words
+from dashboard.theme import stylesheet
 from msfa_core.typing import BoolArray, FloatArray
 
 MARK: Final = 9  # px
@@ -73,6 +76,20 @@ def change_sentence(before: BoolArray, now: BoolArray, name: str) -> str:
     if not entering and not leaving:
         return f"holds the same spectra as {name}"
     return f"against {name}: {entering:,} spectra would enter, {leaving:,} would leave"
+
+
+def use_words() -> Words:
+    """Return the empty place that says what can be done with limits on screen: whole, to copy."""
+    return Words(
+        "", css_classes=["msfa-plot-caption", "msfa-use"], stylesheets=[stylesheet()],
+        margin=(2, 8), sizing_mode="stretch_width", visible=False,
+    )  # fmt: skip
+
+
+def say_use(place: Words, words: str) -> None:
+    """Say it there; nothing puts the place away."""
+    place.object = f"<div>{escape(words)}</div>" if words else ""
+    place.visible = bool(words)
 
 
 class Corners:

@@ -15,7 +15,14 @@ from bokeh.models import Arrow, ColumnDataSource, NormalHead
 
 from dashboard.planes.axis import Axis, dataset_of, inside_polygon
 from dashboard.planes.cells import number
-from dashboard.planes.changes import Changes, Corners, change_sentence, corner_words
+from dashboard.planes.changes import (
+    Changes,
+    Corners,
+    change_sentence,
+    corner_words,
+    say_use,
+    use_words,
+)
 from dashboard.planes.guides import draw_curves, explain
 from dashboard.planes.linked import (
     LinkedView,
@@ -193,7 +200,7 @@ class CmdView(LinkedView):
         self._outlines: dict[str, ColumnDataSource] = {}
         self._corners: dict[str, Corners] = {}
         self._changes: dict[str, Changes] = {}
-        self._asks = False  # what the settings would say
+        self._asks, self._use = False, use_words()  # what the settings would say
         self._edit = pn.widgets.Toggle(
             label="✎ edit", margin=(0, 2),
             css_classes=["msfa-chips", "edit-trapezoid"], stylesheets=[stylesheet()],
@@ -405,11 +412,11 @@ class CmdView(LinkedView):
 
     def describe(self) -> None:
         """Write the caption."""
+        say_use(self._use, USE_CORNERS if self._asks else "")
         star = self.state.screen.star
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)
         lines = [
-            USE_CORNERS if self._asks else "",
             self._count + (f" · left out: {chosen}" if chosen else ""),
             "" if row is None else star_sentence(row),
             "" if row is None else dust_sentence(row),
@@ -431,6 +438,7 @@ class CmdView(LinkedView):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._controls, self._more, self._exclusions, self._figure, self._caption, self._notice,
+            self._controls, self._more, self._use, self._exclusions, self._figure,
+            self._caption, self._notice,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource
 
 from dashboard.planes.axis import Axis
 from dashboard.planes.cells import number
-from dashboard.planes.changes import Changes, change_sentence
+from dashboard.planes.changes import Changes, change_sentence, say_use, use_words
 from dashboard.planes.guides import draw_curves, explain
 from dashboard.planes.linked import (
     LinkedView,
@@ -155,8 +155,8 @@ def settings_words(selection: Selection) -> str:
     except ConfigError as error:
         return str(error)
     return (
-        f'nothing is changed yet: write selection = "{text}" in msfa.toml, or give it to msfa run '
-        "as --selection, and run measure again"
+        f'nothing is changed yet: write selection = "{text}" in msfa.toml and run msfa run again, '
+        "which does no work twice"
     )
 
 
@@ -176,7 +176,7 @@ class PlaneView(LinkedView):
         self.selection_name = of_survey.name
         self.own_boxes = boxes_of(of_survey)
         self._changes: dict[str, Changes] = {}
-        self._asks = False  # what the settings would say
+        self._asks, self._use = False, use_words()  # what the settings would say
         self._is_placing = False  # a box is put somewhere: no hand moves it
         self._counts = self._change = ""
         self._regions: dict[str, ColumnDataSource] = {}
@@ -292,8 +292,8 @@ class PlaneView(LinkedView):
     def describe(self) -> None:
         """Write the caption: counts, this star, and where the limits come from."""
         selection, line, star = self.selection, line_of(self.shown), self.state.screen.star
+        say_use(self._use, settings_words(selection) if self._asks else "")
         lines = [
-            settings_words(selection) if self._asks else "",
             self._change,
             self._counts,
             "" if star is None else star_sentence(star.row, line, selection),
@@ -420,6 +420,6 @@ class PlaneView(LinkedView):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(
-            self._bar, self._more, self._figures, self._caption,
+            self._bar, self._more, self._use, self._figures, self._caption,
             sizing_mode="stretch_both", margin=0,
         )  # fmt: skip

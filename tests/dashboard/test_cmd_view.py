@@ -116,7 +116,7 @@ def test_the_published_trapezoid_comes_back_and_is_never_changed(state, view, su
     handle.update(top=handle.top + 1, bottom=handle.bottom + 1)
     assert view.own_corners is not None
     view.use()
-    assert "nothing is changed" in view._caption.object
+    assert "nothing is changed" in view._use.object and view._use.visible
     view._edit.value = False
     assert view.own_corners is None
     outline = view._outlines["as observed"].data
