@@ -76,7 +76,7 @@ def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_
         page.locator(".msfa-witness", has_text="labels").click()
         page.get_by_role("button", name="queue outliers").wait_for(timeout=30_000)
         page.locator(".msfa-witness", has_text="networks").click()
-        page.get_by_text("stage 1").wait_for(timeout=20_000)
+        page.get_by_text("stage 1", exact=True).wait_for(timeout=20_000)
         page.keyboard.press("f")
         page.locator(".msfa-flags").wait_for(timeout=5_000)
         page.keyboard.press("2")
