@@ -21,6 +21,7 @@ from dashboard.state.turns import in_turn
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium_lens import CalciumLens
+from dashboard.views.cell import HEIGHT, CellServer
 from dashboard.views.classes import ClassView
 from dashboard.views.compare import CompareView
 from dashboard.views.exporting import ExportView
@@ -32,12 +33,14 @@ from dashboard.views.spectrum import SpectrumView
 from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
 from dashboard.views.verdict import VerdictBar
 from dashboard.warming import page_is_painted
+from msfa_core.errors import SurveyError
 from msfa_core.stars.reference import ReferenceStars, reference_stars
 from msfa_core.survey.demo import FIRST_STARS, STARS_AT_ONCE, demo_left
 from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
 
+PANEL_HEIGHT: Final = 460  # pixels of a panel in a cell
 FOLLOW_EVERY: Final = 4000  # ms between looks at what other reviewers decided
 OPENED_IN: Final = {  # a witness's plane, and the place that shows it if none does yet
     "D0.2–fm": ("D0.2–fm", "upper"),
@@ -144,6 +147,7 @@ class VettingApp(pn.viewable.Viewer):
         self.balmer = BalmerView(state=self.state)
         self.calcium = CalciumLens(self.state)
         self.reference: ReferenceStars | None = None
+        self._reference_path = "" if reference is None else str(Path(reference).absolute())
         if reference is not None:
             self.state.status.attempt(self._read_reference, reference)
         self.places = {
@@ -391,6 +395,64 @@ class VettingApp(pn.viewable.Viewer):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self.page
+
+    # --- in a notebook -------------------------------------------------------------------------
+    def panel(self, name: str, height: int = PANEL_HEIGHT) -> pn.Column:
+        """Return one live panel, for a cell of a notebook.
+
+        It follows ``app.state.screen.select(obsid)``; the notebook needs ``pn.extension()``.
+
+        Parameters
+        ----------
+        name : str
+            ``spectrum``, ``balmer``, ``calcium``, ``classes``, or one of the planes: ``D0.2–fm``,
+            ``CMD``, ``Labels`` …
+        height : int
+            In pixels.
+
+        Raises
+        ------
+        SurveyError
+            For an unknown name, with the known ones.
+        """
+        makers: dict[str, Callable[[], pn.viewable.Viewer]] = {
+            "spectrum": lambda: self.spectrum,
+            "balmer": lambda: self.balmer,
+            "calcium": lambda: CalciumLens(self.state),
+            "classes": lambda: ClassView(self.state),
+        }
+        if name in PLANES:
+            place = PlanePlace(self.state, self.reference, "upper", name)
+            place.open(True)
+            makers[name] = lambda: place
+        if name not in makers:
+            known = ", ".join([*makers, *PLANES])
+            raise SurveyError(f"there is no panel {name!r}; choose from {known}.")
+        return pn.Column(
+            makers[name](),
+            height=height,
+            sizing_mode="stretch_width",
+            stylesheets=[stylesheet(), css_variables(palette())],
+        )
+
+    def frame(self, height: int = HEIGHT) -> str:
+        """Return the whole app as HTML for a cell: a server of its own, on this computer only.
+
+        Parameters
+        ----------
+        height : int
+            Of the frame [pixels].
+        """
+        server = CellServer.of(
+            self.state.survey.path, self.state.verdicts.reviewer, self._reference_path
+        )
+        server.wait()
+        star = self.state.screen.star
+        return server.frame(height, **({} if star is None else {"obj": str(star.obsid)}))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the whole app in the cell."""
+        return {"text/html": self.frame(), "text/plain": repr(self)}
 
 
 # --- pages that are no survey ----------------------------------------------------------------

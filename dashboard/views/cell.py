@@ -1,0 +1,126 @@
+"""The app in a cell of a notebook: a server of its own process beside the kernel, in a frame.
+
+In a frame the keys of the app and those of the notebook cannot be mistaken for each other, the
+address of the notebook is left alone, and a long cell holds up no verdict. The server listens on
+this computer only and ends with the kernel, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from html import escape
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from msfa_core.errors import SurveyError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+HEIGHT: Final = 820  # pixels of the frame
+_PATIENCE: Final = 60.0  # s, until a server that does not listen is given up
+_LOOK_EVERY: Final = 0.1  # s
+_ENDS_WITH_KERNEL: Final = (  # the pipe is closed when the kernel is gone
+    "import os, sys, threading\n"
+    "threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()\n"
+    "from panel.command import main\n"
+    "sys.argv[0] = 'panel'\n"
+    "main()\n"
+)
+_SERVERS: Final[dict[tuple[str, str, str], CellServer]] = {}
+
+
+class CellServer:
+    """``panel serve dashboard`` for the cells of one kernel.
+
+    Parameters
+    ----------
+    survey : Path
+    reviewer : str
+        Name to begin with.
+    reference : str
+        Table drawn behind the survey's own stars; empty for none.
+    """
+
+    def __init__(self, survey: Path, reviewer: str, reference: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the server runs)
+        own = [
+            *("serve", str(ROOT / "dashboard"), "--port", str(self.port)),
+            *("--address", "127.0.0.1", "--unused-session-lifetime", "600000"),
+            *("--allow-websocket-origin", f"localhost:{self.port}"),
+            *("--args", str(survey.absolute())),
+            *(["--reference", reference] if reference else []),
+        ]
+        named = {"MSFA_REVIEWER": reviewer} if reviewer else {}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _ENDS_WITH_KERNEL, *own],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"BOKEH_RESOURCES": "server"} | named,
+        )
+
+    @classmethod
+    def of(cls, survey: Path, reviewer: str = "", reference: str = "") -> CellServer:
+        """Return the server of a survey; start it where none is running."""
+        key = (str(survey.absolute()), reviewer, reference)
+        server = _SERVERS.get(key)
+        if server is None or server.process.poll() is not None:
+            server = _SERVERS[key] = cls(survey, reviewer, reference)
+        return server
+
+    def wait(self) -> None:
+        """Return when the server listens.
+
+        Raises
+        ------
+        SurveyError
+            When it ended, or does not listen in time, with its last words.
+        """
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(_LOOK_EVERY)
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").strip().splitlines()
+        raise SurveyError(
+            f"the app could not be shown in this cell: {said[-1] if said else 'no answer'}. "
+            "`msfa serve SURVEY` opens it beside the notebook."
+        )
+
+    def close(self) -> None:
+        """End the server."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait(timeout=_PATIENCE)
+        self._log.close()
+
+    def frame(self, height: int = HEIGHT, **asked: str) -> str:
+        """Return the app as HTML for a cell.
+
+        Parameters
+        ----------
+        height : int
+            Of the frame [pixels].
+        **asked
+            What goes into the address: ``obj``, ``theme`` …
+        """
+        query = f"?{urlencode(asked)}" if asked else ""
+        address = escape(f"http://localhost:{self.port}/dashboard{query}", quote=True)
+        return (
+            f'<iframe src="{address}" title="BHB vetting" width="100%" height="{height}" '
+            'style="border:1px solid #8884;border-radius:4px" allow="clipboard-write"></iframe>'
+            f'<p style="font-size:12px;margin:2px">Click into the frame, then vet by keys (? lists '
+            f'them). <a href="{address}" target="_blank" rel="noopener">In a page of its own</a>.'
+            "</p>"
+        )
