@@ -31,6 +31,12 @@ _ENDS_WITH_KERNEL: Final = (  # the pipe is closed when the kernel is gone
     "sys.argv[0] = 'panel'\n"
     "main()\n"
 )
+# Browsers put a frame of another site to sleep: it takes the name that the notebook goes by.
+_SAME_SITE: Final = (
+    "if (location.hostname === '127.0.0.1') {"
+    "const frame = document.currentScript.previousElementSibling;"
+    "frame.src = frame.src.replace('//localhost:', '//127.0.0.1:')}"
+)
 _SERVERS: Final[dict[tuple[str, str, str], CellServer]] = {}
 
 
@@ -55,6 +61,7 @@ class CellServer:
             *("serve", str(ROOT / "dashboard"), "--port", str(self.port)),
             *("--address", "127.0.0.1", "--unused-session-lifetime", "600000"),
             *("--allow-websocket-origin", f"localhost:{self.port}"),
+            *("--allow-websocket-origin", f"127.0.0.1:{self.port}"),
             *("--args", str(survey.absolute())),
             *(["--reference", reference] if reference else []),
         ]
@@ -120,6 +127,7 @@ class CellServer:
         return (
             f'<iframe src="{address}" title="BHB vetting" width="100%" height="{height}" '
             'style="border:1px solid #8884;border-radius:4px" allow="clipboard-write"></iframe>'
+            f"<script>{_SAME_SITE}</script>"
             f'<p style="font-size:12px;margin:2px">Click into the frame, then vet by keys (? lists '
             f'them). <a href="{address}" target="_blank" rel="noopener">In a page of its own</a>.'
             "</p>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,10 +82,12 @@ class SurveyPlots:
     def __init__(self, survey: Plotted) -> None:
         self._survey = survey
 
-    def _panel(self, make: str, obsid: int | None) -> Figure:
+    def _panel(self, make: str, obsid: int | None, selection: str = "") -> Figure:
         table = self._survey.table_with_verdicts()
         chosen, words = accepted(table)
         settings = self._survey.settings_used
+        if selection:
+            settings = replace(settings, selection=selection)
         if make == "plane":
             made = [planes.line_plane(table, settings, chosen, words, line) for line in FIT_LINES]
         elif make == "labels":
@@ -99,15 +102,17 @@ class SurveyPlots:
         self._row(obsid)
         return panel if panel.missing else about_one(panel, obsid)
 
-    def plane(self, obsid: int | None = None) -> Figure:
-        """Draw the D0.2–fm planes of Hδ and Hγ with the selection in force (Figure 3).
+    def plane(self, obsid: int | None = None, selection: str = "") -> Figure:
+        """Draw the D0.2–fm planes of Hδ and Hγ with a selection (Figure 3).
 
         Parameters
         ----------
         obsid : int, optional
             Ring this star instead of colouring the accepted ones.
+        selection : str
+            A name or limits, as the setting takes them; the one in force when empty.
         """
-        return self._panel("plane", obsid)
+        return self._panel("plane", obsid, selection)
 
     def cmd(self, obsid: int | None = None) -> Figure:
         """Draw the colour–magnitude diagram with the trapezoid (Figure 5)."""
