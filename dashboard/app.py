@@ -26,6 +26,7 @@ from dashboard.views.classes import ClassView
 from dashboard.views.compare import CompareView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
+from dashboard.views.learn import LearnView
 from dashboard.views.page import Page
 from dashboard.views.places import N_ALWAYS, PLACES, PLANES, PlanePlace
 from dashboard.views.queue import QueueView
@@ -124,6 +125,8 @@ class VettingApp(pn.viewable.Viewer):
         Name to begin with; by default that of the session.
     reference : str or Path, optional
         Table of stars of the literature, drawn behind the survey's own in the planes.
+    learn : bool
+        Teach: lessons by difficulty, the truth after each verdict.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class VettingApp(pn.viewable.Viewer):
         survey: Survey | str | Path,
         reviewer: str | None = None,
         reference: str | Path | None = None,
+        learn: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(survey, Survey):
@@ -142,6 +146,7 @@ class VettingApp(pn.viewable.Viewer):
         self.queue = QueueView(state=self.state)
         self.queue.choose({name: asked_for(name) for name in self.queue.chosen})
         self._open_link()
+        self.learn = LearnView(self.state) if learn else None
         self.spectrum = SpectrumView(state=self.state)
         self.classes = ClassView(self.state)
         self.balmer = BalmerView(state=self.state)
@@ -301,6 +306,7 @@ class VettingApp(pn.viewable.Viewer):
             pn.Column(self.strip, css_classes=["msfa-panel", "msfa-top"],
                       **{**fill, "sizing_mode": "stretch_width", "height": 46}),
             self._fold,
+            *([] if self.learn is None else [self.learn]),
             pn.Row(left, centre, right, css_classes=["msfa-main"], **fill),
             pn.Column(
                 self.verdict,

@@ -1,4 +1,4 @@
-"""Entry point of ``panel serve dashboard [--args SURVEY [--reference TABLE]]``."""
+"""Entry point of ``panel serve dashboard [--args SURVEY [--reference TABLE] [--learn]]``."""
 
 import logging
 import sys
@@ -32,7 +32,7 @@ def page() -> pn.viewable.Viewable | pn.viewable.Viewer:
         maker = DemoMaker.where_wanted(given.survey)
         if maker is not None and not is_survey(given.survey):
             return demo_page(maker)
-        return VettingApp(Survey.open(given.survey), reference=given.reference)
+        return VettingApp(Survey.open(given.survey), reference=given.reference, learn=given.learn)
     except MsfaError as error:
         logger.warning("no page: %s", error)
         return error_page("This survey cannot be opened", str(error))

@@ -31,6 +31,7 @@ def options(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="panel serve dashboard --args", add_help=False)
     parser.add_argument("survey", nargs="?", default=os.environ.get("MSFA_SURVEY", ""))
     parser.add_argument("--reference", type=Path)
+    parser.add_argument("--learn", action="store_true")
     found = parser.parse_known_args(given)[0]
     found.survey = Path(found.survey) if found.survey else demo_path()
     return found

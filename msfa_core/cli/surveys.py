@@ -353,6 +353,10 @@ def serve(
             help="Table of stars drawn behind the survey's own in the planes.", show_default=False
         ),
     ] = None,
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", help="Learn to vet: lessons, and the truth after each verdict."),
+    ] = False,
 ) -> None:
     """Open the dashboard: `panel serve dashboard --args SURVEY`; its other options work too."""
     from msfa_core.survey.demo import (  # noqa: PLC0415
@@ -365,7 +369,12 @@ def serve(
 
     path = survey or demo_path()
     if survey is not None or is_survey(path):
-        is_simulated = Survey(path).is_simulated  # a clear message here, before a server starts
+        opened = Survey(path)  # a clear message here, before a server starts
+        is_simulated = opened.is_simulated
+        if learn:
+            from msfa_core.spine.lessons import lessons  # noqa: PLC0415
+
+            lessons(opened.table())
     else:
         check_place(path)
         is_simulated = True
@@ -391,6 +400,7 @@ def serve(
         *context.args,
         *("--args", str(path.absolute())),
         *(["--reference", str(reference.absolute())] if reference is not None else []),
+        *(["--learn"] if learn else []),
     ]
     # in place of this process: signals reach the server, and nothing is left behind
     os.execve(sys.executable, command, {"BOKEH_RESOURCES": "server", **os.environ})

@@ -1,0 +1,183 @@
+"""Learning to vet: a lesson at a time, the truth after each verdict, and a tour of five steps."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import panel as pn
+
+from dashboard.state import Session
+from dashboard.theme import stylesheet
+from msfa_core.spine.lessons import (
+    TRUTH,
+    Lesson,
+    gave_away,
+    kind_in_words,
+    lessons,
+    score,
+    verdict_in_words,
+)
+from msfa_core.vetting.filters import Filter
+
+TOUR: Final = (
+    ("The question", "Is this a BHB star? Accept with a, reject with r (1 to 5 say as what), u if "
+     "unsure, z takes it back. You judge blind here: what the machine says is hidden until b."),
+    ("The spectrum", "Strong Balmer lines and little else make an A or a BHB star. Helium lines "
+     "point to a B star or a subdwarf; very wide lines to a white dwarf."),
+    ("Hδ and Hγ", "D0.2 is the width 20 % below the continuum: BHB stars have 17 to 28 Å, stars of "
+     "the main sequence more. fm is the flux of the core: about 0.2 to 0.3."),
+    ("Ca II K", "The lens on the left. BHB stars of the halo are poor in metals: the line is weak "
+     "for their temperature. Strong Ca II K speaks of an A star of the disc."),
+    ("The planes", "On the right: where this star lies among all others. In the colour–magnitude "
+     "diagram BHB stars fill the trapezoid, where the parallax is good enough to tell."),
+)  # fmt: skip
+_SHOWN: Final = 3  # sentences of what gave a star away
+
+
+class LearnView(pn.viewable.Viewer):
+    """The card above the spectrum: tour, truth, score, lesson.
+
+    Parameters
+    ----------
+    state : Session
+
+    Raises
+    ------
+    SurveyError
+        When nobody knows the truth about the survey's stars.
+    """
+
+    def __init__(self, state: Session, **params: Any) -> None:
+        super().__init__(**params)
+        self.state = state
+        self.lessons = lessons(state.verdicts.table)
+        self.number = 0
+        self.step = 0  # of the tour; beyond the last when it is over
+        self._seen: dict[int, str] = {}
+        css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (4, 4)}
+        self.words = pn.pane.HTML("", sizing_mode="stretch_both", **css)
+        quiet: dict[str, Any] = {"css_classes": ["msfa-quiet"], "align": "center", **css}
+        self.forward = pn.widgets.Button(label="next", **quiet)
+        self.skip = pn.widgets.Button(label="skip the tour", **quiet)
+        self.forward.on_click(lambda _event: self.turn(self.step + 1))
+        self.skip.on_click(lambda _event: self.turn(len(TOUR)))
+        state.verdicts.look_blind(True)
+        self._seen = self.verdicts()
+        self.number = next(
+            (k for k, lesson in enumerate(self.lessons) if self.left(lesson)), len(self.lessons) - 1
+        )
+        self.begin(self.number)
+        state.watch(lambda *_: self._look(), "verdicts.version")
+        state.watch(lambda *_: self._anew(), "verdicts.reviewer")
+        self.turn(0)
+
+    # --- how far the student is ------------------------------------------------------------------
+    def verdicts(self) -> dict[int, str]:
+        """Return this reviewer's verdicts on the stars of the lessons."""
+        state, obsid = self.state, np.concatenate([one.obsid for one in self.lessons])
+        mine = state.verdicts.mine[state.data.rows(obsid)]
+        return {int(o): str(said) for o, said in zip(obsid, mine, strict=True) if said}
+
+    def left(self, lesson: Lesson) -> int:
+        """Return how many stars of a lesson wait for a verdict."""
+        return sum(int(obsid) not in self._seen for obsid in lesson.obsid)
+
+    def begin(self, number: int) -> None:
+        """Put a lesson into the queue."""
+        self.number = number
+        lesson = self.lessons[number]
+        words = f"lesson {number + 1}: {lesson.name} ({lesson.words})"
+        chosen = partial(_is_in, lesson)
+        self.state.queue.set_filters([Filter("lesson", words, chosen)])
+        self.state.screen.first()
+
+    def turn(self, step: int) -> None:
+        """Show a step of the tour, or what comes after it."""
+        self.step = step
+        is_tour = step < len(TOUR)
+        self.forward.visible = self.skip.visible = is_tour
+        if is_tour:
+            title, words = TOUR[step]
+            self.words.object = _card(f"{step + 1} of {len(TOUR)} · {title}", [words])
+        elif not self.words.object or step == len(TOUR):
+            lesson = self.lessons[self.number]
+            self.words.object = _card(
+                f"Lesson {self.number + 1}: {lesson.name}",
+                [f"{len(lesson.obsid)} stars, {lesson.words}. Decide; the truth comes after."],
+            )
+
+    def _anew(self) -> None:
+        self._seen = self.verdicts()
+
+    def _look(self) -> None:
+        """Tell the truth about what was decided just now; what was taken back is forgotten."""
+        now = self.verdicts()
+        new = [obsid for obsid, said in now.items() if self._seen.get(obsid) != said]
+        self._seen = now
+        if new:
+            self.step = len(TOUR) + 1
+            self.forward.visible = self.skip.visible = False
+            self.words.object = self._truth(new[-1], now[new[-1]])
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the next lesson when this one is done."""
+        if self.left(self.lessons[self.number]):
+            return
+        waiting = [k for k, lesson in enumerate(self.lessons) if self.left(lesson)]
+        if waiting:
+            self.begin(waiting[0])
+
+    # --- what is said ----------------------------------------------------------------------------
+    def _truth(self, obsid: int, verdict: str) -> str:
+        """Return the card after a verdict: truth, what gave it away, the score."""
+        table = self.state.verdicts.table
+        row = table.iloc[int(self.state.data.rows(np.array([obsid]))[0])]
+        kind = str(row[TRUTH])
+        spoke = gave_away(row, self.state.data.settings)
+        lines = [f"{name}: {said}" for name, said, is_true in spoke if is_true][:_SHOWN]
+        lines = lines or ["Nothing measured tells this star apart: an honest 'unsure' is no shame."]
+        lines += [f"Misleading here: {name}. {said}" for name, said, ok in spoke if not ok][:1]
+        done = score(table, self._seen)
+        left = self.left(self.lessons[self.number])
+        title = f"{obsid} · {verdict_in_words(verdict, kind)}"
+        lines.append(f"So far {done.sentence}; {left} left in lesson {self.number + 1}.")
+        if not any(self.left(lesson) for lesson in self.lessons):
+            lines.append(self.summary())
+        return _card(title, lines)
+
+    def summary(self) -> str:
+        """Return how the student did in all, and what to look at again."""
+        table = self.state.verdicts.table
+        parts = []
+        for lesson in self.lessons:
+            own = {o: said for o, said in self._seen.items() if o in set(lesson.obsid.tolist())}
+            parts.append(f"{lesson.name}: {score(table, own).sentence}")
+        missed = score(table, self._seen).missed
+        words = [f"{kind_in_words(kind)} ({n})" for kind, n in sorted(missed.items())]
+        again = (
+            f" Look again at what you took for the other kind: {', '.join(words)}." if words else ""
+        )
+        return f"All lessons done. {'; '.join(parts)}.{again}"
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return pn.Row(
+            self.words, self.skip, self.forward, sizing_mode="stretch_width", height=96, margin=0,
+            css_classes=["msfa-panel", "msfa-learn"], stylesheets=[stylesheet()], scroll=True,
+        )  # fmt: skip
+
+
+def _is_in(lesson: Lesson, table: Any) -> Any:
+    return np.isin(table["obsid"].to_numpy(np.int64), lesson.obsid)
+
+
+def _card(title: str, lines: list[str]) -> str:
+    """Return words for the card; whatever is in them stays text."""
+    told = "".join(f"<div>{escape(line)}</div>" for line in lines)
+    return (
+        '<div role="status" aria-live="polite" style="font-size:13px;line-height:1.4">'
+        f"<b>LEARN · {escape(title)}</b>{told}</div>"
+    )
