@@ -23,7 +23,7 @@ from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 TRUTH: Final = "true_class"
 LESSON_SIZE: Final = 10  # stars
-CLEAR_P, HARD_P = 0.95, 0.75  # probability that stage 1 gives the true class
+CLEAR_P, HARD_P = 0.85, 0.6  # probability that stage 1 gives the true class
 CLEAR_SNR, HARD_SNR = 40.0, 20.0
 _SEED: Final = 3
 _KINDS: Final = {
