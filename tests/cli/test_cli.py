@@ -29,7 +29,7 @@ COMMANDS = (
     "validate",
     "products",
     "doctor",
-    *("assign", "cite"),
+    *("assign", "cite", "report"),
 )
 GROUPS = ("store", "slam", "templates")
 
@@ -608,6 +608,25 @@ def execve(monkeypatch):
 def free_port():
     with socket.create_server(("localhost", 0)) as server:
         return server.getsockname()[1]
+
+
+def test_a_report_is_written_with_the_figures_and_is_not_replaced_unasked(
+    ingested, tmp_path, capsys
+):
+    out, figures = tmp_path / "S.html", tmp_path / "figures"
+    assert msfa("report", ingested, out, "--figures", figures, "--quiet") == 0
+    told = capsys.readouterr().out
+    assert "0 accepted stars" in told and "verdict accept" in told
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (figures / "figure3_d02_fm.pdf").exists()
+    assert msfa("report", ingested, out) == 1
+    assert "--overwrite" in the_one_line(capsys)
+    assert msfa("report", ingested, out, "--verdict", "accept", "--candidates") == 2
+
+
+def test_a_survey_whose_truth_is_not_known_teaches_nobody(ingested, capsys, execve):
+    assert msfa("serve", ingested, "--learn") == 1
+    assert "truth" in the_one_line(capsys)
 
 
 def test_serve_starts_the_dashboard_on_the_survey_and_prints_the_address(ingested, capsys, execve):
