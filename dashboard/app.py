@@ -18,6 +18,7 @@ import panel as pn
 from dashboard.making import DemoMaker
 from dashboard.state import News, Session
 from dashboard.state.turns import in_turn
+from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium_lens import CalciumLens
@@ -144,7 +145,13 @@ class VettingApp(pn.viewable.Viewer):
         must_be_blind = self.state.verdicts.door.must_be_blind(name)
         self.state.verdicts.blind = must_be_blind or asked_for("blind") == "1"
         self.queue = QueueView(state=self.state)
-        self.queue.choose({name: asked_for(name) for name in self.queue.chosen})
+        wanted = {name: asked_for(name) for name in self.queue.chosen}
+        if (
+            not wanted["show"]
+            and self.state.verdicts.assigned_to_me(self.state.data.candidates).any()
+        ):
+            wanted["show"] = ASSIGNED
+        self.queue.choose(wanted)
         self._open_link()
         self.learn = LearnView(self.state) if learn else None
         self.spectrum = SpectrumView(state=self.state)

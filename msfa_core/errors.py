@@ -13,6 +13,7 @@ What is wrong with one star is never an exception but a flag and a NaN.
     ├── CatalogueError    a table without the columns or rows that a step needs
     ├── StoreError        the decision store
     │   ├── ConflictError a decision made for another star than the one on screen
+    │   ├── AwayError     the database server cannot be reached; nothing was stored
     │   ├── RightsError   somebody may not do this in this survey
     │   └── UnansweredError the store did not say whether a decision is stored
     ├── ExportError       a table that cannot be written as asked
@@ -55,6 +56,10 @@ class StoreError(MsfaError):
 
 class ConflictError(StoreError):
     """A decision names another star than the one that was on screen."""
+
+
+class AwayError(StoreError):
+    """The database server cannot be reached: nothing is stored; the same may be given again."""
 
 
 class RightsError(StoreError):

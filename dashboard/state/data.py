@@ -19,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pandas.arrays import ArrowExtensionArray
 
+from dashboard.state.claims import Claims
 from dashboard.state.finding import ANSWERS
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
 from msfa_core.columns import conform
@@ -27,6 +28,7 @@ from msfa_core.rules import star_numbers
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spine.witnesses import Stance, Witness, stances, witnesses
 from msfa_core.survey.folder import Survey
+from msfa_core.vetting.assignment import ASSIGNMENT_FILE, Assignment, read_assignment
 from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.filters import contradictions
 
@@ -93,6 +95,8 @@ class SurveyData:
         # made when needed: pages that wait for a locked store do not wait for each other too
         self.writers = ThreadPoolExecutor(max_workers=N_WRITERS, thread_name_prefix="decisions")
         self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
+        self.claims = Claims()
+        self._assigned: tuple[float, Assignment | None] = (0.0, None)
         self._answers: dict[str, dict[int, Any]] = {question: {} for question in ANSWERS}
 
     def close(self) -> None:
@@ -100,6 +104,15 @@ class SurveyData:
         for pool in (self._worker, self._thinker, self.writers):
             pool.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """Who looks at which stars, as the survey says now; None where nobody has been told."""
+        path = Path(self.survey.path) / ASSIGNMENT_FILE
+        stamp = path.stat().st_mtime if path.exists() else 0.0
+        if stamp != self._assigned[0]:
+            self._assigned = stamp, read_assignment(self.survey.path)
+        return self._assigned[1]
 
     def rows(self, obsids: Iterable[int]) -> NDArray[np.intp]:
         """Return the row number of each obsid; -1 for one that is not in the survey."""

@@ -50,6 +50,7 @@ class Screen(Part):
         except (ValueError, OverflowError) as error:
             raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
         star = self.read(number)
+        self._verdicts.claim(self._verdicts.data.row(number))
         with pn.io.hold():  # one message to the browser, so one repaint of every figure
             self.param.update(star=star, selected=str(number), left_out=[])
         self._read_ahead()
@@ -164,6 +165,7 @@ class Screen(Part):
     def left_to_do(self) -> NDArray[np.int64]:
         """Return what this reviewer has not vetted: behind this star first, then before it.
 
+        What is on somebody else's screen comes last.
         When nothing is left, those that the reviewer was unsure of come again.
         """
         rows = self._queue.rows
@@ -175,7 +177,9 @@ class Screen(Part):
             own = -1 if here < 0 else star[here]
             left = np.flatnonzero((mine == "unsure") & (star[rows] != own))
         behind = np.searchsorted(left, self.place, side="right")
-        return self._queue.obsids[np.concatenate([left[behind:], left[:behind]])]
+        ordered = np.concatenate([left[behind:], left[:behind]])
+        held = self._verdicts.in_other_hands(rows[ordered])
+        return self._queue.obsids[ordered[np.argsort(held, kind="stable")]]
 
     def go(self, obsids: Iterator[np.int64]) -> bool:
         """Bring the first of these stars that can be read on screen; give up after a few."""

@@ -32,6 +32,7 @@ from msfa_core.vetting.record import (
 from msfa_core.vetting.roles import Act
 
 MANY_DECISIONS: Final = 400  # of others since the last look: the whole table is read again
+ASSIGNED: Final = "assigned"  # name of the filter
 N_RECENT: Final = 10  # decisions shown under the verdict bar
 N_PACED: Final = 20  # of one's last decisions tell the pace
 LEAST_PACED: Final = 3
@@ -95,6 +96,7 @@ class Verdicts(Part):
 
     def _take_in(self) -> None:
         self.presets: dict[str, Filter] = preset_filters(self.data.settings) | verdict_filters()
+        self.presets[ASSIGNED] = Filter(ASSIGNED, "assigned to me", self.assigned_to_me)
         self._read()
 
     # --- what stands -------------------------------------------------------------------------
@@ -164,6 +166,24 @@ class Verdicts(Part):
         rows = self.data.rows(stand["obsid"][are_final(stand)])
         stars = self.data.star[rows[rows >= 0]]
         return np.isin(self.data.star[self.data.rows(obsids)], stars)
+
+    # --- shared work -------------------------------------------------------------------------
+    def assigned_to_me(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """(n,) True for the spectra, one of a star, that are assigned to this reviewer."""
+        made = self.data.assignment
+        own = np.empty(0, np.int64) if made is None else made.of(self.reviewer.strip())
+        return np.isin(table["obsid"].to_numpy(np.int64), own)
+
+    def claim(self, row: int) -> None:
+        """Say that a star is on this screen, where stars are shared."""
+        made = self.data.assignment
+        minutes = float(made.said.get("claim_minutes", 0.0)) if made is not None else 0.0
+        if minutes > 0:
+            self.data.claims.take(int(self.data.star[row]), self.reviewer.strip(), 60.0 * minutes)
+
+    def in_other_hands(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(n,) True where a star is on somebody else's screen, as far as stars are shared."""
+        return self.data.claims.of_others(self.data.star[rows], self.reviewer.strip())
 
     # --- what changes ------------------------------------------------------------------------
     def call(self, name: str) -> None:

@@ -5,6 +5,7 @@ const PAGE = String(Math.random()) // of this page, until it is left
 const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
 const ANSWERED = 800 // ms: without an answer by then, the line says that nothing is saved yet
 const LOOK_EVERY = 1000 // ms: whether a server that was lost is back
+const AGAIN = 3000 // ms until a verdict is given again to a database server that is away
 const RECONNECTS = 4000 // ms that a page gets to reconnect before it is loaded anew
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
@@ -86,6 +87,10 @@ class Unanswered {
   }
   forget(key) {
     localStorage.setItem(this.name, JSON.stringify(this.all().filter(kept => kept.key !== key)))
+  }
+  replace(painted) {
+    const others = this.all().filter(kept => kept.page !== PAGE || kept.painted !== painted)
+    localStorage.setItem(this.name, JSON.stringify(others))
   }
   // Those of pages that have gone, or of this one when its connection was lost.
   left(is_lost) { return this.all().filter(kept => is_lost || kept.page !== PAGE) }
@@ -343,6 +348,14 @@ export function render({model, view}) {
     if (!is_lost) look_for_server()
     is_lost = true
   }
+  // The database server is away: the verdict stays in hand and is given again until it is back.
+  const in_hand = new Set() // their answers let no key pass: none waits for them
+  const give_one = (key) => {
+    const message = kept.all().find(one => one.key === key)
+    if (!message || is_lost) { in_hand.delete(key); return }
+    in_hand.add(key)
+    model.send_msg({...message, is_kept: true})
+  }
   const give_again = () => {
     for (const message of kept.left(is_lost)) model.send_msg({...message, is_kept: true})
     is_lost = false
@@ -373,6 +386,7 @@ export function render({model, view}) {
       const message = {action, value, painted, ...said, reviewer: reviewer.value.trim()}
       if (!VERDICTS.has(action)) return message
       remember(message.comment?.trim())
+      kept.replace(painted) // what waits for this star was thought better of
       const given = kept.keep(message)
       if (is_lost) on_connection_lost()
       return given
@@ -442,14 +456,16 @@ export function render({model, view}) {
   show_recent()
   show_on_star()
   model.on("msg:custom", answer => {
-    if (answer.key) kept.forget(answer.key)
+    if (answer.again) setTimeout(() => give_one(answer.key), AGAIN)
+    else if (answer.key) kept.forget(answer.key)
     if (answer.saved) drafts.forget(answer.saved, handed_over)
     if (answer.restore) drafts.write(answer.obsid, {...answer.restore, ...drafts.read(answer.obsid)})
     if (draft_of && [answer.saved, answer.restore && answer.obsid].includes(draft_of)) open_draft(draft_of)
     show_status() // what was said while it was awaited is over
     needs_name()
     if (answer.needs_name) reviewer.focus()
-    gate.answer(answer.obsid, answer.is_done)
+    if (!in_hand.has(answer.key)) gate.answer(answer.obsid, answer.is_done)
+    if (!answer.again) in_hand.delete(answer.key)
   })
 
   // --- the spectrum that is painted -------------------------------------------------------

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
+from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import stylesheet
 from dashboard.views.subsets import SubsetChooser
 from msfa_core.rules import domain_sentence, stage1_says_bhb
@@ -27,6 +28,7 @@ _WRITE_AFTER: Final = 700  # ms: verdicts are written when the keys pause (a red
 PAGE: Final = 200  # rows sent to the browser at a time
 _SCOPES: Final = (
     "candidates",
+    ASSIGNED,
     "outside box",
     "disagreement",
     "template disagrees",
@@ -35,7 +37,8 @@ _SCOPES: Final = (
     "in domain",
     "all",
 )
-BLIND_SCOPE: Final = "all"  # any other tells what machines say of the stars in it
+BLIND_SCOPE: Final = "all"  # others tell what machines say of the stars in them
+_BLIND: Final = (BLIND_SCOPE, ASSIGNED)
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
@@ -202,7 +205,11 @@ class QueueView(pn.viewable.Viewer):
         css = [stylesheet()]
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": css, "margin": 0}
         presets = state.verdicts.presets
-        scopes = {("all spectra" if name == "all" else name): name for name in _SCOPES}
+        names = {"all": "all spectra", ASSIGNED: "assigned to me"}
+        offered = [
+            name for name in _SCOPES if name != ASSIGNED or state.data.assignment is not None
+        ]
+        scopes = {names.get(name, name): name for name in offered}
         self.search = pn.widgets.TextInput(
             label="search",
             placeholder="obsid, Gaia, position, file ( / )",
@@ -319,7 +326,11 @@ class QueueView(pn.viewable.Viewer):
         """What is chosen in each menu; empty where it is what a page begins with, or blind."""
         blind = self.state.verdicts.blind
         return {
-            name: "" if blind or menu.value == BEGIN_WITH[name] else str(menu.value)
+            name: (
+                ""
+                if menu.value == BEGIN_WITH[name] or (blind and menu.value != ASSIGNED)
+                else str(menu.value)
+            )
             for name, menu in self.choices.items()
         } | {"subset": "" if blind else self.state.queue.combination}
 
@@ -350,7 +361,7 @@ class QueueView(pn.viewable.Viewer):
     def _go_blind(self, *_: Any) -> None:
         """Offer no choice whose words, counts or order tell what others and machines say."""
         blind = self.state.verdicts.blind
-        if blind and self.scope.value != BLIND_SCOPE:
+        if blind and self.scope.value not in _BLIND:
             self._seeing, self.scope.value = self.scope.value, BLIND_SCOPE
         elif not blind and self._seeing:
             self.scope.value, self._seeing = self._seeing, ""

@@ -18,7 +18,7 @@ from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
-from msfa_core.errors import StoreError, SurveyError
+from msfa_core.errors import AwayError, StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 
@@ -41,6 +41,7 @@ COMMENTS: Final = (  # offered to every reviewer, beside those that one wrote be
     "He I lines: B type",
     "Ca II K looks interstellar",
 )
+KEPT_IN_HAND: Final = "A verdict is kept here and given again until the server is back."
 PATIENCE: Final = 2 * (STORE_DEADLINE + STORE_SETTLING) + 3  # s; the store is asked twice at most
 _VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
 
@@ -132,6 +133,7 @@ class VerdictBar(pn.custom.JSComponent):
         )
         self._state = state
         self._is_locked = reviewer_locked or bool(state.verdicts.door.login)  # a page cannot say so
+        self._is_away = False  # the database server, as far as the last message found
         self._restore: dict[str, Any] = {}  # comment and flags of the decision taken back
         self._show_star()
         self._show_message()
@@ -259,11 +261,11 @@ class VerdictBar(pn.custom.JSComponent):
         )
 
     def _trying(self, work: Callable[[], Any], answer: Callable[..., None]) -> None:
-        """Do it; what is refused is said and answered."""
+        """Do it; say and answer what is refused, a verdict for a server that is away once more."""
         state = self._state
         try:
-            if not state.status.attempt(work):
-                answer(is_done=False)
+            if not state.status.attempt(self._kept_in_hand, work):
+                answer(is_done=False, again=self._is_away)
         except Exception:
             logger.exception("the verdict bar")
             state.status.say(
@@ -271,7 +273,18 @@ class VerdictBar(pn.custom.JSComponent):
             )
             answer(is_done=False)
 
-    def _answer(self, action: str, key: str, *, is_done: bool, saved: str = "") -> None:
+    def _kept_in_hand(self, work: Callable[[], Any]) -> None:
+        """Do it; say that the browser keeps it where the database server is away."""
+        self._is_away = False
+        try:
+            work()
+        except (AwayError, UnansweredError) as error:
+            self._is_away = True
+            raise type(error)(f"Not saved yet: {error} {KEPT_IN_HAND}") from error
+
+    def _answer(
+        self, action: str, key: str, *, is_done: bool, saved: str = "", again: bool = False
+    ) -> None:
         state = self._state
         is_verdict = action in _VERDICTS or action == "suggestion"
         self._send_msg(
@@ -280,6 +293,7 @@ class VerdictBar(pn.custom.JSComponent):
                 "key": key,
                 "is_done": is_done,
                 "saved": saved if is_done else "",
+                "again": again and is_verdict,
                 "needs_name": is_verdict and not state.verdicts.reviewer.strip(),
                 "restore": self._restore if action == "undo" and is_done else None,
             }

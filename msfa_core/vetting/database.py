@@ -23,7 +23,7 @@ from sqlalchemy import exc
 
 from msfa_core import __version__
 from msfa_core.constants import STORE_DEADLINE
-from msfa_core.errors import StoreError, UnansweredError
+from msfa_core.errors import AwayError, StoreError, UnansweredError
 
 SCHEMA_VERSION: Final = "0002"  # the newest module of migrations/versions
 APPEND_LOCK: Final = 0x6D736661  # "msfa": PostgreSQL advisory lock of whoever appends or migrates
@@ -131,15 +131,17 @@ class Database:
         waited : float
             Seconds until it was raised.
         """
-        reason = _reason(error)
+        reason, kind = _reason(error), StoreError
         remedy = "check the folder, its permissions and free space, or the server"
         if "locked" in reason or "lock timeout" in reason:
             remedy = f"another program held it for {waited:.0f} s; close it, try again"
         elif not self.is_file and waited >= STORE_DEADLINE:
-            remedy = f"the server did not answer within {waited:.0f} s; try again"
+            kind, remedy = AwayError, f"the server did not answer within {waited:.0f} s; try again"
+        elif not self.is_file and isinstance(error, exc.OperationalError | exc.InterfaceError):
+            kind, remedy = AwayError, "the server cannot be reached; try again when it is back"
         elif "not a database" in reason or "malformed" in reason:
             remedy = "the file is damaged or something else; restore a copy or name another file"
-        return StoreError(f"Cannot {action} {self.name}: {reason}; {remedy}.")
+        return kind(f"Cannot {action} {self.name}: {reason}; {remedy}.")
 
     # --- time ------------------------------------------------------------------------------
     @contextmanager

@@ -10,7 +10,7 @@ from dashboard.state import Session
 from dashboard.views.keyboard import KEYS, REJECT_CLASSES, Keyboard
 from dashboard.views.verdict import VerdictBar, decision_line, suggestion, when
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
-from msfa_core.errors import StoreError, UnansweredError
+from msfa_core.errors import AwayError, StoreError, UnansweredError
 
 
 class Browser:
@@ -40,6 +40,7 @@ def test_a_verdict_is_answered_with_what_is_saved_and_what_is_on_screen(browser,
         "obsid": state.screen.selected,
         "is_done": True,
         "saved": obsid,
+        "again": False,
         "key": "",
         "needs_name": False,
         "restore": None,
@@ -217,6 +218,28 @@ def test_a_browser_waits_longer_than_the_server_for_any_store(browser, state, mo
     assert not browser.say("accept")["is_done"]
     assert asked[0] and len(set(asked)) == 1  # one key, however often
     assert browser.bar.patience > len(asked) * (STORE_DEADLINE + STORE_SETTLING)
+
+
+def test_a_verdict_for_a_database_server_that_is_away_is_to_be_given_again(
+    browser, state, monkeypatch
+):
+    obsid = state.screen.selected
+
+    def away(decision):
+        raise AwayError("Cannot write there: connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(state.data.store, "append_decision", away)
+        answer = browser.say("accept", key="0a")
+        assert (answer["is_done"], answer["again"], answer["key"]) == (False, True, "0a")
+        assert "given again until the server is back" in browser.bar.message
+        assert state.screen.selected == obsid
+        assert not browser.say("undo")["again"]
+    browser.say("next")  # looked elsewhere meanwhile
+    answer = browser.say("accept", key="0a", painted=obsid, is_kept=True)
+    assert (answer["is_done"], answer["again"], answer["saved"]) == (True, False, obsid)
+    assert not browser.say("accept", key="0b", painted="7")["again"]  # a refusal for good
+    assert [one.key for one in state.data.store.decisions()] == ["0a"]
 
 
 def test_pages_that_wait_for_a_locked_store_do_not_wait_for_each_other(survey):

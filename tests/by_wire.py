@@ -1,0 +1,230 @@
+"""Reviewers without a browser: real websockets to a real server, and servers that start at once.
+
+Importing the app takes seconds. A *stable* imports it once and forks a server whenever one is
+wanted, so that a test can kill a hundred of them.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+from uuid import uuid4
+
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120  # s
+_STABLE = """
+import json, os, signal, sys
+sys.path.insert(0, os.getcwd())
+import panel.command, bokeh.server.server, bokeh.command.subcommands.serve
+import dashboard.app, msfa_core.vetting.store, psycopg
+from alembic import command
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    given = json.loads(line)
+    pid = os.fork()
+    if not pid:
+        os.environ.update(given["environment"])
+        out = os.open(given["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(out, 1), os.dup2(out, 2)
+        sys.argv = ["panel", "serve", "dashboard", "--port", str(given["port"]), "--args",
+                    given["survey"]]
+        panel.command.main()
+        os._exit(0)
+    print(pid, flush=True)
+"""
+
+
+def _map(values):
+    """Write a map as bokeh does; one of an id alone names a model."""
+    if set(values) == {"id"}:
+        return values
+    entries = [[key, _map(one) if isinstance(one, dict) else one] for key, one in values.items()]
+    return {"type": "map", "entries": entries}
+
+
+def _plain(value):
+    """Return what bokeh wrote of a value."""
+    if isinstance(value, dict) and value.get("type") == "map":
+        return {key: _plain(one) for key, one in value.get("entries", [])}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _event(name, **values):
+    data = {"type": "event", "name": name, "values": _map(values)}
+    return {"events": [{"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": data}]}
+
+
+class Stable:
+    """A process that has imported the app and forks servers of it."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _STABLE], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=os.environ | {"BOKEH_RESOURCES": "server", "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def serve(self, survey, log, **environment):
+        return Forked(self, survey, log, environment)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
+class Forked:
+    """A server that was forked; it can be killed."""
+
+    def __init__(self, stable, survey, log, environment):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        given = {"port": self.port, "survey": str(survey), "log": str(log)}
+        stable.process.stdin.write(json.dumps(given | {"environment": environment}) + "\n")
+        stable.process.stdin.flush()
+        self.pid = int(stable.process.stdout.readline())
+        self.url = f"http://localhost:{self.port}/dashboard"
+        until = time.monotonic() + PATIENCE
+        while True:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1),
+            ):
+                return
+            assert time.monotonic() < until, Path(log).read_text()
+            time.sleep(0.02)
+
+    def kill(self):
+        """End it as a power cut would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        until = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.pid}").exists() and time.monotonic() < until:
+            time.sleep(0.005)
+
+
+class Lost(Exception):
+    """The server has gone."""
+
+
+class Reviewer:
+    """A page as the server knows it: it sends what the verdict bar sends, and reads the answers.
+
+    Attributes
+    ----------
+    sent, saved : dict of key -> message
+        Verdicts given, and those of which the page was told that they are saved.
+    """
+
+    def __init__(self, name="", query=""):
+        self.name, self.query = name, query
+        self.sent, self.saved = {}, {}
+        self.star = self.message = ""
+
+    async def open(self, url):
+        def fetched():
+            with urlopen(url + self.query, timeout=PATIENCE) as page:
+                return page.read().decode()
+
+        html = await asyncio.to_thread(fetched)
+        token = re.search(r'"token":"([^"]+)"', html)[1]
+        where = HTTPRequest(f"{url.replace('http', 'ws', 1)}/ws", request_timeout=PATIENCE)
+        self.page = await websocket_connect(
+            where, subprotocols=["bokeh", token], max_message_size=2**28
+        )
+        await self._read()
+        await self._send("PULL-DOC-REQ", {})
+        while '"doc"' not in (frame := await self._read())[:200]:
+            pass
+        self.bar = _verdict_bar(json.loads(frame)["doc"])
+        await self._send("PATCH-DOC", _event("document_ready"))
+        self.star = (await self.ask("previous"))["obsid"]
+        return self
+
+    async def _send(self, kind, content):
+        header = {"msgid": uuid4().hex, "msgtype": kind}
+        for part in (header, {}, content):
+            await self.page.write_message(json.dumps(part))
+
+    async def _read(self):
+        frame = await asyncio.wait_for(self.page.read_message(), PATIENCE)
+        if frame is None:
+            raise Lost
+        return str(frame)
+
+    async def tell(self, message):
+        """Send a message of the verdict bar."""
+        try:
+            await self._send(
+                "PATCH-DOC", _event("data_event", model={"id": self.bar}, data=message)
+            )
+        except Exception as error:
+            raise Lost from error
+
+    async def ask(self, action, **more):
+        """Send a message and wait for its answer."""
+        message = {"action": action, "value": "", "key": uuid4().hex, "reviewer": self.name}
+        message |= {"painted": self.star} | more
+        if action in ("accept", "reject", "unsure"):
+            self.sent[message["key"]] = message
+        await self.tell(message)
+        return await self.answer(message["key"])
+
+    async def answer(self, key):
+        """Read until the answer of this key has come."""
+        while True:
+            frame = await self._read()
+            if '"message"' in frame:
+                said = re.findall(r'"attr":"message","new":"((?:[^"\\]|\\.)*)"', frame)
+                self.message = json.loads(f'"{said[-1]}"') if said else self.message
+            if '"esm_event"' not in frame:
+                continue
+            for event in json.loads(frame)["events"]:
+                values = event.get("msg_data", {}).get("values", {})
+                data = _plain(values).get("data", {})
+                if data.get("key") == key:
+                    self.star = data["obsid"] or self.star
+                    if data["is_done"] and key in self.sent:
+                        self.saved[key] = self.sent[key]
+                    return data
+
+    async def give_again(self):
+        """Give what was not answered, as a page does that comes back."""
+        for key in [key for key in self.sent if key not in self.saved]:
+            await self.tell(self.sent[key] | {"is_kept": True})
+            await self.answer(key)
+
+    def close(self):
+        self.page.close()
+
+
+def _verdict_bar(document):
+    """Return the id of the model of the verdict bar."""
+    found = []
+
+    def look(part):
+        if isinstance(part, dict):
+            attributes = part.get("attributes")
+            if isinstance(attributes, dict) and "msfa-verdict" in str(attributes.get("esm", "")):
+                found.append(part["id"])
+            for one in part.values():
+                look(one)
+        elif isinstance(part, list):
+            for one in part:
+                look(one)
+
+    look(document)
+    assert len(found) == 1, found
+    return found[0]
