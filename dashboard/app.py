@@ -17,7 +17,7 @@ import panel as pn
 
 from dashboard.making import DemoMaker
 from dashboard.state import News, Session
-from dashboard.state.turns import in_turn
+from dashboard.state.turns import in_turn, is_local
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
@@ -50,7 +50,6 @@ OPENED_IN: Final = {  # a witness's plane, and the place that shows it if none d
     "labels": ("Labels", "lower"),
     "Ca K": ("Ca K", "upper"),
 }
-_LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
 
 
 def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[str, bool]:
@@ -63,12 +62,7 @@ def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[st
         return str(pn.state.user), True
     if environment.get("MSFA_REVIEWER", "").strip():
         return environment["MSFA_REVIEWER"].strip(), False
-    context = pn.state.curdoc.session_context if pn.state.curdoc else None
-    request = context.request if context is not None else None
-    headers = getattr(request, "headers", None) or {}
-    host = str(headers.get("Host", "")).rsplit(":", 1)[0].strip("[]")
-    is_local = request is not None and host in _LOCALHOST and "X-Forwarded-For" not in headers
-    if not is_local:
+    if not is_local(pn.state.curdoc):
         return "", False
     try:
         return getpass.getuser(), False

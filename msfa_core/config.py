@@ -40,6 +40,7 @@ OF_SESSIONS = (
     "database",
     "workers",
     "shard_size",
+    "samp",
 )  # not
 
 
@@ -94,6 +95,8 @@ class Settings:
         Worker processes of ``msfa run``; 0 for one per core.
     shard_size : int
         Spectra per shard: the unit of work and of restart.
+    samp : bool
+        Offer to connect with other programs on the server's computer (TOPCAT, Aladin).
     """
 
     snr_min: float = float(SNR_MIN)
@@ -115,6 +118,7 @@ class Settings:
     database: str = ""
     workers: int = 0
     shard_size: int = 1000
+    samp: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for provenance."""

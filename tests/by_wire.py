@@ -206,8 +206,12 @@ class Reviewer:
             await self.tell(self.sent[key] | {"is_kept": True})
             await self.answer(key)
 
-    def close(self):
+    async def close(self):
+        """Leave, and take what was on its way."""
         self.page.close()
+        with contextlib.suppress(Exception):
+            while await asyncio.wait_for(self.page.read_message(), 10) is not None:
+                pass
 
 
 def _verdict_bar(document):

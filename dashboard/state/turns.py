@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from bokeh.document import Document
 
@@ -12,6 +12,18 @@ def is_live(document: Document | None) -> bool:
     """Whether a browser looks at this document: not in a notebook's cell or a test, nor later."""
     context = None if document is None else document.session_context
     return context is not None and not context.destroyed
+
+
+_LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
+
+
+def is_local(document: Document | None) -> bool:
+    """Whether the browser of a document runs on the server's own computer, as far as is known."""
+    context = document.session_context if document is not None else None
+    request = context.request if context is not None else None
+    headers = getattr(request, "headers", None) or {}
+    host = str(headers.get("Host", "")).rsplit(":", 1)[0].strip("[]")
+    return request is not None and host in _LOCALHOST and "X-Forwarded-For" not in headers
 
 
 def in_turn(document: Document | None, action: Callable[[], Any]) -> None:

@@ -17,13 +17,15 @@ import param
 from dashboard.state import Session
 from dashboard.theme import palette, stylesheet
 from dashboard.views.page import Page
-from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS
-from msfa_core.errors import MsfaError
+from dashboard.views.programs import ProgramsView
+from msfa_core.columns import BY_NAME, PAPER_COLUMNS
+from msfa_core.errors import ExportError, MsfaError
 from msfa_core.rules import n_stars
 from msfa_core.survey.funnel import funnel_in_words
 from msfa_core.survey.subsets import quoted, subset_filter
-from msfa_core.tables.export import PROVENANCE_SUFFIX, export
+from msfa_core.tables.export import PROVENANCE_SUFFIX, choose_columns, export
 from msfa_core.vetting.filters import Filter, verdict_filters
+from msfa_core.vetting.record import anonymous
 
 FORMAT_TEXT: Final = {
     "Machine-readable table (MRT)": "mrt",
@@ -72,8 +74,8 @@ def verdict_counts(table: pd.DataFrame) -> str:
 def preview_html(table: pd.DataFrame, columns: str) -> str:
     """Return the first rows as an HTML table, formatted as they go out; every cell is escaped."""
     names = [name for name in PAPER_COLUMNS if name in table]
-    if columns == "full":
-        names = [column.name for column in COLUMNS if column.name in table]
+    if columns != "paper":
+        names = [one.name for one in choose_columns(table, columns) if one.name in BY_NAME]
     head_rows = table.head(PREVIEW_ROWS)
     head = "".join(
         f"<th title='{escape(BY_NAME[name].description, quote=True)}'>{escape(name)}<br>"
@@ -138,6 +140,8 @@ class ExportView(Page):
     suffix: param.Selector[str] = param.Selector(default="mrt", objects=FORMAT_TEXT)
     columns: param.Selector[str] = param.Selector(default="paper", objects=COLUMNS_TEXT)
     one_per_star = param.Boolean(default=False, doc="Only the representative spectrum of a star")
+    anonymous = param.Boolean(default=False, doc="Reviewers as R1, R2 …")
+    chosen_columns = param.String(doc="Sets and names of columns in place of the menu's")
     table_title = param.String(default="Blue horizontal-branch stars from LAMOST spectra")
     authors = param.String(default="")
 
@@ -158,10 +162,11 @@ class ExportView(Page):
             label="Download its provenance", visible=False, margin=(0, 10, 6, 10), width=240,
             css_classes=["export-provenance"], **css,
         )  # fmt: skip
+        self.programs = ProgramsView(state, lambda: (self._going(), self.header))
         self._form = self._fields()
         self.refresh()
         self.follow(self.refresh, "verdicts.version", "queue.obsids", "verdicts.table")
-        choices = ["rows", "suffix", "columns", "one_per_star"]
+        choices = ["rows", "suffix", "columns", "one_per_star", "chosen_columns", "anonymous"]
         self.param.watch(lambda *_: self.refresh(), choices)
 
     # --- what goes out -------------------------------------------------------------------
@@ -194,6 +199,16 @@ class ExportView(Page):
             keep = keep & table["is_representative"].fillna(True).to_numpy(dtype=bool)
         return table.loc[keep]
 
+    def _going(self) -> pd.DataFrame:
+        """Return the rows that are chosen, without names where nobody is to be named."""
+        table = self.outgoing()
+        return anonymous(table) if self.anonymous else table
+
+    @property
+    def wanted(self) -> str:
+        """The columns that go out: one's own words, else the menu's."""
+        return self.chosen_columns.strip() or self.columns
+
     @property
     def sentence(self) -> str:
         """The choice of rows in words, as the header of the file has it."""
@@ -213,7 +228,7 @@ class ExportView(Page):
             "authors": self.authors.strip(),
             "funnel": funnel_in_words(self.state.verdicts.table, survey.settings_used),
         }
-        header = survey.export_header(self.sentence, self.outgoing())
+        header = survey.export_header(self.sentence, self._going())
         return header | {k: text for k, text in typed.items() if text}
 
     def obstacle(self, table: pd.DataFrame) -> str:
@@ -224,7 +239,10 @@ class ExportView(Page):
                 "other rows.",
                 "the queue": "The queue is empty: widen its filters, or choose other rows.",
             }.get(self.rows, f"There are no {self.rows}: choose other rows.")
-        width = len(PAPER_COLUMNS) if self.columns == "paper" else table.shape[1]
+        try:
+            width = len(choose_columns(table, self.wanted))
+        except ExportError as error:
+            return str(error)
         if len(table) * width > CELLS_LIMIT:
             option = "--all" if self.rows == "every spectrum" else "--verdict …"
             return (
@@ -261,13 +279,14 @@ class ExportView(Page):
             f"{'count' if self._offered[self.rows] is None else 'do not count'} here.</p>"
             f"{simulated}"
         )
-        self._preview.object = preview_html(table, self.columns) if len(table) else ""
+        names = "" if obstacle else self.wanted
+        self._preview.object = preview_html(table, names) if len(table) and names else ""
 
     def _file(self) -> io.BytesIO:
         """Make the file when the button is pressed; what is refused is said, not raised."""
-        table = self.outgoing()
+        table = self._going()
         try:
-            content = export_bytes(table, self.suffix, self.columns, self.header)
+            content = export_bytes(table, self.suffix, self.wanted, self.header)
         except MsfaError as error:
             self.state.status.say(str(error), "error")
             raise param.Skip from error
@@ -277,7 +296,7 @@ class ExportView(Page):
     def _provenance(self) -> io.BytesIO:
         """Make what lies beside the file; what is refused is said, not raised."""
         try:
-            return provenance_bytes(self.outgoing(), self.suffix, self.columns, self.header)
+            return provenance_bytes(self._going(), self.suffix, self.wanted, self.header)
         except MsfaError as error:
             self.state.status.say(str(error), "error")
             raise param.Skip from error
@@ -298,8 +317,16 @@ class ExportView(Page):
             text(
                 self.param.authors, label="Authors", placeholder="as in the paper", **wide
             ),
+            pn.widgets.Checkbox.from_param(
+                self.param.anonymous, label="reviewers as R1, R2 …", margin=(4, 10),
+            ),
+            text(
+                self.param.chosen_columns, label="Columns of your own",
+                placeholder="sets or names, with commas: measure, teff", **wide
+            ),
             self._button,
             self._beside,
+            self.programs,
             max_width=380,
             sizing_mode="stretch_width",
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """The export panel: what it promises is what the file holds; nothing in it runs in a browser."""
 
 import io
+import json
 import re
 
 import numpy as np
@@ -26,6 +27,20 @@ def accept(state, *rows, **more):
     for row in rows:
         state.screen.select(FIRST + row)
         state.decide("accept", painted_obsid=FIRST + row, **more)
+
+
+def test_columns_of_ones_own_go_out_and_nobody_is_named(state):
+    state.decide("accept", painted_obsid=state.screen.selected, comment="anna was here")
+    view = ExportView(state=state)
+    view.param.update(chosen_columns="obsid, vet", suffix="csv", anonymous=True)
+    text = view._file().getvalue().decode()
+    assert text.startswith("obsid,verdict,")
+    assert "R1: accept" in text
+    assert "anna" not in text
+    assert "anna" not in json.dumps(json.loads(view._provenance().getvalue())["header"])
+    view.chosen_columns = "obsid, nosuch"
+    assert view._button.disabled
+    assert "nosuch is no set" in view._words.object
 
 
 def test_with_nothing_accepted_the_button_is_off_and_the_reason_is_said(view):

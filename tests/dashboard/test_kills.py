@@ -13,8 +13,10 @@ from msfa_core.survey.folder import Survey
 from msfa_core.vetting.store import Store
 from msfa_core.vetting.transfer import check
 
-KILLS = int(os.environ.get("MSFA_KILLS", "2"))  # per store; 100 for the figure that is published
+KILLS = int(os.environ.get("MSFA_KILLS", "1"))  # per store; 100 for the figure that is published
 LONGEST = 2.0  # s that a server lives after its first verdict
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ async def work(server, reviewer, rng, seconds):
         pass
     finally:
         end.join()
-        reviewer.close()
+        await reviewer.close()
 
 
 def test_every_verdict_that_was_saved_on_the_page_is_there_once(
@@ -101,7 +103,7 @@ async def through_an_outage(server, postgres, reviewer):
         await asyncio.sleep(0.2)
     await reviewer.tell(reviewer.sent[key] | {"is_kept": True})  # its answer was lost
     await reviewer.answer(key)
-    reviewer.close()
+    await reviewer.close()
     return judged
 
 
@@ -125,4 +127,4 @@ def test_a_verdict_given_while_postgresql_is_away_is_stored_once_when_it_is_back
 async def once_more(server, reviewer):
     await reviewer.open(server.url)
     await reviewer.give_again()
-    reviewer.close()
+    await reviewer.close()
