@@ -24,7 +24,6 @@ from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium_lens import CalciumLens
 from dashboard.views.cell import HEIGHT, CellServer
 from dashboard.views.classes import ClassView
-from dashboard.views.compare import CompareView
 from dashboard.views.exporting import ExportView
 from dashboard.views.keyboard import Keyboard
 from dashboard.views.learn import LearnView
@@ -33,6 +32,7 @@ from dashboard.views.places import N_ALWAYS, PLACES, PLANES, PlanePlace
 from dashboard.views.queue import QueueView
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
+from dashboard.views.team import TeamPage
 from dashboard.views.verdict import VerdictBar
 from dashboard.warming import page_is_painted
 from msfa_core.errors import SurveyError
@@ -350,7 +350,7 @@ class VettingApp(pn.viewable.Viewer):
             options=list(places), value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
         )
         makers: dict[str, Callable[[], Page]] = {
-            "Compare": lambda: CompareView(
+            "Compare": lambda: TeamPage(
                 self.state, go_to_star=lambda: pages.param.update(value="Vet")
             ),
             "Export": lambda: ExportView(state=self.state),

@@ -18,6 +18,7 @@ from dashboard.state.door import Door
 from dashboard.state.part import Part
 from msfa_core.columns import columns_of
 from msfa_core.errors import StoreError
+from msfa_core.survey.decisions import known_answers
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.agreement import latest_by_reviewer
 from msfa_core.vetting.decision import Decision, reviewer_name
@@ -173,6 +174,10 @@ class Verdicts(Part):
         made = self.data.assignment
         own = np.empty(0, np.int64) if made is None else made.of(self.reviewer.strip())
         return np.isin(table["obsid"].to_numpy(np.int64), own)
+
+    def known_answers(self) -> dict[int, str]:
+        """Return stars whose answer is known, by obsid: training stars are drawn from them."""
+        return known_answers(self.survey)
 
     def claim(self, row: int) -> None:
         """Say that a star is on this screen, where stars are shared."""

@@ -20,6 +20,7 @@ from dashboard.views.keyboard import REJECT_CLASSES
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.errors import AwayError, StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
+from msfa_core.vetting.audit import changed_numbers, other_numbers_in_words
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 
 logger = logging.getLogger(__name__)
@@ -66,9 +67,16 @@ def suggestion(state: Session) -> tuple[Verdict, str]:
     return (Verdict.UNSURE, "") if said == "BHB" else (Verdict.REJECT, said)
 
 
-def decision_line(decision: Decision, withdrawn: set[int | None]) -> dict[str, Any]:
-    """Return one decision as the browser lists it; plain text, which the browser escapes."""
+def decision_line(
+    decision: Decision, withdrawn: set[int | None], row: pd.Series | None = None
+) -> dict[str, Any]:
+    """Return one decision as the browser lists it; plain text, which the browser escapes.
+
+    With the row of its star: says where the decision was made on other numbers.
+    """
+    changed = {} if row is None else changed_numbers(decision, row)
     detail = [
+        other_numbers_in_words(changed),
         f"confidence {decision.confidence}" if decision.confidence else "",
         ", ".join(decision.issue_flags),
         decision.comment,
@@ -155,12 +163,17 @@ class VerdictBar(pn.custom.JSComponent):
         self.param.update(
             recent=[decision_line(decision, gone) for decision in history],
             on_star=[
-                decision_line(decision, gone)
+                decision_line(decision, gone, self._row_of(decision))
                 for decision in on_star
                 if not decision.is_withdrawal and decision.decision_id not in gone
             ],
             on_star_none=nothing if state.screen.star is not None else "no star on screen",
         )
+
+    def _row_of(self, decision: Decision) -> pd.Series | None:
+        """Return the row of the star on screen where a decision was made on its spectrum."""
+        star = self._state.screen.star
+        return None if star is None or star.obsid != decision.obsid else star.row
 
     def _show_message(self) -> None:
         self.param.update(message=self._state.status.message, tone=self._state.status.tone)

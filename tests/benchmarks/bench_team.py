@@ -127,7 +127,7 @@ if __name__ == "__main__":
     try:
         told(
             "PostgreSQL, 20 reviewers, a verdict each 0.5 s",
-            crowd(survey, postgres.url, 20, 0.5 if N_VERDICTS <= 50 else 0.25),
+            crowd(survey, postgres.url, 20, 0.5),
             "25 ms",
         )
     finally:
