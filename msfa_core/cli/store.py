@@ -48,7 +48,7 @@ def backup(
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.vetting.transfer import back_up  # noqa: PLC0415
 
-    with Survey(survey).store() as store:
+    with Survey(survey).store(as_signed=True) as store:
         back_up(store, out)
     print(f"{out}: written")
 
@@ -95,7 +95,7 @@ def migrate(
     from msfa_core.vetting.store import Store  # noqa: PLC0415
     from msfa_core.vetting.transfer import take_over  # noqa: PLC0415
 
-    with Survey(survey).store() as store, Store(target) as other:
+    with Survey(survey).store(as_signed=True) as store, Store(target) as other:
         _say(take_over(other, store.decisions(), dry_run=dry_run), dry_run)
         print(f'set database = "{other.name}" in {survey}/msfa.toml to use it')
 
@@ -141,12 +141,25 @@ def history(
         print("nobody has decided on this star")
 
 
+@store_app.command()
+def rename(
+    survey: SurveyArgument,
+    old: Annotated[str, typer.Argument(help="What the reviewer was called.", show_default=False)],
+    new: Annotated[str, typer.Argument(help="And is called now.", show_default=False)],
+) -> None:
+    """Call a reviewer by another name; decisions stay as they were signed."""
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+
+    Survey(survey).rename_reviewer(old, new)
+    print(f"{old} is called {new} from now on (pages that are open: once loaded anew)")
+
+
 def _take(survey: Path, source: str, dry_run: bool) -> None:
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.vetting.transfer import history_of, take_over  # noqa: PLC0415
 
     theirs = history_of(source)
-    with Survey(survey).store() as store:
+    with Survey(survey).store(as_signed=True) as store:
         _say(take_over(store, theirs, dry_run=dry_run), dry_run)
 
 

@@ -11,6 +11,9 @@
         steps/               what each step of the pipeline gave for each shard
         candidates.parquet   one row per spectrum, columns of columns.py
         vetting.sqlite       decisions (or a database named in msfa.toml)
+        roles.toml           who may do what, if anybody said so
+        assignments.parquet  who looks at which stars, if they are shared
+        renamed.json         reviewers who are called otherwise now, if any
         rejected.csv         files that could not be read, and why
         msfa.toml            settings
         provenance.json      what was done, with which version, weights and settings
@@ -80,6 +83,7 @@ STEPS_FOLDER: Final = "steps"
 USED: Final = "msfa_settings"  # note of the table: what its columns follow from
 CANDIDATES_FILE: Final = "candidates.parquet"
 DECISIONS_FILE: Final = "vetting.sqlite"
+RENAMED_FILE: Final = "renamed.json"  # reviewers, as signed and as they are called now
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
@@ -354,11 +358,65 @@ class Survey:
         """Whether a decision store exists; opening one makes it."""
         return bool(self.settings.database) or (self.path / DECISIONS_FILE).exists()
 
-    def store(self) -> Store:
-        """Open the decision store: the database of ``msfa.toml``, else ``vetting.sqlite``."""
+    def store(self, *, as_signed: bool = False) -> Store:
+        """Open the decision store: the database of ``msfa.toml``, else ``vetting.sqlite``.
+
+        Parameters
+        ----------
+        as_signed : bool
+            Names as they were written, whoever was renamed since: for copies.
+        """
         from msfa_core.vetting.store import Store  # noqa: PLC0415
 
-        return Store(self.settings.database or self.path / DECISIONS_FILE)
+        place = self.settings.database or self.path / DECISIONS_FILE
+        return Store(place, {} if as_signed else self.renamed)
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Names as decisions were signed, and what their reviewers are called now.
+
+        Raises
+        ------
+        SurveyError
+            When the file cannot be read.
+        """
+        path = self.path / RENAMED_FILE
+        if not path.exists():
+            return {}
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return {str(old): str(new) for old, new in said.items()}
+        except (OSError, ValueError, AttributeError) as error:
+            raise SurveyError(f"{path} cannot be read ({error}): restore it from a copy.") from (
+                error
+            )
+
+    def rename_reviewer(self, old: str, new: str) -> None:
+        """Call a reviewer by another name from now on; what was signed stays as it was.
+
+        Raises
+        ------
+        StoreError
+            When nobody of the old name has decided, or the new one is somebody else's.
+        """
+        from msfa_core.errors import StoreError  # noqa: PLC0415
+        from msfa_core.vetting.decision import reviewer_name  # noqa: PLC0415
+
+        old, new = reviewer_name(old), reviewer_name(new)
+        with self.lock():
+            with self.store() as store:
+                names = set(store.standing()["reviewer"].tolist())
+            if old not in names:
+                raise StoreError(
+                    f"Nobody called {old!r} has decided here; there are {', '.join(sorted(names))}."
+                )
+            if not new or new in names:
+                raise StoreError(f"{new!r} is somebody else's name here, or none; take another.")
+            said = {signed: new if now == old else now for signed, now in self.renamed.items()}
+            said = {signed: now for signed, now in (said | {old: new}).items() if signed != now}
+            text = json.dumps(said, indent=1, ensure_ascii=False)
+            write_whole(self.path / RENAMED_FILE, (text + "\n").encode())
+            self.record("rename", old=old, new=new)
 
     # --- provenance ------------------------------------------------------------------------
     @property

@@ -56,6 +56,9 @@ class Store:
     place : str or Path
         An SQLite file (made when missing, in a folder that exists) or a database URL:
         ``postgresql://user@host/name`` or ``sqlite:///file``.
+    renamed : mapping of name -> name, optional
+        Names as decisions were signed, and what their reviewers are called now: read so, while
+        what is written stays as it was signed.
 
     Raises
     ------
@@ -64,8 +67,9 @@ class Store:
         version of this software.
     """
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, renamed: Mapping[str, str] | None = None) -> None:
         self._database = Database(place)
+        self._renamed: Final = dict(renamed or {})
         self.name: Final = self._database.name
 
     def append_decision(self, decision: Decision) -> Decision:
@@ -123,7 +127,7 @@ class Store:
             before, or it is itself a withdrawal.
         """
         with self._database.reading() as connection:
-            target = _of_number(connection, decision_id)
+            target = self._called(_of_number(connection, decision_id))
         if target is None:
             raise StoreError(f"There is no decision {decision_id} in {self.name}.")
         if target.is_withdrawal:
@@ -252,7 +256,8 @@ class Store:
         if uid is not None:
             query = query.where(_DECISIONS.c.uid == uid)
         if reviewer is not None:
-            query = query.where(_DECISIONS.c.reviewer == reviewer)
+            signed = [old for old, new in self._renamed.items() if new == reviewer]
+            query = query.where(_DECISIONS.c.reviewer.in_([reviewer, *signed]))
         if before is not None:
             query = query.where(_DECISIONS.c.decision_id < int(before))
         if after is not None:
@@ -260,7 +265,7 @@ class Store:
         if limit is not None:
             query = query.limit(int(limit))
         with self._database.reading() as connection:
-            return [_decision(row) for row in connection.execute(query)]
+            return [self._called(_decision(row)) for row in connection.execute(query)]
 
     def standing(self) -> pd.DataFrame:
         """Return every decision that nobody took back, oldest first.
@@ -285,7 +290,14 @@ class Store:
         fields = fields or {name: [] for name in DECISION_COLUMNS}
         read = {text: tuple(json.loads(text)) for text in set(fields["issue_flags"])}
         fields["issue_flags"] = [read[text] for text in fields["issue_flags"]]
+        fields["reviewer"] = [self._renamed.get(name, name) for name in fields["reviewer"]]
         return as_decisions_table(fields)
+
+    def _called(self, decision: Decision | None) -> Any:
+        """Return a decision with what its reviewer is called now."""
+        if decision is None or decision.reviewer not in self._renamed:
+            return decision
+        return replace(decision, reviewer=self._renamed[decision.reviewer])
 
     def last_decision_id(self) -> int:
         """Return the number of the newest row (0 for none): a cheap sign of news."""

@@ -137,3 +137,43 @@ def test_a_line_of_reviewers_that_nobody_wrote_is_refused_by_row(surveys, tmp_pa
         (tmp_path / "d.csv").write_text(f"obsid,verdict,verdicts_by_reviewer\n{obsid},,{line}\n")
         assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 1
         assert word in capsys.readouterr().err
+
+
+def test_a_reviewer_who_is_renamed_keeps_all_decisions_and_can_take_them_back(
+    surveys, tmp_path, capsys
+):
+    first, second = surveys
+    obsid = int(Survey(first).table()["obsid"].iloc[0])
+    with Survey(first).store() as store:
+        made = store.append_decision(Decision(obsid, "", "accept", "Dan"))
+        n = len(store.decisions())
+    for arguments, word in (
+        (("Nobody", "Dana"), "Nobody called"),
+        (("Dan", "Ann"), "somebody else's name"),
+        (("Dan", "Da\nna"), "line end"),
+    ):
+        with Survey(first).store() as store:
+            store.append_decision(Decision(obsid, "", "accept", "Ann"))
+        assert run_cli(["store", "rename", str(first), *arguments]) == 1
+        assert word in capsys.readouterr().err
+    assert run_cli(["store", "rename", str(first), "Dan", "Dana"]) == 0
+    assert run_cli(["store", "rename", str(first), "Dana", "Dana Doe"]) == 0
+    with Survey(first).store() as store:
+        assert [d.decision_id for d in store.decisions(reviewer="Dana Doe")] == [made.decision_id]
+        assert "Dan" not in set(store.standing()["reviewer"])
+        back = store.withdraw(made.decision_id, "Dana Doe")
+        assert back.reviewer == "Dana Doe"
+        assert len(store.decisions()) == n + 4
+    assert run_cli(["store", "check", str(first)]) == 0
+    with Survey(first).store(as_signed=True) as store:  # nothing of the history was touched
+        assert store.decisions()[-1].reviewer != "Dana Doe"
+        assert {d.reviewer for d in store.decisions()} >= {"Dan", "Dana Doe"}
+    told = Survey(first).table_with_verdicts().set_index("obsid").loc[obsid]
+    assert "Dan:" not in told["verdicts_by_reviewer"]
+    assert run_cli(["store", "merge", str(second), str(first)]) == 0
+    assert run_cli(["store", "merge", str(first), str(second)]) == 0
+    assert run_cli(["store", "merge", str(second), str(first), "--dry-run"]) == 0
+    assert "0 decisions would be taken over" in capsys.readouterr().out
+    (first / "renamed.json").write_text("[")
+    assert run_cli(["store", "check", str(first)]) == 1
+    assert "renamed.json cannot be read" in capsys.readouterr().err
