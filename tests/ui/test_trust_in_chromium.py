@@ -4,6 +4,7 @@ import signal
 import sqlite3
 
 import pytest
+from local_postgres import own_server
 from served_dashboard import (
     PAINTED,
     Server,
@@ -14,6 +15,8 @@ from served_dashboard import (
     press,
     served,
 )
+
+from msfa_core.vetting.store import Store
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
@@ -137,6 +140,36 @@ def test_a_verdict_given_to_a_dead_server_is_kept_and_stored_once(chromium, smal
         server.stop()
     said = [(str(d.obsid), str(d.verdict), d.comment) for d in decisions(small_survey)]
     assert said[1:] == [(judged, "reject", "while it was away")]
+
+
+def test_a_verdict_given_while_postgresql_is_away_stays_in_hand_and_is_stored_once(
+    chromium, small_survey, tmp_path
+):
+    postgres = own_server()
+    log = tmp_path / "server.log"
+    try:
+        with served(
+            small_survey, log, MSFA_REVIEWER="anna", MSFA_DATABASE=postgres.url
+        ) as server:  # fmt: skip
+            page = open_page(chromium, server)
+            judged = press(page, "a")
+            postgres.stop()
+            page.keyboard.press("u")
+            page.locator(".msfa-status", has_text="Not saved yet").wait_for(timeout=20_000)
+            page.wait_for_timeout(300)
+            page.keyboard.press("r")  # thought better of: the one before is not given again
+            page.locator(".msfa-status", has_text="given again").wait_for(timeout=20_000)
+            page.wait_for_timeout(4000)
+            postgres.start()
+            page.wait_for_selector(
+                f"{PAINTED}:not([data-painted='{judged}'])", timeout=30_000
+            )  # stored, and on to the next
+            page.context.close()
+        with Store(postgres.url) as store:
+            said = [(str(d.obsid), str(d.verdict)) for d in store.decisions()[::-1]]
+        assert said[1:] == [(judged, "reject")]
+    finally:
+        postgres.remove()
 
 
 def test_keys_are_not_swallowed_by_a_menu_and_a_search_that_is_left_is_not_made(

@@ -363,6 +363,18 @@ def test_a_table_that_others_made_is_not_touched(tmp_path):
         Store(path)
 
 
+def test_a_store_that_cannot_be_written_says_so_and_can_be_read(tmp_path):
+    path = tmp_path / "vetting.sqlite"
+    with Store(path) as store:
+        store.append_decision(decision())
+        store.append_decision(decision(obsid=2))
+    with Store(f"sqlite:///file:{path}?mode=ro&uri=true") as store:
+        with pytest.raises(StoreError, match=r"readonly database; check .* permissions"):
+            store.append_decision(decision(obsid=3))
+        assert [row.obsid for row in store.decisions()][-1] == 1
+        assert len(store.decisions()) == 2
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path):
     path = tmp_path / "vetting.sqlite"
     path.write_text("obsid,verdict\n1,accept\n" * 100)
