@@ -141,7 +141,7 @@ class VettingApp(pn.viewable.Viewer):
         self.queue = QueueView(state=self.state)
         wanted = {name: asked_for(name) for name in self.queue.chosen}
         if (
-            not wanted["show"]
+            not (wanted["show"] or wanted["subset"])
             and self.state.verdicts.assigned_to_me(self.state.data.candidates).any()
         ):
             wanted["show"] = ASSIGNED
