@@ -95,7 +95,7 @@ def _classify() -> list[Column]:
             for key, text in names.items()
         ),
         Column("predicted_class", "str", "classify", "Class of highest stage-1 probability", "", "s", "src.class"),
-        Column("p_bhb", "float", "classify", "Stage-2 probability of BHB", "", ".4f", "stat.probability"),
+        Column("p_bhb", "float", "classify", "Stage-2 probability of BHB; missing where stage 1 rules BHB out", "", ".4f", "stat.probability"),
         Column("is_candidate", "bool", "classify", "In the domain, and kept by both stages by the rule of the settings", "", "", "meta.code"),
         Column("novelty", "float", "classify", "How unlike the training set: -log10 of the share of training spectra as strange at this noise", "", ".3f", "stat.fit.goodness"),
         Column("known_in", "str", "classify", "Catalogues that already list this star", "", "s", "meta.bib"),

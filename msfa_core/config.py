@@ -21,6 +21,7 @@ from msfa_core.constants import (
     NOVELTY_MAX,
     SEARCH_RULES,
     SNR_MIN,
+    STAGE2_FROM,
     VERDICT_RULES,
 )
 from msfa_core.errors import ConfigError
@@ -29,8 +30,8 @@ SETTINGS_FILE = "msfa.toml"
 OWN_MODELS = "survey"  # value of the setting `models`
 MODELS_OF_SURVEY = "models"  # folder in a survey
 OF_RESULTS = (  # what the columns of a survey's table follow from
-    *("snr_min", "bhb_threshold", "rule", "prior", "selection", "match_radius_arcsec"),
-    *("latitude_min",),
+    *("snr_min", "bhb_threshold", "stage2_from", "rule", "prior", "selection"),
+    *("match_radius_arcsec", "latitude_min"),
     *("dust_map", "deredden_cmd", "parallax_zero_point", "logg_outlier", "feh_outlier"),
     *("models", "templates"),
 )
@@ -54,6 +55,9 @@ class Settings:
         S/N in g above which a spectrum is in the search domain.
     bhb_threshold : float
         Least stage-2 probability of a candidate.
+    stage2_from : float
+        Least stage-1 probability of BHB of the spectra that stage 2 is asked about; of the others
+        ``p_bhb`` is missing, and no rule would keep them. 0 asks about every spectrum.
     rule : str
         When the two stages keep a spectrum. ``paper``: BHB is the most probable class of stage 1,
         and ``p_bhb`` is at the threshold; ``lenient``: stage 1 gives BHB at least 0.3, whatever
@@ -101,6 +105,7 @@ class Settings:
 
     snr_min: float = float(SNR_MIN)
     bhb_threshold: float = float(BHB_THRESHOLD)
+    stage2_from: float = float(STAGE2_FROM)
     rule: str = SEARCH_RULES[0]
     prior: str = ""
     selection: str = "ju2024"

@@ -201,6 +201,10 @@ LENIENT_P_CLASS: Final = Sourced(
     0.3, "", "chosen on real stars of validation: +2 % of BHB draws, +0.7 % of others",
     Certainty.VERIFIED,
 )  # fmt: skip
+STAGE2_FROM: Final = Sourced(
+    0.01, "", "no rule keeps a spectrum that stage 1 gives less: it takes 0.2 to be first of five, "
+    "0.3 for the lenient rule, 0.076 for model stars to turn it", Certainty.VERIFIED,
+)  # fmt: skip
 BHB_THRESHOLD: Final = Sourced(0.5, "", "stage-2 probability, paper §V.1")
 NOVELTY_MAX: Final = Sourced(
     2.0, "", "one in 100 training spectra is as strange", Certainty.DEFAULT

@@ -256,11 +256,26 @@ def are_candidates(table: pd.DataFrame, settings: Settings) -> pd.Series:
     Returns
     -------
     (n,) boolean Series
-        Missing where the networks have not said anything.
+        Missing where the networks have not said anything, or stage 2 was not asked and stage 1,
+        by this rule and these class shares, would hand the spectrum on.
     """
     says = keep_by_rule(table, settings.rule, settings.bhb_threshold)
     kept = pd.Series(is_true(table, "in_search_domain") & says, table.index, dtype="boolean")
-    return kept.mask(table["p_bhb"].isna(), pd.NA)
+    unsaid = table["p_bhb"].isna() & (
+        table["predicted_class"].isna() | stage1_keeps(table, settings.rule)
+    )
+    return kept.mask(unsaid, pd.NA)
+
+
+def ruled_out_by_stage1(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where stage 1 left so little chance of BHB that stage 2 was not asked."""
+    said = table["predicted_class"].notna() & table["p_bhb"].isna()
+    return said.to_numpy(dtype=bool)
+
+
+def ruled_out_sentence(settings: Settings) -> str:
+    """Say when stage 2 is not asked."""
+    return f"ruled out by stage 1: P(BHB) < {settings.stage2_from:g}, stage 2 not asked"
 
 
 def candidate_sentence(settings: Settings) -> str:

@@ -114,6 +114,21 @@ def test_the_lenient_rule_asks_how_likely_bhb_is_and_not_whether_it_is_first():
         rules.keep_by_rule(table, "mine", 0.5)
 
 
+def test_what_stage1_ruled_out_is_no_candidate_and_not_unknown():
+    table = rows(
+        subclass=["A"] * 3,
+        predicted_class=["A", None, "BHB"],
+        p_class_bhb=[1e-3, np.nan, 0.9],
+        p_bhb=[np.nan] * 3,
+    )
+    table["in_search_domain"] = rules.in_search_domain(table, Settings())
+    for rule in ("paper", "lenient"):
+        kept = rules.are_candidates(table, Settings(rule=rule))
+        assert kept.tolist() == [False, pd.NA, pd.NA]
+    assert rules.ruled_out_by_stage1(table).tolist() == [True, False, True]
+    assert "P(BHB) < 0.01" in rules.ruled_out_sentence(Settings())
+
+
 def test_a_spectrum_without_a_uid_is_a_star_of_its_own():
     uid = ["G7", None, "G5", "", "G7", None]
     table = rows(uid=uid, snr_g=[5.0, 1, 2, 3, 9, np.nan])

@@ -45,7 +45,10 @@ def probability_bars(row: pd.Series, threshold: float) -> str:
     for name in STELLAR_CLASSES:
         css = f"msfa-class-{name.lower()}" + (" msfa-best" if said == str(name) else "")
         bars.append(_bar(str(name), row[f"p_class_{name.lower()}"], css))
-    two = _bar("p_bhb", row["p_bhb"], "msfa-p-bhb", threshold)
+    if is_missing(row["p_bhb"]):
+        two = '<p class="msfa-hint">ruled out by stage 1: p_bhb not asked for</p>'
+    else:
+        two = _bar("p_bhb", row["p_bhb"], "msfa-p-bhb", threshold)
     return f'<div class="msfa-bars">{two}</div><div class="msfa-bars">{"".join(bars)}</div>'
 
 

@@ -129,7 +129,7 @@ def empty_words(state: Session) -> str:
         return f"no spectra yet: `msfa ingest {state.survey.path} FILES`"
     if any(f.name in (*KEPT, "verdict") for f in state.queue.filters):
         return f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)}"
-    if table["p_bhb"].isna().all():
+    if table["predicted_class"].isna().all():
         return f"nothing was classified yet: `msfa run {state.survey.path}`"
     domain = int(table["in_search_domain"].fillna(False).sum())
     if not domain:

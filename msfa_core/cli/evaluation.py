@@ -11,7 +11,7 @@ import pandas as pd
 from msfa_core.balmer.selection import get_selection
 from msfa_core.columns import is_true
 from msfa_core.errors import TrainingError
-from msfa_core.rules import keep_by_rule, star_numbers
+from msfa_core.rules import keep_by_rule, ruled_out_by_stage1, star_numbers
 from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.spectra.prepare import prepare
 from msfa_core.survey.folder import Survey
@@ -94,7 +94,7 @@ def answers_on_survey(
     table = survey.table()
     truth = _truth(survey, table, labels)
     if models is None:
-        table = table[table["p_bhb"].notna() & truth.notna()]
+        table = table[table["predicted_class"].notna() & truth.notna()]
     else:
         table = table[truth.notna()]
     if not len(table):
@@ -107,6 +107,10 @@ def answers_on_survey(
         for seed in _seeds(survey):
             require_unseen(seed, models or survey.settings.models or None)
     notes = []
+    if models is None and ruled_out_by_stage1(table).any():
+        n = int(ruled_out_by_stage1(table).sum())
+        notes.append(f"stage 2 was not asked about {n:,} spectra: p_bhb counts as 0 there")
+        table = table.assign(p_bhb=table["p_bhb"].fillna(0.0))
     if models is not None:
         table, weights = _classified(survey, table, models, progress)
         notes.append(f"weights {weights}")

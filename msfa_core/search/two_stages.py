@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from msfa_core.constants import BHB_THRESHOLD, SHOWN_ROWS, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import ModelError
@@ -35,7 +35,7 @@ from msfa_core.search.likelihood import StarModels
 from msfa_core.search.novelty import NoveltyModel
 from msfa_core.search.saliency import Saliency, saliency
 from msfa_core.spectra.spectrum import PreparedSpectra
-from msfa_core.typing import Progress, no_progress
+from msfa_core.typing import Float32Array, FloatArray, Progress, no_progress
 
 _REPORT_EVERY: Final = 64  # spectra
 # Difference of two logits that bf16 may turn: some times its error, which is a few hundredths
@@ -53,7 +53,7 @@ class Classified:
         Stage 1, in the order of ``STELLAR_CLASSES``; a row of NaN where the spectrum could
         not be prepared.
     p_bhb : (n,) float64 array
-        Stage 2: probability of BHB against not BHB, for every spectrum.
+        Stage 2: probability of BHB against not BHB; NaN also where stage 2 was not asked.
     novelty : (n,) float64 array, optional
         How unlike the training set (`search.novelty`); NaN where the spectrum could not be
         prepared, and throughout where the models have no novelty beside them.
@@ -79,12 +79,14 @@ class Classified:
                 f"{self.p_bhb.shape}, expected ({n}, {len(STELLAR_CLASSES)}) and ({n},): one row "
                 "per obsid, one column per class."
             )
-        everything = np.column_stack([self.class_probability, self.p_bhb])
-        missing = np.isnan(everything)
-        known = everything[~missing.any(axis=1)]
-        if (missing.any(axis=1) != missing.all(axis=1)).any() or not (
-            np.all((known >= 0) & (known <= 1))
-            and np.allclose(known[:, :-1].sum(axis=1), 1, atol=1e-4)
+        missing: NDArray[np.bool_] = np.isnan(self.class_probability)
+        lost = np.isnan(self.class_probability.sum(axis=1))
+        known, asked = self.class_probability[~lost], self.p_bhb[~np.isnan(self.p_bhb)]
+        if (
+            (lost != missing.all(axis=1)).any()
+            or np.isfinite(self.p_bhb[lost]).any()
+            or not (np.all((known >= 0) & (known <= 1)) and np.all((asked >= 0) & (asked <= 1)))
+            or not np.allclose(known.sum(axis=1), 1, atol=1e-4)
         ):
             raise ModelError(
                 "probabilities must lie in [0, 1], the five classes add up to 1, and a spectrum "
@@ -99,7 +101,7 @@ class Classified:
     def predicted_class(self) -> NDArray[np.str_]:
         """(n,) names of the most probable classes; empty where there is no result."""
         names = np.array([str(c) for c in STELLAR_CLASSES])
-        known = np.isfinite(self.p_bhb)
+        known = np.isfinite(self.class_probability.sum(axis=1))
         best = np.where(known[:, None], self.class_probability, 0.0).argmax(axis=1)
         return np.where(known, names[best], "")
 
@@ -266,7 +268,13 @@ class TwoStageSearch:
             )
         return self._checksum
 
-    def classify(self, prepared: PreparedSpectra, progress: Progress = no_progress) -> Classified:
+    def classify(
+        self,
+        prepared: PreparedSpectra,
+        progress: Progress = no_progress,
+        *,
+        stage2_from: float = 0.0,
+    ) -> Classified:
         """Give the five probabilities, ``p_bhb`` and the novelty of every spectrum.
 
         Parameters
@@ -275,6 +283,9 @@ class TwoStageSearch:
             ``n`` rows; a row with NaN gets NaN probabilities.
         progress : callable, optional
             Called with ``classify``, spectra done and in all, every 64 spectra.
+        stage2_from : float
+            Least stage-1 probability of BHB that stage 2 is asked about, as long as no likelihood
+            could turn it; ``p_bhb`` of the others is NaN. Every spectrum when 0.
 
         Returns
         -------
@@ -286,25 +297,39 @@ class TwoStageSearch:
         rows = np.flatnonzero(np.isfinite(prepared.flux).all(axis=1))
         for start in range(0, len(rows), _REPORT_EVERY):
             batch = rows[start : start + _REPORT_EVERY]
+            class_probability[batch] = class_probabilities(
+                self._logits(prepared.flux[batch], 0),
+                self.temperature[0],
+                self.temperature_among_others,
+            )
+            progress("classify", n - len(rows) + start + len(batch), n)
+        rows = rows[self._leave_a_chance(class_probability[rows, 0], stage2_from)]
+        for start in range(0, len(rows), _REPORT_EVERY):  # few of a survey: in full batches
+            batch = rows[start : start + _REPORT_EVERY]
             flux = prepared.flux[batch]
-            for stage, model in enumerate((self.stage1, self.stage2)):
-                logits = predict_logits(model, flux, bf16=self.bf16)
-                if self.bf16:
-                    near = self._is_near(logits, stage)
-                    logits[near] = predict_logits(model, flux[near])
-                if stage == 0:
-                    class_probability[batch] = class_probabilities(
-                        logits, self.temperature[0], self.temperature_among_others
-                    )
-                else:
-                    p_bhb[batch] = softmax(logits, self.temperature[1])[:, 0]
+            p_bhb[batch] = softmax(self._logits(flux, 1), self.temperature[1])[:, 0]
             if self.likelihood is not None:
                 class_probability[batch], p_bhb[batch] = self.likelihood.join(
                     flux, class_probability[batch], p_bhb[batch]
                 )
-            progress("classify", n - len(rows) + start + len(batch), n)
         novelty = np.full(n, np.nan) if self.novelty is None else self.novelty.score(prepared)
         return Classified(prepared.obsid, class_probability, p_bhb, novelty)
+
+    def _logits(self, flux: Float32Array, stage: int) -> FloatArray:
+        """(n, class) outputs of the network of a stage (0 or 1); close calls in float32."""
+        model = (self.stage1, self.stage2)[stage]
+        logits = predict_logits(model, flux, bf16=self.bf16)
+        if self.bf16:
+            near = self._is_near(logits, stage)
+            logits[near] = predict_logits(model, flux[near])
+        return logits
+
+    def _leave_a_chance(self, p_class_bhb: FloatArray, least: float) -> NDArray[np.bool_]:
+        """(n,) True where stage 1, or the likelihood that may turn it, can still say BHB."""
+        if self.likelihood is not None and least > 0:
+            least = min(least, float(expit(self.likelihood.doubt[0])))
+        chance: NDArray[np.bool_] = p_class_bhb >= least
+        return chance
 
     def _is_near(self, logits: NDArray[np.float64], stage: int) -> NDArray[np.bool_]:
         """(n,) True where 16 bits may turn the decision of a stage (0 or 1)."""

@@ -20,10 +20,13 @@ def _inputs(_survey: Survey, settings: Settings) -> Inputs:
 
     models = settings.models_folder
     weights = {"weights": load_search(models).weights_checksum}
-    return Inputs(key=weights, given={"models": models}, said=weights)
+    asked = {"stage2_from": settings.stage2_from}
+    return Inputs(key=weights | asked, given={"models": models} | asked, said=weights | asked)
 
 
-def classify(spectra: Spectra, rows: pd.DataFrame, models: str = "") -> pd.DataFrame:
+def classify(
+    spectra: Spectra, rows: pd.DataFrame, models: str = "", stage2_from: float = 0.0
+) -> pd.DataFrame:
     """Classify the spectra of a shard.
 
     Parameters
@@ -34,6 +37,8 @@ def classify(spectra: Spectra, rows: pd.DataFrame, models: str = "") -> pd.DataF
         With ``resolution``, where known; the networks know low resolution only.
     models : str
         Folder of the weights; empty for the shipped ones.
+    stage2_from : float
+        Least stage-1 probability of BHB that stage 2 is asked about.
 
     Returns
     -------
@@ -49,7 +54,8 @@ def classify(spectra: Spectra, rows: pd.DataFrame, models: str = "") -> pd.DataF
     predicted = np.full(n, None, dtype=object)
     low = np.flatnonzero(are_low_resolution(rows))
     if len(low):
-        found = load_search(models).classify(prepare(spectra[low]))
+        search = load_search(models)
+        found = search.classify(prepare(spectra[low]), stage2_from=stage2_from)
         p_class[low], p_bhb[low] = found.class_probability, found.p_bhb
         novelty[low] = found.novelty
         predicted[low] = [str(name) or None for name in found.predicted_class]

@@ -27,6 +27,8 @@ from msfa_core.rules import (
     placed_by_trapezoid,
     region_sentence,
     rule_sentence,
+    ruled_out_by_stage1,
+    ruled_out_sentence,
 )
 from msfa_core.slam.reasons import REASONS, flags_at, has_reason
 from msfa_core.templates.second_opinion import template_disagrees
@@ -78,9 +80,9 @@ def _stances(speaks_for: BoolArray, speaks_against: BoolArray) -> Stances:
 
 
 def _networks(table: pd.DataFrame, settings: Settings) -> Stances:
-    judged = numbers(table, "p_bhb")
+    judged = np.isfinite(numbers(table, "p_bhb")) | ruled_out_by_stage1(table)
     kept = keep_by_rule(table, settings.rule, settings.bhb_threshold)
-    return _stances(kept, np.isfinite(judged) & ~kept)
+    return _stances(kept, judged & ~kept)
 
 
 def _template(table: pd.DataFrame, _settings: Settings) -> Stances:
@@ -202,6 +204,9 @@ def _say_networks(row: pd.Series, settings: Settings, stance: Stance) -> tuple[s
     said, p = _text(row["predicted_class"]), _number(row, "p_bhb")
     if not said and not np.isfinite(p):
         return "not asked", "This spectrum was not classified: msfa run."
+    if not np.isfinite(p):
+        ruled_out = ruled_out_sentence(settings)
+        return f"{said} · ruled out", f"The networks do not keep it ({ruled_out}): class {said}."
     words = f"{said or '–'} · {probability_words(p)}"
     rule = rule_sentence(settings.rule, settings.bhb_threshold)
     verb = {Stance.FOR: "keep it", Stance.AGAINST: "do not keep it"}.get(stance, "cannot tell")

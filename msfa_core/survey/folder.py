@@ -87,7 +87,10 @@ RENAMED_FILE: Final = "renamed.json"  # reviewers, as signed and as they are cal
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
-_CHOICES: Final = ("snr_min", "bhb_threshold", "rule", "prior", "selection", "match_radius_arcsec")
+_CHOICES: Final = (
+    *("snr_min", "bhb_threshold", "stage2_from", "rule", "prior", "selection"),
+    "match_radius_arcsec",
+)
 _VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
 

@@ -157,7 +157,7 @@ def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None
     domain = is_true(table, "in_search_domain")
     candidate = is_true(table, "is_candidate")
     new = candidate & table["known_in"].isna().to_numpy(bool)
-    classified = table["p_bhb"].notna().any()
+    classified = table["predicted_class"].notna().any()
     says = stage1_keeps(table, settings.rule)
     lines = inside_by_line(table, settings.selection)
     both = new & is_true(table, "in_bhb_region")

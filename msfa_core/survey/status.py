@@ -32,6 +32,7 @@ from msfa_core.rules import (
     n_stars,
     outside_domain,
     region_sentence,
+    ruled_out_by_stage1,
     star_numbers,
     words_of,
 )
@@ -253,6 +254,8 @@ def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
     domain = is_true(table, "in_search_domain") if is_classified else inside
     counts = {IN_DOMAIN: int(domain.sum())}
     if is_classified:
+        if ruled_out := int((domain & ruled_out_by_stage1(table)).sum()):
+            counts["of them ruled out by stage 1, without p_bhb"] = ruled_out
         candidate = is_true(table, "is_candidate")
         of_candidates = {CANDIDATES: candidate}
         if is_measured:

@@ -49,6 +49,17 @@ def test_witnesses_that_disagree_are_found(state, survey):
     assert "log g above the limit" in found
 
 
+def test_a_star_that_stage1_ruled_out_says_so_in_place_of_a_bar(state):
+    star = with_row(
+        state.screen.star, p_bhb=float("nan"), predicted_class="A", p_class_bhb=0.002, p_class_a=0.9
+    )
+    html = html_of(star, state)
+    assert "ruled out by stage 1" in html
+    assert "0.900" in html
+    assert "nan" not in html
+    assert "not classified" not in html
+
+
 def test_what_is_missing_is_said(state):
     star = with_row(state.screen.star, p_bhb=float("nan"), predicted_class=pd.NA)
     assert "not classified" in html_of(star, state)

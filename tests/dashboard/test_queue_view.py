@@ -271,6 +271,9 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
         no_candidates.progress.object
     )
     survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan))
+    ruled_out = QueueView(state=Session(survey, "dora"))
+    assert "0 of 60 spectra are candidates" in ruled_out.progress.object
+    survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan, predicted_class=None))
     unclassified = QueueView(state=Session(survey, "bert"))
     assert "nothing was classified yet" in unclassified.progress.object
 

@@ -1,16 +1,22 @@
 """The two-stage search: what it keeps, what it leaves missing, what it refuses."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pytest import approx
 
-from msfa_core.constants import STELLAR_CLASSES
+from msfa_core.config import Settings
+from msfa_core.constants import SEARCH_RULES, STAGE2_FROM, STELLAR_CLASSES
 from msfa_core.errors import ModelError
 from msfa_core.networks.inference import class_probabilities
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import STAGE_CLASSES, save_weights, sha256_of, write_checksums
-from msfa_core.search.two_stages import Classified, TwoStageSearch
+from msfa_core.rules import are_candidates
+from msfa_core.search.prior import Trained, shares_of, with_prior
+from msfa_core.search.two_stages import Classified, TwoStageSearch, load_search
+from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
+from msfa_core.spectra.prepare import prepare
 from msfa_core.spectra.spectrum import PreparedSpectra
 
 
@@ -178,7 +184,8 @@ def test_a_candidate_needs_both_stages():
         (np.full((2, 5), 0.3), np.zeros(2)),
         (np.array([[3.0, -2, 0, 0, 0], [1, 0, 0, 0, 0]]), np.zeros(2)),
         (np.full((2, 5), 0.2), np.array([0.5, 1.5])),
-        (np.full((2, 5), 0.2), np.array([0.5, np.nan])),
+        (np.array([[np.nan] * 5, [0.2] * 5]), np.array([0.5, 0.5])),
+        (np.array([[np.nan] + [0.25] * 4, [0.2] * 5]), np.array([np.nan, 0.5])),
     ],
 )
 def test_what_is_not_a_distribution_is_refused(class_probability, p_bhb):
@@ -253,3 +260,68 @@ def test_bf16_gives_the_same_classes_where_the_answer_is_clear(stages, prepared)
     clear = ordered[:, -1] - ordered[:, -2] > 0.1
     assert clear.sum() > 5
     assert short.predicted_class[clear].tolist() == exact.predicted_class[clear].tolist()
+
+
+def as_table(found, in_domain=True):
+    columns = {
+        f"p_class_{name.lower()}": found.class_probability[:, k]
+        for k, name in enumerate(map(str, STELLAR_CLASSES))
+    }
+    predicted = pd.Series([str(name) or None for name in found.predicted_class], dtype="str")
+    return pd.DataFrame(columns).assign(
+        predicted_class=predicted, p_bhb=found.p_bhb, in_search_domain=in_domain
+    )
+
+
+def test_stage2_is_asked_only_where_stage1_leaves_a_chance_and_no_candidate_is_lost():
+    """As simulated stars at the border of BHB and A have it: every rule keeps the same ones."""
+    plan = SurveyPlan(160, seed=77, snr_range=(8.0, 120.0), shares="border")
+    prepared = prepare(simulate_chunk(plan, 0)[0])
+    search = load_search()
+    whole = search.classify(prepared)
+    asked = search.classify(prepared, stage2_from=float(STAGE2_FROM))
+    left_out = np.isnan(asked.p_bhb)
+    assert 0.1 < left_out.mean() < 0.9
+    assert (asked.class_probability[left_out, 0] < float(STAGE2_FROM)).all()
+    assert asked.predicted_class.tolist() == whole.predicted_class.tolist()
+    assert asked.class_probability == approx(whole.class_probability, abs=1e-5)
+    assert asked.p_bhb[~left_out] == approx(whole.p_bhb[~left_out], abs=1e-5)
+    tables = {"whole": as_table(whole), "asked": as_table(asked)}
+    found = 0
+    for rule in SEARCH_RULES:
+        for threshold in (0.01, 0.5, 0.9):
+            settings = Settings(rule=rule, bhb_threshold=threshold)
+            kept = {name: are_candidates(table, settings) for name, table in tables.items()}
+            assert kept["asked"].tolist() == kept["whole"].tolist()
+            assert kept["asked"].notna().all()
+            found += int(kept["asked"].sum())
+    assert found > 60
+    lamost = {
+        name: with_prior(table, shares_of("lamost"), Trained.of()) for name, table in tables.items()
+    }
+    kept = {name: are_candidates(table, Settings()) for name, table in lamost.items()}
+    assert kept["asked"].tolist() == kept["whole"].tolist()
+
+
+def test_what_shares_of_ones_own_would_keep_is_missing_and_never_lost():
+    """Shares that make BHB stars of what stage 1 ruled out: the answer is missing, not no."""
+    some = Classified(
+        np.arange(3),
+        np.array([[0.005, 0.9, 0.095, 0, 0], [0.9, 0.1, 0, 0, 0], [1e-9, 1 - 1e-9, 0, 0, 0]]),
+        np.array([np.nan, 0.9, np.nan]),
+    )
+    shares = shares_of("BHB 0.996, A 0.001, B 0.001, HSD 0.001, WD 0.001")
+    table = with_prior(as_table(some), shares, Trained.of())
+    assert table["predicted_class"].tolist() == ["BHB", "BHB", "A"]
+    assert are_candidates(table, Settings()).tolist() == [pd.NA, True, False]
+
+
+def test_the_likelihood_is_asked_wherever_it_could_turn_stage1(stages):
+    class Doubting:
+        doubt = (-2.0, 2.0)
+
+    search = TwoStageSearch(*stages, likelihood=Doubting())
+    p = np.array([0.01, 0.1, 0.13, 0.5])
+    assert search._leave_a_chance(p, 0.4).tolist() == [False, False, True, True]
+    assert search._leave_a_chance(p, 0.05).tolist() == [False, True, True, True]
+    assert search._leave_a_chance(p, 0.0).all()

@@ -76,6 +76,14 @@ def test_a_witness_that_was_not_asked_is_silent_and_says_why():
         assert one.words and "nan" not in one.sentence
 
 
+def test_what_stage1_ruled_out_is_spoken_against_in_words():
+    table = table_of(predicted_class=["A"], p_class_bhb=[0.001])
+    assert stances(table, Settings())["networks"][0] == Stance.AGAINST
+    said = witnesses(table.iloc[0], Settings())[0]
+    assert (said.stance, said.words) == (Stance.AGAINST, "A · ruled out")
+    assert "ruled out by stage 1" in said.sentence and "nan" not in said.sentence
+
+
 def test_a_poor_parallax_a_poor_fit_and_a_hot_star_make_witnesses_silent():
     table = full_table().assign(
         parallax_over_error=1.0,
