@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,9 @@ from msfa_core.errors import ConfigError, ModelError, SpectrumError
 from msfa_core.flags import MatchFlag
 from msfa_core.spectra.spectrum import Spectra
 from msfa_core.templates import TemplateSet, match, model_of
-from msfa_core.templates.cells import Matcher, matcher_of
+from msfa_core.templates.cells import Matcher, default_searches, matcher_of
 from msfa_core.templates.kernels import RIDGE
-from msfa_core.templates.matching import prepare_fit, search_cells
+from msfa_core.templates.matching import _match_batch, prepare_fit, search_cells
 from msfa_core.templates.results import BLUE
 from msfa_core.templates.weights import fit_weights
 
@@ -238,3 +239,29 @@ def test_eigen_spectra_are_fitted_together(stars, some):
     assert found.coefficients[0, 0, :2] == pytest.approx([0.3, 0.7], rel=0.01)
     model = model_of(spectra, found, 0)
     assert np.allclose(model[matcher.pixels], flux[0, matcher.pixels], rtol=0.01)
+
+
+def test_the_short_cuts_of_the_search_find_what_a_search_without_them_finds():
+    """MSFA_EXPLORE=1 takes twenty times as many spectra."""
+    templates = TemplateSet.load()
+    fast = default_searches()
+    whole = {  # nearly every template followed up from every step
+        "STAR": replace(fast["STAR"], coarse=1, bin_pixels=3, n_templates=80, n_refined=60),
+        "GALAXY": replace(fast["GALAXY"], coarse=2, bin_pixels=2, n_templates=14, n_refined=24),
+        "QSO": replace(fast["QSO"], coarse=2, bin_pixels=4, n_templates=9, n_refined=24),
+    }
+    many = 20 if os.environ.get("MSFA_EXPLORE") else 1
+    batches = [
+        simulated_matches(24 * many, 31, snr=(5, 100)),
+        simulated_matches(12 * many, 32, snr=(3, 40), cls="GALAXY", z=(0.01, 0.6)),
+        simulated_matches(12 * many, 33, snr=(3, 40), cls="QSO", z=(0.1, 4.0)),
+    ]
+    quick, slow = Matcher(templates, fast), Matcher(templates, whole)
+    n = n_other = 0
+    for batch in batches:
+        for start in range(0, len(batch), 16):
+            some = batch[start : start + 16]
+            ours, theirs = (_match_batch(one, some, 1) for one in (quick, slow))
+            better = theirs["chi2"][:, 0] < ours["chi2"][:, 0] * (1 - 1e-6)
+            n, n_other = n + len(some), n_other + int(better.sum())
+    assert n_other <= n // 1000
