@@ -15,12 +15,15 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from msfa_core.cli.stop import stop_if_asked
+from msfa_core.constants import STEPS
+from msfa_core.errors import MsfaError
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -73,17 +76,63 @@ class Bars:
 
 
 class Lines:
-    """A line per shard, for logs."""
+    """A line per shard, for logs: share, rate and time left of its step."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
+        self.steps: dict[str, tuple[float, int]] = {}  # when it began, and with how many done
 
     def __call__(self, step: str, done: int, total: int, part: str = "") -> None:
         """Print a line when a part is finished; stop here if that was asked for."""
         stop_if_asked()
+        now = time.monotonic()
+        since, before = self.steps.setdefault(step, (now, 0 if part else done))
         if part:
-            seconds = time.monotonic() - self.began
-            print(f"{step} {part}: {done:,} of {total:,} spectra, {seconds:.0f} s", flush=True)
+            words = f"{step} {part}: {done:,} of {total:,} spectra, {now - self.began:.0f} s"
+            print(words + pace_words(done, total, done - before, now - since), flush=True)
+
+
+def pace_words(done: int, total: int, n_now: int, seconds: float) -> str:
+    """Say what share of a step is done, how fast it goes, and how long what is left takes."""
+    words = [f"{100 * done // total} %"] if total else []
+    if n_now > 0 and seconds > 0:
+        rate = n_now / seconds
+        words.append(f"{rate:,.0f}/s")
+        if done < total:
+            words.append(f"{(total - done) / rate / 60:,.0f} min left")
+    return f" ({', '.join(words)})" if words else ""
+
+
+class Until:
+    """Another progress, until so many hours are over: then the work stops after a shard.
+
+    Parameters
+    ----------
+    progress : Bars or Lines
+    hours : float
+    command : str
+        What goes on where it stopped.
+    """
+
+    def __init__(self, progress: Bars | Lines, hours: float, command: str) -> None:
+        self.progress, self.hours, self.command = progress, hours, command
+        self.ends = time.monotonic() + 3600 * hours
+
+    def __call__(self, step: str, done: int, total: int, part: str = "") -> None:
+        """Pass it on; stop when the time is over and there is something left to do.
+
+        Raises
+        ------
+        MsfaError
+            What is done is kept.
+        """
+        self.progress(step, done, total, part)
+        is_over = step == STEPS[-1] and done == total
+        if part and not is_over and time.monotonic() > self.ends:
+            raise MsfaError(
+                f"stopped after {self.hours:g} h as asked (--max-hours), in the step {step} with "
+                f"{done:,} of {total:,} spectra done; all of it is kept. To go on: {self.command}"
+            )
 
 
 @contextmanager
@@ -97,6 +146,7 @@ def show_progress(quiet: bool) -> Iterator[Bars | Lines]:
         TextColumn("{task.description:<9}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TaskProgressColumn(),
         _Rate(),
         TimeRemainingColumn(),
     )

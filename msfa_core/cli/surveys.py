@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
-from msfa_core.cli.show import say, say_table, show_progress
+from msfa_core.cli.show import Until, say, say_table, show_progress
 from msfa_core.errors import ExportError, ReadError, SurveyError
 
 if TYPE_CHECKING:
@@ -187,6 +187,9 @@ def run(
         str,
         typer.Option(help="Class shares in place of the setting: lamost, or BHB 0.05, A 0.8 …"),
     ] = "",
+    max_hours: Annotated[
+        float, typer.Option(help="Stop after the shard in hand when they are over; 0 for never.")
+    ] = 0.0,
     quiet: Quiet = False,
 ) -> None:
     """Classify, measure, match, place, check, label and identify the spectra of a survey."""
@@ -207,19 +210,21 @@ def run(
             workers,
             scheduler or None,
             force,
-            progress,
+            Until(progress, max_hours, f"msfa run {survey}") if max_hours > 0 else progress,
             selection or None,
             prior or None,
             tell=say_table,
             panstarrs=panstarrs,
         )
+    seconds = sum(step.seconds for step in report.steps) or 1.0
     for step in report.steps:
         if step.note:
             print(f"{step.step}: {step.note}")
         elif not step.n_done:
             print(f"{step.step}: done before")
         else:
-            print(f"{step.step}: done ({step.seconds:.1f} s)")
+            share = f"{100 * step.seconds / seconds:.0f} % of the time"
+            print(f"{step.step}: done ({step.seconds:.1f} s, {share})")
     print(
         f"{report.n_spectra:,} spectra, {report.n_in_domain:,} in the search domain, "
         f"{report.n_candidates:,} candidates, {report.n_in_region:,} of them in the D0.2–fm region "

@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from msfa_core.cli import run_cli, show, stop
 from msfa_core.cli.app import JOURNEY, app
+from msfa_core.cli.show import pace_words
 from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.survey.folder import Survey
@@ -337,6 +338,24 @@ def test_tables_that_are_not_there_are_named_before_a_run(ingested, capsys):
     assert "gaia-dr4.csv: no such file" in the_one_line(capsys)
     assert msfa("run", ingested, "--known", "x.csv") == 1
     assert "x.csv: no such file" in the_one_line(capsys)
+
+
+def test_a_run_stops_when_its_hours_are_over_and_goes_on_with_the_same_command(ingested, capsys):
+    capsys.readouterr()
+    run = ("run", ingested, "--steps", "classify,measure", "--workers", "1", "--quiet")
+    assert msfa(*run, "--max-hours", "1e-9") == 1
+    said = capsys.readouterr()
+    assert "classify 000001-lamost: 24 of 24 spectra" in said.out
+    assert "(100 %, " in said.out and "/s)" in said.out
+    assert "measure" not in said.out
+    assert "stopped after 1e-09 h as asked" in said.err
+    assert f"To go on: msfa run {ingested}" in said.err
+    assert msfa(*run, "--max-hours", "5") == 0
+    said = capsys.readouterr().out
+    assert "classify: done before" in said
+    assert "measure: done (" in said and "% of the time)" in said
+    assert pace_words(30, 120, 10, 2.0) == " (25 %, 5/s, 0 min left)"
+    assert pace_words(0, 0, 0, 0.0) == ""
 
 
 # --- the journey -------------------------------------------------------------------------------
