@@ -184,7 +184,7 @@ def _why_none(choice: str, table: pd.DataFrame, survey: Survey) -> str:
     if not len(table):
         return f"This survey holds no spectrum yet: add some with `msfa ingest {survey.path.name}`."
     if choice == CANDIDATES:
-        if table["p_bhb"].isna().all():
+        if table["predicted_class"].isna().all():
             return "Nothing was searched yet: `msfa run` finds the candidates."
         return f"The search kept none of {len(table):,} spectra."
     n = int(is_true(table, "is_candidate").sum())
@@ -241,7 +241,7 @@ def _summary(
         return ("This survey holds no spectrum yet.",)
     domain, candidates = is_true(table, "in_search_domain"), is_true(table, "is_candidate")
     said = []
-    if table["p_bhb"].notna().any():
+    if table["predicted_class"].notna().any():
         said.append(
             f"Of {len(table):,} spectra of {n_stars(table):,} stars, {int(domain.sum()):,} spectra "
             f"lie in the search domain; the search keeps {int(candidates.sum()):,} spectra of "
