@@ -47,7 +47,8 @@ class Answers(Part):
     def close(self) -> None:
         """Want no answer any more."""
         super().close()
-        self.param.update(why=False, with_template=False, with_coadd=False)
+        with param.parameterized.discard_events(self):  # figures of a page that went hold nothing
+            self.param.update(why=False, with_template=False, with_coadd=False)
 
     @param.depends("with_coadd", watch=True)
     def _ask_for_coadd(self) -> None:

@@ -103,8 +103,9 @@ class Session:
 
     def close(self) -> None:
         """Let go of all that it holds; the page has gone."""
-        for part in self.parts[::-1]:
-            part.close()
+        with ExitStack() as last:  # all of them, whatever becomes of one
+            for part in self.parts:
+                last.callback(part.close)
 
     # --- others at work on the same survey ---------------------------------------------------
     def follow(self) -> None:

@@ -196,6 +196,17 @@ KEPT: Final = ("brush", "reason", "subset")  # filters that no menu puts out of 
 BEGIN_WITH: Final = {"show": "candidates", "verdict": "", "labels": "", "order": "p_bhb"}
 
 
+class ReadTable(pn.widgets.Tabulator):
+    """A table that is only read: its cells are those of the server.
+
+    Panel hands every patch back to the table 50 ms later, as if somebody had written in it. Where
+    another table is shown by then, cells of the old one would be written into the new one.
+    """
+
+    def _process_data(self, data: Any) -> None:
+        """Leave what the page says of the cells: it is an echo."""
+
+
 class QueueView(pn.viewable.Viewer):
     """List, filters, order, search and progress, bound to the state."""
 
@@ -259,7 +270,7 @@ class QueueView(pn.viewable.Viewer):
         self.back = pn.widgets.Button(label="‹", css_classes=["msfa-step"], **step)
         self.forth = pn.widgets.Button(label="›", css_classes=["msfa-step"], **step)
         self.page = 0
-        self.table = pn.widgets.Tabulator(
+        self.table = ReadTable(
             queue_page(state, 0),
             show_index=False,
             disabled=True,

@@ -19,7 +19,10 @@ from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import oddness
 
 # Panel's table asks pandas 3 for something that pandas 4 will not have.
-pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index"),
+    pytest.mark.filterwarnings("ignore:The .mode.chained_assignment. option is deprecated"),
+]
 
 
 @pytest.fixture
@@ -343,3 +346,13 @@ def test_blind_hides_subsets_and_what_they_choose(view, state):
     assert state.queue.combination == "" and not view.named.naming.visible
     assert list(view._menus) == [] and not view.add.visible
     assert view.chosen["subset"] == ""
+
+
+def test_what_a_page_echoes_of_the_list_is_not_written_over_a_newer_one(view, state):
+    """Panel hands back what was patched 50 ms later; the queue may be another one by then."""
+    old = {name: view.table.value[name].to_numpy(copy=True) for name in view.table.value}
+    view.order.value = "faint"
+    now = view.table.value.copy()
+    assert now["obsid"].tolist() != old["obsid"].tolist()
+    view.table._process_events({"data": old})
+    assert view.table.value.equals(now)

@@ -13,9 +13,10 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.core.types import ID
 from bokeh.server.contexts import ApplicationContext
 from panel.io.state import set_curdoc
+from tornado.ioloop import IOLoop
 
 from dashboard.app import VettingApp
-from dashboard.state import Session, shared_data
+from dashboard.state import CoAdded, Session, shared_data
 from dashboard.views.compare import CompareView
 from dashboard.views.exporting import ExportView
 from dashboard.views.queue import QueueView
@@ -160,6 +161,42 @@ def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
     assert "BLIND" in told
     state.verdicts.blind = False
     assert "A1V" in app.spectrum.figure.title.text
+
+
+@pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
+def test_a_page_left_with_overlays_drawn_gives_back_its_survey(survey, monkeypatch, caplog):
+    """As it goes its figures hold nothing any more: nothing is drawn on them."""
+    states = []
+
+    def make(document):
+        with set_curdoc(document):
+            app = VettingApp(survey, reviewer="anna")
+            pn.panel(app).server_doc(document)
+            states.append(app.state)
+
+    request = SimpleNamespace(
+        arguments={}, cookies={}, headers={}, uri="/", path="/", protocol="http", host="localhost"
+    )
+
+    async def visit():
+        page = Application(FunctionHandler(make), DocumentLifecycleHandler())
+        context = ApplicationContext(page, io_loop=IOLoop.current())
+        session = await context.create_session_if_needed(ID("overlays"), request)
+
+        def overlay():
+            with set_curdoc(session.document):
+                answers = states[0].answers
+                answers.with_coadd = True
+                answers.coadded = CoAdded(states[0].screen.star.obsid, None)  # it was answered
+
+        await session.with_document_locked(overlay)
+        await context._discard_session(session, lambda _: True)
+        return states[0].data.n_sessions
+
+    monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
+    pn.state.cache.clear()
+    assert asyncio.run(visit()) == 0
+    assert "failed with following error" not in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
