@@ -42,6 +42,7 @@ from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
 
+LAST: Final = 1_000  # precedence of what waits for all drawing
 PANEL_HEIGHT: Final = 460  # pixels of a panel in a cell
 FOLLOW_EVERY: Final = 4000  # ms between looks at what other reviewers decided
 OPENED_IN: Final = {  # a witness's plane, and the place that shows it if none does yet
@@ -435,12 +436,15 @@ class VettingApp(pn.viewable.Viewer):
         if name not in makers:
             known = ", ".join([*makers, *PLANES])
             raise SurveyError(f"there is no panel {name!r}; choose from {known}.")
-        return pn.Column(
+        shown = pn.Column(
             makers[name](),
             height=height,
             sizing_mode="stretch_width",
             stylesheets=[stylesheet(), css_variables(palette())],
         )
+        if pn.state.curdoc is None:  # a notebook hears of changes inside a figure when told
+            self.state.watch(lambda *_: pn.io.push_notebook(shown), "screen.star", precedence=LAST)
+        return shown
 
     def frame(self, height: int = HEIGHT) -> str:
         """Return the whole app as HTML for a cell: a server of its own, on this computer only.

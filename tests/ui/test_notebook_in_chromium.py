@@ -55,6 +55,18 @@ def test_a_single_panel_goes_by_its_name(small_survey):
         app.state.close()
 
 
+def test_a_notebook_is_told_after_a_single_panel_has_drawn_another_star(small_survey, monkeypatch):
+    told = []
+    app = VettingApp(small_survey, reviewer="Ann")
+    panel = app.panel("balmer")
+    monkeypatch.setattr("panel.io.push_notebook", told.append)
+    try:
+        app.state.screen.select(int(app.state.queue.obsids[3]))
+        assert told == [panel]
+    finally:
+        app.state.close()
+
+
 def test_a_server_that_does_not_start_says_why(small_survey, monkeypatch):
     monkeypatch.setattr("dashboard.views.cell._ENDS_WITH_KERNEL", "raise OSError('no such thing')")
     server = CellServer(small_survey, "", "")
