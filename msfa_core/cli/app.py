@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 JOURNEY: Final = (  # from a catalogue to a published table; then what judges it and makes its tools
     *("demo", "simulate", "select", "download", "ingest", "run", "place", "status", "serve"),
     *("store", "assign", "export", "report", "products", "cite"),
-    *("validate", "evaluate", "train", "experiments", "novelty", "slam", "templates", "doctor"),
+    *("validate", "compare-releases", "evaluate", "train", "experiments", "novelty", "slam"),
+    *("templates", "doctor"),
 )
 
 
