@@ -80,7 +80,7 @@ def test_exactly_the_commands_that_work_are_there():
 def test_the_help_names_the_commands_in_the_order_of_the_journey(capsys):
     assert run_cli(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    shown = [line.split()[1] for line in lines if re.match(r"│ [a-z-]+ ", line)]
+    shown = [line.split()[1] for line in lines if re.match(r"│ [a-z][a-z-]* ", line)]
     assert shown == [name for name in JOURNEY if name in {*COMMANDS, *GROUPS}]
     assert set(JOURNEY) >= {*COMMANDS, *GROUPS}
 
