@@ -142,6 +142,7 @@ def _match() -> list[Column]:
         Column("template_z_err", "float", "match", "Error of template_z", "", ".8f", "stat.error;src.redshift"),
         Column("template_chi2", "float", "match", "Reduced chi2 of the template match", "", ".3f", "stat.fit.chi2"),
         Column("template_confidence", "float", "match", "Confidence of the template match", "percent", ".1f", "stat.confidenceLevel"),
+        Column("template_probability", "float", "match", "Probability that class and subclass (within five subtypes) of the template are right, as matches of labelled spectra were", "", ".3f", "stat.probability"),
         Column("template_flags", "int", "match", "Caveats of the template match; 0 = good", "", "d", "meta.code.qual"),
         Column("template_disagrees", "bool", "match", "The template match, where trusted, is of another class than the networks say", "", "", "meta.code"),
     ]

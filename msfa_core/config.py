@@ -88,7 +88,8 @@ class Settings:
         from the survey's own decisions (``msfa train --from-decisions``).
     templates : str
         Template set: of ``msfa templates build``, SDSS ``spEigen`` or redrock files (a file or a
-        folder); empty for the shipped one.
+        folder); ``+`` before it adds the kinds that the shipped one lacks; empty for the shipped
+        one.
     verdict_rule : str
         How the verdicts of several reviewers become one: ``agreement`` (what all who decided
         share, else *disputed*, until a final verdict settles it) or ``latest`` (the latest
@@ -141,7 +142,9 @@ class Settings:
     @property
     def templates_path(self) -> str:
         """Template set as any process finds it; empty for the shipped one."""
-        return str(Path(self.templates).absolute()) if self.templates else ""
+        added = self.templates.startswith("+")  # to the shipped set, see read_templates
+        path = self.templates.removeprefix("+")
+        return f"{'+' if added else ''}{Path(path).absolute()}" if path else ""
 
 
 def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:

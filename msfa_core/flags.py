@@ -176,3 +176,4 @@ class UidFlag(SentenceFlag):
     NO_POSITION = 8, "no position"
     SEVERAL_SOURCES = 16, "several Gaia sources within the match radius"
     SEVERAL_PANSTARRS = 32, "named by one of several Pan-STARRS sources within the match radius"
+    NEARER_PANSTARRS = 64, "a Pan-STARRS source lies nearer than the Gaia source that names it"

@@ -13,9 +13,20 @@ templates = typer.Typer(help="Make a set of templates for the step match.", no_a
 app.add_typer(templates, name="templates")
 
 
-@templates.callback()
-def _group() -> None:
-    """Keep ``build`` a command of its own, also while it is the only one."""
+@templates.command("list")
+def list_kinds(
+    which: Annotated[
+        str,
+        typer.Argument(
+            help="Template set as in the setting: a file, a folder, or +FOLDER; else the shipped."
+        ),
+    ] = "",
+) -> None:
+    """List the kinds of a template set, their wavelengths and sources, and what is missing."""
+    from msfa_core.workshop.templates_builder import kind_lines  # noqa: PLC0415 (scipy)
+
+    for line in kind_lines(which):
+        print(line)
 
 
 @templates.command()

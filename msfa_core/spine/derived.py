@@ -1,9 +1,9 @@
 """Columns that follow from results and settings: found anew without a step being done again.
 
 Probabilities for other class shares, the search domain, what the search keeps, what lies in the
-D0.2–fm region, the labels in force and where templates and networks disagree. SLAM's labels are
-``teff, logg, feh``; where it gives none, those of a catalogue stand in, flagged; what a catalogue
-says stays visible as ``teff_catalogue`` … beside them.
+D0.2–fm region, the labels in force, how probably a template is right and where templates and
+networks disagree. SLAM's labels are ``teff, logg, feh``; where it gives none, those of a catalogue
+stand in, flagged; what a catalogue says stays visible as ``teff_catalogue`` … beside them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.region import are_in_bhb_region, p_in_bhb_region
-from msfa_core.columns import BY_NAME
+from msfa_core.columns import BY_NAME, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import LABELS
 from msfa_core.flags import LabelFlag
@@ -24,9 +24,10 @@ from msfa_core.search.prior import Trained, shares_of, with_prior
 from msfa_core.spine.results import KEY, kept, kept_keys, key_of, make_key, written_into
 from msfa_core.survey.completing import refreshed
 from msfa_core.survey.folder import CANDIDATES_FILE, Survey
+from msfa_core.templates.probability import probability_right
 from msfa_core.templates.second_opinion import template_disagrees
 
-DERIVED_VERSION: Final = 1  # raised when a rule changes: the table follows at the next run
+DERIVED_VERSION: Final = 2  # raised when a rule changes: the table follows at the next run
 _SETTLED: Final = int(  # flags that follow from labels and limits, found anew each time
     LabelFlag.FROM_CATALOGUE
     | LabelFlag.MISSING
@@ -59,7 +60,10 @@ def derive(table: pd.DataFrame, base: pd.DataFrame, settings: Settings) -> pd.Da
         p_in_bhb_region=p_in_bhb_region(table, settings.selection),
     )
     table = settle_labels(table, base, settings)
-    return table.assign(template_disagrees=template_disagrees(table))
+    return table.assign(
+        template_probability=probability_right(numbers(table, "template_confidence")),
+        template_disagrees=template_disagrees(table),
+    )
 
 
 def write_results(

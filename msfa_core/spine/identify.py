@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from msfa_core.columns import numbers
 from msfa_core.config import Settings
 from msfa_core.flags import CmdFlag, PanstarrsFlag, UidFlag
 from msfa_core.spine.step import Inputs, Step
@@ -13,9 +14,11 @@ from msfa_core.survey.folder import Survey
 
 IDENTIFIED_BY: Final = (  # columns that make stars of spectra, and compare their velocities
     *("ra", "dec", "snr_g", "gaia_source_id", "ps_id", "cmd_flags", "ps_flags"),
+    *("gaia_separation", "ps_separation"),
     *("z", "z_err", "template_z", "template_z_err", "resolution"),
     *("class", "subclass", "template_class", "template_subclass"),
 )
+_APART: Final = 0.5  # arcsec: nearer by more is another source, not the same one measured twice
 
 
 def _inputs(_survey: Survey, settings: Settings) -> Inputs:
@@ -48,13 +51,17 @@ def identify(rows: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
         several = (rows["ps_flags"].fillna(0).astype("int64") & int(PanstarrsFlag.AMBIGUOUS)) != 0
         several &= uids["uid"].str.startswith("P")
         uids.loc[several.to_numpy(bool), "uid_flags"] |= int(UidFlag.SEVERAL_PANSTARRS)
+    nearer = numbers(rows, "ps_separation") < numbers(rows, "gaia_separation") - _APART
+    uids.loc[nearer & uids["uid"].str.startswith("G").to_numpy(bool), "uid_flags"] |= int(
+        UidFlag.NEARER_PANSTARRS
+    )
     velocities = epoch_velocities(pd.concat([rows, uids["uid"]], axis=1))
     return pd.concat([rows[["obsid"]], uids, velocities], axis=1)
 
 
 IDENTIFY: Final = Step(
     "identify",
-    version=2,
+    version=3,
     work=identify,
     columns=IDENTIFIED_BY,
     inputs=_inputs,

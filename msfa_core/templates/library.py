@@ -22,6 +22,7 @@ from msfa_core.typing import FloatArray
 TEMPLATE_FILE: Final = shipped("templates", "templates.npz")
 CALIBRATION_FILE: Final = shipped("templates", "confidence.json")
 TEMPLATE_CLASSES: Final = ("STAR", "GALAXY", "QSO")
+ADDED: Final = "+"  # before a path: what it has is added to the shipped set
 ALONE: Final = -1  # basis number of a template that is fitted by itself
 CODE_STEP: Final = 2.5e-4  # of ln flux in the file: a quarter of a thousandth
 _PLAUSIBLE: Final = (300.0, 30_000.0)  # Å: rest wavelengths of optical spectra up to z = 6
@@ -216,6 +217,9 @@ def set_checksum(path: str | Path | None = None) -> str:
     ModelError
         When nothing is there.
     """
+    if str(path or "").startswith(ADDED):
+        more = set_checksum(str(path)[len(ADDED) :])
+        return hashlib.sha256(f"{set_checksum()} {more}".encode()).hexdigest()
     path = Path(path) if path else TEMPLATE_FILE
     files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()

@@ -31,6 +31,7 @@ from msfa_core.templates.kernels import (
 )
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.results import BLUE, RED, Matches
+from msfa_core.templates.shift_errors import shift_errors
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
 from msfa_core.typing import Float32Array, FloatArray, IntArray, Progress, no_progress
 
@@ -289,6 +290,12 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
     # where templates do not fit as well as the noise asks, χ² is broader than it says
     with np.errstate(invalid="ignore"):
         fields["z_err"] = fields["z_err"] * np.sqrt(np.maximum(fields["chi2"], 1.0))
+    if len(spectra):
+        solution = fields["coefficients"][:, 0] / fit.scale[:, None]
+        best = fields["template"][:, 0], fields["z"][:, 0]
+        error = shift_errors(matcher, fit.flux, fit.weight, *best, solution)
+        known = np.isfinite(fields["z_err"][:, 0]) & np.isfinite(error)
+        fields["z_err"][known, 0] = error[known]
     fields["flags"] = _flags(matcher, spectra, fit, fields)
     return fields
 

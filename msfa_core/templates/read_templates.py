@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import ModelError
-from msfa_core.templates.library import ALONE, TemplateSet, check_grid, check_units
+from msfa_core.templates.kinds import kinds_of, missing_kinds
+from msfa_core.templates.library import ADDED, ALONE, TemplateSet, check_grid, check_units
 
 _SUFFIXES: Final = (".fits", ".fits.gz", ".fit", ".fit.gz")
 _CLASSES: Final = {"STAR": "STAR", "GALAXY": "GALAXY", "GAL": "GALAXY", "QSO": "QSO"}
@@ -33,7 +34,9 @@ def read_templates(path: str | Path | None = None) -> TemplateSet:
     ----------
     path : str or Path, optional
         A set of ``msfa templates build`` (.npz), an ``spEigen`` or redrock file (.fits, plain or
-        gzipped), or a folder of the latter; the shipped set when not given or empty.
+        gzipped), or a folder of the latter; the shipped set when not given or empty. With a ``+``
+        before it, what the file or folder has of kinds that the shipped set lacks (carbon stars,
+        cataclysmic variables …) is added to the shipped set.
 
     Returns
     -------
@@ -48,6 +51,8 @@ def read_templates(path: str | Path | None = None) -> TemplateSet:
     """
     if not path or not str(path):
         return TemplateSet.load()
+    if str(path).startswith(ADDED):
+        return _added(TemplateSet.load(), read_templates(str(path)[len(ADDED) :]))
     path = Path(path)
     if path.is_dir():
         files = sorted(one for one in path.iterdir() if one.name.lower().endswith(_SUFFIXES))
@@ -57,6 +62,44 @@ def read_templates(path: str | Path | None = None) -> TemplateSet:
     if path.suffix == ".npz" or not path.exists():
         return TemplateSet.load(path)
     return _together([_read_file(path)], str(path))
+
+
+def _added(shipped: TemplateSet, more: TemplateSet) -> TemplateSet:
+    """Return the shipped set with templates of the kinds that it lacks.
+
+    Raises
+    ------
+    ModelError
+        When there are none.
+    """
+    lacking = set(missing_kinds(shipped))
+    rows = np.array([kind in lacking for kind in kinds_of(more)])
+    if not rows.any():
+        raise ModelError(
+            f"{more.provenance}: no template of a kind that the shipped set lacks "
+            f"({', '.join(sorted(lacking))}); name it without + to use it alone."
+        )
+    more = more.take(rows)
+    parts = (shipped, more)
+    first = min(one.first_pixel for one in parts)
+    last = max(one.first_pixel + one.flux.shape[1] for one in parts)
+    flux = np.full((len(shipped) + len(more), last - first), np.nan, dtype=np.float32)
+    at = 0
+    for one in parts:
+        start = one.first_pixel - first
+        flux[at : at + len(one), start : start + one.flux.shape[1]] = one.flux
+        at += len(one)
+    both = {
+        what: np.concatenate([getattr(one, what) for one in parts])
+        for what in ("name", "cls", "subclass", "basis")
+    }
+    return replace(
+        shipped,
+        flux=flux,
+        wavelength=LogGrid(first, last - first).wavelength,
+        provenance=f"{shipped.provenance} Added: {more.provenance}.",
+        **both,
+    )
 
 
 class _Part:

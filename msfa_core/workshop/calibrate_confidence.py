@@ -35,6 +35,7 @@ from msfa_core.templates.confidence import (
     weighed_residual,
 )
 from msfa_core.templates.matching import Matches, match
+from msfa_core.templates.probability import PROBABILITY_FILE, corners, probability_right
 from msfa_core.templates.spectral_types import subtypes_apart
 from msfa_core.typing import BoolArray, FloatArray
 
@@ -230,6 +231,37 @@ def reliability(confidence: FloatArray, agrees: BoolArray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def probabilities(calibration: Calibration, made: Sample) -> dict[str, object]:
+    """Return the corners of what the confidence means, as JSON holds them.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    made : Sample
+        The calibrating half.
+    """
+    at, share = corners(predicted(calibration, made), made.agrees)
+    return {
+        "confidence": [round(float(one), 3) for one in at],
+        "right": [round(float(one), 4) for one in share],
+        "provenance": f"isotonic regression; {calibration.provenance}",
+    }
+
+
+def miscalibration(probability: FloatArray, agrees: BoolArray) -> float:
+    """Return by how much probabilities are off, on average over tenths [percentage points].
+
+    Parameters
+    ----------
+    probability : (n,) array [percent]
+    agrees : (n,) bool array
+    """
+    tenth = np.minimum(probability // 10.0, 9.0)
+    off = pd.DataFrame({"p": probability, "a": PERCENT * agrees, "tenth": tenth})
+    means = off.groupby("tenth").agg(p=("p", "mean"), a=("a", "mean"), n=("p", "size"))
+    return float(np.average((means["p"] - means["a"]).abs(), weights=means["n"]))
+
+
 def draw(calibration: Calibration, data: Sample, path: str | Path) -> None:
     """Draw f of both ends over the residuals, and the reliability of the held half."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -295,13 +327,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         calibration = fitted(made, words)
         text = json.dumps(calibration.as_dict(), indent=1, ensure_ascii=False) + "\n"
         write_whole(options.out, text.encode())
+        curve = probabilities(calibration, made)
+        text = json.dumps(curve, indent=1, ensure_ascii=False) + "\n"
+        write_whole(options.out.with_name(PROBABILITY_FILE.name), text.encode())
         draw(calibration, data, options.figure)
     except MsfaError as problem:
         logger.error("%s", problem)
         return 1
     held = data.take(~data.calibrates)
-    table = reliability(predicted(calibration, held), held.agrees)
-    logger.info("held half:\n%s", table.to_string(index=False, float_format="{:.1f}".format))
+    said = predicted(calibration, held)
+    probability = PERCENT * probability_right(said, options.out.with_name(PROBABILITY_FILE.name))
+    for what, value in (("confidence", said), ("probability", probability)):
+        table = reliability(value, held.agrees).to_string(index=False, float_format="{:.1f}".format)
+        off = miscalibration(value, held.agrees)
+        logger.info("held half, %s (off by %.1f points):\n%s", what, off, table)
     return 0
 
 

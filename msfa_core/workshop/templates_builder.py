@@ -16,7 +16,9 @@ import numpy as np
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.templates.continuum import characteristic_vectors, simulated_ratios
+from msfa_core.templates.kinds import kind_table
 from msfa_core.templates.library import ALONE, TemplateSet
+from msfa_core.templates.read_templates import read_templates
 from msfa_core.typing import FloatArray
 from msfa_core.workshop.templates_galaxies import (
     GALAXY_GRID,
@@ -144,3 +146,25 @@ def _late_dwarfs(name: list[str], flux: FloatArray) -> tuple[list[str], list[str
     made = [mean(b.one) + b.share * (mean(b.other) - mean(b.one)) for b in BETWEEN]
     names = [f"{b.one[0]}–{b.other[0]} at {b.share:g}" for b in BETWEEN]
     return names, [b.subclass for b in BETWEEN], np.exp(made)
+
+
+def kind_lines(which: str = "") -> list[str]:
+    """Return what a template set holds of each kind, and what it lacks, in lines.
+
+    Parameters
+    ----------
+    which : str
+        As in the setting ``templates``; the shipped set when empty.
+    """
+    found = read_templates(which)
+    table = kind_table(found)
+    lines = [f"{len(found):,} templates"]
+    for kind, row in table[table["n"] > 0].iterrows():
+        reach = f"{row['from']:,.0f}–{row['to']:,.0f} Å"
+        words = f"{row['sources']}: {row['subclasses']}"
+        lines.append(f"{row['n']:5d}  {kind:28s} {reach:16s} {words}")
+    missing = table.index[table["n"] == 0].tolist()
+    if missing:
+        lines.append(f"missing: {', '.join(missing)}")
+        lines.append('add your own of these kinds with the setting templates = "+FOLDER"')
+    return lines

@@ -1,0 +1,42 @@
+"""The error of a redshift is what redshifts scatter by."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pytest import approx
+from template_spectra import simulated_matches
+
+from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.templates.library import TemplateSet
+from msfa_core.templates.matching import match
+
+N, SNR = 60, 30.0
+
+
+@pytest.mark.parametrize(
+    ("cls", "subclass", "z"),
+    [("STAR", "A1V", None), ("STAR", "K3III", None), ("GALAXY", "E+A", (0.05, 0.3))],
+)
+def test_the_error_is_the_scatter_of_draws(cls, subclass, z):
+    shipped = TemplateSet.load()
+    own = shipped.take(np.flatnonzero(shipped.subclass == subclass)[:1])
+    one = simulated_matches(1, 3, (3000.0, 3001.0), cls, z, own)
+    noise = np.nanmedian(one.flux) / SNR
+    rng = np.random.default_rng(1)
+    drawn = np.repeat(one.flux, N, axis=0)
+    drawn = drawn + noise * rng.normal(size=drawn.shape)
+    spectra = replace(
+        one,
+        obsid=np.arange(N),
+        flux=drawn.astype(np.float32),
+        ivar=np.where(np.isfinite(drawn), noise**-2, 0.0).astype(np.float32),
+        mask=~np.isfinite(drawn),
+        z=np.repeat(one.z, N),
+    )
+    found = match(spectra, own, k=1)
+    off = SPEED_OF_LIGHT * (found.z[:, 0] - spectra.z)
+    error = SPEED_OF_LIGHT * found.z_err[:, 0]
+    assert off.std() == approx(np.median(error), rel=0.25)  # 60 draws tell it within a tenth
+    assert abs(off.mean()) < np.median(error)
+    assert np.ptp(error) < np.median(error)
