@@ -196,6 +196,8 @@ class VettingApp(pn.viewable.Viewer):
     def _begin_following(self) -> None:
         page_is_painted.set()
         pn.state.add_periodic_callback(self._follow, period=FOLLOW_EVERY)
+        if pn.state.curdoc is not None:
+            self.verdict.ring.begin(pn.state.curdoc)
 
     def _follow(self) -> None:
         """Ask the store in a thread of its own: a store that is slow holds up nobody."""

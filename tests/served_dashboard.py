@@ -135,10 +135,12 @@ def painted(page):
 
 
 def press(page, key):
-    """Press a key and wait until another star is painted."""
+    """Press a key and wait until another star is painted and the server has followed."""
     before = painted(page)
     page.keyboard.press(key)
-    page.wait_for_selector(f"{PAINTED}:not([data-painted='{before}'])", timeout=30_000)
+    page.wait_for_selector(
+        f"{PAINTED}:not([data-painted='{before}']):not(.msfa-busy)", timeout=30_000
+    )
     return painted(page)
 
 

@@ -78,7 +78,7 @@ class Answers(Part):
         known = None if star is None or not is_asked() else data.answered(question, star.obsid)
         if getattr(self, answer) is not known:
             self.param.update(**{answer: known})
-        if not is_asked() or star is None:
+        if not is_asked() or star is None or self._screen.is_trying:
             return
         document = pn.state.curdoc
         had_page = is_live(document)
@@ -109,6 +109,34 @@ class Answers(Part):
             data.ask(question, star.obsid, is_wanted).add_done_callback(tell)
         elif had_page:
             ask_ahead()
+
+    def _missing(self, obsid: int) -> list[str]:
+        """Return the questions that are asked of every star, and not answered of this one."""
+        can_tell = not self._verdicts.blind
+        asked = {
+            "coadd": self.with_coadd,
+            "template": self.with_template and can_tell,
+            "why": self.why and can_tell,
+        }
+        known = self._verdicts.data.answered
+        return [name for name, is_on in asked.items() if is_on and known(name, obsid) is None]
+
+    def are_known(self, obsid: int) -> bool:
+        """Tell whether all that is asked of every star is answered of this one."""
+        return not self._missing(obsid)
+
+    def ask_for(self, obsid: int, then: Callable[[], None]) -> None:
+        """Ask of a star what is asked of every star, and do something when it is answered."""
+        document, on_screen = pn.state.curdoc, self._screen.selected
+
+        def is_wanted() -> bool:
+            return is_live(document) and self._screen.selected == on_screen
+
+        asked = [self._verdicts.data.ask(name, obsid, is_wanted) for name in self._missing(obsid)]
+        if asked:  # one thread answers, in turn: the last is the last
+            asked[-1].add_done_callback(
+                lambda done: None if done.exception() else in_turn(document, then)
+            )
 
     def _take(self, done: Future[Any], answer: str, is_wanted: Callable[[], bool]) -> None:
         """Show the answer if its star is still on screen; say what kept it from being found."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +37,7 @@ class Screen(Part):
     def __init__(self, verdicts: Verdicts, queue: Queue, status: Status, **params: Any) -> None:
         super().__init__(**params)
         self._verdicts, self._queue, self._status = verdicts, queue, status
+        self.is_trying = False  # a star is drawn that nobody sees
 
     def select(self, obsid: int | str) -> None:
         """Bring a star on screen.
@@ -213,6 +215,57 @@ class Screen(Part):
             epochs=self._verdicts.table.iloc[rows],
             decisions=self._verdicts.decisions_on(rows),
         )
+
+    @contextmanager
+    def trying_on(self, star: Star) -> Iterator[None]:
+        """Have everything drawn of another star for as long as the block runs; nobody sees it."""
+        here = {"star": self.star, "selected": self.selected, "left_out": self.left_out}
+        self.is_trying = True
+        try:
+            self.param.update(star=star, selected=str(star.obsid), left_out=[])
+            yield
+        finally:
+            self.param.update(**here)
+            self.is_trying = False
+
+    def steps(self, n: int) -> dict[int, dict[str, int]]:
+        """Return where keys lead from the star on screen, and from those that they lead to.
+
+        Parameters
+        ----------
+        n : int
+            Keys of one kind in a row.
+
+        Returns
+        -------
+        dict
+            By obsid: the star that ``next``, ``previous`` and a verdict (``decide``) lead to.
+        """
+        if self.star is None:
+            return {}
+        obsids, star = self._queue.obsids, self._verdicts.data.star
+        place, here, rows = self.place, self.star.obsid, self._queue.rows
+        steps: dict[int, dict[str, int]] = {here: {}}
+        if place > 0:
+            steps[here]["previous"] = int(obsids[place - 1])
+        for at in range(place, min(place + n, len(obsids) - 1)):
+            before = here if at == place else int(obsids[at])
+            after = int(obsids[at + 1])
+            steps.setdefault(before, {})["next"] = after
+            if at >= 0:  # else the star on screen is not in the queue: nothing leads back to it
+                steps.setdefault(after, {})["previous"] = before
+        left = np.flatnonzero(self._verdicts.mine[rows] == "")
+        judged: list[int] = []
+        for _ in range(n):
+            judged.append(int(star[self._verdicts.data.row(here)]))
+            behind = np.searchsorted(left, place, side="right")
+            around = islice(chain(left[behind:], left[:behind]), N_UNREADABLE + n)
+            first = next((int(at) for at in around if star[rows[at]] not in judged), None)
+            if first is None:
+                break
+            steps.setdefault(here, {})["decide"] = here = int(obsids[first])
+            place = first
+        return steps
 
     def ahead(self, n: int) -> list[int]:
         """Return the next stars of the queue."""

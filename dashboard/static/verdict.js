@@ -157,6 +157,7 @@ class Gate {
 export function render({model, view}) {
   const drafts = new Drafts(model.survey_name)
   const kept = new Unanswered(model.survey_name)
+  const ring = new Ring(() => view.model.document)
   const bar = element("div", "msfa-verdict")
 
   // --- what the reviewer sets -------------------------------------------------------------
@@ -384,12 +385,12 @@ export function render({model, view}) {
     gate.ask(painted => {
       const said = VERDICTS.has(action) ? hand_over() : {}
       const message = {action, value, painted, ...said, reviewer: reviewer.value.trim()}
-      if (!VERDICTS.has(action)) return message
+      if (!VERDICTS.has(action)) return {...message, ahead: ring.go(painted, action)}
       remember(message.comment?.trim())
       kept.replace(painted) // what waits for this star was thought better of
       const given = kept.keep(message)
       if (is_lost) on_connection_lost()
-      return given
+      return {...given, ahead: is_lost || !message.reviewer ? "" : ring.go(painted, "decide")}
     })
   }
   const needs_name = () => {
@@ -456,6 +457,8 @@ export function render({model, view}) {
   show_recent()
   show_on_star()
   model.on("msg:custom", answer => {
+    if (answer.ring) { ring.take_over(answer.ring); return }
+    if (answer.ring_learns) { ring.learn(answer.ring_learns); return }
     if (answer.again) setTimeout(() => give_one(answer.key), AGAIN)
     else if (answer.key) kept.forget(answer.key)
     if (answer.saved) drafts.forget(answer.saved, handed_over)

@@ -500,6 +500,8 @@ class QueueView(pn.viewable.Viewer):
 
     def _follow_soon(self, *_: Any) -> None:
         """Follow the star on screen a little later, when the keys pause: it is painted first."""
+        if self.state.screen.is_trying:
+            return
         document = pn.state.curdoc
         if document is None or document.session_context is None:
             self._follow()

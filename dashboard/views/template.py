@@ -92,7 +92,8 @@ class TemplateOverlay:
     """
 
     def __init__(self, state: Session, plot: figure, colours: Palette) -> None:
-        self.state, self.rank = state, 0
+        self.state = state
+        self._chosen = (0, 0)  # obsid, and which of its solutions
         self.model = ColumnDataSource(empty("x", "y"))
         self.residual = ColumnDataSource(empty("x", "y", "low", "high"))
         plot.line("x", "y", source=self.model, color=colours.model, line_width=1.3)
@@ -141,13 +142,16 @@ class TemplateOverlay:
         if self._plot.xaxis[0].visible is is_shown:
             self._plot.xaxis[0].visible = not is_shown
 
+    @property
+    def rank(self) -> int:
+        """Which solution of the star is drawn: the best one until another is chosen."""
+        star, (chosen_of, rank) = self._drawn[0], self._chosen
+        return rank if star is not None and star.obsid == chosen_of else 0
+
     # --- drawing -------------------------------------------------------------------------
     def draw(self, star: Star | None, rest: bool) -> None:
         """Draw the solution of the star on screen; nothing while there is no answer."""
-        is_new = star is not self._drawn[0]
         self._drawn = star, rest
-        if is_new:
-            self.rank = 0
         matched = self._answer(star)
         self._offer(matched)
         if star is None or matched is None or self.rank >= len(matched.solutions):
@@ -156,6 +160,7 @@ class TemplateOverlay:
                     empty("x", "y"),
                     empty("x", "y", "low", "high"),
                 )
+            self.figure.y_range.update(start=-LEAST_RESIDUAL, end=LEAST_RESIDUAL)
             return
         z = star.spectrum.z if rest else 0.0
         over, below = overlay_data(matched, self.rank, flux_unit(star.spectrum), z)
@@ -204,6 +209,7 @@ class TemplateOverlay:
             self.choice.value = (self.rank + by) % len(matched.solutions)
 
     def _choose(self, rank: int) -> None:
-        if rank != self.rank:
-            self.rank = rank
+        star = self._drawn[0]
+        if star is not None and rank != self.rank:
+            self._chosen = star.obsid, rank
             self.draw(*self._drawn)

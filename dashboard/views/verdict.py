@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import panel as pn
 import param
@@ -17,6 +18,7 @@ from dashboard.state import Session
 from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
+from dashboard.views.ring import Ring
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.errors import AwayError, StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
@@ -125,7 +127,9 @@ class VerdictBar(pn.custom.JSComponent):
     on_star = param.List(doc="Decisions on the star on screen")
     on_star_none = param.String(default="nobody has decided yet")
 
-    _esm = (STATIC / "verdict.js").read_text(encoding="utf-8")
+    _esm = "".join(
+        (STATIC / name).read_text(encoding="utf-8") for name in ("ring.js", "verdict.js")
+    )
 
     def __init__(self, state: Session, reviewer_locked: bool = False, **params: Any):
         super().__init__(
@@ -142,6 +146,7 @@ class VerdictBar(pn.custom.JSComponent):
         self._state = state
         self._is_locked = reviewer_locked or bool(state.verdicts.door.login)  # a page cannot say so
         self._is_away = False  # the database server, as far as the last message found
+        self.ring = Ring(state, self._send_msg)
         self._restore: dict[str, Any] = {}  # comment and flags of the decision taken back
         self._show_star()
         self._show_message()
@@ -186,7 +191,8 @@ class VerdictBar(pn.custom.JSComponent):
 
     def handle(self, message: dict[str, Any]) -> None:
         """Do what a message of the browser asks for, and answer it."""
-        with pn.io.hold():  # one message to the browser, in order, so one repaint
+        ahead = str(message.get("ahead") or "")  # the packet that the browser painted already
+        with pn.io.hold(), self.ring.following(ahead):  # one message, in order, so one repaint
             self._handle(message)
 
     def _handle(self, message: dict[str, Any]) -> None:
@@ -210,7 +216,10 @@ class VerdictBar(pn.custom.JSComponent):
         elif action in _VERDICTS or action == "suggestion":
             judged = self._judged(action, message)
             keep = partial(state.verdicts.door.keep, judged)
-            self._store(keep, state.decided, partial(answer, saved=str(judged.obsid)))
+            answer = partial(answer, saved=str(judged.obsid))
+            if message.get("ahead"):
+                answer = self._go_on(judged.obsid, answer)
+            self._store(keep, state.decided, answer)
         else:
             if state.status.tone == "error":
                 state.status.say("")  # it was about what is left now
@@ -223,6 +232,20 @@ class VerdictBar(pn.custom.JSComponent):
             else:
                 raise SurveyError(f"unknown action {action!r}")
             answer(is_done=True)
+
+    def _go_on(self, judged: int, answer: Callable[..., None]) -> Callable[..., None]:
+        """Go where the browser is already, before the verdict is stored; back if it is not."""
+        screen = self._state.screen
+        after = screen.steps(1).get(judged, {}).get("decide")
+        if after is not None:
+            screen.go(iter([np.int64(after)]))
+
+        def answer_there(*, is_done: bool) -> None:
+            if not is_done:
+                screen.select(judged)
+            answer(is_done=is_done)
+
+        return answer_there
 
     def _judged(self, action: str, message: dict[str, Any]) -> Decision:
         verdict, verdict_class = action, str(message.get("value") or "")

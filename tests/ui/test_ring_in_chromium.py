@@ -1,0 +1,60 @@
+"""Stars that lie ready: painted while the server sleeps, and never of two stars at once."""
+
+import signal
+
+from served_dashboard import PAINTED, assert_quiet, decisions, open_page, painted, press, served
+
+DRAWN = """() => {
+  const source = Bokeh.documents[0].get_model_by_name("msfa-painted")
+  return [source.tags[0], source.data.y.slice(0, 400).join()]
+}"""  # the star that is told, and the line that is drawn
+
+
+def painted_asleep(page, key):
+    """Press a key; return the star that is painted though the server cannot answer."""
+    before = painted(page)
+    page.keyboard.press(key)
+    page.wait_for_selector(f"{PAINTED}:not([data-painted='{before}'])", timeout=5_000)
+    return painted(page)
+
+
+def test_the_next_star_is_painted_while_the_server_sleeps_and_judged_when_it_wakes(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        first = painted(page)
+        seen = {first: page.evaluate(DRAWN)}
+        for _ in range(3):
+            star = press(page, "ArrowRight")
+            seen[star] = page.evaluate(DRAWN)
+        for _ in range(3):
+            press(page, "ArrowLeft")
+        assert painted(page) == first
+        page.wait_for_timeout(3000)  # others are made ready
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            second = painted_asleep(page, "ArrowRight")
+            assert page.evaluate(DRAWN) == seen[second]
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        page.wait_for_selector(f"{PAINTED}:not(.msfa-busy)", timeout=20_000)
+        assert painted(page) == second
+        page.wait_for_timeout(3000)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            third = painted_asleep(page, "a")
+            page.locator(".msfa-status", has_text="Not saved yet").wait_for(timeout=5_000)
+            page.keyboard.press("e")
+            page.keyboard.type("of the third")
+            page.keyboard.press("Escape")
+            page.keyboard.press("r")  # waits for the server
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        page.wait_for_selector(f"{PAINTED}:not([data-painted='{third}']):not(.msfa-busy)")
+        assert page.locator(".msfa-comment").input_value() == ""
+        page.context.close()
+    said = [(str(d.obsid), d.verdict, d.comment) for d in decisions(small_survey)]
+    assert said == [(second, "accept", ""), (third, "reject", "of the third")]
+    assert_quiet(log)
