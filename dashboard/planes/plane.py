@@ -12,6 +12,7 @@ from typing import Any, Final
 import holoviews as hv
 import numpy as np
 import pandas as pd
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.events import RangesUpdate, SelectionGeometry, Tap
 from bokeh.models import (
     BoxSelectTool,
@@ -255,8 +256,10 @@ class Plane:
 
     def _size(self, otherwise: tuple[float, float]) -> tuple[float, float]:
         """Return the inner size that the browser reported, else the given one."""
-        told = self.figure.properties_with_values(include_defaults=False)
-        width, height = told.get("inner_width"), told.get("inner_height")
+        try:
+            width, height = self.figure.inner_width, self.figure.inner_height
+        except UnsetValueError:  # no browser has drawn it yet
+            return otherwise
         return (width, height) if width and height else otherwise
 
     def _count(self) -> None:

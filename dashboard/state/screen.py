@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from msfa_core.stars.sky import nearest, place_of
 N_AHEAD: Final = 4  # stars read ahead of the reviewer
 MOST: Final = 2**63 - 1  # of a 64-bit number
 FIND_RADIUS: Final = 60.0  # arcsec, of a position that is searched
+BLOCK: Final = 4096  # places of the queue that are looked through at once
 N_UNREADABLE: Final = 5  # stars passed over because they cannot be read, before giving up
 
 
@@ -244,7 +245,7 @@ class Screen(Part):
         if self.star is None:
             return {}
         obsids, star = self._queue.obsids, self._verdicts.data.star
-        place, here, rows = self.place, self.star.obsid, self._queue.rows
+        place, here = self.place, self.star.obsid
         steps: dict[int, dict[str, int]] = {here: {}}
         if place > 0:
             steps[here]["previous"] = int(obsids[place - 1])
@@ -254,18 +255,34 @@ class Screen(Part):
             steps.setdefault(before, {})["next"] = after
             if at >= 0:  # else the star on screen is not in the queue: nothing leads back to it
                 steps.setdefault(after, {})["previous"] = before
-        left = np.flatnonzero(self._verdicts.mine[rows] == "")
         judged: list[int] = []
         for _ in range(n):
             judged.append(int(star[self._verdicts.data.row(here)]))
-            behind = np.searchsorted(left, place, side="right")
-            around = islice(chain(left[behind:], left[:behind]), N_UNREADABLE + n)
-            first = next((int(at) for at in around if star[rows[at]] not in judged), None)
-            if first is None:
+            left = self._left_after(place, judged)
+            if left is None:
                 break
-            steps.setdefault(here, {})["decide"] = here = int(obsids[first])
-            place = first
+            steps.setdefault(here, {})["decide"] = here = int(obsids[left])
+            place = left
         return steps
+
+    def _left_after(self, place: int, judged: list[int]) -> int | None:
+        """Return the next place of the queue, around its end, that I have not vetted.
+
+        Parameters
+        ----------
+        place : int
+        judged : list of int
+            Numbers of stars that will have been vetted by then.
+        """
+        rows, mine, star = self._queue.rows, self._verdicts.mine, self._verdicts.data.star
+        for first, end in ((place + 1, len(rows)), (0, place + 1)):
+            for start in range(first, end, BLOCK):  # a queue may be long, the next is near
+                places = np.arange(start, min(start + BLOCK, end))
+                left = places[mine[rows[places]] == ""]
+                left = left[~np.isin(star[rows[left]], judged)]
+                if len(left):
+                    return int(left[0])
+        return None
 
     def ahead(self, n: int) -> list[int]:
         """Return the next stars of the queue."""

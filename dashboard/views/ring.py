@@ -64,6 +64,7 @@ class Ring:
         self._document: Document | None = None
         self._places: dict[Place, None] = {}  # that stars differ in, in the order they change
         self._packets: dict[int, Packet] = {}
+        self._unreadable: set[int] = set()
         self._names = count(1)
         self._own = False  # what changes now is of this ring's own making
         self._by_hand = False  # the reviewer changed what this star looks like
@@ -108,11 +109,15 @@ class Ring:
 
     def _look_again(self) -> None:
         """Keep the stars on which nobody decided since they were made ready."""
-        verdicts = self._state.verdicts
-        for obsid, packet in list(self._packets.items()):
-            rows = verdicts.data.same_star(verdicts.data.row(obsid))
-            if verdicts.decisions_on(rows) != packet.star.decisions:
-                del self._packets[obsid]
+        try:
+            self._packets = {
+                obsid: packet
+                for obsid, packet in self._packets.items()
+                if self._state.screen.read(obsid).decisions == packet.star.decisions
+            }
+        except MsfaError as error:  # the store does not answer
+            logger.info("not made ready: %s", error)
+            self._packets.clear()
         self._tell()
         self._soon()
 
@@ -142,7 +147,8 @@ class Ring:
         moves.sort(key=lambda move: move[0] == "previous")  # most go on
         wanted = dict.fromkeys(there for _, there in moves)
         self._packets = {o: self._packets[o] for o in [here.obsid, *wanted] if o in self._packets}
-        missing = [obsid for obsid in wanted if obsid not in (*self._packets, here.obsid)]
+        there = {here.obsid, *self._packets, *self._unreadable}
+        missing = [obsid for obsid in wanted if obsid not in there]
         answers = self._state.answers
         if answers.are_known(here.obsid):  # else its own are asked for first
             ready = [obsid for obsid in missing if answers.are_known(obsid)]
@@ -158,7 +164,8 @@ class Ring:
             star = self._state.screen.read(obsid)
         except MsfaError as error:  # said to the reviewer when it is opened
             logger.info("not made ready: %s", error)
-            return False
+            self._unreadable.add(obsid)
+            return True
         before = self._values()
         with self._kept_back() as events:
             with self._state.screen.trying_on(star):

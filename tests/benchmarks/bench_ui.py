@@ -61,6 +61,7 @@ def burst(page):
         page.wait_for_timeout(1000 / BURST_RATE)
     pressed = time.monotonic()
     page.wait_for_function(f"window.painted.length >= {n_before + BURST}", timeout=300_000)
+    page.wait_for_selector(f"{PAINTED}:not(.msfa-busy)", timeout=300_000)  # and saved
     return pressed - start, time.monotonic() - pressed
 
 

@@ -10,6 +10,7 @@ from bokeh.io.doc import patch_curdoc
 
 from dashboard.app import VettingApp
 from dashboard.views.ring import _same, _value
+from msfa_core.errors import SurveyError
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")  # bokeh's own
 
@@ -153,6 +154,23 @@ def test_a_star_that_somebody_judged_is_made_ready_anew(drawn):
     app.state.follow()
     assert there not in ring._packets
     other.close()
+
+
+def test_a_star_that_cannot_be_read_keeps_no_other_from_being_ready(drawn, monkeypatch):
+    app, _, ring = drawn
+    here = app.state.screen.star.obsid
+    broken, read = app.state.screen.steps(1)[here]["next"], app.state.screen.read
+
+    def refuse(obsid):
+        if obsid == broken:
+            raise SurveyError("its shard is broken")
+        return read(obsid)
+
+    monkeypatch.setattr(app.state.screen, "read", refuse)
+    fill(ring)
+    assert broken not in ring._packets
+    assert len(ring._packets) >= 3
+    assert app.state.status.tone != "error"
 
 
 def test_what_a_hand_moved_is_not_moved_back(drawn):
