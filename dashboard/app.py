@@ -181,7 +181,7 @@ class VettingApp(pn.viewable.Viewer):
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             pn.state.onload(self._begin_following)
             # a browser that leaves before the page is drawn never loads it
-            pn.state.on_session_destroyed(lambda _: self.state.close())
+            pn.state.on_session_destroyed(lambda _: self._close())
 
     # --- what a session does besides drawing -------------------------------------------------
     def _open_link(self) -> None:
@@ -192,6 +192,11 @@ class VettingApp(pn.viewable.Viewer):
 
     def _read_reference(self, path: str | Path) -> None:
         self.reference = reference_stars(path)
+
+    def _close(self) -> None:
+        """Let go of everything; the page has gone."""
+        self.verdict.ring.end()
+        self.state.close()
 
     def _begin_following(self) -> None:
         page_is_painted.set()

@@ -92,6 +92,14 @@ class Ring:
         )  # fmt: skip
         self._soon()
 
+    def end(self) -> None:
+        """Let go of the page: what is left of a document after its session holds nothing then."""
+        if self._document is not None:
+            vars(self._document.callbacks).pop("trigger_on_change", None)
+        self._document = None
+        self._places.clear()
+        self._packets.clear()
+
     # --- what makes a star that is ready worthless ------------------------------------------
     def _hear(self, event: DocumentChangedEvent) -> None:
         if self._own or not isinstance(event, ModelChangedEvent | ColumnDataChangedEvent):
@@ -140,9 +148,13 @@ class Ring:
     def _make_ready(self) -> None:
         """Make one star ready; the next one in a turn of its own, so that a key gets between."""
         here = self._state.screen.star
-        if here is None or self._by_hand:
+        if here is None or self._by_hand or self._document is None:
             return
         steps = self._state.screen.steps(DEPTH)
+        on_page = {place: None for place in self._places if place[0].document is not None}
+        if len(on_page) < len(self._places):  # a plane was put away
+            self._places = on_page
+            self._packets.clear()
         moves = [move for moves in steps.values() for move in moves.items()]
         moves.sort(key=lambda move: move[0] == "previous")  # most go on
         wanted = dict.fromkeys(there for _, there in moves)
@@ -261,7 +273,8 @@ class Ring:
             document.callbacks.trigger_on_change(event)
 
     def _values(self) -> dict[Place, Any]:
-        return {place: _value(*place) for place in self._places}
+        """Return what every place holds that is on the page: a plane may have been put away."""
+        return {place: _value(*place) for place in self._places if place[0].document is not None}
 
     def _tell(self) -> None:
         """Bring the browser's ring up to date."""

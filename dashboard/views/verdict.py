@@ -240,10 +240,10 @@ class VerdictBar(pn.custom.JSComponent):
         if after is not None:
             screen.go(iter([np.int64(after)]))
 
-        def answer_there(*, is_done: bool) -> None:
+        def answer_there(*, is_done: bool, again: bool = False) -> None:
             if not is_done:
                 screen.select(judged)
-            answer(is_done=is_done)
+            answer(is_done=is_done, again=again)
 
         return answer_there
 

@@ -156,6 +156,20 @@ def test_a_star_that_somebody_judged_is_made_ready_anew(drawn):
     other.close()
 
 
+def test_a_plane_that_is_put_away_is_forgotten_and_the_new_one_is_learned(drawn):
+    app, _, ring = drawn
+    fill(ring)
+    known = set(ring._places)
+    app.places["lower"].choose("Sky")
+    app.state.screen.next()
+    fill(ring)
+    assert ring._packets
+    assert known - set(ring._places)
+    assert set(ring._places) - known
+    for packet in ring._packets.values():
+        assert all(model.document is not None for model, _ in packet.values)
+
+
 def test_a_star_that_cannot_be_read_keeps_no_other_from_being_ready(drawn, monkeypatch):
     app, _, ring = drawn
     here = app.state.screen.star.obsid

@@ -80,6 +80,7 @@ def test_a_burst_of_keys_loses_none_and_judges_only_painted_stars(chromium, smal
         for _ in range(n_keys):
             page.keyboard.press("a")
         page.wait_for_function(f"window.painted.length > {n_keys}", timeout=60_000)
+        page.wait_for_selector(f"{PAINTED}:not(.msfa-busy)", timeout=60_000)  # and all are saved
         shown = [obsid for _, obsid in page.evaluate("window.painted")]
         page.context.close()
     stored = [str(d.obsid) for d in decisions(small_survey)]
