@@ -266,7 +266,7 @@ class Screen(Part):
         return steps
 
     def _left_after(self, place: int, judged: list[int]) -> int | None:
-        """Return the next place of the queue, around its end, that I have not vetted.
+        """Return the next place of the queue, around its end, that waits for me and nobody else.
 
         Parameters
         ----------
@@ -280,6 +280,7 @@ class Screen(Part):
                 places = np.arange(start, min(start + BLOCK, end))
                 left = places[mine[rows[places]] == ""]
                 left = left[~np.isin(star[rows[left]], judged)]
+                left = left[~self._verdicts.in_other_hands(rows[left])]
                 if len(left):
                     return int(left[0])
         return None

@@ -216,6 +216,18 @@ def test_blind_packets_carry_nothing_of_the_machine(drawn):
         assert '"hidden"' in text
 
 
+def test_no_step_leads_to_a_star_that_another_reviewer_has_in_hand(drawn):
+    app, _, _ = drawn
+    here = app.state.screen.star.obsid
+    there = app.state.screen.steps(1)[here]["decide"]
+    data = app.state.data
+    data.claims.take(int(data.star[data.row(there)]), "bert", 60.0)
+    then = app.state.screen.steps(1)[here]["decide"]
+    assert then != there
+    app.state.decide("accept", painted_obsid=here)
+    assert app.state.screen.star.obsid == then
+
+
 def test_keys_lead_where_the_steps_say(state):
     """On every star of the queue, with some judged."""
     rng = np.random.default_rng(3)
