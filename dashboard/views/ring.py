@@ -23,6 +23,8 @@ from bokeh.document.events import (
     ColumnDataChangedEvent,
     DocumentChangedEvent,
     ModelChangedEvent,
+    SessionCallbackAdded,
+    SessionCallbackRemoved,
 )
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
@@ -77,6 +79,11 @@ class Ring:
         hear = callbacks.trigger_on_change
 
         def overhear(event: DocumentChangedEvent) -> None:
+            if isinstance(event, SessionCallbackAdded | SessionCallbackRemoved):
+                # with what the store answered a thread asks for a turn of the page: not kept back
+                for tell in callbacks.change_callbacks():
+                    tell(event)
+                return
             self._hear(event)
             hear(event)
 

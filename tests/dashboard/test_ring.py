@@ -1,11 +1,16 @@
 """Stars that lie ready in the browser show what the server would show, and nothing else moves."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
 from bokeh.document import Document
-from bokeh.document.events import ModelChangedEvent
+from bokeh.document.events import (
+    ModelChangedEvent,
+    SessionCallbackAdded,
+    SessionCallbackRemoved,
+)
 from bokeh.io.doc import patch_curdoc
 
 from dashboard.app import VettingApp
@@ -226,6 +231,21 @@ def test_no_step_leads_to_a_star_that_another_reviewer_has_in_hand(drawn):
     assert then != there
     app.state.decide("accept", painted_obsid=here)
     assert app.state.screen.star.obsid == then
+
+
+def test_a_thread_that_asks_for_a_turn_of_the_page_gets_it_while_stars_are_made_ready(drawn):
+    """The store answers in a thread of its own: no answer is lost with what is kept back."""
+    _, document, ring = drawn
+    heard = []
+    document.on_change(heard.append)
+    with ring._kept_back() as noted:
+        thread = threading.Thread(target=document.add_next_tick_callback, args=(print,))
+        thread.start()
+        thread.join()
+        assert [type(event) for event in heard] == [SessionCallbackAdded]
+    assert noted == []
+    document.remove_next_tick_callback(next(iter(document.session_callbacks)))
+    assert isinstance(heard[-1], SessionCallbackRemoved)
 
 
 def test_keys_lead_where_the_steps_say(state):
