@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from typing import Any, Final
 
 import pandas as pd
 
+from msfa_core import __version__
 from msfa_core.errors import SurveyError
 from msfa_core.machine import Workers
 from msfa_core.spine.step import Part
 
 CONNECT_SECONDS: Final = 20
+CLOSE_SECONDS: Final = 5
+DISTRIBUTION: Final = "msfa-bhb"
 
 Apply = Callable[[Sequence[Part]], Iterator[pd.DataFrame]]
 
@@ -37,7 +41,12 @@ def workers(n_workers: int, scheduler: str | None) -> Iterator[Apply]:
 @contextmanager
 def _cluster(address: str) -> Iterator[Apply]:
     """Yield what applies `Part.do` on the workers of a Dask scheduler."""
-    from distributed import Client  # noqa: PLC0415 (heavy, and only for clusters)
+    from distributed import (  # noqa: PLC0415 (heavy, and only for clusters)
+        CancelledError,
+        Client,
+        KilledWorker,
+    )
+    from distributed.comm import CommClosedError  # noqa: PLC0415 (as above)
 
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -47,6 +56,22 @@ def _cluster(address: str) -> Iterator[Apply]:
             "--scheduler out to work on this machine."
         ) from error
 
+    def come_back(future: Any) -> pd.DataFrame:
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise SurveyError(
+                f"workers of {address} died again and again on one shard (out of memory, or "
+                "killed): what was finished is kept; give the same command again, with more "
+                "memory per worker if it repeats."
+            ) from error
+        except (CancelledError, CommClosedError, TimeoutError) as error:
+            raise SurveyError(
+                f"the Dask scheduler at {address} is gone ({type(error).__name__}): what was "
+                "finished is kept; start it again and give the same command, or leave --scheduler "
+                "out to go on with this machine."
+            ) from error
+
     def apply(tasks: Sequence[Part]) -> Iterator[pd.DataFrame]:
         ahead = max(2 * len(client.scheduler_info().get("workers", {})), 2)
         waiting = deque(tasks)
@@ -54,7 +79,27 @@ def _cluster(address: str) -> Iterator[Apply]:
         while waiting or running:
             while waiting and len(running) < ahead:
                 running.append(client.submit(Part.do, waiting.popleft(), pure=False))
-            yield running.popleft().result()
+            yield come_back(running.popleft())
 
-    with client:
+    try:
+        _check_versions(client)
         yield apply
+    finally:
+        with suppress(TimeoutError, CommClosedError):  # of a scheduler that is gone
+            client.close(CLOSE_SECONDS)
+
+
+def _check_versions(client: Any) -> None:
+    """Refuse workers of another version: their results would be kept as this one's."""
+    found = client.run(version, DISTRIBUTION, on_error="return")
+    others = {
+        worker: said if isinstance(said, str) else "not installed"
+        for worker, said in found.items()
+        if said != __version__
+    }
+    if others:
+        named = ", ".join(f"{worker} ({said})" for worker, said in sorted(others.items()))
+        raise SurveyError(
+            f"these Dask workers do not have msfa-bhb {__version__}: {named}; install the same "
+            "version where they run, or end them."
+        )

@@ -125,14 +125,44 @@ def as_in(table, survey):
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_gives_the_same_table(survey, finished):
+def test_a_dask_cluster_gives_the_same_table_whatever_dies(survey, finished, monkeypatch):
+    """Workers killed in mid-shard (MSFA_KILLS of them, 2 when not set), then the scheduler."""
     from distributed import LocalCluster
 
+    rng = np.random.default_rng(8)
+    kills = int(os.environ.get("MSFA_KILLS", "2"))
+    killed = []
+
+    def kill_some(step, done, total, part=""):
+        if part and len(killed) < kills and step in ("classify", "measure", "match"):
+            nannies = [one for one in cluster.workers.values() if one.pid]
+            victim = nannies[int(rng.integers(len(nannies)))]
+            killed.append(victim.pid)
+            os.kill(victim.pid, signal.SIGKILL)
+
+    def end_the_scheduler(step, done, total, part=""):
+        if step == "match" and part:
+            cluster.close()
+
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, processes=True
+        n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
     ) as cluster:
-        run(survey, scheduler=cluster.scheduler_address)
-    pd.testing.assert_frame_equal(survey.table(), as_in(finished, survey))
+        address = cluster.scheduler_address
+        with monkeypatch.context() as patch:
+            patch.setattr("msfa_core.spine.cluster.__version__", "9.9")
+            with pytest.raises(SurveyError, match=r"do not have msfa-bhb 9\.9: tcp://.* \(0\.1"):
+                run(survey, scheduler=address)
+        while True:
+            run(survey, scheduler=address, progress=kill_some, force=True)
+            if len(killed) >= kills:
+                break
+        table = survey.table()
+        pd.testing.assert_frame_equal(table, as_in(finished, survey), check_exact=True)
+        with pytest.raises(SurveyError, match=r"scheduler at tcp://.* is gone"):
+            run(survey, scheduler=address, progress=end_the_scheduler, force=True)
+    assert len(Survey(survey.path).table()) == len(table)
+    run(survey, workers=1)
+    pd.testing.assert_frame_equal(survey.table(), table, check_exact=True)
 
 
 def test_a_scheduler_that_does_not_answer_is_named(survey, monkeypatch):
