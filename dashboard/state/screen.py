@@ -52,11 +52,14 @@ class Screen(Part):
             number = int(np.int64(int(str(obsid).strip())))
         except (ValueError, OverflowError) as error:
             raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
-        star = self.read(number)
-        self._verdicts.claim(self._verdicts.data.row(number))
-        with pn.io.hold():  # one message to the browser, so one repaint of every figure
-            self.param.update(star=star, selected=str(number), left_out=[])
+        self.show(self.read(number))
         self._read_ahead()
+
+    def show(self, star: Star) -> None:
+        """Bring a star on screen that was read before: the store is not asked."""
+        self._verdicts.claim(self._verdicts.data.row(star.obsid))
+        with pn.io.hold():  # one message to the browser, so one repaint of every figure
+            self.param.update(star=star, selected=str(star.obsid), left_out=[])
 
     @param.depends("selected", watch=True)
     def _follow_selected(self) -> None:

@@ -218,7 +218,7 @@ class VerdictBar(pn.custom.JSComponent):
             keep = partial(state.verdicts.door.keep, judged)
             answer = partial(answer, saved=str(judged.obsid))
             if message.get("ahead"):
-                answer = self._go_on(judged.obsid, answer)
+                answer = self._go_on(answer)
             self._store(keep, state.decided, answer)
         else:
             if state.status.tone == "error":
@@ -233,16 +233,19 @@ class VerdictBar(pn.custom.JSComponent):
                 raise SurveyError(f"unknown action {action!r}")
             answer(is_done=True)
 
-    def _go_on(self, judged: int, answer: Callable[..., None]) -> Callable[..., None]:
+    def _go_on(self, answer: Callable[..., None]) -> Callable[..., None]:
         """Go where the browser is already, before the verdict is stored; back if it is not."""
         screen = self._state.screen
-        after = screen.steps(1).get(judged, {}).get("decide")
+        judged = screen.star
+        if judged is None:
+            return answer
+        after = screen.steps(1).get(judged.obsid, {}).get("decide")
         if after is not None:
             screen.go(iter([np.int64(after)]))
 
         def answer_there(*, is_done: bool, again: bool = False) -> None:
             if not is_done:
-                screen.select(judged)
+                screen.show(judged)  # as it was: a store that is away cannot be asked
             answer(is_done=is_done, again=again)
 
         return answer_there

@@ -15,7 +15,7 @@ from bokeh.io.doc import patch_curdoc
 
 from dashboard.app import VettingApp
 from dashboard.views.ring import _same, _value
-from msfa_core.errors import SurveyError
+from msfa_core.errors import AwayError, SurveyError
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")  # bokeh's own
 
@@ -132,6 +132,33 @@ def test_a_verdict_that_cannot_be_stored_comes_back_to_its_star(drawn, monkeypat
     )
     assert app.state.screen.star.obsid == here
     assert app.state.status.tone == "error"
+
+
+def test_a_verdict_for_a_store_that_is_away_comes_back_without_asking_it(drawn, monkeypatch):
+    """Neither decisions can be read nor written: the reviewer is told, and the key is answered."""
+    app, _, ring = drawn
+    fill(ring)
+    here, answers = app.state.screen.star.obsid, []
+    packet = ring._packets[app.state.screen.steps(1)[here]["decide"]]
+    monkeypatch.setattr(app.verdict, "_send_msg", answers.append)
+
+    def away(*_, **__):
+        raise AwayError("Cannot reach it: connection refused")
+
+    went = app.verdict._go_on
+
+    def goes_while_it_ends(answer):  # the server ends once the next star has been read
+        answer = went(answer)
+        monkeypatch.setattr(app.state.data.store, "decisions", away)
+        return answer
+
+    monkeypatch.setattr(app.verdict, "_go_on", goes_while_it_ends)
+    monkeypatch.setattr(app.state.data.store, "append_decision", away)
+    message = {"action": "accept", "painted": str(here), "ahead": packet.name, "key": "0a"}
+    app.verdict.handle(message)
+    assert app.state.screen.star.obsid == here
+    assert "given again until the server is back" in app.state.status.message
+    assert [(one["key"], one["is_done"], one["again"]) for one in answers] == [("0a", False, True)]
 
 
 def test_a_verdict_goes_on_to_the_star_that_lay_ready(drawn):
