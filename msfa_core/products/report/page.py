@@ -192,7 +192,7 @@ def _summary(report: Report) -> str:
         '<section id="summary"><p class="kicker">Blue horizontal-branch stars from LAMOST spectra'
         f"</p><h1>{escape(report.name)}</h1>"
         f'<p class="byline">{escape(report.software)}, {escape(report.made_at)}. '
-        f"Decided by {escape(report.header.get('reviewers', 'nobody'))}.</p>"
+        f"Reviewers: {escape(report.header.get('reviewers', 'nobody'))}.</p>"
         f'<dl class="facts">{facts}</dl><p class="lead">{said}</p>'
         f'<h2>The selection, in words</h2><dl class="rules">{rules}</dl>'
         f"<h2>What each step leaves</h2>{_funnel(report.funnel)}</section>"
@@ -396,7 +396,11 @@ def _star(star: StarStory, report: Report) -> str:
         if np.isfinite(_number(row, f"balmer_flags_{line}"))
         for sentence in FitFlag.sentences(int(_number(row, f"balmer_flags_{line}")))
     ]
-    doubts = f'<p class="note">{escape("; ".join(flags))}.</p>' if flags else ""
+    doubts = (
+        f'<p class="note">{escape("; ".join(one.rstrip(".") for one in flags))}.</p>'
+        if flags
+        else ""
+    )
     return (
         f'<article class="star" id="s{star.obsid}" data-star="{star.obsid}" '
         f'data-find="{escape(_found_by(star), quote=True)}"><header><h3>{escape(star.name)}</h3>'
