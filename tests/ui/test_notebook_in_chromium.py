@@ -28,7 +28,6 @@ def test_a_key_in_the_frame_of_a_cell_is_a_verdict_and_the_page_around_it_is_lef
         frame = page.frame_locator("iframe")
         frame.locator(PAINTED).wait_for(timeout=60_000)
         frame.locator(".msfa-spectrum").first.click(position={"x": 200, "y": 20})
-        page.wait_for_timeout(500)  # a switch may have been hit, whose change is under way
         obsid = frame.locator(PAINTED).get_attribute("data-painted")
         page.keyboard.press("a")
         frame.locator(f".msfa-verdict:not([data-painted='{obsid}'])").wait_for(timeout=30_000)
