@@ -17,7 +17,7 @@ import panel as pn
 
 from dashboard.making import DemoMaker
 from dashboard.state import News, Session
-from dashboard.state.turns import in_turn, is_local
+from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
@@ -41,6 +41,7 @@ from msfa_core.survey.demo import FIRST_STARS, STARS_AT_ONCE, demo_left
 from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
+take_messages_in_turn()
 
 LAST: Final = 1_000  # precedence of what waits for all drawing
 PANEL_HEIGHT: Final = 460  # pixels of a panel in a cell

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bokeh.document import Document
+from panel.io.document import with_lock
+from panel.reactive import Syncable
 
 
 def is_live(document: Document | None) -> bool:
@@ -30,3 +32,16 @@ def in_turn(document: Document | None, action: Callable[[], Any]) -> None:
     """Have a page do something in its own turn; a page that has gone does nothing."""
     if document is not None and is_live(document):
         document.add_next_tick_callback(action)
+
+
+def take_messages_in_turn() -> None:
+    """Have what a browser sends be done in its page's own turn, in the order in which it was sent.
+
+    Panel does a click that reaches it less than 50 ms after another change outside of that turn
+    (``Syncable._event_coroutine`` is not marked as one that needs the document's lock), together
+    with that change; there any change of a figure fails, and both are lost.
+    """
+    for name in ("_event_coroutine", "_change_coroutine"):
+        coroutine = getattr(Syncable, name)
+        if not getattr(coroutine, "lock", False):
+            setattr(Syncable, name, with_lock(coroutine))

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import panel as pn
 import param
-from bokeh.document import Document
 
 from dashboard.state import Session
 from dashboard.state.turns import in_turn, is_live
@@ -185,14 +184,6 @@ class VerdictBar(pn.custom.JSComponent):
         self.param.update(message=self._state.status.message, tone=self._state.status.tone)
 
     # --- what the reviewer does --------------------------------------------------------------
-    def _server_event(self, doc: Document, event: Any) -> None:
-        """Take a message in the document's own turn.
-
-        Panel would first do changes that are still under way (a switch, a moment before the key),
-        outside of that turn, where any change of a figure fails: both would be lost.
-        """
-        doc.add_next_tick_callback(partial(self._comm_event, doc, event))
-
     def _handle_msg(self, data: Any) -> None:
         # A change of a figure inside this handler would fail (the document is not locked for
         # it here), so the work is done in the document's own turn.
