@@ -29,6 +29,7 @@ SCHEMA_VERSION: Final = "0002"  # the newest module of migrations/versions
 APPEND_LOCK: Final = 0x6D736661  # "msfa": PostgreSQL advisory lock of whoever appends or migrates
 MIGRATION_PATIENCE: Final = 300.0  # s, while a store is brought to this version's schema
 PING_PATIENCE: Final = 2.0  # s, until an idle connection counts as lost
+FRESH: Final = 1.0  # s that a connection which answered is used without being asked again
 CONNECT_PATIENCE: Final = 4  # s, for a new connection, where the URL does not say
 GRACE: Final = 0.5  # s beyond the deadline, for the server to say itself that time is over
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -41,7 +42,7 @@ _PRAGMAS: Final = (
     "recursive_triggers = ON",
 )
 _IN_TIME: Final = (  # of PostgreSQL; the lock gives up first, so that its error says why
-    "SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {1}; "
+    "BEGIN; SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {1}; "
     "SET LOCAL idle_in_transaction_session_timeout = {0}; "
     f"SELECT pg_advisory_xact_lock({APPEND_LOCK})"
 )
@@ -68,6 +69,8 @@ class Database:
             str(self.url.database) if self.is_file else self.url.render_as_string()
         )  # a password is masked
         self.engine: Final = _engine(self.url, self.name)
+        self._turn = threading.Lock()
+        _DATABASES.add(self)
         try:
             self._set_up()
         except BaseException:
@@ -78,9 +81,17 @@ class Database:
         """Let go of all connections; the database can be used again afterwards."""
         self.engine.dispose()
 
+    def leave_to_parent(self) -> None:
+        """In a forked process: use nothing of the parent's, and do not close it either."""
+        _PARENTS_POOLS.append(self.engine.pool)
+        self.engine.dispose(close=False)
+        self._turn = threading.Lock()
+
     @contextmanager
     def reading(self, seconds: float | None = None) -> Iterator[sa.Connection]:
-        """Give a connection that sees one state of the database.
+        """Give a connection to read from.
+
+        On SQLite it sees one state of the database, on PostgreSQL each statement does.
 
         Raises
         ------
@@ -105,7 +116,7 @@ class Database:
             When it refuses, or does not answer in time; then nothing is stored, now or later.
         """
         expires = monotonic() + (seconds or STORE_DEADLINE)
-        with self._explained("write"), self.engine.connect() as idle:
+        with self._explained("write"), self._in_turn(expires), self.engine.connect() as idle:
             connection = idle.execution_options(msfa_expires=expires, msfa_write=True)
             with self._cut_off(connection, expires), connection.begin() as transaction:
                 if not self.is_file:  # SQLite's BEGIN IMMEDIATE holds the lock already
@@ -144,6 +155,21 @@ class Database:
         return kind(f"Cannot {action} {self.name}: {reason}; {remedy}.")
 
     # --- time ------------------------------------------------------------------------------
+    @contextmanager
+    def _in_turn(self, expires: float) -> Iterator[None]:
+        """Let the writers of one process to an SQLite file one after the other.
+
+        SQLite itself has a waiting writer sleep and look again, up to 100 ms at a time. When the
+        turn does not come in time, the file says so by itself.
+        """
+        turn = self._turn  # a fork in between makes another
+        is_ours = self.is_file and turn.acquire(timeout=max(0.0, expires - monotonic()))
+        try:
+            yield
+        finally:
+            if is_ours:
+                turn.release()
+
     @contextmanager
     def _cut_off(self, connection: sa.Connection, expires: float) -> Iterator[None]:
         """Hang up on a server that stays silent beyond the deadline."""
@@ -225,7 +251,8 @@ def as_url(place: str | Path) -> sa.URL:
 def _engine(url: sa.URL, name: str) -> sa.Engine:
     """Return an engine whose connections are durable and stay with their process."""
     is_sqlite = url.drivername == "sqlite"
-    arguments: dict[str, Any] = {}
+    # PostgreSQL: transactions begin when we say so, with their limits and lock in one exchange
+    arguments: dict[str, Any] = {} if is_sqlite else {"autocommit": True}
     if not is_sqlite and "connect_timeout" not in url.query:
         arguments["connect_timeout"] = CONNECT_PATIENCE
     try:
@@ -235,7 +262,6 @@ def _engine(url: sa.URL, name: str) -> sa.Engine:
             f"{name} needs the PostgreSQL driver: pip install 'msfa-bhb[postgres]'."
         ) from error
 
-    _ENGINES.add(engine)
     if is_sqlite:
         sa.event.listen(engine, "connect", _make_durable)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -260,17 +286,57 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
 
-def _refuse_when_lost(connection: Any, _record: Any, _fairy: Any) -> None:
+def _refuse_when_lost(connection: Any, record: Any, _fairy: Any) -> None:
     """Have the pool replace a connection whose server has gone or does not answer."""
     import psycopg  # noqa: PLC0415  # only where it is used
 
+    if monotonic() < record.info.get("msfa_fresh_until", 0.0):
+        return
     try:
         with hanging_up(connection, PING_PATIENCE):
-            connection.autocommit = True
             connection.execute("SELECT 1")
-            connection.autocommit = False
     except psycopg.Error as error:
         raise exc.DisconnectionError(str(error)) from error
+    record.info["msfa_fresh_until"] = monotonic() + FRESH
+
+
+class _Watch:
+    """One thread that shuts lines when their time is over.
+
+    A thread for each use would cost more than a decision does.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._ends: dict[socket.socket, float] = {}
+        self._wakes = float("inf")  # when the thread looks next
+        self._thread: threading.Thread | None = None
+
+    def add(self, line: socket.socket, end: float) -> None:
+        """Shut a line at this time, unless it is dropped before."""
+        with self._changed:
+            self._ends[line] = end
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="msfa-watch", daemon=True)
+                self._thread.start()
+            elif end < self._wakes:
+                self._changed.notify()
+
+    def drop(self, line: socket.socket) -> None:
+        """Leave a line alone; when this returns, it will not be shut."""
+        with self._changed:
+            self._ends.pop(line, None)
+
+    def _look(self) -> None:
+        with self._changed:
+            while True:
+                now = monotonic()
+                for line in [line for line, end in self._ends.items() if end <= now]:
+                    del self._ends[line]
+                    with suppress(OSError):  # it was closed meanwhile
+                        line.shutdown(socket.SHUT_RDWR)
+                self._wakes = min(self._ends.values(), default=float("inf"))
+                self._changed.wait(None if self._wakes == float("inf") else self._wakes - now)
 
 
 @contextmanager
@@ -283,30 +349,24 @@ def hanging_up(connection: Any, seconds: float) -> Iterator[None]:
     seconds : float
     """
     line = socket.socket(fileno=os.dup(connection.fileno()))
-
-    def shut() -> None:
-        with suppress(OSError):  # it was closed meanwhile
-            line.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(0.0, seconds), shut)
-    timer.daemon = True
-    timer.start()
+    watch = _WATCHES[-1]
+    watch.add(line, monotonic() + seconds)
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
+        watch.drop(line)
         line.close()
 
 
 def _leave_to_parent() -> None:
-    """In a forked process: use no connection of the parent, and do not close it either."""
-    for engine in list(_ENGINES):
-        _PARENTS_POOLS.append(engine.pool)
-        engine.dispose(close=False)
+    """In a forked process, which has the memory of its parent but none of its threads."""
+    _WATCHES.append(_Watch())
+    for database in list(_DATABASES):
+        database.leave_to_parent()
 
 
-_ENGINES: Final[weakref.WeakSet[sa.Engine]] = weakref.WeakSet()
+_WATCHES: Final[list[_Watch]] = [_Watch()]  # the last one is this process's
+_DATABASES: Final[weakref.WeakSet[Database]] = weakref.WeakSet()
 _PARENTS_POOLS: Final[list[sa.Pool]] = []
 os.register_at_fork(after_in_child=_leave_to_parent)
 

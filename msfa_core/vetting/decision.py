@@ -192,6 +192,8 @@ def _confidence(value: object) -> int | None:
 
 def _without_controls(text: str) -> str:
     """Drop control characters and lone surrogates; keep line ends and tabs."""
+    if text.isprintable():  # nothing of that kind is
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     return "".join(kept)

@@ -46,6 +46,17 @@ _DECISIONS: Final = sa.Table(
     sa.Column("withdraws", _BIG),
     sa.Column("key", sa.Text),
 )
+_FIELDS: Final = [column for column in _DECISIONS.c if column.name != "decision_id"]
+_APPEND: Final = (  # a row, unless one of its key is there: looked up and written in one exchange
+    _DECISIONS.insert()
+    .from_select(
+        [column.name for column in _FIELDS],
+        sa.select(*(sa.bindparam(column.name, type_=column.type) for column in _FIELDS)).where(
+            ~sa.exists().where(_DECISIONS.c.key == sa.bindparam("key", type_=sa.Text()))
+        ),
+    )
+    .returning(_DECISIONS.c.decision_id)
+)
 
 
 class Store:
@@ -339,24 +350,27 @@ def _of_key(connection: sa.Connection, key: str) -> Decision | None:
 
 def _insert(connection: sa.Connection, decision: Decision) -> Decision:
     """Append one row, or return the one of its key; the caller's transaction makes it last."""
-    stored = _of_key(connection, decision.key)
-    if stored is not None:
-        same = ("obsid", "reviewer", "verdict", "withdraws")
-        if any(getattr(stored, name) != getattr(decision, name) for name in same):
-            raise StoreError(
-                f"The key {decision.key!r} belongs to another decision ({stored.decision_id}); "
-                "make a new one for each decision."
-            )
-        return stored
     if decision.withdraws is not None:
-        taken = _DECISIONS.c.withdraws == decision.withdraws
-        if connection.execute(sa.select(_DECISIONS.c.decision_id).where(taken)).first():
+        taken = connection.execute(
+            sa.select(_DECISIONS.c.key).where(_DECISIONS.c.withdraws == decision.withdraws)
+        ).scalar_one_or_none()
+        if taken is not None and taken != decision.key:
             raise StoreError(f"Decision {decision.withdraws} was taken back already.")
     decision = replace(decision, decided_at=decision.decided_at or datetime.now(UTC).isoformat())
     values = _values(decision)
     del values["decision_id"]
-    statement = _DECISIONS.insert().values(**values).returning(_DECISIONS.c.decision_id)
-    return replace(decision, decision_id=int(connection.execute(statement).scalar_one()))
+    number = connection.execute(_APPEND, values).scalar_one_or_none()
+    if number is not None:
+        return replace(decision, decision_id=int(number))
+    stored = _of_key(connection, decision.key)
+    same = ("obsid", "reviewer", "verdict", "withdraws")
+    if stored is None or any(getattr(stored, name) != getattr(decision, name) for name in same):
+        other = "" if stored is None else f" ({stored.decision_id})"
+        raise StoreError(
+            f"The key {decision.key!r} belongs to another decision{other}; make a new one for "
+            "each decision."
+        )
+    return stored
 
 
 def _values(decision: Decision) -> dict[str, Any]:

@@ -314,6 +314,25 @@ def test_a_forked_worker_uses_its_own_connection(place):
     assert forked.returncode == 0, forked.stderr
 
 
+WATCHED = """
+import os, socket, sys, time
+from msfa_core.vetting.database import hanging_up
+ours, theirs = socket.socketpair()
+with hanging_up(ours, 60):  # the thread that watches is running, here
+    pid = os.fork()
+if not pid:
+    theirs.settimeout(10)
+    with hanging_up(ours, 0.2):
+        os._exit(0 if theirs.recv(1) == b"" else 1)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_forked_worker_hangs_up_on_a_silent_server_too():
+    watched = run_script(WATCHED)
+    assert watched.returncode == 0, watched.stderr
+
+
 FULL = """
 import resource, signal, sys
 from msfa_core.vetting.store import Store

@@ -293,3 +293,52 @@ def test_a_server_that_was_restarted_is_used_again():
             assert [row.obsid for row in store.decisions()] == [2, 1]
     finally:
         server.remove()
+
+
+# --- what a decision costs -----------------------------------------------------------------
+def test_a_decision_takes_three_exchanges_with_the_server_and_starts_no_thread(
+    postgres, monkeypatch
+):
+    """Begin, row and commit: on a busy machine each exchange more waits for two processes."""
+    import psycopg
+
+    with Store(postgres) as store:
+        store.append_decision(decision(1))
+        exchanges, started = [], []
+        wait, start = psycopg.Connection.wait, threading.Thread.start
+
+        def counted(connection, work, *arguments, **named):
+            is_open = bool(connection.pgconn.transaction_status)  # else there is nothing to undo
+            if is_open or work.__name__ != "_rollback_gen":
+                exchanges.append(work.__name__)
+            return wait(connection, work, *arguments, **named)
+
+        monkeypatch.setattr(psycopg.Connection, "wait", counted)
+        monkeypatch.setattr(threading.Thread, "start", lambda t: started.append(t) or start(t))
+        for obsid in range(2, 12):
+            store.append_decision(decision(obsid))
+        assert len(exchanges) <= 3 * 10 + 2  # the line is asked once a second whether it is there
+        assert started == []
+        exchanges.clear()
+        assert len(store.decisions(obsid=3)) == 1
+        assert len(exchanges) <= 2
+
+
+def test_a_writer_that_waits_for_its_turn_in_the_same_process_waits_no_longer_than_told(
+    place, monkeypatch
+):
+    monkeypatch.setattr(database, "STORE_DEADLINE", 0.4)
+    with Store(place) as store:
+        with store._database.writing(5.0):
+            thread, waited = in_thread(_seconds_until_refused, store)
+            thread.join(10)
+        assert 0.3 < waited[0] < 2
+        store.append_decision(decision(3))
+        assert [row.obsid for row in store.decisions()] == [3]
+
+
+def _seconds_until_refused(store):
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="held it"):
+        store.append_decision(decision(1))
+    return time.monotonic() - began
