@@ -1,7 +1,7 @@
 """A team at once: 20 reviewers on PostgreSQL, 5 on SQLite, through the page's own door.
 
 ``python tests/benchmarks/bench_team.py`` prints how long a verdict takes to be on disk, beside
-what this disk's fsync takes, and how long a page of a queue of 600,000 stars.
+what fsync takes at that moment, and how long a page of a queue of 600,000 stars.
 """
 
 import os
@@ -30,17 +30,30 @@ N_VERDICTS = int(os.environ.get("MSFA_VERDICTS", "200"))
 SHOWN = {"row": {f"quantity_{k}": k / 7 for k in range(18)}, "blind": False, "filters": ["all"]}
 
 
-def fsync_ms(folder, n=200):
-    """Median and 95th percentile of what the disk takes to keep a page of a file [ms]."""
-    took = []
-    with (folder / "probe").open("wb") as file:
-        for _ in range(n):
-            file.write(os.urandom(4096))
-            file.flush()
-            began = time.perf_counter()
-            os.fsync(file.fileno())
-            took.append(time.perf_counter() - began)
-    return 1e3 * np.percentile(took, [50, 95])
+class Disk(threading.Thread):
+    """Ask the disk to keep a page of a file, now and then: the limit, under the same load."""
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        self.path, self.took, self.is_over = folder / "probe", [], threading.Event()
+
+    def run(self):
+        page = os.urandom(4096)
+        with self.path.open("wb") as file:
+            while not self.is_over.wait(0.1):
+                file.write(page)
+                file.flush()
+                began = time.perf_counter()
+                os.fsync(file.fileno())
+                self.took.append(time.perf_counter() - began)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.join()
 
 
 def crowd(survey, url, n_reviewers, pause):
@@ -88,9 +101,13 @@ def told(name, took, goal):
 
 
 def pages(n=600_000):
-    """Time a page of 50 of a queue of many stars, by every order and some filters."""
+    """Time a page of 50 of the app's queue of many stars, by every order and some filters."""
+    from types import SimpleNamespace
+
     import pandas as pd
 
+    from dashboard.state.data import in_one_piece
+    from dashboard.views.queue import PAGE, queue_page
     from msfa_core.columns import conform
     from msfa_core.config import Settings
     from msfa_core.vetting.filters import ORDERS, preset_filters
@@ -99,20 +116,29 @@ def pages(n=600_000):
     table = conform(pd.DataFrame({"obsid": np.arange(n, dtype=np.int64)}))
     for column in ("p_bhb", "p_class_bhb", "snr_g", "novelty", "d02_hdelta", "ra"):
         table[column] = rng.random(n)
+    classes = pd.array(rng.choice(["A", "BHB"], n), dtype=table["predicted_class"].dtype)
+    table["predicted_class"] = classes
     table["is_candidate"] = rng.random(n) < 0.05
     table["in_search_domain"] = True
+    table = in_one_piece(table)
+    index = pd.Index(table["obsid"].to_numpy())
+    state = SimpleNamespace(  # what the page asks of its session
+        data=SimpleNamespace(rows=index.get_indexer),
+        queue=SimpleNamespace(obsids=index.to_numpy()),
+        verdicts=SimpleNamespace(table=table, mine=np.full(n, "", dtype=object), blind=False),
+    )
     presets = preset_filters(Settings())
     took, arranged = [], []
     for order in ORDERS.values():
         for name in ("candidates", "in domain", "all"):
             began = time.perf_counter()
             rows = np.flatnonzero(presets[name].predicate(table))
-            queue = table["obsid"].to_numpy()[rows[np.argsort(order.key(table.iloc[rows]))]]
+            obsids = table["obsid"].to_numpy()[rows[np.argsort(order.key(table.iloc[rows]))]]
             arranged.append(time.perf_counter() - began)
-            for start in rng.integers(0, max(len(queue) - 50, 1), 20):
+            state.queue.obsids = obsids
+            for page in rng.integers(0, max(len(obsids) // PAGE, 1), 20):
                 began = time.perf_counter()
-                page = table.iloc[queue[start : start + 50]]
-                page[["obsid", "p_bhb", "snr_g", "predicted_class", "verdict"]].to_dict("list")
+                assert len(queue_page(state, page)) == PAGE
                 took.append(time.perf_counter() - began)
     told(f"page of 50 of {n:,} stars", np.array(took), "5 ms")
     told("a queue put in another order or filter", np.array(arranged), "(once per choice)")
@@ -121,22 +147,19 @@ def pages(n=600_000):
 if __name__ == "__main__":
     folder = Path(tempfile.mkdtemp(prefix="msfa-team-"))
     survey = Survey(make_small_survey(folder / "survey").path)
-    p50, p95 = fsync_ms(folder)
-    print(f"fsync of this disk: p50 {p50:.2f} ms, p95 {p95:.2f} ms")
+    print(f"load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     postgres = own_server()
     try:
-        told(
-            "PostgreSQL, 20 reviewers, a verdict each 0.5 s",
-            crowd(survey, postgres.url, 20, 0.5),
-            "25 ms",
-        )
+        with Disk(folder) as disk:
+            took = crowd(survey, postgres.url, 20, 0.5)
+        told("PostgreSQL, 20 reviewers, a verdict each 0.5 s", took, "25 ms")
+        told("  fsync meanwhile", np.array(disk.took), "")
     finally:
         postgres.remove()
-    path = folder / "vetting.sqlite"
-    told(
-        "SQLite, 5 reviewers, a verdict each 0.25 s",
-        crowd(survey, path, 5, 0.25),
-        f"{2 * p95:.1f} ms (2 fsync)",
-    )
+    with Disk(folder) as disk:
+        took = crowd(survey, folder / "vetting.sqlite", 5, 0.25)
+    limit = 2e3 * np.percentile(disk.took, 95)
+    told("SQLite, 5 reviewers, a verdict each 0.25 s", took, f"{limit:.1f} ms (2 fsync)")
+    told("  fsync meanwhile", np.array(disk.took), "")
     pages()
     shutil.rmtree(folder)
