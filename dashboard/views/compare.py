@@ -16,6 +16,7 @@ from dashboard.planes.linked import notice, quiet_button
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.page import Page
+from dashboard.views.read_table import ReadTable
 from dashboard.views.strip import names_words, star_name
 from msfa_core.constants import VERDICT_RULES
 from msfa_core.spine.witnesses import probability_words
@@ -164,13 +165,7 @@ class CompareView(Page):
         self._only = pn.widgets.Checkbox.from_param(
             self.param.unsettled, label="without a final verdict only", **wide
         )
-        self._list = pn.widgets.Tabulator(
-            self._rows(), show_index=False, disabled=True, selectable=1, sortable=False,
-            pagination=None, layout="fit_columns", row_height=24, theme="simple",
-            editors=dict.fromkeys(LISTED),
-            sizing_mode="stretch_both", margin=0, min_height=160,
-            css_classes=["msfa-queue-table"], **css,
-        )  # fmt: skip
+        self._list = ReadTable(self._rows(), min_height=160)
         self._list.on_click(self._open)
         self._queue = quiet_button(
             "put them in the queue", self.queue_disputed,

@@ -17,6 +17,7 @@ from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import stylesheet
+from dashboard.views.read_table import ReadTable
 from dashboard.views.subsets import SubsetChooser
 from msfa_core.rules import domain_sentence, stage1_says_bhb
 from msfa_core.slam.reasons import has_reason
@@ -196,17 +197,6 @@ KEPT: Final = ("brush", "reason", "subset")  # filters that no menu puts out of 
 BEGIN_WITH: Final = {"show": "candidates", "verdict": "", "labels": "", "order": "p_bhb"}
 
 
-class ReadTable(pn.widgets.Tabulator):
-    """A table that is only read: its cells are those of the server.
-
-    Panel hands every patch back to the table 50 ms later, as if somebody had written in it. Where
-    another table is shown by then, cells of the old one would be written into the new one.
-    """
-
-    def _process_data(self, data: Any) -> None:
-        """Leave what the page says of the cells: it is an echo."""
-
-
 class QueueView(pn.viewable.Viewer):
     """List, filters, order, search and progress, bound to the state."""
 
@@ -272,30 +262,12 @@ class QueueView(pn.viewable.Viewer):
         self.page = 0
         self.table = ReadTable(
             queue_page(state, 0),
-            show_index=False,
-            disabled=True,
-            selectable=1,
-            sortable=False,
-            pagination=None,
-            layout="fit_columns",
-            row_height=24,
+            {"obsid": OBSID_LEAST},  # takes the room that is left
+            hides=True,
             widths=WIDTHS,
             text_align={"S/N": "right", "p_bhb": "right", "mine": "center", "rec.": "center"},
-            # a cell that could be written in takes the focus and drops it: Tab would end here
-            editors=dict.fromkeys(COLUMNS),
-            # an obsid takes the room that is left; columns without room are left out whole
-            configuration={
-                "columnDefaults": {"minWidth": 24},
-                "columns": [{"field": "obsid", "minWidth": OBSID_LEAST}],
-                "responsiveLayout": "hide",
-            },
             header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS},
-            sizing_mode="stretch_both",
-            margin=0,
             min_height=120,
-            theme="simple",
-            css_classes=["msfa-queue-table"],
-            stylesheets=css,
         )
         self._menus = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)
         self._waiting: list[Any] = []

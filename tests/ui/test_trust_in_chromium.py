@@ -49,6 +49,29 @@ def test_a_click_on_the_heels_of_a_switch_is_not_lost(chromium, small_survey, tm
     assert_quiet(log)
 
 
+def test_a_click_on_the_border_of_two_columns_opens_the_star(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        rows = page.locator(".msfa-queue-table .tabulator-row")
+        # of no height at first, as high as the row (and before it) once the row was drawn anew
+        assert rows.locator(".tabulator-col-resize-handle").count() == 0
+        borders = [
+            cell["x"] + cell["width"]
+            for cell in (
+                each.bounding_box() for each in rows.first.locator(".tabulator-cell").all()
+            )
+            if cell is not None
+        ]
+        assert len(borders) > 2
+        for at, border in enumerate(borders[:-1], start=1):
+            before, row = painted(page), rows.nth(at).bounding_box()
+            page.mouse.click(border, row["y"] + row["height"] / 2)
+            page.wait_for_selector(f"{PAINTED}:not([data-painted='{before}'])", timeout=20_000)
+        page.context.close()
+    assert_quiet(log)
+
+
 def test_what_is_typed_belongs_to_the_star_that_was_painted(chromium, small_survey, tmp_path):
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
