@@ -6,8 +6,10 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -60,6 +62,59 @@ class Server:
 
     def remove(self):
         self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Line:
+    """A line to a server that can be cut: then nothing passes, nothing fails, nobody is told.
+
+    What was on its way arrives when it is mended, as it would on a network.
+    """
+
+    def __init__(self, server):
+        self.there = str(server.folder / ".s.PGSQL.5432")
+        self.folder = Path(tempfile.mkdtemp(prefix="msfa-line-"))
+        self.url = f"postgresql://msfa@/postgres?host={self.folder}"
+        self.whole = threading.Event()
+        self.whole.set()
+        self.door = socket.socket(socket.AF_UNIX)
+        self.door.bind(str(self.folder / ".s.PGSQL.5432"))
+        self.door.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        self.whole.clear()
+
+    def mend(self):
+        self.whole.set()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):  # the door was closed
+            while True:
+                ours, _ = self.door.accept()
+                threading.Thread(target=self._connect, args=(ours,), daemon=True).start()
+
+    def _connect(self, ours):
+        self.whole.wait()
+        with ours, socket.socket(socket.AF_UNIX) as theirs, contextlib.suppress(OSError):
+            theirs.connect(self.there)
+            back = threading.Thread(target=self._pass_on, args=(theirs, ours), daemon=True)
+            back.start()
+            self._pass_on(ours, theirs)
+            back.join()
+
+    def _pass_on(self, one, other):
+        with contextlib.suppress(OSError):
+            while said := one.recv(65536):
+                self.whole.wait()
+                other.sendall(said)
+        self.whole.wait()
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_WR)
+
+    def remove(self):
+        self.mend()
+        self.door.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

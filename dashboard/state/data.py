@@ -82,6 +82,7 @@ class SurveyData:
         self.stamp = _stamp(survey)
         self.settings = survey.settings_used
         self.store = survey.store()
+        self.store.serve_pages()
         self.candidates = in_one_piece(conform(survey.table()).reset_index(drop=True))
         self.contradictions = contradictions(self.candidates, self.settings)
         self.obsid = self.candidates["obsid"].to_numpy(np.int64)

@@ -29,6 +29,7 @@ SCHEMA_VERSION: Final = "0002"  # the newest module of migrations/versions
 APPEND_LOCK: Final = 0x6D736661  # "msfa": PostgreSQL advisory lock of whoever appends or migrates
 MIGRATION_PATIENCE: Final = 300.0  # s, while a store is brought to this version's schema
 PING_PATIENCE: Final = 2.0  # s, until an idle connection counts as lost
+AWAY: Final = 10.0  # s after a server did not answer in which who cannot wait does not ask it
 FRESH: Final = 1.0  # s that a connection which answered is used without being asked again
 CONNECT_PATIENCE: Final = 4  # s, for a new connection, where the URL does not say
 GRACE: Final = 0.5  # s beyond the deadline, for the server to say itself that time is over
@@ -70,6 +71,8 @@ class Database:
         )  # a password is masked
         self.engine: Final = _engine(self.url, self.name)
         self._turn = threading.Lock()
+        self.is_for_pages = False  # which nobody may hold up
+        self._away_until = 0.0
         _DATABASES.add(self)
         try:
             self._set_up()
@@ -88,16 +91,27 @@ class Database:
         self._turn = threading.Lock()
 
     @contextmanager
-    def reading(self, seconds: float | None = None) -> Iterator[sa.Connection]:
+    def reading(
+        self, seconds: float | None = None, *, can_wait: bool = False
+    ) -> Iterator[sa.Connection]:
         """Give a connection to read from.
 
         On SQLite it sees one state of the database, on PostgreSQL each statement does.
+
+        A network that is cut says nothing, and each question waits for seconds, all pages of a
+        server with it. So there only who can wait finds out whether a database that did not answer
+        is back; the others are refused at once until then, or for ``AWAY``.
 
         Raises
         ------
         StoreError
             When the database refuses, or does not answer in time.
         """
+        if self.is_for_pages and not can_wait and monotonic() < self._away_until:
+            raise AwayError(
+                f"Cannot read {self.name}: the server did not answer a moment ago; try again when "
+                "it is back."
+            )
         expires = monotonic() + (seconds or STORE_DEADLINE)
         with self._explained("read"), self.engine.connect() as idle:
             connection = idle.execution_options(msfa_expires=expires)
@@ -186,7 +200,11 @@ class Database:
         try:
             yield
         except exc.SQLAlchemyError as error:
-            raise self.refusal(action, error, monotonic() - began) from error
+            refusal = self.refusal(action, error, monotonic() - began)
+            if isinstance(refusal, AwayError):
+                self._away_until = monotonic() + AWAY
+            raise refusal from error
+        self._away_until = 0.0
 
     # --- schema ----------------------------------------------------------------------------
     def _set_up(self) -> None:

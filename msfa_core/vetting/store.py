@@ -137,7 +137,7 @@ class Store:
             When there is no such decision, it is another reviewer's, it was taken back
             before, or it is itself a withdrawal.
         """
-        with self._database.reading() as connection:
+        with self._database.reading(can_wait=True) as connection:
             target = self._called(_of_number(connection, decision_id))
         if target is None:
             raise StoreError(f"There is no decision {decision_id} in {self.name}.")
@@ -310,9 +310,16 @@ class Store:
             return decision
         return replace(decision, reviewer=self._renamed[decision.reviewer])
 
+    def serve_pages(self) -> None:
+        """From now on, refuse at once to read from a server that did not answer a moment ago.
+
+        What writes, and `last_decision_id`, waits for it, and finds out when it is back.
+        """
+        self._database.is_for_pages = True
+
     def last_decision_id(self) -> int:
         """Return the number of the newest row (0 for none): a cheap sign of news."""
-        with self._database.reading() as connection:
+        with self._database.reading(can_wait=True) as connection:
             newest = connection.execute(sa.select(sa.func.max(_DECISIONS.c.decision_id))).scalar()
         return int(newest or 0)
 

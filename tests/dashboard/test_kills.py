@@ -4,17 +4,22 @@ import asyncio
 import os
 import random
 import threading
+import time
 
 import pytest
 from by_wire import Lost, Reviewer, Stable
-from local_postgres import new_database, own_server
+from local_postgres import Line, new_database, own_server
 
+from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.store import Store
 from msfa_core.vetting.transfer import check
 
 KILLS = int(os.environ.get("MSFA_KILLS", "1"))  # per store; 100 for the figure that is published
 LONGEST = 2.0  # s that a server lives after its first verdict
+CUT = float(os.environ.get("MSFA_CUT", "0"))  # s at least without network; 20 for the figure
+NEXT = 3.0  # s, in which the page goes on meanwhile
+PATIENCE = 40.0  # s more, until a verdict that is given again is stored
 
 pytestmark = pytest.mark.slow
 
@@ -83,44 +88,59 @@ def test_every_verdict_that_was_saved_on_the_page_is_there_once(
     assert len(reviewer.saved) >= KILLS
 
 
-async def through_an_outage(server, postgres, reviewer):
+async def through_an_outage(server, reviewer, leave, come_back, seconds):
     """Decide while the database server is away; give it again, as the page does, until it is."""
     await reviewer.open(server.url)
     assert (await reviewer.ask("accept"))["is_done"]
     judged = reviewer.star
-    postgres.stop()
+    leave()
+    began = time.monotonic()
     answer = await reviewer.ask("reject")
     key = [*reviewer.sent][-1]
     assert (answer["is_done"], answer["again"]) == (False, True)
     assert "Not saved yet" in reviewer.message
+    assert time.monotonic() - began < STORE_DEADLINE + STORE_SETTLING + 3  # it says so in time
+    asked = time.monotonic()
     assert (await reviewer.ask("next"))["is_done"]  # the page goes on
-    for attempt in range(40):
-        if attempt == 1:
-            postgres.start()
+    assert time.monotonic() - asked < NEXT
+    is_back = False
+    while True:
+        if not is_back and time.monotonic() - began > seconds:
+            come_back()
+            is_back = True
         await reviewer.tell(reviewer.sent[key] | {"is_kept": True})
         if (await reviewer.answer(key))["is_done"]:
             break
+        assert time.monotonic() - began < seconds + PATIENCE
         await asyncio.sleep(0.2)
+    assert is_back
     await reviewer.tell(reviewer.sent[key] | {"is_kept": True})  # its answer was lost
     await reviewer.answer(key)
     await reviewer.close()
     return judged
 
 
+@pytest.mark.parametrize("how", ["restarted", "cut off"])
 def test_a_verdict_given_while_postgresql_is_away_is_stored_once_when_it_is_back(
-    stable, survey, tmp_path
+    stable, survey, tmp_path, how
 ):
+    """A server that is restarted says so; a network that is cut says nothing at all."""
     postgres = own_server()
-    server = stable.serve(survey.path, tmp_path / "log", MSFA_DATABASE=postgres.url)
+    line = Line(postgres)
+    away = (postgres.stop, postgres.start, 0.0)
+    if how == "cut off":
+        away = (line.cut, line.mend, CUT)
+    server = stable.serve(survey.path, tmp_path / "log", MSFA_DATABASE=line.url)
     reviewer = Reviewer("anna")
     try:
-        judged = asyncio.run(through_an_outage(server, postgres, reviewer))
+        judged = asyncio.run(through_an_outage(server, reviewer, *away))
         with Store(postgres.url) as store:
             said = [(str(one.obsid), str(one.verdict)) for one in store.decisions()[::-1]]
             assert said[1:] == [(judged, "reject")]
             assert check(store, survey.table()) == []
     finally:
         server.kill()
+        line.remove()
         postgres.remove()
 
 

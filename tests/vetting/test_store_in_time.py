@@ -8,10 +8,10 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from local_postgres import own_server
+from local_postgres import Line, own_server
 
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
-from msfa_core.errors import StoreError, UnansweredError
+from msfa_core.errors import AwayError, StoreError, UnansweredError
 from msfa_core.vetting import database
 from msfa_core.vetting.decision import Decision, Verdict
 from msfa_core.vetting.store import Store
@@ -179,6 +179,37 @@ def test_a_server_that_falls_silent_is_hung_up_on(monkeypatch):
             assert [row.obsid for row in store.decisions()] == [1]  # not stored later
             store.append_decision(decision(3))
     finally:
+        server.remove()
+
+
+def test_pages_are_refused_at_once_while_a_network_is_cut(monkeypatch):
+    """Each question would wait for seconds, and with it every page of the server."""
+    server = own_server()
+    line = Line(server)
+    monkeypatch.setattr(database, "STORE_DEADLINE", 1.0)
+    monkeypatch.setattr(database, "PING_PATIENCE", 0.3)
+    monkeypatch.setattr(database, "CONNECT_PATIENCE", 2)
+    try:
+        with Store(line.url) as store:
+            store.serve_pages()
+            store.append_decision(decision(1))
+            line.cut()
+            with pytest.raises(AwayError):
+                store.append_decision(decision(2))
+            began = time.monotonic()
+            for _ in range(20):
+                with pytest.raises(AwayError, match="did not answer a moment ago"):
+                    store.decisions()
+            assert time.monotonic() - began < 0.5
+            line.mend()
+            with pytest.raises(AwayError):
+                store.decisions()  # only who can wait finds out
+            assert store.last_decision_id() == 1
+            assert [row.obsid for row in store.decisions()] == [1]
+            store.append_decision(decision(3))
+            assert [row.obsid for row in store.decisions()] == [3, 1]
+    finally:
+        line.remove()
         server.remove()
 
 
