@@ -55,7 +55,8 @@ def queue_page(state: Session, page: int) -> pd.DataFrame:
     Text throughout: 64-bit ids lose digits in a browser, and nothing is read as HTML.
     """
     rows = state.data.rows(state.queue.obsids[page * PAGE : (page + 1) * PAGE])
-    table = state.verdicts.table.iloc[rows]
+    names = ("obsid", "predicted_class", "p_bhb", "snr_g")  # of 140: the others need not be read
+    table = {name: state.verdicts.table[name].iloc[rows] for name in names}
     hidden = np.full(len(rows), "·", dtype=object)
     classes = table["predicted_class"].fillna("").to_numpy(object)
     mine, record = verdict_signs(state, rows)
