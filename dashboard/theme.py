@@ -217,6 +217,7 @@ def new_figure(colours: Palette, **options: Any) -> figure:
         "sizing_mode": "stretch_both",
         "min_border": 2,
         "output_backend": "canvas",
+        "lod_threshold": None,  # a spectrum that is dragged stays whole
     } | options
     plot = figure(**options)
     style_figure(plot, colours)

@@ -369,7 +369,7 @@ export function render({model, view}) {
       show_flags(false)
     }
     bar.dataset.painted = obsid
-    name_in_address(obsid)
+    setTimeout(name_in_address, 0, obsid) // the browser takes its time over an address
   }
   const on_armed = () => bar.classList.remove("msfa-busy")
   const gate = new Gate(model.patience, message => {
