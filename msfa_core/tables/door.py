@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import Style, angles, clean, is_missing, numbers
+from msfa_core.tables.contradictions import contradictions
 from msfa_core.tables.formats import RawColumn, RawFile, RawTable, problem, read_file
 from msfa_core.tables.identifiers import Identifiers, read_identifiers
 from msfa_core.tables.names import Found, Vocabulary, plain, recognise
@@ -285,6 +286,7 @@ class _Reading:
         self._seven_columns()
         self._pairs()
         self._older_release()
+        self._contradictions()
         others = pd.DataFrame()
         if self.use.keep_others:
             used = {one.name for one in self.columns.values()}
@@ -546,6 +548,14 @@ class _Reading:
             epoch = self.values.get("ref_epoch", pd.Series(np.nan, index=self.values["ra"].index))
             self.values["ref_epoch"] = epoch.fillna(2000.0)
             self.columns.setdefault("ref_epoch", Understood(self.columns["ra"].name, "", "yr"))
+
+    def _contradictions(self) -> None:
+        if self.trusted:
+            return
+        names = {house: one.name for house, one in self.columns.items()}
+        for house, why in contradictions(self.values, names).items():
+            self.left_out[self.columns.pop(house).name] = why
+            del self.values[house]
 
     # --- Gaia releases ---
     def _release(self, column: RawColumn, ids: Identifiers) -> None:

@@ -54,6 +54,9 @@ _ENOUGH: Final = 3  # rows to judge by, where no error tells
 _TINY_PARALLAX: Final = 0.02  # mas: all beyond 50 kpc and none scattered below zero
 _TINY_MOTION: Final = 0.1  # mas/yr: slower than the halo at 100 kpc
 _FASTEST_MEDIAN: Final = 1500.0  # km/s: no table of stars is faster in the middle
+_SHIFT: Final = "Doppler shift"
+_LARGEST_SHIFT: Final = 0.02  # a column of velocities, all slower than 20 m/s, is one of shifts
+_LARGEST_SHARE: Final = 0.06  # mass fraction of metals; [Fe/H] never has so small a range
 _LOG_TEFF: Final = (3.2, 5.5)
 _LARGEST_KILO: Final = 300.0
 _JULIAN: Final = 2_400_000.5  # JD of MJD 0
@@ -146,12 +149,22 @@ def convert(values: FloatArray, said: str | None, one: Quantity) -> Conversion:
     if says_nothing(said):
         return judged(values, one)
     assert said is not None
+    _check_system(said, one)
     unit = unit_of(said)
     if unit is None:
         raise UnitProblem(f"its unit {said!r} is unknown")
     if one.kind == "ra" and unit.physical_type == "time":
         unit = unit_of("hourangle")
     return Conversion(_converted(values, unit, said, one), said.strip(), True)
+
+
+def _check_system(said: str, one: Quantity) -> None:
+    """Refuse magnitudes of the other zero point: G is 0.11 mag apart, RP 0.36, Ks 1.8."""
+    if one.unit != "mag" or one.name == "ebv" or one.follows:
+        return
+    house, other = ("AB", "Vega") if one.name.startswith("ps_") else ("Vega", "AB")
+    if re.search(rf"(?<![a-z]){other}(?![a-z])|{other}mag", said, re.IGNORECASE):
+        raise UnitProblem(f"its unit is {said!r}, and {one.name} is in the {house} system")
 
 
 def _converted(  # noqa: PLR0911  a line per odd unit
@@ -244,6 +257,13 @@ def judged(values: FloatArray, one: Quantity) -> Conversion:  # noqa: PLR0911  a
             return Conversion(values * 1e3, "arcsec / yr", False)
     if one.name == "rv" and middle > _FASTEST_MEDIAN:
         return Conversion(values / 1e3, "m / s", False)
+    if one.name == "rv" and len(finite) >= _ENOUGH and 0.0 < np.abs(finite).max() < _LARGEST_SHIFT:
+        return Conversion(values * float(SPEED_OF_LIGHT), _SHIFT, False)
+    if one.name == "feh" and len(finite) >= _ENOUGH and _are_shares(finite):
+        raise UnitProblem(
+            f"all of it lies from {finite.min():.3g} to {finite.max():.3g}: it can be the mass "
+            "fraction Z, and no [Fe/H]"
+        )
     if one.name == "teff":
         return _teff(values, middle, one)
     if one.name == "mjd" and middle > 1e6 and middle < 3e6:  # noqa: PLR2004  a Julian date
@@ -271,6 +291,10 @@ def _teff(values: FloatArray, middle: float, one: Quantity) -> Conversion:
     return Conversion(values, one.unit, False)
 
 
+def _are_shares(finite: FloatArray) -> bool:
+    return bool((finite > 0).all() and (finite < _LARGEST_SHARE).all() and np.ptp(finite) > 0)
+
+
 def from_logarithm(values: FloatArray) -> FloatArray:
     """Return 10 to the power of a column; NaN where that is no number."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -290,6 +314,8 @@ def follow(leader: Conversion, follower: FloatArray, one: Quantity) -> Conversio
         return judged(follower, one)
     if leader.unit == "JD":
         return Conversion(follower, one.unit, False)
+    if leader.unit == _SHIFT:
+        return Conversion(follower * float(SPEED_OF_LIGHT), _SHIFT, False)
     converted = _converted(follower, unit_of(leader.unit), leader.unit, one)
     if one.name in ASTROMETRIC_ERRORS:
         as_it_is, as_leader = (_is_gaias(values) for values in (follower, converted))

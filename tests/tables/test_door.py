@@ -10,6 +10,7 @@ from outside_tables import KINDS, NAMES, astropy_table, csv_text, differences, t
 
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
+from msfa_core.photometry.panstarrs import PANSTARRS_USE
 from msfa_core.stars.crossmatch import CATALOGUE_USE
 from msfa_core.tables.door import open_table
 from msfa_core.tables.report import line
@@ -123,6 +124,63 @@ def test_log_teff_is_known_by_name_or_unit_and_refused_without(tmp_path):
     found = open_table(tmp_path / "t.ecsv", REFERENCE_USE)
     assert found.table["teff"].tolist() == pytest.approx([10**3.95, 10**3.9])
     assert "teff" in opened(tmp_path, f"obsid,teff{rows}", REFERENCE_USE).left_out
+
+
+def test_velocities_that_are_doppler_shifts_are_known_and_their_errors_follow(tmp_path):
+    text = "obsid,rv,rv_err\n1,-0.00032,0.00001\n2,0.00006,0.00002\n3,0.00043,0.00001\n"
+    found = opened(tmp_path, text, CATALOGUE_USE)
+    assert found.table["rv"].tolist() == pytest.approx([-95.93, 17.99, 128.91], abs=0.01)
+    assert found.table["rv_err"].tolist() == pytest.approx([3.0, 6.0, 3.0], abs=0.01)
+    assert "rv Doppler shift → km / s, by its range" in line(found)
+
+
+def test_mass_fractions_of_metals_are_no_abundances(tmp_path):
+    text = "obsid,feh\n1,0.0134\n2,0.0004\n3,0.00002\n"
+    assert "mass fraction" in opened(tmp_path, text, CATALOGUE_USE).left_out["feh"]
+
+
+@pytest.mark.parametrize(
+    ("use", "column", "unit"),
+    [
+        (GAIA_USE, "phot_g_mean_mag", "mag(AB)"), (GAIA_USE, "j_m", "ABmag"),
+        (PANSTARRS_USE, "rMeanPSFMag", "mag (Vega)"),
+    ],
+)  # fmt: skip
+def test_magnitudes_of_the_other_system_are_left_out(tmp_path, use, column, unit):
+    made = Table({"ra": [1.0, 2.0], "dec": [1.0, 2.0], column: [15.0, 16.0]})
+    made.write(tmp_path / "t.ecsv")
+    text = (tmp_path / "t.ecsv").read_text()
+    plain = f"{{name: {column}, datatype: float64}}"
+    assert plain in text
+    with_unit = f"{{name: {column}, unit: {unit}, datatype: float64}}"
+    found = opened(tmp_path, text.replace(plain, with_unit), use, "t.ecsv")
+    assert "system" in found.left_out[column]
+    assert not opened(tmp_path, text, use, "plain.ecsv").left_out
+
+
+@pytest.mark.parametrize(
+    ("use", "wrong", "houses"),
+    [
+        (GAIA_USE, "bp_rp", ("bp_rp", "bp_mag", "rp_mag")),
+        (GAIA_USE, "parallax_over_error",
+         ("parallax_over_error", "parallax_mas", "parallax_error_mas")),
+        (CATALOGUE_USE, "rv", ("rv", "z")),
+    ],
+)  # fmt: skip
+def test_columns_that_contradict_each_other_are_left_out_all_of_them(tmp_path, use, wrong, houses):
+    right = pd.DataFrame({
+        "obsid": [1, 2, 3], "phot_g_mean_mag": [15.0, 16.0, 17.0],
+        "bp_mag": [15.1, 16.2, 17.3], "rp_mag": [14.9, 15.7, 16.6], "bp_rp": [0.2, 0.5, 0.7],
+        "parallax": [1.0, 0.5, -0.1], "parallax_error": [0.02, 0.05, 0.1],
+        "parallax_over_error": [50.0, 10.0, -1.0], "rv": [-100.0, 50.0, 200.0],
+        "z": [-100 / 299792.458, 55 / 299792.458, 190 / 299792.458],
+    })  # fmt: skip
+    assert not opened(tmp_path, right.to_csv(index=False), use).left_out
+    made = right.assign(**{wrong: 0.3 - right[wrong]})  # a sign, dust, a distance
+    found = opened(tmp_path, made.to_csv(index=False), use)
+    assert not set(houses) & set(found.table)
+    assert "take that one out" in found.left_out[wrong]
+    assert len(found.left_out) == len(houses)
 
 
 # --- cells ---------------------------------------------------------------------------------
