@@ -17,6 +17,7 @@ from bokeh.events import RangesUpdate, SelectionGeometry, Tap
 from bokeh.models import (
     BoxSelectTool,
     ColumnDataSource,
+    GlyphRenderer,
     HoverTool,
     LassoSelectTool,
     Legend,
@@ -354,12 +355,20 @@ class Plane:
                 Scatter(x="x", y="y", size=13, fill_color=None, line_color=ring, line_width=2.5),
             ),
         ):
-            drawn = self.figure.add_glyph(source, glyph, level="overlay")
+            self.figure.add_glyph(source, glyph, level="overlay")
             if source is self.epochs:
                 self._epochs_item = LegendItem(
-                    label="its other epochs", renderers=[drawn], visible=False
+                    label="its other epochs", renderers=[self._mark(glyph)], visible=False
                 )
                 self._legend.items = [*self._legend.items, self._epochs_item]
+
+    def _mark(self, glyph: Scatter) -> GlyphRenderer:
+        """Add a mark for the legend, which lies nowhere and stays as it is.
+
+        The browser makes all marks of a legend anew, and empty, when the data of one change; it
+        paints them with the whole figure only, and a star repaints the overlay alone.
+        """
+        return self.figure.add_glyph(ColumnDataSource({"x": [np.nan], "y": [np.nan]}), glyph)
 
 
 def error_ellipse(

@@ -202,7 +202,7 @@ class CmdView(LinkedView):
         self._changes: dict[str, Changes] = {}
         self._asks, self._use = False, use_words()  # what the settings would say
         self._edit = pn.widgets.Toggle(
-            label="✎ edit", margin=(0, 2),
+            label="edit", margin=(0, 2),
             css_classes=["msfa-chips", "edit-trapezoid"], stylesheets=[stylesheet()],
         )  # fmt: skip
         self._edit.param.watch(lambda event: self.edit(event.new), "value")
@@ -229,11 +229,10 @@ class CmdView(LinkedView):
         self._notice = pn.pane.HTML(
             notice("No Gaia data", *REMEDY), sizing_mode="stretch_both", visible=False
         )
-        self._switch = pn.widgets.Checkbox.from_param(
+        self._switch = pn.widgets.Toggle.from_param(
             self.param.good_parallax_only,
             label=f"σ/ϖ < {float(PARALLAX_ERROR_MAX):g}",
-            width=78, margin=(0, 2), align="center", css_classes=["msfa-oneline"],
-            stylesheets=[stylesheet()],
+            margin=(0, 2), css_classes=["msfa-chips", "good-parallax"], stylesheets=[stylesheet()],
         )  # fmt: skip
         self._exclusions = self._exclusion_controls()
         self._controls = controls(
@@ -267,7 +266,12 @@ class CmdView(LinkedView):
     def _press(self, event: Any) -> None:
         chosen = [flag for flag in self.found if flag & FUNNEL_EXCLUSIONS] if event.new else []
         self._chips.value = chosen
-        self._exclusions.visible = event.new
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Show the exclusions one by one, unless corners are moved: the plane needs the room."""
+        pressed = self._paper.visible and self._paper.value
+        self._exclusions.visible = pressed and not self._edit.value
 
     @property
     def found(self) -> Exclusions:
@@ -307,6 +311,7 @@ class CmdView(LinkedView):
                 handles.place(self.corners)
             handles.show(is_on)
         self._more.visible = is_on
+        self._make_room()
         if not is_on:
             self.back()
 
@@ -374,11 +379,12 @@ class CmdView(LinkedView):
     def redraw(self) -> None:
         """Draw the diagram, or say what is missing."""
         placed = has_gaia(self.state.verdicts.table)
-        for part in (self._figure, self._controls, self._caption):
+        for part in (self._figure, self._controls):
             part.visible = placed
+        self._caption.visible = placed and not self._asks
         self._more.visible = placed and self._edit.value
         self._paper.visible = placed and bool(self.found)
-        self._exclusions.visible = self._paper.visible and self._paper.value
+        self._make_room()
         self._notice.visible = not placed
         super().redraw()
 
@@ -412,7 +418,7 @@ class CmdView(LinkedView):
 
     def describe(self) -> None:
         """Write the caption."""
-        say_use(self._use, USE_CORNERS if self._asks else "")
+        say_use(self._use, USE_CORNERS if self._asks else "", self._caption)
         star = self.state.screen.star
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)
