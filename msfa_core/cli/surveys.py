@@ -268,6 +268,14 @@ def export(
         VerdictChoice | None,
         typer.Option(help="Spectra of stars with this verdict (accept when not given)."),
     ] = None,
+    subset: Annotated[
+        str,
+        typer.Option(
+            help="Spectra of a named subset, or of several: 'halo and not bright'; with --verdict "
+            "those of them.",
+            show_default=False,
+        ),
+    ] = "",
     columns: Annotated[
         str, typer.Option(help="paper (Table 6), full, steps or names, separated by commas.")
     ] = "paper",
@@ -289,12 +297,12 @@ def export(
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.tables.export import export as write  # noqa: PLC0415
 
-    if every and verdict:
-        raise typer.BadParameter("Give --all or --verdict, not both.")
+    if every and (verdict or subset):
+        raise typer.BadParameter("Give --all alone, without --verdict and --subset.")
     source = Survey(survey)
     table = source.table_with_verdicts()
     words = "all spectra"
-    if not every:
+    if verdict or not (every or subset):
         chosen = str(verdict or VerdictChoice.ACCEPT)
         words = f"stars with verdict {chosen}"
         table = table[(table["verdict"] == chosen).fillna(False).astype(bool)]
@@ -302,6 +310,17 @@ def export(
             raise ExportError(
                 f"{out} not written: {survey} has no star with verdict {chosen}. Vet stars with "
                 f"`msfa serve {survey}`, or export all spectra with --all."
+            )
+    if subset:
+        from msfa_core.survey.subsets import subset_filter, subsets  # noqa: PLC0415
+
+        named = subset_filter(subset, subsets(source.path))
+        words = f"{words if verdict else 'spectra'} {named.sentence}"
+        table = table[named.predicate(table)]
+        if table.empty:
+            raise ExportError(
+                f"{out} not written: there are no {words}; the names of subsets are on the page "
+                f"of `msfa serve {survey}`, behind + filter."
             )
     if anonymous:
         from msfa_core.vetting.record import anonymous as unnamed  # noqa: PLC0415

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import find_files
+from msfa_core.survey.subsets import name_subset
 from msfa_core.vetting.decision import Decision, Verdict
 
 COMMANDS = (
@@ -103,6 +105,7 @@ def test_status_needs_no_torch(ingested):
         ["ingest", "S"],
         ["ingest", "S", "--catalog"],
         ["export", "S", "x.csv", "--all", "--verdict", "accept"],
+        ["export", "S", "x.csv", "--all", "--subset", "bright"],
         ["export", "S", "x.csv", "--verdict", "maybe"],
         ["run", "S", "--workers", "2", "--scheduler", "tcp://x:1"],
         ["run", "S", "--workers", "-1"],
@@ -400,6 +403,31 @@ def test_files_in_and_a_vetted_table_out(ingested, tmp_path, capsys):
     assert msfa("status", ingested) == 0
     said = capsys.readouterr().out
     assert "accept 2, reject 1" in said
+
+
+def test_a_named_subset_goes_out(ingested, tmp_path, capsys):
+    survey, out = Survey(ingested), tmp_path / "named.csv"
+    obsids = survey.table()["obsid"].tolist()
+    store = survey.store()
+    store.append_decision(Decision(obsids[5], "", Verdict.REJECT, "Ann"))
+    store.close()
+    name_subset(ingested, "odd labels", obsids[1:4], "brushed in Labels", "Ann")
+    name_subset(ingested, "bright", obsids[3:9], "brushed in the CMD", "Ann")
+
+    def export(*options):
+        return msfa("export", ingested, out, "--columns", "obsid", "--overwrite", *options)
+
+    assert export("--subset", '"odd labels" or bright') == 0
+    assert sorted(pd.read_csv(out)["obsid"]) == sorted(obsids[1:9])
+    header = json.loads(out.with_name("named.csv.provenance.json").read_text())
+    assert 'spectra in subset "odd labels" or bright' in str(header)
+    assert export("--subset", "bright", "--verdict", "reject") == 0
+    assert pd.read_csv(out)["obsid"].tolist() == [obsids[5]]
+    capsys.readouterr()
+    assert export("--subset", "brihgt") == 1
+    assert 'there are: bright, "odd labels"' in the_one_line(capsys)
+    assert export("--subset", "bright and not bright") == 1
+    assert "no spectra in subset" in the_one_line(capsys)
 
 
 def test_simulate_makes_files_that_can_be_ingested_and_evaluated(
