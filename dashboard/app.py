@@ -16,6 +16,7 @@ import numpy as np
 import panel as pn
 
 from dashboard.making import DemoMaker
+from dashboard.planes.cells import counted
 from dashboard.state import News, Session
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
@@ -92,8 +93,10 @@ def header_html(
         if survey.is_simulated
         else ""
     )
-    counted = "" if n_candidates is None else f" · {n_candidates:,} candidate spectra"
-    counted += f" · more are being made, {n_stars_to_be:,} stars in all" if n_stars_to_be else ""
+    told = counted(n_spectra, "spectrum", "spectra")
+    if n_candidates is not None:
+        told += f" · {counted(n_candidates, 'candidate spectrum', 'candidate spectra')}"
+    told += f" · more are being made, {n_stars_to_be:,} stars in all" if n_stars_to_be else ""
     badge = (
         '<b class="msfa-simulated msfa-blind" title="The machine and other reviewers are hidden">'
         "BLIND</b>"
@@ -103,7 +106,7 @@ def header_html(
     return (
         '<div class="msfa-title"><strong>BHB vetting</strong>'
         f'<span class="msfa-survey">{escape(survey.path.resolve().name)}</span>{simulated}'
-        f'<span class="msfa-counts">{n_spectra:,} spectra{counted}</span>{badge}</div>'
+        f'<span class="msfa-counts">{told}</span>{badge}</div>'
     )
 
 

@@ -234,7 +234,8 @@ def name_downloads(plot: figure, name: str) -> None:
     for kind, icon in (("png", "save"), ("svg", _SVG_ICON)):
         code = f"""
             const view = cb_context.index.get_one(plot)
-            if (globalThis.msfa_save) return globalThis.msfa_save(view, name, "{kind}")
+            const strip = below == null ? null : cb_context.index.find_one(below)
+            if (globalThis.msfa_save) return globalThis.msfa_save(view, name, "{kind}", strip)
             const link = document.createElement("a")
             view.export("{kind}").to_blob().then(blob => {{
               link.href = URL.createObjectURL(blob)
@@ -242,7 +243,7 @@ def name_downloads(plot: figure, name: str) -> None:
               link.click()
             }})
         """
-        callback = CustomJS(args={"plot": plot, "name": name}, code=code)
+        callback = CustomJS(args={"plot": plot, "name": name, "below": None}, code=code)
         words = f"Save as {kind.upper()} with its caption"
         plot.add_tools(CustomAction(icon=icon, description=words, callback=callback))
 
@@ -261,6 +262,13 @@ def style_figure(plot: figure, colours: Palette) -> None:
         plot.title.update(**attributes["Title"])
     for legend in plot.legend:
         legend.update(**attributes["Legend"])
+
+
+def save_with(plot: figure, below: figure) -> None:
+    """Let a figure be saved with the strip that stands below it, while that is on the page."""
+    for tool in plot.toolbar.tools:
+        if isinstance(tool, CustomAction) and isinstance(tool.callback, CustomJS):
+            tool.callback.args = {**tool.callback.args, "below": below}
 
 
 def plot_hook(colours: Palette) -> Any:

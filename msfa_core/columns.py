@@ -1,7 +1,7 @@
 """Every column of ``candidates``: name, unit, format, UCD and description, in the order of the spine.
 
 The names are the contract of the project (scripts rely on them): the store, the exports,
-the screen and the README read them from here.
+the screen and data/docs/numbers.md read them from here.
 """
 
 from __future__ import annotations

@@ -51,37 +51,85 @@ def test_constraints_pin_every_requirement():
     assert {split(requirement)[0] for requirement in wanted} <= pinned
 
 
-def readme():
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+def document(name):
+    return (ROOT / "data" / "docs" / name).read_text(encoding="utf-8")
 
 
-def test_readme_names_every_column():
-    missing = [column.name for column in COLUMNS if f"`{column.name}`" not in readme()]
-    assert not missing, f"README lacks the columns {missing}"
+def test_the_documents_name_every_column_with_its_meaning():
+    text = document("numbers.md")
+    missing = [
+        column.name
+        for column in COLUMNS
+        if not re.search(
+            rf"^\| `{column.name}` \| .* \| {re.escape(column.description)} \|$", text, re.M
+        )
+    ]
+    assert not missing, f"data/docs/numbers.md lacks the columns {missing}"
 
 
-def test_readme_names_every_setting_with_its_default():
+def test_the_documents_name_every_setting_with_its_default():
+    text = document("survey.md")
     missing = [
         field.name
         for field in fields(Settings)
-        if f"| `{field.name}` | `{field.default!r}` |".replace("'", "") not in readme()
+        if f"| `{field.name}` | `{field.default!r}` |".replace("'", "") not in text
     ]
-    assert not missing, f"README lacks the settings (or has another default): {missing}"
+    assert not missing, f"data/docs/survey.md lacks the settings, or their defaults: {missing}"
 
 
-def test_readme_names_every_command_and_option():
+def test_the_documents_name_every_command_and_its_options():
     from typer.main import get_command
 
     from msfa_core.cli import app
 
-    group = get_command(app)
-    text = readme()
-    for name, command in group.commands.items():
-        assert f"msfa {name}" in text, f"README lacks msfa {name}"
+    text = document("commands.md")
+    for name, command in get_command(app).commands.items():
+        if hasattr(command, "commands"):
+            continue  # store, slam, templates: a line per command of theirs
+        entry = re.search(rf"^\*\*`msfa {name}\b.*?(?=^\*\*`msfa |\Z)", text, re.M | re.S)
+        assert entry, f"data/docs/commands.md lacks msfa {name}"
         for parameter in command.params:
             if parameter.param_type_name != "argument":
                 option = max(parameter.opts, key=len)
-                assert option in text or option == "--help", f"README lacks msfa {name} {option}"
+                assert option in entry[0] or option == "--help", f"msfa {name} {option}"
+
+
+def test_the_documents_name_every_command_of_a_group():
+    from typer.main import get_command
+
+    from msfa_core.cli import app
+
+    text = document("commands.md")
+    for name, group in get_command(app).commands.items():
+        for command in getattr(group, "commands", {}):
+            assert f"msfa {name} {command}" in text, f"msfa {name} {command}"
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "data" / "docs").glob("*.md"))],
+    ids=lambda p: p.name,
+)
+def test_every_link_leads_somewhere_and_every_page_is_reached(page):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+    if page.parent != ROOT and page.name != "README.md":
+        assert f"(data/docs/{page.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert f"({page.name})" in document("README.md")
+
+
+def test_a_newcomer_reads_two_screens_and_only_commands_that_there_are():
+    from typer.main import get_command
+
+    from msfa_core.cli import app
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 130
+    known = get_command(app).commands
+    assert set(re.findall(r"\bmsfa ([a-z][a-z-]+)", text)) <= set(known)
 
 
 def test_columns_are_unique_and_complete():

@@ -16,3 +16,8 @@ def number(row: pd.Series | None, name: str) -> float:
     """Return a number of a row; missing is NaN."""
     value = None if row is None else row.get(name)
     return float("nan") if value is None or pd.isna(value) else float(value)
+
+
+def counted(n: int, one: str, many: str) -> str:
+    """Return a number with its noun."""
+    return f"{n:,} {one if n == 1 else many}"

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from bokeh.models import BoxAnnotation, ColumnDataSource, Scatter
 
+from dashboard.planes.cells import counted
 from dashboard.planes.guides import explain
 from dashboard.planes.layer import POINTS_LIMIT
 from dashboard.planes.plane import Plane
@@ -75,7 +76,8 @@ def change_sentence(before: BoolArray, now: BoolArray, name: str) -> str:
     entering, leaving = int((now & ~before).sum()), int((before & ~now).sum())
     if not entering and not leaving:
         return f"holds the same spectra as {name}"
-    return f"against {name}: {entering:,} spectra would enter, {leaving:,} would leave"
+    enter = counted(entering, "spectrum", "spectra")
+    return f"against {name}: {enter} would enter, {leaving:,} would leave"
 
 
 def use_words() -> Words:

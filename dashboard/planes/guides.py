@@ -37,7 +37,9 @@ def explain(
     if legend is None:
         colours = plane.colours
         legend = Legend(
-            name=NAME, items=[], location=corner, margin=4, padding=3, spacing=0,
+            name=NAME, items=[], location=corner, padding=3,
+            margin=18 if corner.startswith("top") else 4,  # below the legend of the groups
+            spacing=0,
             background_fill_color=colours.surface, background_fill_alpha=0.85,
             border_line_color=None, label_text_color=colours.text, label_text_font=FONT,
             label_text_font_size=WORD_SIZE, label_standoff=4, glyph_width=18, glyph_height=12,

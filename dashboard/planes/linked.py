@@ -14,6 +14,7 @@ import param
 from numpy.typing import NDArray
 
 from dashboard.planes.axis import GROUPINGS, Groups, blind_groups, dataset_of
+from dashboard.planes.cells import counted
 from dashboard.planes.guides import draw_reference
 from dashboard.planes.plane import Axis, Plane
 from dashboard.planes.words import Words
@@ -294,7 +295,8 @@ class LinkedView(pn.viewable.Viewer):
     def outside_words(self) -> str:
         """Return how many stars lie beyond the frame of the visible plane, and whether this one."""
         plane, star = self.plane(self.shown), self.state.screen.star
-        words = [f"{plane.n_outside:,} spectra lie outside the frame"] if plane.n_outside else []
+        lie = counted(plane.n_outside, "spectrum lies", "spectra lie")
+        words = [f"{lie} outside the frame"] if plane.n_outside else []
         if star is not None and plane.places(star.row) and not plane.holds(star.row):
             words.append("this star lies outside the frame (zoom out)")
         return "; ".join(words)
@@ -324,6 +326,8 @@ class LinkedView(pn.viewable.Viewer):
 
     def _brusher(self, label: str) -> Callable[[NDArray[np.int64]], None]:
         def brush(obsids: NDArray[np.int64]) -> None:
-            self.state.queue.brush(obsids, f"{len(obsids):,} spectra brushed in {label}")
+            self.state.queue.brush(
+                obsids, f"{counted(len(obsids), 'spectrum', 'spectra')} brushed in {label}"
+            )
 
         return brush

@@ -62,11 +62,21 @@ function wrapped(lines, width, font) {
   return found
 }
 
-// The figure over its caption, as an SVG document.
-export async function figure_with_caption(view) {
-  const drawn = await (await view.export("svg").to_blob()).text()
-  const plot = new DOMParser().parseFromString(drawn, "image/svg+xml").documentElement
-  const width = parseFloat(plot.getAttribute("width")), height = parseFloat(plot.getAttribute("height"))
+async function drawn(view) {
+  const text = await (await view.export("svg").to_blob()).text()
+  return new DOMParser().parseFromString(text, "image/svg+xml").documentElement
+}
+
+// The figure, and the strip below it if it is on the page, over its caption, as an SVG document.
+export async function figure_with_caption(view, below = null) {
+  const plots = [await drawn(view)]
+  if (below?.el.offsetParent) plots.push(await drawn(below))
+  let width = 0, height = 0
+  for (const plot of plots) {
+    plot.setAttribute("y", height)
+    height += parseFloat(plot.getAttribute("height"))
+    width = Math.max(width, parseFloat(plot.getAttribute("width")))
+  }
   const style = getComputedStyle(view.el)
   const colour = name => style.getPropertyValue(name).trim()
   const family = colour("--msfa-font") || "sans-serif"
@@ -84,7 +94,7 @@ export async function figure_with_caption(view) {
   for (const [key, value] of Object.entries({width, height: tall, viewBox: `0 0 ${width} ${tall}`}))
     root.setAttribute(key, value)
   root.append(made("rect", {width, height: tall, fill: colour("--msfa-surface") || "white"}))
-  root.append(whole.importNode(plot, true))
+  root.append(...plots.map(plot => whole.importNode(plot, true)))
   rows.forEach((row, place) => root.append(made("text", {
     x: margin, y: height + (place + 1) * line, fill: colour("--msfa-text") || "black",
     "font-family": family, "font-size": size,
@@ -106,8 +116,8 @@ async function as_png({text, width, height}) {
 }
 
 // Figures ask for this by its name: their own scripts are a line each.
-globalThis.msfa_save = async (view, name, kind) => {
-  const figure = await figure_with_caption(view)
+globalThis.msfa_save = async (view, name, kind, below) => {
+  const figure = await figure_with_caption(view, below)
   const blob = kind === "png" ? await as_png(figure) : new Blob([figure.text], {type: "image/svg+xml"})
   const link = document.createElement("a")
   link.href = URL.createObjectURL(blob)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from html import escape
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 import panel as pn
 import param
 
+from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.page import Page
@@ -21,6 +23,7 @@ from msfa_core.vetting.audit import audit
 
 EVERYBODY: Final = "everybody"
 PAGE: Final = 100  # decisions shown at a time; the file has all
+_CHECKSUM: Final = re.compile(r"(:[0-9a-f]{10})[0-9a-f]{20,}")
 _SHOWN: Final = {
     "decided_at": "when (UTC)", "reviewer": "who", "obsid": "star", "decision": "said",
     "comment": "comment", "on_screen": "what was on screen", "software_version": "version",
@@ -36,9 +39,11 @@ def audit_html(table: pd.DataFrame) -> str:
         said = f"{row['decision']} as {row['verdict_class']}" if row["verdict_class"] else None
         values = row | {"decided_at": str(row["decided_at"])[:19].replace("T", " ")}
         values |= {"decision": said} if said else {}
+        values["weights"] = _CHECKSUM.sub(r"\1 …", str(row["weights"]))  # whole in the file
         cells = "".join(f"<td>{escape(str(values[name]))}</td>" for name in _SHOWN)
         rows.append(f"<tr class='{'msfa-changed' if row['other_numbers'] else ''}'>{cells}</tr>")
-    return f"<table class='msfa-preview'><thead><tr>{head}</tr></thead>{''.join(rows)}</table>"
+    table = f"<thead><tr>{head}</tr></thead>{''.join(rows)}"
+    return f"<table class='msfa-preview msfa-record'>{table}</table>"
 
 
 class AuditView(Page):
@@ -57,7 +62,7 @@ class AuditView(Page):
             "", margin=(4, 10), sizing_mode="stretch_both", styles={"overflow": "auto"}, **css
         )
         self._chooser = pn.widgets.Select.from_param(
-            self.param.who, label="decisions of", description=None, width=220,
+            self.param.who, label="by", description=None, width=220,
             css_classes=["msfa-select"], **css,
         )  # fmt: skip
         self._save = pn.widgets.FileDownload(
@@ -93,9 +98,13 @@ class AuditView(Page):
                 self.who = EVERYBODY
         shown = self.table(PAGE)
         changed = int((shown["other_numbers"] != "").sum())
-        words = f"{len(shown):,} decisions" + (f", the last {PAGE}" if len(shown) == PAGE else "")
+        words = counted(len(shown), "decision", "decisions") + (
+            f", the last {PAGE}" if len(shown) == PAGE else ""
+        )
         if changed:
-            words += f"; {changed:,} were made on other numbers than the star has now"
+            words += (
+                f"; {counted(changed, 'was', 'were')} made on other numbers than the star has now"
+            )
         self._words.object = f"<p>{escape(words)}</p>"
         self._list.object = audit_html(shown)
 

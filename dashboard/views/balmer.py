@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 
 from dashboard.planes.words import Words
 from dashboard.state import Session
-from dashboard.theme import FONT, Palette, name_downloads, new_figure, palette, stylesheet
+from dashboard.theme import (
+    FONT,
+    Palette,
+    name_downloads,
+    new_figure,
+    palette,
+    save_with,
+    stylesheet,
+)
 from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
 from msfa_core.constants import BALMER_LINES, FIT_LINES, LINE_SYMBOLS
 from msfa_core.flags import FitFlag
@@ -180,6 +188,7 @@ class LinePlot:
         )  # fmt: skip
         self.flux.toolbar.autohide = True
         name_downloads(self.flux, line)
+        save_with(self.flux, self.residual)
         self.flux.xaxis.major_label_text_font_size = "0px"
         self.flux.xaxis.axis_label_standoff = 0
         self.residual.yaxis.ticker.desired_num_ticks = 3

@@ -14,7 +14,7 @@ import param
 from bokeh.models import Arrow, ColumnDataSource, NormalHead
 
 from dashboard.planes.axis import Axis, dataset_of, inside_polygon
-from dashboard.planes.cells import number
+from dashboard.planes.cells import counted, number
 from dashboard.planes.changes import (
     Changes,
     Corners,
@@ -333,7 +333,8 @@ class CmdView(LinkedView):
         _, _, now = own_trapezoid_sentence(
             dataset_of(self.state).data, names, self.keep(), self.corners
         )
-        words = f"{int(now.sum()):,} spectra inside {corner_words(self.corners, (3, 2))} in the CMD"
+        n = counted(int(now.sum()), "spectrum", "spectra")
+        words = f"{n} inside {corner_words(self.corners, (3, 2))} in the CMD"
         self.state.queue.brush(self.state.data.obsid[now], f"{words}, {self.shown}")
 
     def _move_corners(self, corners: FloatArray) -> None:

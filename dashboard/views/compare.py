@@ -12,6 +12,7 @@ import pandas as pd
 import panel as pn
 import param
 
+from dashboard.planes.cells import counted
 from dashboard.planes.linked import notice, quiet_button
 from dashboard.state import Session
 from dashboard.theme import stylesheet
@@ -76,7 +77,8 @@ def agreement_html(verdicts: pd.DataFrame, first: str, second: str) -> str:
     same = int((both[first] == both[second]).sum())
     share = f" ({100 * same / len(both):.0f} %)" if len(both) else ""
     lines = [
-        f"{len(both):,} stars were judged by both; the same was said of {same:,}{share}",
+        f"{counted(len(both), 'star was', 'stars were')} judged by both; "
+        f"the same was said of {same:,}{share}",
         f"Cohen's κ = {kappa_words(cohen_kappa(both[first], both[second]))}",
     ]
     if verdicts.shape[1] > PAIR:
@@ -240,7 +242,9 @@ class CompareView(Page):
             self._list.value = self._rows()
             n, shown = len(self.disputed), min(len(self.disputed), PAGE)
             first = f", the first {shown} listed" if n > shown else ""
-            self._count.object = f"<p>{n:,} stars on which they disagree{first}</p>"
+            self._count.object = (
+                f"<p>{counted(n, 'star', 'stars')} on which they disagree{first}</p>"
+            )
         self._draw_star()
 
     def _disputed(self) -> pd.DataFrame:
@@ -307,7 +311,8 @@ class CompareView(Page):
             state.status.say("They disagree on no star.")
             return
         state.queue.set_filters([state.verdicts.presets["all"]])
-        words = f"{len(self.disputed):,} stars on which {self.first} and {self.second} disagree"
+        n = counted(len(self.disputed), "star", "stars")
+        words = f"{n} on which {self.first} and {self.second} disagree"
         state.queue.brush(self.disputed.index, words)
         state.screen.first()
         self._go_to_star()

@@ -357,12 +357,12 @@ class PlaneView(LinkedView):
         """Return the limits of the own box as numbers, for the line on screen."""
         self._limits = [
             pn.widgets.FloatInput(
-                label=label, step=step, width=62, margin=(0, 1), start=0.0, format=form,
+                label=label, step=step, width=56, margin=(0, 1), start=0.0, format=form,
                 css_classes=["msfa-number"], stylesheets=[stylesheet()],
             )
             for label, step, form in (
-                ("D0.2 from [Å]", 0.5, "0.0"), ("to [Å]", 0.5, "0.0"),
-                ("fm from", 0.01, "0.00"), ("to", 0.01, "0.00"),
+                ("D0.2 ≥ [Å]", 0.5, "0.0"), ("≤ [Å]", 0.5, "0.0"),
+                ("fm ≥", 0.01, "0.00"), ("≤", 0.01, "0.00"),
             )
         ]  # fmt: skip
         for limit in self._limits:

@@ -14,6 +14,7 @@ import pandas as pd
 import panel as pn
 import param
 
+from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.theme import palette, stylesheet
 from dashboard.views.page import Page
@@ -54,11 +55,6 @@ def rows_offered() -> dict[str, Filter | None]:
         "the queue": None,
         "every spectrum": Filter("all", "all spectra", lambda t: np.ones(len(t), dtype=bool)),
     }
-
-
-def counted(n: int, one: str, many: str) -> str:
-    """Return a number with its noun."""
-    return f"{n:,} {one if n == 1 else many}"
 
 
 def verdict_counts(table: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ import panel as pn
 from bokeh.models import ColumnDataSource, HoverTool, MultiLine
 
 from dashboard.planes.axis import SKY_COLUMNS, Axis, sky_places
-from dashboard.planes.cells import number
+from dashboard.planes.cells import counted, number
 from dashboard.planes.guides import draw_curves, draw_words, explain
 from dashboard.planes.linked import (
     LinkedView,
@@ -185,7 +185,8 @@ class SkyView(LinkedView):
         latitude = np.abs(to_galactic(ra, dec)[1])
         placed, limit = np.isfinite(latitude), self.state.data.settings.latitude_min
         low = int((latitude[placed] <= limit).sum())
-        self._words = f"{int(placed.sum()):,} spectra have a position, {low:,} at |b| ≤ {limit:g}°"
+        have = counted(int(placed.sum()), "spectrum has", "spectra have")
+        self._words = f"{have} a position, {low:,} at |b| ≤ {limit:g}°"
 
     def describe(self) -> None:
         """Write the links and the caption."""

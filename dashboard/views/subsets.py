@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import panel as pn
 
+from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from msfa_core.survey.subsets import LONGEST, Subset, quoted
 
-NO_SUBSETS: Final = "brush stars to name some"
+NO_SUBSETS: Final = "brush stars first"
 
 
 class SubsetChooser:
@@ -65,7 +66,9 @@ class SubsetChooser:
 
         def name() -> None:
             made = queue.name_brush(event.new)
-            status.say(f"named: {made.name} · {len(made.obsids):,} spectra", "saved")
+            status.say(
+                f"named: {made.name} · {counted(len(made.obsids), 'spectrum', 'spectra')}", "saved"
+            )
 
         if status.attempt(name):
             self.naming.value = ""

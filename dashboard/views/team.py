@@ -60,6 +60,7 @@ class SharedWorkView(Page):
         self._deal = quiet_button(
             "share the queue", self.share, "Deal the stars of the queue to these reviewers", "deal"
         )
+        self._deal.align = "end"
         self.follow(self.refresh, "verdicts.version", "verdicts.table")
         self.refresh()
 

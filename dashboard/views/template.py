@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Solution, Star
-from dashboard.theme import Palette, new_figure, stylesheet
+from dashboard.theme import Palette, new_figure, save_with, stylesheet
 from dashboard.views.spectrum_data import GRID, empty
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.flags import MatchFlag
@@ -98,6 +98,7 @@ class TemplateOverlay:
         self.residual = ColumnDataSource(empty("x", "y", "low", "high"))
         plot.line("x", "y", source=self.model, color=colours.model, line_width=1.3)
         self.figure = self._build(plot, colours)
+        save_with(plot, self.figure)
         self.choice = pn.widgets.Select(
             label="template solution", options={WAITING: 0}, value=0, margin=(0, 4),
             sizing_mode="stretch_width", stylesheets=[stylesheet()],

@@ -152,7 +152,7 @@ def _named(text: str, table: pd.DataFrame) -> list[str]:
     if unknown and not set(unknown) <= set(BY_NAME):
         raise ExportError(
             f"columns = {text!r}: {', '.join(unknown)} is no set ({', '.join(sets)}) and no column "
-            "of the table; give sets, or names as the README lists them."
+            "of the table; give sets, or names as data/docs/numbers.md lists them."
         )
     names = [name for word in words for name in sets.get(word, [word])]
     return list(dict.fromkeys(names))
