@@ -56,6 +56,13 @@ _EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
 _FK5_SINCE: Final = 1980.0  # equinoxes before are those of FK4
 _FK4_EQUINOX: Final = 1950.0
 
+# What the unit of a flux must not say: the colours of the spectrum would be others
+_OTHER_FLUX: Final = {
+    "per frequency": re.compile(r"(?<![a-z])([munkµμ]?jy|jansky)(?![a-z])|hz", re.I),
+    "in magnitudes": re.compile(r"(?<![a-z])(ab|st)?mag(?![a-z])", re.I),
+    "in photons": re.compile(r"photon|(?<![a-z])ph(?![a-z])", re.I),
+}
+
 _LAMOST_NAME: Final = re.compile(r"(?:spec|med)-(\d+)-(.+)_sp(\d+)-(\d+)", re.I)
 _SDSS_NAME: Final = re.compile(r"spec-(\d+)-(\d+)-(\d+)", re.I)
 # Made numbers lie above every LAMOST number and below 2**53, where a float is still exact.
@@ -155,6 +162,7 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     primary = next(iter(units))
     content = read_layout(path, primary, units)
     _check(path, content)
+    _check_flux(path, (primary, *content.units))
     scale = []
     wavelength = content.wavelength
     if any(_is_in_air(unit) for unit in (primary, *content.units)):
@@ -225,6 +233,20 @@ def _check(path: Path, content: Content) -> None:
             f"wavelengths {wavelength[0]:.4g} to {wavelength[-1]:.4g} are not optical ones in Å"
         )
         raise problem(path, reason, "convert them to vacuum Å")
+
+
+def _check_flux(path: Path, units: Iterable[Hdu]) -> None:
+    """Refuse a flux whose unit says that it is none per wavelength; most files say no unit."""
+    for unit in units:
+        said = [unit.card("BUNIT")]
+        said += [
+            unit.card(f"TUNIT{i}") for i, name in enumerate(unit.columns, start=1) if name == "FLUX"
+        ]
+        for text in (str(one) for one in said if one is not None):
+            for what, pattern in _OTHER_FLUX.items():
+                if pattern.search(text):
+                    reason = f"its flux is {what} (unit {text.strip()!r})"
+                    raise problem(path, reason, "convert it to flux per wavelength, as LAMOST's")
 
 
 def _bad_pixels(path: Path, content: Content) -> NDArray[np.bool_]:

@@ -153,7 +153,7 @@ def test_a_page_opened_before_a_second_reviewer_exists_compares_two_once_there_a
     assert view._page.visible
     assert (view.first, view.second) == ("anna", "bert")
     assert [widget.value for widget in view._who] == ["anna", "bert"]
-    assert "1 stars were judged by both; the same was said of 0" in view._numbers.object
+    assert "1 star was judged by both; the same was said of 0" in view._numbers.object
     stored = decide(state, int(state.queue.obsids[1]), "unsure")
     assert state.status.message.startswith("saved")
     assert stored.decision_id

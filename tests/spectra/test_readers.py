@@ -128,6 +128,29 @@ def test_image_layout_gives_its_rows_bit_for_bit(tmp_path, compressed):
     assert expected.items() <= spectrum.meta.items()
 
 
+@pytest.mark.parametrize(
+    ("unit", "what"),
+    [
+        ("mJy", "per frequency"), ("erg / (s cm2 Hz)", "per frequency"),
+        ("mag(AB)", "in magnitudes"), ("ph / (s cm2 Angstrom)", "in photons"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("layout", ["image", "table"])
+def test_a_flux_that_is_none_per_wavelength_is_refused_by_its_unit(tmp_path, unit, what, layout):
+    if layout == "image":
+        path = image_file(tmp_path / NAME, arrays(), BUNIT=unit)
+    else:
+        path = sdss_file(tmp_path / "spec-0266-51602-0013.fits")
+        fits.setval(path, "TUNIT1", value=unit, ext=1)
+    with pytest.raises(ReadError, match=f"its flux is {what}.*per wavelength"):
+        read_spectrum(path)
+
+
+@pytest.mark.parametrize("unit", ["1E-17 erg/cm^2/s/Ang", "relative flux", "adu"])
+def test_a_flux_per_wavelength_on_any_scale_is_read(tmp_path, unit):
+    assert len(read_spectrum(image_file(tmp_path / NAME, arrays(), BUNIT=unit)).flux) > 0
+
+
 def test_float64_image_keeps_its_precision(tmp_path):
     rows = arrays(np.float64)
     spectrum = read_spectrum(image_file(tmp_path / NAME, rows))
