@@ -9,6 +9,9 @@ const TO_VERDICT_BAR = new Set([
   "confidence",
 ])
 
+// What takes return and space itself; the tools of a figure are no <button>.
+const BUTTONS = "button, a, [role=tab], .bk-ClickButton, .bk-OnOffButton"
+
 function is_field(target) {
   return target instanceof Element && (FIELDS.has(target.tagName) || target.isContentEditable)
 }
@@ -96,7 +99,7 @@ export function render({model}) {
     const is_menu = target instanceof HTMLSelectElement // its own keys are ↑ ↓, space and return
     if (is_field(target) && !is_menu) return
     if (is_menu && IN_MENUS.has(event.key)) return
-    const is_button = target instanceof Element && target.closest("button, a, [role=tab]")
+    const is_button = target instanceof Element && target.closest(BUTTONS)
     if (is_button && (event.key === "Enter" || event.key === " ")) return
     const key = table.get(event.key) ?? table.get(event.key.toLowerCase())
     if (!key) return
