@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
-from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import Pairs
-from msfa_core.photometry.joining import SkySurvey, joined_rows
+from msfa_core.photometry.joining import SkySurvey, house_rows, joined_rows
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import OutsideTable
 
@@ -78,6 +76,8 @@ GAIA: Final = SkySurvey(
     prefix="gaia",
     columns=GAIA_COLUMNS,
     telling=("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec"),
+    needed=("g_mag",),
+    called=("source_id, obsid or ra/dec column", "G magnitude (phot_g_mean_mag or g_mag)"),
 )
 
 
@@ -122,25 +122,7 @@ def gaia_rows(opened: OutsideTable) -> pd.DataFrame:
     CatalogueError
         When the table has nothing to join on, or no photometry.
     """
-    table = opened.table
-    has = opened.has_words()
-    if not (opened.has("gaia_source_id") or opened.has("obsid") or opened.has("ra", "dec")):
-        raise CatalogueError(
-            f"{opened.path}: the Gaia table has no source_id, obsid or ra/dec column to join on; "
-            f"it has {has}.{opened.reasons()}"
-        )
-    if not opened.has("g_mag"):
-        raise CatalogueError(
-            f"{opened.path}: the Gaia table has no G magnitude (phot_g_mean_mag or g_mag); "
-            f"it has {has}.{opened.reasons()}"
-        )
-    house = pd.DataFrame(index=table.index)
-    for name in GAIA_ALIASES:
-        is_id = name in ("gaia_source_id", "obsid")
-        if name in table:
-            house[name] = table[name].astype("Int64" if is_id else "float64")
-        else:
-            house[name] = pd.array([pd.NA] * len(table), dtype="Int64") if is_id else np.nan
+    house = house_rows(opened, GAIA, GAIA_ALIASES)
     house["bp_rp"] = house["bp_rp"].fillna(house["bp_mag"] - house["rp_mag"])
     house["parallax_over_error"] = house["parallax_over_error"].fillna(
         house["parallax_mas"] / house["parallax_error_mas"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, Apart, Pairs, match_key, separations
+from msfa_core.tables.report import OutsideTable
 from msfa_core.typing import BoolArray, IntArray
 
 _SAME: Final = 6  # decimals to which rows of one source agree
@@ -31,6 +34,10 @@ class SkySurvey:
         What a join brings, in this order, the identifier among them.
     telling : tuple of str
         Rows of one identifier that differ in these are not the same row twice.
+    needed : tuple of str
+        Magnitudes of which a table needs one.
+    called : (str, str)
+        What its own tables call identifier and position, and the magnitudes: for messages.
     """
 
     name: str
@@ -38,6 +45,46 @@ class SkySurvey:
     prefix: str
     columns: tuple[str, ...]
     telling: tuple[str, ...]
+    needed: tuple[str, ...]
+    called: tuple[str, str]
+
+
+def house_rows(opened: OutsideTable, survey: SkySurvey, names: Iterable[str]) -> pd.DataFrame:
+    """Return the rows of a survey's table that came through the door, under house names.
+
+    Parameters
+    ----------
+    opened : OutsideTable
+    survey : SkySurvey
+    names : iterable of str
+        House names of what is wanted, absent ones as missing.
+
+    Returns
+    -------
+    (n,) DataFrame
+
+    Raises
+    ------
+    CatalogueError
+        When the table has nothing to join on, or no photometry.
+    """
+    keys, magnitudes = survey.called
+    lacking = ""
+    if not (opened.has(survey.key) or opened.has("obsid") or opened.has("ra", "dec")):
+        lacking = f"{keys} to join on"
+    elif not any(opened.has(name) for name in survey.needed):
+        lacking = magnitudes
+    if lacking:
+        raise CatalogueError(
+            f"{opened.path}: the {survey.name} table has no {lacking}; it has "
+            f"{opened.has_words()}.{opened.reasons()}"
+        )
+    house = pd.DataFrame(index=opened.table.index)
+    for name in names:
+        kind = "Int64" if name in (survey.key, "obsid") else "float64"
+        empty = pd.Series(pd.NA if kind == "Int64" else np.nan, house.index, dtype=kind)
+        house[name] = opened.table[name].astype(kind) if name in opened.table else empty
+    return house
 
 
 def joined_rows(

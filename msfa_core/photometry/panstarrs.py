@@ -17,11 +17,10 @@ from msfa_core.constants import (
     PANSTARRS_EPOCH_MJD,
     PANSTARRS_SATURATION,
 )
-from msfa_core.errors import CatalogueError
 from msfa_core.flags import PanstarrsFlag, combined
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.counterparts import Match, Pairs, counterparts, separations, year_observed
-from msfa_core.photometry.joining import SkySurvey, joined_rows
+from msfa_core.photometry.joining import SkySurvey, house_rows, joined_rows
 from msfa_core.photometry.motion import DAYS_PER_YEAR, MJD_J2000, places, year_of
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import OutsideTable
@@ -85,7 +84,15 @@ PANSTARRS_USE: Final = Use(
     beside=("ps_id", "ps_g_mag", "ps_r_mag"),
 )
 PANSTARRS_COLUMNS: Final = ("ps_id", *MAGNITUDES, *ERRORS, "ps_quality")  # what a join brings
-PANSTARRS: Final = SkySurvey("Pan-STARRS", "ps_id", "ps", PANSTARRS_COLUMNS, MAGNITUDES)
+PANSTARRS: Final = SkySurvey(
+    name="Pan-STARRS",
+    key="ps_id",
+    prefix="ps",
+    columns=PANSTARRS_COLUMNS,
+    telling=MAGNITUDES,
+    needed=MAGNITUDES,
+    called=("objID, obsid or raMean/decMean column", "magnitude (gMeanPSFMag, gmag, …)"),
+)
 
 
 def house_panstarrs(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,23 +135,7 @@ def panstarrs_rows(opened: OutsideTable) -> pd.DataFrame:
     CatalogueError
         When the table has nothing to join on, or no photometry.
     """
-    table = opened.table
-    has = opened.has_words()
-    if not (opened.has("ps_id") or opened.has("obsid") or opened.has("ra", "dec")):
-        raise CatalogueError(
-            f"{opened.path}: the Pan-STARRS table has no objID, obsid or raMean/decMean column to "
-            f"join on; it has {has}.{opened.reasons()}"
-        )
-    if not any(opened.has(name) for name in MAGNITUDES):
-        raise CatalogueError(
-            f"{opened.path}: the Pan-STARRS table has no magnitude (gMeanPSFMag, gmag, …); it has "
-            f"{has}.{opened.reasons()}"
-        )
-    house = pd.DataFrame(index=table.index)
-    for name in PANSTARRS_ALIASES:
-        kind = "Int64" if name in ("ps_id", "obsid") else "float64"
-        empty = pd.Series(pd.NA if kind == "Int64" else np.nan, table.index, dtype=kind)
-        house[name] = table[name].astype(kind) if name in table else empty
+    house = house_rows(opened, PANSTARRS, PANSTARRS_ALIASES)
     epoch = column(house, "ps_epoch")
     is_year = (epoch > _YEARS[0]) & (epoch < _YEARS[1])
     house["ps_epoch"] = np.where(is_year, MJD_J2000 + (epoch - 2000.0) * DAYS_PER_YEAR, epoch)

@@ -183,9 +183,9 @@ def gather(
 def _why_none(choice: str, table: pd.DataFrame, survey: Survey) -> str:
     if not len(table):
         return f"This survey holds no spectrum yet: add some with `msfa ingest {survey.path.name}`."
+    if table["predicted_class"].isna().all():
+        return f"Nothing was searched yet: `msfa run {survey.path.name}` finds the candidates."
     if choice == CANDIDATES:
-        if table["predicted_class"].isna().all():
-            return "Nothing was searched yet: `msfa run` finds the candidates."
         return f"The search kept none of {len(table):,} spectra."
     n = int(is_true(table, "is_candidate").sum())
     return (
