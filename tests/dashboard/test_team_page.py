@@ -71,7 +71,7 @@ def test_the_record_tells_what_was_on_screen_then_and_now(state, survey):
         f"decided on other numbers: p_bhb {p_then:.4f} then, 0.1250 now"
     )
     assert (told["other_numbers"] != "").sum() == 1
-    assert "1 were made on other numbers" in view._words.object
+    assert "1 was made on other numbers" in view._words.object
     assert NASTY not in view._list.object
     assert "&lt;img" in view._list.object
     saved = pd.read_csv(io.BytesIO(view._file().getvalue()))
@@ -103,11 +103,11 @@ def test_each_side_is_made_when_it_is_looked_at_and_sleeps_else(state):
     assert isinstance(page.sides["record"], AuditView)
     assert not page.sides["agreement"].in_sight
     state.decide("accept", painted_obsid=state.screen.selected)
-    assert "1 decisions" in page.sides["record"]._words.object
+    assert "1 decision" in page.sides["record"]._words.object
     page.in_sight = False
     assert not any(side.in_sight for side in page.sides.values())
     state.decide("accept", painted_obsid=state.screen.selected)
-    assert "1 decisions" in page.sides["record"]._words.object
+    assert "1 decision" in page.sides["record"]._words.object
     page.in_sight = True
     assert "2 decisions" in page.sides["record"]._words.object
 
