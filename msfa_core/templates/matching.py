@@ -23,15 +23,13 @@ from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.cells import Cells, Matcher, matcher_of
 from msfa_core.templates.kernels import (
     bin_products,
-    products,
     refine_rows,
     scan_basis,
-    solve,
     solve_cells,
 )
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.results import BLUE, RED, Matches
-from msfa_core.templates.shift_errors import shift_errors
+from msfa_core.templates.shift_errors import least_squares, settled_shifts
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
 from msfa_core.typing import Float32Array, FloatArray, IntArray, Progress, no_progress
 
@@ -286,16 +284,17 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
     chi2 = (fit.total[:, None] - refined.gain) / free
     chi2[refined.template < 0] = np.nan
     fields = _best(matcher, refined, chi2, k)
-    fields |= _residuals(matcher, fit, fields["template"], fields["z"])
     # where templates do not fit as well as the noise asks, χ² is broader than it says
     with np.errstate(invalid="ignore"):
         fields["z_err"] = fields["z_err"] * np.sqrt(np.maximum(fields["chi2"], 1.0))
     if len(spectra):
-        solution = fields["coefficients"][:, 0] / fit.scale[:, None]
         best = fields["template"][:, 0], fields["z"][:, 0]
-        error = shift_errors(matcher, fit.flux, fit.weight, *best, solution)
-        known = np.isfinite(fields["z_err"][:, 0]) & np.isfinite(error)
-        fields["z_err"][known, 0] = error[known]
+        z, error = settled_shifts(matcher, fit.flux, fit.weight, *best)
+        known = np.flatnonzero(np.isfinite(fields["z_err"][:, 0]) & np.isfinite(error))
+        fields["z"][known, 0], fields["z_err"][known, 0] = z[known], error[known]
+        same = fields["class_template"][known] == fields["template"][known, :1]
+        fields["class_z"][known] = np.where(same, z[known, None], fields["class_z"][known])
+    fields |= _residuals(matcher, fit, fields["template"], fields["z"])
     fields["flags"] = _flags(matcher, spectra, fit, fields)
     return fields
 
@@ -333,15 +332,6 @@ def _best(matcher: Matcher, refined: Refined, chi2: FloatArray, k: int) -> dict[
     return fields
 
 
-def _solution(fit: Prepared, row: int, design: FloatArray) -> FloatArray:
-    """(column,) best mixture of the columns for a spectrum."""
-    n, m = design.shape
-    a, b, solution = np.zeros((n, n)), np.zeros(n), np.zeros(n)
-    products(np.ones(m), design, fit.weight[row], fit.weight[row] * fit.flux[row], a, b)
-    solve(a, b, solution)
-    return solution
-
-
 def _residuals(
     matcher: Matcher, fit: Prepared, template: IntArray, z: FloatArray
 ) -> dict[str, FloatArray]:
@@ -356,7 +346,7 @@ def _residuals(
     for row, place in zip(*np.nonzero(template >= 0), strict=True):
         t, shift = int(template[row, place]), float(z[row, place])
         design = matcher.design(t, shift)
-        solution = _solution(fit, row, design)
+        solution = least_squares(design, fit.flux[row], fit.weight[row])
         fields["coefficients"][row, place, : len(solution)] = solution * fit.scale[row]
         model = solution @ design
         level = np.abs(uniform_filter1d(model, _CONTINUUM_PIXELS, mode="nearest"))

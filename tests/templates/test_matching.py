@@ -45,7 +45,7 @@ def test_the_redshift_comes_back_between_the_steps_within_its_error(some, found)
     right = found.template[:, 0] == some.obsid
     pull = ((found.z[:, 0] - some.z) / found.z_err[:, 0])[right]
     assert np.median(np.abs(found.z[right, 0] - some.z[right])) * SPEED_OF_LIGHT < 5
-    assert 0.8 < pull.std() < 1.2  # 60 stars tell it within a tenth
+    assert 0.75 < pull.std() < 1.15  # 60 stars tell it within a tenth
     assert np.abs(pull).max() < 4
 
 

@@ -16,7 +16,11 @@ N, SNR = 60, 30.0
 
 @pytest.mark.parametrize(
     ("cls", "subclass", "z"),
-    [("STAR", "A1V", None), ("STAR", "K3III", None), ("GALAXY", "E+A", (0.05, 0.3))],
+    [
+        ("STAR", "A1V", None),
+        ("STAR", "K3III", None),
+        ("GALAXY", "E+A", (0.05, 0.3)),
+    ],
 )
 def test_the_error_is_the_scatter_of_draws(cls, subclass, z):
     shipped = TemplateSet.load()
@@ -40,3 +44,29 @@ def test_the_error_is_the_scatter_of_draws(cls, subclass, z):
     assert off.std() == approx(np.median(error), rel=0.25)  # 60 draws tell it within a tenth
     assert abs(off.mean()) < np.median(error)
     assert np.ptp(error) < np.median(error)
+
+
+@pytest.mark.parametrize(
+    ("cls", "z", "n", "least", "most"),
+    [("GALAXY", (0.0, 0.4), 50, 0.6, 1.2), ("QSO", (0.5, 3.0), 40, 0.7, 1.4)],
+)
+def test_pulls_hold_where_the_continuum_is_not_met(cls, z, n, least, most):
+    shipped = TemplateSet.load()
+    own = shipped.take(np.flatnonzero(shipped.cls == cls))
+    spectra = simulated_matches(n, 30, (30.0, 60.0), cls, z, own)
+    found = match(spectra, own, k=1)
+    off = found.z[:, 0] - spectra.z
+    near = np.abs(off) * SPEED_OF_LIGHT < 1000 * (1 + spectra.z)
+    pull = (off / found.z_err[:, 0])[near]
+    assert near.mean() > 0.95
+    assert least < pull.std() < most
+    assert np.abs(pull).max() < 4.5
+
+
+def test_narrow_lines_settle_between_the_steps_of_the_search():
+    shipped = TemplateSet.load()
+    own = shipped.take(np.flatnonzero(shipped.subclass == "HII")[:1])
+    spectra = simulated_matches(20, 7, (50.0, 51.0), "GALAXY", (0.05, 0.3), own)
+    found = match(spectra, own, k=1)
+    off = SPEED_OF_LIGHT * (found.z[:, 0] - spectra.z)
+    assert np.abs(off).max() < 0.3  # km/s: the vertex through three steps is off by up to 2
