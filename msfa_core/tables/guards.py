@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import pandas as pd
+
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 GUARDED: Final = "in the CSV, a leading ' guards text from being run; take one off"
 ESCAPES: Final = (
@@ -36,3 +38,9 @@ def harmless(text: str) -> str:
 def as_written(cell: str) -> str:
     """Return the text that a cell of our CSV was written from: without the guarding ``'``."""
     return cell.removeprefix("'")
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table for people as CSV, the words of others made `harmless`."""
+    safe = table.map(lambda cell: harmless(cell) if isinstance(cell, str) else cell)
+    return safe.to_csv(index=False, lineterminator="\n").encode()

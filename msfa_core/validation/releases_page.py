@@ -11,7 +11,7 @@ import pandas as pd
 
 from msfa_core import __version__
 from msfa_core.durable import write_whole
-from msfa_core.tables.guards import harmless
+from msfa_core.tables.guards import csv_bytes
 from msfa_core.validation.releases import Comparison
 
 PAGE: Final = "releases.html"
@@ -56,8 +56,7 @@ def write_comparison(found: Comparison, folder: str | Path) -> list[Path]:
     write_whole(paths[0], page_text(found).encode())
     for name, table in tables.items():
         path = folder / f"{name}.csv"
-        safe = table.map(lambda cell: harmless(cell) if isinstance(cell, str) else cell)
-        write_whole(path, safe.to_csv(index=False, lineterminator="\n").encode())
+        write_whole(path, csv_bytes(table))
         paths.append(path)
     return paths
 

@@ -13,6 +13,7 @@ from msfa_core import __version__
 from msfa_core.durable import write_whole
 from msfa_core.survey.folder import Survey
 from msfa_core.tables.formats import split_path
+from msfa_core.tables.guards import csv_bytes
 from msfa_core.training.evaluation_report import INTERVALS, with_intervals
 from msfa_core.validation.compare import Validation
 from msfa_core.validation.figures import write_figures
@@ -71,7 +72,7 @@ def write_validation(
         path = folder / f"{name}.csv"
         named = table.index.name or not isinstance(table.index, pd.RangeIndex)
         content = table.rename_axis(table.index.name or "of").reset_index() if named else table
-        write_whole(path, content.to_csv(index=False).encode())
+        write_whole(path, csv_bytes(content))
         tables.append(path)
     title = _title(validation, survey, reference)
     pictures = write_figures(validation, folder, title)
@@ -146,10 +147,15 @@ def markdown_table(table: pd.DataFrame) -> str:
     folded = with_intervals(table, 3)
     if not isinstance(table.index, pd.RangeIndex):
         folded = folded.rename_axis(table.index.name or "").reset_index()
-    names = [str(name).replace("_", " ") for name in folded.columns]
+    names = [_cell(str(name).replace("_", " ")) for name in folded.columns]
     rows = [names, ["---"] * len(names)]
-    rows += [[str(value) for value in row] for row in folded.itertuples(index=False)]
+    rows += [[_cell(value) for value in row] for row in folded.itertuples(index=False)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    """Return a cell that breaks no row: classes of a reference are other people's words."""
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def _section(name: str) -> tuple[str, str]:

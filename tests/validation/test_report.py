@@ -8,6 +8,8 @@ from small_survey import make_small_survey
 
 from msfa_core.cli import run_cli
 from msfa_core.survey.folder import Survey
+from msfa_core.tables.guards import csv_bytes
+from msfa_core.validation.report import markdown_table
 
 
 @pytest.fixture
@@ -55,3 +57,11 @@ def test_a_reference_that_cannot_be_used_ends_with_one_clear_line(survey, tmp_pa
     assert "no spectrum of the survey" in capsys.readouterr().err
     assert run_cli([*arguments, str(tmp_path / "missing.csv")]) == 1
     assert not (tmp_path / "o").exists()
+
+
+def test_words_of_a_reference_break_no_row_and_run_in_no_spreadsheet():
+    told = pd.DataFrame({"of": ["=cmd()", "A|B\nC"], "n": [1, 2]}).set_index("of")
+    lines = markdown_table(told).splitlines()
+    assert len(lines) == 4
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in lines)
+    assert csv_bytes(told.reset_index()).decode().splitlines()[1] == "'=cmd(),1"
