@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -19,6 +21,8 @@ from msfa_core.errors import MsfaError
 
 DISTRIBUTION: Final = "msfa-bhb"
 LEAST_DISK: Final = 2.0  # GB: an archive of 50,000 spectra
+TRIED: Final = 128  # spectra that a plan is measured on
+NIGHT: Final = 12.0  # h that a run may take unwatched
 FEATURES: Final = {  # of the processor, by LLVM's names: what they speed up
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -51,8 +55,13 @@ def doctor(
     survey: Annotated[
         Path | None, typer.Argument(help="A survey to look at too.", show_default=False)
     ] = None,
+    plan: Annotated[
+        int, typer.Option(help="Say what so many spectra would cost here, measured on a few.")
+    ] = 0,
 ) -> None:
     """Say what this installation has, what is missing and how to add it."""
+    if plan < 0:
+        raise typer.BadParameter("Give the number of spectra that are planned.")
     system = f"Python {platform.python_version()} · {platform.system()} {platform.machine()}"
     print(f"msfa {__version__} · {system}")
     is_well = True
@@ -63,6 +72,7 @@ def doctor(
         ("kernels", kernels()),
         ("place", place(Path.cwd() if survey is None else survey)),
         *(((f"survey {survey}", of_survey(survey)),) if survey is not None else ()),
+        *(((f"plan for {plan:,} spectra", costs(plan)),) if plan else ()),
     ):
         print(f"\n{title}")
         for tone, words in findings:
@@ -198,3 +208,55 @@ def of_survey(path: Path) -> Iterator[Finding]:
         yield Finding("!!", f"decisions: {line}")
     if not damage:
         yield Finding("ok", f"{n:,} decisions and withdrawals, their database sound")
+
+
+def costs(n: int, n_tried: int = TRIED) -> Iterator[Finding]:
+    """Say what a run on this many spectra costs, from one on a few that are simulated for it.
+
+    Parameters
+    ----------
+    n : int
+        Spectra planned.
+    n_tried : int
+        Spectra simulated: stars of classes and S/N as on the sky.
+    """
+    from msfa_core.machine import n_cores  # noqa: PLC0415
+    from msfa_core.simulate.filling import simulate  # noqa: PLC0415
+    from msfa_core.simulate.survey import SurveyPlan  # noqa: PLC0415
+    from msfa_core.spine.run import run  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="msfa-plan-") as folder:
+        survey = Survey.create(Path(folder) / "few", simulated=True)
+        few = SurveyPlan(n_tried, seed=5, shares="sky", snr="lamost", chunk=n_tried)
+        simulate(survey, few, workers=1)
+        held = _bytes(survey.path)
+        run(survey, workers=1)  # what is loaded and made once is no cost of a spectrum
+        results = _bytes(survey.path) - held
+        began = _cpu()
+        report = run(survey, workers=1, force=True)
+        each = (_cpu() - began) / report.n_spectra
+    seconds = sum(step.seconds for step in report.steps) or 1.0
+    dear = sorted(report.steps, key=lambda step: -step.seconds)[:3]
+    parts = ", ".join(f"{step.step} {100 * step.seconds / seconds:.0f} %" for step in dear)
+    hours, cores = n * each / 3600, n_cores()
+    yield Finding("ok", f"{1e3 * each:.0f} ms of a core each ({parts}), measured on {n_tried}")
+    yield Finding("ok", f"{hours:,.1f} core hours: {hours / cores:,.1f} h on {cores} cores here")
+    archive, table = (n * size / report.n_spectra / 1e9 for size in (held, results))
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    yield Finding(
+        "ok" if free > archive + table else "--",
+        f"{archive:,.1f} GB of archive and {table:,.1f} GB of results; {free:,.1f} GB free here",
+    )
+    if hours / cores > NIGHT:
+        needed = math.ceil(hours / NIGHT)
+        yield Finding("--", f"overnight on {needed} cores: msfa run --scheduler, see data/docs/commands.md")
+
+
+def _cpu() -> float:
+    """Return the time that processors spent on this process and on those that it started [s]."""
+    return sum(os.times()[:4])
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

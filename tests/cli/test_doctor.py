@@ -67,3 +67,20 @@ def test_altered_and_missing_weights_are_found(monkeypatch, tmp_path, fault):
 def test_a_folder_that_cannot_be_there_is_said(tmp_path):
     assert "!!" in tones(doctor.place(tmp_path / "a" / "b")).values()
     assert set(tones(doctor.place(tmp_path)).values()) <= {"ok", "--"}
+
+
+def test_a_plan_is_measured_and_grows_with_the_spectra():
+    small, large = ([one.words for one in doctor.costs(n, n_tried=4)] for n in (0, 4_000_000))
+    assert small[0].endswith("measured on 4")
+    assert small[1].startswith("0.0 core hours: 0.0 h on ")
+    assert small[2].startswith("0.0 GB of archive and 0.0 GB of results; ")
+    hours, room = float(large[1].split()[0].replace(",", "")), large[2].split()
+    each = float(large[0].split()[0])  # ms
+    assert hours == pytest.approx(4e6 * each / 3.6e6, rel=0.5 / each + 0.01)
+    assert 60 < float(room[0]) < 400  # flux, ivar and mask of 3,900 pixels, and rows of a table
+    assert "msfa run --scheduler" in large[3]
+
+
+def test_a_plan_of_less_than_nothing_is_refused(capsys):
+    assert run_cli(["doctor", "--plan", "-5"]) == 2
+    assert "number of spectra" in capsys.readouterr().err
