@@ -250,7 +250,8 @@ def costs(n: int, n_tried: int = TRIED) -> Iterator[Finding]:
     )
     if hours / cores > NIGHT:
         needed = math.ceil(hours / NIGHT)
-        yield Finding("--", f"overnight on {needed} cores: msfa run --scheduler, see data/docs/commands.md")
+        there = "see msfa run --scheduler in data/docs/commands.md"
+        yield Finding("--", f"overnight on {needed} cores: {there}")
 
 
 def _cpu() -> float:
