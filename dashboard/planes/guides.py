@@ -33,7 +33,7 @@ def explain(
     plane: Plane, words: str, renderers: Sequence[GlyphRenderer], corner: str = "top_right"
 ) -> LegendItem:
     """Say in the frame what a guide is; the first one chooses the corner."""
-    legend = plane.figure.select_one({"name": NAME})
+    legend = next((one for one in plane.figure.center if one.name == NAME), None)
     if legend is None:
         colours = plane.colours
         legend = Legend(

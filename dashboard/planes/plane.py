@@ -187,16 +187,14 @@ class Plane:
         else:
             self.star.data = nothing(STAR_FIELDS)
             self.ellipse.data = nothing(("x", "y"))
-        if row is None or epochs is None or not set(self.names) <= set(epochs.columns):
-            others = pd.DataFrame(columns=list(self.names), dtype=float)
-        else:
-            others = epochs.loc[epochs["obsid"] != row["obsid"], list(self.names)].dropna()
-        if len(others) or len(self.epochs.data["x"]):
-            self.epochs.data = {
-                "x": others[self.names[0]].to_numpy(dtype=float),
-                "y": others[self.names[1]].to_numpy(dtype=float),
-            }
-            self._epochs_item.visible = len(others) > 0
+        others = nothing(("x", "y"))
+        spectra = pd.DataFrame() if epochs is None else epochs
+        if row is not None and len(spectra) > 1 and set(self.names) <= set(spectra.columns):
+            found = spectra.loc[spectra["obsid"] != row["obsid"], list(self.names)].dropna()
+            others = dict(zip(("x", "y"), found.to_numpy(dtype=float).T, strict=True))
+        if len(others["x"]) or len(self.epochs.data["x"]):
+            self.epochs.data = others
+            self._epochs_item.visible = len(others["x"]) > 0
 
     def places(self, row: pd.Series | None) -> bool:
         """Tell whether the star has a place in this plane."""

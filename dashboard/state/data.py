@@ -98,6 +98,7 @@ class SurveyData:
         self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
         self.claims = Claims()
         self._assigned: tuple[float, Assignment | None] = (0.0, None)
+        self._heard: dict[int, tuple[Witness, ...]] = {}  # a star is drawn several times
         self._answers: dict[str, dict[int, Any]] = {question: {} for question in ANSWERS}
 
     def close(self) -> None:
@@ -129,10 +130,12 @@ class SurveyData:
         SurveyError
             When the survey has no such spectrum.
         """
-        row = int(self.rows([obsid])[0])
-        if row < 0:
-            raise SurveyError(f"obsid {obsid} is not in this survey; search for another one.")
-        return row
+        try:
+            return int(self._index.get_loc(obsid))
+        except KeyError:
+            raise SurveyError(
+                f"obsid {obsid} is not in this survey; search for another one."
+            ) from None
 
     def disagreements_on(self, obsid: int) -> list[str]:
         """Return the sentences of the witnesses that contradict each other on a spectrum."""
@@ -145,9 +148,15 @@ class SurveyData:
 
     def witnesses_on(self, obsid: int) -> tuple[Witness, ...]:
         """Return what the six witnesses say of a spectrum."""
-        row = self.row(obsid)
-        known = {name: Stance(int(said[row])) for name, said in self._stances.items()}
-        return witnesses(self.candidates.iloc[row], self.settings, known)
+        heard = self._heard.get(obsid)
+        if heard is None:
+            row = self.row(obsid)
+            known = {name: Stance(int(said[row])) for name, said in self._stances.items()}
+            heard = witnesses(self.candidates.iloc[row], self.settings, known)
+            if len(self._heard) >= N_ANSWERED:
+                self._heard.clear()
+            self._heard[obsid] = heard
+        return heard
 
     def same_star(self, row: int) -> NDArray[np.intp]:
         """Return the rows of all spectra of the star of this row."""
