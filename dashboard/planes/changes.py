@@ -88,9 +88,8 @@ def use_words() -> Words:
     )  # fmt: skip
 
 
-def say_use(place: Words, words: str, caption: Words) -> None:
-    """Say it there in place of the caption: a small screen has no room for both and the plane."""
-    caption.visible = not words
+def say_use(place: Words, words: str) -> None:
+    """Say it there; nothing puts the place away."""
     place.object = f"<div>{escape(words)}</div>" if words else ""
     place.visible = bool(words)
 

@@ -382,7 +382,6 @@ class CmdView(LinkedView):
         placed = has_gaia(self.state.verdicts.table)
         for part in (self._figure, self._controls):
             part.visible = placed
-        self._caption.visible = placed and not self._asks
         self._more.visible = placed and self._edit.value
         self._paper.visible = placed and bool(self.found)
         self._make_room()
@@ -419,7 +418,8 @@ class CmdView(LinkedView):
 
     def describe(self) -> None:
         """Write the caption."""
-        say_use(self._use, USE_CORNERS if self._asks else "", self._caption)
+        say_use(self._use, USE_CORNERS if self._asks else "")
+        self._caption.visible = self._figure.visible and not self._asks  # no room for both
         star = self.state.screen.star
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)

@@ -35,6 +35,7 @@ LANDIS_KOCH: Final = (  # least kappa, and the words of Landis & Koch (1977, Bio
 NOBODY: Final = "–"
 PAIR: Final = 2
 LISTED: Final = ("obsid", "star", "one", "other", "p_bhb", "of record")
+_LEAST_WIDTHS: Final = {"obsid": 84, "star": 150}  # px: numbers are seen whole
 PAGE: Final = 200  # disagreements listed at a time
 HIDDEN: Final = notice(
     "Hidden", "You are reviewing blind: other reviewers' verdicts are shown when it is off (key b)."
@@ -167,7 +168,7 @@ class CompareView(Page):
         self._only = pn.widgets.Checkbox.from_param(
             self.param.unsettled, label="without a final verdict only", **wide
         )
-        self._list = ReadTable(self._rows(), min_height=160)
+        self._list = ReadTable(self._rows(), _LEAST_WIDTHS, min_height=160)
         self._list.on_click(self._open)
         self._queue = quiet_button(
             "put them in the queue", self.queue_disputed,

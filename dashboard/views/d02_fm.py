@@ -292,7 +292,8 @@ class PlaneView(LinkedView):
     def describe(self) -> None:
         """Write the caption: counts, this star, and where the limits come from."""
         selection, line, star = self.selection, line_of(self.shown), self.state.screen.star
-        say_use(self._use, settings_words(selection) if self._asks else "", self._caption)
+        say_use(self._use, settings_words(selection) if self._asks else "")
+        self._caption.visible = not self._asks  # no room for both and the plane
         lines = [
             self._change,
             self._counts,

@@ -76,6 +76,8 @@ def test_without_gaia_the_panel_says_what_is_missing_and_how_to_add_it(bare_surv
     view = CmdView(state=Session(bare_survey, "anna"))
     assert view._notice.visible
     assert not view._place.visible
+    view.refresh()
+    assert not view._caption.visible  # it would lie below the chooser
     assert "<code>msfa run SURVEY --gaia FILE</code>" in view._notice.object
 
 
