@@ -17,6 +17,7 @@ BLOCK: Final = 128  # cells solved side by side
 PIXELS: Final = 256  # pixels summed at a time
 RIDGE: Final = 1e-7  # of the mean diagonal: keeps a missing arm solvable
 COARSE_RIDGE: Final = 4e-6  # the same in single precision
+SETTLED: Final = 0.05  # of χ²: a parabola foretold it that well
 
 
 @compiled(part=True)
@@ -351,11 +352,12 @@ def refine(  # type: ignore[no-untyped-def]
                 b,
                 solution,
             )
-            _between(
-                spline, extent, first, ladder[best], ladder[best + (1 if move > 0.0 else -1)],
-                most - gains[best + (1 if move > 0.0 else -1)], step, columns, weight, weighted,
-                model, a, b, solution, out,
-            )  # fmt: skip
+            if abs(most + move * (slope - bend * move) - out[4]) > SETTLED:
+                _between(
+                    spline, extent, first, ladder[best], ladder[best + (1 if move > 0.0 else -1)],
+                    most - gains[best + (1 if move > 0.0 else -1)], step, columns, weight,
+                    weighted, model, a, b, solution, out,
+                )  # fmt: skip
             if out[4] < most:
                 out[2], out[4] = ladder[best], most
 

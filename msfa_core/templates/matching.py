@@ -341,8 +341,11 @@ def _residuals(
     fields = {name: np.full((n, k), np.nan) for name in names}
     fields["coefficients"] = np.full((n, k, matcher.n_columns), np.nan)
     wavelength = LAMOST_GRID.wavelength[matcher.pixels]
-    ends = {"blue": (wavelength > BLUE[0]) & (wavelength < BLUE[1])}
-    ends["red"] = (wavelength > RED[0]) & (wavelength < RED[1])
+    ends = {
+        name: slice(*np.searchsorted(wavelength, (low, high), side="right"))
+        for name, (low, high) in {"blue": BLUE, "red": RED}.items()
+    }
+    good = fit.weight > 0
     for row, place in zip(*np.nonzero(template >= 0), strict=True):
         t, shift = int(template[row, place]), float(z[row, place])
         design = matcher.design(t, shift)
@@ -352,13 +355,13 @@ def _residuals(
         level = np.abs(uniform_filter1d(model, _CONTINUUM_PIXELS, mode="nearest"))
         residual = fit.flux[row] - model
         for name, end in ends.items():
-            used = end & (fit.weight[row] > 0)
-            if used.sum() < _LEAST_END * end.sum():
+            used = good[row, end]
+            if used.sum() < _LEAST_END * len(used):
                 continue
-            share = residual[used] / np.maximum(level[used], 1e-3)
-            fields[f"{name}_residual"][row, place] = np.sqrt(np.mean(share**2))
-            chi2 = np.mean(fit.weight[row, used] * residual[used] ** 2)
-            fields[f"{name}_chi2"][row, place] = chi2
+            off = residual[end][used]
+            share = off / np.maximum(level[end][used], 1e-3)
+            fields[f"{name}_residual"][row, place] = np.sqrt(share @ share / len(share))
+            fields[f"{name}_chi2"][row, place] = fit.weight[row, end][used] @ off**2 / len(off)
     return fields
 
 

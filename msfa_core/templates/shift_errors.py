@@ -98,9 +98,9 @@ def _step(
         return 0.0, float("nan")
     step = float(lever @ residual) / information
     residual = residual - step * own
-    held = np.einsum("ap,ap->p", weighted, inverse @ design) + lever * own / information  # of 1
+    held = np.sum(weighted * (inverse @ design), axis=0) + lever * own / information  # of 1
     pull = lever * residual / np.sqrt(np.maximum(1.0 - held, _LEAST_FREE))
-    alone, together = _spread(pull, 1), _spread(pull, _LINE)
+    alone, together = float(pull @ pull), _spread(pull, _LINE)
     spread = together if together > _AT_RANDOM * alone else alone
     return step, float(np.sqrt(spread) / information)
 
