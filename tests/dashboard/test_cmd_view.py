@@ -135,3 +135,11 @@ def test_corners_are_the_same_in_both_planes(view):
     view.shown = "dereddened"
     assert view._outlines["dereddened"].data["xs"][0][1] == approx(0.62)
     assert all(one.visible for one in view._corners["dereddened"].handles)
+
+
+def test_no_mark_of_the_legend_hangs_on_the_star_on_screen(view):
+    # the browser empties all marks of a legend when the data of one change, and a star repaints
+    # the overlay alone: they stayed away until the whole figure was painted
+    plane = view.planes["as observed"]
+    marks = {mark.data_source for item in plane._legend.items for mark in item.renderers}
+    assert marks and not marks & {plane.star, plane.ellipse, plane.epochs}
