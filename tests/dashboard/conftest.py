@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import panel as pn
 import pytest
 from small_survey import add_with_catalogue
 
 from dashboard.state import Session
+from dashboard.state.data import SurveyData
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.region import are_in_bhb_region, p_in_bhb_region
 from msfa_core.columns import conform
@@ -122,6 +126,17 @@ def make_survey(path: Path) -> Survey:
 def survey_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The survey, made once; tests work on copies."""
     return make_survey(tmp_path_factory.mktemp("surveys") / "template").path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _surveys_let_go() -> Iterator[None]:
+    """Close what the sessions of a module shared: a server has few surveys, the suite hundreds."""
+    yield
+    for key, data in list(pn.state.cache.items()):
+        if isinstance(data, SurveyData):
+            data.close()
+            del pn.state.cache[key]
+    gc.collect()
 
 
 @pytest.fixture
