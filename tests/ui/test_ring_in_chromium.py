@@ -2,7 +2,10 @@
 
 import signal
 
+import pytest
 from served_dashboard import PAINTED, assert_quiet, decisions, open_page, painted, press, served
+
+pytestmark = pytest.mark.ui
 
 DRAWN = """() => {
   const source = Bokeh.documents[0].get_model_by_name("msfa-painted")

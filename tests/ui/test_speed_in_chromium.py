@@ -1,6 +1,9 @@
 """What makes a star quick to paint, as counts that do not depend on how busy the machine is."""
 
+import pytest
 from served_dashboard import assert_quiet, open_page, press, served
+
+pytestmark = pytest.mark.ui
 
 WATCH_SHEETS = """() => {
   window.written = {anew: 0, in_vain: 0}
