@@ -18,6 +18,10 @@ WINDOW: Final = (3902.0, 4022.0)  # Å, rest: the side bands of KP and what is b
 FLUX_RANGE: Final = (0.0, 1.25)  # that of the Balmer lines
 AXIS_WIDTH: Final = 44  # px, as beside it
 FIELDS: Final = ("x", "flux", "low", "high")
+KP_WORDS: Final = (
+    "Equivalent width of Ca II K (Beers et al. 1999): K6 in a band 6 Å wide where that is below "
+    "2 Å, else K12 where that is below 5 Å, else K18; metal-poor stars have little"
+)
 
 
 def header_html(row: pd.Series) -> str:
@@ -30,7 +34,8 @@ def header_html(row: pd.Series) -> str:
     words = f"{kp:.2f}{spread}".replace("-", "−")
     return (
         f"<div><strong>Ca II K</strong> &nbsp; KP <strong>{words}&thinsp;Å</strong></div>"
-        f"<div class='msfa-fit-values'>KP is {name}: its band shaded; grey: side bands</div>"
+        f"<div class='msfa-fit-values' title='{KP_WORDS}'>KP is {name}: its band shaded; grey: "
+        "side bands</div>"
     )
 
 

@@ -43,6 +43,7 @@ _BLIND: Final = (BLIND_SCOPE, ASSIGNED)
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
+P_BHB_WORDS: Final = "stage 2 says BHB with this probability; near 1 what it lacks: 1−2e-3 is 0.998"
 WIDTHS: Final = {"mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32}  # px
 USUAL_DIGITS: Final = 10  # of the obsids of LAMOST
 OBSID_LEAST: Final = 70  # px, for as many
@@ -267,7 +268,7 @@ class QueueView(pn.viewable.Viewer):
             hides=True,
             widths=WIDTHS,
             text_align={"S/N": "right", "p_bhb": "right", "mine": "center", "rec.": "center"},
-            header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS},
+            header_tooltips={"mine": SIGN_WORDS, "rec.": SIGN_WORDS, "p_bhb": P_BHB_WORDS},
             min_height=120,
         )
         self._menus = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=css)

@@ -55,6 +55,7 @@ _COLUMN_TYPES: Final[dict[str, tuple[str | None, int]]] = {
 }
 _TFORM: Final = re.compile(r"(\d*)([A-Z])")
 _INTEGER: Final = re.compile(rb"[+-]\d+")
+_UNIT: Final = re.compile(r"^\s*\[([^\]]+)\]|\[([^\]]+)\]\s*$")
 _REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
 _WORDS: Final = {b"T": True, b"F": False, b"": None}
 _WEB_PAGE: Final = re.compile(
@@ -89,6 +90,12 @@ class Hdu(Protocol):
 
     def card(self, key: str) -> Any:
         """Return the value of a header card; None when absent or undefined."""
+
+    def card_unit(self, key: str) -> str:
+        """Return the unit in brackets at either end of a card's comment, lower case; else nothing.
+
+        The FITS standard (4.0, section 4.3.2) has it at the head, SDSS at the end.
+        """
 
     @property
     def image(self) -> NDArray[Any] | None:
@@ -221,6 +228,16 @@ class PlainHdu:
         at = self._cards.get(key.ljust(_KEY).encode())
         return None if at is None else _card_value(self._raw[at + _KEY : at + _CARD])
 
+    def card_unit(self, key: str) -> str:
+        """Return the unit in brackets at either end of a card's comment, or nothing."""
+        at = self._cards.get(key.ljust(_KEY).encode())
+        if at is None:
+            return ""
+        text = self._raw[at + _KEY : at + _CARD].decode("latin-1")[2:].lstrip()
+        if text.startswith("'"):
+            text = text[1:].replace("''", "").partition("'")[2]
+        return _unit_of(text.partition("/")[2])
+
     def _count(self, key: str, largest: int) -> int:
         """Value of a card that counts something; 0 when absent."""
         value = self.card(key) or 0
@@ -338,6 +355,12 @@ def _string_value(text: str) -> str:
     return text[1:end].replace("''", "'").rstrip()
 
 
+def _unit_of(comment: str) -> str:
+    """Return the unit in brackets at the head of a comment, or as SDSS has it at its end."""
+    found = _UNIT.search(comment)
+    return "" if found is None else (found[1] or found[2]).strip().lower()
+
+
 class PlainFits:
     """The units of a file, found one after the other and only as far as they are asked for."""
 
@@ -364,7 +387,7 @@ class _AstropyHdu:
 
     def __init__(self, path: Path, header: Mapping[str, Any], data: Any) -> None:
         self._path = path
-        self._header = header
+        self._header, self._comments = header, getattr(header, "comments", {})
         self._data = data
         self.name = str(self.card("EXTNAME") or "").strip().upper()
         names = getattr(getattr(data, "dtype", None), "names", None)
@@ -383,6 +406,10 @@ class _AstropyHdu:
         if isinstance(value, str):
             return value.rstrip()
         return value if isinstance(value, (bool, int, float)) else None
+
+    def card_unit(self, key: str) -> str:
+        """Return the unit in brackets at either end of a card's comment, or nothing."""
+        return _unit_of(self._comments[key]) if key in self._header else ""
 
     @property
     def image(self) -> NDArray[Any] | None:

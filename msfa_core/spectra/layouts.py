@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.spectra.fits_bytes import Hdu, problem
 from msfa_core.tables.cells import angle, number
 from msfa_core.tables.quantities import is_plausible
@@ -22,6 +23,16 @@ _ARMS: Final = ("B", "R")  # of the medium-resolution survey
 _EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the names of its units
 _SHOWN: Final = 8  # columns named in a message
 _SENTINELS: Final = (-999.0, -9999.0)
+_DEGREES: Final = {  # of an angle that a card gives in another unit
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "hourangle"), 15.0),
+    **dict.fromkeys(("rad", "radian", "radians"), 180.0 / np.pi),
+    **dict.fromkeys(("arcmin", "arcminutes"), 1 / 60),
+    **dict.fromkeys(("arcsec", "arcseconds"), 1 / 3600),
+}
+_DOPPLER: Final = {  # of a redshift that a card gives as a velocity
+    **dict.fromkeys(("km/s", "km s-1", "km s**-1", "km.s-1", "kms", "kms-1"), 1 / SPEED_OF_LIGHT),
+    **dict.fromkeys(("m/s", "m s-1", "m s**-1", "m.s-1"), 1e-3 / SPEED_OF_LIGHT),
+}
 _GIVE_A_SPECTRUM: Final = "give a LAMOST or SDSS spectrum"
 
 
@@ -263,8 +274,16 @@ def as_number(value: Any, quantity: str = "") -> float:
     return found
 
 
-def as_degrees(value: Any, quantity: str) -> float:
-    """Return a position of a header in degrees, ``ra`` or ``dec``; text may be sexagesimal."""
-    if isinstance(value, str):
-        value = angle(value, hours=quantity == "ra")
-    return as_number(value, quantity)
+def as_degrees(value: Any, quantity: str, unit: str = "") -> float:
+    """Return a position of a header in degrees, ``ra`` or ``dec``; text may be sexagesimal.
+
+    A unit that the card names (`Hdu.card_unit`) is believed of a number.
+    """
+    if isinstance(value, str) and number(value) is None:
+        return as_number(angle(value, hours=quantity == "ra"), quantity)
+    return as_number(as_number(value) * _DEGREES.get(unit, 1.0), quantity)
+
+
+def as_redshift(value: Any, quantity: str, unit: str = "") -> float:
+    """Return ``z`` or ``z_err`` of a header as a redshift, where the card names a velocity too."""
+    return as_number(as_number(value) * _DOPPLER.get(unit, 1.0), quantity)

@@ -31,7 +31,7 @@ from msfa_core.spectra.fits_bytes import (
     read_bytes,
     unpacked,
 )
-from msfa_core.spectra.layouts import Content, as_degrees, as_number, read_layout
+from msfa_core.spectra.layouts import Content, as_degrees, as_number, as_redshift, read_layout
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.tables.cells import number
 from msfa_core.tables.identifiers import identifier
@@ -278,8 +278,10 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     if not math.isfinite(snr_g):
         snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
     prefix = "PLUG_" if content.layout == "sdss" else ""  # SDSS: RA is the telescope's
-    ra = as_degrees(primary.card(f"{prefix}RA"), "ra")
-    dec = as_degrees(primary.card(f"{prefix}DEC"), "dec")
+    ra, dec = (
+        as_degrees(primary.card(prefix + name), name.lower(), primary.card_unit(prefix + name))
+        for name in ("RA", "DEC")
+    )
     ra, dec = _epoch_2000(ra, dec, primary)
     return Spectrum(
         obsid=_obsid(path, primary, meta),
@@ -287,7 +289,7 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         flux=flux,
         ivar=ivar,
         mask=mask,
-        z=as_number(primary.card("Z"), "z") if z is None else z,
+        z=as_redshift(primary.card("Z"), "z", primary.card_unit("Z")) if z is None else z,
         ra=ra,
         dec=dec,
         snr_g=snr_g,
@@ -306,7 +308,7 @@ def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
         if name in _WHOLE_NUMBERS:
             value = _whole(value)
         elif name == "z_err":
-            value = as_number(value, "z_err")
+            value = as_redshift(value, name, primary.card_unit(key))
         else:
             value = str(value).strip()
         if value is not None:

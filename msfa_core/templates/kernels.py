@@ -266,8 +266,8 @@ def _between(  # type: ignore[no-untyped-def]
 
 @compiled(part=True)
 def refine(  # type: ignore[no-untyped-def]
-    spline, extent, first, ladder, start, reach, step, columns, weight, weighted, model, a, b,
-    solution, out,
+    spline, extent, first, ladder, start, known, reach, step, columns, weight, weighted, model, a,
+    b, solution, out,
 ):  # fmt: skip
     """Walk down a ladder of redshifts to the least χ², then between its steps.
 
@@ -277,6 +277,8 @@ def refine(  # type: ignore[no-untyped-def]
         Redshifts.
     start, reach : int
         Step to begin with, and how far to look to either side whatever χ² does.
+    known : float
+        The gain at the step to begin with.
     out : (5,) float64
         Filled: best step, gain there, redshift between steps, its error (for Δχ² = 1), gain at it.
         The error is NaN where the best step is the first or last, or χ² has no curvature.
@@ -287,9 +289,12 @@ def refine(  # type: ignore[no-untyped-def]
     gains = np.empty(len(ladder))
     gains[:] = np.nan
     for k in range(low, high + 1):
-        gains[k] = gain_at(
-            spline, extent, first, ladder[k], step, columns, weight, weighted, model, a, b, solution
-        )
+        gains[k] = known
+        if k != start:
+            gains[k] = gain_at(
+                spline, extent, first, ladder[k], step, columns, weight, weighted, model, a, b,
+                solution,
+            )  # fmt: skip
         if gains[k] > most:
             best, most = k, gains[k]
     while best == low and low > 0:
@@ -425,8 +430,8 @@ def refine_rows(  # type: ignore[no-untyped-def]
             left[kind] -= 1
             refine(
                 splines[t], extents[t], starts[t], ladders[kind, : ladder_length[kind]],
-                begin[row, c], reach[kind], step, columns, weight[row], weighted[row], model, a, b,
-                solution, results[row, c],
+                begin[row, c], gains[c], reach[kind], step, columns, weight[row], weighted[row],
+                model, a, b, solution, results[row, c],
             )  # fmt: skip
 
 

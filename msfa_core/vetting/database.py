@@ -372,7 +372,10 @@ def hanging_up(connection: Any, seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        watch.drop(line)
+        if (
+            watch is _WATCHES[-1]
+        ):  # not in a process forked meanwhile: its lock may stay taken there
+            watch.drop(line)
         line.close()
 
 

@@ -664,7 +664,7 @@ def test_a_report_is_written_with_the_figures_and_is_not_replaced_unasked(
     out, figures = tmp_path / "S.html", tmp_path / "figures"
     assert msfa("report", ingested, out, "--figures", figures, "--quiet") == 0
     told = capsys.readouterr().out
-    assert "0 accepted stars" in told and "verdict accept" in told
+    assert "0 accepted stars" in told and "Nothing was searched yet: `msfa run S`" in told
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (figures / "figure3_d02_fm.pdf").exists()
     assert msfa("report", ingested, out) == 1

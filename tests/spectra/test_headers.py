@@ -39,6 +39,33 @@ def test_a_place_is_read_in_every_spelling(tmp_path, ra, dec):
     assert (spectrum.ra, spectrum.dec) == pytest.approx((206.19319375, 9.81555056), abs=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("key", "card", "expected"),
+    [
+        ("RA", (13.74621291, "[hours] right ascension"), 206.19319375),
+        ("RA", ("13.74621291", "[h]"), 206.19319375),
+        ("RA", ("13:44:46.3665", "[hms] right ascension"), 206.19319375),
+        ("RA", (206.19319375, "[deg] right ascension"), 206.19319375),
+        ("RA", (13.74621291, "right ascension [hours]"), 206.19319375),
+        ("RA", (206.19319375, "no [hours] any more"), 206.19319375),
+        ("DEC", (0.1713136748, "[rad]"), 9.81555056),
+        ("Z", (-29.979, "[km/s] of the star"), -1e-4),
+        ("Z", (0.0001, "redshift"), 1e-4),
+        ("Z", (5.2, "[km s-1]"), 5.2 / SPEED_OF_LIGHT),
+        ("Z_ERR", (5.2, "[km s-1]"), 5.2 / SPEED_OF_LIGHT),
+    ],
+)
+@pytest.mark.parametrize("is_plain", [True, False])  # by our own reader, and by astropy's
+def test_a_unit_that_a_card_names_is_believed(tmp_path, key, card, expected, is_plain):
+    path = write(tmp_path / "a.fits", **{"OBSID": 7, "RA": 206.19319375, "DEC": 9.8, key: card})
+    if not is_plain:
+        with fits.open(path, mode="update") as units:
+            units[0].header["DATA_V"] = "x" * 100  # a string that goes over several cards
+    spectrum = read_spectrum(path)
+    found = spectrum.meta["z_err"] if key == "Z_ERR" else getattr(spectrum, key.lower())
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("card", [605006007, "605006007", "'605006007", 605006007.0, "00605006007"])
 def test_an_obsid_is_read_in_every_spelling(tmp_path, card):
     assert read_spectrum(write(tmp_path / "a.fits", OBSID=card)).obsid == 605006007
