@@ -313,7 +313,8 @@ def test_a_final_verdict_is_stored_and_shown_every_time(chromium, small_survey, 
             anna.get_by_role("heading", name=star).wait_for(timeout=20_000)
             anna.get_by_role("button", name="final: accept").click()
             anna.get_by_text("final verdict: accept, by anna").wait_for(timeout=20_000)
-            anna.get_by_text(f"{left} stars on which they disagree").wait_for(timeout=20_000)
+            stars = "1 star" if left == 1 else f"{left} stars"
+            anna.get_by_text(f"{stars} on which they disagree").wait_for(timeout=20_000)
         assert sum(d.is_final for d in decisions(small_survey)) == 4
         anna.context.close()
         bert.context.close()
