@@ -34,6 +34,7 @@ SETTLED = """() => {
   if (String(source.tags[0] ?? "") !== obsid) return null
   const said = {obsid, strip: names.textContent, address: new URL(location).searchParams.get("obj"),
     comment: bar.querySelector(".msfa-comment").value, titles: [], rings: []}
+  if (obsid && said.address !== obsid) return null // it is written in the browser's next turn
   for (const view of Bokeh.index.roots.flatMap(root => [...walk_views(root)])) {
     const model = view.model
     if (!model.type?.endsWith("Figure") && model.type !== "Figure") continue
