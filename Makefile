@@ -45,10 +45,13 @@ lint: $(TESTED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# All three, whatever becomes of the first: one run says everything that fails.
 test: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not benchmark and not ui"
-	$(BIN)/python -m pytest -q -m "ui and not benchmark"
-	$(BIN)/python -m pytest -q --nbmake notebooks
+	@failed=; \
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not benchmark and not ui" || failed="$$failed unit"; \
+	$(BIN)/python -m pytest -q -m "ui and not benchmark" || failed="$$failed browser"; \
+	$(BIN)/python -m pytest -q --nbmake notebooks || failed="$$failed notebooks"; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 bench: $(TESTED)
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks

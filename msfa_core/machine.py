@@ -11,13 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any, Final, TypeVar
 
 from msfa_core.errors import SurveyError
@@ -35,6 +36,7 @@ THREADS: Final = (  # read by the numerical libraries when a worker imports them
 _FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})
 _FASTMATH_FINITE: Final = _FASTMATH | {"nnan", "ninf"}
 _AHEAD: Final = 2  # tasks per worker handed out before the first result is taken
+_LISTENS: Final = 0.2  # [s] a request to stop may wait for this
 
 
 def n_cores() -> int:
@@ -70,6 +72,10 @@ def in_order(
 class Workers:
     """Worker processes that stay for several rounds of work: each takes seconds to start.
 
+    A request to stop (Ctrl-C, SIGTERM) never falls into the midst of a lock of the pool, which
+    would stay taken for ever: it waits until the pool's own steps are done. Then work in hand is
+    left, not finished.
+
     Parameters
     ----------
     number : int
@@ -79,15 +85,25 @@ class Workers:
     def __init__(self, number: int) -> None:
         self._number = number
         self._pool: ProcessPoolExecutor | None = None
+        self._leave: Connection | None = None  # closed: leave the work in hand
+        self._requests = _Requests()
 
     def __enter__(self) -> Workers:
         """Start nothing yet."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End the processes."""
-        if self._pool is not None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the processes; at once, where the block failed."""
+        if self._pool is None:
+            return
+        assert self._leave is not None
+        with self._requests.waiting():
+            if kind is not None:
+                self._leave.close()
             self._pool.shutdown(wait=True, cancel_futures=True)
+            self._leave.close()
+            self._pool = None
+            self._requests.give_back()
 
     def in_order(
         self, function: Callable[[Item], Result], items: Iterable[Item]
@@ -103,9 +119,11 @@ class Workers:
             yield from map(function, items)
             return
         if self._pool is None:
+            self._requests.take()
             context = multiprocessing.get_context("spawn")
+            left, self._leave = context.Pipe(duplex=False)
             self._pool = ProcessPoolExecutor(
-                self._number, mp_context=context, initializer=start_worker
+                self._number, mp_context=context, initializer=start_worker, initargs=(left,)
             )
         work = iter(items)
         running: deque[Future[Result]] = deque()
@@ -113,7 +131,7 @@ class Workers:
             for item in islice(work, _AHEAD * self._number):
                 running.append(self._submitted(function, item))
             while running:
-                yield running.popleft().result()
+                yield self._result(running.popleft())
                 for item in islice(work, 1):
                     running.append(self._submitted(function, item))
         except BrokenProcessPool as error:
@@ -123,14 +141,68 @@ class Workers:
                 'calls msfa_core needs `if __name__ == "__main__":` around its calls.'
             ) from error
         finally:
-            for one in running:
-                one.cancel()
+            with self._requests.waiting():
+                for one in running:
+                    one.cancel()
 
     def _submitted(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Hand out a task; processes are started one by one, as tasks come."""
         assert self._pool is not None
-        with one_thread_each():
-            return self._pool.submit(function, item)
+        with self._requests.waiting(), one_thread_each(), unheard_ctrl_c():
+            return self._pool.submit(_in_hand, function, item)
+
+    def _result(self, task: Future[Result]) -> Result:
+        """Wait for a task, and now and then for requests to stop."""
+        is_done = False
+        while not is_done:
+            with self._requests.waiting():
+                is_done = bool(wait_for([task], timeout=_LISTENS).done)
+        with self._requests.waiting():
+            return task.result()
+
+
+class _Requests:
+    """Requests to stop that wait while something must not be broken off."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._do_wait = False
+        self._waiting: list[int] = []
+
+    def take(self) -> None:
+        """Hear the requests that Python acts on (it does so in the main thread alone)."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler) and not isinstance(handler, signal.Handlers):
+                self._handlers[number] = handler
+                signal.signal(number, self._hear)
+
+    def give_back(self) -> None:
+        """Leave requests to whom they went before."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._handlers.items():
+                if signal.getsignal(number) == self._hear:
+                    signal.signal(number, handler)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Have requests wait until the end of this block."""
+        self._do_wait = True
+        try:
+            yield
+        finally:
+            self._do_wait = False
+            while self._waiting:
+                number = self._waiting.pop()
+                self._handlers[number](number, None)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._do_wait:
+            self._waiting.append(number)
+        else:
+            self._handlers[number](number, frame)
 
 
 @contextmanager
@@ -148,17 +220,52 @@ def one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent ends, however that happens."""
+@contextmanager
+def unheard_ctrl_c() -> Iterator[None]:
+    """Have processes started inside not hear Ctrl-C, from their first step on."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_waits_or_sends: Final = threading.Lock()  # open while a worker has a task in hand
+
+
+def start_worker(leave: Connection | None = None) -> None:
+    """Leave Ctrl-C to the parent, and end when the parent ends, however that happens.
+
+    Parameters
+    ----------
+    leave : Connection, optional
+        Closed by the parent when the task in hand, if any, is to be left.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    _waits_or_sends.acquire()
+    threading.Thread(target=_follow_parent, args=(leave,), daemon=True).start()
 
 
-def _follow_parent() -> None:
+def _follow_parent(leave: Connection | None) -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    ends = wait([parent.sentinel] if leave is None else [parent.sentinel, leave])
+    if parent.sentinel not in ends:  # half a task or result in a pipe would hang the parent
+        _waits_or_sends.acquire()
+    os._exit(1)
+
+
+def _in_hand(function: Callable[[Item], Result], item: Item) -> Result:
+    """Do a task that may be left at any moment."""
+    _waits_or_sends.release()
+    try:
+        return function(item)
+    finally:
+        _waits_or_sends.acquire()
 
 
 def compiled(

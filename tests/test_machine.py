@@ -1,6 +1,7 @@
 """Kernels are compiled, and compiled anew when a kernel that they call has changed."""
 
 import importlib.util
+import subprocess
 import sys
 
 import numpy as np
@@ -145,3 +146,54 @@ def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch
         indices.line_indices(some)
         match(some)
     assert {name: len(kinds) for name, kinds in asked.items()} == {name: 1 for _, name in kernels}
+
+
+STOPPED = '''
+import os, signal, sys, threading, time
+from msfa_core.machine import in_order
+
+def task(seconds):
+    time.sleep(seconds)
+    return seconds
+
+def interrupt_inside(lock):
+    """Ask to stop when the main thread has just taken its lock of this number."""
+    enter, main, taken = threading.Condition.__enter__, threading.main_thread().ident, 0
+    def entered(self):
+        nonlocal taken
+        answer = enter(self)
+        if threading.get_ident() == main:
+            taken += 1
+            if taken == lock:
+                os.killpg(0, signal.SIGINT)
+        return answer
+    threading.Condition.__enter__ = entered
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt_inside(int(sys.argv[1]))
+    try:
+        print(sum(in_order(task, [0.01, 0.01, *[float(sys.argv[2])] * 30], 2)))
+    except KeyboardInterrupt:
+        print("stopped")
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lock", "seconds"), [(3, 0.01), (5, 0.01), (8, 0.01), (20, 0.01), (20, 60.0)]
+)
+def test_ctrl_c_in_the_midst_of_a_lock_ends_the_workers_and_their_work_at_once(
+    lock, seconds, tmp_path
+):
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(lock), str(seconds)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        start_new_session=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("stopped\n", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from msfa_core.constants import LAMOST_GRID
-from msfa_core.machine import one_thread_each, start_worker
+from msfa_core.machine import one_thread_each, start_worker, unheard_ctrl_c
 from msfa_core.spectra.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
@@ -76,11 +77,14 @@ def compiling_beside() -> Iterator[multiprocessing.process.BaseProcess]:
     """
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_compile_beside, name="kernels", daemon=True)
-    with one_thread_each():
+    with one_thread_each(), unheard_ctrl_c():
         process.start()
     try:
         yield process
+    except BaseException:
+        process.terminate()
+        raise
     finally:
         process.join()
-        if process.exitcode:  # they will be compiled where they are needed
+        if process.exitcode not in (0, -signal.SIGTERM):  # compiled where they are needed
             logger.warning("the kernels could not be compiled beside: exit %s", process.exitcode)

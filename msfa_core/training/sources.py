@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +15,7 @@ from msfa_core.balmer.membership import in_bhb_region
 from msfa_core.balmer.selection import SELECTIONS
 from msfa_core.constants import FIT_LINES, STELLAR_CLASSES
 from msfa_core.errors import TrainingError
+from msfa_core.machine import in_order
 from msfa_core.rules import star_numbers
 from msfa_core.spectra.prepare import prepare
 from msfa_core.spectra.spectrum import PreparedSpectra, Spectra
@@ -100,12 +99,7 @@ def _parts(
 ) -> Iterator[tuple[PreparedSpectra, pd.DataFrame]]:
     """Yield prepared and measured chunks, in order."""
     work = partial(_prepared_chunk, make_chunk, measure)
-    if workers <= 1 or n_chunks <= 1:
-        yield from map(work, range(n_chunks))
-        return
-    context = multiprocessing.get_context("spawn")  # torch may hold threads here
-    with ProcessPoolExecutor(min(workers, n_chunks), mp_context=context) as pool:
-        yield from pool.map(work, range(n_chunks))
+    yield from in_order(work, range(n_chunks), min(workers, n_chunks))
 
 
 def _prepared_chunk(
