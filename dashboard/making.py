@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from msfa_core.constants import STEPS
-from msfa_core.machine import one_thread_each
+from msfa_core.machine.parallel import one_thread_each
 from msfa_core.survey.demo import demo_left, demo_path
 from msfa_core.survey.folder import Survey, is_survey
 

@@ -30,8 +30,12 @@ Where it comes from
   training    how the networks get their weights
   workshop    how the other shipped files are made
 
-Beneath all of them stand single modules: constants and columns, settings, errors, flags, rules,
-types, whole files, the processor, and where the shipped files lie.
+Beneath all of them
+
+  machine     kernels compiled and kept on disk; worker processes
+
+and single modules: constants and columns, settings, errors, flags, rules, types, whole files, and
+where the shipped files lie.
 """
 
 from importlib.metadata import version

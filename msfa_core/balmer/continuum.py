@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 N_COEFFICIENTS: Final = 4  # cubic
 _CLIP_ROUNDS: Final = 4

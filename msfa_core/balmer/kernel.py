@@ -22,7 +22,7 @@ from msfa_core.balmer.linearised import (
     second_line,
 )
 from msfa_core.balmer.solver import LOG_B, N_STATE, N_SUMS, WORK_ROWS, X0, A, C, N, fit_profile
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 WINDOW: Final = 70.0  # Å on either side of the line
 CORE: Final = 6.0  # Å on either side of the centre that must be seen

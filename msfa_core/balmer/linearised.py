@@ -13,7 +13,7 @@ import numpy as np
 from msfa_core.balmer.continuum import N_COEFFICIENTS, solve_spd
 from msfa_core.balmer.solver import LOG_B, X0, A, C
 from msfa_core.balmer.vectormath import vector_exp, vector_log
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 N_SWS: Final = 5  # n, a, b, c, λ0
 N_BIASED: Final = 4  # n, a, b, c: by symmetry λ0 has no bias

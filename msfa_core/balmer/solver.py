@@ -16,7 +16,7 @@ import math
 from typing import Final
 
 from msfa_core.balmer.vectormath import vector_exp, vector_log
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 # Bounds of the parameters; b and the shift of λ0 in Å
 N_LOW: Final = 0.7

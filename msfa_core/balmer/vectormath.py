@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 _EXPONENT_BITS: Final = 52  # place of the exponent in a float64
 _EXPONENT_BIAS: Final = 1023

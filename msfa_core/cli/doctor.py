@@ -147,7 +147,7 @@ def processor() -> Iterator[Finding]:
     """Say how many cores there are, what they can, and how many threads are allowed."""
     from llvmlite.binding import get_host_cpu_features, get_host_cpu_name  # noqa: PLC0415
 
-    from msfa_core.machine import THREADS, n_cores  # noqa: PLC0415
+    from msfa_core.machine.parallel import THREADS, n_cores  # noqa: PLC0415
 
     has = get_host_cpu_features()
     can = [words for name, words in FEATURES.items() if has.get(name)]
@@ -220,7 +220,7 @@ def costs(n: int, n_tried: int = TRIED) -> Iterator[Finding]:
     n_tried : int
         Spectra simulated: stars of classes and S/N as on the sky.
     """
-    from msfa_core.machine import n_cores  # noqa: PLC0415
+    from msfa_core.machine.parallel import n_cores  # noqa: PLC0415
     from msfa_core.simulate.filling import simulate  # noqa: PLC0415
     from msfa_core.simulate.survey import SurveyPlan  # noqa: PLC0415
     from msfa_core.spine.run import run  # noqa: PLC0415

@@ -46,7 +46,7 @@ def answers_on_unseen(
     TrainingError
         When the weights were trained on stars of this seed.
     """
-    from msfa_core.machine import n_cores  # noqa: PLC0415 (as the simulation: only here)
+    from msfa_core.machine.parallel import n_cores  # noqa: PLC0415 (as the simulation: only here)
     from msfa_core.training.on_simulations import set_like_the_papers, simulated_set  # noqa: PLC0415
 
     require_unseen(seed, models)

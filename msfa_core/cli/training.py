@@ -305,7 +305,7 @@ class _Simulated:
     def read(self, path: Path, workers: int, progress: Progress) -> LabelledSpectra:
         """Return the set of an earlier call, or simulate it now and keep it."""
         from msfa_core.constants import STELLAR_CLASSES  # noqa: PLC0415
-        from msfa_core.machine import n_cores  # noqa: PLC0415
+        from msfa_core.machine.parallel import n_cores  # noqa: PLC0415
         from msfa_core.training.dataset import LabelledSpectra  # noqa: PLC0415
         from msfa_core.training.on_simulations import simulated_set  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 _TINY: Final = 1e-12  # under a root whose slope is needed
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 POINTS: Final = (0.5, 0.8, 1.25, 2.0)  # each with its negative; and zero, and infinity
 _TAPS: Final = 7

@@ -11,7 +11,7 @@ import pandas as pd
 
 from msfa_core.durable import write_whole
 from msfa_core.errors import SurveyError
-from msfa_core.machine import in_order, n_cores
+from msfa_core.machine.parallel import in_order, n_cores
 from msfa_core.simulate.instrument import as_spectrum_list
 from msfa_core.simulate.survey import SurveyPlan, demo_plan, simulate_chunk, sky_fibres_of
 from msfa_core.spectra.spectrum import Spectrum

@@ -12,7 +12,7 @@ import pandas as pd
 
 from msfa_core import __version__
 from msfa_core.errors import SurveyError
-from msfa_core.machine import Workers
+from msfa_core.machine.parallel import Workers
 from msfa_core.spine.step import Part
 
 CONNECT_SECONDS: Final = 20

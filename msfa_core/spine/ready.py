@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from msfa_core.constants import LAMOST_GRID
-from msfa_core.machine import one_thread_each, start_worker, unheard_ctrl_c
+from msfa_core.machine.parallel import one_thread_each, start_worker, unheard_ctrl_c
 from msfa_core.spectra.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)

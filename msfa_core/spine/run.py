@@ -19,7 +19,7 @@ from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import STEPS
 from msfa_core.errors import ConfigError, SurveyError
-from msfa_core.machine import n_cores
+from msfa_core.machine.parallel import n_cores
 from msfa_core.search.prior import Trained, shares_of
 from msfa_core.spine.check import CHECK
 from msfa_core.spine.classify import CLASSIFY

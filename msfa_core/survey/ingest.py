@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
-from msfa_core.machine import in_order, n_cores
+from msfa_core.machine.parallel import in_order, n_cores
 from msfa_core.spectra.readers import identity_from_name
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 BLOCK: Final = 128  # cells solved side by side
 PIXELS: Final = 256  # pixels summed at a time

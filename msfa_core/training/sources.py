@@ -15,7 +15,7 @@ from msfa_core.balmer.membership import in_bhb_region
 from msfa_core.balmer.selection import SELECTIONS
 from msfa_core.constants import FIT_LINES, STELLAR_CLASSES
 from msfa_core.errors import TrainingError
-from msfa_core.machine import in_order
+from msfa_core.machine.parallel import in_order
 from msfa_core.rules import star_numbers
 from msfa_core.spectra.prepare import prepare
 from msfa_core.spectra.spectrum import PreparedSpectra, Spectra

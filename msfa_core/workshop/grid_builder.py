@@ -19,7 +19,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from msfa_core.durable import replacing
 from msfa_core.errors import ModelError, MsfaError
-from msfa_core.machine import in_order, n_cores
+from msfa_core.machine.parallel import in_order, n_cores
 from msfa_core.simulate.photometry import passbands
 from msfa_core.typing import FloatArray, Progress, no_progress
 from msfa_core.workshop.grid_helium import (

@@ -9,7 +9,7 @@ from pytest import approx
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from msfa_core.balmer import solver
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 PIXELS = 106
 

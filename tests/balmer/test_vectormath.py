@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from msfa_core.balmer.vectormath import vector_exp, vector_log
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 
 @compiled

@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from simulated_lines import simulated_lines
 
 from msfa_core.balmer import fit_lines, solver
-from msfa_core.machine import compiled
+from msfa_core.machine.compiled import compiled
 
 pytestmark = pytest.mark.benchmark
 ROUNDS, PIXELS, FITS, PEER_LM, PEER_BOUNDED = 5, 106, 4000, 300, 60

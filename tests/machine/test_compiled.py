@@ -1,25 +1,26 @@
 """Kernels are compiled, and compiled anew when a kernel that they call has changed."""
 
 import importlib.util
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from msfa_core import machine
-from msfa_core.machine import compiled
+from msfa_core.machine import compiled as compiling
+from msfa_core.machine.compiled import compiled
 
-CALLEE = "from msfa_core.machine import compiled\n@compiled\ndef step(x):\n    return x + {}\n"
+CALLEE = (
+    "from msfa_core.machine.compiled import compiled\n@compiled\ndef step(x):\n    return x + {}\n"
+)
 CALLER = (
-    "from callee import step\nfrom msfa_core.machine import compiled\n"
+    "from callee import step\nfrom msfa_core.machine.compiled import compiled\n"
     "@compiled\ndef twice(x):\n    return step(step(x))\n"
 )
 
 
 def load(folder, name):
     """Import a module afresh, as another process would."""
-    machine._digest.cache_clear()
+    compiling._digest.cache_clear()
     spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -54,7 +55,7 @@ def test_a_kernel_compiles_where_no_cache_can_be_written(monkeypatch):
     def nowhere(*_):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(machine, "_kernel_cache", lambda: nowhere)
+    monkeypatch.setattr(compiling, "_kernel_cache", lambda: nowhere)
     double = compiled(lambda x: 2.0 * x)
     assert double(3.0) == 6.0
 
@@ -91,21 +92,6 @@ def test_a_part_changed_in_another_module_outdates_its_callers(folder):
     again = load(folder, "caller").twice
     assert again(0.0) == 20.0
     assert sum(again.stats.cache_hits.values()) == 1
-
-
-def threads_here(_):
-    """Return how many threads each numerical library of this process would use."""
-    from threadpoolctl import threadpool_info
-
-    np.ones((8, 8)) @ np.ones((8, 8))
-    return [pool["num_threads"] for pool in threadpool_info()]
-
-
-def test_the_libraries_of_worker_processes_use_one_thread_each(monkeypatch):
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "2")
-    found = list(machine.in_order(threads_here, [0], workers=2))
-    assert found[0] and set(found[0]) == {1}
 
 
 def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch):
@@ -146,54 +132,3 @@ def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch
         indices.line_indices(some)
         match(some)
     assert {name: len(kinds) for name, kinds in asked.items()} == {name: 1 for _, name in kernels}
-
-
-STOPPED = '''
-import os, signal, sys, threading, time
-from msfa_core.machine import in_order
-
-def task(seconds):
-    time.sleep(seconds)
-    return seconds
-
-def interrupt_inside(lock):
-    """Ask to stop when the main thread has just taken its lock of this number."""
-    enter, main, taken = threading.Condition.__enter__, threading.main_thread().ident, 0
-    def entered(self):
-        nonlocal taken
-        answer = enter(self)
-        if threading.get_ident() == main:
-            taken += 1
-            if taken == lock:
-                os.killpg(0, signal.SIGINT)
-        return answer
-    threading.Condition.__enter__ = entered
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupt_inside(int(sys.argv[1]))
-    try:
-        print(sum(in_order(task, [0.01, 0.01, *[float(sys.argv[2])] * 30], 2)))
-    except KeyboardInterrupt:
-        print("stopped")
-'''
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("lock", "seconds"), [(3, 0.01), (5, 0.01), (8, 0.01), (20, 0.01), (20, 60.0)]
-)
-def test_ctrl_c_in_the_midst_of_a_lock_ends_the_workers_and_their_work_at_once(
-    lock, seconds, tmp_path
-):
-    script = tmp_path / "stopped.py"
-    script.write_text(STOPPED)
-    done = subprocess.run(
-        [sys.executable, str(script), str(lock), str(seconds)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        start_new_session=True,
-        check=True,
-    )
-    assert (done.stdout, done.stderr) == ("stopped\n", "")

@@ -1,9 +1,7 @@
-"""The processor: kernels compiled and kept on disk, worker processes that leave none behind."""
+"""Worker processes that work in order, hear requests to stop, and leave none behind."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -14,11 +12,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import cache
 from itertools import islice
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import FrameType
 from typing import Any, Final, TypeVar
 
 from msfa_core.errors import SurveyError
@@ -32,9 +28,6 @@ THREADS: Final = (  # read by the numerical libraries when a worker imports them
     "MKL_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-# Without "nnan" and "ninf" comparisons with NaN keep their meaning
-_FASTMATH: Final = frozenset({"contract", "reassoc", "nsz", "arcp"})
-_FASTMATH_FINITE: Final = _FASTMATH | {"nnan", "ninf"}
 _AHEAD: Final = 2  # tasks per worker handed out before the first result is taken
 _LISTENS: Final = 0.2  # [s] a request to stop may wait for this
 
@@ -266,126 +259,3 @@ def _in_hand(function: Callable[[Item], Result], item: Item) -> Result:
         return function(item)
     finally:
         _waits_or_sends.acquire()
-
-
-def compiled(
-    function: Callable[..., Any] | None = None, *, finite: bool = False, part: bool = False
-) -> Any:
-    """Compile a kernel: fused arithmetic, released interpreter lock, kept on disk where possible.
-
-    Where neither the package's folder nor the user's cache can be written, the kernel is compiled
-    afresh in each process instead of failing.
-
-    Parameters
-    ----------
-    function : callable
-    finite : bool
-        The kernel meets neither NaN nor infinity, and may be compiled as if there were none.
-    part : bool
-        Only other kernels call it, never Python: it is made ready for them and gets no machine
-        code of its own, nor a place on disk.
-    """
-    import numba  # noqa: PLC0415 (most of a second; not every command computes)
-
-    def compile_it(kernel: Callable[..., Any]) -> Any:
-        fastmath = set(_FASTMATH_FINITE if finite else _FASTMATH)
-        options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True}
-        if part:
-            return _pipelines().part(kernel, {**options, "nopython": True})
-        dispatcher: Any = numba.njit(pipeline_class=_pipelines().whole, **options)(kernel)
-        with contextlib.suppress(RuntimeError):  # numba: "no locator available"
-            dispatcher._cache = _kernel_cache()(kernel)
-        return dispatcher
-
-    return compile_it if function is None else compile_it(function)
-
-
-@cache
-def _pipelines() -> SimpleNamespace:
-    """Return how kernels are compiled: ``whole``, and as ``part`` of others.
-
-    Numba optimises a callee, and makes machine code of it, once for itself and again in every
-    caller, and in the callers of those; here it does so in the outermost kernel alone. And it
-    shares callees of one name between kernels that come from disk: names that were counted in
-    different processes, which may mean different things. Here each kernel keeps its own.
-    """
-    from numba.core.codegen import JITCodeLibrary  # noqa: PLC0415 (as above)
-    from numba.core.compiler import Compiler  # noqa: PLC0415 (as above)
-    from numba.core.registry import CPUDispatcher  # noqa: PLC0415 (as above)
-
-    class WholeLibrary(JITCodeLibrary):
-        def _optimize_final_module(self) -> None:
-            for function in self._final_module.functions:
-                if not function.is_declaration and function.linkage.name == "linkonce_odr":
-                    function.linkage = "internal"
-            super()._optimize_final_module()
-
-    class PartLibrary(JITCodeLibrary):
-        def _optimize_final_module(self) -> None:
-            pass
-
-        def _finalize_final_module(self) -> None:
-            self._finalized = True
-
-    class WholeCompiler(Compiler):
-        def compile_extra(self, func: Callable[..., Any]) -> Any:
-            codegen = self.state.targetctx.codegen()
-            self.state.library = WholeLibrary(codegen, func.__qualname__)
-            self.state.library.enable_object_caching()
-            return super().compile_extra(func)
-
-    class PartCompiler(Compiler):
-        def compile_extra(self, func: Callable[..., Any]) -> Any:
-            target = self.state.targetctx
-            self.state.library = PartLibrary(target.codegen(), func.__qualname__)
-            self.state.flags.no_compile = True
-            made = super().compile_extra(func)
-            target.insert_user_function(None, made.fndesc, [made.library])  # callers find it
-            return made
-
-    class PartDispatcher(CPUDispatcher):
-        def add_overload(self, cres: Any) -> None:
-            self.overloads[tuple(cres.signature.args)] = cres
-
-        def __call__(self, *_: Any) -> Any:
-            raise TypeError(
-                f"{self.py_func.__name__} is compiled as part of other kernels; "
-                "Python cannot call it."
-            )
-
-    def part(kernel: Callable[..., Any], options: dict[str, Any]) -> Any:
-        options = {**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-        return PartDispatcher(kernel, targetoptions=options, pipeline_class=PartCompiler)
-
-    return SimpleNamespace(whole=WholeCompiler, part=part)
-
-
-@cache
-def _kernel_cache() -> Any:
-    """Return the kind of cache whose code is outdated by a change in any module with kernels.
-
-    Kernels call each other across the modules of a folder. Numba itself looks at the caller's own
-    file only, and would go on running the old callee.
-    """
-    from numba.core.caching import FunctionCache  # noqa: PLC0415 (as above)
-
-    class KernelCache(FunctionCache):
-        def __init__(self, kernel: Callable[..., Any]) -> None:
-            super().__init__(kernel)
-            self.sources = _digest(Path(kernel.__code__.co_filename).parent)
-
-        def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-            return (*super()._index_key(sig, codegen), self.sources)
-
-    return KernelCache
-
-
-@cache
-def _digest(folder: Path) -> str:
-    """Return a digest of the modules of a folder that hold kernels."""
-    total = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        source = path.read_bytes()
-        if b"@compiled" in source:
-            total.update(source)
-    return total.hexdigest()

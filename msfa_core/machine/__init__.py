@@ -1,0 +1,1 @@
+"""The processor: kernels compiled and kept on disk, worker processes that leave none behind."""
