@@ -61,7 +61,13 @@ _WORDS: Final = {b"T": True, b"F": False, b"": None}
 _WEB_PAGE: Final = re.compile(
     rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.I
 )
+_VOTABLE: Final = re.compile(rb"<(?:\w+:)?VOTABLE\b")
+_BEGINNING: Final = 4096  # bytes in which a file says what it is
 _AGAIN: Final = "download it again"
+_AS_FITS: Final = (
+    "give a LAMOST or SDSS spectrum in FITS, or write yours as a table with the columns FLUX, "
+    "IVAR and WAVELENGTH (vacuum Å)"
+)
 
 
 class UnusualFits(Exception):  # noqa: N818
@@ -158,10 +164,12 @@ def unpacked(path: Path, raw: bytes) -> bytes:
     if is_archive(raw):
         raise problem(path, "is an archive of files", "unpack it and give the folder")
     if not raw.startswith(b"SIMPLE  ="):
+        if _VOTABLE.search(raw, 0, _BEGINNING):
+            raise problem(path, "is a VOTable, not a FITS file", _AS_FITS)
         if _WEB_PAGE.match(raw):
             reason = "holds a web page, not a spectrum (a login or error page was saved)"
             raise problem(path, reason, f"{_AGAIN}, with your LAMOST token where one is needed")
-        raise problem(path, "is not a FITS file", "give a LAMOST or SDSS spectrum in FITS")
+        raise problem(path, "is not a FITS file", _AS_FITS)
     return raw
 
 

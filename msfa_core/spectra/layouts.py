@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import SPEED_OF_LIGHT
-from msfa_core.spectra.fits_bytes import Hdu, problem
+from msfa_core.spectra.fits_bytes import Hdu, UnusualFits, problem
 from msfa_core.tables.cells import angle, number
 from msfa_core.tables.quantities import is_plausible
 
@@ -23,6 +23,7 @@ _ARMS: Final = ("B", "R")  # of the medium-resolution survey
 _EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the names of its units
 _SHOWN: Final = 8  # columns named in a message
 _SENTINELS: Final = (-999.0, -9999.0)
+_CIRCLE: Final = 360.0  # deg
 _DEGREES: Final = {  # of an angle that a card gives in another unit
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "hourangle"), 15.0),
     **dict.fromkeys(("rad", "radian", "radians"), 180.0 / np.pi),
@@ -113,6 +114,51 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
     )
 
 
+class _Behind:
+    """An image behind an empty primary unit (fpack, and other repackers), with the cards of both.
+
+    Parameters
+    ----------
+    primary, unit : Hdu
+    """
+
+    columns: Sequence[str] = ()
+
+    def __init__(self, primary: Hdu, unit: Hdu) -> None:
+        self._units = (unit, primary)
+        self.name, self.image = unit.name, unit.image
+
+    def card(self, key: str) -> Any:
+        """Return the value of a card of the image, else of the primary unit."""
+        values = (unit.card(key) for unit in self._units)
+        return next((value for value in values if value is not None), None)
+
+    def card_unit(self, key: str) -> str:
+        """Return the unit that the comment of such a card names."""
+        return next((unit.card_unit(key) for unit in self._units if unit.card(key) is not None), "")
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Refuse: an image has no columns."""
+        raise KeyError(name)
+
+
+def unit_of_cards(units: Iterable[Hdu]) -> Hdu:
+    """Return the unit whose cards tell of the spectrum: the primary one, or its packed image."""
+    found = iter(units)
+    primary = next(found)
+    if primary.image is not None:
+        return primary
+    unit = next(found, None)
+    if unit is None:
+        return primary
+    if unit.card("ZIMAGE") is True and unit.columns:  # a compressed image, not yet unpacked
+        raise UnusualFits("compressed image")
+    image = unit.image
+    if image is None or image.ndim != len(("row", "pixel")) or len(image) != len(_IMAGE_ROWS):
+        return primary
+    return _Behind(primary, unit)
+
+
 def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
     """Rows flux, inverse variance, wavelength *or sub-continuum*, and-mask, or-mask."""
     if "SDSS" in str(primary.card("TELESCOP")).upper():
@@ -153,8 +199,12 @@ def _is_monotonic(values: NDArray[Any]) -> bool:
 def _numbers(path: Path, unit: Hdu, name: str) -> NDArray[Any]:
     """Return a column of numbers in the byte order of the machine."""
     values = unit.column(name)
-    if values.dtype.kind not in "fiu":
+    if values.dtype.kind not in "fiub":
         raise problem(path, f"column {name} does not hold numbers", _GIVE_A_SPECTRUM)
+    rows = unit.card("NAXIS2")
+    if isinstance(rows, int) and 1 < rows < len(values):
+        reason = f"holds {rows:,} spectra in one table (column {name} has an array in each row)"
+        raise problem(path, reason, "write each row as a file of its own, with its obsid")
     return native(values)
 
 
@@ -162,7 +212,7 @@ def _columns(path: Path, unit: Hdu) -> Pixels:
     """Flux, inverse variance, and-mask and or-mask; a mask that is missing is zero."""
     flux, ivar = _numbers(path, unit, "FLUX"), _numbers(path, unit, "IVAR")
     masks = []
-    for names in (("ANDMASK", "AND_MASK", "PIXMASK"), ("ORMASK", "OR_MASK", "PIXMASK")):
+    for names in (("ANDMASK", "AND_MASK", "PIXMASK", "MASK"), ("ORMASK", "OR_MASK", "PIXMASK")):
         found = [_numbers(path, unit, name) for name in names if name in unit.columns]
         masks.append(_bits(found[0]) if found else np.zeros(flux.shape, dtype=np.int32))
     return Pixels(flux, ivar, *masks)
@@ -192,7 +242,8 @@ def _sdss(path: Path, unit: Hdu, units: Iterable[Hdu]) -> Content:
             meta = _sdss_object(other)
             break
     pixels = _columns(path, unit)
-    return Content("sdss", _loglam(path, unit), pixels, meta, _SDSS_PIXEL_BITS, (unit,))
+    bits = 0 if "MASK" in unit.columns else _SDSS_PIXEL_BITS  # the name is not one of SDSS
+    return Content("sdss", _loglam(path, unit), pixels, meta, bits, (unit,))
 
 
 def _sdss_object(unit: Hdu) -> dict[str, Any]:
@@ -281,7 +332,8 @@ def as_degrees(value: Any, quantity: str, unit: str = "") -> float:
     """
     if isinstance(value, str) and number(value) is None:
         return as_number(angle(value, hours=quantity == "ra"), quantity)
-    return as_number(as_number(value) * _DEGREES.get(unit, 1.0), quantity)
+    degrees = as_number(as_number(value) * _DEGREES.get(unit, 1.0), quantity)
+    return degrees % _CIRCLE if quantity == "ra" and not 0.0 <= degrees <= _CIRCLE else degrees
 
 
 def as_redshift(value: Any, quantity: str, unit: str = "") -> float:

@@ -31,7 +31,14 @@ from msfa_core.spectra.fits_bytes import (
     read_bytes,
     unpacked,
 )
-from msfa_core.spectra.layouts import Content, as_degrees, as_number, as_redshift, read_layout
+from msfa_core.spectra.layouts import (
+    Content,
+    as_degrees,
+    as_number,
+    as_redshift,
+    read_layout,
+    unit_of_cards,
+)
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.tables.cells import number
 from msfa_core.tables.identifiers import identifier
@@ -53,6 +60,19 @@ _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
 _EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
+_FRAMES_OF_EARTH: Final = ("TOPO", "GEO")  # SPECSYS; FITS standard 4.0, table 27
+_FRAMES_OF_SUN: Final = ("HELIO", "BARY")
+_NO_FLUX: Final = -9999.0
+_BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
+_NOISE_EVERY: Final = 16  # pixels, of which one is looked at
+_NOISE_PIXELS: Final = 20  # least number of them
+_USUAL_SNR: Final = (0.5, 300.0)  # what lies within needs no second look
+_SNR_FACTOR: Final = 20.0  # between header and pixels; 1.4 among real spectra
+_TELLING_SNR: Final = 3.0  # below, headers and pixels differ by chance
+_SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real spectra
+_WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
+_NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
+_MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
 _FK5_SINCE: Final = 1980.0  # equinoxes before are those of FK4
 _FK4_EQUINOX: Final = 1950.0
 
@@ -159,16 +179,17 @@ def _spectrum_in(path: Path, raw: bytes) -> Spectrum:
 
 def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     """Recognise the layout and make the spectrum."""
-    primary = next(iter(units))
+    primary = unit_of_cards(units)
     content = read_layout(path, primary, units)
     _check(path, content)
     _check_flux(path, (primary, *content.units))
+    _check_frame(path, (primary, *content.units))
     scale = []
     wavelength = content.wavelength
     if any(_is_in_air(unit) for unit in (primary, *content.units)):
         scale.append("converted from air")
         wavelength = air_to_vacuum(wavelength.astype(np.float64))
-    if _is_no(primary.card("HELIO")):
+    if any(_moves_with_earth(unit) for unit in (primary, *content.units)):
         scale.append("corrected for the motion of the Earth")
         wavelength = _seen_from_the_sun(path, primary, wavelength)
     if scale:
@@ -185,6 +206,13 @@ def _is_in_air(unit: Hdu) -> bool:
     return str(unit.card("CTYPE1") or "").strip().upper().startswith("AWAV")
 
 
+def _moves_with_earth(unit: Hdu) -> bool:
+    """Tell whether a header says that the motion of the Earth is still in the wavelengths."""
+    if unit.card("HELIO") is not None:
+        return _is_no(unit.card("HELIO"))
+    return str(unit.card("SPECSYS") or "").strip().upper().startswith(_FRAMES_OF_EARTH)
+
+
 def _is_no(card: Any) -> bool:
     """Tell whether a card of yes or no says no, in any spelling; absent, it says nothing."""
     return str(card).strip().lower() in ("f", "false", "0", "n", "no")
@@ -198,7 +226,7 @@ def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> ND
     """
     velocity = as_number(primary.card("HELIO_RV"))
     if not abs(velocity) < _EARTH:
-        reason = "says that the motion of the Earth is still in it (HELIO = F), not how much"
+        reason = "says that the motion of the Earth is still in it (HELIO, SPECSYS), not how much"
         raise problem(path, reason, "correct its wavelengths, or give HELIO_RV in km/s")
     return wavelength.astype(np.float64) * (1 - velocity / SPEED_OF_LIGHT)
 
@@ -249,32 +277,90 @@ def _check_flux(path: Path, units: Iterable[Hdu]) -> None:
                     raise problem(path, reason, "convert it to flux per wavelength, as LAMOST's")
 
 
-def _bad_pixels(path: Path, content: Content) -> NDArray[np.bool_]:
+def _check_frame(path: Path, units: Iterable[Hdu]) -> None:
+    """Refuse wavelengths in a frame that moves through the Galaxy: stars would move with it."""
+    for unit in units:
+        frame = str(unit.card("SPECSYS") or "").strip().upper()
+        if frame and not frame.startswith((*_FRAMES_OF_EARTH, *_FRAMES_OF_SUN)):
+            reason = f"its wavelengths are in another frame than the Sun's (SPECSYS = {frame!r})"
+            raise problem(path, reason, "convert them to the frame of the Sun (HELIOCEN)")
+
+
+def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float) -> None:
+    """Refuse an inverse variance that the pixels, or they and the header, deny.
+
+    Standard deviations or variances under its name would make every error wrong by orders of
+    magnitude, and every fit one to a few pixels. In real spectra neighbouring pixels scatter
+    within a factor of four of what the inverse variance says.
+
+    Parameters
+    ----------
+    power : (pixel,) array
+        (S/N)².
+    snr_g : float
+        Of the header; NaN for none.
+    """
+    wavelength = content.wavelength
+    low, high = np.searchsorted(wavelength, np.array(G_BAND, wavelength.dtype)).tolist()
+    sorted_power = np.sort(power[low:high:_NOISE_EVERY])  # NaN at the end
+    sorted_power = sorted_power[np.searchsorted(sorted_power, 0.0, "right") :]
+    if len(sorted_power) < _NOISE_PIXELS:
+        return
+    snr = math.sqrt(sorted_power[len(sorted_power) // 2])
+    told = snr_g if snr_g > _TELLING_SNR else snr
+    agree = 1 / _SNR_FACTOR < snr / told < _SNR_FACTOR
+    if agree and _USUAL_SNR[0] < snr < _USUAL_SNR[1]:
+        return
+    flux, ivar = (row[low:high].astype(np.float64) for row in content.pixels[:2])
+    second = np.abs(flux[1:-1] - (flux[:-2] + flux[2:]) / 2) * np.sqrt(ivar[1:-1])
+    second = second[np.isfinite(second) & (second > 0.0)]
+    scatter = float(np.median(second)) / _MEDIAN_SECOND if len(second) else 0.0
+    apart = 1.0 if agree else _WITH_HEADER
+    too_large = scatter > _SCATTER[1] / apart and snr > min(_USUAL_SNR[1], told)
+    too_small = _NO_NOISE < scatter < _SCATTER[0] * apart and snr < max(_USUAL_SNR[0], told)
+    if too_large or too_small:
+        said = "" if agree else f" (the header says {told:.3g})"
+        reason = (
+            f"its inverse variance makes a S/N of {snr:.3g} in g{said}, and neighbouring pixels "
+            f"differ by {scatter:.2g} σ: it may hold σ or σ², or be that of another flux"
+        )
+        raise problem(path, reason, "give 1/σ² of the flux that is in the file")
+
+
+def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]:
     """(pixel,) mask; a file without a single usable pixel is refused."""
     flux, ivar, andmask, _ = content.pixels
+    if flux.dtype.kind != "f":
+        flux = flux.astype(np.float64)  # products of whole numbers overflow
     finite = np.isfinite(flux)
-    usable = (ivar > 0) & (ivar < np.inf) & finite
+    power = flux * ivar * flux
+    usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != _NO_FLUX)
     if not usable.any():
         reason = "no pixel has both a flux and an inverse variance"
         if not finite.any():
             reason = "flux is NaN everywhere"
         elif not (ivar > 0).any():
             reason = "inverse variance is zero everywhere"
+        elif (flux[finite] == _NO_FLUX).all():
+            reason = f"flux is {_NO_FLUX:g} everywhere"
+        elif (ivar < np.inf).any():
+            reason = f"S/N beyond {_BRIGHTEST**0.5:,.0f} everywhere: is that the inverse variance?"
         raise problem(path, f"no usable pixel: {reason}", "download it again or leave it out")
     if content.pixel_bits:
         andmask = andmask >> content.pixel_bits
     bad: NDArray[np.bool_] = (andmask != 0) | ~usable
+    _check_noise(path, content, power, snr_g)
     return bad
 
 
 def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     """Make the record from the arrays and the cards of the primary header."""
-    mask = _bad_pixels(path, content)
     flux, ivar = content.pixels.flux, content.pixels.ivar
     meta = _meta(primary, content)
     z, snr_g = meta.pop("z", None), meta.pop("snr_g", math.nan)
     for key in _SNR_CARDS:
         snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
+    mask = _bad_pixels(path, content, snr_g)
     if not math.isfinite(snr_g):
         snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
     prefix = "PLUG_" if content.layout == "sdss" else ""  # SDSS: RA is the telescope's

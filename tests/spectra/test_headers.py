@@ -138,6 +138,23 @@ def test_the_motion_of_the_earth_is_taken_off_where_the_header_says_that_it_is_i
             read_spectrum(write(tmp_path / "c.fits", OBSID=7, HELIO=no, **unknown))
 
 
+@pytest.mark.parametrize("frame", ["TOPOCENT", "geocentr"])
+def test_the_frame_of_a_standard_header_counts(tmp_path, frame):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, SPECSYS=frame, HELIO_RV=12.18764))
+    assert "motion of the Earth" in spectrum.meta["wavelength_scale"]
+    with pytest.raises(ReadError, match="motion of the Earth is still in it"):
+        read_spectrum(write(tmp_path / "b.fits", OBSID=7, SPECSYS=frame))
+    with pytest.raises(ReadError, match="another frame than the Sun's .SPECSYS = 'LSRK'"):
+        read_spectrum(write(tmp_path / "c.fits", OBSID=7, SPECSYS="LSRK"))
+    for cards in ({"SPECSYS": "BARYCENT"}, {"SPECSYS": frame, "HELIO": True}, {"SPECSYS": ""}):
+        assert "wavelength_scale" not in read_spectrum(write(tmp_path / "d.fits", **cards)).meta
+
+
+@pytest.mark.parametrize(("ra", "expected"), [(361.5, 1.5), (-1.5, 358.5), (360.0, 360.0)])
+def test_a_right_ascension_beyond_the_circle_is_brought_into_it(tmp_path, ra, expected):
+    assert read_spectrum(write(tmp_path / "a.fits", OBSID=7, RA=ra, DEC=1.0)).ra == expected
+
+
 @pytest.mark.parametrize(
     "cards", [{"EQUINOX": 1950.0}, {"EQUINOX": "1950"}, {"RADECSYS": "FK4"}, {"RADESYS": "fk4"}]
 )

@@ -343,6 +343,93 @@ def test_scaled_image_is_read_through_astropy(tmp_path):
     assert spectrum.obsid == 11
 
 
+@pytest.mark.parametrize("kind", ["plain", "GZIP_2", "RICE_1"])
+def test_an_image_behind_an_empty_primary_unit_is_read_with_its_cards(tmp_path, kind):
+    """As fpack and other repackers leave it."""
+    rows, header = arrays(), lamost_header(EXTEN0="Flux Inverse Wavelength", OBSID=11, SNRG=33.0)
+    if kind == "RICE_1":
+        rows[0], rows[1] = rows[0].round(), 1e-3  # what it quantises is what is stored
+    options = {"compression_type": kind, "quantize_level": 0} if kind == "GZIP_2" else {}
+    if kind == "RICE_1":
+        options = {"compression_type": kind, "quantize_level": 1e4}
+    unit = (
+        fits.ImageHDU(rows, header)
+        if kind == "plain"
+        else fits.CompImageHDU(rows, header, **options)
+    )
+    primary = fits.PrimaryHDU(header=fits.Header({"DATA_V": "LAMOST DR9"}))
+    fits.HDUList([primary, unit]).writeto(tmp_path / "a.fits.fz")
+    spectrum = read_spectrum(tmp_path / "a.fits.fz")
+    np.testing.assert_allclose(spectrum.flux, rows[0], atol=0.0 if kind != "RICE_1" else 0.1)
+    assert (spectrum.obsid, spectrum.snr_g, spectrum.ra) == (11, 33.0, 150.5)
+    assert (spectrum.meta["data_release"], spectrum.meta["subclass"]) == ("LAMOST DR9", "A2V")
+
+
+def rows_of(kind):
+    """Flux, ivar of a star of S/N 50 with what stands in the file instead of 1/σ²."""
+    rng = np.random.default_rng(2)
+    sigma = 20.0
+    flux = rng.normal(1000, sigma, N)
+    ivar = {"σ": sigma, "σ²": sigma**2, "1/σ²": sigma**-2}[kind.split()[0]] * np.ones(N)
+    if kind.endswith("of a normalised flux"):
+        return flux / 1000, ivar / 1000 ** (1 if kind.startswith("σ ") else 2)
+    if kind.endswith("of another flux"):
+        return flux / 1000, ivar
+    return flux, ivar
+
+
+@pytest.mark.parametrize(
+    ("kind", "cards"),
+    [
+        ("σ", {}), ("σ²", {}), ("σ of a normalised flux", {}), ("σ² of a normalised flux", {}),
+        ("1/σ² of another flux", {}),
+        ("σ", {"SNRG": 50.0}), ("1/σ² of another flux", {"SNRG": 50.0}),
+    ],
+)  # fmt: skip
+def test_an_inverse_variance_that_the_pixels_deny_is_refused(tmp_path, kind, cards):
+    flux, ivar = rows_of(kind)
+    rows = np.stack([flux, ivar, WAVELENGTH, 0 * flux, 0 * flux])
+    with pytest.raises(ReadError, match=r"neighbouring pixels differ by .* σ: it may hold σ or σ²"):
+        read_spectrum(table_file(tmp_path / "a.fits", rows, **cards))
+
+
+@pytest.mark.parametrize("snr_g", [None, 50.0, 2.0, 900.0, -9999.0])
+@pytest.mark.parametrize("scale", [1.0, 1e-17])
+def test_a_true_inverse_variance_is_believed_whatever_its_unit_and_header(tmp_path, scale, snr_g):
+    flux, ivar = rows_of("1/σ²")
+    rows = np.stack([flux * scale, ivar / scale**2, WAVELENGTH, 0 * flux, 0 * flux])
+    cards = {} if snr_g is None else {"SNRG": snr_g}
+    assert not read_spectrum(table_file(tmp_path / "a.fits", rows, **cards)).mask.any()
+    rows[0] = 1000.0 * scale  # a model without noise says nothing of it
+    assert not read_spectrum(table_file(tmp_path / "b.fits", rows, **cards)).mask.any()
+
+
+@pytest.mark.parametrize(("row", "value"), [(0, -9999.0), (0, 1e20), (1, 1e30), (0, -1e35)])
+def test_pixels_that_hold_a_sentinel_are_bad(tmp_path, row, value):
+    rows = arrays(np.float64)
+    rows[row, 1000:1010] = value
+    spectrum = read_spectrum(table_file(tmp_path / "a.fits", rows))
+    assert spectrum.mask[1000:1010].all()
+    assert spectrum.mask.sum() == 10 + 15
+
+
+def test_a_column_called_mask_counts(tmp_path):
+    rows = arrays(np.float64)
+    names = ("FLUX", "IVAR", "WAVELENGTH", "MASK", "ORMASK")
+    assert read_spectrum(table_file(tmp_path / "a.fits", rows, names)).mask[200:205].all()
+    columns = [
+        fits.Column(name, form, array=values)
+        for name, form, values in zip(
+            ("flux", "ivar", "loglam", "mask"), "DDDL",
+            (rows[0], rows[1], LOG_WAVELENGTH, rows[3] != 0), strict=True,
+        )
+    ]  # fmt: skip
+    units = [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="COADD")]
+    fits.HDUList(units).writeto(tmp_path / "b.fits")
+    mask = read_spectrum(tmp_path / "b.fits").mask
+    assert np.flatnonzero(mask).tolist() == [*range(100, 110), *range(200, 205)]
+
+
 def test_nan_card_does_not_stop_the_reader(tmp_path):
     path = image_file(tmp_path / NAME, arrays(), OBSID=12)
     raw = path.read_bytes()
@@ -426,6 +513,19 @@ def photograph(path):
     fits.PrimaryHDU(np.zeros((20, 30))).writeto(path)
 
 
+def two_spectra(path):
+    columns = [
+        fits.Column(name, f"{N}E", array=[row, row])
+        for name, row in zip(("FLUX", "IVAR", "WAVELENGTH"), arrays()[:3], strict=True)
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="COADD")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+
+
+def votable(path):
+    path.write_text('<?xml version="1.0"?>\n<VOTABLE version="1.4"><RESOURCE/></VOTABLE>\n')
+
+
 def old_sdss(path):
     image_file(path, arrays(), TELESCOP="SDSS 2.5-M")
 
@@ -469,6 +569,10 @@ BAD_FILES = {
     "nanometres": (in_nanometres, "not optical ones in Å"),
     "wrong columns": (wrong_columns, "LAM, COUNTS, ERR"),
     "lengths": (lengths_differ, "differ in length"),
+    "two spectra": (two_spectra, "2 spectra in one table"),
+    "VOTable": (votable, "is a VOTable"),
+    "flux -9999": (with_rows(r0=-9999), "flux is -9999 everywhere"),
+    "endless S/N": (with_rows(r1=1e30), "S/N beyond 1,000,000 everywhere"),
     "photograph": (photograph, "20 × 30"),
     "old SDSS": (old_sdss, "before DR8"),
     "no data": (no_data, "no table at all"),

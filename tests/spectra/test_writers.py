@@ -70,6 +70,8 @@ def spectra(draw):
     weights = st.lists(st.floats(0, 2.0**100, width=width), min_size=n, max_size=n)
     flux, ivar = np.array(draw(row), dtype), np.array(draw(weights), dtype)
     flux[0], ivar[0] = 1, 1  # a file without a usable pixel is refused, rightly
+    with np.errstate(all="ignore"):
+        believed = (flux * ivar * flux < 1e12) & (flux != -9999)  # no sentinel, no endless S/N
     flagged = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     ormask = np.array(draw(st.lists(st.integers(0, 2**31 - 1), min_size=n, max_size=n)))
     return Spectrum(
@@ -77,7 +79,7 @@ def spectra(draw):
         wavelength=LAMOST_GRID.wavelength[:n].astype(draw(st.sampled_from(["f4", "f8"]))),
         flux=flux,
         ivar=ivar,
-        mask=flagged | (ivar <= 0) | ~np.isfinite(flux),
+        mask=flagged | (ivar <= 0) | ~np.isfinite(flux) | ~believed,
         z=draw(st.just(np.nan) | st.floats(REDSHIFT.low, REDSHIFT.high)),  # beyond it nothing is
         ra=draw(st.just(np.nan) | st.floats(0, 360)),
         dec=draw(st.just(np.nan) | st.floats(-90, 90)),
