@@ -13,7 +13,7 @@ READ := dashboard.app, msfa_core.spine.demo, msfa_core.search.two_stages, msfa_c
 PORT ?= 5006
 SURVEY ?=
 
-.PHONY: serve demo test bench bench-ui venv lint clean
+.PHONY: serve demo test docs bench bench-ui venv lint clean
 
 venv: $(TESTED)
 
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(TESTED): $(STAMP)
 	@echo "adding what the tests need"
-	@$(INSTALL) --editable ".[test]"
+	@$(INSTALL) --editable ".[test,docs]"
 	@touch $(TESTED)
 
 serve: $(STAMP)
@@ -52,6 +52,10 @@ test: lint
 	$(BIN)/python -m pytest -q -m "ui and not benchmark" || failed="$$failed browser"; \
 	$(BIN)/python -m pytest -q --nbmake notebooks || failed="$$failed notebooks"; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+# The documents and the library as a site, in site/.
+docs: $(TESTED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(TESTED)
 	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
