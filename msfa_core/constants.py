@@ -398,6 +398,12 @@ LABEL_EXTERNAL_ERROR: Final = {  # of real stars, beyond the errors of the fit
     "logg": Sourced(0.21, "dex(cm/s2)", _REAL, Certainty.VERIFIED),
     "feh": Sourced(0.23, "dex", _REAL, Certainty.VERIFIED),
 }
+_HOT: Final = "30 spectra of B and late-A stars of MILES and STELIB come out 8 % cool, ± 4 %"
+TEFF_EXTERNAL_ERROR_HOT: Final = (  # where the scale of Teff is extrapolated, it grows to …
+    Sourced(9400.0, "K", f"from here on: {_HOT}", Certainty.VERIFIED),
+    Sourced(10_000.0, "K", f"up to here: {_HOT}", Certainty.VERIFIED),
+    Sourced(850.0, "K", f"and stays: {_HOT}", Certainty.VERIFIED),
+)
 LABEL_CHI2_MAX: Final = Sourced(3.0, "", "reduced χ² of a label fit", Certainty.DEFAULT)
 KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan et al. 2024)
     (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),

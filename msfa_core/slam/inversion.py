@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import LABEL_CHI2_MAX, LABEL_EXTERNAL_ERROR, SHOWN_ROWS
+from msfa_core.constants import LABEL_CHI2_MAX, SHOWN_ROWS
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
+from msfa_core.slam.labels import external_errors
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
 from msfa_core.slam.solver import Factored, Observed, State, factored, solve, starting_points
@@ -47,7 +48,7 @@ class StellarLabels:
     logg, logg_err : (n,) arrays [dex]
     feh, feh_err : (n,) arrays [dex]
         Labels and their total errors: of the fit and of the model, which real stars do not quite
-        follow (``LABEL_EXTERNAL_ERROR``).
+        follow (`external_errors`).
     teff_fit_err, logg_fit_err, feh_fit_err : (n,) arrays [K, dex, dex]
         Errors of the fit alone.
     correlation : (n, 3, 3) array
@@ -254,10 +255,10 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
         chi2[rows] = state.chi2 / free
         labels = state.standard * model.label_scale + model.label_mean
         errors, correlation[rows] = _errors(model, state, chi2[rows])
+        external = external_errors(labels[:, LABELS.index("teff")])
         for k, name in enumerate(LABELS):
-            external = float(LABEL_EXTERNAL_ERROR[name])
             values[name][rows], values[f"{name}_fit_err"][rows] = labels[:, k], errors[:, k]
-            values[f"{name}_err"][rows] = np.hypot(errors[:, k], external)
+            values[f"{name}_err"][rows] = np.hypot(errors[:, k], external[name])
         flags[rows] = _flags(factors, good, state, chi2[rows], used[rows])
         flags[rows] |= np.where(converged, 0, int(LabelFlag.NOT_CONVERGED))
     all_used = np.zeros((n, len(COLOURS)), dtype=bool)

@@ -13,6 +13,7 @@ from msfa_core.constants import (
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
     LOGG_OUTLIER,
+    TEFF_EXTERNAL_ERROR_HOT,
 )
 from msfa_core.flags import LabelFlag
 from msfa_core.rules import in_kiel_band, kiel_band
@@ -64,6 +65,24 @@ def label_flags(
     for flag, rows in raised.items():
         flags[rows] |= int(flag)
     return flags
+
+
+def external_errors(teff: FloatArray) -> dict[str, FloatArray]:
+    """Return by how much labels of real stars scatter beyond the errors of their fit.
+
+    Parameters
+    ----------
+    teff : (n,) array [K]
+        As found. Above 9400 K the scale of Teff is extrapolated, and its error grows.
+
+    Returns
+    -------
+    dict of str to (n,) array [K, dex, dex]
+    """
+    out = {name: np.full(np.shape(teff), least) for name, least in _LEAST_ERROR.items()}
+    begin, end, most = (float(one) for one in TEFF_EXTERNAL_ERROR_HOT)
+    out["teff"] = np.interp(teff, [begin, end], [_LEAST_ERROR["teff"], most])
+    return out
 
 
 def disagrees_with_class(table: pd.DataFrame) -> NDArray[np.bool_]:

@@ -63,14 +63,14 @@ def held_back(n=500, snr=30.0, seed=21):
     return labels, found | {"with colours": predict_labels(spectra, colours)}
 
 
-def library_stars(real_data, libraries=("miles",)):
-    """A and BHB stars of published labels, as LAMOST would see them, and their rows.
+def library_stars(real_data, libraries=("miles",), classes=("A", "BHB"), teff=MILES_TEFF):
+    """A and BHB stars (or others) of published labels, as LAMOST would see them, and their rows.
 
     BHB stars get the labels of high-resolution work where there are any.
     """
     table = manifest(real_data)
     own = table.index.str.startswith(tuple(f"{name}/" for name in libraries))
-    own &= table["object_class"].isin(["A", "BHB"]) & table["teff"].between(*MILES_TEFF)
+    own &= table["object_class"].isin(classes) & table["teff"].between(*teff)
     table = table[own].reset_index()
     names = [re.search(r"HD0*(\d+)", f"{note} {path}") for note, path in
              zip(table["notes"], table["path"], strict=True)]  # fmt: skip

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from bench_slam import TEFF_OF_THE_SCALE, library_stars
 
+from msfa_core.flags import LabelFlag
 from msfa_core.slam import predict_labels
 from msfa_core.slam.validation import differences, summary
 
@@ -38,3 +39,15 @@ def test_pulls_of_real_stars_are_about_one_wide(compared):
     for name, row in summary(table).items():
         assert 0.7 < row["pull_width"] < 1.3, name
     assert np.isfinite(table["teff_pull"]).mean() > 0.9
+
+
+def test_errors_of_temperatures_cover_stars_hotter_than_their_scale(real_data):
+    spectra, table = library_stars(
+        real_data, ("miles", "stelib"), ("A", "B", "BHB"), (9500.0, 14_000.0)
+    )
+    found = predict_labels(spectra)
+    doubtful = LabelFlag.POOR_CHI2 | LabelFlag.AT_EDGE | LabelFlag.OUTSIDE_HULL
+    pulls = differences(found, table[["teff", "logg", "feh"]].to_numpy(float))["teff_pull"]
+    pulls = pulls[(found.flags & int(doubtful) == 0) & np.isfinite(pulls) & (found.teff > 9500.0)]
+    assert len(pulls) >= 8
+    assert np.sqrt(np.mean(pulls**2)) < 1.3

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from msfa_core.constants import LABEL_EXTERNAL_ERROR
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
 from msfa_core.simulate.labelled_grid import as_models, as_stars, draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
 from msfa_core.slam.inversion import observe
+from msfa_core.slam.labels import external_errors
 from msfa_core.slam.model import COLOURS, LABELS, load_model
 from msfa_core.slam.solver import Factored, assess, solve, starting_points
 from msfa_core.slam.train import TrainingSet
@@ -57,7 +57,7 @@ def test_stated_errors_are_those_of_the_fit_and_of_the_model_together(bright):
     _, _, _, found = bright
     table = found.as_table()
     for name in LABELS:
-        fit, external = table[f"{name}_fit_err"], float(LABEL_EXTERNAL_ERROR[name])
+        fit, external = table[f"{name}_fit_err"], external_errors(found.teff)[name]
         assert np.allclose(table[f"{name}_err"], np.sqrt(fit**2 + external**2))
 
 
