@@ -3,12 +3,12 @@
 A colour beside its two magnitudes, a parallax over its error beside both, a velocity beside a
 Doppler shift: where most rows differ, one of the columns is another quantity than its name says (a
 colour without dust, a distance, a velocity in another frame or with the other sign), and nothing in
-the file tells which one.
+the file tells which one. And columns that, beside the others, can hardly be what they are called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,16 @@ from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.typing import FloatArray
 
 _ENOUGH: Final = 3  # rows that have all of the columns
+_HOT: Final = 7000.0  # K; stars of such Teff …
+_LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are supergiants, or in m/s²
+_FASTEST_SHIFT: Final = 0.002  # 600 km/s: no table of stars is faster in the middle
+_LARGEST_SHARE: Final = 0.06  # mass fraction of metals
+_DISTANCES: Final = frozenset(
+    (
+        *("dist", "distance", "d", "d_kpc", "dist_kpc", "dist_pc", "dhel", "d_hel", "dhelio"),
+        *("rgal", "r_gal", "rgc", "r_gc", "r_helio", "rhelio", "r_est", "r_med_geo", "rgeo"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +117,62 @@ def contradictions(values: Mapping[str, pd.Series], names: Mapping[str, str]) ->
         first, *others = one.names
         found |= {first: why, **dict.fromkeys(others, f"as {names[first]} before it")}
     return found
+
+
+def unlikely(
+    values: Mapping[str, pd.Series],
+    names: Mapping[str, str],
+    have_units: Collection[str],
+    beside: Collection[str],
+) -> dict[str, str]:
+    """Return which quantities can hardly be what their names say, and what to do.
+
+    Parameters
+    ----------
+    values, names : mapping
+        As for `contradictions`.
+    have_units : collection of str
+        House names of columns whose file says their unit; they are believed.
+    beside : collection of str
+        All names of the table, in lower case.
+    """
+    found = {}
+    if {"teff", "logg"} <= values.keys() and "logg" not in have_units:
+        teff, logg = _numbers(values["teff"]), _numbers(values["logg"])
+        hot = logg[(teff >= _HOT) & np.isfinite(logg)]
+        if len(hot) >= _ENOUGH and (middle := float(np.median(hot))) < _LEAST_GRAVITY:
+            found["logg"] = (
+                f"its middle value {middle:.3g} of {len(hot):,} stars hotter than {_HOT:,.0f} K "
+                "would make them supergiants: it can be log g in m/s², 2 dex less; give its unit "
+                "(cm/s2 or m/s2)"
+            )
+    if "z" in values and names["z"].strip().lower() == "z":
+        why = _no_shift(_numbers(values["z"]), values.keys(), beside)
+        found |= {"z": why} if why else {}
+    return found
+
+
+def _numbers(column: pd.Series) -> FloatArray:
+    return column.to_numpy(np.float64, na_value=np.nan)
+
+
+def _no_shift(z: FloatArray, houses: Collection[str], beside: Collection[str]) -> str:
+    """Return why a column called z is hardly a Doppler shift; nothing where it can be one."""
+    z = z[np.isfinite(z)]
+    if len(z) < _ENOUGH:
+        return ""
+    low, middle, high = float(z.min()), float(np.median(np.abs(z))), float(z.max())
+    remedy = "call a Doppler shift redshift, or z with z_err beside it"
+    are_shares = 0.0 < low < high < _LARGEST_SHARE and bool({"teff", "logg"} & set(houses))
+    knows_metals = "feh" in houses or bool({"z_err", "zerr", "e_z"} & set(beside))
+    if are_shares and (middle > _FASTEST_SHIFT or not knows_metals):
+        return (
+            f"all of it lies from {low:.3g} to {high:.3g}, beside labels of stars: it can be the "
+            f"mass fraction of metals; {remedy}, and give [Fe/H] for metals"
+        )
+    if middle > _LARGEST_SHARE and (apart := sorted(_DISTANCES & set(beside))):
+        return (
+            f"with {', '.join(apart)} beside it and {middle:.3g} in the middle, it can be a height "
+            f"above the plane; {remedy}"
+        )
+    return ""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import Style, angles, clean, is_missing, numbers
-from msfa_core.tables.contradictions import contradictions
+from msfa_core.tables.contradictions import contradictions, unlikely
 from msfa_core.tables.formats import RawColumn, RawFile, RawTable, problem, read_file
 from msfa_core.tables.identifiers import Identifiers, read_identifiers
 from msfa_core.tables.names import Found, Vocabulary, plain, recognise
@@ -42,6 +42,7 @@ from msfa_core.typing import BoolArray, FloatArray
 
 UNREADABLE_SHARE: Final = 0.1  # of a column: beyond it the file is something else than it says
 _IMPLAUSIBLE_SHARE: Final = 0.5
+_IMPLAUSIBLE_SHIFTS: Final = 0.2  # of a column called z, which may be km/s or a height
 _NO_VALUES: Final = (-999.0, -9999.0, -99999.0, -999.9, -9999.9, -999.99, -999.999)
 _NO_VALUES_OF: Final = {
     "ra": (-99.0, -99.9, -99.99, -99.999, -1.0),
@@ -478,7 +479,8 @@ class _Reading:
         if one.kind in ("ra", "dec"):
             cells = self._cells(column, beyond, "is no place on the sky")
         strange = beyond & ~_says_none(column.values, beyond)
-        if strange.sum() > _IMPLAUSIBLE_SHARE * finite.sum():
+        share = _IMPLAUSIBLE_SHIFTS if one.name == "z" else _IMPLAUSIBLE_SHARE
+        if strange.sum() > share * finite.sum():
             raise UnitProblem(f"most of it cannot be {one.name}: {cells.words()}")
         check_middle(np.where(beyond & ~strange, np.nan, values), one)
         self.implausible.append(cells)
@@ -553,7 +555,12 @@ class _Reading:
         if self.trusted:
             return
         names = {house: one.name for house, one in self.columns.items()}
-        for house, why in contradictions(self.values, names).items():
+        said = {house for house, one in self.columns.items() if not says_nothing(one.unit)}
+        said |= {house for house, one in self.found.items() if one.unit}
+        beside = {plain(name) for name in self.raw.names}
+        doubts = contradictions(self.values, names)
+        doubts |= unlikely(self.values, names, said, beside)
+        for house, why in doubts.items():
             self.left_out[self.columns.pop(house).name] = why
             del self.values[house]
 

@@ -17,7 +17,9 @@ from msfa_core.tables.units import unit_of
 
 Vocabulary = Mapping[str, tuple[str, ...]]
 
-_BRACKETS: Final = re.compile(r"(?P<name>.+?)[\s_]*[\[(](?P<unit>[^\])]+)[\])]")
+_BRACKETS: Final = re.compile(  # the unit may hold brackets of the other kind: dex(cm/s2)
+    r"(?P<name>.+?)[\s_]*(?:\[(?P<square>[^\[\]]+)\]|\((?P<round>[^()]+)\))"
+)
 _UNIT_SUFFIX: Final = {
     "deg": "deg", "degrees": "deg", "rad": "rad", "radians": "rad", "hours": "hourangle",
     "hour": "hourangle", "hr": "hourangle", "hourangle": "hourangle", "arcsec": "arcsec",
@@ -146,8 +148,9 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     out: list[tuple[str, Found] | None] = [(key, Found(name)), None, None]
     bracket = _BRACKETS.fullmatch(key)
     logarithm = _LOGARITHM.fullmatch(key)
-    if bracket and unit_of(bracket["unit"].replace("_", " ")) is not None:
-        out[1] = bracket["name"], Found(name, bracket["unit"].replace("_", " "))
+    unit_said = (bracket["square"] or bracket["round"]).replace("_", " ") if bracket else ""
+    if bracket and unit_of(unit_said) is not None:
+        out[1] = bracket["name"], Found(name, unit_said)
     elif logarithm and logarithm["name"].startswith("teff"):
         out[1] = "teff", Found(name, None, True)
     else:

@@ -263,6 +263,47 @@ def test_gaia_g_is_told_from_g_of_other_surveys(tmp_path):
     assert named.table["g_mag"].tolist() == [15.5]
 
 
+LABELS = {"obsid": [1, 2, 3, 4], "teff": [8000, 8500, 9000, 7800], "logg": [3.2, 3.3, 3.5, 3.1]}
+
+
+@pytest.mark.parametrize("use", [CATALOGUE_USE, REFERENCE_USE])
+def test_gravities_in_si_units_are_not_taken_for_those_of_supergiants(tmp_path, use):
+    right = pd.DataFrame(LABELS)
+    assert not opened(tmp_path, right.to_csv(index=False), use).left_out
+    si = right.assign(logg=right["logg"] - 2)
+    why = opened(tmp_path, si.to_csv(index=False), use).left_out["logg"]
+    assert "can be log g in m/s², 2 dex less; give its unit" in why
+    for unit, expected in (("m/s2", 3.2), ("cm/s2", 1.2)):
+        named = si.rename(columns={"logg": f"logg [dex({unit})]"}).to_csv(index=False)
+        assert opened(tmp_path, named, use).table["logg"][0] == pytest.approx(expected)
+    cool = right.assign(teff=4500, logg=1.5)  # red giants
+    assert opened(tmp_path, cool.to_csv(index=False), use).table["logg"].tolist() == [1.5] * 4
+
+
+@pytest.mark.parametrize(
+    ("z", "others", "reason"),
+    [
+        ((0.001, 0.002, 0.0004, 0.014), {}, "mass fraction"),
+        ((0.011, 0.002, 0.0134, 0.02), {"feh": [-0.2, -0.9, 0.0, 0.1]}, "mass fraction"),
+        ((5.5, 7.1, 1.4, 3.3), {"dist": [10, 12, 15, 13]}, "height above the plane"),
+        ((0.5, 2.1, -1.4, 3.3), {}, "most of it cannot be z"),
+        ((-0.0003, 0.0002, 0.0004, 0.0001), {}, ""),
+        ((0.0003, 0.0002, 0.0004, 0.0001), {"feh": [-0.2, -0.9, 0.0, 0.1]}, ""),
+        ((0.0003, 0.0002, 0.0004, 0.0001), {"z_err": [1e-5] * 4}, ""),
+        ((0.5, 2.1, 1.4, 3.3), {"class": ["QSO"] * 4}, ""),
+        ((0.0003, -0.0002, 0.0004, 0.0001), {"dist": [10, 12, 15, 13]}, ""),
+    ],
+)
+def test_a_column_called_z_can_be_metals_or_a_height(tmp_path, z, others, reason):
+    made = pd.DataFrame(LABELS | {"Z": z} | others).to_csv(index=False)
+    found = opened(tmp_path, made, REFERENCE_USE)
+    assert reason in found.left_out.get("Z", "")
+    assert found.has("z") == (not reason)
+    if "most" not in reason:
+        renamed = opened(tmp_path, made.replace("Z", "redshift"), REFERENCE_USE)
+        assert renamed.table["z"].tolist() == list(z)
+
+
 def test_columns_that_differ_in_case_and_value_are_refused(tmp_path):
     with pytest.raises(CatalogueError, match="Hmag and hmag could both be h_mag"):
         opened(tmp_path, "ra,dec,Gmag,Hmag,hmag\n1,2,15,14,13\n")
