@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from msfa_core.errors import CatalogueError
+from msfa_core.columns import BY_NAME
+from msfa_core.errors import CatalogueError, StoreError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.crossmatch import FAR_AWAY
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import none_matched
 from msfa_core.survey.provenance import now
+from msfa_core.tables.cells import clean
+from msfa_core.tables.cells import number as as_number
 from msfa_core.tables.door import Use, open_table
 from msfa_core.tables.names import plain
 from msfa_core.tables.report import Matched, as_record
 from msfa_core.tables.row_keys import PLACE_USE
-from msfa_core.vetting.decision import FINAL_FLAG, REVIEWER_LENGTH, Decision, Verdict
+from msfa_core.vetting.decision import (
+    CONFIDENCE,
+    FINAL_FLAG,
+    REVIEWER_LENGTH,
+    Decision,
+    Verdict,
+)
 from msfa_core.vetting.record import are_final, by_reviewer
 from msfa_core.vetting.transfer import keyed, take_over
 
@@ -34,7 +46,16 @@ if TYPE_CHECKING:
 _USE: Final = Use("a table of decisions", PLACE_USE.vocabulary, (("obsid",),), keep_others=True)
 _UNDECIDED: Final = ("", "disputed", "none", "nan", "null", "--")
 _UNDATED: Final = "undated"  # beginning of the key of a decision whose table gives no moment
-_SAID: Final = ("verdict", "reviewer", "verdict_class", "confidence", "comment", "decided_at")
+_SAID: Final = {  # house name -> what other tools call it, the first present counts
+    "verdict": ("verdict", "decision", "judgement", "judgment"),
+    "reviewer": ("reviewer", "vetter", "inspector", "user", "decided_by"),
+    "verdict_class": ("verdict_class",),
+    "confidence": ("confidence",),
+    "comment": ("comment", "comments", "note", "notes", "remark", "remarks"),
+    "decided_at": ("decided_at", "timestamp", "vetted_at"),
+}
+_NOTHING: Final = ("", "nan", "none", "null", "<na>", "--")
+_SHOWN: Final = 8  # names in a message
 _BY_REVIEWER: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
 TRUE_CLASS: Final = "true_class"  # of a simulation
 _VERDICT: Final = re.compile(r"(accept|reject|unsure)(?: as (.*?))?(, final)?")
@@ -71,6 +92,12 @@ def decisions_in(
     """
     opened = open_table(path, _USE)
     columns = {plain(name): opened.others[name] for name in reversed(list(opened.others.columns))}
+    unused = [name for name in columns if name not in BY_NAME]
+    for house, aliases in _SAID.items():
+        called = next((name for name in aliases if name in columns), None)
+        if called is not None:
+            columns[house] = columns[called]
+            unused = [name for name in unused if name != called]
     if not opened.has("obsid") or "verdict" not in columns:
         raise CatalogueError(
             f"{opened.path}: a table of decisions needs obsid and verdict; it has "
@@ -88,19 +115,26 @@ def decisions_in(
     undecided = rows["verdict"].fillna("").str.strip().str.lower().isin(_UNDECIDED).to_numpy(bool)
     if _BY_REVIEWER[0] in rows:  # disputed stars have no verdict of record, but decisions
         undecided = undecided & rows[_BY_REVIEWER[0]].fillna("").str.strip().eq("").to_numpy(bool)
-    here = here[~undecided[match.row[here]]]
+    counts = ~(undecided | match.contradicted)
+    of_star = opened.table.groupby("obsid").indices  # a row per reviewer, where a tool writes so
     uids = spectra["uid"].fillna("") if "uid" in spectra else pd.Series("", spectra.index)
     star = dict(zip(spectra["obsid"].tolist(), uids.tolist(), strict=True))
     before = {_said(one, star): one.key for one in keyed(known)}
     made: dict[tuple[str, ...], Decision] = {}
+    spoken: dict[tuple[str, ...], int] = {}
     for i in here:  # in the order of the survey: the first spectrum of a star speaks for it
-        row, number = rows.iloc[match.row[i]], match.row[i] + 1
-        for one in _decisions(row, number, spectra.iloc[i], opened.path):
-            key = _said(one, star)
-            made.setdefault(key, replace(one, key=before.get(key, one.key)))
+        obsid = int(spectra["obsid"].iloc[i])
+        for j in (j for j in sorted(of_star[obsid]) if counts[j]):
+            for one in _decisions(rows.iloc[j], j + 1, spectra.iloc[i], opened.path):
+                key = _said(one, star)
+                if spoken.setdefault(key, obsid) == obsid:  # of one spectrum the last row counts
+                    made[key] = replace(one, key=before.get(key, one.key))
     ordered = sorted(made.values(), key=lambda one: one.decided_at)
     numbered = [replace(one, decision_id=number) for number, one in enumerate(ordered, start=1)]
     more = [f"{len(made):,} decisions, {int(undecided.sum()):,} rows without a verdict"]
+    if unused:
+        dots = ", …" if len(unused) > _SHOWN else ""
+        more.append(f"columns not used: {', '.join(unused[:_SHOWN])}{dots}")
     return numbered, as_record(opened, "decisions", matched, more)
 
 
@@ -138,8 +172,8 @@ def known_answers(survey: Survey, path: str | Path | None = None) -> dict[int, s
     ----------
     survey : Survey
     path : str or Path, optional
-        A table with obsid (or position) and verdict. Without it: stars with a final verdict, and
-        in a simulated survey the truth.
+        A table with obsid and verdict; a star with several verdicts is left out. Without it:
+        stars with a final verdict, and in a simulated survey the truth.
 
     Returns
     -------
@@ -151,7 +185,10 @@ def known_answers(survey: Survey, path: str | Path | None = None) -> dict[int, s
         As `decisions_in`.
     """
     if path is not None:
-        return {one.obsid: str(one.verdict) for one in decisions_in(survey, path)[0]}
+        said: dict[int, set[str]] = {}
+        for one in decisions_in(survey, path)[0]:
+            said.setdefault(one.obsid, set()).add(str(one.verdict))
+        return {obsid: min(all_) for obsid, all_ in said.items() if len(all_) == 1}
     table = survey.table()
     known: dict[int, str] = {}
     if TRUE_CLASS in table:
@@ -211,7 +248,7 @@ def _decision(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> De
     say = {
         str(name): str(text).strip()
         for name, text in row.items()
-        if pd.notna(text) and name not in _BY_REVIEWER
+        if pd.notna(text) and name not in _BY_REVIEWER and str(text).strip().lower() not in _NOTHING
     }
     verdict = say["verdict"].lower()
     if verdict not in list(Verdict):
@@ -221,15 +258,37 @@ def _decision(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> De
         )
     uid = spectrum.get("uid")
     digest = hashlib.sha256(json.dumps([int(spectrum["obsid"]), say]).encode()).hexdigest()
-    grade = say.get("confidence", "")
-    return Decision(
-        obsid=int(spectrum["obsid"]),
-        uid=uid if isinstance(uid, str) else "",
-        verdict=Verdict(verdict),
-        reviewer=say.get("reviewer") or f"table {Path(path).name}"[:REVIEWER_LENGTH],
-        verdict_class=say.get("verdict_class", ""),
-        confidence=int(float(grade)) if grade else None,
-        comment=say.get("comment", ""),
-        decided_at=say.get("decided_at") or now(),
-        key=f"{'table' if 'decided_at' in say else _UNDATED}-{digest[:40]}",
-    )
+    try:
+        return Decision(
+            obsid=int(spectrum["obsid"]),
+            uid=uid if isinstance(uid, str) else "",
+            verdict=Verdict(verdict),
+            reviewer=say.get("reviewer") or f"table {Path(path).name}"[:REVIEWER_LENGTH],
+            verdict_class=say.get("verdict_class", ""),
+            confidence=_grade(say.get("confidence", "")),
+            comment=say.get("comment", ""),
+            decided_at=_in_utc(say["decided_at"]) if "decided_at" in say else now(),
+            key=f"{'table' if 'decided_at' in say else _UNDATED}-{digest[:40]}",
+        )
+    except StoreError as error:
+        raise CatalogueError(f"{path}, row {number}: {error}") from error
+
+
+def _grade(text: str) -> int | None:
+    """Return a confidence of 1 to 4, as programs write whole numbers; None for none."""
+    grade = as_number(clean(text)) if text else float("nan")
+    if grade is not None and math.isnan(grade):
+        return None
+    if grade not in CONFIDENCE:
+        levels = ", ".join(f"{level} {word}" for level, word in CONFIDENCE.items())
+        raise StoreError(f"confidence {text!r} is none of {levels}; correct the column.")
+    return int(grade)
+
+
+def _in_utc(text: str) -> str:
+    """Return a moment in UTC, where the text says its time zone; else the text, for the check."""
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC).isoformat()
+    return text

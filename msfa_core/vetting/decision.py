@@ -263,9 +263,11 @@ def _moment(value: object) -> str:
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise StoreError(f"decided_at {value!r} is not an ISO 8601 time.") from error
+        raise StoreError(
+            f"decided_at {value!r} is not an ISO 8601 time (2026-01-31T18:30:00Z); correct it."
+        ) from error
     if moment.utcoffset() != timedelta(0):
-        raise StoreError(f"decided_at {value!r} is not in UTC: end it with Z.")
+        raise StoreError(f"decided_at {value!r} is not in UTC: give it in UTC, ending with Z.")
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -105,6 +105,62 @@ def test_a_table_of_decisions_that_cannot_be_taken_is_refused(surveys, tmp_path,
     assert decisions(first) == before
 
 
+def test_each_row_of_another_tool_is_a_decision_with_who_said_it_and_when(
+    surveys, tmp_path, capsys
+):
+    first = surveys[0]
+    a, b = Survey(first).table()["obsid"].iloc[:2]
+    for companion in first.glob("vetting.sqlite*"):
+        companion.unlink()
+    (tmp_path / "d.csv").write_text(
+        "obsid,Decision,user,notes,timestamp,confidence,redshift quality\n"
+        f"{a},accept,ann,weak K,2026-01-02T10:00:00+01:00,3.0,4\n"
+        f"{a},Reject,bob,,2026-01-02T09:30:00Z,nan,4\n"
+        f"{b},unsure,ann,,2026-01-02T10:00:00Z,,4\n"
+    )
+    assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "3 decisions" in said
+    assert "columns not used: redshift_quality" in said
+    with Survey(first).store() as store:
+        found = [(d.obsid, d.reviewer, str(d.verdict), d.confidence, d.comment, d.decided_at[:19])
+                 for d in store.decisions()]  # fmt: skip
+    assert sorted(found) == [
+        (a, "ann", "accept", 3, "weak K", "2026-01-02T09:00:00"),
+        (a, "bob", "reject", None, "", "2026-01-02T09:30:00"),
+        (b, "ann", "unsure", None, "", "2026-01-02T10:00:00"),
+    ]
+    assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 0
+    assert len(decisions(first)) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "word"),
+    [
+        ("confidence", "high", "confidence 'high' is none of 1 a guess, 2"),
+        ("confidence", "0.95", "confidence '0.95' is none of"),
+        ("confidence", "3.7", "confidence '3.7' is none of"),
+        ("decided_at", "02.01.2026", "is not an ISO 8601 time"),
+        ("decided_at", "2026-01-02 10:00:00", "give it in UTC, ending with Z"),
+        ("comment", "x" * 5000, "5000 characters, at most 4000"),
+    ],
+)
+def test_a_decision_that_cannot_be_is_refused_with_file_and_row(
+    surveys, tmp_path, capsys, column, text, word
+):
+    first = surveys[0]
+    obsid = Survey(first).table()["obsid"]
+    (tmp_path / "d.csv").write_text(
+        f"obsid,verdict,{column}\n{obsid[0]},accept,\n{obsid[1]},accept,{text}\n"
+    )
+    before = decisions(first)
+    assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 1
+    said = capsys.readouterr().err
+    assert word in said
+    assert "d.csv, row 2: " in said
+    assert decisions(first) == before
+
+
 def test_our_table_given_to_ingest_brings_verdicts_of_each_reviewer_and_labels(
     surveys, tmp_path, capsys
 ):
