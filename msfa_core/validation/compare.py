@@ -31,6 +31,7 @@ SNR_EDGES: Final = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 WITHIN: Final = (0, 1, 3, 5)  # subtypes
 _ALL: Final = "all"
 _UNSAID: Final = "(none)"
+_SHOWN: Final = 6  # words in a note
 _SUB_LETTER: Final = {  # shown in place of a letter for what has no place on the sequence
     Family.WHITE_DWARF: "WD",
     Family.HOT_SUBDWARF: "sd",
@@ -131,8 +132,8 @@ def validate(
     if not tables:
         raise CatalogueError(
             f"{what} and the survey share {len(joined)} spectra but no quantity: the reference "
-            f"gives {', '.join(known.columns)}, the survey has not done the steps that fill them; "
-            "give `msfa run SURVEY` first."
+            f"gives {', '.join(known.columns)}, the survey has not done the steps that fill them "
+            f"(`msfa run SURVEY`), or the words are others. {' '.join(notes)}"
         )
     tables["uid_radius"] = uid_sensitivity(survey)
     return Validation(joined, len(survey), len(reference), tables, values, notes)
@@ -332,7 +333,15 @@ def _search(
         return tables
     if "label" in known:
         names = [str(name) for name in STELLAR_CLASSES]
-        use = (known["label"].isin(names) & said.notna()).to_numpy(bool)
+        is_known = known["label"].isin(names)
+        use = (is_known & said.notna()).to_numpy(bool)
+        others = known["label"][~is_known].dropna().value_counts()
+        if len(others):
+            words = [f"{word} ({n:,})" for word, n in others.iloc[:_SHOWN].items()]
+            notes.append(
+                f"search: labels that are none of {', '.join(names)}: {', '.join(words)}"
+                f"{', …' if len(others) > _SHOWN else ''}: no class is compared of these"
+            )
         if use.any():
             tables["search_confusion"] = confusion(known["label"][use], said[use])
             tables["search"] = per_class(known["label"][use], said[use], star[use])

@@ -13,6 +13,7 @@ from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLA
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.crossmatch import FAR_AWAY, match_sky, settled
+from msfa_core.tables.classes import may_be_bhb, stellar_class
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import Matched, OutsideTable, as_record
 from msfa_core.tables.row_keys import PLACE_USE
@@ -112,10 +113,12 @@ def house_reference(
         from_rv = house.pop("rv") / SPEED_OF_LIGHT
         house["z"] = house["z"].fillna(from_rv) if "z" in house else from_rv
     if "label" in house:
+        house["label"] = house["label"].map(stellar_class, "ignore").astype("str")
         is_known = house["label"].isin([str(one) for one in STELLAR_CLASSES])
         if "is_bhb" not in house and is_known.any():
             said = house["label"].eq("BHB").astype("boolean")
-            house["is_bhb"] = said.mask(house["label"].isna(), pd.NA)
+            unsure = house["label"].isna() | (~is_known & house["label"].map(may_be_bhb, "ignore"))
+            house["is_bhb"] = said.mask(unsure.astype(bool), pd.NA)
     if not len(house.columns):
         known = ", ".join(alias for aliases in REFERENCE_NAMES.values() for alias in aliases)
         raise CatalogueError(

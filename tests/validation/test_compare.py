@@ -153,6 +153,23 @@ def test_a_column_called_class_with_stellar_classes_is_a_label():
     assert house["is_bhb"].isna().tolist() == [False, False, True]
 
 
+def test_classes_are_known_in_the_words_of_other_tables(survey):
+    words = ["bhb", "Blue Horizontal-Branch star", "sdB", "He-sdO", "DA", "white dwarf", "a",
+             "B-type star", "BHB?", "RHB", "HB", "blue straggler", ""]  # fmt: skip
+    house = house_reference(pd.DataFrame({"obsid": range(1, 14), "label": words}))
+    known = ["BHB", "BHB", "HSD", "HSD", "WD", "WD", "A", "B"]
+    assert house["label"].tolist()[:8] == known
+    said = [True, True, *[False] * 6, None, False, None, False, None]
+    assert [None if pd.isna(one) else bool(one) for one in house["is_bhb"]] == said
+
+    table = survey[["obsid"]].assign(label=["bhb"] * 40 + ["a-type"] * 150 + ["BS"] * 10)
+    found = validate(survey, table)
+    assert found.tables["candidates"]["n_true"].item() == 40
+    assert any("none of BHB, A, B, HSD, WD: BS (10)" in note for note in found.notes)
+    with pytest.raises(CatalogueError, match=r"the words are others.*type 1 \(200\)"):
+        validate(survey, table.assign(label="type 1"))
+
+
 def test_a_survey_that_is_not_matched_is_told_in_the_notes(survey, reference):
     bare = survey.assign(template_class=None, template_z=np.nan)
     found = validate(conform(bare), reference)
