@@ -16,7 +16,14 @@ import pandas as pd
 
 from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
-from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
+from msfa_core.balmer.results import LineFits
+from msfa_core.constants import (
+    KP_BANDS_AIR,
+    KP_K6_MAX,
+    KP_K12_MAX,
+    KP_SIDE_BANDS_AIR,
+)
+from msfa_core.flags import FitFlag
 from msfa_core.machine.compiled import compiled
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -243,6 +250,29 @@ def line_indices(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.D
     """
     kp = calcium_k(spectra)[["obsid", "kp", "kp_err"]]
     return pd.concat([kp, equivalent_widths(spectra, EW_BANDS).drop(columns="obsid")], axis=1)
+
+
+def without_wrong_frames(table: pd.DataFrame, fits: LineFits) -> pd.DataFrame:
+    """Take out indices of spectra whose redshift is wrong: their bands lie beside their lines.
+
+    Bands are 6 to 30 Å wide; where Hδ and Hγ both lie over 3 Å off, it is the redshift that is
+    wrong, and an index would be that of another piece of the spectrum.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        From `line_indices`.
+    fits : LineFits
+        ``n`` rows of Hδ and Hγ of the same spectra.
+
+    Returns
+    -------
+    (n,) DataFrame
+        NaN there.
+    """
+    off = (fits.flags & int(FitFlag.OFF_CENTRE) != 0).all(axis=1)
+    values = table.columns.drop("obsid")
+    return table.assign(**table[values].mask(pd.Series(off, table.index), np.nan))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,13 +30,14 @@ def measure(spectra: Spectra, _rows: pd.DataFrame) -> pd.DataFrame:
         ``obsid`` and the columns of the step.
     """
     from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
-    from msfa_core.balmer.indices import line_indices  # noqa: PLC0415
+    from msfa_core.balmer.indices import line_indices, without_wrong_frames  # noqa: PLC0415
 
     table = pd.DataFrame({"obsid": spectra.obsid})
-    for part in (fit_lines(spectra).as_table(), line_indices(spectra)):
+    fits = fit_lines(spectra)
+    for part in (fits.as_table(), without_wrong_frames(line_indices(spectra), fits)):
         values = part.set_index("obsid") if "obsid" in part.columns else part
         table = table.join(values.reindex(spectra.obsid).reset_index(drop=True))
     return table
 
 
-MEASURE: Final = Step("measure", version=4, work=measure, columns=(), inputs=_inputs)
+MEASURE: Final = Step("measure", version=5, work=measure, columns=(), inputs=_inputs)

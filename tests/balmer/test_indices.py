@@ -7,15 +7,17 @@ import pytest
 from pytest import approx
 from simulated_lines import simulated_lines
 
+from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.indices import (
     CA_K_BANDS,
     EW_BANDS,
     calcium_k,
     equivalent_widths,
     line_indices,
+    without_wrong_frames,
 )
 from msfa_core.columns import columns_of
-from msfa_core.constants import LAMOST_GRID, LINE_LIST
+from msfa_core.constants import LAMOST_GRID, LINE_LIST, SPEED_OF_LIGHT
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra
 
@@ -124,3 +126,16 @@ def test_bands_do_not_depend_on_the_batch_they_are_in():
     together = equivalent_widths(spectra, EW_BANDS)
     alone = equivalent_widths(spectra[[3]], EW_BANDS)
     assert together.iloc[3].drop("obsid").tolist() == alone.iloc[0].drop("obsid").tolist()
+
+
+@pytest.mark.parametrize("shift", [300.0, -300.0])
+def test_indices_of_a_wrong_redshift_are_none(shift):
+    """Ca II K would be counted 4 Å beside the line."""
+    right, _ = simulated_lines(20, 40.0, np.random.default_rng(5))
+    kept = without_wrong_frames(line_indices(right), fit_lines(right))
+    assert kept["kp"].notna().all()
+    wrong = replace(right, z=right.z + shift / SPEED_OF_LIGHT)
+    found = without_wrong_frames(line_indices(wrong), fit_lines(wrong))
+    assert line_indices(wrong)["kp"].notna().all()
+    assert found.drop(columns="obsid").isna().all(axis=None)
+    assert found["obsid"].tolist() == right.obsid.tolist()
