@@ -19,6 +19,7 @@ from msfa_core.tables.quantities import is_plausible
 _IMAGE_ROWS: Final = ("flux", "inverse variance", "wavelength", "and-mask", "or-mask")
 _SDSS_PIXEL_BITS: Final = 16  # bits below tell of the whole fibre, not of the pixel
 _SDSS_G: Final = 1  # of SN_MEDIAN in u, g, r, i, z
+_SDSS_PLACES: Final = (("PLUG_RA", "PLUG_DEC"), ("RACAT", "DECCAT"), ("FIBER_RA", "FIBER_DEC"))
 _ARMS: Final = ("B", "R")  # of the medium-resolution survey
 _EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the names of its units
 _SHOWN: Final = 8  # columns named in a message
@@ -258,6 +259,13 @@ def _sdss_object(unit: Hdu) -> dict[str, Any]:
     for key, name in (("Z", "z"), ("Z_ERR", "z_err")):
         if key in unit.columns:
             meta[name] = as_number(unit.column(key)[0], name)
+    for across, up in _SDSS_PLACES:
+        if {across, up} <= set(unit.columns):
+            meta["place"] = tuple(
+                as_degrees(float(unit.column(key)[0]), name)
+                for key, name in ((across, "ra"), (up, "dec"))
+            )
+            break
     if "SN_MEDIAN" in unit.columns and len(unit.column("SN_MEDIAN")) > _SDSS_G:
         meta["snr_g"] = as_number(unit.column("SN_MEDIAN")[_SDSS_G])
     return meta

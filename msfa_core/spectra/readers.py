@@ -363,11 +363,7 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     mask = _bad_pixels(path, content, snr_g)
     if not math.isfinite(snr_g):
         snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
-    prefix = "PLUG_" if content.layout == "sdss" else ""  # SDSS: RA is the telescope's
-    ra, dec = (
-        as_degrees(primary.card(prefix + name), name.lower(), primary.card_unit(prefix + name))
-        for name in ("RA", "DEC")
-    )
+    ra, dec = _place(primary, content.layout, meta.pop("place", None))
     ra, dec = _epoch_2000(ra, dec, primary)
     return Spectrum(
         obsid=_obsid(path, primary, meta),
@@ -382,6 +378,22 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         file=str(path),
         meta=meta,
     )
+
+
+def _place(primary: Hdu, layout: str, of_object: tuple[float, float] | None) -> tuple[float, float]:
+    """Place of the star [deg]; in files of SDSS, RA and DEC are those of the telescope."""
+    prefix = ""
+    if layout == "sdss" and primary.card("PLUG_RA") is not None:
+        prefix = "PLUG_"
+    elif layout == "sdss" and of_object is not None:  # no plug since SDSS-V
+        return of_object
+    elif layout == "sdss" and "SDSS" in str(primary.card("TELESCOP")).upper():
+        return math.nan, math.nan
+    ra, dec = (
+        as_degrees(primary.card(prefix + name), name.lower(), primary.card_unit(prefix + name))
+        for name in ("RA", "DEC")
+    )
+    return ra, dec
 
 
 def _meta(primary: Hdu, content: Content) -> dict[str, Any]:

@@ -278,6 +278,26 @@ def test_sdss_file_gives_the_star_and_not_the_telescope(tmp_path):
     assert spectrum.obsid == obsid_from_name("spec-0266-51602-0013.fits.gz")
 
 
+@pytest.mark.parametrize("names", [("RACAT", "DECCAT"), ("PLUG_RA", "PLUG_DEC")])
+def test_without_a_plug_in_the_header_the_place_is_that_of_the_object(tmp_path, names):
+    path = sdss_file(tmp_path / "spec-015000-59146-4375786564.fits")
+    with fits.open(path, mode="update") as units:
+        for card in ("PLUG_RA", "PLUG_DEC"):
+            del units[0].header[card]
+        places = [
+            fits.Column(name, "D", array=[value])
+            for name, value in zip(names, (146.9, -0.67), strict=True)
+        ]
+        about = fits.ColDefs([*units["SPECOBJ"].columns, *places])
+        with_place = fits.BinTableHDU.from_columns(about, name="SPALL")
+        fits.HDUList([*units[:2], with_place]).writeto(tmp_path / "v.fits")
+        del units[0].header["TELESCOP"]
+    assert (read_spectrum(tmp_path / "v.fits").ra, read_spectrum(tmp_path / "v.fits").dec) == (
+        146.9, -0.67,
+    )  # fmt: skip
+    assert read_spectrum(path).ra == 145.9  # of a file that is none of SDSS, the header's
+
+
 @pytest.mark.parametrize(("bit", "bad"), [(4, False), (9, False), (16, True), (23, True)])
 def test_sdss_bits_of_the_whole_fibre_do_not_mask_its_pixels(tmp_path, bit, bad):
     spectrum = read_spectrum(sdss_file(tmp_path / "spec-0266-51602-0013.fits", 1 << bit))
