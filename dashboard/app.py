@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from datetime import date
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -18,6 +19,7 @@ import panel as pn
 from dashboard.making import DemoMaker
 from dashboard.planes.cells import counted
 from dashboard.state import News, Session
+from dashboard.state.spare import may_wait
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
@@ -186,6 +188,19 @@ class VettingApp(pn.viewable.Viewer):
             pn.state.onload(self._begin_following)
             # a browser that leaves before the page is drawn never loads it
             pn.state.on_session_destroyed(lambda _: self._close())
+            if not (self.state.verdicts.door.login or self.state.data.assignment):
+                may_wait(pn.state.curdoc, partial(self._is_as_now, self._made_from()))
+
+    def _made_from(self) -> tuple[Any, ...]:
+        """Return what a page is made from besides the table and the store."""
+        files = [one for one in self.state.survey.path.iterdir() if "sqlite" not in one.name]
+        stamps = sorted((one.name, one.stat().st_mtime_ns) for one in files)
+        return date.today(), self._stars_to_be, *stamps
+
+    def _is_as_now(self, made_from: tuple[Any, ...]) -> bool:
+        """Tell whether a page that is made now would be as this one, which nobody has seen yet."""
+        verdicts = self.state.verdicts
+        return made_from == self._made_from() and verdicts.news() is None
 
     # --- what a session does besides drawing -------------------------------------------------
     def _open_link(self) -> None:

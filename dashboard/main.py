@@ -18,7 +18,7 @@ pn.extension(
 
 from dashboard.app import VettingApp, demo_page, error_page  # noqa: E402
 from dashboard.making import DemoMaker, options  # noqa: E402
-from dashboard.theme import page_css, palette  # noqa: E402
+from dashboard.theme import page_css, palette, static_address  # noqa: E402
 from msfa_core.errors import MsfaError  # noqa: E402
 from msfa_core.survey.folder import Survey, is_survey  # noqa: E402
 
@@ -39,4 +39,5 @@ def page() -> pn.viewable.Viewable | pn.viewable.Viewer:
 
 
 pn.config.raw_css.append(page_css(palette()))
+pn.config.js_modules["early"] = static_address("early.js")
 page().servable(title="BHB vetting")

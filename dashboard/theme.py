@@ -311,11 +311,16 @@ def stylesheet() -> str:
     Served by ``panel serve dashboard`` it is an address, sent once and kept by the browser;
     anywhere else it is the text itself.
     """
-    path = STATIC / "app.css"
     document = pn.state.curdoc
     if document is None or document.session_context is None or not pn.state.app_url:
-        return path.read_text(encoding="utf-8")
-    return f"{pn.state.app_url.strip('/')}/static/app.css?v={path.stat().st_mtime_ns}"
+        return (STATIC / "app.css").read_text(encoding="utf-8")
+    return static_address("app.css")
+
+
+def static_address(name: str) -> str:
+    """Return where ``panel serve dashboard`` serves a file of `STATIC`, as it is now."""
+    app = (pn.state.app_url or "").strip("/")
+    return f"{app}/static/{name}?v={(STATIC / name).stat().st_mtime_ns}"
 
 
 def page_css(colours: Palette) -> str:

@@ -1,0 +1,263 @@
+"""A page made before it is asked for is given to who asks for just that, while it is still true."""
+
+import asyncio
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from bokeh.application import Application
+from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.core.types import ID
+from bokeh.models import Div
+from bokeh.server.contexts import ApplicationContext
+from bokeh.util.token import generate_jwt_token
+from panel.io.state import set_curdoc
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+from tornado.ioloop import IOLoop
+
+import dashboard.state.spare
+from dashboard.app import VettingApp
+from dashboard.state import Session
+from dashboard.state.spare import SparePage, may_wait
+from msfa_core.survey.subsets import name_subset
+from msfa_core.vetting.decision import Verdict
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index"),
+    pytest.mark.filterwarnings("ignore:The 'mode.chained_assignment' option is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning"),  # bokeh's own
+]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(dashboard.state.spare, "QUIET", 0.02)
+    monkeypatch.setattr(dashboard.state.spare, "LOOK_EVERY", 0.01)
+
+
+def request(uri="/dashboard", **headers):
+    given = HTTPHeaders({"Host": "localhost:5006", "User-Agent": "a browser"})
+    for name, value in headers.items():
+        given[name] = value
+    connection = SimpleNamespace(
+        context=SimpleNamespace(remote_ip="127.0.0.1", protocol="http"), no_keep_alive=False
+    )
+    line = RequestStartLine("GET", uri, "HTTP/1.1")
+    return HTTPServerRequest(headers=given, connection=connection, start_line=line)
+
+
+class Server:
+    """An app of a server without its sockets."""
+
+    def __init__(self, make):
+        app = Application(FunctionHandler(make), DocumentLifecycleHandler())
+        self.contexts = ApplicationContext(app, io_loop=IOLoop.current(), url="/dashboard")
+        self.spare = SparePage(self.contexts)
+        self.n_asked = 0
+
+    async def page(self, asked=None, *, is_drawn=True):
+        self.n_asked += 1
+        name = ID(f"page {self.n_asked}")
+        session = await self.contexts.create_session_if_needed(
+            name, asked or request(), generate_jwt_token(name, signed=False)
+        )
+        assert session.id == name
+        assert self.contexts._sessions[name] is session
+        assert self.contexts._session_contexts[name].id == name
+        if is_drawn:
+            await self.heard(session)
+        return session
+
+    async def heard(self, session):
+        """Have the browser of a page say something."""
+        with set_curdoc(session.document):
+            await session._handle_patch(
+                SimpleNamespace(apply_to_document=lambda *_: None, msgid="1"),
+                SimpleNamespace(ok=lambda _: None),
+            )
+
+    async def ready(self):
+        for _ in range(1000):
+            if self.spare.ready is not None and "to_json" in vars(self.spare.ready.document):
+                return self.spare.ready
+            await asyncio.sleep(0.01)
+        raise AssertionError("no page was made ready")
+
+    async def close(self):
+        for session in list(self.contexts._sessions.values()):
+            while session.expiration_blocked:
+                session.unblock_expiration()
+            await self.contexts._discard_session(session, lambda _: True)
+
+
+def run(make, visit):
+    async def whole():
+        server = Server(make)
+        try:
+            await visit(server)
+        finally:
+            await server.close()
+
+    asyncio.run(whole())
+
+
+def plain(document, *, is_fit=lambda: True):
+    document.add_root(Div(text="a page"))
+    may_wait(document, is_fit)
+
+
+def test_who_asks_for_the_same_gets_the_page_that_lies_ready_and_what_is_sent_is_worked_out():
+    async def visit(server):
+        first = await server.page()
+        spare = await server.ready()
+        assert spare is not first
+        sent = spare.document.to_json
+        second = await server.page(request(Referer="elsewhere"))
+        assert second is spare
+        assert not second.expiration_blocked  # given back like any other when it is left
+        assert not second.destroyed
+        assert second.document.to_json is sent
+        assert sent().content["roots"][0]["attributes"]["text"] == "a page"
+        assert second.document.to_json is not sent  # asked once more, it is worked out anew
+        assert await server.ready() not in (first, second)  # one more for the next
+
+    run(plain, visit)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request("/dashboard?obj=1"),
+        request("/dashboard?theme=dark"),
+        request(Host="vetting.example"),
+        request(Cookie="user=bert"),
+        request(**{"X-Forwarded-For": "10.0.0.1"}),
+    ],
+    ids=lambda one: f"{one.uri} {one.headers}",
+)
+def test_a_page_made_for_one_is_not_given_to_another(other):
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        second = await server.page(other)
+        assert second is not spare
+        assert spare.destroyed
+        assert (await server.ready()).id not in ("page 1", "page 2")
+
+    run(plain, visit)
+
+
+def test_a_page_that_is_no_longer_true_is_thrown_away():
+    is_true = [True]
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        is_true[0] = False
+        assert await server.page() is not spare
+        assert spare.destroyed
+
+    run(lambda document: plain(document, is_fit=lambda: is_true[0]), visit)
+
+
+def test_what_changes_on_a_page_that_lies_ready_is_sent():
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        div = spare.document.roots[0]
+        await spare.with_document_locked(setattr, div, "text", "changed")
+        second = await server.page()
+        assert second is spare
+        assert second.document.to_json().content["roots"][0]["attributes"]["text"] == "changed"
+
+    run(plain, visit)
+
+
+def test_nothing_is_made_while_somebody_is_at_work_or_for_a_page_that_is_not_drawn(monkeypatch):
+    monkeypatch.setattr(dashboard.state.spare, "QUIET", 0.3)
+
+    async def visit(server):
+        page = await server.page(is_drawn=False)
+        await asyncio.sleep(0.5)
+        assert server.spare.ready is None
+        for _ in range(10):
+            await server.heard(page)
+            await asyncio.sleep(0.05)
+        assert server.spare.ready is None
+        await server.ready()
+
+    run(plain, visit)
+
+
+def test_a_page_that_does_not_say_so_is_made_for_whom_it_is():
+    async def visit(server):
+        await server.page()
+        await asyncio.sleep(0.3)
+        assert server.spare.ready is None
+        assert list(server.contexts._sessions) == ["page 1"]
+
+    run(lambda document: document.add_root(Div(text="whose it is")), visit)
+
+
+def test_what_is_no_longer_true_is_not_kept_until_somebody_asks(monkeypatch):
+    monkeypatch.setattr(dashboard.state.spare, "CHECK_EVERY", 0.05)
+    is_true = [True]
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        await asyncio.sleep(0.3)
+        assert server.spare.ready is spare
+        is_true[0] = False
+        while not spare.destroyed:
+            await asyncio.sleep(0.01)
+        is_true[0] = True
+        while await server.ready() is spare:
+            await asyncio.sleep(0.01)
+
+    run(lambda document: plain(document, is_fit=lambda: is_true[0]), visit)
+
+
+def test_a_page_of_a_survey_may_lie_ready(survey):
+    apps = []
+
+    def make(document):
+        with set_curdoc(document):
+            apps.append(VettingApp(survey, reviewer="anna"))
+            apps[-1].servable()
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        assert await server.page() is spare
+        painted = spare.document.get_model_by_name("msfa-painted").tags[0]
+        assert painted == str(apps[1].state.screen.star.obsid)
+
+    run(make, visit)
+
+
+def judge(survey):
+    other = Session(survey, "bert")
+    other.decide(Verdict.ACCEPT, painted_obsid=other.screen.star.obsid)
+    other.close()
+
+
+def name(survey):
+    name_subset(survey.path, "halo", survey.table()["obsid"][:2], "by hand", "bert")
+
+
+def rewrite(survey):
+    table = survey.path / "candidates.parquet"
+    shutil.copy(table, survey.path / "new")
+    (survey.path / "new").rename(table)
+
+
+@pytest.mark.parametrize("change", [judge, name, rewrite])
+def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(survey, change):
+    app = VettingApp(survey, reviewer="anna")
+    made_from = app._made_from()
+    assert app._is_as_now(made_from)
+    change(survey)
+    assert not app._is_as_now(made_from)
+    app._close()
