@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -49,8 +48,6 @@ def _make_ready(after: threading.Event | None) -> None:
         _think(spectrum)
     except MsfaError as error:  # said to the reviewer when the answer is wanted
         logger.warning("not made ready: %s", error)
-    gc.collect()
-    gc.freeze()  # what is imported stays: a search for garbage need not go through it (0.3 s)
     logger.info("ready: version %s", __version__)
 
 
