@@ -6,9 +6,11 @@ without a browser, which is faster, is in ``tests/dashboard/test_random_walk.py`
 
 import os
 import random
+import re
+import time
 
 import pytest
-from served_dashboard import assert_quiet, decisions, open_page, painted, served
+from served_dashboard import PAINTED, assert_quiet, decisions, painted, served
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
@@ -60,11 +62,38 @@ VIEWS = """() => {
 }"""
 
 
+class Traffic:
+    """What goes between a page and its server: whoever moves on too early meets the last answer."""
+
+    def __init__(self, page):
+        self.page, self.asked, self.answered, self.last = page, 0, 0, 0.0
+        page.on("websocket", self.listen)
+
+    def listen(self, line):
+        line.on("framesent", self.sent)
+        line.on("framereceived", self.received)
+
+    def sent(self, frame):
+        self.last = time.monotonic()
+        self.asked += isinstance(frame, str) and bool(re.search(r'"msgtype":\s*"PATCH-DOC"', frame))
+
+    def received(self, frame):
+        self.last = time.monotonic()
+        self.answered += isinstance(frame, str) and bool(re.search(r'"msgtype":\s*"OK"', frame))
+
+    def rest(self, seconds=0.25):
+        """Wait until every message is answered and nothing more comes."""
+        until = time.monotonic() + 30
+        while self.answered < self.asked or time.monotonic() - self.last < seconds:
+            assert time.monotonic() < until, f"{self.asked} messages, {self.answered} answers"
+            self.page.wait_for_timeout(50)
+
+
 class Reviewer:
     """Presses and clicks anything, and remembers what was pressed and typed."""
 
-    def __init__(self, page, rng):
-        self.page, self.rng = page, rng
+    def __init__(self, page, traffic, rng):
+        self.page, self.traffic, self.rng = page, traffic, rng
         self.given, self.drafts, self.done = [], {}, []
         self.is_blind = False
 
@@ -77,7 +106,8 @@ class Reviewer:
         shown = painted(self.page)
         before = len(self.given)
         self.page.keyboard.press(key)
-        self.page.locator(".msfa-status", has_text=f"saved: {VERDICTS[key][0]}").wait_for()
+        saved = re.compile(f"^saved: {VERDICTS[key][0]}.* {shown} ")  # not what stood there before
+        self.page.locator(".msfa-status", has_text=saved).wait_for()
         assert len(self.given) == before
         self.given.append((shown, *VERDICTS[key], self.drafts.pop(shown, "").strip()))
 
@@ -90,7 +120,8 @@ class Reviewer:
             return
         shown, *_, comment = self.given.pop()
         self.page.keyboard.press("z")
-        self.page.locator(".msfa-status", has_text=f"{shown}").wait_for()
+        taken = re.compile(f"^withdrawn: .* {shown} ")
+        self.page.locator(".msfa-status", has_text=taken).wait_for()
         if comment or shown in self.drafts:
             self.drafts[shown] = self.drafts.get(shown) or comment
 
@@ -110,8 +141,8 @@ class Reviewer:
         rows = self.page.locator(".msfa-left .tabulator-row")
         if rows.count():
             row = rows.nth(self.rng.randrange(min(rows.count(), 8)))
-            wanted = row.locator(".tabulator-cell").first.inner_text()
-            row.click()
+            wanted = row.locator("[tabulator-field=obsid]").inner_text()
+            self.page.locator(".msfa-left .tabulator-row", has_text=wanted).click()
             self.page.locator(".msfa-strip-names", has_text=wanted).wait_for()
 
     def search(self):
@@ -156,7 +187,7 @@ class Reviewer:
         action = self.rng.choices(actions, weights)[0]
         self.done.append(action.__name__)
         action(self)
-        self.page.wait_for_timeout(120)
+        self.traffic.rest()
         said = self.settled()
         obsid = said["obsid"]
         assert said["strip"].startswith(obsid or "no star")
@@ -172,10 +203,14 @@ def test_wherever_keys_and_clicks_lead_one_star_is_everywhere_and_what_is_typed_
 ):
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
-        page = open_page(chromium, server)
+        page = chromium.new_context(viewport={"width": 1366, "height": 768}).new_page()
+        traffic = Traffic(page)
+        page.goto(server.url, timeout=120_000)
+        page.wait_for_selector(PAINTED, timeout=120_000)
         page.evaluate(VIEWS)
         page.wait_for_timeout(1500)
-        walk = Reviewer(page, random.Random(SEED))
+        assert traffic.asked
+        walk = Reviewer(page, traffic, random.Random(SEED))
         for k in range(N_ACTIONS):
             try:
                 walk.step()
