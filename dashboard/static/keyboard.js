@@ -27,7 +27,8 @@ function find(root, selector) {
   return null
 }
 
-function build_help(keys) {
+// Headed groups that fill one column from top to bottom, then the next.
+function build_help(keys, groups) {
   const help = document.createElement("div")
   help.className = "msfa-help"
   help.setAttribute("role", "dialog")
@@ -36,17 +37,26 @@ function build_help(keys) {
   box.className = "msfa-help-box"
   const title = document.createElement("h2")
   title.textContent = "Keys"
-  const list = document.createElement("dl")
-  for (const key of keys) {
-    const term = document.createElement("dt")
-    const cap = document.createElement("kbd")
-    cap.textContent = key.shown || key.key
-    term.append(cap)
-    const words = document.createElement("dd")
-    words.textContent = key.words
-    list.append(term, words)
+  const columns = document.createElement("div")
+  columns.className = "msfa-help-columns"
+  for (const [name, actions] of groups) {
+    const group = document.createElement("section")
+    const heading = document.createElement("h3")
+    heading.textContent = name
+    const list = document.createElement("dl")
+    for (const key of keys.filter(one => actions.includes(one.action))) {
+      const term = document.createElement("dt")
+      const cap = document.createElement("kbd")
+      cap.textContent = key.shown || key.key
+      term.append(cap)
+      const words = document.createElement("dd")
+      words.textContent = key.words
+      list.append(term, words)
+    }
+    group.append(heading, list)
+    columns.append(group)
   }
-  box.append(title, list)
+  box.append(title, columns)
   help.append(box)
   help.hidden = true
   help.addEventListener("click", () => { help.hidden = true })
@@ -81,7 +91,7 @@ function name_controls() {
 
 export function render({model}) {
   quicken_painting()
-  const help = build_help(model.keys)
+  const help = build_help(model.keys, model.groups)
   const table = new Map(model.keys.map(key => [key.key, key]))
 
   const show_help = () => { help.hidden = !help.hidden }

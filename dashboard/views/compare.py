@@ -160,7 +160,7 @@ class CompareView(Page):
             pn.widgets.Select.from_param(
                 self.param[name], label=label, description=None, css_classes=["msfa-select"], **wide
             )
-            for name, label in (("first", "one"), ("second", "other"))
+            for name, label in (("first", "one reviewer"), ("second", "the other"))
         ]
         self._numbers = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
         self._matrix = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
@@ -240,6 +240,11 @@ class CompareView(Page):
             self._numbers.object = agreement_html(self.verdicts, *pair)
             self._matrix.object = matrix_html(self.verdicts, *pair)
             self.disputed = self._disputed()
+            # the heads of a table are HTML, and a reviewer writes what they like as a name
+            heads = zip(("one", "other"), pair, strict=True)
+            titles = {column: escape(name) for column, name in heads}
+            if self._list.titles != titles:
+                self._list.titles = titles
             self._list.value = self._rows()
             n, shown = len(self.disputed), min(len(self.disputed), PAGE)
             first = f", the first {shown} listed" if n > shown else ""

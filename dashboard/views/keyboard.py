@@ -41,6 +41,13 @@ class Key:
 
 
 REJECT_CLASSES: Final = ("A", "B", "HSD", "WD", "other")  # 1 to 5
+GROUPS: Final = {  # headings of the help, and the actions below each
+    "Verdict": ("accept", "reject", "unsure", "suggestion", "undo"),
+    "With the verdict": ("comment", "flag", "confidence"),
+    "Stars": ("next", "previous", "search"),
+    "What is shown": ("smooth", "template", "template before", "blind"),
+    "This help": ("help", "leave"),
+}
 KEYS: Final = (
     Key("a", "accept", "accept: a BHB star"),
     Key("r", "reject", "reject, class left open"),
@@ -74,11 +81,17 @@ class Keyboard(pn.custom.JSComponent):
     ----------
     keys : list of dict
         `KEYS` as the browser gets them.
+    groups : list of [str, list of str]
+        `GROUPS`, likewise.
     on_action : mapping of action -> callable
         What the server does on an action that is its own.
     """
 
     keys = param.List(default=[asdict(key) for key in KEYS], doc="The table of keys")
+    groups = param.List(
+        default=[[name, list(actions)] for name, actions in GROUPS.items()],
+        doc="Headings of the help, and the actions below each",
+    )
 
     _esm = "\n".join(
         (STATIC / name).read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import panel as pn
 
+from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from msfa_core.spine.lessons import (
@@ -104,9 +105,10 @@ class LearnView(pn.viewable.Viewer):
             self.words.object = _card(f"{step + 1} of {len(TOUR)} · {title}", [words])
         elif not self.words.object or step == len(TOUR):
             lesson = self.lessons[self.number]
+            n = counted(len(lesson.obsid), "star", "stars")
             self.words.object = _card(
                 f"Lesson {self.number + 1}: {lesson.name}",
-                [f"{len(lesson.obsid)} stars, {lesson.words}. Decide; the truth comes after."],
+                [f"{n}, {lesson.words}. Decide; the truth comes after."],
             )
 
     def _anew(self) -> None:

@@ -1,5 +1,7 @@
 """Learn mode through its state: blind lessons, the truth after each verdict, a summary."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_survey import make_small_survey
@@ -41,6 +43,14 @@ def test_the_tour_has_five_steps_and_can_be_skipped(view):
     assert TOUR[1][0] in view.words.object
     view.skip.clicks += 1
     assert "Lesson 1" in view.words.object and not view.forward.visible
+
+
+def test_a_lesson_of_one_star_is_of_one_star(view):
+    lesson = view.lessons[0]
+    view.lessons = (replace(lesson, obsid=lesson.obsid[:1]), *view.lessons[1:])
+    view.number = 0
+    view.turn(len(TOUR))
+    assert "1 star, " in view.words.object
 
 
 def test_a_student_judges_blind_the_stars_of_the_lesson(view):

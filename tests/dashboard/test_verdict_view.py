@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dashboard.state import Session
-from dashboard.views.keyboard import KEYS, REJECT_CLASSES, Keyboard
+from dashboard.views.keyboard import GROUPS, KEYS, REJECT_CLASSES, Keyboard
 from dashboard.views.verdict import VerdictBar, decision_line, suggestion, when
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.errors import AwayError, StoreError, UnansweredError
@@ -196,6 +196,8 @@ def test_every_key_is_listed_once_and_explained():
     assert all(key.words for key in KEYS)
     assert {"a", "r", "u", "Enter", "Backspace", "z", "e", "/", "f", "s", "b", "?"} <= set(keys)
     assert [k.value for k in KEYS if k.key in "12345"] == list(REJECT_CLASSES)
+    grouped = [action for actions in GROUPS.values() for action in actions]
+    assert len(grouped) == len(set(grouped)) and set(grouped) == {key.action for key in KEYS}
 
 
 def test_keys_of_the_server_do_what_they_say(state):
