@@ -1,8 +1,10 @@
 """A page that is made before it is asked for: whoever opens the app next does not wait for it.
 
-While nobody is at work, a server that has given a page makes one more from the same request, and
-works out what will be sent of it. The next who asks for just that (address, host, headers) gets
-it, if it is still what would be made for them then; else it is thrown away.
+To make one takes seconds in which the server answers nobody. So it is done when no page is open,
+or when nobody has touched one for a minute: a server that has given a page then makes one more
+from the same request, and works out what will be sent of it. The next who asks for just that
+(address, host, headers) gets it, if it is still what would be made for them then; else it is
+thrown away.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from dashboard.state.turns import is_live
 
 logger = logging.getLogger(__name__)
 
-QUIET: Final = 2.0  # s in which nobody did anything, before a page is made
+QUIET: Final = 2.0  # s after anybody did anything, before a page is made where none is open
+AWAY: Final = 60.0  # s, where one is: its reviewer is not at work
 LOOK_EVERY: Final = 0.25  # s
 CHECK_EVERY: Final = 4.0  # s, whether what lies ready is still true: it holds files, too
 OF_A_MOMENT: Final = (  # headers that say how a browser came here, not who it is
@@ -187,7 +190,9 @@ class SparePage:
         self._is_looking = False
         if self.ready is not None or self._last is None:
             return
-        if monotonic() - self._heard < QUIET:
+        sessions = self._contexts._sessions.values()
+        is_open = any(session.connection_count for session in sessions)
+        if monotonic() - self._heard < (AWAY if is_open else QUIET):
             self._look_soon()
         else:
             await self._make_ready(*self._last)

@@ -190,6 +190,27 @@ def test_nothing_is_made_while_somebody_is_at_work_or_for_a_page_that_is_not_dra
     run(plain, visit)
 
 
+def test_nothing_is_made_while_a_page_is_open_unless_its_reviewer_is_away(monkeypatch):
+    """It would hold up the answer to the next key."""
+    browser = object()
+
+    async def visit(server):
+        page = await server.page()
+        page.subscribe(browser)
+        await asyncio.sleep(0.3)
+        assert server.spare.ready is None
+        monkeypatch.setattr(dashboard.state.spare, "AWAY", 0.02)
+        spare = await server.ready()
+        monkeypatch.setattr(dashboard.state.spare, "AWAY", 60.0)
+        assert await server.page() is spare
+        await asyncio.sleep(0.3)
+        assert server.spare.ready is None
+        page.unsubscribe(browser)
+        await server.ready()
+
+    run(plain, visit)
+
+
 def test_a_page_that_does_not_say_so_is_made_for_whom_it_is():
     async def visit(server):
         await server.page()
