@@ -160,7 +160,7 @@ class CompareView(Page):
             pn.widgets.Select.from_param(
                 self.param[name], label=label, description=None, css_classes=["msfa-select"], **wide
             )
-            for name, label in (("first", "one reviewer"), ("second", "the other"))
+            for name, label in (("first", "one"), ("second", "other"))
         ]
         self._numbers = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
         self._matrix = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
