@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from concurrent.futures import Future
 from functools import partial
 from html import escape
 from typing import Any, Final
@@ -11,6 +13,7 @@ import panel as pn
 
 from dashboard.planes.cells import counted
 from dashboard.state import Session
+from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import stylesheet
 from msfa_core.spine.lessons import (
     TRUTH,
@@ -18,10 +21,13 @@ from msfa_core.spine.lessons import (
     gave_away,
     kind_in_words,
     lessons,
+    networks_in_words,
     score,
     verdict_in_words,
 )
 from msfa_core.vetting.filters import Filter
+
+logger = logging.getLogger(__name__)
 
 TOUR: Final = (
     ("The question", "Is this a BHB star? Accept with a, reject with r (1 to 5 say as what), u if "
@@ -58,6 +64,7 @@ class LearnView(pn.viewable.Viewer):
         self.number = 0
         self.step = 0  # of the tour; beyond the last when it is over
         self._seen: dict[int, str] = {}
+        self._told: int | None = None  # the star on the card
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (4, 4)}
         self.words = pn.pane.HTML("", sizing_mode="stretch_both", **css)
         quiet: dict[str, Any] = {"css_classes": ["msfa-quiet"], "align": "center", **css}
@@ -122,8 +129,34 @@ class LearnView(pn.viewable.Viewer):
         if new:
             self.step = len(TOUR) + 1
             self.forward.visible = self.skip.visible = False
+            self._told = new[-1]
             self.words.object = self._truth(new[-1], now[new[-1]])
+            self._ask_networks(new[-1], now[new[-1]])
             self._go_on()
+
+    def _ask_networks(self, obsid: int, verdict: str) -> None:
+        """Say which lines the networks went by, as soon as they have answered."""
+        document = pn.state.curdoc
+        asked = self.state.data.ask("why", obsid, lambda: self._told == obsid)
+
+        def say(done: Future[Any]) -> None:
+            if done.cancelled() or self._told != obsid:
+                return
+            if done.exception() is not None:
+                logger.warning("the networks do not explain %s: %s", obsid, done.exception())
+                return
+            explained = done.result()
+            said = networks_in_words(explained.stages[0]) if explained and explained.stages else ""
+            if said:
+                self.words.object = self._truth(obsid, verdict, said)
+
+        def tell(done: Future[Any]) -> None:
+            if is_live(document):
+                in_turn(document, lambda: say(done))
+            else:
+                say(done)
+
+        asked.add_done_callback(tell)
 
     def _go_on(self) -> None:
         """Begin the next lesson when this one is done."""
@@ -134,7 +167,7 @@ class LearnView(pn.viewable.Viewer):
             self.begin(waiting[0])
 
     # --- what is said ----------------------------------------------------------------------------
-    def _truth(self, obsid: int, verdict: str) -> str:
+    def _truth(self, obsid: int, verdict: str, by_networks: str = "") -> str:
         """Return the card after a verdict: truth, what gave it away, the score."""
         table = self.state.verdicts.table
         row = table.iloc[int(self.state.data.rows(np.array([obsid]))[0])]
@@ -143,6 +176,8 @@ class LearnView(pn.viewable.Viewer):
         lines = [f"{name}: {said}" for name, said, is_true in spoke if is_true][:_SHOWN]
         lines = lines or ["Nothing measured tells this star apart: an honest 'unsure' is no shame."]
         lines += [f"Misleading here: {name}. {said}" for name, said, ok in spoke if not ok][:1]
+        if by_networks:
+            lines.append(by_networks)
         done = score(table, self._seen)
         left = self.left(self.lessons[self.number])
         title = f"{obsid} · {verdict_in_words(verdict, kind)}"

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from msfa_core.constants import NETWORK_GRID
+from msfa_core.constants import LINE_LIST, NETWORK_GRID
 from msfa_core.errors import ModelError
 from msfa_core.networks.inference import one_thread
 from msfa_core.search.novelty import pixel_noise
@@ -33,6 +33,7 @@ LOW_CLIP: Final = 1.5  # σ below the continuum from which a pixel belongs to a 
 HIGH_CLIP: Final = 3.0  # σ above it from which a pixel is a sky residual or a cosmic ray
 LATE: Final = 4  # last rounds, when the continuum is high enough to tell such pixels
 SHAPE_ERROR: Final = 0.008  # of the polynomial itself, on the scale of a prepared spectrum
+REACH: Final = {"balmer": 50.0, "helium": 8.0, "metal": 8.0}  # Å from a line's centre, its wings
 _RIDGE: Final = 1e-9  # a row of which nothing is kept has a solution too
 
 
@@ -123,6 +124,32 @@ def saliency(
         gradient = _gradients(model, way, int(chosen[k]), temperature)
         result.attribution[row] = (flux[k] - reference[k]) * (weight @ gradient)
     return result
+
+
+def by_line(said: Saliency, row: int = 0) -> dict[str, float]:
+    """Return what each named line did to the log-odds of the target, the loudest first.
+
+    Parameters
+    ----------
+    said : Saliency
+    row : int
+
+    Returns
+    -------
+    dict of str to float
+        Of the lines of ``LINE_LIST`` on the network's grid; a pixel belongs to the line whose reach
+        (``REACH``) it is deepest in. Empty where there is no target.
+    """
+    if said.target[row] < 0:
+        return {}
+    grid = NETWORK_GRID.wavelength
+    names = [name for name, (centre, _) in LINE_LIST.items() if grid[0] < centre < grid[-1]]
+    centre = np.array([LINE_LIST[name][0] for name in names])
+    reach = np.array([REACH[LINE_LIST[name][1]] for name in names])
+    away = np.abs(grid[:, None] - centre) / reach  # (pixel, line)
+    nearest = np.where(away.min(axis=1) < 1.0, away.argmin(axis=1), -1)
+    did = {name: float(said.attribution[row, nearest == k].sum()) for k, name in enumerate(names)}
+    return dict(sorted(did.items(), key=lambda one: -abs(one[1])))
 
 
 def continuum_of(flux: NDArray[np.floating]) -> FloatArray:

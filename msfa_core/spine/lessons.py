@@ -8,7 +8,7 @@ what could have been seen, and which of them would have misled.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,15 @@ from msfa_core.rules import representatives
 from msfa_core.spine.witnesses import Stance, witnesses
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
+if TYPE_CHECKING:
+    from msfa_core.search.saliency import Saliency
+
 TRUTH: Final = "true_class"
 LESSON_SIZE: Final = 10  # stars
 CLEAR_P, HARD_P = 0.85, 0.6  # probability that stage 1 gives the true class
 CLEAR_SNR, HARD_SNR = 40.0, 20.0
+LOUD: Final = 0.1  # share of all that spoke for a class, from which a line is named
+_NAMED: Final = 2  # lines in a sentence
 _SEED: Final = 3
 _KINDS: Final = {
     "A": "an A star",
@@ -196,6 +201,35 @@ def gave_away(row: pd.Series, settings: Settings) -> list[tuple[str, str, bool]]
         if one.stance != Stance.SILENT
     ]
     return sorted(spoke, key=lambda said: (not said[2], said[0] == "networks"))
+
+
+def networks_in_words(said: Saliency) -> str:
+    """Return which lines the first stage went by, as a sentence.
+
+    Parameters
+    ----------
+    said : Saliency
+        One row: stage 1 for the class that it gives the star.
+
+    Returns
+    -------
+    str
+        Empty where there was nothing to explain.
+    """
+    from msfa_core.search.saliency import by_line  # noqa: PLC0415 (torch)
+
+    did = by_line(said)
+    if not did:
+        return ""
+    taken = f"The networks took it for {kind_in_words(str(STELLAR_CLASSES[int(said.target[0])]))}"
+    heard = said.attribution[0]
+    spoke = heard[heard > 0].sum()
+    by = [name for name, amount in did.items() if amount > LOUD * spoke][:_NAMED]
+    against = next((name for name, amount in did.items() if amount < -LOUD * spoke), "")
+    words = (
+        f"{taken}, most of all by {' and '.join(by)}" if by else f"{taken}, by no line above all"
+    )
+    return f"{words}; {against} spoke against it." if against else f"{words}."
 
 
 def verdict_in_words(verdict: str, kind: str) -> str:

@@ -73,6 +73,13 @@ def test_the_truth_and_the_score_follow_each_verdict_and_go_with_an_undo(view):
     assert "2 of 2 right" in view.words.object
 
 
+def test_the_card_says_which_lines_the_networks_went_by(view):
+    obsid = decide(view)
+    view.state.data.ask("why", obsid, lambda: True).result(timeout=60)
+    assert "The networks took it for a" in view.words.object
+    assert "1 of 1 right" in view.words.object
+
+
 def test_lessons_follow_each_other_and_a_summary_ends_them(view):
     n = sum(len(lesson.obsid) for lesson in view.lessons)
     numbers = []

@@ -10,7 +10,7 @@ from torch import nn
 from msfa_core.constants import NETWORK_GRID
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
-from msfa_core.search.saliency import continuum_of, replaced, saliency
+from msfa_core.search.saliency import by_line, continuum_of, replaced, saliency
 from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.simulate.survey import SurveyPlan, simulate_chunk
 from msfa_core.spectra import prepare
@@ -92,6 +92,19 @@ def test_the_only_pixel_that_a_network_looks_at_gets_all_the_credit():
     expected = 3.0 * (found.continuum - prepared.flux)[:, pixel]
     assert found.attribution[:, pixel] == approx(expected, rel=1e-4)
     assert most_salient(found.attribution, 9 / 2430)[:, pixel].all()
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "name"), [(4341.7, "Hγ"), (4380.0, "Hγ"), (4472.0, "He I 4471")]
+)
+def test_what_a_line_did_is_said_of_that_line(wavelength, name):
+    prepared, _ = spectra(1)
+    network = DepthOf(int(np.abs(WAVELENGTH - wavelength).argmin()))
+    said = saliency(network, prepared, target=1)
+    did = by_line(said)
+    assert next(iter(did)) == name
+    assert did[name] == approx(said.attribution[0].sum())
+    assert all(amount == 0 for other, amount in did.items() if other != name)
 
 
 def test_a_spectrum_that_could_not_be_prepared_is_explained_by_nan():

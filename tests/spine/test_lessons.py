@@ -6,12 +6,14 @@ import pytest
 
 from msfa_core.columns import conform
 from msfa_core.config import Settings
+from msfa_core.constants import LINE_LIST, NETWORK_GRID
 from msfa_core.errors import SurveyError
 from msfa_core.spine.lessons import (
     LESSON_SIZE,
     gave_away,
     is_right,
     lessons,
+    networks_in_words,
     score,
     verdict_in_words,
 )
@@ -86,3 +88,28 @@ def test_witnesses_that_told_the_truth_come_first(table):
     assert [name for name, _, ok in told if ok] == ["D0.2–fm"]
     assert [name for name, _, ok in told if not ok] == ["networks"]
     assert "Outside" in told[0][1]
+
+
+@pytest.mark.parametrize(
+    ("spoke", "words"),
+    [
+        ({"Hγ": 3.0, "Hβ": 2.0, "Hα": 1.0, "He I 4471": -1.0},
+         "The networks took it for an A star, most of all by Hγ and Hβ; "
+         "He I 4471 spoke against it."),
+        ({"He I 5876": 0.5}, "The networks took it for an A star, most of all by He I 5876."),
+        ({}, "The networks took it for an A star, by no line above all."),
+    ],
+)  # fmt: skip
+def test_the_lines_that_the_networks_went_by_are_named(spoke, words):
+    from msfa_core.search.saliency import Saliency
+
+    attribution = np.zeros((1, NETWORK_GRID.n_pixels))
+    attribution[0, ::100] = 0.001  # noise between the lines
+    for name, amount in spoke.items():
+        pixel = np.abs(NETWORK_GRID.wavelength - LINE_LIST[name][0]).argmin()
+        attribution[0, pixel] = amount
+    one = np.zeros(1)
+    said = Saliency(np.array([1]), np.array([1]), attribution, attribution, one, one)
+    assert networks_in_words(said) == words
+    nothing = Saliency(np.array([1]), np.array([-1]), attribution * np.nan, attribution, one, one)
+    assert networks_in_words(nothing) == ""
