@@ -25,12 +25,16 @@ from msfa_core.constants import (
     StellarClass,
 )
 from msfa_core.errors import ConfigError
+from msfa_core.flags import MatchFlag
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 STAR: Final = "STAR"  # class of the header
 EXTRAGALACTIC: Final = ("GALAXY", "QSO")
 NOTHING_SAID: Final = frozenset(("", "NON", "NONE", "UNKNOWN", "NAN", "NULL", "-"))
 SEARCHED: Final = ("A", "B")  # first letters of the subclass
+SHIFTS_APART: Final = 60.0  # km/s; headers and trusted matches of real stars differ by 4 ± 4
+SIGMAS_APART: Final = 5.0  # of the match
+_UNTRUSTED: Final = int(MatchFlag.NO_SOLUTION | MatchFlag.AT_EDGE | MatchFlag.LOW_CONFIDENCE)
 OWN_STAR: Final = "spectra of one uid are one star; without a uid, a spectrum is its own star"
 
 
@@ -344,6 +348,30 @@ def epoch_shifts(table: pd.DataFrame) -> FloatArray:
     """(n,) Doppler shift of each epoch: of its measured velocity, else z of file or catalogue."""
     velocity = numbers(table, "epoch_rv")
     return np.where(np.isfinite(velocity), velocity / SPEED_OF_LIGHT, numbers(table, "z"))
+
+
+def redshift_is_contradicted(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where a trusted match with a template of a star gives another Doppler shift.
+
+    What is measured at a wrong shift is wrong too: lines off their centres, the Ca II K index on
+    the wing of its line, a prepared spectrum of a kind that the networks never saw.
+    """
+    shift, error = numbers(table, "template_z"), numbers(table, "template_z_err")
+    apart = SPEED_OF_LIGHT * np.abs(numbers(table, "z") - shift)
+    limit = np.fmax(SHIFTS_APART, SIGMAS_APART * SPEED_OF_LIGHT * error)
+    doubts = np.nan_to_num(numbers(table, "template_flags"), nan=1.0).astype(np.int64)
+    is_trusted = (doubts & _UNTRUSTED) == 0
+    is_star = _where(_words(table, "template_class") == STAR)
+    is_apart: BoolArray = is_star & is_trusted & (apart > limit)
+    return is_apart
+
+
+def redshift_sentence() -> str:
+    """Say what contradicts a redshift."""
+    return (
+        f"the template match gives another redshift (over {SHIFTS_APART:g} km/s and "
+        f"{SIGMAS_APART:g} σ off)"
+    )
 
 
 def have_good_parallax(table: pd.DataFrame) -> BoolArray:

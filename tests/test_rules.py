@@ -13,6 +13,7 @@ from msfa_core import rules
 from msfa_core.columns import conform
 from msfa_core.config import Settings, settings_help
 from msfa_core.errors import ConfigError
+from msfa_core.flags import MatchFlag
 from msfa_core.vetting.filters import contradictions, preset_filters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,3 +176,33 @@ def test_the_cut_in_parallax_is_the_papers():
     table = rows(parallax_mas=[1.0, 1.0, -1.0, np.nan], parallax_over_error=[5.01, 5.0, 9.0, 9.0])
     assert rules.have_good_parallax(table).tolist() == [True, False, False, False]
     assert rules.PARALLAX_SENTENCE == "ϖ > 0 and σ/ϖ < 0.2"
+
+
+def test_a_redshift_is_contradicted_by_a_trusted_star_far_off_alone():
+    speed = rules.SPEED_OF_LIGHT
+    rows = [  # z [km/s], match [km/s], its error [km/s], its class, its flags, contradicted
+        (-117, 80, 10, "STAR", 0, True),
+        (-117, -60, 10, "STAR", 0, False),  # 57 km/s
+        (-117, -17, 25, "STAR", 0, False),  # four of its errors
+        (-117, 80, 10, "STAR", int(MatchFlag.LOW_CONFIDENCE), False),
+        (-117, 80, 10, "STAR", int(MatchFlag.ALIKE), True),
+        (-117, 80, 10, "GALAXY", 0, False),
+        (np.nan, 80, 10, "STAR", 0, False),
+        (-117, 80, 10, "STAR", None, False),
+        (-117, 80, 10, None, 0, False),
+    ]
+    z, match, error, kind, flags, expected = map(list, zip(*rows, strict=True))
+    table = pd.DataFrame(
+        {
+            "z": np.array(z) / speed,
+            "template_z": np.array(match) / speed,
+            "template_z_err": np.array(error) / speed,
+            "template_class": pd.Series(kind, dtype="str"),
+            "template_flags": pd.array(flags, dtype="Int64"),
+        }
+    )
+    assert rules.redshift_is_contradicted(table).tolist() == expected
+    said = contradictions(conform(table.assign(obsid=range(len(rows)))), Settings())
+    assert said[rules.redshift_sentence()].tolist() == expected
+    assert "60 km/s" in rules.redshift_sentence()
+    assert not rules.redshift_is_contradicted(table[["z"]]).any()

@@ -22,6 +22,8 @@ from msfa_core.rules import (
     domain_sentence,
     have_subclass,
     placed_by_trapezoid,
+    redshift_is_contradicted,
+    redshift_sentence,
 )
 from msfa_core.typing import BoolArray, FloatArray
 
@@ -92,6 +94,7 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
         "stage 1 and stage 2 disagree": judged & (says_bhb != probable),
         "header subclass is neither A nor B": says_bhb & other,
         TEMPLATE_DISAGREES: is_true(table, "template_disagrees"),
+        redshift_sentence(): redshift_is_contradicted(table),
         "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
         "outside the CMD trapezoid": candidate & outside_trapezoid,
         "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),
