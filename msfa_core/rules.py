@@ -368,10 +368,7 @@ def redshift_is_contradicted(table: pd.DataFrame) -> BoolArray:
 
 def redshift_sentence() -> str:
     """Say what contradicts a redshift."""
-    return (
-        f"the template match gives another redshift (over {SHIFTS_APART:g} km/s and "
-        f"{SIGMAS_APART:g} σ off)"
-    )
+    return f"the template gives another redshift (> {SHIFTS_APART:g} km/s, > {SIGMAS_APART:g} σ)"
 
 
 def have_good_parallax(table: pd.DataFrame) -> BoolArray:

@@ -12,6 +12,7 @@ import pandas as pd
 import panel as pn
 from numpy.typing import NDArray
 
+from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
@@ -105,7 +106,7 @@ def _fixed(values: pd.Series, digits: int) -> NDArray[np.object_]:
 def progress_words(state: Session) -> str:
     """Return how far the reviewer has come, in stars: ``12 of 251 stars vetted by me``."""
     vetted, unsure, total = state.queue.progress
-    words = f"{vetted:,} of {total:,} stars vetted by me"
+    words = f"{vetted:,} of {counted(total, 'star', 'stars')} vetted by me"
     return f"{words}, {unsure:,} unsure" if unsure else words
 
 
