@@ -173,15 +173,16 @@ class LearnView(pn.viewable.Viewer):
         row = table.iloc[int(self.state.data.rows(np.array([obsid]))[0])]
         kind = str(row[TRUTH])
         spoke = gave_away(row, self.state.data.settings)
-        lines = [f"{name}: {said}" for name, said, is_true in spoke if is_true][:_SHOWN]
+        n_shown = _SHOWN - bool(by_networks)  # the card holds no more without scrolling
+        lines = [f"{name}: {said}" for name, said, is_true in spoke if is_true][:n_shown]
         lines = lines or ["Nothing measured tells this star apart: an honest 'unsure' is no shame."]
         lines += [f"Misleading here: {name}. {said}" for name, said, ok in spoke if not ok][:1]
         if by_networks:
             lines.append(by_networks)
         done = score(table, self._seen)
         left = self.left(self.lessons[self.number])
-        title = f"{obsid} · {verdict_in_words(verdict, kind)}"
-        lines.append(f"So far {done.sentence}; {left} left in lesson {self.number + 1}.")
+        so_far = f"So far {done.sentence}; {left} left in lesson {self.number + 1}."
+        title = f"{obsid} · {verdict_in_words(verdict, kind)} {so_far}"
         if not any(self.left(lesson) for lesson in self.lessons):
             lines.append(self.summary())
         return _card(title, lines)

@@ -17,12 +17,7 @@ import pandas as pd
 from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.balmer.results import LineFits
-from msfa_core.constants import (
-    KP_BANDS_AIR,
-    KP_K6_MAX,
-    KP_K12_MAX,
-    KP_SIDE_BANDS_AIR,
-)
+from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
 from msfa_core.flags import FitFlag
 from msfa_core.machine.compiled import compiled
 from msfa_core.spectra.air import air_to_vacuum

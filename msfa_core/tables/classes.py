@@ -10,7 +10,11 @@ from msfa_core.constants import STELLAR_CLASSES, StellarClass
 _HOUSE: Final = {str(one).lower(): str(one) for one in STELLAR_CLASSES}
 _WORDS: Final = {
     StellarClass.BHB: (
-        *("blue horizontal branch", "field blue horizontal branch", "fbhb", "hbb", "hba"),
+        "blue horizontal branch",
+        "field blue horizontal branch",
+        "fbhb",
+        "hbb",
+        "hba",
     ),
     StellarClass.HSD: (
         *("hot subdwarf", "subdwarf b", "subdwarf o", "sd", "sdb", "sdo", "sdob", "sdbo"),
@@ -22,8 +26,6 @@ _WORDS: Final = {
 }
 _BY_WORD: Final = _HOUSE | {word: str(one) for one, words in _WORDS.items() for word in words}
 _TYPE: Final = re.compile(r"[\s_\-]+(star|type|class)s?$")
-
-
 _MAYBE_BHB: Final = re.compile(r"bhb|horizontal|\bf?hb\b", re.IGNORECASE)
 
 
