@@ -42,6 +42,7 @@ from msfa_core.spectra.layouts import (
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.tables.cells import number
 from msfa_core.tables.identifiers import identifier
+from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
 META_CARDS: Final = {
@@ -73,8 +74,6 @@ _SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real s
 _WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
 _NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
 _MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
-_FK5_SINCE: Final = 1980.0  # equinoxes before are those of FK4
-_FK4_EQUINOX: Final = 1950.0
 
 # What the unit of a flux must not say: the colours of the spectrum would be others
 _OTHER_FLUX: Final = {
@@ -235,14 +234,12 @@ def _epoch_2000(ra: float, dec: float, primary: Hdu) -> tuple[float, float]:
     """Place [deg] in the system of today, of a header that is in an older one (FK4, B1950)."""
     system = str(primary.card("RADESYS") or primary.card("RADECSYS") or "").strip().upper()
     equinox = as_number(primary.card("EQUINOX"))
-    is_old = equinox < _FK5_SINCE if math.isfinite(equinox) else system.startswith("FK4")
+    is_finite = math.isfinite(equinox)
+    is_old = equinox < OLDEST_FK5 if is_finite else system.startswith("FK4")
     if not is_old or not (math.isfinite(ra) and math.isfinite(dec)):
         return ra, dec
-    from astropy.coordinates import FK4, SkyCoord  # noqa: PLC0415 (half a second, hardly ever used)
-
-    epoch = f"B{equinox if math.isfinite(equinox) else _FK4_EQUINOX}"
-    place = SkyCoord(ra, dec, unit="deg", frame=FK4(equinox=epoch)).icrs
-    return float(place.ra.deg), float(place.dec.deg)
+    places = to_today(np.array([ra]), np.array([dec]), equinox if is_finite else FK4_EQUINOX)
+    return float(places[0][0]), float(places[1][0])
 
 
 def _check(path: Path, content: Content) -> None:

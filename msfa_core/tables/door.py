@@ -25,6 +25,7 @@ from msfa_core.tables.identifiers import Identifiers, read_identifiers
 from msfa_core.tables.names import Found, Vocabulary, plain, recognise
 from msfa_core.tables.quantities import Quantity, limit_words, quantity
 from msfa_core.tables.report import EXAMPLES, Cells, OutsideTable, Understood
+from msfa_core.tables.said import OLDEST_FK5, frame_of_place, otherwise, to_today
 from msfa_core.tables.units import (
     ASTROMETRIC_ERRORS,
     Conversion,
@@ -55,6 +56,7 @@ _NO_VALUES_OF: Final = {
 _CIRCLE: Final = 360.0  # deg
 _NINES: Final = re.compile(r"-?9{2,}(\.9*0*)?")
 _ABSURD: Final = 1e10
+_EQUINOXES: Final = ("equinox", "eqnx", "equin", "coord_equinox", "radec_equinox")
 _SEVEN: Final = ("rah", "ram", "ras", "ded", "dem", "des")  # of CDS and AAS tables, and DE-
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
 _NO_NUMBER: Final = "is no whole number from 1 to 2⁶³"
@@ -238,12 +240,16 @@ class _Reading:
         ]
         self.release = ""
         self.leaders: dict[str, Conversion] = {}
+        self.epoch = float("nan")  # of the places, where the file says it once for all
         for house, rivals in known.rivals.items():
             self._settle(house, rivals)
+        for house, one in self.found.items():  # columns that bear one name
+            same = [Found(other.name) for other in raw.columns if other.repeats == one.name]
+            self._settle(house, (one, *same))
         self.style: Style = self._style()
 
     def _settle(self, house: str, rivals: Sequence[Found]) -> None:
-        """Take the first of columns whose names differ in case only, where they agree."""
+        """Take the first of columns whose names are the same, case aside, where they agree."""
         first = self.by_name[rivals[0].name].values.astype("str")
         for other in rivals[1:]:
             if not first.equals(self.by_name[other.name].values.astype("str")):
@@ -377,6 +383,8 @@ class _Reading:
             self.left_out[column.name] = f"identifiers lost digits: {why}"
 
     def _number(self, one: Quantity, found: Found, column: RawColumn) -> None:
+        if why := "" if self.trusted else otherwise(one.name, column.about):
+            raise UnitProblem(why)
         said = found.unit if says_nothing(column.unit) else column.unit
         if found.unit and not says_nothing(column.unit) and not _same(found.unit, str(said)):
             raise UnitProblem(f"its name says {found.unit}, its unit {said}")
@@ -505,12 +513,7 @@ class _Reading:
         part = {key: self._part(lower[key]) for key in _SEVEN}
         south = np.signbit(part["ded"])
         if "de-" in lower:
-            signs = (
-                self.by_name[lower["de-"]]
-                .values.astype("str")
-                .map(lambda one: clean(one) if isinstance(one, str) else "")
-            )
-            south = south | (signs == "-").to_numpy(bool)
+            south = south | self._minus(lower["de-"])
         size = np.abs(part["ded"]) + part["dem"] / 60.0 + part["des"] / 3600.0
         ra = 15.0 * (part["rah"] + part["ram"] / 60.0 + part["ras"] / 3600.0)
         dec = np.where(south, -size, size)
@@ -522,6 +525,19 @@ class _Reading:
         self.values["dec"] = pd.Series(np.where(wrong, np.nan, dec))
         for house, key in (("ra", "rah"), ("dec", "ded")):
             self._understood(house, self.by_name[lower[key]], "sexagesimal → deg")
+
+    def _minus(self, name: str) -> BoolArray:
+        """(n,) whether the sign of a declination, in a column of its own, is minus."""
+        column = self.by_name[name]
+        signs = column.values.astype("str").map(clean, na_action="ignore").fillna("")
+        strange = ~signs.isin(("-", "+", "")).to_numpy(bool)
+        if strange.any():
+            cells = self._cells(column, strange, "is no sign of a declination")
+            raise CatalogueError(
+                f"{self.what}: {cells.words()}; the bytes of its description may be wrong: "
+                "correct them."
+            )
+        return (signs == "-").to_numpy(bool)
 
     def _part(self, name: str) -> FloatArray:
         column = self.by_name[name]
@@ -536,6 +552,7 @@ class _Reading:
             here = self.values["ra"].notna() & self.values["dec"].notna()
             self.values["ra"] = self.values["ra"].where(here)
             self.values["dec"] = self.values["dec"].where(here)
+            self._older_equinox()
             self._ambiguous_epoch()
             return
         for name in ("ra", "dec"):
@@ -544,11 +561,34 @@ class _Reading:
                 del self.values[name]
                 self.left_out.setdefault(column.name, "the other half of the position is missing")
 
+    def _older_equinox(self) -> None:
+        """Bring places to the system of today where the file says that they are in an older one."""
+        if self.trusted:
+            return
+        about = " ".join(self.by_name[self.columns[one].name].about for one in ("ra", "dec"))
+        frame = frame_of_place(about, self.raw.text)
+        equinox = np.full(len(self.raw), frame.equinox)
+        listed = [one for one in self.raw.columns if plain(one.name) in _EQUINOXES]
+        if listed:
+            years, *_ = self._read(
+                quantity(""), replace(listed[0], values=_without_b(listed[0].values)), None
+            )
+            equinox = np.where(np.isfinite(years), years, equinox)
+        if (old := equinox < OLDEST_FK5).any():
+            ra, dec = (self.values[one].to_numpy(np.float64) for one in ("ra", "dec"))
+            for name, moved in zip(("ra", "dec"), to_today(ra, dec, equinox), strict=True):
+                self.values[name] = pd.Series(moved)
+                self.columns[name] = replace(
+                    self.columns[name], how=f"B{equinox[old][0]:.0f} → ICRS"
+                )
+        self.epoch = frame.epoch
+
     def _ambiguous_epoch(self) -> None:
         names = {plain(self.columns["ra"].name)}
-        if "ref_epoch" in self.use.vocabulary and names & set(_J2000):
+        said = self.epoch if np.isfinite(self.epoch) else 2000.0 if names & set(_J2000) else np.nan
+        if "ref_epoch" in self.use.vocabulary and np.isfinite(said):
             epoch = self.values.get("ref_epoch", pd.Series(np.nan, index=self.values["ra"].index))
-            self.values["ref_epoch"] = epoch.fillna(2000.0)
+            self.values["ref_epoch"] = epoch.fillna(said)
             self.columns.setdefault("ref_epoch", Understood(self.columns["ra"].name, "", "yr"))
 
     def _contradictions(self) -> None:
@@ -604,6 +644,11 @@ class _Reading:
 _J2000: Final = (  # of positions that VizieR moved to the epoch 2000
     *("raj2000", "_raj2000", "ra_epoch2000", "ra_j2000", "_ra"),
 )
+
+
+def _without_b(values: pd.Series) -> pd.Series:
+    """Return equinoxes without their letter (``B1950.0``)."""
+    return values.str.strip().str.lstrip("BJbj") if _is_text(values) else values
 
 
 def _is_text(values: pd.Series) -> bool:

@@ -19,7 +19,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -75,12 +75,18 @@ class RawColumn:
         As the file gives it.
     single : bool
         Numbers in single precision.
+    about : str
+        What the file says of it in words: description, UCD, system of coordinates, comment.
+    repeats : str
+        Name in the file, where an earlier column has it too and this one was given another.
     """
 
     name: str
     values: pd.Series
     unit: str | None = None
     single: bool = False
+    about: str = ""
+    repeats: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,8 +373,41 @@ def _from_fits(content: bytes) -> list[RawTable]:
         for i, unit in numbered:
             name = unit.name or str(i)
             said = {column.name: column.unit for column in unit.columns}
-            tables.append(_astropy_table(name, Table.read(units, hdu=i), said))
+            absent = _without_value(unit)  # before astropy scales the numbers
+            table = _astropy_table(name, Table.read(units, hdu=i), said, absent)
+            words = fits_words(unit.header, unit.columns.names)
+            tables.append(_with_words(table, words))
     return tables
+
+
+def _without_value(unit: Any) -> dict[str, NDArray[np.bool_]]:
+    """(n,) for columns with TNULL, whether a row has none: by its stored number, not the scaled."""
+    stored = unit.data.view(np.ndarray)
+    return {
+        one.name: np.asarray(stored[one.name] == int(one.null))
+        for one in unit.columns
+        if one.null not in (None, "")
+        and stored[one.name].dtype.kind in "iu"
+        and stored[one.name].ndim == 1
+    }
+
+
+def fits_words(header: Any, names: Sequence[str]) -> dict[str, str]:
+    """Return what the header of a table says of each column: TTYPE's comment, TCOMM, TUCD."""
+    words = {}
+    for i, name in enumerate(names, start=1):
+        said = [str(header.get(f"{key}{i}", "")) for key in ("TCOMM", "TDESC", "TDESCR", "TUCD")]
+        words[name] = " ".join([header.comments[f"TTYPE{i}"], *said]).strip()
+    return words
+
+
+def _with_words(table: RawTable, words: Mapping[str, str]) -> RawTable:
+    """Add what a file says of its columns to what is known of them."""
+    columns = [
+        replace(one, about=" ".join(f"{one.about} {words.get(one.name, '')}".split()))
+        for one in table.columns
+    ]
+    return replace(table, columns=columns)
 
 
 def _with_astropy(content: bytes, kind: str) -> RawTable:
@@ -408,11 +447,42 @@ def _from_votable(path: Path, content: bytes) -> list[RawTable]:
             f"{resource.description or ''} {table.description or ''} {resource.name or ''} {name}"
         )
         units = {one.name or one.ID: str(one.unit) for one in table.fields if one.unit is not None}
-        raw = _astropy_table(str(name), table.to_table(use_names_over_ids=True), units)
+        made = table.to_table(use_names_over_ids=True)
+        raw = _with_words(_astropy_table(str(name), made, units), _field_words(document, table))
+        raw = replace(raw, columns=_repeated(raw.columns, made.colnames, table.fields))
         tables.append(RawTable(raw.name, raw.columns, raw.left_out, tuple(notes), words))
     if not tables:
         raise problem(path, "holds no table (VOTable)", "correct the file, or ask again")
     return tables
+
+
+def _field_words(document: Any, table: Any) -> dict[str, str]:
+    """Return what a VOTable says of each field: description, UCD, and its system of coordinates."""
+    systems = {one.ID: one for one in document.iter_coosys() if one.ID}
+    places = list(document.iter_coosys())
+    words = {}
+    for one in table.fields:
+        said = [str(one.description or ""), str(one.ucd or "")]
+        is_place = str(one.ucd or "").lower().startswith(("pos.eq", "pos_eq")) or one.ref in systems
+        system = systems.get(one.ref, places[0] if is_place and len(places) == 1 else None)
+        if system is not None:
+            said += [str(system.system or ""), str(system.equinox or "")]
+            said += [f"at epoch {system.epoch}"] if system.epoch else []
+        words[one.name or one.ID] = " ".join(said)
+    return words
+
+
+def _repeated(
+    columns: Sequence[RawColumn], made: Sequence[str], fields: Sequence[Any]
+) -> list[RawColumn]:
+    """Note of columns to which astropy gave another name since an earlier one has theirs."""
+    names = {label: str(one.name or one.ID) for label, one in zip(made, fields, strict=True)}
+    return [
+        replace(one, repeats=names[one.name])
+        if one.name in names and one.name != names[one.name] and names[one.name] in made
+        else one
+        for one in columns
+    ]
 
 
 def _whole_texts(content: bytes) -> bytes:
@@ -430,8 +500,16 @@ def _whole_texts(content: bytes) -> bytes:
     return re.sub(rb"<(?:\w+:)?FIELD\b[^>]*>", widen, content)
 
 
-def _astropy_table(name: str, table: Any, said: dict[str, str] | None = None) -> RawTable:
-    """One-dimensional columns of an astropy table; positions in an object become two columns."""
+def _astropy_table(
+    name: str,
+    table: Any,
+    said: Mapping[str, str] | None = None,
+    absent: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> RawTable:
+    """One-dimensional columns of an astropy table; positions in an object become two columns.
+
+    ``said`` are units by name, ``absent`` which rows of a column have no value.
+    """
     columns: list[RawColumn] = []
     left_out: dict[str, str] = {}
     for label in table.colnames:
@@ -446,6 +524,7 @@ def _astropy_table(name: str, table: Any, said: dict[str, str] | None = None) ->
             left_out[label] = "it holds an array or an object per row"
             continue
         mask = np.asarray(getattr(column, "mask", np.zeros(len(table), dtype=bool)))
+        mask = (absent or {}).get(label, mask)
         values = column.unmasked if hasattr(column, "unmasked") else column
         values = np.asarray(getattr(values, "filled", lambda values=values: values)())
         if values.dtype.kind not in "SUOiufb":
@@ -459,7 +538,8 @@ def _astropy_table(name: str, table: Any, said: dict[str, str] | None = None) ->
         unit = (said or {}).get(label) or getattr(column, "unit", None)
         single = values.dtype.kind == "f" and values.dtype.itemsize <= 4  # noqa: PLR2004
         words = None if unit is None else str(unit)
-        columns.append(RawColumn(str(label), _series(values, mask), words, single))
+        about = str(getattr(column, "description", None) or "")
+        columns.append(RawColumn(str(label), _series(values, mask), words, single, about))
     return RawTable(name, _renamed(columns), left_out, (), _words(table))
 
 
@@ -505,7 +585,7 @@ def _text(value: Any) -> str | None:
 def _renamed(columns: Sequence[RawColumn]) -> list[RawColumn]:
     names = distinct_names([column.name for column in columns])
     return [
-        RawColumn(name, column.values, column.unit, column.single)
+        column if column.name == name else replace(column, name=name, repeats=column.name.strip())
         for name, column in zip(names, columns, strict=True)
     ]
 
@@ -550,7 +630,8 @@ def arrow_table(table: pa.Table) -> RawTable:
             values = text.to_pandas().astype("str")
         said = {key.decode().lower(): word.decode() for key, word in (label.metadata or {}).items()}
         single = pa.types.is_floating(kind) and not pa.types.is_float64(kind)
-        columns.append(RawColumn(label.name, values, said.get("unit"), single))
+        about = " ".join(said[key] for key in ("description", "ucd") if key in said)
+        columns.append(RawColumn(label.name, values, said.get("unit"), single, about))
     return RawTable("", _renamed(columns), left_out)
 
 
@@ -574,6 +655,7 @@ def _from_json(path: Path, content: bytes) -> list[RawTable]:
 
 def _json_table(said: Any) -> RawTable | None:
     units: dict[str, str] = {}
+    words: dict[str, str] = {}
     if isinstance(said, dict):
         about = said.get("metadata") or said.get("columns") or said.get("fields")
         rows = next((said[key] for key in ("data", "rows", "results") if key in said), None)
@@ -586,11 +668,14 @@ def _json_table(said: Any) -> RawTable | None:
             names = [str(one.get("name", one) if isinstance(one, dict) else one) for one in about]
             if any(len(row) != len(names) for row in rows):
                 return None
-            units = {
-                str(one["name"]): str(one["unit"])
-                for one in about
-                if isinstance(one, dict) and one.get("unit") and "name" in one
-            }
+            units, words = (
+                {
+                    str(one["name"]): " ".join(str(one[key]) for key in keys if one.get(key))
+                    for one in about
+                    if isinstance(one, dict) and "name" in one
+                }
+                for keys in (("unit",), ("description", "ucd"))
+            )
             columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
         elif isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             return _json_table(rows)
@@ -614,7 +699,8 @@ def _json_table(said: Any) -> RawTable | None:
             left_out[name] = "it holds an array or an object per row"
             continue
         text = [None if value is None else _json_text(value) for value in values]
-        found.append(RawColumn(str(name), pd.Series(text, dtype="str"), units.get(str(name))))
+        unit, word = units.get(str(name)) or None, words.get(str(name), "")
+        found.append(RawColumn(str(name), pd.Series(text, dtype="str"), unit, about=word))
     return RawTable("", _renamed(found), left_out)
 
 
@@ -659,7 +745,16 @@ def _from_text(path: Path, content: bytes) -> list[RawTable]:
     return [
         RawTable(
             one.name,
-            [RawColumn(name, values, one.units.get(name)) for name, values in one.columns.items()],
+            [
+                RawColumn(
+                    name,
+                    values,
+                    one.units.get(name),
+                    about=one.about.get(name, ""),
+                    repeats=one.repeated.get(name, ""),
+                )
+                for name, values in one.columns.items()
+            ],
             {},
             (*notes, *one.notes),
             one.comments,

@@ -18,7 +18,14 @@ import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.door import Use, understand
-from msfa_core.tables.formats import RawColumn, RawTable, arrow_table, problem, split_path
+from msfa_core.tables.formats import (
+    RawColumn,
+    RawTable,
+    arrow_table,
+    fits_words,
+    problem,
+    split_path,
+)
 from msfa_core.tables.identifiers import read_identifiers
 from msfa_core.tables.names import recognise
 from msfa_core.tables.pieces import open_catalogue
@@ -41,8 +48,8 @@ class LargeTable:
     kind : str
     names : tuple of str
         Of all its columns.
-    units : dict of str to str
-        That the file gives.
+    units, about : dict of str to str
+        That the file gives: units, and what it says of its columns in words.
     use : Use
     """
 
@@ -50,6 +57,7 @@ class LargeTable:
     kind: str
     names: tuple[str, ...]
     units: dict[str, str]
+    about: dict[str, str]
     use: Use
 
     def rows_of(self, obsid: IntArray, files: pd.Series) -> OutsideTable:
@@ -100,7 +108,10 @@ class LargeTable:
             empty = [RawColumn(name, pd.Series([], dtype="str")) for name in columns]
             return RawTable("", empty)
         raw = arrow_table(table)
-        with_units = [replace(one, unit=self.units.get(one.name)) for one in raw.columns]
+        with_units = [
+            replace(one, unit=self.units.get(one.name), about=self.about.get(one.name, ""))
+            for one in raw.columns
+        ]
         return RawTable("", with_units, raw.left_out)
 
 
@@ -130,7 +141,7 @@ def open_large(path: str | Path, use: Use) -> LargeTable | None:
     if found.rivals:
         names = {house: [one.name for one in rivals] for house, rivals in found.rivals.items()}
         raise problem(path, f"has columns that differ in case only ({names})", "rename one")
-    return LargeTable(path, source.kind, tuple(source.names), _units(path, source.kind), use)
+    return LargeTable(path, source.kind, tuple(source.names), *_said(path, source.kind), use)
 
 
 def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any]:
@@ -144,19 +155,20 @@ def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any
     return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False), bool)
 
 
-def _units(path: Path, kind: str) -> dict[str, str]:
-    """Return the units that the header of a file gives."""
+def _said(path: Path, kind: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return units of columns, and words about them, that the header of a file gives."""
     if kind == "FITS":
         from astropy.io import fits  # noqa: PLC0415  slow to import
 
         with fits.open(path, memmap=True, lazy_load_hdus=True) as units:
             table = next(unit for unit in units if hasattr(unit, "columns"))
-            return {one.name: str(one.unit) for one in table.columns if one.unit}
+            named = {one.name: str(one.unit) for one in table.columns if one.unit}
+            return named, fits_words(table.header, table.columns.names)
     if kind == "Parquet":
-        schema = pa.parquet.read_schema(path)
-        said = {one.name: {k.lower(): v for k, v in (one.metadata or {}).items()} for one in schema}
-        return {name: one[b"unit"].decode() for name, one in said.items() if b"unit" in one}
-    return {}
+        empty = arrow_table(pa.parquet.read_schema(path).empty_table())
+        named = {one.name: one.unit for one in empty.columns if one.unit}
+        return named, {one.name: one.about for one in empty.columns}
+    return {}, {}
 
 
 def _checksum(path: Path) -> str:

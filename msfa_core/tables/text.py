@@ -6,7 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +44,10 @@ class TextTable:
     units : dict of str to str
     notes : tuple of str
     comments : str
+    about : dict of str to str
+        What the file says of columns in words.
+    repeated : dict of str to str
+        Columns that were given another name -> the name that an earlier one has, too.
     """
 
     name: str
@@ -51,6 +55,8 @@ class TextTable:
     units: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     comments: str = ""
+    about: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
 
 
 def _problem(path: Path, reason: str, remedy: str) -> CatalogueError:
@@ -106,6 +112,7 @@ def _table(
     _check_header(path, header, names, formats)
     names, body = _without_trailing_delimiter(names, body, delimiter)
     unique = distinct_names(names)
+    again = {new: old for new, old in zip(unique, names, strict=True) if old and new != old}
     if not body.strip():
         empty = {name: pd.Series([], dtype="str") for name in unique}
         return TextTable("", empty, {}, notes, comments)
@@ -116,7 +123,7 @@ def _table(
         columns, cut = _without_cut_row(columns)
         notes = (*notes, *cut)
     columns, units = _without_unit_row(columns)
-    return TextTable("", columns, units, notes, comments[:_COMMENTS_KEPT])
+    return TextTable("", columns, units, notes, comments[:_COMMENTS_KEPT], repeated=again)
 
 
 def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
@@ -301,7 +308,12 @@ def _ecsv(path: Path, text: str, formats: str, ended: bool) -> TextTable:
         names, body, delimiter = _as_tabs(names), _as_tabs(body), "\t"
     comments = "\n".join(said)
     made = _table(path, names, body, comments, formats, ended, (), delimiter)
-    return TextTable("", made.columns, made.units | units, made.notes, comments[:_COMMENTS_KEPT])
+    about = {
+        str(one["name"]): str(one["description"])
+        for one in header.get("datatype", ())
+        if one.get("description")
+    }
+    return replace(made, units=made.units | units, about=about)
 
 
 def _as_tabs(text: str) -> str:
@@ -365,4 +377,9 @@ def _vizier_table(path: Path, lines: list[str], formats: str, ended: bool) -> Te
         said = [one.strip() for one in next(csv.reader([rest[1]], delimiter=delimiter), [])]
     units = {label: unit for label, unit in zip(distinct_names(names), said, strict=False) if unit}
     made = _table(path, header, body, "\n".join(comments), formats, ended, (), delimiter)
-    return TextTable(name, made.columns, made.units | units, made.notes, made.comments)
+    about = {}
+    for line in comments:  # #Column <tab> name <tab> (format) <tab> description <tab> [ucd=…]
+        if line.startswith("Column"):
+            _, label, *words = [one.strip() for one in line.split("\t")] + [""]
+            about[label] = " ".join(words)
+    return replace(made, name=name, units=made.units | units, about=about)

@@ -1,0 +1,260 @@
+"""What a file says of its columns in words: descriptions, UCDs, coordinate systems.
+
+A column can have the name of a quantity and be another one: a magnitude free of dust, a velocity
+about the Galaxy, a place of the equinox 1950. Where the file says so, it is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from msfa_core.typing import FloatArray
+
+OLDEST_FK5: Final = 1980.0  # equinoxes before are those of FK4
+FK4_EQUINOX: Final = 1950.0
+
+_MAGNITUDES: Final = frozenset(
+    (
+        *("g_mag", "bp_mag", "rp_mag", "j_mag", "h_mag", "ks_mag"),
+        *(f"ps_{band}_mag" for band in "grizy"),
+    )
+)
+_OF_GAIA: Final = frozenset(("g_mag", "bp_mag", "rp_mag"))
+_COLOURS: Final = frozenset(("bp_rp",))
+_MOTIONS: Final = frozenset(("pmra", "pmdec"))
+_GRAVITIES: Final = frozenset(("logg",))
+
+
+@dataclass(frozen=True, slots=True)
+class _Says:
+    """Words that make a column another quantity than its name says.
+
+    Attributes
+    ----------
+    houses : frozenset of str
+        Quantities by house name; all errors where empty.
+    words : pattern
+    unless : pattern or None
+        Words that take it back.
+    what : str
+        What the column is then.
+    """
+
+    houses: frozenset[str]
+    words: re.Pattern[str]
+    unless: re.Pattern[str] | None
+    what: str
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE)
+
+
+_NEGATED: Final = _pattern(r"\b(not|no|never|without|before|prior to)\b[\s\w,-]{0,25}$")
+_SAYS: Final = (
+    _Says(
+        _MAGNITUDES | _COLOURS,
+        _pattern(
+            r"\b(de-?redden\w*|unreddened|intrinsic)\b"
+            r"|\b(extinction|reddening|dust|absorption)[\s-]*(corrected|free)\b"
+            r"|\bcorrected\s+(for|from|of)\s+([\w()]+[\s-]+){0,3}"
+            r"(extinction|reddening|absorption|dust)\b"
+        ),
+        None,
+        "free of dust already",
+    ),
+    _Says(
+        _MAGNITUDES,
+        _pattern(r"\babsolute\s+([\w()]+[\s-]+){0,4}(mag\w*|brightness)|\bphys\.magAbs"),
+        None,
+        "an absolute magnitude",
+    ),
+    _Says(
+        _OF_GAIA,
+        _pattern(r"\b(sdss|sloan|pan-?starrs|ps1)\b|\bAB\s+(system|mag)"),
+        _pattern(r"\bgaia\b"),
+        "of another system than Gaia's",
+    ),
+    _Says(
+        frozenset(("rv",)),
+        _pattern(
+            r"\b(galactocentric|v?_?gsr|v?_?lsr|local\s+standard|galactic\s+standard"
+            r"|galactic\s+rest|topocentric|geocentric)\b"
+        ),
+        _pattern(r"\b(helio|bary)"),
+        "a velocity in another frame than the Sun's",
+    ),
+    _Says(
+        frozenset(("z",)),
+        _pattern(
+            r"\bheight\b|\bvertical\b|\bplane\b|\bcartesian\b|\bgalactocentric\b"
+            r"|\bmass\s+fraction|\bmetal\w*\s+(mass|content|abundance)|\bphotometric\s+redshift"
+            r"|\bphot\.mag|\bmagnitude\b"
+        ),
+        None,
+        "no Doppler shift",
+    ),
+    _Says(
+        frozenset(("parallax_mas",)),
+        _pattern(
+            r"\b(photometric|spectro\w*|dynamical|orbital|predicted)\s+parallax"
+            r"|\bparallax\s+(from|of)\s+(the\s+)?(distance|model|photometr)|\bpos\.distance"
+        ),
+        None,
+        "no measured parallax",
+    ),
+    _Says(
+        _MOTIONS,
+        _pattern(
+            r"\b(no|without|not\s+\w+|excluding)\s+(\w+\s+){0,3}cos"
+            r"|\b(galactic|ecliptic)\s+(longitude|latitude)|\bpos\.(galactic|ecliptic)"
+            r"|\b(solar|sun'?s?)\s+(reflex\s+)?motion|\breflex\b"
+        ),
+        None,
+        "another motion than that on the sky, cos δ included",
+    ),
+    _Says(
+        frozenset(("ebv",)),
+        _pattern(r"\bA_?[\[({]?\s*(V|G|BP|RP)\b|\bE[\[({_ ]*(G?_?BP|G\s*-)|\bextinction\s+in\b"),
+        _pattern(r"\bE[\[({_ ]*B\s*[-−_]\s*V"),
+        "no E(B−V)",
+    ),
+    _Says(
+        frozenset(("feh",)),
+        _pattern(r"\bA\(Fe\)|\blog\s*eps\w*|\b12\s*\+|\bmass\s+fraction|\[\s*(a|alpha|α)\s*/"),
+        _pattern(r"\[\s*(Fe|M)\s*/\s*H\s*\]"),
+        "no [Fe/H]",
+    ),
+    _Says(
+        _GRAVITIES,
+        _pattern(r"(?<![ck])\bm\s*[./]?\s*s\s*(\^|\*\*)?\s*-?\s*2|\bSI\b"),
+        _pattern(r"\bcm\b|\bcgs\b"),
+        "log g in m/s², 2 dex less",
+    ),
+    _Says(
+        frozenset(),
+        _pattern(
+            r"\bvariances?\b|\bsquared?\b|\bfractional\b|\brelative\s+(error|uncertainty)"
+            r"|\b(in|as)\s+(a\s+)?per\s?cent(age)?\b|\bper\s?cent(age)?\s+(error|uncertainty)"
+            r"|\b9[0579](\.\d)?\s*(%|per\s?cent)"
+        ),
+        None,
+        "no standard deviation",
+    ),
+)
+
+
+def otherwise(house: str, about: str) -> str:
+    """Return why a column is not what it is called, by the words of its file; else nothing.
+
+    Parameters
+    ----------
+    house : str
+        House name of the quantity that its name stands for.
+    about : str
+        Description, UCD and comment of the column.
+    """
+    if not about:
+        return ""
+    is_error = "_err" in house and "_over_err" not in house
+    for one in _SAYS:
+        if house not in one.houses and not (is_error and not one.houses):
+            continue
+        if one.unless is not None and one.unless.search(about):
+            continue
+        for match in one.words.finditer(about):
+            if not _NEGATED.search(about[: match.start()]):
+                shown = " ".join(about.split())[:70]
+                return f"it is {one.what}, as the file says ({shown!r})"
+    return ""
+
+
+# --- places --------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """In which system places are, as far as the file tells.
+
+    Attributes
+    ----------
+    equinox : float
+        Year of an older system (FK4) than that of today; NaN for that of today.
+    epoch : float
+        Year at which the stars were there; NaN where nothing is said.
+    """
+
+    equinox: float = float("nan")
+    epoch: float = float("nan")
+
+    @property
+    def is_old(self) -> bool:
+        """Whether places have to be brought to the system of today."""
+        return bool(np.isfinite(self.equinox))
+
+
+_OF_TODAY: Final = _pattern(
+    r"\b(ICRS|ICRF|FK5|eq_FK5|J\s?20\d\d|J2000\w*)|(?<!\d)2000(\.0*)?(?!\d)"
+)
+_OLD: Final = _pattern(r"\b(?:eq_)?FK4\b|\bB\s?(?:18|19)\d\d(?:\.\d+)?\b")
+_OLD_YEAR: Final = re.compile(r"(?<![\d.])(?:B\s?)?(18[57]5|1900|1925|1950|1975)(?:\.0*)?(?!\d)")
+_OLD_EQUINOX: Final = _pattern(r"\bequinox\"?\s*[:=(]?\s*\"?B?\s?(1[89]\d\d(?:\.\d+)?)(?!\d)")
+_AT_EPOCH: Final = _pattern(r"\bat\s+ep(?:och)?[\s=.:]*J?\s?(\d{4}(?:\.\d+)?)")
+
+
+def frame_of_place(about: str, text: str = "") -> Frame:
+    """Return what a file says of the system of its places.
+
+    Parameters
+    ----------
+    about : str
+        Of the columns that hold them.
+    text : str
+        Comments and header cards of the table, which count where the columns say nothing.
+    """
+    at = _AT_EPOCH.search(about)
+    epoch = float(at[1]) if at else float("nan")
+    if _OF_TODAY.search(about):
+        return Frame(epoch=epoch)
+    year = _OLD_YEAR.search(about)
+    if year or _OLD.search(about):
+        return Frame(float(year[1]) if year else FK4_EQUINOX, epoch)
+    if _OF_TODAY.search(text):
+        return Frame(epoch=epoch)
+    said = _OLD_EQUINOX.search(text)
+    if said and float(said[1]) < OLDEST_FK5:
+        return Frame(float(said[1]), epoch)
+    old = _OLD.search(text)
+    if old:
+        year = _OLD_YEAR.search(old[0])
+        return Frame(float(year[1]) if year else FK4_EQUINOX, epoch)
+    return Frame(epoch=epoch)
+
+
+def to_today(
+    ra: FloatArray, dec: FloatArray, equinox: float | FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Bring places of an older equinox (FK4) to ICRS.
+
+    Parameters
+    ----------
+    ra, dec : (n,) array [deg]
+    equinox : float or (n,) array [yr]
+        Years from `OLDEST_FK5` on, and NaN, leave a place as it is.
+
+    Returns
+    -------
+    ra, dec : (n,) array [deg]
+    """
+    from astropy.coordinates import FK4, SkyCoord  # noqa: PLC0415  slow to import, seldom used
+
+    ra, dec = ra.copy(), dec.copy()
+    years = np.broadcast_to(np.asarray(equinox, np.float64), ra.shape)
+    known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)  # noqa: PLR2004  deg
+    for year in np.unique(years[known & (years < OLDEST_FK5)]):
+        here = known & (years == year)
+        old = SkyCoord(ra[here], dec[here], unit="deg", frame=FK4(equinox=f"B{year}")).icrs
+        ra[here], dec[here] = old.ra.deg, old.dec.deg
+    return ra, dec

@@ -1,0 +1,282 @@
+"""What files say of their columns in words is believed: another quantity, another equinox."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.coordinates import FK4, SkyCoord
+from astropy.io import fits
+from astropy.io.votable import from_table
+from outside_tables import NAMES, astropy_table, truth
+
+from msfa_core.columns import COLUMNS
+from msfa_core.errors import CatalogueError
+from msfa_core.photometry.gaia import GAIA_USE
+from msfa_core.stars.crossmatch import CATALOGUE_USE
+from msfa_core.tables.door import open_table
+from msfa_core.tables.row_keys import PLACE_USE
+from msfa_core.tables.said import frame_of_place, otherwise
+
+DUSTLESS = "Dereddened G magnitude"
+
+
+def described(table, words, path, form):
+    """Write a table whose columns are described."""
+    made = astropy_table(table)
+    for name, text in words.items():
+        made[name].description = text
+    if form == "fits":
+        unit = fits.table_to_hdu(made)
+        for name, text in words.items():
+            unit.header[f"TCOMM{made.colnames.index(name) + 1}"] = text
+        unit.writeto(path)
+    elif form == "vizier":
+        heads = [f"#Column\t{name}\t(F9.6)\t{words.get(name, '')}" for name in made.colnames]
+        lines = [*heads, "\t".join(made.colnames), "\t".join("---" for _ in made.colnames)]
+        lines += ["\t".join("" if one is np.ma.masked else str(one) for one in row) for row in made]
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        made.write(path, format=form)
+    return path
+
+
+@pytest.mark.parametrize("form", ["fits", "votable", "ascii.ecsv", "ascii.mrt", "vizier"])
+def test_a_magnitude_that_its_file_calls_dereddened_is_left_out(tmp_path, form):
+    table, name = truth(), NAMES["g_mag"]
+    file = described(table, {name: "G magnitude (1)"}, tmp_path / "plain", form)
+    assert open_table(file, GAIA_USE).has("g_mag")
+    file = described(table, {name: DUSTLESS}, tmp_path / "free", form)
+    found = open_table(file, GAIA_USE)
+    assert not found.has("g_mag")
+    assert DUSTLESS in found.left_out[name]
+    assert found.has("parallax_mas", "pmra")
+
+
+@pytest.mark.parametrize(
+    ("house", "words"),
+    [
+        ("g_mag", "mag corrected for Galactic extinction"),
+        ("g_mag", "phys.magAbs;em.opt.G"),
+        ("g_mag", "absolute magnitude in the G band"),
+        ("g_mag", "SDSS g magnitude"),
+        ("bp_rp", "intrinsic colour"),
+        ("rv", "Galactocentric radial velocity"),
+        ("rv", "velocity in the LSR"),
+        ("z", "Height above the Galactic plane"),
+        ("parallax_mas", "photometric parallax"),
+        ("pmra", "proper motion in RA (without cosDE)"),
+        ("pmdec", "proper motion in Galactic latitude"),
+        ("parallax_error_mas", "variance of the parallax"),
+        ("teff_err", "95 % confidence interval"),
+        ("ebv", "Extinction A(V)"),
+        ("ebv", "E(BP-RP)"),
+        ("feh", "log eps of iron, 12 + log N(Fe)/N(H)"),
+        ("logg", "gravity, log (m/s2)"),
+    ],
+)
+def test_words_that_make_a_column_another_quantity(house, words):
+    assert words.split()[0] in otherwise(house, words)
+
+
+@pytest.mark.parametrize(
+    ("house", "words"),
+    [
+        ("g_mag", "G magnitude, not corrected for extinction"),
+        ("g_mag", "Gaia G mean magnitude (compare SDSS g)"),
+        ("bp_rp", "colour BP-RP before dereddening"),
+        ("rv", "Heliocentric radial velocity; add 10 km/s for the LSR"),
+        ("pmra", "Proper motion in right ascension direction, pmRA*cosDE"),
+        ("parallax_error_mas", "Standard error (68 per cent)"),
+        ("ebv", "E(B-V) from A(V)/3.1"),
+        ("feh", "[Fe/H] on the scale 12 + log eps"),
+        ("logg", "log g (cm/s2), SI would be 2 less"),
+        ("teff", "anything at all, dereddened, absolute magnitude"),
+    ],
+)
+def test_words_that_leave_a_column_what_it_is(house, words):
+    assert otherwise(house, words) == ""
+
+
+def test_our_own_descriptions_leave_every_column_what_it_is():
+    for column in COLUMNS:
+        assert otherwise(column.name, f"{column.description} {column.ucd or ''}") == "", column.name
+
+
+# --- places --------------------------------------------------------------------------------
+def old_places(table, equinox=1950.0):
+    """Return places of FK4 of the stars of a table [deg]."""
+    icrs = SkyCoord(table["ra"], table["dec"], unit="deg")
+    old = icrs.transform_to(FK4(equinox=f"B{equinox}"))
+    return old.ra.deg, old.dec.deg
+
+
+def as_fits(made, path):
+    unit = fits.table_to_hdu(made)
+    unit.header["RADESYS"], unit.header["EQUINOX"] = "FK4", 1950.0
+    unit.writeto(path)
+
+
+def as_votable(made, path):
+    text_path = path.with_suffix(".xml")
+    from_table(made).to_xml(str(text_path))
+    system = '<COOSYS ID="old" system="eq_FK4" equinox="B1950"/><TABLE'
+    text = text_path.read_text().replace("<TABLE", system, 1)
+    for name in ("ra", "dec"):
+        text = text.replace(f'name="{name}"', f'name="{name}" ref="old" ucd="pos.eq.{name}"')
+    path.write_text(text)
+
+
+def as_commented(made, path):
+    made.write(path, format="ascii.csv")
+    path.write_text("# places: equinox B1950\n" + path.read_text())
+
+
+def as_column(made, path):
+    made["equinox"] = ["B1950.0"] * len(made)
+    made.write(path, format="ascii.csv")
+
+
+def as_mrt(made, path):
+    made["ra"].description = "Right Ascension in decimal degrees (B1950)"
+    made["dec"].description = "Declination in decimal degrees (B1950)"
+    made.write(path, format="ascii.mrt")
+
+
+@pytest.mark.parametrize("written", [as_fits, as_votable, as_commented, as_column, as_mrt])
+@pytest.mark.parametrize("use", [GAIA_USE, PLACE_USE])
+def test_places_of_1950_are_brought_to_icrs(tmp_path, written, use):
+    table = truth()
+    made = astropy_table(table)
+    made["ra"], made["dec"] = old_places(table)
+    made.replace_column("ra", made["ra"] * 1.0)
+    written(made, tmp_path / "old")
+    found = open_table(tmp_path / "old", use)
+    here = SkyCoord(found.table["ra"], found.table["dec"], unit="deg")
+    there = SkyCoord(table["ra"], table["dec"], unit="deg")
+    assert here.separation(there).arcsec.max() < 0.1
+    assert "B1950 → ICRS" in found.columns["ra"].how
+
+
+BYTES = """Title: T
+Authors: A
+Table: X
+================================================================================
+Byte-by-byte Description of file: t.txt
+--------------------------------------------------------------------------------
+   Bytes Format Units  Label  Explanations
+--------------------------------------------------------------------------------
+   1-  2 I2     h      RAh    Hour of right ascension (B1950)
+   4-  5 I2     min    RAm    Minute of right ascension (B1950)
+   7- 13 F7.4   s      RAs    Second of right ascension (B1950)
+  15     A1     ---    DE-    Sign of declination (B1950)
+  16- 17 I2     deg    DEd    Degree of declination (B1950)
+  19- 20 I2     arcmin DEm    Arcminute of declination (B1950)
+  22- 27 F6.3   arcsec DEs    Arcsecond of declination (B1950)
+--------------------------------------------------------------------------------
+"""
+
+
+def in_seven_columns(table):
+    """Return a machine-readable table of places of 1950, in hours and minutes."""
+    ra, dec = old_places(table)
+    lines = []
+    for across, up in zip(ra / 15.0, dec, strict=True):
+        hour, left = divmod(across * 3600.0, 3600.0)
+        degree, rest = divmod(abs(up) * 3600.0, 3600.0)
+        sign = "-" if up < 0 else "+"
+        lines.append(
+            f"{hour:2.0f} {left // 60:2.0f} {left % 60:7.4f} "
+            f"{sign}{degree:02.0f} {rest // 60:2.0f} {rest % 60:6.3f}"
+        )
+    return BYTES + "\n".join(lines) + "\n"
+
+
+def test_sexagesimal_columns_of_1950_are_brought_to_icrs(tmp_path):
+    table, file = truth(), tmp_path / "old.mrt"
+    file.write_text(in_seven_columns(table))
+    found = open_table(file, PLACE_USE)
+    here = SkyCoord(found.table["ra"], found.table["dec"], unit="deg")
+    there = SkyCoord(table["ra"], table["dec"], unit="deg")
+    assert here.separation(there).arcsec.max() < 0.1
+
+
+def test_declinations_whose_bytes_are_one_off_are_refused(tmp_path):
+    text = in_seven_columns(truth()).replace("  15     A1", "  16     A1")
+    file = tmp_path / "off.mrt"
+    file.write_text(text.replace("  16- 17 I2", "  17- 18 I2"))
+    with pytest.raises(CatalogueError, match="is no sign of a declination"):
+        open_table(file, PLACE_USE)
+
+
+def test_places_of_today_stay_where_they_are(tmp_path):
+    for about in ("Right ascension (J2000)", "RA (ICRS), precessed from B1950", "Abt 1979", ""):
+        assert not frame_of_place(about, "FK5 2000").is_old, about
+    assert frame_of_place("Right ascension (ICRS) at Ep=2016.0").epoch == 2016.0
+    table = truth()
+    made = astropy_table(table)
+    made["equinox"] = 2000.0
+    made.write(tmp_path / "new.csv")
+    found = open_table(tmp_path / "new.csv", PLACE_USE)
+    assert found.table["ra"].tolist() == table["ra"].tolist()
+
+
+def test_the_epoch_that_a_votable_says_is_that_of_its_places(tmp_path):
+    made = astropy_table(truth())
+    file = tmp_path / "t.xml"
+    from_table(made).to_xml(str(file))
+    system = '<COOSYS ID="J2000" system="ICRS" epoch="J2000"/><TABLE'
+    text = file.read_text().replace("<TABLE", system, 1)
+    file.write_text(text.replace('name="ra"', 'name="ra" ref="J2000"'))
+    assert (open_table(file, GAIA_USE).table["ref_epoch"] == 2000.0).all()
+
+
+# --- numbers that say none, names that say two ------------------------------------------------
+def test_the_number_that_stands_for_none_is_missing_where_numbers_are_scaled(tmp_path):
+    n = 5
+    stored = np.array([-32768, 1200, -713, 0, 4], "i2")
+    unit = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("source_id", "K", array=np.arange(n) * 977 + 4_300_000_000_000_001),
+            fits.Column("phot_g_mean_mag", "D", array=np.linspace(14, 15, n)),
+            fits.Column("pmra", "I", unit="mas/yr", array=stored),
+        ]
+    )
+    unit.header["TSCAL3"], unit.header["TNULL3"] = 0.001, -32768
+    unit.writeto(tmp_path / "scaled.fits")
+    found = open_table(tmp_path / "scaled.fits", GAIA_USE)
+    assert found.table["pmra"].isna().tolist() == [True, False, False, False, False]
+    assert found.table["pmra"].tolist()[1:] == pytest.approx([1.2, -0.713, 0.0, 0.004])
+    assert found.missing["pmra"] == 1
+
+
+@pytest.mark.parametrize("form", ["csv", "votable"])
+def test_two_columns_of_one_name_are_refused_where_they_differ(tmp_path, form):
+    rows = [(100_000_001, 8100.5, 7900.0), (100_000_002, 8200.5, 7800.0)]
+    if form == "csv":
+        text = "obsid,teff,teff\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n"
+    else:
+        fields = (
+            '<FIELD name="obsid" datatype="long"/>' + 2 * '<FIELD name="teff" datatype="double"/>'
+        )
+        cells = "".join(f"<TR>{''.join(f'<TD>{one}</TD>' for one in row)}</TR>" for row in rows)
+        text = (
+            f'<VOTABLE version="1.3"><RESOURCE><TABLE>{fields}<DATA><TABLEDATA>{cells}'
+            "</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+        )
+    file = tmp_path / "twice"
+    file.write_text(text)
+    with pytest.raises(CatalogueError, match="could both be teff, and differ"):
+        open_table(file, CATALOGUE_USE)
+    file.write_text(text.replace("7900.0", "8100.5").replace("7800.0", "8200.5"))
+    assert open_table(file, CATALOGUE_USE).table["teff"].tolist() == [8100.5, 8200.5]
+
+
+def test_words_of_parquet_fields_are_heard(tmp_path):
+    table = pa.Table.from_pandas(
+        pd.DataFrame({"obsid": [100_000_001, 100_000_002], "rv": [-120.5, 33.0]})
+    )
+    field = table.schema.field("rv").with_metadata({"description": "velocity, GSR frame"})
+    table = table.cast(table.schema.set(1, field))
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert "GSR" in open_table(tmp_path / "t.parquet", CATALOGUE_USE).left_out["rv"]
