@@ -57,8 +57,9 @@ test: lint
 docs: $(TESTED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
+# One thread: processor time counts those that wait for each other, too.
 bench: $(TESTED)
-	$(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s -m benchmark tests/benchmarks
 
 # From key to painted star in Chromium; SURVEY names a survey of one's own.
 bench-ui: $(TESTED)

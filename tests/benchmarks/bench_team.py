@@ -140,7 +140,7 @@ def pages(n=600_000):
                 began = time.perf_counter()
                 assert len(queue_page(state, page)) == PAGE
                 took.append(time.perf_counter() - began)
-    told(f"page of 50 of {n:,} stars", np.array(took), "5 ms")
+    told(f"page of {PAGE} of {n:,} stars", np.array(took), "5 ms")
     told("a queue put in another order or filter", np.array(arranged), "(once per choice)")
 
 
