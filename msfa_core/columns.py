@@ -80,7 +80,7 @@ def _identity() -> list[Column]:
         Column("is_representative", "bool", "identify", "Spectrum of highest S/N of its star", "", "", "meta.code"),
         Column("uid_flags", "int", "identify", "Doubts about the star of this spectrum; 0 = none", "", "d", "meta.code.qual"),
         Column("epoch_rv", "float", "identify", "Radial velocity of this spectrum: of the template match, else of the header", "km/s", ".2f", "spect.dopplerVeloc.opt"),
-        Column("epoch_rv_err", "float", "identify", "Error of epoch_rv, without the systematic floor", "km/s", ".2f", "stat.error;spect.dopplerVeloc.opt"),
+        Column("epoch_rv_err", "float", "identify", "Total error of epoch_rv: of the fit, and what repeat spectra scatter by beyond it", "km/s", ".2f", "stat.error;spect.dopplerVeloc.opt"),
         Column("rv_range", "float", "identify", "Largest minus smallest velocity of the star", "km/s", ".2f", "spect.dopplerVeloc.opt;arith.diff"),
         Column("rv_chi2_probability", "float", "identify", "Probability that a star of constant velocity varies as much", "", ".4g", "stat.probability"),
     ]
@@ -139,7 +139,7 @@ def _match() -> list[Column]:
         Column("template_class", "str", "match", "Class of the best template", "", "s", "src.class"),
         Column("template_subclass", "str", "match", "Subclass of the best template", "", "s", "src.spType"),
         Column("template_z", "float", "match", "Doppler shift of the template match", "", ".8f", "src.redshift"),
-        Column("template_z_err", "float", "match", "Error of template_z", "", ".8f", "stat.error;src.redshift"),
+        Column("template_z_err", "float", "match", "Error of template_z of the fit alone; that of epoch_rv is total", "", ".8f", "stat.error;src.redshift"),
         Column("template_chi2", "float", "match", "Reduced chi2 of the template match", "", ".3f", "stat.fit.chi2"),
         Column("template_confidence", "float", "match", "Confidence of the template match", "percent", ".1f", "stat.confidenceLevel"),
         Column("template_probability", "float", "match", "Probability that class and subclass (within five subtypes) of the template are right, as matches of labelled spectra were", "", ".3f", "stat.probability"),

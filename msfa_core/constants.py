@@ -270,6 +270,10 @@ KP_BANDS_AIR: Final = {
 }
 KP_SIDE_BANDS_AIR: Final = (_band_air(3903.0, 3923.0), _band_air(4000.0, 4020.0))
 KP_K6_MAX: Final = Sourced(2.0, "Å", "Beers et al. 1999: K6 counts below", Certainty.RECALLED)
+KP_REPEAT_ERROR: Final = Sourced(
+    0.03, "", "share of KP by which repeat LAMOST spectra of 60 stars differ beyond their noise",
+    Certainty.VERIFIED,
+)  # fmt: skip
 KP_K12_MAX: Final = Sourced(5.0, "Å", "Beers et al. 1999: K12 counts below", Certainty.RECALLED)
 
 # --- photometry (Culpan et al. 2021, A&A 654, A107) ---------------------------------------

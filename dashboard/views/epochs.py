@@ -272,9 +272,9 @@ class EpochsView(pn.viewable.Viewer):
 
     def _source_words(self) -> str:
         return (
-            f"Band: the systematic error of one epoch of a hot star, {float(RV_FLOOR_HOT):g} km/s "
-            f"({RV_FLOOR_HOT.provenance}); {float(RV_FLOOR):g} km/s for cooler ones. Velocities "
-            f"are c·z, c = {SPEED_OF_LIGHT:.3f} km/s."
+            "Bars: total errors. Band: what is systematic in them for a hot star, "
+            f"{float(RV_FLOOR_HOT):g} km/s ({RV_FLOOR_HOT.provenance}); {float(RV_FLOOR):g} km/s "
+            f"for cooler ones. Velocities are c·z, c = {SPEED_OF_LIGHT:.3f} km/s."
         )
 
     def __panel__(self) -> pn.viewable.Viewable:

@@ -15,7 +15,7 @@ from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Solution, Star
 from dashboard.theme import Palette, new_figure, save_with, stylesheet
 from dashboard.views.spectrum_data import GRID, empty
-from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.constants import RV_FLOOR, SPEED_OF_LIGHT
 from msfa_core.flags import MatchFlag
 from msfa_core.spectra.display import flux_unit
 
@@ -29,11 +29,15 @@ WAITING: Final = "matching with the templates …"
 
 
 def shift_words(z: float, z_err: float) -> str:
-    """Return a Doppler shift as a velocity (stars) or a redshift, with its error."""
+    """Return a Doppler shift as a velocity (stars), its error total, or a redshift, with its error.
+
+    ``z_err`` is that of the fit; velocities of repeat spectra scatter by ``RV_FLOOR`` beyond it.
+    """
     if not np.isfinite(z):
         return "no shift"
     if abs(z) < STAR_Z:
-        value, error, unit, digits = z * SPEED_OF_LIGHT, z_err * SPEED_OF_LIGHT, " km/s", 0
+        error = np.hypot(z_err * SPEED_OF_LIGHT, float(RV_FLOOR))
+        value, unit, digits = z * SPEED_OF_LIGHT, " km/s", 0
     else:
         value, error, unit, digits = z, z_err, "", 4
     spread = f" ± {error:.{digits}f}" if np.isfinite(error) else ""

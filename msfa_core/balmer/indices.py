@@ -17,7 +17,13 @@ import pandas as pd
 from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.balmer.results import LineFits
-from msfa_core.constants import KP_BANDS_AIR, KP_K6_MAX, KP_K12_MAX, KP_SIDE_BANDS_AIR
+from msfa_core.constants import (
+    KP_BANDS_AIR,
+    KP_K6_MAX,
+    KP_K12_MAX,
+    KP_REPEAT_ERROR,
+    KP_SIDE_BANDS_AIR,
+)
 from msfa_core.flags import FitFlag
 from msfa_core.machine.compiled import compiled
 from msfa_core.spectra.air import air_to_vacuum
@@ -217,7 +223,9 @@ def calcium_k(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.Data
     Returns
     -------
     DataFrame
-        ``n`` rows: ``obsid``, ``k6``, ``k12``, ``k18``, ``kp``, each with ``_err`` [Å].
+        ``n`` rows: ``obsid``, ``k6``, ``k12``, ``k18``, ``kp``, each with ``_err`` [Å]. Errors are
+        those of the noise; that of ``kp`` holds in quadrature what repeat spectra differ by beyond
+        it (``constants.KP_REPEAT_ERROR``: their pseudo-continua do not agree better).
     """
     table = equivalent_widths(spectra, CA_K_BANDS)
     weak = table["k6"] < KP_K6_MAX
@@ -225,6 +233,7 @@ def calcium_k(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.Data
     for suffix in ("", "_err"):
         strong = np.where(middle, table[f"k12{suffix}"], table[f"k18{suffix}"])
         table[f"kp{suffix}"] = np.where(weak, table[f"k6{suffix}"], strong)
+    table["kp_err"] = np.hypot(table["kp_err"], float(KP_REPEAT_ERROR) * table["kp"])
     lost = table[["k6", "k12", "k18"]].isna().any(axis=1)
     table.loc[lost, ["kp", "kp_err"]] = np.nan
     return table

@@ -40,4 +40,4 @@ def measure(spectra: Spectra, _rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-MEASURE: Final = Step("measure", version=5, work=measure, columns=(), inputs=_inputs)
+MEASURE: Final = Step("measure", version=6, work=measure, columns=(), inputs=_inputs)

@@ -1,9 +1,10 @@
 """Velocities of the epochs of a star, and whether they vary.
 
-The velocities of a star are compared with a constant one: χ² of the epochs about their weighted
-mean, each error enlarged by a systematic floor (`constants.RV_FLOOR`; `RV_FLOOR_HOT` for hot stars
-with velocities of the headers), and the probability that a constant star gives as much. A small
-probability means a binary, a pulsating star, or a velocity gone wrong.
+Errors are total: to that of the fit comes what repeat spectra of one star scatter by beyond it
+(`constants.RV_FLOOR`; `RV_FLOOR_HOT` for hot stars with velocities of the headers). The velocities
+of a star are compared with a constant one: χ² of the epochs about their weighted mean, and the
+probability that a constant star gives as much. A small probability means a binary, a pulsating
+star, or a velocity gone wrong.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def epoch_velocities(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     (n,) DataFrame
-        ``epoch_rv``, ``epoch_rv_err`` (without the floor) [km/s]; ``rv_range`` (largest minus
-        smallest) [km/s] and ``rv_chi2_probability`` of its star: NaN with fewer than two epochs
+        ``epoch_rv``, ``epoch_rv_err`` (total) [km/s]; ``rv_range`` (largest minus smallest)
+        [km/s] and ``rv_chi2_probability`` of its star: NaN with fewer than two epochs
         that have a velocity (and, for the probability, an error).
 
     Raises
@@ -53,8 +54,9 @@ def epoch_velocities(table: pd.DataFrame) -> pd.DataFrame:
     check_columns(table, ("uid", "z"), "the table of epochs")
     group = _groups(table)
     velocity, error, is_matched = _velocities(table, group)
+    error = np.hypot(error, _floor(table, is_matched))
     with_error = np.where(np.isfinite(error), velocity, np.nan)
-    probability, _ = constancy(group, with_error, np.hypot(error, _floor(table, is_matched)))
+    probability, _ = constancy(group, with_error, error)
     spread = _range(group, velocity)
     return pd.DataFrame(
         {

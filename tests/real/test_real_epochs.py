@@ -1,16 +1,21 @@
 """Repeat observations of real stars: one identifier, one velocity, one spectrum."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from msfa_core.balmer.indices import calcium_k
 from msfa_core.products import write_products
 from msfa_core.spectra import coadd, read_spectrum
 from msfa_core.spectra.coadd import coadd_epochs
+from msfa_core.spectra.spectrum import as_spectra
 from msfa_core.stars.epochs import assign_uids
 from msfa_core.stars.multi_epoch import middle_minutes
 from msfa_core.stars.velocity import VARIABLE, epoch_velocities
 from msfa_core.survey.folder import Survey
+from msfa_core.templates.matching import match
 
 pytestmark = pytest.mark.real
 N_STARS = 60  # of the list that have two spectra here or more
@@ -41,6 +46,27 @@ def test_repeated_stars_keep_their_velocity_within_the_floor(repeats):
     assert len(p) >= N_STARS - 5
     assert (p < VARIABLE).mean() <= 0.05
     assert result["rv_range"].median() < 8.0
+
+
+def test_errors_of_velocities_and_of_calcium_are_what_repeats_scatter_by(repeats):
+    table, spectra = repeats
+    kept = as_spectra([spectra[obsid] for obsid in table["obsid"]])
+    found = match(kept, k=1).as_table()[["obsid", "template_class", "template_z", "template_z_err"]]
+    table = table.merge(found, on="obsid").merge(calcium_k(kept), on="obsid")
+    table = pd.concat([table, epoch_velocities(table)], axis=1)
+    table = table[table["template_class"] == "STAR"]
+    for name in ("epoch_rv", "kp"):
+        pulls = []
+        for _, rows in table.groupby("GroupID"):
+            for (_, a), (_, b) in combinations(rows.iterrows(), 2):
+                error = np.hypot(a[f"{name}_err"], b[f"{name}_err"])
+                pulls.append((a[name] - b[name]) / error)
+        pulls = np.array(pulls)[np.isfinite(pulls)]
+        width = 1.4826 * np.median(np.abs(pulls))
+        print(f"{name}: {len(pulls)} pairs, pulls {width:.2f} wide")
+        assert len(pulls) >= N_STARS
+        assert 0.8 < width < 1.2, name
+        assert (np.abs(pulls) > 3).mean() < 0.05, name
 
 
 def test_the_time_of_the_headers_is_the_minute_of_the_exposures(repeats):

@@ -69,7 +69,7 @@ def test_range_and_probability_are_those_of_the_epochs():
     assert result["rv_chi2_probability"].to_numpy() == pytest.approx(expected)
     assert result["rv_range"].to_numpy() == pytest.approx(35.0)
     assert result["epoch_rv"].to_numpy() == pytest.approx(v)
-    assert result["epoch_rv_err"].to_numpy() == pytest.approx(e)
+    assert result["epoch_rv_err"].to_numpy() == pytest.approx(np.sqrt(variance))
 
 
 def test_a_star_takes_all_its_velocities_from_one_source():
