@@ -19,6 +19,7 @@ import panel as pn
 from dashboard.making import DemoMaker
 from dashboard.planes.cells import counted
 from dashboard.state import News, Session
+from dashboard.state.sending import send_in_few_frames
 from dashboard.state.spare import may_wait
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
@@ -45,6 +46,7 @@ from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
 take_messages_in_turn()
+send_in_few_frames()
 
 LAST: Final = 1_000  # precedence of what waits for all drawing
 PANEL_HEIGHT: Final = 460  # pixels of a panel in a cell

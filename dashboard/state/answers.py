@@ -10,6 +10,7 @@ from typing import Any, Final
 import panel as pn
 import param
 
+from dashboard.state.finding import SLOW
 from dashboard.state.part import Part
 from dashboard.state.screen import Screen
 from dashboard.state.status import Status
@@ -19,7 +20,7 @@ from msfa_core.errors import MsfaError
 
 logger = logging.getLogger(__name__)
 
-N_AHEAD: Final = 2  # stars of the queue whose answers are found before they come on screen
+N_AHEAD: Final = 2  # stars of the queue of which is asked before they come on screen; not slowly
 
 
 class Answers(Part):
@@ -39,6 +40,7 @@ class Answers(Part):
     def __init__(self, verdicts: Verdicts, screen: Screen, status: Status, **params: Any) -> None:
         super().__init__(**params)
         self._verdicts, self._screen, self._status = verdicts, screen, status
+        self.is_taking = False  # an answer on the star on screen is being drawn, and nothing else
         for ask in (self._ask_for_coadd, self._ask_for_template, self._ask_why):
             self.follow(screen, ["star"], lambda *_, ask=ask: ask())
         for ask in (self._ask_for_template, self._ask_why):
@@ -97,7 +99,8 @@ class Answers(Part):
 
         def show(done: Future[Any]) -> None:
             self._take(done, answer, is_wanted)
-            ask_ahead()
+            if question not in SLOW:
+                ask_ahead()
 
         def tell(done: Future[Any]) -> None:
             if had_page:
@@ -107,32 +110,52 @@ class Answers(Part):
 
         if known is None:
             data.ask(question, star.obsid, is_wanted).add_done_callback(tell)
-        elif had_page:
+        elif had_page and question not in SLOW:
             ask_ahead()
 
-    def _missing(self, obsid: int) -> list[str]:
-        """Return the questions that are asked of every star, and not answered of this one."""
+    def _asked(self) -> list[str]:
+        """Return the questions that are asked of every star."""
         can_tell = not self._verdicts.blind
         asked = {
             "coadd": self.with_coadd,
             "template": self.with_template and can_tell,
             "why": self.why and can_tell,
         }
-        known = self._verdicts.data.answered
-        return [name for name, is_on in asked.items() if is_on and known(name, obsid) is None]
+        return [name for name, is_on in asked.items() if is_on]
 
-    def are_known(self, obsid: int) -> bool:
-        """Tell whether all that is asked of every star is answered of this one."""
-        return not self._missing(obsid)
+    def known(self, obsid: int) -> frozenset[str]:
+        """Return what is asked of every star and answered of this one."""
+        answered = self._verdicts.data.answered
+        return frozenset(name for name in self._asked() if answered(name, obsid) is not None)
 
-    def ask_for(self, obsid: int, then: Callable[[], None]) -> None:
-        """Ask of a star what is asked of every star, and do something when it is answered."""
+    def missing(self, obsid: int, *, slow: bool) -> list[str]:
+        """Return what is asked of every star and not answered of this one yet.
+
+        Parameters
+        ----------
+        obsid : int
+        slow : bool
+            Of the questions that take long to answer; else of the others.
+        """
+        known = self.known(obsid)
+        return [name for name in self._asked() if name not in known and (name in SLOW) is slow]
+
+    def ask_for(self, questions: list[str], obsid: int, then: Callable[[], None]) -> None:
+        """Ask this of a star that is not on screen, and do something when it is answered.
+
+        Parameters
+        ----------
+        questions : list of str
+            All slow or none.
+        obsid : int
+        then : callable
+        """
         document, on_screen = pn.state.curdoc, self._screen.selected
 
         def is_wanted() -> bool:
             return is_live(document) and self._screen.selected == on_screen
 
-        asked = [self._verdicts.data.ask(name, obsid, is_wanted) for name in self._missing(obsid)]
+        asked = [self._verdicts.data.ask(name, obsid, is_wanted) for name in questions]
         if asked:  # one thread answers, in turn: the last is the last
             asked[-1].add_done_callback(
                 lambda done: None if done.exception() else in_turn(document, then)
@@ -146,5 +169,11 @@ class Answers(Part):
             logger.warning("no answer: %s", error)
             self._status.say(str(error), "error")
             return
-        if found is not None and is_wanted():
-            self.param.update(**{answer: found})
+        if found is None or not is_wanted():
+            return
+        self.is_taking = True
+        try:
+            with pn.io.hold():  # one message to the browser
+                self.param.update(**{answer: found})
+        finally:
+            self.is_taking = False

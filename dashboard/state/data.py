@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pandas.arrays import ArrowExtensionArray
 
 from dashboard.state.claims import Claims
-from dashboard.state.finding import ANSWERS
+from dashboard.state.finding import ANSWERS, SLOW
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
 from msfa_core.columns import conform
 from msfa_core.errors import MsfaError, SurveyError
@@ -95,7 +95,9 @@ class SurveyData:
         self.measured = lru_cache(maxsize=N_HELD)(self._measure)
         # made when needed: pages that wait for a locked store do not wait for each other too
         self.writers = ThreadPoolExecutor(max_workers=N_WRITERS, thread_name_prefix="decisions")
-        self._thinker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
+        # what takes long keeps nothing else waiting
+        self._quick = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
+        self._slow = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slow-answers")
         self.claims = Claims()
         self._assigned: tuple[float, Assignment | None] = (0.0, None)
         self._heard: dict[int, tuple[Witness, ...]] = {}  # a star is drawn several times
@@ -103,7 +105,7 @@ class SurveyData:
 
     def close(self) -> None:
         """End its threads and let go of the store; nobody looks at it any more."""
-        for pool in (self._worker, self._thinker, self.writers):
+        for pool in (self._worker, self._quick, self._slow, self.writers):
             pool.shutdown(wait=False, cancel_futures=True)
         self.store.close()
 
@@ -165,14 +167,15 @@ class SurveyData:
 
     def ask(self, question: str, obsid: int, still_wanted: Callable[[], bool]) -> Future[Any]:
         """Answer a question in the background; None when it is no longer wanted by then."""
-        return self._thinker.submit(self._answer, question, obsid, still_wanted)
+        thinker = self._slow if question in SLOW else self._quick
+        return thinker.submit(self._answer, question, obsid, still_wanted)
 
     def answered(self, question: str, obsid: int) -> Any:
         """Return the answer to a question that was asked before; None when it was not."""
         return self._answers[question].get(obsid)
 
     def _answer(self, question: str, obsid: int, still_wanted: Callable[[], bool]) -> Any:
-        known = self._answers[question]  # written by the one thread of the thinker
+        known = self._answers[question]  # written by one thread
         if obsid not in known and still_wanted():  # a queue of keys passes
             found = ANSWERS[question](self, obsid)
             if len(known) >= N_ANSWERED:

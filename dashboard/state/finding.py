@@ -186,6 +186,8 @@ def fit_templates(data: Asked, obsid: int) -> Matched:
     return Matched(obsid, batch.wavelength, flux, error, solutions, int(found.flags[0]))
 
 
+SLOW: Final = frozenset({"why"})  # seconds of processor time; the others, hundredths
+
 ANSWERS: Final[Mapping[str, Callable[[Asked, int], Any]]] = {
     "why": explain,
     "coadd": add_up,

@@ -150,7 +150,7 @@ class Gate {
       this.awaiting = this.busy = false
       this.on_lost()
     }, 1000 * this.patience) // longer than the server waits for the store
-    this.send(make(this.painted))
+    this.send({...make(this.painted), more: this.line.length > 0})
   }
 }
 

@@ -5,6 +5,9 @@ page kept from hearing of it, what changed is noted, and the star on screen is b
 values go to the browser as one binary message. At a key it paints them at once; the server follows
 after, and sends what differs from what was painted, which is nothing as a rule. Whatever else
 changes on the page meanwhile makes what was made ready worthless: it is thrown away and made anew.
+
+The next star comes first. It is made ready without what takes seconds to answer of it, and anew
+with that: a key finds a star that is complete but for a strip, not none.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 DEPTH: Final = 3  # stars made ready ahead of the reviewer
 PAUSE: Final = 120  # ms, after a star or a change, before others are made ready
+KEYS_WAIT: Final = 1000  # ms, instead, while keys wait in line: they are answered first
 MEASURED: Final = frozenset(  # what a browser tells of itself: it moves nothing
     {"inner_width", "inner_height", "outer_width", "outer_height"}
 )
@@ -49,6 +53,7 @@ class Packet(NamedTuple):
     name: str  # of this packet alone
     star: Star
     values: dict[Place, Any]  # of every place on the page that stars differ in
+    known: frozenset[str]  # what was answered of it by then
 
 
 class Ring:
@@ -69,6 +74,7 @@ class Ring:
         self._unreadable: set[int] = set()
         self._names = count(1)
         self._own = False  # what changes now is of this ring's own making
+        self.keys_wait = False  # in the browser, behind the one that is answered now
         self._by_hand = False  # the reviewer changed what this star looks like
         self._waiting: Any = None
         self._sent: dict[str, Any] = {}
@@ -97,6 +103,7 @@ class Ring:
             "verdicts.table", "answers.why", "answers.with_template", "answers.with_coadd",
             "screen.with_epochs", "screen.left_out",
         )  # fmt: skip
+        watch(lambda *_: self._soon(), "answers.coadded", "answers.matched", "answers.explained")
         self._soon()
 
     def end(self) -> None:
@@ -115,6 +122,12 @@ class Ring:
             self._by_hand = True
             self.drop()
         elif _place(event) in self._places:
+            if self._state.answers.is_taking and self._state.screen.star is not None:
+                self._packets.pop(self._state.screen.star.obsid, None)  # not the others
+            else:
+                self.drop()
+        elif self._state.answers.is_taking:  # the others do not have this place
+            self._places |= dict.fromkeys(filter(None, [_place(event)]))
             self.drop()
 
     def _another_star(self) -> None:
@@ -150,7 +163,8 @@ class Ring:
             return
         if self._waiting is not None and self._waiting in document.session_callbacks:
             document.remove_timeout_callback(self._waiting)
-        self._waiting = document.add_timeout_callback(self._make_ready, PAUSE)
+        pause = KEYS_WAIT if self.keys_wait else PAUSE
+        self._waiting = document.add_timeout_callback(self._make_ready, pause)
 
     def _make_ready(self) -> None:
         """Make one star ready; the next one in a turn of its own, so that a key gets between."""
@@ -166,16 +180,30 @@ class Ring:
         moves.sort(key=lambda move: move[0] == "previous")  # most go on
         wanted = dict.fromkeys(there for _, there in moves)
         self._packets = {o: self._packets[o] for o in [here.obsid, *wanted] if o in self._packets}
-        there = {here.obsid, *self._packets, *self._unreadable}
-        missing = [obsid for obsid in wanted if obsid not in there]
-        answers = self._state.answers
-        if answers.are_known(here.obsid):  # else its own are asked for first
-            ready = [obsid for obsid in missing if answers.are_known(obsid)]
-            if ready and self._try_on(here, ready[0]):
-                self._soon()
-            elif missing and not ready:
-                answers.ask_for(missing[0], self._soon)
+        if not self._state.answers.missing(here.obsid, slow=False):  # else its own come first
+            if self._packets and here.obsid not in self._packets:
+                self._packets[here.obsid] = self._packet(here, self._values())
+            self._go_through([obsid for obsid in wanted if obsid not in self._unreadable], here)
         self._tell()
+
+    def _go_through(self, wanted: list[int], here: Star) -> None:
+        """Make the first of these stars ready that is not, or ask what is to be known of it."""
+        answers, packets = self._state.answers, self._packets
+        wanted = [obsid for obsid in wanted if obsid != here.obsid]
+        missing = [obsid for obsid in wanted if obsid not in packets]
+        ready = [obsid for obsid in missing if not answers.missing(obsid, slow=False)]
+        grown = [o for o in wanted if o in packets and packets[o].known != answers.known(o)]
+        untold = [obsid for obsid in wanted if answers.missing(obsid, slow=True)]
+        if ready or (grown and not missing):
+            if self._try_on(here, [*ready, *grown][0]):
+                self._soon()
+        elif missing:
+            answers.ask_for(answers.missing(missing[0], slow=False), missing[0], self._soon)
+        elif untold:
+            answers.ask_for(answers.missing(untold[0], slow=True), untold[0], self._soon)
+
+    def _packet(self, star: Star, values: dict[Place, Any]) -> Packet:
+        return Packet(str(next(self._names)), star, values, self._state.answers.known(star.obsid))
 
     def _try_on(self, here: Star, obsid: int) -> bool:
         """Note what the page would show of a star; it shows what it did before, all the while."""
@@ -201,8 +229,8 @@ class Ring:
             self._by_hand = True
             self._send_values(changed)
             return False
-        self._packets[obsid] = Packet(str(next(self._names)), star, now | values)
-        self._packets.setdefault(here.obsid, Packet(str(next(self._names)), here, now))
+        self._packets[obsid] = self._packet(star, now | values)
+        self._packets.setdefault(here.obsid, self._packet(here, now))
         return True
 
     def _learn(self, new: dict[Place, Any]) -> None:
