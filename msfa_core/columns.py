@@ -151,13 +151,13 @@ def _match() -> list[Column]:
 def _label() -> list[Column]:
     return [
         Column("teff", "float", "label", "Effective temperature", "K", ".2f", "phys.temperature.effective"),
-        Column("teff_err", "float", "label", "Total error of teff: of the fit, and what real stars scatter by beyond it", "K", ".2f", "stat.error;phys.temperature.effective"),
+        Column("teff_err", "float", "label", "Total error of teff: of the fit, and what real stars scatter by beyond it; none for a limit", "K", ".2f", "stat.error;phys.temperature.effective"),
         Column("teff_fit_err", "float", "label", "Error of teff of the fit alone", "K", ".2f", "stat.error;phys.temperature.effective"),
         Column("logg", "float", "label", "Surface gravity", "dex(cm/s2)", ".2f", "phys.gravity"),
-        Column("logg_err", "float", "label", "Total error of logg: of the fit, and what real stars scatter by beyond it", "dex(cm/s2)", ".2f", "stat.error;phys.gravity"),
+        Column("logg_err", "float", "label", "Total error of logg: of the fit, and what real stars scatter by beyond it; none for a limit", "dex(cm/s2)", ".2f", "stat.error;phys.gravity"),
         Column("logg_fit_err", "float", "label", "Error of logg of the fit alone", "dex(cm/s2)", ".2f", "stat.error;phys.gravity"),
         Column("feh", "float", "label", "Iron abundance [Fe/H]", "dex(1)", ".2f", "phys.abund.Fe"),
-        Column("feh_err", "float", "label", "Total error of feh: of the fit, and what real stars scatter by beyond it", "dex(1)", ".2f", "stat.error;phys.abund.Fe"),
+        Column("feh_err", "float", "label", "Total error of feh: of the fit, and what real stars scatter by beyond it; none for a limit", "dex(1)", ".2f", "stat.error;phys.abund.Fe"),
         Column("feh_fit_err", "float", "label", "Error of feh of the fit alone", "dex(1)", ".2f", "stat.error;phys.abund.Fe"),
         Column("label_chi2", "float", "label", "Reduced chi2 of the label fit", "", ".3f", "stat.fit.chi2"),
         Column("label_flags", "int", "label", "Caveats of the labels; 0 = good", "", "d", "meta.code.qual"),

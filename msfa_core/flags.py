@@ -103,7 +103,7 @@ class LabelFlag(SentenceFlag):
     HIGH_FEH = 8, "[Fe/H] above the limit"
     OUTSIDE_KIEL_BAND = 16, "outside the BHB band of the Kiel diagram"
     OUTSIDE_HULL = 32, "outside the hull of the training labels"
-    AT_EDGE = 64, "a label on the edge of the training set"
+    AT_EDGE = 64, "a label on the edge of the training set: a limit, without error"
     POOR_CHI2 = 128, "the model does not describe the spectrum (poor χ²)"
     DISAGREES_WITH_PHOTOMETRY = 256, "Teff disagrees with BP−RP"
     DISAGREES_WITH_CLASS = 512, "labels disagree with the class found for the star"

@@ -33,6 +33,7 @@ _CLIP: Final = 5.0  # σ; lone pixels farther off are left out, and the fit goes
 _CLIP_MOST: Final = 0.03  # of the pixels
 _AT_EDGE: Final = 0.01  # of the range of a label
 _COLOUR_ROOM: Final = 3.0  # σ of BP−RP about the model before photometry disagrees
+_TEFF, _LOGG = LABELS.index("teff"), LABELS.index("logg")
 _ENDS: Final = ("", "_err", "_fit_err")  # of the names of what belongs to a label
 _COLOUR_FLOOR: Final = 0.03  # mag; added in quadrature to that σ
 
@@ -48,7 +49,8 @@ class StellarLabels:
     logg, logg_err : (n,) arrays [dex]
     feh, feh_err : (n,) arrays [dex]
         Labels and their total errors: of the fit and of the model, which real stars do not quite
-        follow (`external_errors`).
+        follow (`external_errors`). A label on the edge of the training set is a limit and has no
+        error (NaN); where Teff or log g is one, the star lies outside, and none has.
     teff_fit_err, logg_fit_err, feh_fit_err : (n,) arrays [K, dex, dex]
         Errors of the fit alone.
     correlation : (n, 3, 3) array
@@ -259,6 +261,10 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
         for k, name in enumerate(LABELS):
             values[name][rows], values[f"{name}_fit_err"][rows] = labels[:, k], errors[:, k]
             values[f"{name}_err"][rows] = np.hypot(errors[:, k], external[name])
+        pinned = _pinned(model, labels)
+        are_limits = pinned | pinned[:, [_TEFF, _LOGG]].any(axis=1, keepdims=True)
+        for k, name in enumerate(LABELS):
+            values[f"{name}_err"][rows[are_limits[:, k]]] = np.nan
         flags[rows] = _flags(factors, good, state, chi2[rows], used[rows])
         flags[rows] |= np.where(converged, 0, int(LabelFlag.NOT_CONVERGED))
     all_used = np.zeros((n, len(COLOURS)), dtype=bool)
@@ -310,6 +316,12 @@ def _errors(model: SlamModel, state: State, chi2: FloatArray) -> tuple[FloatArra
     return diagonal * model.label_scale * growth[:, None], correlation
 
 
+def _pinned(model: SlamModel, labels: FloatArray) -> NDArray[np.bool_]:
+    """(n, label) True where a label lies on the edge of the training set."""
+    room = _AT_EDGE * (model.upper - model.lower)
+    return (labels < model.lower + room) | (labels > model.upper - room)
+
+
 def _flags(
     factors: Factored,
     seen: Observed,
@@ -320,11 +332,8 @@ def _flags(
     """(n,) what the fit knows against its labels."""
     model = factors.model
     labels = state.standard * model.label_scale + model.label_mean
-    room = _AT_EDGE * (model.upper - model.lower)
     raised = {
-        LabelFlag.AT_EDGE: np.any(
-            (labels < model.lower + room) | (labels > model.upper - room), axis=1
-        ),
+        LabelFlag.AT_EDGE: _pinned(model, labels).any(axis=1),
         LabelFlag.OUTSIDE_HULL: ~model.inside_hull(labels),
         LabelFlag.POOR_CHI2: chi2 > float(LABEL_CHI2_MAX),
     }

@@ -41,6 +41,17 @@ def test_pulls_of_real_stars_are_about_one_wide(compared):
     assert np.isfinite(table["teff_pull"]).mean() > 0.9
 
 
+def test_stars_outside_the_model_get_limits_without_errors(real_data):
+    spectra, table = library_stars(
+        real_data, ("miles", "stelib"), ("A", "B", "F", "G", "K", "M", "O"), (2500.0, 60_000.0)
+    )
+    outside = (table["teff"] < 6200) | (table["teff"] > 13_500) | (table["logg"] < 2)
+    found = predict_labels(spectra[outside.to_numpy()])
+    assert len(found) > 150
+    assert np.isfinite(found.teff_err).mean() < 0.07
+    assert (found.flags[np.isnan(found.teff_err)] != 0).all()
+
+
 def test_errors_of_temperatures_cover_stars_hotter_than_their_scale(real_data):
     spectra, table = library_stars(
         real_data, ("miles", "stelib"), ("A", "B", "BHB"), (9500.0, 14_000.0)

@@ -198,6 +198,11 @@ def test_a_star_beyond_the_grid_ends_on_its_edge_and_says_so(shipped):
     doubtful = LabelFlag.AT_EDGE | LabelFlag.POOR_CHI2 | LabelFlag.OUTSIDE_HULL
     assert ((found.flags & int(doubtful)) != 0).mean() > 0.9
     assert np.all(found.teff <= shipped.upper[0] + 1e-6)
+    at_edge = found.teff > shipped.upper[0] - 10
+    assert at_edge.sum() > 5
+    for name in LABELS:  # a limit is no measurement
+        assert np.isnan(getattr(found, f"{name}_err")[at_edge]).all()
+        assert np.isfinite(getattr(found, f"{name}_fit_err")[at_edge]).all()
 
 
 def test_a_spectrum_the_model_does_not_know_has_a_poor_chi2_and_errors_to_match(bright, shipped):

@@ -75,8 +75,12 @@ def test_a_run_fills_the_columns_of_every_step(survey):
     labelled = table["teff"].notna()
     assert labelled.sum() > 15
     assert ((table["label_flags"] & int(LabelFlag.MISSING)) != 0).eq(~labelled).all()
-    values = ["teff_err", "logg", "logg_err", "feh", "feh_err", "label_chi2"]
+    values = ["logg", "feh", "label_chi2", "teff_fit_err", "logg_fit_err", "feh_fit_err"]
     assert table.loc[labelled, values].notna().all(axis=None)
+    errors = ["teff_err", "logg_err", "feh_err"]  # a label on the edge of the model has none
+    is_inside = labelled & ((table["label_flags"] & int(LabelFlag.AT_EDGE)) == 0)
+    assert is_inside.sum() > 10
+    assert table.loc[is_inside, errors].notna().all(axis=None)
     assert table["cmd_flags"].notna().all()
     assert table["uid"].str.startswith("L").all()
     assert table["is_representative"].sum() == table["uid"].nunique()
@@ -582,9 +586,12 @@ def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatc
             continue
         if column.name not in ("in_cmd_trapezoid", "abs_mag_g", *by_id):
             assert table[column.name].notna().all(), column.name
+    is_inside = (table["label_flags"] & int(LabelFlag.AT_EDGE)) == 0
+    assert is_inside.any()
     for step in ("match", "label"):
         for column in columns_of(step):
-            assert table[column.name].notna().all(), column.name
+            rows = is_inside if column.name in ("teff_err", "logg_err", "feh_err") else slice(None)
+            assert table.loc[rows, column.name].notna().all(), column.name
     stamp = result_files(demo)
     assert result_files(make_demo(tmp_path / "demo")) == stamp
     (tmp_path / "other").mkdir()
