@@ -99,8 +99,7 @@ class StellarLabels:
         rows = [
             {"obsid": str(self.obsid[i])}
             | {
-                words: f"{getattr(self, name)[i]:.{digits}f} ± "
-                f"{getattr(self, f'{name}_err')[i]:.{digits}f}"
+                words: _with_error(getattr(self, name)[i], getattr(self, f"{name}_err")[i], digits)
                 for name, words, digits in (
                     ("teff", "Teff [K]", 0),
                     ("logg", "log g [dex]", 2),
@@ -115,6 +114,13 @@ class StellarLabels:
         ]
         table = pd.DataFrame(rows).to_html(index=False, border=0)
         return f"<p>labels of {len(self):,} stars</p>{table}"
+
+
+def _with_error(value: float, error: float, digits: int) -> str:
+    """Return ``8350 ± 190``, or a limit as such."""
+    if np.isfinite(value) and not np.isfinite(error):
+        return f"{value:.{digits}f}, a limit"
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def predict_labels(

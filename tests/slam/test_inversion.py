@@ -203,6 +203,9 @@ def test_a_star_beyond_the_grid_ends_on_its_edge_and_says_so(shipped):
     for name in LABELS:  # a limit is no measurement
         assert np.isnan(getattr(found, f"{name}_err")[at_edge]).all()
         assert np.isfinite(getattr(found, f"{name}_fit_err")[at_edge]).all()
+    said = found._repr_html_()
+    assert "nan" not in said
+    assert "13500, a limit" in said
 
 
 def test_a_spectrum_the_model_does_not_know_has_a_poor_chi2_and_errors_to_match(bright, shipped):
