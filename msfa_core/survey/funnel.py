@@ -23,6 +23,7 @@ from msfa_core.rules import (
     PARALLAX_SENTENCE,
     domain_sentence,
     have_good_parallax,
+    in_search_domain,
     keep_by_rule,
     region_sentence,
     representatives,
@@ -155,6 +156,8 @@ def _share(
 def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None]:
     """Return which spectra each step leaves; None for what was not done."""
     domain = is_true(table, "in_search_domain")
+    if not table["in_search_domain"].notna().any():  # known before any step
+        domain = in_search_domain(table, settings).to_numpy(bool)
     candidate = is_true(table, "is_candidate")
     new = candidate & table["known_in"].isna().to_numpy(bool)
     classified = table["predicted_class"].notna().any()

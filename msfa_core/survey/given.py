@@ -88,7 +88,8 @@ def give(
     Raises
     ------
     CatalogueError
-        When a table cannot be read or matches no spectrum; nothing is kept then.
+        When a table cannot be read, or one of Gaia or Pan-STARRS matches no spectrum; nothing is
+        kept then. A list of known stars may know none of these: its line says so.
     """
     if not (known or gaia or panstarrs):
         return []
@@ -202,7 +203,8 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     radius = survey.settings.match_radius_arcsec
     opened = settled(open_table(path, PLACE_USE), spectra, radius)
     _, matched = known_match(spectra, opened, radius)
-    if not matched.n:
+    coarse = _coarse(opened.table, radius)
+    if not matched.n and (matched.n_refused or coarse):
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"), radius)
     folder = survey.path / KNOWN_FOLDER
     before = same_source(folder, opened.path, pending)
@@ -219,7 +221,9 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     k = 2
     while name in taken:
         name, k = f"{_short(opened.name)} ({k})", k + 1
-    more = [f"called {name} in known_in", *_coarse(opened.table, radius)]
+    more = [f"called {name} in known_in", *coarse]
+    if not matched.n:  # a list of another part of the sky is an answer: none of these is known
+        more.append(_none_of(opened, matched, spectra, ("obsid", "ra", "dec")))
     more += ["it replaces the list given before from the same file"] if before else []
     place = (
         before[0]
@@ -462,14 +466,22 @@ def none_matched(
     radius_arcsec : float
         Of matches by position.
     """
-    there = _examples(opened.table, keys)
-    here = _examples(spectra, keys)
     coarse = _coarse(opened.table, radius_arcsec)
+    return CatalogueError(
+        f"{opened.path}: {_none_of(opened, matched, spectra, keys)}. Give a table of these stars. "
+        f"({'; '.join([line(opened), *coarse])})"
+    )
+
+
+def _none_of(
+    opened: OutsideTable, matched: Matched, spectra: pd.DataFrame, keys: Sequence[str]
+) -> str:
+    """Say that no spectrum is in a table, with examples of both sides."""
     far = f"; {matched.n_refused:,} rows are {matched.why_refused}" if matched.n_refused else ""
     far += _elsewhere(opened.table, spectra)
-    return CatalogueError(
-        f"{opened.path}: none of the {len(spectra):,} spectra is in it{far}. It has {there}; the "
-        f"survey has {here}. Give a table of these stars. ({'; '.join([line(opened), *coarse])})"
+    return (
+        f"none of the {len(spectra):,} spectra is in it{far}. It has "
+        f"{_examples(opened.table, keys)}; the survey has {_examples(spectra, keys)}"
     )
 
 

@@ -121,9 +121,31 @@ def test_a_refused_table_leaves_the_survey_as_it_was(survey, tmp_path, kind):
 
 
 def test_nothing_matched_is_an_error_with_examples_of_both_sides(survey, tmp_path):
+    other = TRUTH.assign(gaia_source_id=TRUTH["gaia_source_id"] + 1, ra=(TRUTH["ra"] + 90) % 360)
+    table = gaia_file(tmp_path / "gaia.csv", other.drop(columns="obsid"))
+    with pytest.raises(CatalogueError, match=r"none of the 6 spectra.*gaia_source_id.*obsid 600"):
+        give(survey, gaia=[table])
+
+
+def test_a_list_of_known_stars_that_knows_none_of_these_is_kept_and_says_so(survey, tmp_path):
+    """It is an answer: all stars are new to it; those to come may not be."""
     (tmp_path / "known.csv").write_text("obsid\n11\n12\n")
-    with pytest.raises(CatalogueError, match=r"none of the 6 spectra.*obsid 11, 12.*600000000"):
-        give(survey, known=[tmp_path / "known.csv"])
+    (said,) = give(survey, known=[tmp_path / "known.csv"])
+    assert "0 spectra matched, 6 not" in said
+    assert "none of the 6 spectra is in it" in said
+    assert "obsid 11, 12; the survey has obsid 600000000" in said
+    assert list(known_tables(survey)) == ["known"]
+
+
+def test_a_list_whose_places_deny_its_identifiers_or_are_too_coarse_is_refused(survey, tmp_path):
+    wrong = TRUTH[["obsid", "ra", "dec"]].assign(ra=(TRUTH["ra"] + 90) % 360)
+    wrong.to_csv(tmp_path / "wrong.csv", index=False)
+    with pytest.raises(CatalogueError, match="6 rows are far from the star"):
+        give(survey, known=[tmp_path / "wrong.csv"])
+    TRUTH[["ra", "dec"]].round(1).assign(g_mag=15.0).to_csv(tmp_path / "coarse.csv", index=False)
+    with pytest.raises(CatalogueError, match="too coarse"):
+        give(survey, known=[tmp_path / "coarse.csv"])
+    assert not known_tables(survey)
 
 
 # --- a key is not a place ----------------------------------------------------------------------

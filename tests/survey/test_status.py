@@ -67,6 +67,9 @@ def test_before_the_search_the_domain_is_known_and_nothing_else_is_zero(tmp_path
     }
     assert said.outside == {"subclass": 2, "S/N(g)": 1, "resolution": 1}
     assert any("candidates: not known yet" in line for line in said.lines())
+    steps = funnel(survey).set_index("step")["spectra"]
+    assert steps["A/B spectra"] == 1
+    assert steps.drop("A/B spectra").isna().all()
 
 
 def test_flags_are_counted_of_all_spectra_and_of_candidates(survey):
