@@ -139,6 +139,13 @@ def test_agreement_is_counted_on_stars(survey):
     assert "2 reviewers" in agreed.sentence
 
 
+def test_one_kappa_of_two_reviewers_is_told_wherever_the_page_tells_of_agreement(survey, told):
+    (pair,) = agreement(survey).pairs
+    said = f"{pair.kappa:.2f}".replace("-", "−")
+    assert dict(told.facts)["agreement κ"] == said
+    assert any(f"Cohen's κ = {said}" in sentence for sentence in told.summary)
+
+
 def test_a_probability_that_means_what_it_says_lies_on_the_line():
     import pandas as pd
 

@@ -223,9 +223,8 @@ def _facts(
         (words, f"{int(one.sum()):,}"),
         ("reviewers", f"{len(agreed.n_by_reviewer):,}"),
     ]
-    kappa = agreed.fleiss if len(agreed.n_by_reviewer) > 1 else float("nan")
-    if np.isfinite(kappa):
-        facts.append(("agreement κ", f"{kappa:.2f}".replace("-", "−")))
+    if np.isfinite(agreed.kappa):
+        facts.append(("agreement κ", f"{agreed.kappa:.2f}".replace("-", "−")))
     return tuple(facts)
 
 

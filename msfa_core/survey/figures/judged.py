@@ -77,6 +77,13 @@ class Agreement:
     pairs: tuple[Pair, ...]
 
     @property
+    def kappa(self) -> float:
+        """Cohen's kappa of two reviewers, Fleiss' of more; NaN where undefined."""
+        if len(self.n_by_reviewer) > 2:  # noqa: PLR2004
+            return self.fleiss
+        return self.pairs[0].kappa if self.pairs else float("nan")
+
+    @property
     def sentence(self) -> str:
         """How reviewers agree, in words."""
         names = self.n_by_reviewer
@@ -87,7 +94,7 @@ class Agreement:
             return f"{name} alone decided, on {n:,} stars: agreement needs a second reviewer."
         if not self.pairs:
             return f"{len(names)} reviewers decided, on no star in common."
-        kappa = self.fleiss if len(names) > 2 else self.pairs[0].kappa  # noqa: PLR2004
+        kappa = self.kappa
         whose = "Fleiss'" if len(names) > 2 else "Cohen's"  # noqa: PLR2004
         if not np.isfinite(kappa):
             return f"{len(names)} reviewers; {whose} κ is undefined: only one thing was ever said."
