@@ -55,8 +55,7 @@ def plot_fits(
         When matplotlib is missing.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from msfa_core.balmer.shown import shown_figure  # noqa: PLC0415
     except ImportError as error:
         raise ExportError("the picture needs matplotlib; install it.") from error
     if frame not in FRAMES:
@@ -64,8 +63,7 @@ def plot_fits(
     fits = fit_lines(spectrum, FIT_LINES) if fits is None else fits
     windows = [line_window(spectrum, fits, row, line) for line in fits.lines]
     stretch = 1.0 if frame == "rest" else 1.0 + _redshift(spectrum, row)
-    figure = Figure(figsize=(4.6 * len(windows), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = shown_figure(4.6 * len(windows), 4.6)
     axes = figure.subplots(
         2, len(windows), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [4, 1]}
     )

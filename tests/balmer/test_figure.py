@@ -5,6 +5,7 @@ from dataclasses import replace
 import astropy.units as u
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from pytest import approx
 from simulated_lines import simulated_lines
 
@@ -34,6 +35,8 @@ def test_the_picture_shows_both_lines_with_their_numbers(star):
     assert titles[0].startswith(f"Hδ: D0.2 = {fits.d02[0, 0]:.1f} ± {fits.d02_err[0, 0]:.1f} Å")
     assert titles[1].startswith("Hγ: D0.2 = ")
     assert len(figure.axes) == 4
+    told = DisplayFormatter().format(figure)[0]  # as the last value of a cell, without magic
+    assert told["image/png"].startswith(b"\x89PNG")
 
 
 def test_the_axis_is_at_rest_or_as_observed(star):

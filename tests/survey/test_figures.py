@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from IPython.utils.dir2 import get_real_method
 from small_survey import make_small_survey, star_spectrum
 
 from msfa_core.balmer import fit_lines
@@ -28,6 +29,7 @@ def test_every_figure_is_drawn_and_says_that_its_stars_are_simulated(survey):
     ):  # fmt: skip
         assert "SIMULATED" in figure._suptitle.get_text()
         assert len(figure.axes) >= 1
+        assert get_real_method(figure, "_repr_png_"), "a notebook would print its name only"
 
 
 def test_an_unknown_spectrum_is_named(survey):

@@ -73,12 +73,9 @@ def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
 
     What stands at places of its own is not ``arranged``: that would draw every page twice.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from msfa_core.balmer.shown import shown_figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(width, height), layout="constrained" if arranged else None)
-    FigureCanvasAgg(figure)
-    return figure
+    return shown_figure(width, height, arranged=arranged)
 
 
 def panels_figure(panels: Sequence[Panel], simulated: bool = False) -> Figure:
