@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +11,8 @@ from small_survey import make_small_survey
 
 from msfa_core.errors import ExportError
 from msfa_core.products.report import gather, write_figures, write_page, write_pdf
-from msfa_core.products.report.page import page_html
+from msfa_core.products.report.page import SMALL, page_html
+from msfa_core.products.report.paper import _StarSheet
 from msfa_core.survey.figures.judged import agreement, reliability
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.decision import Decision, Verdict
@@ -206,13 +208,29 @@ def test_no_file_is_replaced_unasked_and_names_are_held_to(told, tmp_path):
 
 
 def test_the_pdf_has_a_page_per_star_after_the_figures(told, tmp_path):
-    from dataclasses import replace
-
     few = replace(told, stars=told.stars[:2])
     content = write_pdf(few, tmp_path / "S.pdf").read_bytes()
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 1 + 3 + 2
     assert b"SIMULATED" in content  # of its title
+
+
+def test_a_page_keeps_nothing_of_the_star_before_it(told):
+    """The sheet is laid out once: what is drawn on it is all of one star."""
+
+    def drawn(*stars):
+        sheet = _StarSheet(told, {key: told.panels[key] for key in SMALL})
+        for star in stars:
+            figure = sheet.page(star)
+        figure.canvas.draw()
+        return np.asarray(figure.canvas.buffer_rgba())
+
+    first, second = told.stars[:2]
+    bare = replace(second, picture=None)
+    alone = drawn(second)
+    assert np.array_equal(drawn(first, bare, second), alone)
+    assert not np.array_equal(drawn(first), alone)
+    assert np.array_equal(drawn(first, bare), drawn(bare))
 
 
 def test_the_figures_of_the_paper_are_written_in_both_formats(told, tmp_path):
