@@ -1,4 +1,4 @@
-"""The page: which view sits where; the header; what a session does besides drawing."""
+"""The page: which view sits where, and what a session does besides drawing."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import date
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import panel as pn
 
 from dashboard.making import DemoMaker
-from dashboard.planes.cells import counted
 from dashboard.state import News, Session
 from dashboard.state.sending import send_in_few_frames
 from dashboard.state.spare import may_wait
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
-from dashboard.theme import DARK, LIGHT, css_variables, palette, stylesheet
+from dashboard.theme import css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium_lens import CalciumLens
 from dashboard.views.cell import HEIGHT, CellServer
 from dashboard.views.classes import ClassView
 from dashboard.views.exporting import ExportView
+from dashboard.views.header import Header
 from dashboard.views.keyboard import Keyboard
 from dashboard.views.learn import LearnView
 from dashboard.views.page import Page
@@ -41,7 +39,7 @@ from dashboard.views.verdict import VerdictBar
 from dashboard.warming import page_is_painted
 from msfa_core.errors import SurveyError
 from msfa_core.stars.reference import ReferenceStars, reference_stars
-from msfa_core.survey.demo import FIRST_STARS, STARS_AT_ONCE, demo_left
+from msfa_core.survey.demo import demo_left
 from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
@@ -75,43 +73,6 @@ def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[st
         return getpass.getuser(), False
     except (KeyError, OSError):  # a container without a user entry
         return "", False
-
-
-SHUT_WHILE_BLIND: Final = (
-    "<h1>Hidden</h1><p>You are reviewing blind: what the machine and other reviewers say is shown "
-    "when it is off (key b).</p>"
-)
-
-
-def header_html(
-    survey: Survey, n_spectra: int, n_candidates: int | None, n_stars_to_be: int = 0
-) -> str:
-    """Return the title of the page, with a loud label when the survey is made up.
-
-    Without a number of candidates the reviewer works blind, and is told so; a demo survey that is
-    still being made says how many stars it will have.
-    """
-    simulated = (
-        '<b class="msfa-simulated" title="These stars do not exist: their spectra were computed.">'
-        "SIMULATED</b>"
-        if survey.is_simulated
-        else ""
-    )
-    told = counted(n_spectra, "spectrum", "spectra")
-    if n_candidates is not None:
-        told += f" · {counted(n_candidates, 'candidate spectrum', 'candidate spectra')}"
-    told += f" · more are being made, {n_stars_to_be:,} stars in all" if n_stars_to_be else ""
-    badge = (
-        '<b class="msfa-simulated msfa-blind" title="The machine and other reviewers are hidden">'
-        "BLIND</b>"
-        if n_candidates is None
-        else ""
-    )
-    return (
-        '<div class="msfa-title"><strong>BHB vetting</strong>'
-        f'<span class="msfa-survey">{escape(survey.path.resolve().name)}</span>{simulated}'
-        f'<span class="msfa-counts">{told}</span>{badge}</div>'
-    )
 
 
 def asked_for(name: str) -> str:
@@ -252,20 +213,20 @@ class VettingApp(pn.viewable.Viewer):
 
     def _reload(self, _event: object) -> None:
         self.state.status.attempt(self.state.reload)
-        self._entitle()
+        self.header.entitle(self._stars_to_be)
 
     def _grow(self) -> None:
         """Take over the whole demo survey when the rest of its stars have been made."""
         maker = DemoMaker.latest
         if maker is not None and maker.error:
             self._stars_to_be = 0
-            self._entitle()
+            self.header.entitle(self._stars_to_be)
             self.state.status.say(f"no more stars were made: {maker.error}", "error")
         elif not demo_left(self.state.survey):
             n_stars, self._stars_to_be = self._stars_to_be, 0
             if self.state.status.attempt(self.state.reload):
                 self.state.status.say(f"the other simulated stars are there: {n_stars:,} in all")
-            self._entitle()
+            self.header.entitle(self._stars_to_be)
 
     def _toggle_blind(self) -> None:
         verdicts = self.state.verdicts
@@ -352,81 +313,17 @@ class VettingApp(pn.viewable.Viewer):
             "Compare": pn.Column(**hidden, **fill),
             "Export": pn.Column(**hidden, **fill),
         }
+        makers: dict[str, Callable[[], Page]] = {
+            "Compare": lambda: TeamPage(self.state, go_to_star=lambda: self.header.turn_to("Vet")),
+            "Export": lambda: ExportView(state=self.state),
+        }
+        self.header = Header(self.state, pages, makers, self._reload, self._stars_to_be)
         return pn.Column(
-            self._header(pages),
+            self.header,
             *pages.values(),
             self.keyboard,
             css_classes=["msfa-page"],
             **{**fill, "stylesheets": [stylesheet(), css_variables(palette())]},
-        )
-
-    def _header(self, places: dict[str, pn.Column]) -> pn.Row:
-        css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
-        self._title = title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
-
-        def entitle(*_: Any) -> None:
-            verdicts = self.state.verdicts
-            is_one = verdicts.presets["candidates"].predicate(verdicts.data.candidates)
-            count = None if verdicts.blind else int(np.sum(is_one))
-            title.object = header_html(
-                self.state.survey, len(verdicts.table), count, self._stars_to_be
-            )
-
-        self._entitle = entitle
-        self.state.watch(entitle, "verdicts.blind")
-        entitle()
-        pages = pn.widgets.RadioButtonGroup(
-            options=list(places), value="Vet", css_classes=["msfa-chips", "msfa-pages"], **css
-        )
-        makers: dict[str, Callable[[], Page]] = {
-            "Compare": lambda: TeamPage(
-                self.state, go_to_star=lambda: pages.param.update(value="Vet")
-            ),
-            "Export": lambda: ExportView(state=self.state),
-        }
-
-        made: dict[str, Page] = {}
-
-        def turn(*_: Any) -> None:
-            """Show a page; the others sleep, and what tells of others is shut while blind."""
-            chosen, blind = pages.value, self.state.verdicts.blind
-            if chosen in makers and not blind:  # made when first looked at
-                made[chosen] = makers.pop(chosen)()
-            for name, place in places.items():
-                place.visible = name == chosen
-                if name in made:
-                    made[name].in_sight = name == chosen and not blind
-                if name != "Vet" and name == chosen:
-                    place[:] = [_notice(SHUT_WHILE_BLIND)] if blind else [made[name]]
-
-        pages.param.watch(turn, "value")
-        self.state.watch(turn, "verdicts.blind")
-        other = LIGHT if palette().is_dark else DARK
-        theme = pn.widgets.Button(
-            label=f"{other.name} theme", css_classes=["msfa-quiet", "msfa-theme"], **css
-        )
-        theme.js_on_click(
-            code=f"""
-            const url = new URL(window.location)
-            url.searchParams.set("theme", "{"dark" if other.is_dark else "default"}")
-            window.location.assign(url)
-            """
-        )
-        keys = pn.widgets.Button(label="keys ?", css_classes=["msfa-quiet"], **css)
-        keys.js_on_click(code='window.dispatchEvent(new CustomEvent("msfa:help"))')
-        reload = pn.widgets.Button(label="reload", css_classes=["msfa-quiet"], **css)
-        reload.on_click(self._reload)
-        return pn.Row(
-            title,
-            pages,
-            reload,
-            keys,
-            theme,
-            sizing_mode="stretch_width",
-            height=30,
-            margin=0,
-            css_classes=["msfa-header"],
-            stylesheets=[stylesheet()],
         )
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -492,58 +389,3 @@ class VettingApp(pn.viewable.Viewer):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show the whole app in the cell."""
         return {"text/html": self.frame(), "text/plain": repr(self)}
-
-
-# --- pages that are no survey ----------------------------------------------------------------
-def error_page(title: str, words: str) -> pn.Column:
-    """Return a page that says what is wrong and what to do."""
-    return _notice(f"<h1>{escape(title)}</h1><p>{escape(words)}</p>")
-
-
-def _notice(html: str, *more: pn.viewable.Viewable) -> pn.Column:
-    css = [stylesheet(), css_variables(palette())]
-    return pn.Column(
-        pn.pane.HTML(
-            html, css_classes=["msfa-letter"], stylesheets=css, sizing_mode="stretch_width"
-        ),
-        *more,
-        css_classes=["msfa-letter-page"],
-        stylesheets=css,
-        sizing_mode="stretch_both",
-    )
-
-
-def demo_page(maker: DemoMaker) -> pn.Column:
-    """Return the page that is shown while the demo survey is being made; it reloads itself."""
-    words = pn.pane.HTML(
-        "",
-        stylesheets=[stylesheet()],
-        css_classes=["msfa-letter"],
-        sizing_mode="stretch_width",
-    )
-
-    def look() -> None:
-        if maker.error:
-            words.object = f"<p>It could not be made: {escape(maker.error)}</p>"
-        elif maker.can_open.is_set() and pn.state.location is not None:
-            pn.state.location.reload = True
-        else:
-            share = f"{100 * maker.share:.0f}"
-            words.object = (
-                f'<div class="msfa-progress-track"><i style="width:{share}%"></i></div>'
-                f"<p>{escape(maker.words)}: {share} %</p>"
-            )
-
-    look()
-
-    def keep_looking() -> None:
-        pn.state.add_periodic_callback(look, period=500)
-
-    pn.state.onload(keep_looking)
-    return _notice(
-        f"<h1>Making the demo survey</h1><p>{FIRST_STARS} simulated stars: spectra that were "
-        "computed, not observed, to try everything on. They are run through every step, once; the "
-        f"page opens by itself when the first {STARS_AT_ONCE} are ready, in about a quarter of a "
-        "minute.</p>",
-        words,
-    )

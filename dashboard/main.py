@@ -16,9 +16,10 @@ pn.extension(
     sizing_mode="stretch_width",
 )
 
-from dashboard.app import VettingApp, demo_page, error_page  # noqa: E402
+from dashboard.app import VettingApp  # noqa: E402
 from dashboard.making import DemoMaker, options  # noqa: E402
 from dashboard.theme import page_css, palette, static_address  # noqa: E402
+from dashboard.views.letters import demo_page, error_page  # noqa: E402
 from msfa_core.errors import MsfaError  # noqa: E402
 from msfa_core.survey.folder import Survey, is_survey  # noqa: E402
 

@@ -5,8 +5,9 @@ import time
 import pytest
 
 from dashboard import making
-from dashboard.app import VettingApp, header_html
+from dashboard.app import VettingApp
 from dashboard.making import DemoMaker, options
+from dashboard.views.header import header_html
 from msfa_core.spine.demo import make_demo
 from msfa_core.survey.demo import demo_left
 from msfa_core.survey.folder import Survey, is_survey
@@ -74,7 +75,7 @@ def test_an_open_page_takes_the_other_stars_over_and_keeps_its_own(place):
         make_demo(place, stop, 12, at_once=4)
     app = VettingApp(place, reviewer="Ann")
     try:
-        assert "12 stars in all" in app._title.object
+        assert "12 stars in all" in app.header.title.object
         on_screen, before = app.state.screen.selected, len(app.state.verdicts.table)
         app._grow()
         assert len(app.state.verdicts.table) == before  # not yet
@@ -83,9 +84,9 @@ def test_an_open_page_takes_the_other_stars_over_and_keeps_its_own(place):
         assert len(app.state.verdicts.table) > before
         assert app.state.screen.selected == on_screen
         assert "12 in all" in app.state.status.message
-        assert "in all" not in app._title.object
+        assert "in all" not in app.header.title.object
         n = len(app.state.verdicts.table)
-        assert f"{n} spectra" in app._title.object
+        assert f"{n} spectra" in app.header.title.object
     finally:
         app.state.close()
 
