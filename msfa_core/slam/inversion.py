@@ -3,8 +3,9 @@
 Several starts, bounds at the edge of the training set, Levenberg–Marquardt with the exact Jacobian
 of the kernel. The continuum that is left is fitted together with the labels, so errors know of it.
 To the noise of every pixel the model error is added; where χ² is still above one, errors grow by
-its root, so that a spectrum the model does not know has errors to match. How far labels of real
-stars scatter beyond these errors of the fit is added to give the errors that are stated.
+its root, so that a spectrum the model does not know has errors to match; where two minima are
+nearly as deep (on either side of the strongest Balmer lines), they hold the distance. How far
+labels of real stars scatter beyond these errors of the fit is added to give those that are stated.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import external_errors
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
-from msfa_core.slam.solver import Factored, Observed, State, factored, solve, starting_points
+from msfa_core.slam.solver import (
+    Factored,
+    Observed,
+    State,
+    assess,
+    factored,
+    solve,
+    starting_points,
+)
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.typing import FloatArray, Progress, no_progress
 
@@ -255,14 +264,16 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
     rows = np.flatnonzero(enough)
     if len(rows):
         good = seen[rows]
-        state, converged = solve(factors, good, starting_points(factors, good))
+        state, other, converged = solve(factors, good, starting_points(factors, good))
         good, state, again = _without_lone_pixels(factors, good, state)
+        other = assess(factors, good, other.standard, other.continuum)
         converged &= again
         n_used = (good.ivar > 0).sum(axis=1) + used[rows].sum(axis=1)
         free = np.maximum(n_used - n_labels - factors.basis.shape[1], 1)
         chi2[rows] = state.chi2 / free
         labels = state.standard * model.label_scale + model.label_mean
         errors, correlation[rows] = _errors(model, state, chi2[rows])
+        errors = np.hypot(errors, _doubt(model, state, other, chi2[rows]))
         external = external_errors(labels[:, LABELS.index("teff")])
         for k, name in enumerate(LABELS):
             values[name][rows], values[f"{name}_fit_err"][rows] = labels[:, k], errors[:, k]
@@ -304,7 +315,7 @@ def _without_lone_pixels(
         ivar = np.where(off & few[:, None], 0.0, seen.ivar)
         seen = replace(seen, ivar=ivar)
         rows = np.flatnonzero(few)
-        ends, converged[rows] = solve(
+        ends, _, converged[rows] = solve(
             factors, seen[rows], state.standard[rows, None, :], state.continuum[rows]
         )
         state.put(rows, ends, np.ones(len(rows), dtype=bool))
@@ -320,6 +331,19 @@ def _errors(model: SlamModel, state: State, chi2: FloatArray) -> tuple[FloatArra
     correlation = covariance / (safe[:, :, None] * safe[:, None, :])
     growth = np.sqrt(np.maximum(chi2, 1.0))
     return diagonal * model.label_scale * growth[:, None], correlation
+
+
+def _doubt(model: SlamModel, state: State, other: State, chi2: FloatArray) -> FloatArray:
+    """(n, label) scatter of the labels where another minimum of χ² is nearly as deep.
+
+    Two minima with the weights exp(−χ²/2), χ² over its reduced value where that is above 1: the
+    root of the mean square distance from the better one.
+    """
+    behind = np.maximum(other.chi2 - state.chi2, 0.0) / np.maximum(chi2, 1.0)
+    weight = np.exp(-behind / 2)
+    share = np.sqrt(weight / (1 + weight))
+    distance: FloatArray = np.abs(other.standard - state.standard) * model.label_scale
+    return share[:, None] * distance
 
 
 def _pinned(model: SlamModel, labels: FloatArray) -> NDArray[np.bool_]:

@@ -28,6 +28,7 @@ _EASE, _TIGHTEN = 0.2, 6.0
 _MOST_DAMPING: Final = 1e7
 _STILL: Final = 1e-2  # step over error below which a label stands still
 _APART: Final = 1.0  # distance between starts, in scatter of the training labels
+_ELSEWHERE: Final = 0.1  # the same from which on two ends are two places
 _LOOSE: Final = 1.0  # σ of the coefficients of the continuum; only keeps the matrix regular
 _PIVOT: Final = 1e-12
 
@@ -145,7 +146,7 @@ def assess(model: Factored, seen: Observed, standard: FloatArray, continuum: Flo
 
 def solve(
     model: Factored, seen: Observed, starts: FloatArray, continuum: FloatArray | None = None
-) -> tuple[State, BoolArray]:
+) -> tuple[State, State, BoolArray]:
     """Find the labels of least χ² of each star.
 
     Parameters
@@ -162,6 +163,9 @@ def solve(
     -------
     state : State
         The best end of each star.
+    other : State
+        The best end in another place, another minimum of χ²; the best one again where there is
+        none.
     converged : (n,) bool array
     """
     n, m, n_labels = starts.shape
@@ -173,11 +177,26 @@ def solve(
     rows = np.arange(n * m)
     rows = _iterate(model, seen, star, state, damping, rows, _FIRST)
     if m > _SCREENED:
-        rank = np.argsort(np.argsort(state.chi2.reshape(n, m), axis=1), axis=1).ravel()
-        rows = rows[rank[rows] < _SCREENED]
+        rank = np.argsort(np.argsort(state.chi2.reshape(n, m), axis=1), axis=1)
+        goes_on = rank < _SCREENED
+        goes_on[np.arange(n), _best_apart(state, n, m)] = True
+        rows = rows[goes_on.ravel()[rows]]
     rows = _iterate(model, seen, star, state, damping, rows, _LAST)
-    best = np.argmin(state.chi2.reshape(n, m), axis=1) + m * np.arange(n)
-    return state.rows(best), ~np.isin(best, rows)
+    first = m * np.arange(n)
+    best = np.argmin(state.chi2.reshape(n, m), axis=1) + first
+    return state.rows(best), state.rows(_best_apart(state, n, m) + first), ~np.isin(best, rows)
+
+
+def _best_apart(state: State, n: int, m: int) -> NDArray[np.int64]:
+    """(n,) which of the m ends of each star is best of those in another place than the best.
+
+    The best one itself where there is no other place.
+    """
+    chi2, standard = state.chi2.reshape(n, m), state.standard.reshape(n, m, -1)
+    star, best = np.arange(n), np.argmin(chi2, axis=1)
+    away = np.abs(standard - standard[star, best][:, None]).max(axis=2) > _ELSEWHERE
+    elsewhere = np.where(away, chi2, np.inf)
+    return np.where(away.any(axis=1), np.argmin(elsewhere, axis=1), best)
 
 
 def _iterate(

@@ -104,11 +104,20 @@ def test_several_starts_find_minima_that_one_start_misses(shipped):
     seen, _ = observe(factored, spectra, None)
     starts = starting_points(factored, seen)
     assert starts.shape == (120, 4, 3)
-    many, _ = solve(factored, seen, starts)
+    many, _, _ = solve(factored, seen, starts)
     far = np.tile(shipped.standardise([[12_500.0, 2.5, -2.5]]), (120, 1))[:, None, :]
-    one, _ = solve(factored, seen, far)
+    one, _, _ = solve(factored, seen, far)
     assert (many.chi2 > one.chi2 + 1).sum() <= 1
     assert (many.chi2 < one.chi2 - 10).sum() >= 10
+
+
+def test_errors_know_of_a_second_minimum_that_is_nearly_as_deep(shipped):
+    spectra, _, labels = stars(400, seed=7, snr=12.0)
+    found = predict_labels(spectra, model=shipped)
+    for name, row in differences(found, labels, "fit_err").filter(like="pull").items():
+        pulls = row[np.isfinite(row)]
+        assert np.sqrt(np.mean(pulls**2)) < 1.25, name  # 1.9 for Teff by the curvature alone
+        assert (np.abs(pulls) > 3).mean() < 0.03, name
 
 
 def test_colours_narrow_the_errors_and_any_subset_will_do(bright, shipped):
