@@ -228,16 +228,19 @@ def _perform(
     n_done = len(base) - sum(len(part) for part in todo)
     progress(step.name, n_done, len(base))
     tables = apply(todo) if step.looks_at_spectra else map(Part.do, todo)
-    for part, result in zip(todo, tables, strict=True):
-        keep(survey, step.name, part.name, part.key, result)
-        n_done += len(part)
-        progress(step.name, n_done, len(base), part.name)
-    seconds = time.monotonic() - began
-    if todo:
-        said = {"version": step.version, **inputs.said}
-        survey.record(
-            step.name, settings=settings, done=len(todo), seconds=round(seconds, 1), **said
-        )
+    n_kept = 0
+    try:
+        for part, result in zip(todo, tables, strict=True):
+            keep(survey, step.name, part.name, part.key, result)
+            n_kept, n_done = n_kept + 1, n_done + len(part)
+            progress(step.name, n_done, len(base), part.name)
+    finally:  # whoever stops a run has what it kept on record
+        seconds = time.monotonic() - began
+        if n_kept:
+            said = {"version": step.version, **inputs.said}
+            survey.record(
+                step.name, settings=settings, done=n_kept, seconds=round(seconds, 1), **said
+            )
     return StepReport(step.name, len(todo), len(parts) - len(todo), seconds)
 
 

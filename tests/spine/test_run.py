@@ -194,6 +194,23 @@ def test_a_run_killed_at_any_moment_is_resumed_to_the_same_table(survey, finishe
     pd.testing.assert_frame_equal(survey.table(), as_in(finished, survey))
 
 
+@pytest.mark.parametrize("last", ["000001", "000003"])
+def test_provenance_tells_what_a_stopped_step_did(survey, last):
+    """Stopped by a closed pipe or Ctrl-C: what is kept would have no date and no weights."""
+
+    def stop(step, done, total, part=""):
+        if part.startswith(last):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run(survey, ["measure"], workers=1, progress=stop)
+    (said,) = [entry for entry in survey.provenance if entry["step"] == "measure"]
+    assert said["done"] == int(last)
+    run(survey, ["measure"], workers=1)
+    said = [entry["done"] for entry in survey.provenance if entry["step"] == "measure"]
+    assert sum(said) == 3
+
+
 def test_a_worker_that_dies_is_one_clear_error_and_what_was_done_is_kept(survey, monkeypatch):
     monkeypatch.setattr("msfa_core.spine.cluster.Part.do", _die_on_the_second_shard)
     with pytest.raises(SurveyError, match="worker process died"):
