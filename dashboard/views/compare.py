@@ -21,17 +21,16 @@ from dashboard.views.read_table import ReadTable
 from dashboard.views.strip import names_words, star_name
 from msfa_core.constants import VERDICT_RULES
 from msfa_core.spine.witnesses import probability_words
-from msfa_core.vetting.agreement import cohen_kappa, fleiss_kappa, in_dispute, verdict_matrix
+from msfa_core.vetting.agreement import (
+    cohen_kappa,
+    fleiss_kappa,
+    in_dispute,
+    kappa_in_words,
+    verdict_matrix,
+)
 from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
 from msfa_core.vetting.record import standing
 
-LANDIS_KOCH: Final = (  # least kappa, and the words of Landis & Koch (1977, Biometrics 33, 159)
-    (0.81, "almost perfect"),
-    (0.61, "substantial"),
-    (0.41, "moderate"),
-    (0.21, "fair"),
-    (0.0, "slight"),
-)
 NOBODY: Final = "–"
 PAIR: Final = 2
 LISTED: Final = ("obsid", "star", "one", "other", "p_bhb", "of record")
@@ -68,8 +67,7 @@ def kappa_words(kappa: float) -> str:
     """Return a kappa and what it is called: ``0.72 (substantial)``."""
     if not np.isfinite(kappa):
         return "undefined (nothing in common, or only one thing ever said)"
-    word = next((word for least, word in LANDIS_KOCH if kappa >= least), "worse than chance")
-    return f"{kappa:.2f} ({word})".replace("-", "−")
+    return f"{kappa:.2f} ({kappa_in_words(kappa)})".replace("-", "−")
 
 
 def agreement_html(verdicts: pd.DataFrame, first: str, second: str) -> str:

@@ -12,6 +12,15 @@ import pandas as pd
 from msfa_core.vetting.decision import Decision, Verdict
 from msfa_core.vetting.record import are_final, standing_decisions, star_of_row
 
+_WORDS_OF_KAPPA: Final = (  # Landis & Koch (1977, Biometrics 33, 159)
+    (-0.01, "worse than chance"),
+    (0.0, "no better than chance"),
+    (0.2, "slight"),
+    (0.4, "fair"),
+    (0.6, "moderate"),
+    (0.8, "substantial"),
+    (math.inf, "almost perfect"),
+)
 _Z: Final = 1.959964  # standard deviations of the normal distribution that hold 95 %
 
 
@@ -92,6 +101,12 @@ def fleiss_kappa(verdicts: pd.DataFrame) -> float:
     observed = float(np.mean((np.square(counts).sum(axis=1) - n_reviews) / pairs))
     chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
     return _beyond_chance(observed, chance)
+
+
+def kappa_in_words(kappa: float) -> str:
+    """Return what a kappa means, as it stands with two decimals."""
+    shown = round(kappa, 2)
+    return next(words for most, words in _WORDS_OF_KAPPA if shown <= most)
 
 
 def verdict_matrix(first: Iterable[Any], second: Iterable[Any]) -> pd.DataFrame:

@@ -17,20 +17,13 @@ from msfa_core.typing import BoolArray
 from msfa_core.vetting.agreement import (
     cohen_kappa,
     fleiss_kappa,
+    kappa_in_words,
     latest_by_reviewer,
     verdict_matrix,
 )
 
 BIN_EDGES: Final = np.linspace(0.0, 1.0, 11)  # of p_bhb
 TRUTH: Final = "true_class"
-_WORDS_OF_KAPPA: Final = (  # Landis & Koch (1977)
-    (0.0, "no better than chance"),
-    (0.2, "slight"),
-    (0.4, "fair"),
-    (0.6, "moderate"),
-    (0.8, "substantial"),
-    (np.inf, "almost perfect"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +93,6 @@ class Agreement:
             return f"{len(names)} reviewers; {whose} κ is undefined: only one thing was ever said."
         said = f"{kappa:.2f}".replace("-", "−")
         return f"{len(names)} reviewers agree with {whose} κ = {said}: {kappa_in_words(kappa)}."
-
-
-def kappa_in_words(kappa: float) -> str:
-    """Return what a kappa means, in the words of Landis & Koch (1977)."""
-    return next(words for most, words in _WORDS_OF_KAPPA if kappa <= most)
 
 
 def agreement(survey: Survey) -> Agreement:
