@@ -81,7 +81,7 @@ ABSCISSAE: Final = {
     "BP−RP": Abscissa(
         replace(COLOUR, limits=(-0.35, 0.65), always=(-0.2, 0.5)),
         "top_left",
-        ("No Gaia colours", *NO_GAIA),
+        ("No Gaia colours", "No star of this survey has a colour of Gaia.", NO_GAIA[1]),
         "BP−RP as observed: reddening moves a star right, to the BHB side",
     ),
     "Teff": Abscissa(

@@ -82,10 +82,10 @@ USE_CORNERS: Final = (
 )
 VECTOR_FIELDS: Final = ("x", "y", "x0", "y0")
 REMEDY: Final = (
-    "This survey has no Gaia photometry with parallaxes: colours, magnitudes and parallaxes are "
-    "joined from a local table, by `gaia_source_id`, `obsid` or position.",
-    "Add it with `msfa run SURVEY --gaia FILE` (CSV, FITS, VOTable or ECSV with source_id or ra "
-    "and dec, phot_g_mean_mag, bp_rp, parallax, parallax_over_error).",
+    "No star of this survey has both a colour and a parallax of Gaia, so none has a place here.",
+    "Add them with `msfa place SURVEY --online`, or with `msfa run SURVEY --gaia FILE` (CSV, FITS, "
+    "VOTable or ECSV with source_id or ra and dec, phot_g_mean_mag, bp_rp, parallax, "
+    "parallax_error or parallax_over_error).",
 )
 Exclusions = Mapping[CmdExclusion, BoolArray]
 
@@ -227,7 +227,7 @@ class CmdView(LinkedView):
         self._caption = caption()
         self._figure = self.figure_place()
         self._notice = pn.pane.HTML(
-            notice("No Gaia data", *REMEDY), sizing_mode="stretch_both", visible=False
+            notice("No colours with parallaxes", *REMEDY), sizing_mode="stretch_both", visible=False
         )
         self._switch = pn.widgets.Toggle.from_param(
             self.param.good_parallax_only,

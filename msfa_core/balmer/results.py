@@ -160,7 +160,7 @@ class LineFits:
             for k, line in enumerate(self.lines)
         ]
         table = pd.DataFrame(rows).to_html(index=False, border=0)
-        return f"<p>SWS fits of {len(self):,} spectra</p>{table}"
+        return f"<p>SWS fits; spectra: {len(self):,}</p>{table}"
 
 
 def line_index(lines: tuple[str, ...], line: str) -> int:

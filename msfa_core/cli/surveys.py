@@ -226,8 +226,8 @@ def run(
             share = f"{100 * step.seconds / seconds:.0f} % of the time"
             print(f"{step.step}: done ({step.seconds:.1f} s, {share})")
     print(
-        f"{report.n_spectra:,} spectra, {report.n_in_domain:,} in the search domain, "
-        f"{report.n_candidates:,} candidates, {report.n_in_region:,} of them in the D0.2–fm region "
+        f"{report.n_spectra:,} spectra, {report.n_in_domain:,} in the search domain, candidates: "
+        f"{report.n_candidates:,}, {report.n_in_region:,} of them in the D0.2–fm region "
         f"({report.selection})"
     )
     print(f"next: msfa serve {survey}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -470,7 +471,12 @@ def _said(error: BaseException) -> str:
     """Return what an error says, in one line that a terminal can show."""
     words: Sequence[str] = str(error).split()
     text = " ".join(words) or type(error).__name__
+    if why := _NO_WAY.search(text):
+        return f"cannot be reached: {why[1] or why[2]}"
     return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
 
 
 _LINE: Final = 300
+_NO_WAY: Final = re.compile(  # behind the names of classes that requests wraps it in
+    r"Max retries exceeded.*(?:\[Errno -?\d+\] ([A-Za-z ]+)|(Connection refused))"
+)

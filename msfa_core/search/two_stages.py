@@ -124,7 +124,7 @@ class Classified:
         }
         n = int(self.are_bhb().sum())
         table = pd.DataFrame(columns).to_html(index=False, border=0)
-        return f"<p>{len(self):,} spectra classified, {n:,} of them BHB by both stages</p>{table}"
+        return f"<p>Spectra classified: {len(self):,}; BHB by both stages: {n:,}</p>{table}"
 
 
 class TwoStageSearch:

@@ -247,6 +247,8 @@ def _say_cmd(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, 
     colour, magnitude = _number(row, "bp_rp"), _number(row, "abs_mag_g")
     if not np.isfinite(colour):
         return "no Gaia", "No Gaia colours joined: msfa run --gaia FILE."
+    if stance == Stance.SILENT and not np.isfinite(_number(row, "parallax_mas")):
+        return "no parallax", "Gaia gives no parallax of this star."
     if stance == Stance.SILENT:
         return "parallax poor", f"The parallax is not good enough to speak ({PARALLAX_SENTENCE})."
     words = "inside" if stance == Stance.FOR else "outside"

@@ -98,7 +98,7 @@ def export(
     typed = _typed(table, chosen)
     notes = _header(header, len(table))
     if path.exists() and not overwrite:
-        raise ExportError(f"{path} exists; name another file or allow overwriting it.")
+        raise ExportError(f"{path} exists; name another file, or replace it with --overwrite.")
     if not path.parent.is_dir():
         raise ExportError(f"{path.parent} is not a folder; make it first.")
     if write in (_write_csv, _write_parquet):

@@ -7,7 +7,7 @@ from local_tap import recorded_rows, start_archive
 from pytest import approx
 
 from msfa_core.errors import CatalogueError
-from msfa_core.photometry.tap import Patience, fetch, fetched, query_by_id, query_by_position
+from msfa_core.photometry.tap import Patience, _said, fetch, fetched, query_by_id, query_by_position
 
 QUICK = Patience(tries=3, first_wait=0.01, answer_seconds=20, job_seconds=20, first_poll=0.01)
 
@@ -45,6 +45,15 @@ def stars(rows=slice(None), with_id=(), mjd=57388.0):
             "mjd": mjd,
         }
     )
+
+
+@pytest.mark.parametrize("why", ["[Errno -2] Name or service not known", "Connection refused"])
+def test_a_service_that_cannot_be_reached_is_told_in_the_words_of_the_system(why):
+    said = (
+        "HTTPSConnectionPool(host='gea.example', port=443): Max retries exceeded with url: /tap "
+        f'(Caused by NewConnectionError("HTTPSConnection(host=x): Failed to connect: ({why})"))'
+    )
+    assert _said(OSError(said)) == f"cannot be reached: {why.removeprefix('[Errno -2] ')}"
 
 
 def test_stars_are_found_by_id_and_by_place_with_their_2mass_magnitudes(archive, tmp_path):

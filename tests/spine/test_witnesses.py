@@ -103,6 +103,13 @@ def test_a_poor_parallax_a_poor_fit_and_a_hot_star_make_witnesses_silent():
     ]
 
 
+def test_a_star_without_a_parallax_is_not_called_one_of_a_poor_parallax():
+    row = full_table().assign(parallax_mas=np.nan, parallax_over_error=np.nan, abs_mag_g=np.nan)
+    assert witnesses(row.iloc[0], Settings())[3].words == "no parallax"
+    negative = full_table().assign(parallax_mas=-0.1, parallax_over_error=-1.0, abs_mag_g=np.nan)
+    assert witnesses(negative.iloc[0], Settings())[3].words == "parallax poor"
+
+
 def test_within_its_error_calcium_cannot_tell():
     x, kp = midway()
     table = table_of(d02_hdelta=[x, x], kp=[kp - 0.05, kp + 0.05], kp_err=[0.1, 0.1])

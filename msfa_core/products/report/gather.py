@@ -189,8 +189,8 @@ def _why_none(choice: str, table: pd.DataFrame, survey: Survey) -> str:
         return f"The search kept none of {len(table):,} spectra."
     n = int(is_true(table, "is_candidate").sum())
     return (
-        f"No star has the verdict {choice}: {n:,} candidates wait to be looked at with `msfa "
-        f"serve`. Stars of another verdict are told of with --verdict, all candidates with "
+        f"No star has the verdict {choice}. Candidate spectra: {n:,}; look at them with `msfa "
+        "serve`. Stars of another verdict are told of with --verdict, all candidates with "
         "--candidates."
     )
 
