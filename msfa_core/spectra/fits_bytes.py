@@ -36,6 +36,7 @@ _GZIP_WINDOW: Final = 31  # zlib's number for "gzip header and checksum, largest
 _MOST_FIELDS: Final = 999  # axes or columns; FITS standard
 _LARGEST: Final = 2**29  # bytes; spectra are 0.02–5 MB, so more is not a spectrum
 _COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")
+_REMARKS: Final = (b"COMMENT ", b"HISTORY ")
 _END_CARD: Final = b"END".ljust(_CARD)
 _IMAGE_TYPES: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # TFORM letter -> (NumPy type, bytes); None = its bytes are skipped, its values never read here
@@ -97,11 +98,11 @@ class Hdu(Protocol):
     def card(self, key: str) -> Any:
         """Return the value of a header card; None when absent or undefined."""
 
-    def card_unit(self, key: str) -> str:
-        """Return the unit in brackets at either end of a card's comment, lower case; else nothing.
+    def comment(self, key: str) -> str:
+        """Return the comment of a card; empty when there is none."""
 
-        The FITS standard (4.0, section 4.3.2) has it at the head, SDSS at the end.
-        """
+    def remarks(self) -> str:
+        """Return what the header says in lines of its own (COMMENT, HISTORY)."""
 
     @property
     def image(self) -> NDArray[Any] | None:
@@ -113,6 +114,15 @@ class Hdu(Protocol):
 
     def column(self, name: str) -> NDArray[Any]:
         """Return all values of a column as one flat array."""
+
+
+def card_unit(unit: Hdu, key: str) -> str:
+    """Return the unit in brackets at either end of a card's comment, lower case; else nothing.
+
+    The FITS standard (4.0, section 4.3.2) has it at the head, SDSS at the end.
+    """
+    found = _UNIT.search(unit.comment(key))
+    return "" if found is None else (found[1] or found[2]).strip().lower()
 
 
 def read_bytes(path: Path) -> bytes:
@@ -219,7 +229,7 @@ class PlainHdu:
         keys = np.ndarray((end - start) // _CARD, f"S{_KEY}", raw, start, (_CARD,)).tolist()
         # Walking backwards leaves the first of repeated cards, the one that counts.
         self._cards = dict(zip(keys[::-1], range(end - _CARD, start - 1, -_CARD), strict=True))
-        self._raw = raw
+        self._raw, self._header = raw, (start, end)
         n_axes = self._count("NAXIS", _MOST_FIELDS)
         self._axes = [self._count(f"NAXIS{i}", _LARGEST) for i in range(1, n_axes + 1)]
         self._data = start + _whole_blocks(end + _CARD - start)
@@ -236,15 +246,23 @@ class PlainHdu:
         at = self._cards.get(key.ljust(_KEY).encode())
         return None if at is None else _card_value(self._raw[at + _KEY : at + _CARD])
 
-    def card_unit(self, key: str) -> str:
-        """Return the unit in brackets at either end of a card's comment, or nothing."""
+    def comment(self, key: str) -> str:
+        """Return the comment of a card; empty when there is none."""
         at = self._cards.get(key.ljust(_KEY).encode())
         if at is None:
             return ""
         text = self._raw[at + _KEY : at + _CARD].decode("latin-1")[2:].lstrip()
         if text.startswith("'"):
             text = text[1:].replace("''", "").partition("'")[2]
-        return _unit_of(text.partition("/")[2])
+        return text.partition("/")[2]
+
+    def remarks(self) -> str:
+        """Return what the header says in lines of its own (COMMENT, HISTORY)."""
+        if self._cards.keys().isdisjoint(_REMARKS):
+            return ""
+        start, end = self._header
+        lines = (self._raw[at : at + _CARD] for at in range(start, end, _CARD))
+        return b"\n".join(one[_KEY:] for one in lines if one.startswith(_REMARKS)).decode("latin-1")
 
     def _count(self, key: str, largest: int) -> int:
         """Value of a card that counts something; 0 when absent."""
@@ -274,6 +292,8 @@ class PlainHdu:
             return None
         if self.card("BSCALE") not in (None, 1) or self.card("BZERO") not in (None, 0):
             raise UnusualFits("scaled image")
+        if self.card("BLANK") is not None:
+            raise UnusualFits("numbers that stand for none")
         dtype = _IMAGE_TYPES[self.card("BITPIX")]
         return np.ndarray(tuple(axes[::-1]), dtype, buffer=self._raw, offset=self._data)
 
@@ -363,12 +383,6 @@ def _string_value(text: str) -> str:
     return text[1:end].replace("''", "'").rstrip()
 
 
-def _unit_of(comment: str) -> str:
-    """Return the unit in brackets at the head of a comment, or as SDSS has it at its end."""
-    found = _UNIT.search(comment)
-    return "" if found is None else (found[1] or found[2]).strip().lower()
-
-
 class PlainFits:
     """The units of a file, found one after the other and only as far as they are asked for."""
 
@@ -415,14 +429,25 @@ class _AstropyHdu:
             return value.rstrip()
         return value if isinstance(value, (bool, int, float)) else None
 
-    def card_unit(self, key: str) -> str:
-        """Return the unit in brackets at either end of a card's comment, or nothing."""
-        return _unit_of(self._comments[key]) if key in self._header else ""
+    def comment(self, key: str) -> str:
+        """Return the comment of a card; empty when there is none."""
+        return str(self._comments[key]) if key in self._header else ""
+
+    def remarks(self) -> str:
+        """Return what the header says in lines of its own (COMMENT, HISTORY)."""
+        said = (self._header[key] for key in ("COMMENT", "HISTORY") if key in self._header)
+        return "\n".join(str(line) for lines in said for line in lines)
 
     @property
     def image(self) -> NDArray[Any] | None:
         """The image; None for a table or an empty unit."""
-        return None if self._data is None or self._names else np.asarray(self._data)
+        if self._data is None or self._names:
+            return None
+        image = np.asarray(self._data)
+        blank = self.card("BLANK")
+        if type(blank) is int and image.dtype.kind in "iu":  # astropy heeds it of scaled images
+            return np.where(image == blank, np.nan, image)
+        return image
 
     @property
     def columns(self) -> Sequence[str]:
@@ -434,7 +459,12 @@ class _AstropyHdu:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return np.asarray(self._data[self._names[name]]).ravel()
+                values = np.asarray(self._data[self._names[name]]).ravel()
+                stored = self._data.view(np.ndarray)[self._names[name]].ravel()
+                null = self._data.columns[self._names[name]].null
+                if null in (None, "") or stored.dtype.kind not in "iu":
+                    return values
+                return np.where(stored == int(null), np.nan, values)
             except Exception as error:  # see astropy_units
                 raise problem(self._path, f"is damaged FITS ({error})", _AGAIN) from None
 

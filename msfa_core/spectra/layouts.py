@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -23,6 +24,7 @@ _SDSS_PLACES: Final = (("PLUG_RA", "PLUG_DEC"), ("RACAT", "DECCAT"), ("FIBER_RA"
 _ARMS: Final = ("B", "R")  # of the medium-resolution survey
 _EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the names of its units
 _SHOWN: Final = 8  # columns named in a message
+_TELLING: Final = 50  # pixels: no flux of so many rises throughout
 _SENTINELS: Final = (-999.0, -9999.0)
 _CIRCLE: Final = 360.0  # deg
 _DEGREES: Final = {  # of an angle that a card gives in another unit
@@ -34,6 +36,12 @@ _DEGREES: Final = {  # of an angle that a card gives in another unit
 _DOPPLER: Final = {  # of a redshift that a card gives as a velocity
     **dict.fromkeys(("km/s", "km s-1", "km s**-1", "km.s-1", "kms", "kms-1"), 1 / SPEED_OF_LIGHT),
     **dict.fromkeys(("m/s", "m s-1", "m s**-1", "m.s-1"), 1e-3 / SPEED_OF_LIGHT),
+}
+_LENGTHS: Final = {  # Å
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 10.0),
+    **dict.fromkeys(("um", "micron", "microns", "µm", "micrometer", "micrometers"), 1e4),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e10),
+    "cm": 1e8,
 }
 _GIVE_A_SPECTRUM: Final = "give a LAMOST or SDSS spectrum"
 
@@ -99,7 +107,7 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
         if unit.name not in ("COADD", "") or "FLUX" not in names or "IVAR" not in names:
             continue
         if "WAVELENGTH" in names:
-            wavelength = _numbers(path, unit, "WAVELENGTH")
+            wavelength = _in_angstroms(path, unit)
             return Content("lamost-table", wavelength, _columns(path, unit), units=(unit,))
         if "LOGLAM" in names:
             return _sdss(path, unit, units)
@@ -134,9 +142,13 @@ class _Behind:
         values = (unit.card(key) for unit in self._units)
         return next((value for value in values if value is not None), None)
 
-    def card_unit(self, key: str) -> str:
-        """Return the unit that the comment of such a card names."""
-        return next((unit.card_unit(key) for unit in self._units if unit.card(key) is not None), "")
+    def comment(self, key: str) -> str:
+        """Return the comment of such a card."""
+        return next((unit.comment(key) for unit in self._units if unit.card(key) is not None), "")
+
+    def remarks(self) -> str:
+        """Return what both headers say in lines of their own."""
+        return "\n".join(unit.remarks() for unit in self._units)
 
     def column(self, name: str) -> NDArray[Any]:
         """Refuse: an image has no columns."""
@@ -170,6 +182,9 @@ def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
         reason = f"holds an image of {shape} pixels, a LAMOST spectrum has {len(_IMAGE_ROWS)} × N"
         raise problem(path, reason, _GIVE_A_SPECTRUM)
     flux, ivar, third, andmask, ormask = native(image)
+    if len(flux) > _TELLING and _is_monotonic(flux):
+        reason = "the first row of its image is no flux: it rises or falls throughout"
+        raise problem(path, reason, f"order the rows as {', '.join(_IMAGE_ROWS)}")
     pixels = Pixels(flux, ivar, _bits(andmask), _bits(ormask))
     rows = str(primary.card("EXTEN0")).lower()
     if "wavelength" in rows or ("subcontinuum" not in rows and _is_monotonic(third)):
@@ -178,8 +193,24 @@ def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
     if not (isinstance(first, float | int) and isinstance(step, float | int)):
         reason = "has neither a wavelength row nor the cards COEFF0 and COEFF1"
         raise problem(path, reason, "download it again or give another release of the file")
-    wavelength = _log_linear(float(first), float(step), len(flux))
+    wavelength = _log_linear(_first_pixel(path, primary, first, step), float(step), len(flux))
     return Content("lamost-image-subcontinuum", wavelength, pixels)
+
+
+def _first_pixel(path: Path, primary: Hdu, first: float, step: float) -> float:
+    """Return the logarithm of the first wavelength, of cut files too.
+
+    Whoever cuts pixels off (IRAF's imcopy) moves CRPIX1, the pixel of CRVAL1, and leaves COEFF0.
+    """
+    reference = as_number(primary.card("CRPIX1"))
+    if not np.isfinite(reference) or reference == 1.0:
+        return float(first)
+    if as_number(primary.card("CRVAL1")) != first:
+        reason = (
+            f"COEFF0 = {first:g} is not CRVAL1, and CRPIX1 = {reference:g} says that it was cut"
+        )
+        raise problem(path, reason, "give the file as it was downloaded")
+    return float(first + (1.0 - reference) * step)
 
 
 @lru_cache(maxsize=64)
@@ -207,6 +238,14 @@ def _numbers(path: Path, unit: Hdu, name: str) -> NDArray[Any]:
         reason = f"holds {rows:,} spectra in one table (column {name} has an array in each row)"
         raise problem(path, reason, "write each row as a file of its own, with its obsid")
     return native(values)
+
+
+def _in_angstroms(path: Path, unit: Hdu) -> NDArray[Any]:
+    """Column WAVELENGTH [Å], of which the file may say another unit."""
+    wavelength = _numbers(path, unit, "WAVELENGTH")
+    said = str(unit.card(f"TUNIT{list(unit.columns).index('WAVELENGTH') + 1}") or "")
+    factor = _LENGTHS.get(re.sub(r"\s*\(.*\)\s*$|'", "", said).strip().lower())
+    return wavelength if factor is None else wavelength.astype(np.float64) * factor
 
 
 def _columns(path: Path, unit: Hdu) -> Pixels:
@@ -336,7 +375,7 @@ def as_number(value: Any, quantity: str = "") -> float:
 def as_degrees(value: Any, quantity: str, unit: str = "") -> float:
     """Return a position of a header in degrees, ``ra`` or ``dec``; text may be sexagesimal.
 
-    A unit that the card names (`Hdu.card_unit`) is believed of a number.
+    A unit that the card names (`card_unit`) is believed of a number.
     """
     if isinstance(value, str) and number(value) is None:
         return as_number(angle(value, hours=quantity == "ra"), quantity)

@@ -20,13 +20,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import G_BAND, SPEED_OF_LIGHT
-from msfa_core.spectra.air import air_to_vacuum
+from msfa_core.constants import G_BAND
 from msfa_core.spectra.fits_bytes import (
     Hdu,
     PlainFits,
     UnusualFits,
     astropy_units,
+    card_unit,
     problem,
     read_bytes,
     unpacked,
@@ -39,9 +39,11 @@ from msfa_core.spectra.layouts import (
     read_layout,
     unit_of_cards,
 )
+from msfa_core.spectra.scale import check_flux, to_house
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.tables.cells import number
 from msfa_core.tables.identifiers import identifier
+from msfa_core.tables.quantities import FASTEST_STAR
 from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
@@ -60,11 +62,9 @@ META_CARDS: Final = {
 _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
-_EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
-_FRAMES_OF_EARTH: Final = ("TOPO", "GEO")  # SPECSYS; FITS standard 4.0, table 27
-_FRAMES_OF_SUN: Final = ("HELIO", "BARY")
 _NO_FLUX: Final = -9999.0
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
+_LARGEST_IVAR: Final = float(np.finfo(np.float32).max)
 _NOISE_EVERY: Final = 16  # pixels, of which one is looked at
 _NOISE_PIXELS: Final = 20  # least number of them
 _USUAL_SNR: Final = (0.5, 300.0)  # what lies within needs no second look
@@ -74,13 +74,6 @@ _SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real s
 _WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
 _NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
 _MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
-
-# What the unit of a flux must not say: the colours of the spectrum would be others
-_OTHER_FLUX: Final = {
-    "per frequency": re.compile(r"(?<![a-z])([munkµμ]?jy|jansky)(?![a-z])|hz", re.I),
-    "in magnitudes": re.compile(r"(?<![a-z])(ab|st)?mag(?![a-z])", re.I),
-    "in photons": re.compile(r"photon|(?<![a-z])ph(?![a-z])", re.I),
-}
 
 _LAMOST_NAME: Final = re.compile(r"(?:spec|med)-(\d+)-(.+)_sp(\d+)-(\d+)", re.I)
 _SDSS_NAME: Final = re.compile(r"spec-(\d+)-(\d+)-(\d+)", re.I)
@@ -181,53 +174,12 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     primary = unit_of_cards(units)
     content = read_layout(path, primary, units)
     _check(path, content)
-    _check_flux(path, (primary, *content.units))
-    _check_frame(path, (primary, *content.units))
-    scale = []
-    wavelength = content.wavelength
-    if any(_is_in_air(unit) for unit in (primary, *content.units)):
-        scale.append("converted from air")
-        wavelength = air_to_vacuum(wavelength.astype(np.float64))
-    if any(_moves_with_earth(unit) for unit in (primary, *content.units)):
-        scale.append("corrected for the motion of the Earth")
-        wavelength = _seen_from_the_sun(path, primary, wavelength)
-    if scale:
-        meta = {**content.meta, "wavelength_scale": ", ".join(scale)}
+    check_flux(path, (primary, *content.units))
+    wavelength, done = to_house(path, primary, content)
+    if done:
+        meta = {**content.meta, "wavelength_scale": done}
         content = replace(content, wavelength=wavelength, meta=meta)
     return _spectrum(path, primary, content)
-
-
-def _is_in_air(unit: Hdu) -> bool:
-    """Tell whether a header says that its wavelengths are those in air."""
-    words = [str(unit.card(key) or "").strip().lower() for key in ("AIRORVAC", "WAVEREF")]
-    if "air" in words or _is_no(unit.card("VACUUM")):
-        return True
-    return str(unit.card("CTYPE1") or "").strip().upper().startswith("AWAV")
-
-
-def _moves_with_earth(unit: Hdu) -> bool:
-    """Tell whether a header says that the motion of the Earth is still in the wavelengths."""
-    if unit.card("HELIO") is not None:
-        return _is_no(unit.card("HELIO"))
-    return str(unit.card("SPECSYS") or "").strip().upper().startswith(_FRAMES_OF_EARTH)
-
-
-def _is_no(card: Any) -> bool:
-    """Tell whether a card of yes or no says no, in any spelling; absent, it says nothing."""
-    return str(card).strip().lower() in ("f", "false", "0", "n", "no")
-
-
-def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> NDArray[np.float64]:
-    """(pixel,) wavelengths of a file that left the motion of the Earth in (HELIO = F).
-
-    ``HELIO_RV`` [km/s] is what to take off a velocity: its sign is that of LAMOST's own headers
-    (the observer's velocity away from the star), checked against an ephemeris.
-    """
-    velocity = as_number(primary.card("HELIO_RV"))
-    if not abs(velocity) < _EARTH:
-        reason = "says that the motion of the Earth is still in it (HELIO, SPECSYS), not how much"
-        raise problem(path, reason, "correct its wavelengths, or give HELIO_RV in km/s")
-    return wavelength.astype(np.float64) * (1 - velocity / SPEED_OF_LIGHT)
 
 
 def _epoch_2000(ra: float, dec: float, primary: Hdu) -> tuple[float, float]:
@@ -258,29 +210,6 @@ def _check(path: Path, content: Content) -> None:
             f"wavelengths {wavelength[0]:.4g} to {wavelength[-1]:.4g} are not optical ones in Å"
         )
         raise problem(path, reason, "convert them to vacuum Å")
-
-
-def _check_flux(path: Path, units: Iterable[Hdu]) -> None:
-    """Refuse a flux whose unit says that it is none per wavelength; most files say no unit."""
-    for unit in units:
-        said = [unit.card("BUNIT")]
-        said += [
-            unit.card(f"TUNIT{i}") for i, name in enumerate(unit.columns, start=1) if name == "FLUX"
-        ]
-        for text in (str(one) for one in said if one is not None):
-            for what, pattern in _OTHER_FLUX.items():
-                if pattern.search(text):
-                    reason = f"its flux is {what} (unit {text.strip()!r})"
-                    raise problem(path, reason, "convert it to flux per wavelength, as LAMOST's")
-
-
-def _check_frame(path: Path, units: Iterable[Hdu]) -> None:
-    """Refuse wavelengths in a frame that moves through the Galaxy: stars would move with it."""
-    for unit in units:
-        frame = str(unit.card("SPECSYS") or "").strip().upper()
-        if frame and not frame.startswith((*_FRAMES_OF_EARTH, *_FRAMES_OF_SUN)):
-            reason = f"its wavelengths are in another frame than the Sun's (SPECSYS = {frame!r})"
-            raise problem(path, reason, "convert them to the frame of the Sun (HELIOCEN)")
 
 
 def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float) -> None:
@@ -329,6 +258,10 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]
     flux, ivar, andmask, _ = content.pixels
     if flux.dtype.kind != "f":
         flux = flux.astype(np.float64)  # products of whole numbers overflow
+    beyond = np.isfinite(ivar) & (ivar > _LARGEST_IVAR)
+    if beyond.any():
+        reason = f"its inverse variance reaches {ivar[beyond].max():.3g}, beyond single precision"
+        raise problem(path, reason, "give the flux in another unit, such as 1e-17 erg/s/cm2/A")
     finite = np.isfinite(flux)
     power = flux * ivar * flux
     usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != _NO_FLUX)
@@ -355,6 +288,10 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     flux, ivar = content.pixels.flux, content.pixels.ivar
     meta = _meta(primary, content)
     z, snr_g = meta.pop("z", None), meta.pop("snr_g", math.nan)
+    if z is None:
+        z = as_redshift(primary.card("Z"), "z", card_unit(primary, "Z"))
+    if z > FASTEST_STAR and str(meta.get("class", "")).upper() == "STAR":
+        z = math.nan  # a velocity in km/s, or a galaxy's
     for key in _SNR_CARDS:
         snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
     mask = _bad_pixels(path, content, snr_g)
@@ -368,7 +305,7 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         flux=flux,
         ivar=ivar,
         mask=mask,
-        z=as_redshift(primary.card("Z"), "z", primary.card_unit("Z")) if z is None else z,
+        z=z,
         ra=ra,
         dec=dec,
         snr_g=snr_g,
@@ -387,10 +324,10 @@ def _place(primary: Hdu, layout: str, of_object: tuple[float, float] | None) -> 
     elif layout == "sdss" and "SDSS" in str(primary.card("TELESCOP")).upper():
         return math.nan, math.nan
     ra, dec = (
-        as_degrees(primary.card(prefix + name), name.lower(), primary.card_unit(prefix + name))
+        as_degrees(primary.card(prefix + name), name.lower(), card_unit(primary, prefix + name))
         for name in ("RA", "DEC")
     )
-    return ra, dec
+    return (math.nan, math.nan) if ra == dec == 0.0 else (ra, dec)  # cards that were never filled
 
 
 def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
@@ -403,7 +340,7 @@ def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
         if name in _WHOLE_NUMBERS:
             value = _whole(value)
         elif name == "z_err":
-            value = as_redshift(value, name, primary.card_unit(key))
+            value = as_redshift(value, name, card_unit(primary, key))
         else:
             value = str(value).strip()
         if value is not None:

@@ -8,7 +8,7 @@ were, is for this folder alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,15 +17,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.columns import BY_NAME
+from msfa_core.columns import BY_NAME, COLUMNS
 from msfa_core.errors import SurveyError
 from msfa_core.rules import words_of
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.shards import Shard
 from msfa_core.spectra.spectrum import Spectra, Spectrum
+from msfa_core.typing import BoolArray
 
 COMPLETED_NUMBERS: Final = ("z", "ra", "dec", "snr_g")
 COMPLETED_WORDS: Final = ("class", "subclass", "data_release")
+_OF_SPECTRA: Final = ("classify", "measure", "match", "label", "check")  # steps
+_OF_VELOCITY: Final = ("epoch_rv", "epoch_rv_err", "rv_range", "rv_chi2_probability")
 _POLE: Final = 90.0  # deg
 _CIRCLE: Final = 360.0  # deg
 _NUMBERED: Final = re.compile(r"\d{4,} .*\.parquet")
@@ -185,7 +188,8 @@ def refreshed(
     base : DataFrame
         What files and catalogues say now.
     before : DataFrame, optional
-        What they said before: where the table says the same, it was no step that said it.
+        What they said before: where the table says the same, it was no step that said it, and
+        where they give another redshift, what was made with the old one is dropped.
     """
     obsid = table["obsid"].to_numpy(np.int64)
     base = base.set_index("obsid").reindex(obsid).set_axis(table.index)
@@ -202,7 +206,36 @@ def refreshed(
             columns[name] = table[name].where(stays, new)
         else:
             columns[name] = base[name]
-    return table.assign(**columns)
+    renewed = table.assign(**columns)
+    if before is None:
+        return renewed
+    shift, earlier = (one["z"].to_numpy(np.float64, na_value=np.nan) for one in (base, before))
+    other = ~((shift == earlier) | (np.isnan(shift) & np.isnan(earlier)))
+    return without_results(renewed, other, said=set(base.columns)) if other.any() else renewed
+
+
+def without_results(
+    table: pd.DataFrame, rows: BoolArray, said: Collection[str] = ()
+) -> pd.DataFrame:
+    """Return a table whose rows have lost what was made of another spectrum, or another redshift.
+
+    Who the star is and what its neighbours on the sky are stays: verdicts hang on it.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+    rows : (n,) bool array
+    said : collection of str
+        Columns that catalogues give, which stay.
+    """
+    made = [
+        column.name
+        for column in COLUMNS
+        if (column.step in _OF_SPECTRA or column.name in _OF_VELOCITY)
+        and column.name in table
+        and column.name not in (*said, "known_in")
+    ]
+    return table.assign(**{name: table[name].mask(rows) for name in made})
 
 
 def completed(spectrum: Spectrum, rows: pd.DataFrame | None) -> Spectrum:

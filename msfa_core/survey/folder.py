@@ -25,7 +25,7 @@ as a whole, so a reader or a killed process never sees half of one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -63,6 +63,7 @@ from msfa_core.survey.completing import (
     filled,
     identities,
     refreshed,
+    without_results,
 )
 from msfa_core.survey.provenance import (
     append_provenance,
@@ -325,6 +326,13 @@ class Survey:
             The base table before a catalogue was joined: what it said is no result of a step.
         """
         self.write_table(refreshed(self.table(), self.base_table(), before))
+
+    def forget_results(self, obsids: Collection[int]) -> None:
+        """Drop what steps made of spectra that are about to be replaced, until they run again."""
+        table = self.table()
+        rows = table["obsid"].isin(list(obsids)).to_numpy(bool)
+        if rows.any():
+            self.write_table(without_results(table, rows))
 
     def table_with_verdicts(self) -> pd.DataFrame:
         """Return the table of all spectra with the verdict of record of each star."""

@@ -353,6 +353,7 @@ class Storing:
         for layout in list(self.pending):
             self._commit(layout)
         if self.replacing:
+            self.survey.forget_results(self.replacing)  # first: nobody sees old beside new
             self.survey.archive.replace(list(self.replacing.values()))
             self.replacing = {}
 

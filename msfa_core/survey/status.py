@@ -239,7 +239,9 @@ def _step_status(survey: Survey, step: str) -> StepStatus:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     folder = survey.path / STEPS_FOLDER / step
-    n_done = sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
+    parts = {*survey.shard_names, "table"}  # of shards that were replaced, results may linger
+    paths = [path for path in folder.glob("*.parquet") if path.stem in parts]
+    n_done = sum(pq.read_metadata(path).num_rows for path in paths)
     times = [entry["time"] for entry in survey.provenance if entry["step"] == step]
     return StepStatus(step, n_done, times[-1] if times else ("unfinished" if n_done else ""))
 

@@ -23,7 +23,7 @@ from msfa_core.tables.contradictions import contradictions, unlikely
 from msfa_core.tables.formats import RawColumn, RawFile, RawTable, problem, read_file
 from msfa_core.tables.identifiers import Identifiers, read_identifiers
 from msfa_core.tables.names import Found, Vocabulary, plain, recognise
-from msfa_core.tables.quantities import Quantity, limit_words, quantity
+from msfa_core.tables.quantities import FASTEST_STAR, Quantity, limit_words, quantity
 from msfa_core.tables.report import EXAMPLES, Cells, OutsideTable, Understood
 from msfa_core.tables.said import OLDEST_FK5, frame_of_place, otherwise, to_today
 from msfa_core.tables.units import (
@@ -56,6 +56,7 @@ _NO_VALUES_OF: Final = {
 _CIRCLE: Final = 360.0  # deg
 _NINES: Final = re.compile(r"-?9{2,}(\.9*0*)?")
 _ABSURD: Final = 1e10
+_LIMITS: Final = ("<", ">", "<=", ">=", "≤", "≥", "<~", ">~")
 _EQUINOXES: Final = ("equinox", "eqnx", "equin", "coord_equinox", "radec_equinox")
 _SEVEN: Final = ("rah", "ram", "ras", "ded", "dem", "des")  # of CDS and AAS tables, and DE-
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
@@ -391,11 +392,7 @@ class _Reading:
         values, bad, missing, how = self._read(one, column, said)
         if bad.any():
             self._check_cells(column, bad, int(missing.sum()), one)
-        no_value = np.isin(values, (*_NO_VALUES, *_NO_VALUES_OF.get(one.name, ())))
-        if no_value.any():
-            values = np.where(no_value, np.nan, values)
-            missing = missing | no_value
-            self.no_values[column.name] = int(no_value.sum())
+        values, missing = self._less_none(one, column, values, missing)
         self.missing[one.name] = int(missing.sum())
         if how:
             conversion = Conversion(values, "", True)
@@ -420,6 +417,28 @@ class _Reading:
             how = how or "brought to 0 … 360 deg"
         self.values[one.name] = pd.Series(values)
         self._understood(one.name, column, how)
+
+    def _less_none(
+        self, one: Quantity, column: RawColumn, values: FloatArray, missing: BoolArray
+    ) -> tuple[FloatArray, BoolArray]:
+        """Values without numbers that stand for none, and without limits; what is missing then."""
+        no_value = np.isin(values, (*_NO_VALUES, *_NO_VALUES_OF.get(one.name, ())))
+        if no_value.any():
+            self.no_values[column.name] = int(no_value.sum())
+        limits = self._limits(column) & ~missing & ~no_value
+        if n := int(limits.sum()):
+            words = "1 value" if n == 1 else f"{n:,} values"
+            self.notes.append(f"{words} of {column.name}: only a limit, left out")
+        gone = no_value | limits
+        return np.where(gone, np.nan, values), missing | gone
+
+    def _limits(self, column: RawColumn) -> BoolArray:
+        """(n,) rows in which a column beside it (``l_Teff``, as CDS calls it) says < or >."""
+        key = f"l_{plain(column.name)}"
+        beside = next((one for one in self.raw.columns if plain(one.name) == key), None)
+        if beside is None or not _is_text(beside.values):
+            return np.zeros(len(self.raw), bool)
+        return beside.values.str.strip().isin(_LIMITS).to_numpy(bool)
 
     def _undeclared_error(self, one: Quantity) -> Conversion | None:
         """Return the error of a quantity as its range tells it; None when it has a unit or none."""
@@ -550,6 +569,12 @@ class _Reading:
         """Drop half positions: without one of its two numbers there is none."""
         if {"ra", "dec"} <= self.values.keys():
             here = self.values["ra"].notna() & self.values["dec"].notna()
+            unfilled = (self.values["ra"] == 0.0) & (self.values["dec"] == 0.0)
+            if unfilled.any() and not self.trusted:
+                across = self.by_name[self.columns["ra"].name]
+                why = "with a declination of 0, too, is a place that was never filled in"
+                self.implausible.append(self._cells(across, unfilled.to_numpy(bool), why))
+                here &= ~unfilled
             self.values["ra"] = self.values["ra"].where(here)
             self.values["dec"] = self.values["dec"].where(here)
             self._older_equinox()
@@ -594,6 +619,7 @@ class _Reading:
     def _contradictions(self) -> None:
         if self.trusted:
             return
+        self._fast_stars()
         names = {house: one.name for house, one in self.columns.items()}
         said = {house for house, one in self.columns.items() if not says_nothing(one.unit)}
         said |= {house for house, one in self.found.items() if one.unit}
@@ -603,6 +629,18 @@ class _Reading:
         for house, why in doubts.items():
             self.left_out[self.columns.pop(house).name] = why
             del self.values[house]
+
+    def _fast_stars(self) -> None:
+        """Leave out shifts of stars that no star has: velocities in km/s, or of a galaxy."""
+        if not {"z", "class"} <= self.values.keys():
+            return
+        are_stars = self.values["class"].str.strip().str.upper() == "STAR"
+        z = self.values["z"].to_numpy(np.float64)
+        beyond = are_stars.fillna(False).to_numpy(bool) & (z > FASTEST_STAR)
+        if beyond.any():
+            column = self.by_name[self.columns["z"].name]
+            self.implausible.append(self._cells(column, beyond, "is no shift of a star"))
+            self.values["z"] = pd.Series(np.where(beyond, np.nan, z))
 
     # --- Gaia releases ---
     def _release(self, column: RawColumn, ids: Identifiers) -> None:

@@ -7,11 +7,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 _DESCRIPTION: Final = "Byte-by-byte Description"
+_BYTES: Final = re.compile(r"\s*(?:(\d+)\s*-\s*)?(\d+)\s+[AFIED]\d+(?:\.\d+)?\s")
+_FILLING: Final = "\ue000"  # of no alphabet
 _SECTION: Final = re.compile(r"^-{4,}\s*$", re.MULTILINE)
 _RULES: Final = 3  # lines of dashes around heading and columns of a description
-# Some authors fill empty fields with dashes instead of declaring a null value.
-_DASHES: Final = [(text, "0") for text in ("--", "---", "----", "-----", "...")]
+# Some authors leave fields empty, or fill them with dashes, without declaring a null value.
+_DASHES: Final = [(text, "0") for text in ("", "--", "---", "----", "-----", "...")]
 
 
 def mrt_lines(path: Path, content: bytes) -> list[str] | None:
@@ -23,16 +27,45 @@ def mrt_lines(path: Path, content: bytes) -> list[str] | None:
         Its folder may hold the CDS ``ReadMe`` that describes a bare data file.
     content : bytes
     """
-    text = content.decode("utf-8", "replace")
-    if _DESCRIPTION in text[: 2**17]:
-        return text.splitlines()
-    if path.suffix.lower() != ".dat":
-        return None
-    for readme in sorted(path.parent.glob("[Rr]ead[Mm]e*")):
-        description = _description(readme.read_text(encoding="utf-8", errors="replace"), path.name)
-        if description:
-            return [*description, *text.splitlines()]
-    return None
+    lines = None
+    if _DESCRIPTION.encode() in content[: 2**17]:
+        lines = _lines(content)
+    elif path.suffix.lower() == ".dat":
+        for readme in sorted(path.parent.glob("[Rr]ead[Mm]e*")):
+            description = _description("\n".join(_lines(readme.read_bytes())), path.name)
+            if description:
+                lines = [*description, *_lines(content)]
+                break
+    return None if lines is None else _by_bytes(lines)
+
+
+def _lines(content: bytes) -> list[str]:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
+def _by_bytes(lines: list[str]) -> list[str]:
+    """Fill up letters of several bytes where a description counts bytes, not letters.
+
+    Then a place in a line is the same in both; `read_mrt` takes the filling out again.
+    """
+    described = [match for line in lines if (match := _BYTES.match(line))]
+    spans = [(int(one[1] or one[2]), int(one[2])) for one in described]
+    if not spans or all(line.isascii() for line in lines):
+        return lines
+    within = {place for first, last in spans for place in range(first - 1, last)}
+    gaps = [place for place in range(max(within)) if place not in within]
+    out = []
+    for line in lines:
+        filled = "".join(letter + _FILLING * (len(letter.encode()) - 1) for letter in line)
+        letters_fit, bytes_fit = (
+            all(one[place : place + 1].strip() == "" for place in gaps) for one in (line, filled)
+        )
+        out.append(line if letters_fit and not bytes_fit else filled)
+    return out
 
 
 def _description(readme: str, name: str) -> list[str] | None:
@@ -69,4 +102,9 @@ def read_mrt(lines: list[str], dashes_are_missing: bool = True) -> Any:
     fill = _DASHES if dashes_are_missing else [("", "0")]
     table = text_tables.read(lines, format="cds", fill_values=fill)
     table.remove_columns([name for name in table.colnames if name.startswith("---")])
+    for name in table.colnames:
+        if table[name].dtype.kind == "U":
+            for row, text in enumerate(np.asarray(table[name])):
+                if _FILLING in text:
+                    table[name][row] = text.replace(_FILLING, "")
     return table

@@ -40,6 +40,7 @@ class Quantity:
     follows: str = ""
 
 
+FASTEST_STAR: Final = 0.05  # Doppler shift; no star of the Galaxy or beside it has it
 _MAG: Final = "stars of surveys have magnitudes between these"
 
 

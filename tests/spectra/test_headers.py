@@ -107,6 +107,10 @@ def test_numbers_as_text_are_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("cards", "in_air"),
     [({"VACUUM": False}, True), ({"VACUUM": "F"}, True), ({"AIRORVAC": "air"}, True),
+     ({"WAVETYPE": "AIR"}, True), ({"WAVEAIR": True}, True), ({"VACWAVE": 0}, True),
+     ({"COMMENT": "Wavelengths are in air"}, True), ({"HISTORY": "air wavelengths (IAU)"}, True),
+     ({"COMMENT": "wavelengths were never in air"}, False), ({"AIRMASS": 1.2}, False),
+     ({"HISTORY": "wavelength: converted from air to vacuum"}, False), ({"AIR": False}, False),
      ({"VACUUM": True}, False), ({"AIRORVAC": "vac"}, False), ({}, False)],
 )  # fmt: skip
 def test_wavelengths_in_air_are_converted(tmp_path, cards, in_air):
@@ -194,3 +198,143 @@ def test_an_archive_is_named(tmp_path):
         packed.writestr("a.fits", write(tmp_path / "a.fits", OBSID=7).read_bytes())
     with pytest.raises(ReadError, match="is an archive of files; unpack it"):
         read_spectrum(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"TUCD3": "em.wl;obs.atmos"},
+        {"TUNIT3": "Angstrom (air)"},
+        {"TTYPE3": ("WAVELENGTH", "wavelength in air")},
+        {"TCOMM3": "air wavelength"},
+    ],
+)
+def test_a_column_of_wavelengths_that_says_air_is_converted(tmp_path, said):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", said, OBSID=7))
+    stored = WAVELENGTH.astype(np.float32).astype(np.float64)
+    assert spectrum.wavelength == pytest.approx(air_to_vacuum(stored), rel=1e-9)
+    with pytest.raises(ReadError, match=r"in vacuum \(VACUUM\) and in air"):
+        read_spectrum(write(tmp_path / "b.fits", said, OBSID=7, VACUUM=True))
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("nm", 10.0), ("um", 1e4), ("Angstrom", 1.0)])
+def test_the_unit_of_a_column_of_wavelengths_counts(tmp_path, unit, factor):
+    path = write(tmp_path / "a.fits", {"TUNIT3": unit}, OBSID=7)
+    with fits.open(path, mode="update") as units:
+        units["COADD"].data["WAVELENGTH"] /= factor
+    assert read_spectrum(path).wavelength == pytest.approx(WAVELENGTH, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "card", [{"RESTFRAM": True}, {"COMMENT": "spectrum shifted to rest frame"}, {"ZCORR": "T"}]
+)
+def test_wavelengths_at_rest_beside_a_shift_are_refused(tmp_path, card):
+    with pytest.raises(ReadError, match="are at rest .* and has a shift Z"):
+        read_spectrum(write(tmp_path / "a.fits", OBSID=7, Z=0.0004, **card))
+    assert read_spectrum(write(tmp_path / "a.fits", OBSID=7, Z=0.0, **card)).z == 0.0
+    not_so = {"COMMENT": "wavelengths not shifted to the rest frame"}
+    assert read_spectrum(write(tmp_path / "a.fits", OBSID=7, Z=0.0004, **not_so)).z == 0.0004
+
+
+@pytest.mark.parametrize(
+    ("unit", "what"),
+    [
+        ("log(erg/cm2/s/A)", "a logarithm"),
+        ("W m-2 (cm-1)-1", "per wave number"),
+        ("mJy", "per freq"),
+    ],
+)
+def test_a_flux_on_another_scale_is_refused(tmp_path, unit, what):
+    with pytest.raises(ReadError, match=what):
+        read_spectrum(write(tmp_path / "a.fits", {"TUNIT1": unit}, OBSID=7))
+    usual = {"TUNIT1": "1E-17 erg s-1 cm-2 Angstrom-1"}
+    assert read_spectrum(write(tmp_path / "b.fits", usual, OBSID=7)).obsid == 7
+
+
+def test_no_star_moves_at_half_the_speed_of_light(tmp_path):
+    star = write(tmp_path / "a.fits", OBSID=7, Z=0.52, CLASS="STAR")  # km/s, one may think
+    assert np.isnan(read_spectrum(star).z)
+    assert read_spectrum(write(tmp_path / "b.fits", OBSID=7, Z=0.52, CLASS="QSO")).z == 0.52
+
+
+def test_a_place_that_was_never_filled_in_is_missing(tmp_path):
+    spectrum = read_spectrum(write(tmp_path / "a.fits", OBSID=7, RA=0.0, DEC=0.0))
+    assert np.isnan([spectrum.ra, spectrum.dec]).all()
+    assert read_spectrum(write(tmp_path / "b.fits", OBSID=7, RA=0.0, DEC=1.0)).dec == 1.0
+
+
+# --- images and scaled columns ------------------------------------------------------------------
+def image(path, rows, **cards):
+    unit = fits.PrimaryHDU(np.array(rows))
+    unit.header.update({"OBSID": 7, **cards})
+    unit.writeto(path, overwrite=True)
+    return path
+
+
+def rows(n=1500):
+    rng = np.random.default_rng(5)
+    flux = rng.normal(1000.0, 10.0, n).astype(np.float32)
+    none = np.zeros(n, np.float32)
+    return [flux, np.full(n, 0.01, np.float32), np.sin(np.arange(n)), none, none]
+
+
+@pytest.mark.parametrize("cut", [0, 100])
+def test_an_image_that_was_cut_has_its_own_wavelengths(tmp_path, cut):
+    cards = {"COEFF0": 3.5682, "COEFF1": 1e-4, "CRVAL1": 3.5682, "CD1_1": 1e-4}
+    part = [row[cut:] for row in rows()]
+    cut_one = image(tmp_path / "a.fits", part, CRPIX1=1.0 - cut, EXTEN0="Subcontinuum", **cards)
+    wavelength = read_spectrum(cut_one).wavelength
+    assert wavelength[0] == pytest.approx(10 ** (3.5682 + cut * 1e-4), rel=1e-9)
+    never = image(tmp_path / "b.fits", part, CRPIX1=-9999.0, EXTEN0="Subcontinuum", **cards)
+    assert read_spectrum(never).wavelength[0] == pytest.approx(10**3.5682)
+    other = {**cards, "CRVAL1": 3.6}
+    with pytest.raises(ReadError, match="says that it was cut"):
+        read_spectrum(image(tmp_path / "c.fits", part, CRPIX1=5.0, EXTEN0="Subcontinuum", **other))
+
+
+def test_an_image_whose_first_row_is_wavelengths_is_refused(tmp_path):
+    flux, ivar, _, *masks = rows()
+    wavelength = np.linspace(3700.0, 9000.0, len(flux))
+    path = image(tmp_path / "a.fits", [wavelength, flux, ivar, *masks], COEFF0=3.57, COEFF1=1e-4)
+    with pytest.raises(ReadError, match="first row of its image is no flux"):
+        read_spectrum(path)
+
+
+def test_the_number_that_stands_for_none_is_a_bad_pixel(tmp_path):
+    n = len(WAVELENGTH)
+    stored = np.random.default_rng(3).normal(3000, 2, n).astype(np.int16)
+    stored[100] = -32768
+    ivar = np.full(n, 1.0, np.float32)
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("FLUX", f"{n}I", array=np.zeros((1, n), np.int16)),
+            fits.Column("IVAR", f"{n}E", array=ivar[None]),
+            fits.Column("WAVELENGTH", f"{n}E", array=WAVELENGTH[None]),
+        ],
+        name="COADD",
+    )
+    table.data["FLUX"][0] = stored
+    table.header["TSCAL1"], table.header["TNULL1"] = 0.5, -32768
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
+    bad = read_spectrum(tmp_path / "a.fits").mask
+    assert np.flatnonzero(bad).tolist() == [100]
+    whole = [stored.astype(np.int32), np.ones(n), WAVELENGTH, np.zeros(n), np.zeros(n)]
+    path = image(tmp_path / "b.fits", np.array(whole).astype(np.int32), BLANK=-32768)
+    assert np.flatnonzero(read_spectrum(path).mask).tolist() == [100]
+
+
+def test_an_inverse_variance_beyond_single_precision_is_refused_with_the_remedy(tmp_path):
+    flux, ivar, _, *masks = rows()
+    wavelength = np.linspace(3700.0, 9000.0, len(flux))
+    units = {1e-17: 1e34, 1e-20: 1e41}  # erg/s/cm2/A, W/m2/A
+    for factor, of_ivar in units.items():
+        path = tmp_path / f"{factor:g}.fits"
+        scaled = [flux.astype("f8") * factor, ivar.astype("f8") * of_ivar, wavelength, *masks]
+        image(path, np.array(scaled, "f8"))
+        if factor == 1e-17:
+            assert not read_spectrum(path).mask.any()
+        else:
+            with pytest.raises(
+                ReadError, match="beyond single precision; give the flux in another"
+            ):
+                read_spectrum(path)

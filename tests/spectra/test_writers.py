@@ -80,8 +80,8 @@ def spectra(draw):
         flux=flux,
         ivar=ivar,
         mask=flagged | (ivar <= 0) | ~np.isfinite(flux) | ~believed,
-        z=draw(st.just(np.nan) | st.floats(REDSHIFT.low, REDSHIFT.high)),  # beyond it nothing is
-        ra=draw(st.just(np.nan) | st.floats(0, 360)),
+        z=draw(st.just(np.nan) | st.floats(REDSHIFT.low, 0.05)),  # beyond it no star is
+        ra=draw(st.just(np.nan) | st.floats(1e-9, 360)),  # 0, 0 is no place
         dec=draw(st.just(np.nan) | st.floats(-90, 90)),
         snr_g=draw(cards),
         meta=META | {"subclass": draw(words), "ormask": ormask},

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from msfa_core.simulate.filling import simulate
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
+from msfa_core.spectra.writers import write_lamost
 from msfa_core.survey import ingest as module
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import find_files, ingest
+from msfa_core.survey.status import status
 
 PLAN = SurveyPlan(12, seed=4, chunk=6)
 
@@ -385,3 +388,58 @@ def test_written_files_are_the_simulated_spectra(tmp_path, layout):
     back = read.table().set_index("obsid")["true_class"]
     pd.testing.assert_series_equal(truth, back.loc[truth.index])
     assert len(pd.read_csv(tmp_path / "fits" / "gaia.csv")) == len(made.archive)
+
+
+# --- what was made of something else -------------------------------------------------------------
+MADE = {"p_class_bhb": 0.9, "d02_hdelta": 25.0, "template_class": "STAR", "teff": 8200.0}
+STAYS = {"g_mag": 15.5, "uid": "G123"}
+
+
+def with_results(survey):
+    """Give every spectrum results, as if the steps had run."""
+    survey.write_table(survey.table().assign(**MADE, **STAYS))
+    return survey.table().set_index("obsid")
+
+
+def test_a_spectrum_that_was_replaced_has_no_results_of_the_old_one(survey, files):
+    ingest(survey, [files])
+    before = with_results(survey)
+    path = find_files([files])[3]
+    spectrum = read_spectrum(path)
+    obsid = spectrum.obsid
+    write_lamost(replace(spectrum, flux=spectrum.flux[::-1].copy(), z=0.0007), path)
+    report = ingest(survey, [files])
+    assert report.changed == ((str(path), obsid),)
+    after = survey.table().set_index("obsid")
+    assert after.loc[obsid, list(MADE)].isna().all()
+    assert after.loc[obsid, list(STAYS)].to_dict() == STAYS
+    assert after.loc[obsid, "z"] == 0.0007
+    rest = after.index.drop(obsid)
+    pd.testing.assert_frame_equal(after.loc[rest], before.loc[rest])
+
+
+def test_results_at_another_redshift_go_when_a_catalogue_gives_one(survey, files, tmp_path):
+    path = find_files([files])[0]
+    obsid = read_spectrum(path).obsid
+    write_lamost(replace(read_spectrum(path), z=np.nan), path)
+    ingest(survey, [files])
+    with_results(survey)
+    catalogue = tmp_path / "c.csv"
+    catalogue.write_text(f"obsid,z,z_err\n{obsid},0.0003,0.00001\n")
+    ingest(survey, [], [catalogue])
+    row = survey.table().set_index("obsid").loc[obsid]
+    assert row["z"] == 0.0003
+    assert row[list(MADE)].isna().all()
+    with_results(survey)
+    ingest(survey, [], [catalogue])  # the same again changes nothing
+    assert survey.table().set_index("obsid").loc[obsid, list(MADE)].to_dict() == MADE
+
+
+def test_status_counts_no_results_of_shards_that_are_gone(survey, files):
+    ingest(survey, [files])
+    folder = survey.path / "steps" / "measure"
+    folder.mkdir(parents=True)
+    for name in (survey.shard_names[0], "000099-gone"):
+        pd.DataFrame({"obsid": range(5)}).to_parquet(folder / f"{name}.parquet")
+    done = {one.step: one.n_done for one in status(survey).steps}
+    assert done["measure"] == 5

@@ -280,3 +280,70 @@ def test_words_of_parquet_fields_are_heard(tmp_path):
     table = table.cast(table.schema.set(1, field))
     pq.write_table(table, tmp_path / "t.parquet")
     assert "GSR" in open_table(tmp_path / "t.parquet", CATALOGUE_USE).left_out["rv"]
+
+
+def test_places_that_were_never_filled_in_are_none(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("obsid,ra,dec\n100000001,0.0,0.0\n100000002,0.0,12.5\n100000003,9.5,-3.25\n")
+    found = open_table(file, PLACE_USE)
+    assert found.table["ra"].isna().tolist() == [True, False, False]
+    assert [(one.n, one.examples) for one in found.implausible] == [(1, ((1, "0.0"),))]
+
+
+# --- limits, fast stars, letters of several bytes -------------------------------------------------
+LABELS = """Title: T
+Authors: A
+Table: X
+================================================================================
+Byte-by-byte Description of file: t.txt
+--------------------------------------------------------------------------------
+   Bytes Format Units  Label  Explanations
+--------------------------------------------------------------------------------
+   1-  9 I9     ---    obsid  LAMOST number
+  11- 18 A8     ---    Name   Name of the star
+  20     A1     ---  l_Teff   Limit flag on Teff
+  21- 25 I5     K      Teff   Temperature
+  27- 31 F5.2   [cm/s2] logg  Surface gravity
+--------------------------------------------------------------------------------
+"""
+
+
+def test_limits_are_no_measurements(tmp_path):
+    file = tmp_path / "t.mrt"
+    rows = ["100000001 a        <18000  3.10", "100000002 b         18100  3.20"]
+    file.write_text(LABELS + "\n".join(rows) + "\n")
+    found = open_table(file, CATALOGUE_USE)
+    assert found.table["teff"].tolist() == pytest.approx([np.nan, 18100.0], nan_ok=True)
+    assert found.table["logg"].tolist() == [3.1, 3.2]
+    assert "1 value of Teff: only a limit, left out" in found.notes
+    (tmp_path / "t.csv").write_text("obsid,L_TEFF,TEFF\n100000001,,8000\n100000002,>,9000\n")
+    found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
+    assert found.table["teff"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("counted", ["bytes", "letters", "latin-1"])
+def test_letters_of_several_bytes_shift_no_number(tmp_path, counted):
+    name = "É Peg" if counted == "latin-1" else "λλ Boo"
+    width = 8 - (len(name.encode()) - len(name) if counted == "bytes" else 0)
+    row = f"100000001 {name:<{width}}  18123  3.10\n100000002 plain     18100  3.20\n"
+    file = tmp_path / "t.mrt"
+    file.write_bytes((LABELS + row).encode("latin-1" if counted == "latin-1" else "utf-8"))
+    found = open_table(file, CATALOGUE_USE)
+    assert found.table["teff"].tolist() == [18123.0, 18100.0]
+    assert found.others["Name"].tolist() == [name, "plain"]
+
+
+def test_a_field_of_a_machine_readable_table_may_be_empty(tmp_path):
+    file = tmp_path / "t.mrt"
+    file.write_text(LABELS + "100000001 a         18000\n100000002 b                3.20\n")
+    table = open_table(file, CATALOGUE_USE).table
+    assert table["teff"].isna().tolist() == [False, True]
+    assert table["logg"].isna().tolist() == [True, False]
+
+
+def test_stars_do_not_have_the_shifts_of_galaxies(tmp_path):
+    rows = ["100000001,STAR,0.0004", "100000002,star,2.9", "100000003,QSO,2.9"]
+    (tmp_path / "t.csv").write_text("\n".join(["obsid,class,z", *rows]) + "\n")
+    found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
+    assert found.table["z"].tolist() == pytest.approx([0.0004, np.nan, 2.9], nan_ok=True)
+    assert found.implausible[0].words().startswith("z is no shift of a star")

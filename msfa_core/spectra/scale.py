@@ -1,0 +1,190 @@
+"""What headers say of the scales: wavelengths in air, in a moving frame, at rest; flux of a kind.
+
+What can be brought to vacuum wavelengths in the frame of the Sun is; the rest is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.spectra.air import air_to_vacuum
+from msfa_core.spectra.fits_bytes import Hdu, problem
+from msfa_core.spectra.layouts import Content, as_number
+
+_EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
+_FRAMES_OF_EARTH: Final = ("TOPO", "GEO")  # SPECSYS; FITS standard 4.0, table 27
+_FRAMES_OF_SUN: Final = ("HELIO", "BARY")
+_MEDIUM: Final = (  # cards that name it
+    *("AIRORVAC", "WAVEREF", "AIRVAC", "AIR_VAC", "AIR-VAC", "VACAIR", "VACORAIR", "WAVETYPE"),
+    *("WAVEMED", "MEDIUM", "WAVSCALE", "LAMTYPE"),
+)
+_VACUUM: Final = ("VACUUM", "INVACUUM", "VACWAVE", "WAVEVAC", "VAC")  # cards of yes and no
+_AIR: Final = ("AIR", "INAIR", "AIRWAVE", "WAVEAIR", "AIR_WAVE", "WAVE_AIR")
+_SAYS_AIR: Final = re.compile(
+    r"\bair[\s_-]*(wave\w*|lambda)|\b(wave\w*|lambda)[^.\n]{0,40}\b(in|are|is)[\s:=]+(\w+\s+)?air\b",
+    re.IGNORECASE,
+)
+_SAYS_VACUUM: Final = re.compile(r"\bvac", re.IGNORECASE)
+_AIR_OF_COLUMN: Final = re.compile(r"\bair\b|\bobs\.atmos\b|\bawav\b", re.IGNORECASE)
+_AT_REST: Final = ("RESTFRAM", "RESTFRM", "RESTFRA", "REST_FR", "ATREST", "DEREDSHI", "ZCORR")
+_SAYS_REST: Final = re.compile(
+    r"\b(wave\w*|spectr\w*|lambda)[^.\n]{0,40}\b(in|at|to)\s+(the\s+)?rest([\s-]*frame)?\b"
+    r"|\b(rest[\s-]*frame)\s+(wave\w*|spectr\w*)|\bz\s+(was\s+)?removed\b",
+    re.IGNORECASE,
+)
+_NEGATED: Final = re.compile(r"\b(not|never|without)\b", re.IGNORECASE)
+
+# What the unit of a flux must not say: the colours of the spectrum would be others
+_OTHER_FLUX: Final = {
+    "per frequency": re.compile(r"(?<![a-z])([munkµμ]?jy|jansky)(?![a-z])|hz", re.I),
+    "per wave number": re.compile(r"(?<![a-z])(cm\s*(\^|\*\*)?\s*\(?-1(?!\d)|1/cm(?![\w^]))", re.I),
+    "in magnitudes": re.compile(r"(?<![a-z])(ab|st)?mag(?![a-z])", re.I),
+    "in photons": re.compile(r"photon|(?<![a-z])ph(?![a-z])", re.I),
+    "a logarithm": re.compile(r"(?<![a-z])(log(10)?|dex|ln)(?![a-z])", re.I),
+}
+
+
+def to_house(path: Path, primary: Hdu, content: Content) -> tuple[NDArray[Any], str]:
+    """Bring the wavelengths of a file to vacuum, as seen from the Sun.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    primary : Hdu
+    content : Content
+
+    Returns
+    -------
+    (pixel,) array [Å, vacuum]
+    str
+        What was done, in words; empty for nothing.
+
+    Raises
+    ------
+    ReadError
+        When the file says of its wavelengths what cannot be undone, or contradicts itself.
+    """
+    units = (primary, *content.units)
+    _check_frame(path, units)
+    _check_rest(path, primary, units)
+    wavelength, scale = content.wavelength, []
+    air = next(filter(None, (_air(unit) for unit in units)), "")
+    if air:
+        sure = next((key for unit in units for key in _VACUUM if _is(unit.card(key), "t")), "")
+        if sure:
+            reason = f"says that its wavelengths are in vacuum ({sure}) and in air ({air})"
+            raise problem(path, reason, "take out of its header what is wrong")
+        scale.append("converted from air")
+        wavelength = air_to_vacuum(wavelength.astype(np.float64))
+    if any(_moves_with_earth(unit) for unit in units):
+        scale.append("corrected for the motion of the Earth")
+        wavelength = _seen_from_the_sun(path, primary, wavelength)
+    return wavelength, ", ".join(scale)
+
+
+def _air(unit: Hdu) -> str:
+    """Return where a header says that its wavelengths are those in air; nothing if it does not."""
+    for key in _MEDIUM:
+        word = str(unit.card(key) or "").strip().lower()
+        if re.search(r"\bair\b", word) and "vac" not in word:
+            return key
+    for keys, answer in ((_VACUUM, "f"), (_AIR, "t")):
+        for key in keys:
+            if _is(unit.card(key), answer):
+                return key
+    if str(unit.card("CTYPE1") or "").strip().upper().startswith("AWAV"):
+        return "CTYPE1"
+    return _air_of_column(unit) or _in_words(unit, _SAYS_AIR, _SAYS_VACUUM)
+
+
+def _air_of_column(unit: Hdu) -> str:
+    """Return which card about a column of wavelengths says air."""
+    for i, name in enumerate(unit.columns, start=1):
+        if name not in ("WAVELENGTH", "LOGLAM"):
+            continue
+        said = {
+            f"{key}{i}": str(unit.card(f"{key}{i}") or "")
+            for key in ("TUCD", "TUNIT", "TCOMM", "TUTYP", "TCTYP")
+        }
+        said[f"TTYPE{i}"] = unit.comment(f"TTYPE{i}")
+        for key, words in said.items():
+            if _AIR_OF_COLUMN.search(words) and not _SAYS_VACUUM.search(words):
+                return key
+    return ""
+
+
+def _in_words(unit: Hdu, says: re.Pattern[str], unless: re.Pattern[str]) -> str:
+    """Return the line of a header (COMMENT, HISTORY) that says something; else nothing."""
+    for line in unit.remarks().splitlines():
+        if says.search(line) and not unless.search(line) and not _NEGATED.search(line):
+            return repr(" ".join(line.split()))
+    return ""
+
+
+def _check_rest(path: Path, primary: Hdu, units: Iterable[Hdu]) -> None:
+    """Refuse wavelengths from which the star's own shift was taken, beside that shift."""
+    if not as_number(primary.card("Z")):  # 0: nothing would be taken twice
+        return
+    for unit in units:
+        said = next((key for key in _AT_REST if _is(unit.card(key), "t")), "")
+        said = said or _in_words(unit, _SAYS_REST, re.compile(r"(?!)"))
+        if said:
+            reason = f"says that its wavelengths are at rest ({said}), and has a shift Z beside it"
+            raise problem(path, reason, "give the wavelengths as observed, or Z = 0")
+
+
+def _moves_with_earth(unit: Hdu) -> bool:
+    """Tell whether a header says that the motion of the Earth is still in the wavelengths."""
+    if unit.card("HELIO") is not None:
+        return _is(unit.card("HELIO"), "f")
+    return str(unit.card("SPECSYS") or "").strip().upper().startswith(_FRAMES_OF_EARTH)
+
+
+def _is(card: Any, answer: str) -> bool:
+    """Tell whether a card of yes or no gives an answer, in any spelling; absent, it gives none."""
+    spellings = {"f": ("f", "false", "0", "n", "no"), "t": ("t", "true", "1", "y", "yes")}
+    return str(card).strip().lower() in spellings[answer]
+
+
+def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> NDArray[np.float64]:
+    """(pixel,) wavelengths of a file that left the motion of the Earth in (HELIO = F).
+
+    ``HELIO_RV`` [km/s] is what to take off a velocity: its sign is that of LAMOST's own headers
+    (the observer's velocity away from the star), checked against an ephemeris.
+    """
+    velocity = as_number(primary.card("HELIO_RV"))
+    if not abs(velocity) < _EARTH:
+        reason = "says that the motion of the Earth is still in it (HELIO, SPECSYS), not how much"
+        raise problem(path, reason, "correct its wavelengths, or give HELIO_RV in km/s")
+    return wavelength.astype(np.float64) * (1 - velocity / SPEED_OF_LIGHT)
+
+
+def check_flux(path: Path, units: Iterable[Hdu]) -> None:
+    """Refuse a flux whose unit says that it is none per wavelength; most files say no unit."""
+    for unit in units:
+        said = [unit.card("BUNIT")]
+        said += [
+            unit.card(f"TUNIT{i}") for i, name in enumerate(unit.columns, start=1) if name == "FLUX"
+        ]
+        for text in (str(one) for one in said if one is not None):
+            for what, pattern in _OTHER_FLUX.items():
+                if pattern.search(text):
+                    reason = f"its flux is {what} (unit {text.strip()!r})"
+                    raise problem(path, reason, "convert it to flux per wavelength, as LAMOST's")
+
+
+def _check_frame(path: Path, units: Sequence[Hdu]) -> None:
+    """Refuse wavelengths in a frame that moves through the Galaxy: stars would move with it."""
+    for unit in units:
+        frame = str(unit.card("SPECSYS") or "").strip().upper()
+        if frame and not frame.startswith((*_FRAMES_OF_EARTH, *_FRAMES_OF_SUN)):
+            reason = f"its wavelengths are in another frame than the Sun's (SPECSYS = {frame!r})"
+            raise problem(path, reason, "convert them to the frame of the Sun (HELIOCEN)")
