@@ -160,7 +160,8 @@ def load_settings(survey: Path | None = None, **overrides: Any) -> Settings:
     Raises
     ------
     ConfigError
-        For an unknown setting or a value of the wrong type, naming where it came from.
+        For an unknown setting or a value of the wrong type or beyond its range, naming where it
+        came from.
     """
     values: dict[str, Any] = {}
     path = survey / SETTINGS_FILE if survey else None
@@ -191,6 +192,18 @@ _TYPES: dict[str, type] = {
     field.name: {"float": float, "int": int, "str": str, "bool": bool}[str(field.type)]
     for field in fields(Settings)
 }
+_RANGES: dict[str, tuple[float, float]] = {  # beyond it a table would be empty, and not say why
+    "snr_min": (0.0, 1e5),
+    "bhb_threshold": (0.0, 1.0),
+    "stage2_from": (0.0, 1.0),
+    "match_radius_arcsec": (0.01, 600.0),
+    "latitude_min": (0.0, 90.0),
+    "logg_outlier": (-2.0, 10.0),
+    "feh_outlier": (-10.0, 5.0),
+    "novelty_max": (0.0, 1e6),
+    "workers": (0, 10_000),
+    "shard_size": (1, 1_000_000),
+}
 _WORDS: dict[str, tuple[str, ...]] = {"verdict_rule": tuple(VERDICT_RULES)}
 _SWITCHES = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
@@ -210,11 +223,18 @@ def _merge(values: dict[str, Any], entries: Mapping[str, Any], origin: str) -> N
             if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
                 raise ValueError
             values[name] = kind(value)
+            if kind is int and values[name] != float(value):
+                raise ValueError
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{origin}: {name} = {value!r} is not a {kind.__name__}.") from error
         if values[name] not in _WORDS.get(name, (values[name],)):
             known = " or ".join(_WORDS[name])
             raise ConfigError(f"{origin}: {name} = {value!r} is not known; it is {known}.")
+        if name in _RANGES and not _RANGES[name][0] <= values[name] <= _RANGES[name][1]:
+            low, high = _RANGES[name]
+            raise ConfigError(
+                f"{origin}: {name} = {value!r} is beyond {low:g} … {high:g}; correct it."
+            )
 
 
 def settings_template(simulated: bool = False, **chosen: Any) -> str:

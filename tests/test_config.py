@@ -26,6 +26,11 @@ def test_later_origins_win(tmp_path, monkeypatch):
         ("snr_min = ", "not valid TOML"),
         ("selection = 3", "selection = 3 is not a str"),
         ("deredden_cmd = 'perhaps'", "deredden_cmd = 'perhaps' is not a bool"),
+        ("workers = 2.7", "workers = 2.7 is not a int"),
+        ("bhb_threshold = 50", "bhb_threshold = 50 is beyond 0 … 1"),
+        ("snr_min = nan", "snr_min = nan is beyond 0 … 100000"),
+        ("match_radius_arcsec = -3", "match_radius_arcsec = -3 is beyond 0.01 … 600"),
+        ("shard_size = 0", "shard_size = 0 is beyond 1"),
     ],
 )
 def test_wrong_entries_are_named_with_their_file(tmp_path, text, words):

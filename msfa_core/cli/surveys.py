@@ -188,7 +188,8 @@ def run(
         typer.Option(help="Class shares in place of the setting: lamost, or BHB 0.05, A 0.8 …"),
     ] = "",
     max_hours: Annotated[
-        float, typer.Option(help="Stop after the shard in hand when they are over; 0 for never.")
+        float,
+        typer.Option(min=0.0, help="Stop after the shard in hand when they are over; 0 for never."),
     ] = 0.0,
     quiet: Quiet = False,
 ) -> None:

@@ -88,10 +88,6 @@ RENAMED_FILE: Final = "renamed.json"  # reviewers, as signed and as they are cal
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
-_CHOICES: Final = (
-    *("snr_min", "bhb_threshold", "stage2_from", "rule", "prior", "selection"),
-    "match_radius_arcsec",
-)
 _VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
 
@@ -480,7 +476,9 @@ class Survey:
         header["search domain"] = domain_sentence(used)
         header["candidates"] = candidate_sentence(used)
         header["D0.2-fm region"] = region_sentence(used.selection)
-        chosen = {name: value for name, value in used.as_dict().items() if name in _CHOICES}
+        chosen = used.of_results()
+        for name in ("models", "templates"):  # a folder of whoever exports is nobody's business
+            chosen[name] = Path(chosen[name]).name or "shipped"
         header["settings"] = ", ".join(f"{name} = {value}" for name, value in chosen.items())
         header["verdict rule"] = rule_in_words(self.settings.verdict_rule)
         if rows is not None:

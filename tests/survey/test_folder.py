@@ -12,7 +12,7 @@ import pytest
 
 from msfa_core import durable
 from msfa_core.columns import COLUMNS, columns_of
-from msfa_core.config import Settings, settings_help
+from msfa_core.config import OF_RESULTS, Settings, settings_help
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.spectra.spectrum import Spectrum
@@ -304,3 +304,14 @@ def test_a_folder_being_made_is_invisible_until_it_is_whole(tmp_path):
     with durable.making(tmp_path / "demo") as folder:
         (folder / "whole").write_text("x")
     assert sorted(p.name for p in tmp_path.iterdir()) == [at_work.name, "demo"]
+
+
+def test_the_header_of_an_export_says_every_setting_that_its_columns_follow_from(tmp_path):
+    chosen = {"deredden_cmd": True, "parallax_zero_point": True, "logg_outlier": 3.7}
+    survey = Survey.create(tmp_path / "S", **chosen, templates="/home/me/my_templates")
+    said = survey.export_header("all")["settings"]
+    for name, value in chosen.items():
+        assert f"{name} = {value}" in said
+    assert "templates = my_templates" in said
+    assert "/home" not in said
+    assert set(OF_RESULTS) <= {one.split(" = ")[0] for one in said.split(", ")}
