@@ -201,6 +201,10 @@ _OF_TODAY: Final = _pattern(
 _OLD: Final = _pattern(r"\b(?:eq_)?FK4\b|\bB\s?(?:18|19)\d\d(?:\.\d+)?\b")
 _OLD_YEAR: Final = re.compile(r"(?<![\d.])(?:B\s?)?(18[57]5|1900|1925|1950|1975)(?:\.0*)?(?!\d)")
 _OLD_EQUINOX: Final = _pattern(r"\bequinox\"?\s*[:=(]?\s*\"?B?\s?(1[89]\d\d(?:\.\d+)?)(?!\d)")
+_OF_ALL: Final = _pattern(  # that a whole table is in an older system
+    r"\b(?:equinox|radec?sys|positions?|coordinates?|places?|frame|system)\b"
+    r"(?:(?!\bfrom\b)[^\n]){0,30}?(\b(?:eq_)?FK4\b|\bB\s?(?:18|19)\d\d(?:\.\d+)?\b)"
+)
 _AT_EPOCH: Final = _pattern(r"\bat\s+ep(?:och)?[\s=.:]*J?\s?(\d{4}(?:\.\d+)?)")
 
 
@@ -226,9 +230,9 @@ def frame_of_place(about: str, text: str = "") -> Frame:
     said = _OLD_EQUINOX.search(text)
     if said and float(said[1]) < OLDEST_FK5:
         return Frame(float(said[1]), epoch)
-    old = _OLD.search(text)
+    old = _OF_ALL.search(text)
     if old:
-        year = _OLD_YEAR.search(old[0])
+        year = _OLD_YEAR.search(old[1])
         return Frame(float(year[1]) if year else FK4_EQUINOX, epoch)
     return Frame(epoch=epoch)
 

@@ -212,6 +212,9 @@ def test_declinations_whose_bytes_are_one_off_are_refused(tmp_path):
 def test_places_of_today_stay_where_they_are(tmp_path):
     for about in ("Right ascension (J2000)", "RA (ICRS), precessed from B1950", "Abt 1979", ""):
         assert not frame_of_place(about, "FK5 2000").is_old, about
+    for text in ("stars of the catalogue B1950", "positions brought here from B1950", "Abt 1950"):
+        assert not frame_of_place("", text).is_old, text
+    assert frame_of_place("", '{"RADESYS": "FK4"}').equinox == 1950.0
     assert frame_of_place("Right ascension (ICRS) at Ep=2016.0").epoch == 2016.0
     table = truth()
     made = astropy_table(table)
