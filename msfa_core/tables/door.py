@@ -569,12 +569,6 @@ class _Reading:
         """Drop half positions: without one of its two numbers there is none."""
         if {"ra", "dec"} <= self.values.keys():
             here = self.values["ra"].notna() & self.values["dec"].notna()
-            unfilled = (self.values["ra"] == 0.0) & (self.values["dec"] == 0.0)
-            if unfilled.any() and not self.trusted:
-                across = self.by_name[self.columns["ra"].name]
-                why = "with a declination of 0, too, is a place that was never filled in"
-                self.implausible.append(self._cells(across, unfilled.to_numpy(bool), why))
-                here &= ~unfilled
             self.values["ra"] = self.values["ra"].where(here)
             self.values["dec"] = self.values["dec"].where(here)
             self._older_equinox()

@@ -285,14 +285,6 @@ def test_words_of_parquet_fields_are_heard(tmp_path):
     assert "GSR" in open_table(tmp_path / "t.parquet", CATALOGUE_USE).left_out["rv"]
 
 
-def test_places_that_were_never_filled_in_are_none(tmp_path):
-    file = tmp_path / "t.csv"
-    file.write_text("obsid,ra,dec\n100000001,0.0,0.0\n100000002,0.0,12.5\n100000003,9.5,-3.25\n")
-    found = open_table(file, PLACE_USE)
-    assert found.table["ra"].isna().tolist() == [True, False, False]
-    assert [(one.n, one.examples) for one in found.implausible] == [(1, ((1, "0.0"),))]
-
-
 # --- limits, fast stars, letters of several bytes -------------------------------------------------
 LABELS = """Title: T
 Authors: A
