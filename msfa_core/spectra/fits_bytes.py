@@ -17,6 +17,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -101,8 +102,14 @@ class Hdu(Protocol):
     def comment(self, key: str) -> str:
         """Return the comment of a card; empty when there is none."""
 
-    def remarks(self) -> str:
-        """Return what the header says in lines of its own (COMMENT, HISTORY)."""
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of its own (COMMENT, HISTORY) in which a header has a word.
+
+        The word is in lower case, the lines as they stand.
+        """
+
+    def which(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has."""
 
     @property
     def image(self) -> NDArray[Any] | None:
@@ -256,13 +263,24 @@ class PlainHdu:
             text = text[1:].replace("''", "").partition("'")[2]
         return text.partition("/")[2]
 
-    def remarks(self) -> str:
-        """Return what the header says in lines of its own (COMMENT, HISTORY)."""
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
         if self._cards.keys().isdisjoint(_REMARKS):
-            return ""
+            return []
         start, end = self._header
-        lines = (self._raw[at : at + _CARD] for at in range(start, end, _CARD))
-        return b"\n".join(one[_KEY:] for one in lines if one.startswith(_REMARKS)).decode("latin-1")
+        sought, text = word.encode(), self._raw[start:end].lower()
+        lines, at = [], text.find(sought)
+        while at >= 0:
+            card = start + at - at % _CARD
+            if self._raw[card : card + _KEY] in _REMARKS:
+                lines.append(self._raw[card + _KEY : card + _CARD].decode("latin-1"))
+            at = text.find(sought, at - at % _CARD + _CARD)
+        return lines
+
+    def which(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has."""
+        padded = _padded(keys)
+        return [padded[key] for key in padded.keys() & self._cards.keys()]
 
     def _count(self, key: str, largest: int) -> int:
         """Value of a card that counts something; 0 when absent."""
@@ -338,6 +356,12 @@ class PlainHdu:
             shape, dtype, buffer=self._raw, offset=self._data + offset, strides=(row_bytes, item)
         )
         return view.ravel()
+
+
+@lru_cache(maxsize=64)
+def _padded(keys: tuple[str, ...]) -> dict[bytes, str]:
+    """Return keys of cards as headers spell them -> as they are."""
+    return {key.ljust(_KEY).encode(): key for key in keys}
 
 
 def _find_end(path: Path, raw: bytes, start: int) -> int:
@@ -433,10 +457,14 @@ class _AstropyHdu:
         """Return the comment of a card; empty when there is none."""
         return str(self._comments[key]) if key in self._header else ""
 
-    def remarks(self) -> str:
-        """Return what the header says in lines of its own (COMMENT, HISTORY)."""
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
         said = (self._header[key] for key in ("COMMENT", "HISTORY") if key in self._header)
-        return "\n".join(str(line) for lines in said for line in lines)
+        return [str(line) for lines in said for line in lines if word in str(line).lower()]
+
+    def which(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has."""
+        return [key for key in keys if key in self._header]
 
     @property
     def image(self) -> NDArray[Any] | None:

@@ -146,9 +146,13 @@ class _Behind:
         """Return the comment of such a card."""
         return next((unit.comment(key) for unit in self._units if unit.card(key) is not None), "")
 
-    def remarks(self) -> str:
-        """Return what both headers say in lines of their own."""
-        return "\n".join(unit.remarks() for unit in self._units)
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of both headers in which there is a word."""
+        return [line for unit in self._units for line in unit.remarks(word)]
+
+    def which(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that either header has."""
+        return [key for key in keys if self.card(key) is not None]
 
     def column(self, name: str) -> NDArray[Any]:
         """Refuse: an image has no columns."""

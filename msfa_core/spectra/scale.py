@@ -27,6 +27,7 @@ _MEDIUM: Final = (  # cards that name it
 )
 _VACUUM: Final = ("VACUUM", "INVACUUM", "VACWAVE", "WAVEVAC", "VAC")  # cards of yes and no
 _AIR: Final = ("AIR", "INAIR", "AIRWAVE", "WAVEAIR", "AIR_WAVE", "WAVE_AIR")
+_TELLING: Final = (*_MEDIUM, *_VACUUM, *_AIR)
 _SAYS_AIR: Final = re.compile(
     r"\bair[\s_-]*(wave\w*|lambda)|\b(wave\w*|lambda)[^.\n]{0,40}\b(in|are|is)[\s:=]+(\w+\s+)?air\b",
     re.IGNORECASE,
@@ -36,9 +37,10 @@ _AIR_OF_COLUMN: Final = re.compile(r"\bair\b|\bobs\.atmos\b|\bawav\b", re.IGNORE
 _AT_REST: Final = ("RESTFRAM", "RESTFRM", "RESTFRA", "REST_FR", "ATREST", "DEREDSHI", "ZCORR")
 _SAYS_REST: Final = re.compile(
     r"\b(wave\w*|spectr\w*|lambda)[^.\n]{0,40}\b(in|at|to)\s+(the\s+)?rest([\s-]*frame)?\b"
-    r"|\b(rest[\s-]*frame)\s+(wave\w*|spectr\w*)|\bz\s+(was\s+)?removed\b",
+    r"|\b(rest[\s-]*frame)\s+(wave\w*|spectr\w*)",
     re.IGNORECASE,
 )
+_SAYS_NOTHING: Final = re.compile(r"(?!)")
 _NEGATED: Final = re.compile(r"\b(not|never|without)\b", re.IGNORECASE)
 
 # What the unit of a flux must not say: the colours of the spectrum would be others
@@ -92,17 +94,15 @@ def to_house(path: Path, primary: Hdu, content: Content) -> tuple[NDArray[Any], 
 
 def _air(unit: Hdu) -> str:
     """Return where a header says that its wavelengths are those in air; nothing if it does not."""
-    for key in _MEDIUM:
-        word = str(unit.card(key) or "").strip().lower()
-        if re.search(r"\bair\b", word) and "vac" not in word:
+    for key in unit.which(_TELLING):
+        word = str(unit.card(key)).strip().lower()
+        if key in _MEDIUM and re.search(r"\bair\b", word) and "vac" not in word:
             return key
-    for keys, answer in ((_VACUUM, "f"), (_AIR, "t")):
-        for key in keys:
-            if _is(unit.card(key), answer):
-                return key
+        if (key in _VACUUM and _is(word, "f")) or (key in _AIR and _is(word, "t")):
+            return key
     if str(unit.card("CTYPE1") or "").strip().upper().startswith("AWAV"):
         return "CTYPE1"
-    return _air_of_column(unit) or _in_words(unit, _SAYS_AIR, _SAYS_VACUUM)
+    return _air_of_column(unit) or _in_words(unit, "air", _SAYS_AIR, _SAYS_VACUUM)
 
 
 def _air_of_column(unit: Hdu) -> str:
@@ -110,10 +110,8 @@ def _air_of_column(unit: Hdu) -> str:
     for i, name in enumerate(unit.columns, start=1):
         if name not in ("WAVELENGTH", "LOGLAM"):
             continue
-        said = {
-            f"{key}{i}": str(unit.card(f"{key}{i}") or "")
-            for key in ("TUCD", "TUNIT", "TCOMM", "TUTYP", "TCTYP")
-        }
+        keys = tuple(f"{key}{i}" for key in ("TUCD", "TUNIT", "TCOMM", "TUTYP", "TCTYP"))
+        said = {key: str(unit.card(key)) for key in unit.which(keys)}
         said[f"TTYPE{i}"] = unit.comment(f"TTYPE{i}")
         for key, words in said.items():
             if _AIR_OF_COLUMN.search(words) and not _SAYS_VACUUM.search(words):
@@ -121,9 +119,9 @@ def _air_of_column(unit: Hdu) -> str:
     return ""
 
 
-def _in_words(unit: Hdu, says: re.Pattern[str], unless: re.Pattern[str]) -> str:
+def _in_words(unit: Hdu, word: str, says: re.Pattern[str], unless: re.Pattern[str]) -> str:
     """Return the line of a header (COMMENT, HISTORY) that says something; else nothing."""
-    for line in unit.remarks().splitlines():
+    for line in unit.remarks(word):
         if says.search(line) and not unless.search(line) and not _NEGATED.search(line):
             return repr(" ".join(line.split()))
     return ""
@@ -134,8 +132,8 @@ def _check_rest(path: Path, primary: Hdu, units: Iterable[Hdu]) -> None:
     if not as_number(primary.card("Z")):  # 0: nothing would be taken twice
         return
     for unit in units:
-        said = next((key for key in _AT_REST if _is(unit.card(key), "t")), "")
-        said = said or _in_words(unit, _SAYS_REST, re.compile(r"(?!)"))
+        said = next((key for key in unit.which(_AT_REST) if _is(unit.card(key), "t")), "")
+        said = said or _in_words(unit, "rest", _SAYS_REST, _SAYS_NOTHING)
         if said:
             reason = f"says that its wavelengths are at rest ({said}), and has a shift Z beside it"
             raise problem(path, reason, "give the wavelengths as observed, or Z = 0")
