@@ -31,7 +31,9 @@ from msfa_core.rules import (
     ruled_out_sentence,
 )
 from msfa_core.slam.reasons import REASONS, flags_at, has_reason
+from msfa_core.templates.confidence import CONFIDENCE_MIN
 from msfa_core.templates.second_opinion import template_disagrees
+from msfa_core.templates.spectral_types import Family, spectral_type
 from msfa_core.typing import BoolArray
 
 Stances = NDArray[np.int8]
@@ -88,9 +90,20 @@ def _networks(table: pd.DataFrame, settings: Settings) -> Stances:
 def _template(table: pd.DataFrame, _settings: Settings) -> Stances:
     held_against_bhb = table.assign(predicted_class=str(StellarClass.BHB))
     disagrees = template_disagrees(held_against_bhb)
-    answered = disagrees.notna().to_numpy()
     no = disagrees.fillna(False).to_numpy(dtype=bool)
-    return _stances(answered & ~no, no)
+    return _stances(disagrees.notna().to_numpy() & ~no & _is_bhb_template(table), no)
+
+
+def _is_bhb_template(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where the best template is one of a BHB star.
+
+    One of an ordinary star of B5 to F2 says nothing for: among the simulated stars that match
+    such a one best, fewer are BHB stars than among all.
+    """
+    names = table["template_subclass"].astype("str")
+    own = [name for name in names.unique() if spectral_type(name).family == Family.BHB]
+    found: BoolArray = names.isin(own).to_numpy(bool)
+    return found
 
 
 def _plane(table: pd.DataFrame, _settings: Settings) -> Stances:
@@ -225,6 +238,8 @@ def _say_template(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[
         Stance.AGAINST: "which no BHB star looks like",
         Stance.SILENT: "too unsure to count",
     }
+    if stance == Stance.SILENT and sure >= float(CONFIDENCE_MIN):
+        ends[stance] = "which a BHB star can look like too"
     return f"{said}{confidence}", f"The best template is {said}{confidence}, {ends[stance]}."
 
 

@@ -39,7 +39,7 @@ def full_table():
         in_search_domain=[True, True],
         is_candidate=[True, False],
         template_class=["STAR", "STAR"],
-        template_subclass=["A1V", "G2V"],
+        template_subclass=["BHB", "G2V"],
         template_confidence=[98.0, 98.0],
         in_bhb_region=[True, False],
         in_cmd_trapezoid=[True, False],
@@ -108,6 +108,15 @@ def test_a_star_without_a_parallax_is_not_called_one_of_a_poor_parallax():
     assert witnesses(row.iloc[0], Settings())[3].words == "no parallax"
     negative = full_table().assign(parallax_mas=-0.1, parallax_over_error=-1.0, abs_mag_g=np.nan)
     assert witnesses(negative.iloc[0], Settings())[3].words == "parallax poor"
+
+
+def test_a_template_of_an_ordinary_a_star_speaks_for_no_bhb_star():
+    """With BHB stars among the templates: A9V at 100 % had a tick beside it."""
+    table = full_table().assign(template_subclass=["A9V", "B5V"])
+    assert not stances(table, Settings())["template"].any()
+    said = witnesses(table.iloc[0], Settings())[1]
+    assert said.words == "A9V 98 %"
+    assert said.sentence == "The best template is A9V 98 %, which a BHB star can look like too."
 
 
 def test_within_its_error_calcium_cannot_tell():
