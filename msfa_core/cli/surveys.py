@@ -405,7 +405,7 @@ def serve(
         is_simulated = True
         print(
             f"making the demo survey in {path}: the page opens on its first {STARS_AT_ONCE} "
-            f"simulated stars in about a quarter of a minute, the other "
+            f"simulated stars in a quarter of a minute (a whole one the first time), the other "
             f"{FIRST_STARS - STARS_AT_ONCE} follow",
             flush=True,
         )

@@ -479,7 +479,9 @@ class Survey:
         chosen = used.of_results()
         for name in ("models", "templates"):  # a folder of whoever exports is nobody's business
             chosen[name] = Path(chosen[name]).name or "shipped"
-        header["settings"] = ", ".join(f"{name} = {value}" for name, value in chosen.items())
+        header["settings"] = ", ".join(
+            f"{name} = {'none' if value == '' else value}" for name, value in chosen.items()
+        )
         header["verdict rule"] = rule_in_words(self.settings.verdict_rule)
         if rows is not None:
             header["reviewers"] = reviewers_in_words(rows)

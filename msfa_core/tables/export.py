@@ -237,7 +237,8 @@ def _write_fits(
         header = {**header, "characters": ESCAPES}
     primary = fits.PrimaryHDU()
     for keyword, key in (("TITLE", "title"), ("AUTHOR", "authors"), ("CREATOR", "software")):
-        primary.header[keyword] = to_ascii(header[key])
+        for part in (primary, hdu):  # readers of tables look at the second header only
+            part.header[keyword] = to_ascii(header[key])
     for key, text in header.items():
         primary.header.add_history(to_ascii(f"{key}: {text}"))
     for part in (primary, hdu):

@@ -277,6 +277,7 @@ def test_fits_carries_units_nulls_words_and_history(mixed, tmp_path):
     assert primary["TITLE"] == "BHB stars"
     assert primary["AUTHOR"] == "Ann Muller, Bob"
     assert "selection: S/N(g) >= 10 and verdict = accept" in str(primary["HISTORY"])
+    assert Table.read(path).meta["TITLE"] == "BHB stars"  # says of simulated stars that they are
     assert columns["ra"].unit == "deg"
     assert columns["d02_hdelta"].unit == "Angstrom"
     assert columns["gaia_source_id"].null == -(2**63)
