@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 something failed (one line on standard error says what), 2
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from enum import IntEnum
 from typing import Annotated, Any, Final
@@ -33,7 +32,7 @@ from msfa_core.cli import (  # noqa: F401 (they register their commands)
 )
 from msfa_core.cli.app import app
 from msfa_core.cli.show import say
-from msfa_core.cli.stop import heed_signals
+from msfa_core.cli.stop import heed_signals, nobody_reads
 from msfa_core.errors import MsfaError
 
 # typer brings its own copy of click, or the library, depending on its version
@@ -90,7 +89,7 @@ def run_cli(arguments: list[str]) -> int:
         say(f"msfa: {' '.join(str(error).split())}")
         code = Exit.FAILED
     except BrokenPipeError:  # `msfa status S | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nobody_reads()
         code = Exit.DONE
     if code == Exit.INTERRUPTED:
         say("msfa: stopped; what was finished is kept, and the same command goes on from there")

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from msfa_core.cli.stop import stop_if_asked
+from msfa_core.cli.stop import nobody_reads, stop_if_asked
 from msfa_core.constants import STEPS
 from msfa_core.errors import MsfaError
 
@@ -89,7 +89,11 @@ class Lines:
         since, before = self.steps.setdefault(step, (now, 0 if part else done))
         if part:
             words = f"{step} {part}: {done:,} of {total:,} spectra, {now - self.began:.0f} s"
-            print(words + pace_words(done, total, done - before, now - since), flush=True)
+            try:
+                print(words + pace_words(done, total, done - before, now - since), flush=True)
+            except BrokenPipeError:  # `msfa run S | head`: work must not end unsaid
+                nobody_reads()
+                raise KeyboardInterrupt from None
 
 
 def pace_words(done: int, total: int, n_now: int, seconds: float) -> str:

@@ -6,7 +6,9 @@ is noted as well, and asked for whenever work reports how far it is.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from typing import Any, Final
 
@@ -17,6 +19,11 @@ def heed_signals() -> None:
     """Stop on Ctrl-C and on SIGTERM alike."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+
+
+def nobody_reads() -> None:
+    """Send standard output nowhere, after whoever read it has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stop_if_asked() -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
-from msfa_core.cli import run_cli, show, stop
+from msfa_core.cli import Exit, run_cli, show, stop
 from msfa_core.cli.app import JOURNEY, app
 from msfa_core.cli.show import pace_words
 from msfa_core.spectra import shards
@@ -617,6 +617,19 @@ def test_a_request_to_stop_that_a_library_swallowed_is_heeded_at_the_next_shard(
         stop._stop(signal.SIGINT, None)
     with pytest.raises(KeyboardInterrupt):  # the first was lost, say in a finaliser
         show.Lines()("classify", 2, 2, "000002")
+
+
+def test_work_whose_output_nobody_reads_any_more_says_that_it_stopped(ingested):
+    """`msfa run S | head -1` ended with 0 and not a word, half done."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "msfa_core.cli", "run", str(ingested), "--steps", "measure"]
+    done = subprocess.run(
+        [*command, "--workers", "1"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert done.returncode == Exit.INTERRUPTED
+    assert done.stderr.splitlines()[-1].startswith("msfa: stopped; what was finished is kept")
 
 
 def _expect_no_members(group):
