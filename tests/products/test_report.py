@@ -231,6 +231,14 @@ def test_a_page_keeps_nothing_of_the_star_before_it(told):
     assert np.array_equal(drawn(first, bare, second), alone)
     assert not np.array_equal(drawn(first), alone)
     assert np.array_equal(drawn(first, bare), drawn(bare))
+    sheet = _StarSheet(told, {key: told.panels[key] for key in SMALL})
+    nowhere = [words for *_, words in sheet._rings]
+    elsewhere = first.row.copy()
+    elsewhere["obsid"] = -5
+    sheet.page(replace(first, row=elsewhere))
+    assert len(nowhere) == 3 and all(words.get_visible() for words in nowhere)
+    sheet.page(first)
+    assert not nowhere[0].get_visible()
 
 
 def test_the_figures_of_the_paper_are_written_in_both_formats(told, tmp_path):

@@ -33,6 +33,7 @@ from msfa_core.typing import Progress, no_progress
 if TYPE_CHECKING:
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 A4: Final = (11.69, 8.27)  # inches, landscape
 SETS: Final = {  # name of the file -> panels, in the order of the paper
@@ -239,7 +240,7 @@ class _StarSheet:
         small = self._figure.add_gridspec(
             1, 3, left=0.515, right=0.975, top=0.52, bottom=0.225, wspace=0.38
         )  # fmt: skip
-        self._rings: list[tuple[Panel, PathCollection]] = []
+        self._rings: list[tuple[Panel, PathCollection, Text]] = []
         for k, key in enumerate(SMALL):
             panel = panels[key]
             place = self._figure.add_subplot(small[k])
@@ -249,7 +250,12 @@ class _StarSheet:
             place.xaxis.label.set_fontsize(9)
             place.yaxis.label.set_fontsize(9)
             if not panel.missing:
-                self._rings.append((panel, cast("PathCollection", place.collections[-1])))
+                ring = cast("PathCollection", place.collections[-1])
+                nowhere = place.text(
+                    0.04, 0.97, "no place here", transform=place.transAxes, fontsize=7.5,
+                    va="top", color="0.35",
+                )  # fmt: skip
+                self._rings.append((panel, ring, nowhere))
 
     def page(self, star: StarStory) -> Figure:
         """Return the page of a star; it is that of the next one when asked again."""
@@ -264,9 +270,10 @@ class _StarSheet:
         if star.picture is not None:
             draw_spectrum(star.picture, self._spectrum)
             draw_fits(star.picture, self._fits)
-        for panel, ring in self._rings:
+        for panel, ring, nowhere in self._rings:
             one = about_one(panel, star.obsid).chosen
             ring.set_offsets(np.column_stack([one.x, one.y]))
+            nowhere.set_visible(not len(one))
         return self._figure
 
 
