@@ -21,6 +21,8 @@ What is wrong with one star is never an exception but a flag and a NaN.
     └── TrainingError     a training set or run that cannot give a model
 """
 
+import shlex
+
 
 class MsfaError(Exception):
     """Base of all exceptions that this project raises on purpose."""
@@ -80,3 +82,8 @@ class ModelError(MsfaError):
 
 class TrainingError(MsfaError):
     """A training set or run cannot give a model."""
+
+
+def typed(path: object) -> str:
+    """Return a path as one types it in a shell: quoted where it has blanks or signs."""
+    return shlex.quote(str(path))

@@ -11,7 +11,7 @@ import typer
 
 from msfa_core.cli.app import Quiet, app
 from msfa_core.cli.show import say, show_progress
-from msfa_core.errors import DownloadError, SurveyError
+from msfa_core.errors import DownloadError, SurveyError, typed
 
 if TYPE_CHECKING:
     from msfa_core.lamost.arrivals import Place
@@ -195,4 +195,4 @@ def _print_downloaded(report: Downloaded, target: Path, ingest: bool) -> None:
             f"{target} (download_failed.csv, night_failed.csv), the rest is there. The same "
             "command asks for them again."
         )
-    print(f"next: msfa run {target}" if ingest else f"next: msfa ingest SURVEY {target}")
+    print(f"next: msfa run {typed(target)}" if ingest else f"next: msfa ingest SURVEY {target}")

@@ -9,7 +9,7 @@ import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, app
 from msfa_core.cli.show import say_table, show_progress
-from msfa_core.errors import ReadError
+from msfa_core.errors import ReadError, typed
 
 _STEPS: Final = ("place", "check", "identify")  # a star's name may hang on its source
 _ARCHIVES: Final = ("gaia", "panstarrs")
@@ -83,4 +83,4 @@ def place(
         f"{placed:,} in the CMD, {int(table['in_cmd_trapezoid'].fillna(False).sum()):,} in the "
         "trapezoid"
     )
-    print(f"next: msfa status {opened.path} --funnel")
+    print(f"next: msfa status {typed(opened.path)} --funnel")

@@ -15,7 +15,7 @@ import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
 from msfa_core.cli.show import Until, say, say_table, show_progress
-from msfa_core.errors import ExportError, ReadError, SurveyError
+from msfa_core.errors import ExportError, ReadError, SurveyError, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def simulate(
             made, plan, write_fits, progress, workers, layout=f"lamost-{fits_layout.value}"
         )
     print(f"{made.path}: {n_new:,} simulated spectra of {stars:,} stars stored (seed {seed})")
-    print(f"next: msfa run {made.path}")
+    print(f"next: msfa run {typed(made.path)}")
 
 
 @app.command()
@@ -153,7 +153,7 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
         say(f"rejected: {reason}")
     if report.rejected:
         print(f"all rejected files are listed in {survey.path / 'rejected.csv'}")
-    print(f"next: msfa run {survey.path}")
+    print(f"next: msfa run {typed(survey.path)}")
 
 
 @app.command()
@@ -211,7 +211,7 @@ def run(
             workers,
             scheduler or None,
             force,
-            Until(progress, max_hours, f"msfa run {survey}") if max_hours > 0 else progress,
+            Until(progress, max_hours, f"msfa run {typed(survey)}") if max_hours > 0 else progress,
             selection or None,
             prior or None,
             tell=say_table,
@@ -231,7 +231,7 @@ def run(
         f"{report.n_candidates:,}, {report.n_in_region:,} of them in the D0.2–fm region "
         f"({report.selection})"
     )
-    print(f"next: msfa serve {survey}")
+    print(f"next: msfa serve {typed(survey)}")
 
 
 @app.command()
@@ -310,7 +310,7 @@ def export(
         if table.empty:
             raise ExportError(
                 f"{out} not written: {survey} has no star with verdict {chosen}. Vet stars with "
-                f"`msfa serve {survey}`, or export all spectra with --all."
+                f"`msfa serve {typed(survey)}`, or export all spectra with --all."
             )
     if subset:
         from msfa_core.survey.subsets import subset_filter, subsets  # noqa: PLC0415
@@ -321,7 +321,7 @@ def export(
         if table.empty:
             raise ExportError(
                 f"{out} not written: there are no {words}; the names of subsets are on the page "
-                f"of `msfa serve {survey}`, behind + filter."
+                f"of `msfa serve {typed(survey)}`, behind + filter."
             )
     if anonymous:
         from msfa_core.vetting.record import anonymous as unnamed  # noqa: PLC0415
@@ -448,7 +448,7 @@ def demo(
     with show_progress(quiet) as progress:
         made = make_demo(path, progress, stars)
     print(f"SIMULATED stars {made.path}: {len(made.table()):,} spectra")
-    print(f"next: msfa serve {made.path}")
+    print(f"next: msfa serve {typed(made.path)}")
 
 
 def _check_port(address: str, port: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from msfa_core.cli.app import SurveyArgument, app
-from msfa_core.errors import StoreError
+from msfa_core.errors import StoreError, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +82,8 @@ def assign(
         return
     if read_assignment(source.path) is not None and not (overwrite or dry_run):
         raise StoreError(
-            f"{survey} has an assignment: `msfa assign {survey}` shows it; --overwrite deals anew "
-            "(what was decided stays)."
+            f"{survey} has an assignment: `msfa assign {typed(survey)}` shows it; --overwrite "
+            "deals anew (what was decided stays)."
         )
     chosen, words = _chosen(source, filter_ or ["candidates"])
     share = _share(training)
@@ -113,7 +113,7 @@ def assign(
     if share and not (made.table["answer"] != "").any():
         print("no star has a known answer: give final verdicts, or a table with --known")
     if not dry_run:
-        print(f'next: msfa serve {survey}; each opens the page and shows "assigned to me"')
+        print(f'next: msfa serve {typed(survey)}; each opens the page and shows "assigned to me"')
 
 
 def _chosen(source: Survey, names: list[str]) -> tuple[list[int], str]:

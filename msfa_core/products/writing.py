@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from msfa_core.columns import is_true
 from msfa_core.durable import WRITING, write_whole
-from msfa_core.errors import ExportError, SpectrumError
+from msfa_core.errors import ExportError, SpectrumError, typed
 from msfa_core.products.file import (
     KEY_CARD,
     SIZE_CARD,
@@ -116,7 +116,7 @@ def write_products(
     if chosen.empty:
         raise ExportError(
             f"nothing written: {survey.path} has no spectrum for the choice {choice!r}. Do the "
-            f"steps (`msfa run {survey.path}`), vet stars, or write all."
+            f"steps (`msfa run {typed(survey.path)}`), vet stars, or write all."
         )
     folder = Path(folder).expanduser()
     _open(folder)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from msfa_core.columns import columns_of
 from msfa_core.config import Settings
-from msfa_core.errors import SurveyError
+from msfa_core.errors import SurveyError, typed
 from msfa_core.photometry.cmd import cmd_position
 from msfa_core.photometry.colours import column as number_column
 from msfa_core.photometry.counterparts import DATE_COLUMNS, counterparts
@@ -344,8 +344,8 @@ def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
     found = survey.table().set_index("obsid")["is_candidate"].fillna(False)
     if not found.any():
         raise SurveyError(
-            f"{survey.path} has no candidates yet: give `msfa run {survey.path}` first, or fetch "
-            "for all spectra."
+            f"{survey.path} has no candidates yet: give `msfa run {typed(survey.path)}` first, or "
+            "fetch for all spectra."
         )
     kept = found.reindex(table["obsid"].to_numpy(np.int64)).fillna(False).to_numpy(bool)
     return pd.Series(kept, index=table.index)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.durable import parquet_notes, write_parquet
-from msfa_core.errors import SurveyError
+from msfa_core.errors import SurveyError, typed
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
 
 KEY: Final = "msfa_key"
@@ -89,7 +89,7 @@ def kept(survey: Survey, step: str, parts: Iterable[str]) -> pd.DataFrame | None
     except (OSError, ValueError) as error:
         raise SurveyError(
             f"a result below {survey.path / STEPS_FOLDER / step} cannot be read ({error}); remove "
-            f"that folder and give `msfa run {survey.path} --steps {step}`."
+            f"that folder and give `msfa run {typed(survey.path)} --steps {step}`."
         ) from error
     return pd.concat(tables, ignore_index=True) if tables else None
 

@@ -18,7 +18,7 @@ from msfa_core.balmer.region import check_selection
 from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import STEPS
-from msfa_core.errors import ConfigError, SurveyError
+from msfa_core.errors import ConfigError, SurveyError, typed
 from msfa_core.machine.parallel import n_cores
 from msfa_core.search.prior import Trained, shares_of
 from msfa_core.spine.check import CHECK
@@ -159,7 +159,8 @@ def run(
     wanted = _check_steps(steps, known)
     if not len(survey.obsid):
         raise SurveyError(
-            f"{survey.path} holds no spectra yet: give `msfa ingest {survey.path} FILES` first."
+            f"{survey.path} holds no spectra yet: give `msfa ingest {typed(survey.path)} FILES` "
+            "first."
         )
     settings = survey.settings
     if selection is not None:

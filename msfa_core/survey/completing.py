@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.columns import BY_NAME, COLUMNS
-from msfa_core.errors import SurveyError
+from msfa_core.errors import SurveyError, typed
 from msfa_core.rules import words_of
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.shards import Shard
@@ -132,7 +132,7 @@ def _read(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise SurveyError(
             f"{path} cannot be read ({error}): remove it and join its catalogue again with "
-            f"`msfa ingest {path.parents[1]} --catalogue FILE`."
+            f"`msfa ingest {typed(path.parents[1])} --catalogue FILE`."
         ) from error
 
 

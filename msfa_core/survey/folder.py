@@ -52,7 +52,7 @@ from msfa_core.durable import (
     write_parquet,
     write_whole,
 )
-from msfa_core.errors import SurveyError
+from msfa_core.errors import SurveyError, typed
 from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -116,8 +116,8 @@ class Survey:
         self.path = Path(path)
         if not self.path.exists():
             raise SurveyError(
-                f"there is no survey at {self.path}: make one with `msfa ingest {self.path} FILES` "
-                f"or `msfa simulate {self.path}`."
+                f"there is no survey at {self.path}: make one with "
+                f"`msfa ingest {typed(self.path)} FILES` or `msfa simulate {typed(self.path)}`."
             )
         if not is_survey(self.path):
             raise SurveyError(
@@ -253,8 +253,8 @@ class Survey:
             table = pd.read_parquet(path) if path.exists() else None
         except (OSError, ValueError) as error:
             raise SurveyError(
-                f"{path} cannot be read ({error}): remove it and give `msfa run {self.path}` to "
-                "make it again from the archive."
+                f"{path} cannot be read ({error}): remove it and give "
+                f"`msfa run {typed(self.path)}` to make it again from the archive."
             ) from error
         stored = self.archive.obsid
         if table is None:

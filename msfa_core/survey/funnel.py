@@ -18,6 +18,7 @@ from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import SEARCH_RULES
+from msfa_core.errors import typed
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
@@ -283,9 +284,13 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
     for row in table[table["step"].isin(_EXPLAINED)].to_dict("records"):
         lines.append(f"{row['step']}: {row['what']}")
     if table["spectra"].isna().any():
-        lines.append(f"- : not known yet; `msfa run {survey.path}`, `msfa place {survey.path}`")
+        lines.append(
+            f"- : not known yet; `msfa run {typed(survey.path)}`, `msfa place {typed(survey.path)}`"
+        )
     if not survey.known_files:
-        lines.append(f"new: no known catalogue was given; `msfa run {survey.path} --known FILE`")
+        lines.append(
+            f"new: no known catalogue was given; `msfa run {typed(survey.path)} --known FILE`"
+        )
     if pd.notna(table.set_index("step")["spectra"]["stage 1"]):
         lines += ["", "rules on the two stages: spectra, stars (* in force)"]
         for row in rule_counts(survey.table(), used).to_dict("records"):

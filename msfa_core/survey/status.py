@@ -13,6 +13,7 @@ from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, LABELS, LINE_SYMBOLS, STEPS
+from msfa_core.errors import typed
 from msfa_core.flags import (
     CmdFlag,
     FitFlag,
@@ -157,12 +158,12 @@ class StatusReport:
             if name == IN_DOMAIN and self.outside:
                 lines.append(f"outside it, some for several reasons: {_listed(self.outside)}")
         if self.n_spectra and CANDIDATES not in self.counts:
-            lines.append(f"candidates: not known yet; `msfa run {self.path}`")
+            lines.append(f"candidates: not known yet; `msfa run {typed(self.path)}`")
         return lines
 
     def _verdict_lines(self) -> list[str]:
         if not self.verdicts:
-            return [f"none yet: `msfa serve {self.path}`"]
+            return [f"none yet: `msfa serve {typed(self.path)}`"]
         stars = "1 star" if self.n_undecided == 1 else f"{self.n_undecided:,} stars"
         return [_listed(self.verdicts), f"without a verdict: {stars} of the candidates"]
 
@@ -347,30 +348,30 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
     """Return one sentence for each kind of data that spectra lack."""
     n, path = len(table), survey.path
     if not n:
-        return [f"spectra: none yet; `msfa ingest {path} FILES`"]
+        return [f"spectra: none yet; `msfa ingest {typed(path)} FILES`"]
     checks = [
         (
             words_of(table["class"]).isna() | words_of(table["subclass"]).isna(),
             "class and subclass (without them a spectrum is outside the search domain)",
-            f"`msfa ingest {path} --catalogue FILE`",
+            f"`msfa ingest {typed(path)} --catalogue FILE`",
         ),
-        (table["z"].isna(), "Doppler shift z", f"`msfa ingest {path} --catalogue FILE`"),
+        (table["z"].isna(), "Doppler shift z", f"`msfa ingest {typed(path)} --catalogue FILE`"),
         (
             table["ra"].isna() | table["dec"].isna(),
             "position",
-            f"`msfa ingest {path} --catalogue FILE`",
+            f"`msfa ingest {typed(path)} --catalogue FILE`",
         ),
         (
             table["g_mag"].isna() | table["bp_rp"].isna(),
             "Gaia photometry and parallax",
-            f"`msfa run {path} --gaia FILE` or `msfa place {path} --online`",
+            f"`msfa run {typed(path)} --gaia FILE` or `msfa place {typed(path)} --online`",
         ),
         (
             table[list(LABELS)].isna().any(axis=1),
             "Teff, log g, [Fe/H]",
-            f"`msfa run {path} --steps label`"
+            f"`msfa run {typed(path)} --steps label`"
             if table[list(LABELS)].isna().all(axis=None)
-            else f"`msfa ingest {path} --catalogue FILE`, then `msfa run {path}`",
+            else f"`msfa ingest {typed(path)} --catalogue FILE`, then `msfa run {typed(path)}`",
         ),
     ]
     lines = _changed_settings(survey)
@@ -379,7 +380,9 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
         if lacking:
             lines.append(f"{what}: {lacking:,} of {n:,} spectra lack it; add with {remedy}")
     if not known_names(survey):
-        lines.append(f"known catalogues: none given; add with `msfa run {path} --known FILE`")
+        lines.append(
+            f"known catalogues: none given; add with `msfa run {typed(path)} --known FILE`"
+        )
     return lines
 
 
@@ -388,7 +391,7 @@ def _changed_settings(survey: Survey) -> list[str]:
     used, now = survey.settings_used.of_results(), survey.settings.of_results()
     return [
         f"the setting {name} = {now[name]}: the table follows {name} = {value}; "
-        f"`msfa run {survey.path}` makes it follow"
+        f"`msfa run {typed(survey.path)}` makes it follow"
         for name, value in used.items()
         if now[name] != value
     ]

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -814,3 +815,14 @@ def test_slam_trains_on_a_grid_of_ones_own_and_is_judged_on_a_survey(ingested, t
     assert "--survey needs --labels" in the_one_line(capsys)
     assert msfa("slam", "train", model, "--grid", tmp_path / "labels.csv") == 1
     assert "cannot be read as .npz" in the_one_line(capsys)
+
+
+def test_the_next_command_can_be_typed_as_it_is_said(tmp_path, one_file, capsys):
+    """A survey in a folder with blanks: what is said goes through a shell."""
+    survey = tmp_path / "my survey (1)"
+    assert msfa("ingest", survey, one_file, "--quiet") == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = next(line for line in lines if line.startswith("next: msfa run"))
+    assert shlex.split(said.removeprefix("next: msfa run ")) == [str(survey)]
+    assert msfa("status", survey) == 0
+    assert f"`msfa run {shlex.quote(str(survey))}`" in capsys.readouterr().out

@@ -12,7 +12,7 @@ import pandas as pd
 from msfa_core import __version__
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
-from msfa_core.errors import ExportError
+from msfa_core.errors import ExportError, typed
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
     candidate_sentence,
@@ -182,9 +182,12 @@ def gather(
 
 def _why_none(choice: str, table: pd.DataFrame, survey: Survey) -> str:
     if not len(table):
-        return f"This survey holds no spectrum yet: add some with `msfa ingest {survey.path.name}`."
+        name = typed(survey.path.name)
+        return f"This survey holds no spectrum yet: add some with `msfa ingest {name}`."
     if table["predicted_class"].isna().all():
-        return f"Nothing was searched yet: `msfa run {survey.path.name}` finds the candidates."
+        return (
+            f"Nothing was searched yet: `msfa run {typed(survey.path.name)}` finds the candidates."
+        )
     if choice == CANDIDATES:
         return f"The search kept none of {len(table):,} spectra."
     n = int(is_true(table, "is_candidate").sum())
