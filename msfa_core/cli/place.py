@@ -46,7 +46,7 @@ def place(
     from msfa_core.spine.place import fetch_online, fetch_panstarrs_online  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
-    from msfa_core.tables.formats import split_path  # noqa: PLC0415
+    from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
     for path in [*(gaia or []), *(panstarrs or [])]:
         if not split_path(path)[0].exists():

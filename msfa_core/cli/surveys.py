@@ -96,7 +96,7 @@ def ingest(
     from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
     from msfa_core.survey.ingest import find_files  # noqa: PLC0415
     from msfa_core.survey.ingest import ingest as take  # noqa: PLC0415
-    from msfa_core.tables.formats import split_path  # noqa: PLC0415
+    from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
     paths, catalogues = paths or [], catalogue or []
     if not paths and not catalogues:
@@ -195,7 +195,7 @@ def run(
 ) -> None:
     """Classify, measure, match, place, check, label and identify the spectra of a survey."""
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
-    from msfa_core.tables.formats import split_path  # noqa: PLC0415
+    from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
     for path in [*(known or []), *(gaia or []), *(panstarrs or [])]:
         if not split_path(path)[0].exists():

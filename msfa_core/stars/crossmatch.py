@@ -77,11 +77,11 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     **{f"ps_{band}_mag_err": (f"ps_{band}_mag_err",) for band in "grizy"},
     "ps_quality": ("ps_quality",),
     "teff": ("teff", "teff_lasp"),
-    "teff_err": ("teff_err", "teff_lasp_err"),
-    "logg": ("logg", "logg_lasp"),
-    "logg_err": ("logg_err", "logg_lasp_err"),
-    "feh": ("feh", "feh_lasp"),
-    "feh_err": ("feh_err", "feh_lasp_err"),
+    "teff_err": ("teff_err", "teff_lasp_err", "e_teff"),
+    "logg": ("logg", "logg_lasp", "log_g", "log(g)"),
+    "logg_err": ("logg_err", "logg_lasp_err", "e_logg", "e_log(g)"),
+    "feh": ("feh", "feh_lasp", "[fe/h]", "fe_h"),
+    "feh_err": ("feh_err", "feh_lasp_err", "e_[fe/h]", "e_feh", "e_fe_h"),
 }
 # Taken along under their own names: other identifiers, dates, velocities, LAMOST's own D0.2
 ALSO_TAKEN: Final = (*("designation", "mjd", "lmjd", "rv", "rv_err", "hdelta_d02", "hgamma_d02"),)

@@ -17,18 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
+from msfa_core.tables.described import fits_words
 from msfa_core.tables.door import Use, understand
-from msfa_core.tables.formats import (
-    RawColumn,
-    RawTable,
-    arrow_table,
-    fits_words,
-    problem,
-    split_path,
-)
+from msfa_core.tables.formats import arrow_table
 from msfa_core.tables.identifiers import read_identifiers
 from msfa_core.tables.names import recognise
+from msfa_core.tables.packing import split_path
 from msfa_core.tables.pieces import open_catalogue
+from msfa_core.tables.raw import RawColumn, RawTable, problem
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.row_keys import file_key
 from msfa_core.typing import IntArray

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msfa_core.tables.cells import MISSING_WORDS, numbers
-from msfa_core.tables.formats import RawColumn, RawTable, problem, read_file
+from msfa_core.tables.formats import read_file
 from msfa_core.tables.identifiers import EXACT_FLOAT
+from msfa_core.tables.raw import RawColumn, RawTable, problem
 
 logger = logging.getLogger(__name__)
 

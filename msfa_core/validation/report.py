@@ -12,8 +12,8 @@ import pandas as pd
 from msfa_core import __version__
 from msfa_core.durable import write_whole
 from msfa_core.survey.folder import Survey
-from msfa_core.tables.formats import split_path
 from msfa_core.tables.guards import csv_bytes
+from msfa_core.tables.packing import split_path
 from msfa_core.training.evaluation_report import INTERVALS, with_intervals
 from msfa_core.validation.compare import Validation
 from msfa_core.validation.figures import write_figures

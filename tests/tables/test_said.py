@@ -316,6 +316,14 @@ def test_limits_are_no_measurements(tmp_path):
     assert found.table["teff"].isna().tolist() == [False, True]
 
 
+def test_labels_of_cds_tables_go_by_their_names_there(tmp_path):
+    names = "obsid,Teff,e_Teff,log(g),e_log(g),[Fe/H],e_[Fe/H]"
+    (tmp_path / "t.csv").write_text(f"{names}\n100000001,8100,120,3.2,0.1,-1.7,0.15\n")
+    row = open_table(tmp_path / "t.csv", CATALOGUE_USE).table.iloc[0]
+    labels = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
+    assert row[list(labels)].tolist() == [8100.0, 120.0, 3.2, 0.1, -1.7, 0.15]
+
+
 @pytest.mark.parametrize("counted", ["bytes", "letters", "latin-1"])
 def test_letters_of_several_bytes_shift_no_number(tmp_path, counted):
     name = "É Peg" if counted == "latin-1" else "λλ Boo"
