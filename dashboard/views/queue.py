@@ -290,6 +290,7 @@ class QueueView(pn.viewable.Viewer):
         )
         self.order.param.watch(lambda event: self._reorder(event.new), "value")
         state.watch(self._go_blind, "verdicts.blind")
+        state.watch(self._begin_with_own_share, "verdicts.reviewer")
         self.widen.on_click(lambda _: self._show_all())
         self.add.param.watch(lambda *_: self._go_blind(), "value")
         self.back.on_click(lambda _: self._show_page(self.page - 1))
@@ -329,6 +330,20 @@ class QueueView(pn.viewable.Viewer):
         if wanted.get("subset") and not self.state.verdicts.blind:
             self.named.combine(wanted["subset"])
         self._go_blind()
+
+    def _begin_with_own_share(self, *_: Any) -> None:
+        """Show a new name what is assigned to it, where the queue is what a page begins with."""
+        queue, scope = self.state.queue, self.scope
+        if self.state.is_linked or ASSIGNED not in scope.options.values():
+            return
+        if queue.sentences != [self.state.verdicts.presets[scope.value].sentence]:
+            return
+        has_share = self.state.verdicts.assigned_to_me(self.state.data.candidates).any()
+        begin = BLIND_SCOPE if self.state.verdicts.blind else BEGIN_WITH["show"]
+        if has_share and scope.value == begin:
+            scope.value = ASSIGNED
+        elif not has_share and scope.value == ASSIGNED:
+            scope.value = begin
 
     def _filter(self, *_: Any) -> None:
         if self._follows:

@@ -53,6 +53,26 @@ def test_another_name_has_another_share(survey):
     assert set(app.state.queue.obsids) == set(made.of("bert"))
 
 
+def test_a_name_that_is_typed_brings_its_share(survey):
+    """Without a login a page begins under the account; the browser brings the name typed."""
+    made = share(survey)
+    app = VettingApp(survey, "root")
+    assert app.queue.scope.value == "candidates"
+    app.state.verdicts.call("bert")
+    assert app.queue.scope.value == "assigned"
+    assert set(app.state.queue.obsids) == set(made.of("bert"))
+    app.state.verdicts.call("root")
+    assert app.queue.scope.value == "candidates"
+
+
+def test_a_name_that_is_typed_changes_no_queue_that_was_chosen(survey):
+    share(survey)
+    app = VettingApp(survey, "root")
+    app.queue.scope.value = "doubtful"
+    app.state.verdicts.call("bert")
+    assert app.queue.scope.value == "doubtful"
+
+
 def test_a_new_assignment_is_known_to_a_page_that_is_open(survey):
     share(survey)
     state = Session(survey, "anna")
