@@ -32,6 +32,8 @@ def from_fits(content: bytes) -> list[RawTable]:
             name = unit.name or str(i)
             said = {column.name: column.unit for column in unit.columns}
             absent = _without_value(unit)  # before astropy scales the numbers
+            for one in (unit.columns[label] for label in absent):
+                one.null = None  # which astropy takes for a number of the scaled column
             table = astropy_table(name, Table.read(units, hdu=i), said, absent)
             words = fits_words(unit.header, unit.columns.names)
             tables.append(_with_words(table, words))

@@ -82,8 +82,12 @@ class Recognised:
 
 def plain(name: object) -> str:
     """Return a name in comparable form: lower case, without quotes and blanks around it."""
-    text = unicodedata.normalize("NFKC", str(name)).strip().strip("\"'`").strip()
-    return re.sub(r"\s+", "_", text.lower())
+    return re.sub(r"\s+", "_", _bare(name).lower())
+
+
+def _bare(name: object) -> str:
+    """Return a name without quotes and blanks around it."""
+    return unicodedata.normalize("NFKC", str(name)).strip().strip("\"'`").strip()
 
 
 def recognise(
@@ -148,10 +152,11 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     out: list[tuple[str, Found] | None] = [(key, Found(name)), None, None]
     bracket = _BRACKETS.fullmatch(key)
     logarithm = _LOGARITHM.fullmatch(key)
-    unit_said = (bracket["square"] or bracket["round"]).replace("_", " ") if bracket else ""
+    as_written = _BRACKETS.fullmatch(_bare(name))  # K is no k
+    unit_said = (as_written["square"] or as_written["round"]) if as_written else ""
     if bracket and unit_of(unit_said) is not None:
         out[1] = bracket["name"], Found(name, unit_said)
-    elif logarithm and logarithm["name"].startswith("teff"):
+    elif logarithm and logarithm["name"].startswith("teff") and "err" not in logarithm["name"]:
         out[1] = "teff", Found(name, None, True)
     else:
         for suffix, unit in _UNIT_SUFFIX.items():

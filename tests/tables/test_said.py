@@ -316,6 +316,45 @@ def test_limits_are_no_measurements(tmp_path):
     assert found.table["teff"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("heading", ["teff [K]", '"Teff (K)"', " TEFF [kK]"])
+def test_a_unit_in_a_heading_is_read_as_it_is_written(tmp_path, heading):
+    values = (8.1, 9.2) if "kK" in heading else (8100, 9200)
+    rows = [f"{100000001 + k},{value},3.1" for k, value in enumerate(values)]
+    (tmp_path / "t.csv").write_text("\n".join([f"obsid,{heading},log g [dex]", *rows]) + "\n")
+    found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
+    assert found.table["teff"].tolist() == pytest.approx([8100.0, 9200.0])
+
+
+@pytest.mark.parametrize(("errors", "is_kept"), [((90, 120, 40), True), ((1.5, 1, 1.2), False),
+                                                 ((0.01, 0.02, 0.01), False)])  # fmt: skip
+def test_errors_of_temperature_in_per_cent_or_dex_are_left_out(tmp_path, errors, is_kept):
+    rows = [f"{100000001 + k},{8000 + k},{error}" for k, error in enumerate(errors)]
+    (tmp_path / "t.csv").write_text("\n".join(["obsid,teff,teff_err", *rows]) + "\n")
+    found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
+    assert found.has("teff")
+    assert found.has("teff_err") == is_kept
+    assert is_kept or "per cent or dex" in found.left_out["teff_err"]
+
+
+def test_the_error_of_a_logarithm_is_not_taken_for_the_logarithm(tmp_path):
+    text = "obsid,log_teff,log_teff_err\n100000001,3.9,0.01\n100000002,3.95,0.01\n"
+    (tmp_path / "t.csv").write_text(text)
+    found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
+    assert found.table["teff"].tolist() == pytest.approx([10**3.9, 10**3.95])
+
+
+def test_unsigned_numbers_with_one_that_stands_for_none_are_read(tmp_path):
+    unit = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("obsid", "K", array=np.array([100000001, 100000002])),
+            fits.Column("teff", "I", bzero=32768, null=-32768, array=np.array([40000, 0], "u2")),
+        ]
+    )
+    unit.writeto(tmp_path / "t.fits")
+    found = open_table(tmp_path / "t.fits", CATALOGUE_USE)
+    assert found.table["teff"].tolist() == pytest.approx([40000.0, np.nan], nan_ok=True)
+
+
 def test_labels_of_cds_tables_go_by_their_names_there(tmp_path):
     names = "obsid,Teff,e_Teff,log(g),e_log(g),[Fe/H],e_[Fe/H]"
     (tmp_path / "t.csv").write_text(f"{names}\n100000001,8100,120,3.2,0.1,-1.7,0.15\n")
