@@ -111,9 +111,21 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
             return Content("lamost-table", wavelength, _columns(path, unit), units=(unit,))
         if "LOGLAM" in names:
             return _sdss(path, unit, units)
-    exposures = [unit for unit in seen if {"FLUX", "IVAR", "LOGLAM"} <= set(unit.columns)]
+    exposures = [
+        unit
+        for unit in seen
+        if {"FLUX", "IVAR"} <= set(unit.columns) and {"LOGLAM", "WAVELENGTH"} & set(unit.columns)
+    ]
     if any(unit.name.startswith(_EXPOSURES) for unit in exposures):
         return _lamost_medium(path, exposures)
+    if len(exposures) == 1 and "WAVELENGTH" in exposures[0].columns:  # under another name
+        unit = exposures[0]
+        wavelength = _in_angstroms(path, unit)
+        return Content("lamost-table", wavelength, _columns(path, unit), units=(unit,))
+    if exposures:
+        names = ", ".join(unit.name or "(nameless)" for unit in exposures)
+        reason = f"cannot tell which of its tables is the spectrum ({names})"
+        raise problem(path, reason, "call it COADD, or leave the others out")
     found = [", ".join(unit.columns[:_SHOWN]) for unit in seen if unit.columns]
     raise problem(
         path,
@@ -327,7 +339,8 @@ def _lamost_medium(path: Path, units: Sequence[Hdu]) -> Content:
     parts = []
     reached = 0.0
     for unit in chosen:
-        wavelength = _loglam(path, unit)
+        has_log = "LOGLAM" in unit.columns
+        wavelength = _loglam(path, unit) if has_log else _in_angstroms(path, unit)
         beyond = wavelength > reached  # where the arms overlap, the blue one counts
         reached = max(reached, float(wavelength.max(initial=0.0)))
         parts.append([array[beyond] for array in (wavelength, *_columns(path, unit))])

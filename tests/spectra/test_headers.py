@@ -338,3 +338,29 @@ def test_an_inverse_variance_beyond_single_precision_is_refused_with_the_remedy(
                 ReadError, match="beyond single precision; give the flux in another"
             ):
                 read_spectrum(path)
+
+
+def table_called(name, wavelength=WAVELENGTH):
+    ones = np.ones(len(wavelength), np.float32)
+    arrays = (("FLUX", ones), ("IVAR", ones), ("WAVELENGTH", wavelength))
+    columns = [fits.Column(key, "D", array=values) for key, values in arrays]
+    return fits.BinTableHDU.from_columns(columns, name=name)
+
+
+def test_a_table_of_another_name_is_the_spectrum_where_it_is_the_only_one(tmp_path):
+    units = [fits.PrimaryHDU(), table_called("SPECTRUM")]
+    fits.HDUList(units).writeto(tmp_path / "a.fits")
+    spectrum = read_spectrum(tmp_path / "a.fits")
+    assert spectrum.wavelength.tolist() == WAVELENGTH.tolist()
+    fits.HDUList([*units, table_called("MODEL")]).writeto(tmp_path / "b.fits")
+    with pytest.raises(ReadError, match=r"which of its tables is the spectrum \(SPECTRUM, MODEL\)"):
+        read_spectrum(tmp_path / "b.fits")
+
+
+def test_arms_of_medium_resolution_may_give_wavelengths_as_they_are(tmp_path):
+    blue, red = np.arange(4950.0, 5350.0, 0.2), np.arange(6300.0, 6800.0, 0.2)
+    units = [fits.PrimaryHDU(), table_called("COADD_B", blue), table_called("COADD_R", red)]
+    fits.HDUList(units).writeto(tmp_path / "med.fits")
+    spectrum = read_spectrum(tmp_path / "med.fits")
+    assert spectrum.meta["resolution"] == "medium"
+    assert spectrum.wavelength == pytest.approx(np.concatenate([blue, red]))
