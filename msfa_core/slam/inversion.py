@@ -38,6 +38,8 @@ from msfa_core.typing import FloatArray, Progress, no_progress
 
 BATCH: Final = 250  # stars a round: arrays of some tens of MB
 LEAST_COVERAGE: Final = 0.6  # of the model's pixels
+BLUE_END: Final = 4050.0  # Å, up to where the continuum needs pixels: it is not extrapolated
+LEAST_BLUE: Final = 0.3  # of the pixels of that end
 _CLIP: Final = 5.0  # σ; lone pixels farther off are left out, and the fit goes on from there
 _CLIP_MOST: Final = 0.03  # of the pixels
 _AT_EDGE: Final = 0.01  # of the range of a label
@@ -123,6 +125,17 @@ class StellarLabels:
         ]
         table = pd.DataFrame(rows).to_html(index=False, border=0)
         return f"<p>labels of {len(self):,} stars</p>{table}"
+
+
+def _are_covered(model: SlamModel, seen: Observed) -> NDArray[np.bool_]:
+    """(n,) True where enough pixels count, and some of the blue end.
+
+    Without those the continuum runs free there, and labels are off by five of their errors.
+    """
+    counts = seen.ivar > 0
+    blue = model.wavelength < BLUE_END
+    enough: NDArray[np.bool_] = counts.mean(axis=1) >= LEAST_COVERAGE
+    return enough & (counts[:, blue].mean(axis=1) >= LEAST_BLUE) if blue.any() else enough
 
 
 def _with_error(value: float, error: float, digits: int) -> str:
@@ -257,7 +270,7 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
     model = factors.model
     seen, used = observe(factors, spectra, colours)
     n, n_labels = len(spectra), len(LABELS)
-    enough = (seen.ivar > 0).mean(axis=1) >= LEAST_COVERAGE
+    enough = _are_covered(model, seen)
     values = {f"{name}{end}": np.full(n, np.nan) for name in LABELS for end in _ENDS}
     correlation, chi2 = np.full((n, n_labels, n_labels), np.nan), np.full(n, np.nan)
     flags = np.full(n, int(LabelFlag.MISSING), dtype=np.int64)

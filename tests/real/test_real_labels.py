@@ -38,7 +38,9 @@ def test_pulls_of_real_stars_are_about_one_wide(compared):
     table, _ = compared
     for name, row in summary(table).items():
         assert 0.7 < row["pull_width"] < 1.3, name
-    assert np.isfinite(table["teff_pull"]).mean() > 0.9
+    labelled = table[table["teff"].notna()]  # six files of STELIB lack the blue or red half
+    assert len(table) - len(labelled) <= 6
+    assert np.isfinite(labelled["teff_pull"]).mean() > 0.9
 
 
 def test_stars_outside_the_model_get_limits_without_errors(real_data):

@@ -1,5 +1,7 @@
 """Labels come back from spectra of known labels; what goes wrong is a flag and a NaN."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,24 @@ def test_several_starts_find_minima_that_one_start_misses(shipped):
     one, _, _ = solve(factored, seen, far)
     assert (many.chi2 > one.chi2 + 1).sum() <= 1
     assert (many.chi2 < one.chi2 - 10).sum() >= 10
+
+
+@pytest.mark.parametrize("lost", [(0, 4100), (0, 4200), (0, 4300), (4300, 4400), (5100, 9999)])
+def test_a_part_of_the_spectrum_gives_the_labels_of_the_whole_or_none(shipped, lost):
+    spectra, _, _ = stars(80, seed=9)
+    whole = predict_labels(spectra, model=shipped)
+    is_lost = (spectra.wavelength > lost[0]) & (spectra.wavelength < lost[1])
+    part = replace(spectra, ivar=np.where(is_lost, 0.0, spectra.ivar))
+    found = predict_labels(part, model=shipped)
+    if lost[0] == 0:  # the continuum of the model needs the blue end
+        assert np.isnan(found.teff).all()
+        assert (found.flags == int(LabelFlag.MISSING)).all()
+        return
+    for name in LABELS:
+        apart = getattr(found, name) - getattr(whole, name)
+        pulls = (apart / getattr(found, f"{name}_fit_err"))[np.isfinite(found.teff_err)]
+        assert len(pulls) > 60
+        assert np.sqrt(np.mean(pulls**2)) < 1.5, name
 
 
 def test_errors_know_of_a_second_minimum_that_is_nearly_as_deep(shipped):
