@@ -20,6 +20,7 @@ from dashboard.state.verdicts import Verdicts
 from msfa_core.errors import SurveyError
 from msfa_core.stars.sky import nearest, place_of
 
+KEYS_WAIT: Final = 1000  # ms that what can wait leaves to keys that wait in line
 N_AHEAD: Final = 4  # stars read ahead of the reviewer
 MOST: Final = 2**63 - 1  # of a 64-bit number
 FIND_RADIUS: Final = 60.0  # arcsec, of a position that is searched
@@ -39,6 +40,7 @@ class Screen(Part):
         super().__init__(**params)
         self._verdicts, self._queue, self._status = verdicts, queue, status
         self.is_trying = False  # a star is drawn that nobody sees
+        self.keys_wait = False  # in the browser, behind the one that is answered now
 
     def select(self, obsid: int | str) -> None:
         """Bring a star on screen.

@@ -16,6 +16,7 @@ from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
+from dashboard.state.screen import KEYS_WAIT
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import stylesheet
 from dashboard.views.read_table import ReadTable
@@ -500,9 +501,10 @@ class QueueView(pn.viewable.Viewer):
         for waiting in self._waiting:
             if waiting in document.session_callbacks:
                 document.remove_timeout_callback(waiting)
+        more = KEYS_WAIT if self.state.screen.keys_wait else 0
         self._waiting = [
-            document.add_timeout_callback(self._follow, _FOLLOW_AFTER),
-            document.add_timeout_callback(self._write_verdicts, _WRITE_AFTER),
+            document.add_timeout_callback(self._follow, _FOLLOW_AFTER + more),
+            document.add_timeout_callback(self._write_verdicts, _WRITE_AFTER + more),
         ]
 
     def _follow(self) -> None:

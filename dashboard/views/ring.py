@@ -33,6 +33,7 @@ from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
 from dashboard.state import Session, Star
+from dashboard.state.screen import KEYS_WAIT
 from dashboard.state.turns import is_live
 from msfa_core.errors import MsfaError
 
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 DEPTH: Final = 3  # stars made ready ahead of the reviewer
 PAUSE: Final = 120  # ms, after a star or a change, before others are made ready
-KEYS_WAIT: Final = 1000  # ms, instead, while keys wait in line: they are answered first
 MEASURED: Final = frozenset(  # what a browser tells of itself: it moves nothing
     {"inner_width", "inner_height", "outer_width", "outer_height"}
 )
@@ -74,7 +74,6 @@ class Ring:
         self._unreadable: set[int] = set()
         self._names = count(1)
         self._own = False  # what changes now is of this ring's own making
-        self.keys_wait = False  # in the browser, behind the one that is answered now
         self._by_hand = False  # the reviewer changed what this star looks like
         self._waiting: Any = None
         self._sent: dict[str, Any] = {}
@@ -163,7 +162,7 @@ class Ring:
             return
         if self._waiting is not None and self._waiting in document.session_callbacks:
             document.remove_timeout_callback(self._waiting)
-        pause = KEYS_WAIT if self.keys_wait else PAUSE
+        pause = KEYS_WAIT if self._state.screen.keys_wait else PAUSE
         self._waiting = document.add_timeout_callback(self._make_ready, pause)
 
     def _make_ready(self) -> None:

@@ -192,7 +192,7 @@ class VerdictBar(pn.custom.JSComponent):
     def handle(self, message: dict[str, Any]) -> None:
         """Do what a message of the browser asks for, and answer it."""
         ahead = str(message.get("ahead") or "")  # the packet that the browser painted already
-        self.ring.keys_wait = bool(message.get("more"))
+        self._state.screen.keys_wait = bool(message.get("more"))
         with pn.io.hold(), self.ring.following(ahead):  # one message, in order, so one repaint
             self._handle(message)
 

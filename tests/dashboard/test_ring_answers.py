@@ -1,5 +1,7 @@
 """Stars lie ready with what is known of them; what takes long to answer keeps none waiting."""
 
+import gzip
+from base64 import b64decode
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -11,9 +13,10 @@ from bokeh.io.doc import patch_curdoc
 
 from dashboard.app import VettingApp
 from dashboard.state import Explained, answers
+from dashboard.state.screen import KEYS_WAIT
 from dashboard.state.sending import SMALL
 from dashboard.views import ring as ring_module
-from dashboard.views.ring import KEYS_WAIT, PAUSE, _value
+from dashboard.views.ring import PAUSE, _value
 from msfa_core.constants import NETWORK_GRID
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")  # bokeh's own
@@ -149,17 +152,23 @@ def answers_of(obsid):
 
 
 def test_while_keys_wait_in_line_they_are_answered_first(page, monkeypatch):
+    """No star is made ready, and the queue follows later."""
     app, ring, _ = page
     monkeypatch.setattr(ring_module, "is_live", lambda _: True)
+    context = SimpleNamespace(destroyed=False, session=None)
+    monkeypatch.setattr(Document, "session_context", context)
     pauses = []
     monkeypatch.setattr(
         ring._document, "add_timeout_callback", lambda _, pause: pauses.append(pause)
     )
+    shortest = []
     for more in (True, False):
         here = app.state.screen.selected
         app.verdict.handle({"action": "next", "painted": here, "more": more})
-        assert set(pauses) == {KEYS_WAIT if more else PAUSE}
+        assert len(pauses) > 2
+        shortest.append(min(pauses))
         pauses.clear()
+    assert shortest == [KEYS_WAIT, PAUSE]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
@@ -168,4 +177,5 @@ def test_small_arrays_travel_within_their_message_and_large_ones_beside_it(dtype
     few, many = np.arange(50, dtype=dtype), np.zeros(SMALL, dtype)
     told = encoder.serialize({"few": few, "many": many})
     assert [buffer.data.nbytes for buffer in told.buffers] == [many.nbytes]
-    assert isinstance(dict(told.content["entries"])["few"]["array"]["data"], str)
+    text = dict(told.content["entries"])["few"]["array"]["data"]
+    assert gzip.decompress(b64decode(text)) == few.tobytes()  # its length is checked, too
