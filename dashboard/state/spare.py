@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 QUIET: Final = 2.0  # s after anybody did anything, before a page is made where none is open
 AWAY: Final = 60.0  # s, where one is: its reviewer is not at work
+OPENS: Final = 10.0  # s that a browser may take to draw the page it was given
 LOOK_EVERY: Final = 0.25  # s
 CHECK_EVERY: Final = 4.0  # s, whether what lies ready is still true: it holds files, too
 OF_A_MOMENT: Final = (  # headers that say how a browser came here, not who it is
@@ -110,6 +111,7 @@ class SparePage:
         self._make = contexts.create_session_if_needed
         self._last: tuple[HTTPServerRequest, str | None] | None = None
         self._heard = 0.0  # when somebody last did anything
+        self._opening: dict[ID, float] = {}  # pages given and not drawn yet: since when
         self._is_looking = False
         self._key: tuple[Any, ...] = ()  # of what lies ready
         self._is_fit: Callable[[], bool] = lambda: False
@@ -133,6 +135,7 @@ class SparePage:
         if not is_new or request is None:
             return await self._make(session_id, request, token)
         page, self.ready = self.ready, None
+        self._heard = monotonic()
         if page is not None and not (self._key == asked(request) and self._try_fit()):
             await self._throw_away(page)
             page = None
@@ -170,9 +173,11 @@ class SparePage:
         """Note when the browser of a page says anything, that it is drawn before all."""
         handle = page._handle_patch
         given = [(request, token)]
+        self._opening[page.id] = self._heard = monotonic()
 
         def hear(*said: Any) -> Any:
             self._heard = monotonic()
+            self._opening.pop(page.id, None)
             if given:
                 self._last = given.pop()
                 self._look_soon()
@@ -192,7 +197,9 @@ class SparePage:
             return
         sessions = self._contexts._sessions.values()
         is_open = any(session.connection_count for session in sessions)
-        if monotonic() - self._heard < (AWAY if is_open else QUIET):
+        now = monotonic()
+        self._opening = {name: at for name, at in self._opening.items() if now - at < OPENS}
+        if self._opening or now - self._heard < (AWAY if is_open else QUIET):
             self._look_soon()
         else:
             await self._make_ready(*self._last)

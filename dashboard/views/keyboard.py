@@ -11,6 +11,7 @@ import panel as pn
 import param
 
 from dashboard.theme import STATIC, stylesheet
+from dashboard.views.script import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ KEYS: Final = (
 )
 
 
-class Keyboard(pn.custom.JSComponent):
+class Keyboard(Script):
     """Listens to keys on the window, and shows the help.
 
     Parameters

@@ -15,6 +15,7 @@ from dashboard.planes.cells import is_missing, number
 from dashboard.state import Session, Star
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.classes import domain_reasons
+from dashboard.views.script import Script
 from msfa_core.flags import FluxFlag
 from msfa_core.spine.witnesses import WITNESSES
 from msfa_core.vetting.filters import TEMPLATE_DISAGREES
@@ -127,7 +128,7 @@ def strip_content(state: Session) -> dict[str, Any]:
     }
 
 
-class StarStrip(pn.custom.JSComponent):
+class StarStrip(Script):
     """The strip in the browser; a click on a witness opens its plane.
 
     Parameters

@@ -19,6 +19,7 @@ from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
 from dashboard.views.ring import Ring
+from dashboard.views.script import Script
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.errors import AwayError, StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
@@ -102,7 +103,7 @@ def when(moment: str, today: str) -> str:
     return moment[11:19] if moment.startswith(today) else moment[:10]
 
 
-class VerdictBar(pn.custom.JSComponent):
+class VerdictBar(Script):
     """Buttons, comment and history; its messages come from the keys as well.
 
     Parameters
@@ -137,7 +138,7 @@ class VerdictBar(pn.custom.JSComponent):
                 "survey_name": str(state.survey.path),
                 "reviewer": state.verdicts.reviewer,
                 "reviewer_locked": reviewer_locked or bool(state.verdicts.door.login),
-                "sizing_mode": "stretch_width",
+                "sizing_mode": "stretch_both",  # as high as its place: nothing is laid out anew
                 "margin": 0,
                 "stylesheets": [stylesheet()],
             }

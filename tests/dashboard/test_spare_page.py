@@ -190,6 +190,31 @@ def test_nothing_is_made_while_somebody_is_at_work_or_for_a_page_that_is_not_dra
     run(plain, visit)
 
 
+def test_nothing_is_made_while_a_browser_draws_the_page_that_it_was_given(monkeypatch):
+    """It would hold up all that the page asks for: seconds, where it should be there at once."""
+
+    async def visit(server):
+        await server.page(is_drawn=False)
+        page = await server.page(request("/dashboard?n=1"), is_drawn=False)
+        server.spare._opening.pop("page 1")
+        server.spare._last = (request(), None)  # of a page that was drawn and left since
+        server.spare._look_soon()
+        await asyncio.sleep(0.3)
+        assert server.spare.ready is None
+        await server.heard(page)
+        await server.ready()
+
+    async def leave(server):
+        await server.page(is_drawn=False)  # and its browser leaves
+        server.spare._last = (request(), None)
+        server.spare._look_soon()
+        await server.ready()
+
+    run(plain, visit)
+    monkeypatch.setattr(dashboard.state.spare, "OPENS", 0.1)
+    run(plain, leave)
+
+
 def test_nothing_is_made_while_a_page_is_open_unless_its_reviewer_is_away(monkeypatch):
     """It would hold up the answer to the next key."""
     browser = object()
