@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import panel as pn
-from bokeh.models import CustomAction, CustomJS, SaveTool
+from bokeh.models import CustomAction, CustomJS, LinearAxis, SaveTool
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 
 STATIC: Final = Path(__file__).parent / "static"
 FONT: Final = 'Inter, "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
+LETTER: Final = 6.2  # px, of a letter of an axis label
+LEGEND_STYLES: Final = {"pointer-events": "none"}  # a drag may begin on it, as beside it
 _SVG_ICON: Final = "data:image/svg+xml;base64," + base64.b64encode(
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
     b'<text x="12" y="16" font-family="Arial" font-size="9.5" font-weight="bold" '
@@ -186,6 +188,7 @@ def _attributes(colours: Palette) -> dict[str, dict[str, Any]]:
             "label_text_color": colours.text,
             "label_text_font": FONT,
             "label_text_font_size": "11px",
+            "styles": LEGEND_STYLES,
             "spacing": 1,
             "padding": 4,
             "margin": 6,
@@ -199,6 +202,25 @@ def _attributes(colours: Palette) -> dict[str, dict[str, Any]]:
         "BoxAnnotation": {"line_color": colours.line},
         "Label": {"text_color": colours.text, "text_font": FONT, "text_font_size": "11px"},
     }
+
+
+def short_of_room(axis: LinearAxis, plot: figure, *shorter: str) -> None:
+    """Have an axis say what it shows in fewer words where the figure is too low for all of them.
+
+    Parameters
+    ----------
+    axis : LinearAxis
+        On the left of the figure.
+    plot : figure
+    *shorter : str
+        Words that mean the same, the longest first.
+    """
+    code = """
+        const fits = words.find(text => text.length * wide <= plot.inner_height)
+        axis.setv({axis_label: fits ?? words.at(-1)}, {sync: false})
+    """
+    args = {"axis": axis, "plot": plot, "words": [axis.axis_label, *shorter], "wide": LETTER}
+    plot.js_on_change("inner_height", CustomJS(args=args, code=code))
 
 
 def new_figure(colours: Palette, **options: Any) -> figure:

@@ -21,7 +21,7 @@ from bokeh.models import (
 from numpy.typing import ArrayLike
 
 from dashboard.planes.plane import Plane
-from dashboard.theme import FONT
+from dashboard.theme import FONT, LEGEND_STYLES
 from msfa_core.stars.reference import ReferenceStars
 
 NAME: Final = "guides"  # of the legend of a plane's guides
@@ -43,7 +43,7 @@ def explain(
             background_fill_color=colours.surface, background_fill_alpha=0.85,
             border_line_color=None, label_text_color=colours.text, label_text_font=FONT,
             label_text_font_size=WORD_SIZE, label_standoff=4, glyph_width=18, glyph_height=12,
-            label_height=12,
+            label_height=12, styles=LEGEND_STYLES,
         )  # fmt: skip
         plane.figure.add_layout(legend)
     item = LegendItem(label={"value": words}, renderers=list(renderers))

@@ -41,7 +41,7 @@ from dashboard.planes.axis import (
 )
 from dashboard.planes.cells import number
 from dashboard.planes.layer import Layer, nothing
-from dashboard.theme import FONT, Palette, name_downloads, new_figure
+from dashboard.theme import FONT, LEGEND_STYLES, Palette, name_downloads, new_figure
 from msfa_core.typing import BoolArray, FloatArray
 
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
@@ -295,6 +295,7 @@ class Plane:
             glyph_height=14,
             label_height=14,
             label_width=6,
+            styles=LEGEND_STYLES,
         )
         self.figure.add_layout(legend)  # in the frame: a small screen is for the plane
         return legend

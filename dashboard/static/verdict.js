@@ -432,8 +432,9 @@ export function render({model, view}) {
     }
     item.append(element("span", "msfa-by", decision.reviewer))
     item.append(element("time", "", decision.when))
+    const as = decision.verdict_class ? ` as ${decision.verdict_class}` : ""
+    item.title = [`${text}${as}`, decision.reviewer, decision.when, decision.detail].filter(Boolean).join(" · ")
     if (decision.detail) {
-      item.title = decision.detail
       item.append(element("span", "msfa-note", decision.detail))
     }
     return item

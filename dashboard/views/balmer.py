@@ -33,6 +33,7 @@ from dashboard.theme import (
     new_figure,
     palette,
     save_with,
+    short_of_room,
     stylesheet,
 )
 from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
@@ -187,6 +188,7 @@ class LinePlot:
             toolbar_location=None, **shared,
         )  # fmt: skip
         self.flux.toolbar.autohide = True
+        short_of_room(self.flux.yaxis[0], self.flux, "flux / cont.", "flux")
         name_downloads(self.flux, line)
         save_with(self.flux, self.residual)
         self.flux.xaxis.major_label_text_font_size = "0px"

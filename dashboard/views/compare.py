@@ -241,8 +241,8 @@ class CompareView(Page):
             # the heads of a table are HTML, and a reviewer writes what they like as a name
             heads = zip(("one", "other"), pair, strict=True)
             titles = {column: escape(name) for column, name in heads}
-            if self._list.titles != titles:
-                self._list.titles = titles
+            if self._list.titles != titles:  # a long name is cut off; under the mouse it is whole
+                self._list.param.update(header_tooltips=titles, titles=titles)
             self._list.value = self._rows()
             n, shown = len(self.disputed), min(len(self.disputed), PAGE)
             first = f", the first {shown} listed" if n > shown else ""

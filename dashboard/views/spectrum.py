@@ -22,7 +22,14 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from dashboard.state import Answers, Screen, Session, Star
-from dashboard.theme import Palette, name_downloads, new_figure, palette, stylesheet
+from dashboard.theme import (
+    LEGEND_STYLES,
+    Palette,
+    name_downloads,
+    new_figure,
+    palette,
+    stylesheet,
+)
 from dashboard.views.epochs import epoch_colours
 from dashboard.views.saliency import ROOM, draw_strips, strip_names, strips
 from dashboard.views.spectrum_data import (
@@ -211,6 +218,7 @@ class SpectrumView(pn.viewable.Viewer):
             padding=2, margin=2, label_text_font_size="10px", label_height=11, glyph_height=11,
             glyph_width=14, label_standoff=3, border_line_color=None, background_fill_alpha=0.6,
             background_fill_color=colours.surface, label_text_color=colours.muted,
+            styles=LEGEND_STYLES,
         )  # fmt: skip
         plot.add_layout(legend)
 

@@ -138,7 +138,7 @@ class VerdictBar(Script):
                 "survey_name": str(state.survey.path),
                 "reviewer": state.verdicts.reviewer,
                 "reviewer_locked": reviewer_locked or bool(state.verdicts.door.login),
-                "sizing_mode": "stretch_both",  # as high as its place: nothing is laid out anew
+                "sizing_mode": "stretch_width",
                 "margin": 0,
                 "stylesheets": [stylesheet()],
             }

@@ -148,3 +148,14 @@ def test_the_legend_names_every_mark_in_the_colours_of_the_theme(colours):
 def test_the_header_of_a_good_fit_says_so(state):
     fits = state.screen.star.fits
     assert ("no flags" in header_html(fits, "hdelta")) == (fits.flags[0, 0] == 0)
+
+
+def test_a_low_figure_has_words_for_its_axis_that_fit(view):
+    """On a small screen with the card of a lesson, the whole of them does not."""
+    for plot in view.plots.values():
+        (told,) = plot.flux.js_property_callbacks["change:inner_height"]
+        words = told.args["words"]
+        assert words[0] == plot.flux.yaxis[0].axis_label == "flux / continuum"
+        assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
+        assert len(words[-1]) * told.args["wide"] < plot.flux.min_height
+        assert "sync: false" in told.code  # else the server takes it for a change by hand

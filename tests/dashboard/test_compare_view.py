@@ -51,12 +51,14 @@ def test_the_list_holds_the_stars_in_dispute_with_both_verdicts(view, reviewed):
 
 def test_the_columns_carry_the_reviewers_names_as_text(view, reviewed, survey):
     assert view._list.titles == {"one": "anna", "other": "bert"}
+    assert view._list.header_tooltips == view._list.titles
     nasty = Session(survey, NASTY)
     nasty.screen.select(reviewed[1][3])
     nasty.decide("reject", painted_obsid=reviewed[1][3])
     view = CompareView(Session(survey, "dora"), go_to_star=lambda: None)
     view.first, view.second = "anna", NASTY
     assert view._list.titles["other"] == "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert view._list.header_tooltips["other"] == "&lt;script&gt;alert(1)&lt;/script&gt;"
     sent = {column.field: column.title for column in view._list.get_root().columns}
     assert (sent["one"], sent["other"]) == ("anna", "&lt;script&gt;alert(1)&lt;/script&gt;")
 

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from bokeh.models import Legend
 
 from dashboard.app import VettingApp
 from dashboard.state import Session
@@ -28,6 +29,13 @@ def test_the_strip_tells_who_the_star_is_and_what_six_witnesses_say(state):
     assert [one["name"] for one in content["witnesses"]] == list(WITNESSES)
     assert content["witnesses"][0]["stance"] == 1  # the queue begins with a candidate
     json.dumps(content)  # whole ids as text: a browser would lose digits
+
+
+def test_a_drag_may_begin_on_a_legend(app):
+    """Bokeh's own legends take the mouse, and a box that is begun on one comes to nothing."""
+    legends = list(app.page.get_root().select({"type": Legend}))
+    assert len(legends) >= 3
+    assert all(legend.styles == {"pointer-events": "none"} for legend in legends)
 
 
 def test_the_strip_follows_the_star_and_its_verdicts(state):
