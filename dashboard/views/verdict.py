@@ -80,7 +80,7 @@ def decision_line(
     changed = {} if row is None else changed_numbers(decision, row)
     detail = [
         other_numbers_in_words(changed),
-        f"confidence {decision.confidence}" if decision.confidence else "",
+        CONFIDENCE[decision.confidence] if decision.confidence else "",
         ", ".join(decision.issue_flags),
         decision.comment,
     ]
