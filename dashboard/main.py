@@ -10,11 +10,7 @@ if str(ROOT) not in sys.path:  # the server puts only this folder on the path
 
 import panel as pn  # noqa: E402
 
-pn.extension(
-    "tabulator",
-    reconnect=True,
-    sizing_mode="stretch_width",
-)
+pn.extension("tabulator", sizing_mode="stretch_width")  # a lost page loads itself anew: lost.js
 
 from dashboard.app import VettingApp  # noqa: E402
 from dashboard.making import DemoMaker, options  # noqa: E402

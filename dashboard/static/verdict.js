@@ -4,9 +4,7 @@
 const PAGE = String(Math.random()) // of this page, until it is left
 const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
 const ANSWERED = 800 // ms: without an answer by then, the line says that nothing is saved yet
-const LOOK_EVERY = 1000 // ms: whether a server that was lost is back
 const AGAIN = 3000 // ms until a verdict is given again to a database server that is away
-const RECONNECTS = 4000 // ms that a page gets to reconnect before it is loaded anew
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
 function element(tag, css = "", text = "") {
@@ -92,8 +90,8 @@ class Unanswered {
     const others = this.all().filter(kept => kept.page !== PAGE || kept.painted !== painted)
     localStorage.setItem(this.name, JSON.stringify(others))
   }
-  // Those of pages that have gone, or of this one when its connection was lost.
-  left(is_lost) { return this.all().filter(kept => is_lost || kept.page !== PAGE) }
+  // Those of pages that have gone.
+  left() { return this.all().filter(kept => kept.page !== PAGE) }
 }
 
 // Lets one action through at a time, and only for a star that has been painted.
@@ -330,24 +328,10 @@ export function render({model, view}) {
   }
   const on_lost = () => say("Not saved: no answer from the server. Your verdict is kept, and given again when it is back.", "error")
   let is_lost = false
-  // A server that was started anew does not know this page: it is loaded anew, and what was
-  // typed and decided is still there.
-  const look_for_server = () => {
-    let back = 0
-    const look = setInterval(async () => {
-      if (!is_lost) { clearInterval(look); return }
-      const answer = await fetch(window.location.pathname, {cache: "no-store", method: "HEAD"}).catch(() => null)
-      if (!answer) back = 0
-      else if (!back) back = Date.now()
-      else if (Date.now() - back > RECONNECTS) { clearInterval(look); window.location.reload() }
-    }, LOOK_EVERY)
-    model.on("remove", () => clearInterval(look))
-  }
   const on_connection_lost = () => {
     say(waits() ? "Not saved: connection lost. Your verdict is kept and given again when it is back."
       : "Connection lost: nothing is saved until it is back.", "error")
-    if (!is_lost) look_for_server()
-    is_lost = true
+    is_lost = true // until the page is loaded anew: lost.js
   }
   // The database server is away: the verdict stays in hand and is given again until it is back.
   const in_hand = new Set() // their answers let no key pass: none waits for them
@@ -358,8 +342,7 @@ export function render({model, view}) {
     model.send_msg({...message, is_kept: true})
   }
   const give_again = () => {
-    for (const message of kept.left(is_lost)) model.send_msg({...message, is_kept: true})
-    is_lost = false
+    for (const message of kept.left()) model.send_msg({...message, is_kept: true})
   }
   const on_painted = (obsid) => {
     for (const made of bar.querySelectorAll(".msfa-verdict-buttons button, .msfa-segment button"))
@@ -488,7 +471,6 @@ export function render({model, view}) {
     const page = view.model.document
     if (!page) { setTimeout(watch_connection, 50); return }
     page.on_event("connection_lost", on_connection_lost)
-    page.on_event("client_reconnected", () => { gate.answer(gate.painted, false); give_again() })
     give_again()
   }
   watch_connection()

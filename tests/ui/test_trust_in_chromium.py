@@ -185,6 +185,35 @@ def test_a_verdict_given_to_a_dead_server_is_kept_and_stored_once(chromium, smal
     assert said[1:] == [(judged, "reject", "while it was away")]
 
 
+def test_a_page_whose_connection_alone_was_cut_comes_back_with_what_was_judged(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        context = chromium.new_context(viewport={"width": 1366, "height": 768})
+        page = context.new_page()
+        sockets = []
+
+        def through(socket):
+            socket.connect_to_server()
+            sockets.append(socket)
+
+        page.route_web_socket("**/ws*", through)
+        page.goto(server.url, timeout=120_000)
+        page.wait_for_selector(PAINTED, timeout=120_000)
+        judged = press(page, "a")
+        sockets[-1].close(code=3001, reason="the cable was pulled")
+        page.locator(".msfa-status", has_text="Connection lost").wait_for(timeout=1_000)
+        page.keyboard.press("r")
+        page.locator(".msfa-status", has_text="saved: reject").wait_for(timeout=60_000)
+        assert len(sockets) == 2
+        press(page, "ArrowRight")
+        context.close()
+    said = [(str(d.obsid), str(d.verdict)) for d in decisions(small_survey)]
+    assert said[1:] == [(judged, "reject")]
+    assert_quiet(log)
+
+
 def test_a_verdict_given_while_postgresql_is_away_stays_in_hand_and_is_stored_once(
     chromium, small_survey, tmp_path
 ):
