@@ -103,6 +103,9 @@ class Workers:
     ) -> Iterator[Result]:
         """Apply a function to items; yield results in the order of the items.
 
+        What was handed out when a round is left (two tasks per worker) is cancelled with the pool
+        alone: a task cancelled before its worker dies has the pool's own thread fail.
+
         Raises
         ------
         SurveyError
@@ -133,10 +136,6 @@ class Workers:
                 "give the same command again, with --workers 1 if it repeats. A script that "
                 'calls msfa_core needs `if __name__ == "__main__":` around its calls.'
             ) from error
-        finally:
-            with self._requests.waiting():
-                for one in running:
-                    one.cancel()
 
     def _submitted(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Hand out a task; processes are started one by one, as tasks come."""

@@ -28,6 +28,9 @@ STOPPED = '''
 import os, signal, sys, threading, time
 from msfa_core.machine.parallel import in_order
 
+if __name__ != "__main__" and sys.argv[3] == "late":
+    time.sleep(0.5)  # workers that start slowly: a task waits for a place in their queue
+
 def task(seconds):
     time.sleep(seconds)
     return seconds
@@ -45,7 +48,18 @@ def interrupt_inside(lock):
         return answer
     threading.Condition.__enter__ = entered
 
+def shut_down_late():
+    """Let the pool see that its workers are gone before it is told to end."""
+    import concurrent.futures as futures
+    plain = futures.ProcessPoolExecutor.shutdown
+    def late(self, *args, **kwargs):
+        time.sleep(2)
+        plain(self, *args, **kwargs)
+    futures.ProcessPoolExecutor.shutdown = late
+
 if __name__ == "__main__":
+    if sys.argv[3] == "late":
+        shut_down_late()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupt_inside(int(sys.argv[1]))
     try:
@@ -57,15 +71,23 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("lock", "seconds"), [(3, 0.01), (5, 0.01), (8, 0.01), (20, 0.01), (20, 60.0)]
+    ("lock", "seconds", "shutdown"),
+    [
+        (3, 0.01, "prompt"),
+        (5, 0.01, "prompt"),
+        (8, 0.01, "prompt"),
+        (20, 0.01, "prompt"),
+        (20, 60.0, "prompt"),
+        (11, 60.0, "late"),
+    ],
 )
 def test_ctrl_c_in_the_midst_of_a_lock_ends_the_workers_and_their_work_at_once(
-    lock, seconds, tmp_path
+    lock, seconds, shutdown, tmp_path
 ):
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED)
     done = subprocess.run(
-        [sys.executable, str(script), str(lock), str(seconds)],
+        [sys.executable, str(script), str(lock), str(seconds), shutdown],
         capture_output=True,
         text=True,
         timeout=30,
