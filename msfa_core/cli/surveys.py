@@ -128,7 +128,8 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
         f"({report.seconds:.1f} s)"
     )
     for file, obsid, kept in report.duplicates[:_REASONS]:
-        print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept")
+        how = f"; {report.differing[file]}" if file in report.differing else ""
+        print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept{how}")
     for file, obsid in report.changed[:_REASONS]:
         print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was read anew")
     for line in report.tables:

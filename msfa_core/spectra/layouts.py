@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.spectra.fits_bytes import Hdu, UnusualFits, problem
-from msfa_core.tables.cells import angle, number
+from msfa_core.tables.cells import angle, clean, is_missing, number
 from msfa_core.tables.quantities import is_plausible
 
 _IMAGE_ROWS: Final = ("flux", "inverse variance", "wavelength", "and-mask", "or-mask")
@@ -310,7 +310,8 @@ def _sdss_object(unit: Hdu) -> dict[str, Any]:
     for key in ("CLASS", "SUBCLASS"):
         text = unit.column(key)[0]
         text = text.decode("latin-1") if isinstance(text, bytes) else str(text)
-        meta[key.lower()] = text.strip()
+        if not is_missing(clean(text)):
+            meta[key.lower()] = clean(text)
     for key, name in (("Z", "z"), ("Z_ERR", "z_err")):
         if key in unit.columns:
             meta[name] = as_number(unit.column(key)[0], name)

@@ -41,7 +41,7 @@ from msfa_core.spectra.layouts import (
 )
 from msfa_core.spectra.scale import check_flux, to_house
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.tables.cells import number
+from msfa_core.tables.cells import clean, is_missing, number
 from msfa_core.tables.identifiers import identifier
 from msfa_core.tables.quantities import FASTEST_STAR
 from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
@@ -199,6 +199,9 @@ def _check(path: Path, content: Content) -> None:
     wavelength, (flux, ivar, *masks) = content.wavelength, content.pixels
     if len({len(array) for array in (wavelength, flux, ivar, *masks)}) != 1 or len(flux) <= 1:
         raise problem(path, "its arrays differ in length or are empty", "download it again")
+    if n := int(np.isnan(wavelength).sum()):
+        reason = f"wavelengths do not increase: {n:,} of {len(wavelength):,} are NaN"
+        raise problem(path, reason, "leave these pixels out, or download it again")
     if not (wavelength[1:] > wavelength[:-1]).all():
         reason = "wavelengths do not increase along the spectrum"
         if (wavelength[1:] < wavelength[:-1]).all():
@@ -342,7 +345,9 @@ def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
         elif name == "z_err":
             value = as_redshift(value, name, card_unit(primary, key))
         else:
-            value = str(value).strip()
+            value = clean(str(value))
+            if is_missing(value):
+                continue
         if value is not None:
             meta[name] = value
     meta["andmask"], meta["ormask"] = content.pixels.andmask, content.pixels.ormask

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,8 @@ class IngestReport:
         What became of each catalogue, in one line.
     changed : tuple of (file, obsid)
         Files that hold another spectrum than before, and were read anew.
+    differing : dict of str to str
+        Of the duplicates, files that hold something else than the one that is kept, and what.
     """
 
     n_files: int
@@ -73,6 +75,7 @@ class IngestReport:
     seconds: float
     tables: tuple[str, ...] = ()
     changed: tuple[tuple[str, int], ...] = ()
+    differing: dict[str, str] = field(default_factory=dict)
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -218,6 +221,7 @@ def ingest(
             joined=_by_name(joined),
             tables=(*(one.line for one in joined), *restored),
             changed=tuple(store.changed),
+            differing=store.differing,
             seconds=time.monotonic() - began,
         )
         _record(survey, report, paths)
@@ -261,6 +265,7 @@ def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -
         unchanged=report.n_unchanged,
         changed=len(report.changed),
         duplicates=len(report.duplicates),
+        differing=len(report.differing),
         rejected=len(report.rejected),
         catalogues=report.joined,
         seconds=round(report.seconds, 1),
@@ -277,6 +282,7 @@ class Storing:
         self.n_done = self.n_stored = self.n_unchanged = 0
         self.n_within = 0  # files of archives, less the archives
         self.duplicates: list[tuple[str, int, str]] = []
+        self.differing: dict[str, str] = {}
         self.rejected: list[tuple[str, str]] = []
         self.changed: list[tuple[str, int]] = []
         self.replacing: dict[int, Spectrum] = {}
@@ -376,6 +382,8 @@ class Storing:
             self._keep(spectrum)
         elif kept != result.file:
             self.duplicates.append((result.file, obsid, kept))
+            if words := _difference(self._stored(obsid), spectrum):
+                self.differing[result.file] = words
         elif _are_equal(self._stored(obsid), spectrum):
             self.n_unchanged += 1
         else:
@@ -456,6 +464,13 @@ def _are_equal(one: Spectrum, other: Spectrum) -> bool:
         and np.array_equal(one.ivar, other.ivar, equal_nan=True)
         and np.allclose(one.wavelength, other.wavelength, rtol=1e-6, atol=0)
     )
+
+
+def _difference(kept: Spectrum, other: Spectrum) -> str:
+    """Return how files of one obsid differ, in words; empty where they are the same."""
+    if _are_apart(kept, other):
+        return "they are not of one place on the sky: one obsid is wrong"
+    return "" if _are_equal(kept, other) else "they differ"
 
 
 def _number_of_content(spectrum: Spectrum) -> int:

@@ -31,11 +31,14 @@ def from_fits(content: bytes) -> list[RawTable]:
         for i, unit in numbered:
             name = unit.name or str(i)
             said = {column.name: column.unit for column in unit.columns}
+            words = fits_words(unit.header, unit.columns.names)
+            if isinstance(unit, fits.TableHDU):
+                tables.append(_with_words(astropy_table(name, _as_text(unit), said), words))
+                continue
             absent = _without_value(unit)  # before astropy scales the numbers
             for one in (unit.columns[label] for label in absent):
                 one.null = None  # which astropy takes for a number of the scaled column
             table = astropy_table(name, Table.read(units, hdu=i), said, absent)
-            words = fits_words(unit.header, unit.columns.names)
             tables.append(_with_words(table, words))
     return tables
 
@@ -44,12 +47,31 @@ def _without_value(unit: Any) -> dict[str, NDArray[np.bool_]]:
     """(n,) for columns with TNULL, whether a row has none: by its stored number, not the scaled."""
     stored = unit.data.view(np.ndarray)
     return {
-        one.name: np.asarray(stored[one.name] == int(one.null))
+        one.name: np.asarray(stored[one.name] == int(one.null)).reshape(len(stored))
         for one in unit.columns
         if one.null not in (None, "")
         and stored[one.name].dtype.kind in "iu"
-        and stored[one.name].ndim == 1
+        and stored[one.name].size == len(stored)
     }
+
+
+def _as_text(unit: Any) -> Any:
+    """Return a table whose numbers are text (XTENSION = TABLE) as it is written.
+
+    astropy makes 0 of a field without a number, and fails at the text that stands for none.
+    """
+    from astropy.table import MaskedColumn, Table  # noqa: PLC0415  slow to import
+
+    if any(
+        one.bscale not in (None, "", 1) or one.bzero not in (None, "", 0) for one in unit.columns
+    ):
+        raise ValueError("its numbers are text and to be scaled, too")
+    stored, columns = unit.data.view(np.ndarray), []
+    for one in unit.columns:
+        words = np.char.strip(np.char.decode(stored[one.name], "ascii", "replace"))
+        none = (words == "") | (words == str(one.null or "").strip())
+        columns.append(MaskedColumn(words, one.name, mask=none))
+    return Table(columns)
 
 
 def fits_words(header: Any, names: Sequence[str]) -> dict[str, str]:
@@ -181,6 +203,8 @@ def astropy_table(
                 unique = part if part not in table.colnames else f"{label}.{part}"
                 columns.append(RawColumn(unique, pd.Series(degrees), "deg"))
             continue
+        if hasattr(column, "dtype") and np.shape(column)[1:] == (1,):
+            column = column[:, 0]  # an array of one number is a number
         if not hasattr(column, "dtype") or np.ndim(column) != 1:
             left_out[label] = "it holds an array or an object per row"
             continue

@@ -28,6 +28,7 @@ from msfa_core.tables.units import (
     UnitProblem,
     says_nothing,
 )
+from msfa_core.tables.zeros import unfilled
 
 __all__ = ["Use", "of_frame", "open_table", "understand"]
 
@@ -170,6 +171,8 @@ def _result(reading: Reading) -> OutsideTable:
     seven_columns(reading)
     pairs(reading)
     older_release(reading)
+    if not reading.trusted:
+        unfilled(reading)
     _contradictions(reading)
     others = pd.DataFrame()
     if reading.use.keep_others:

@@ -36,6 +36,8 @@ _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is
     "g_mag": {"r_mag", "i_mag", "u_mag", "z_mag", "y_mag"},
 }
 _OF_PANSTARRS: Final = {"ps_g_mag"}
+_COLOURS_B_V: Final = {"bv", "b-v", "b_v", "bmv", "b-vmag", "(b-v)"}
+_ERRORS_OF_COLOUR: Final = {"e_bv", "e_b_v"}  # where such a colour is beside them; E_BV is dust
 _GAIA_COLOURS: Final = {
     *("bpmag", "rpmag", "bp_mag", "rp_mag", "bp_rp", "bp-rp", "phot_bp_mean_mag"),
     *("phot_rp_mean_mag",),
@@ -179,12 +181,21 @@ def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
             return f"with {', '.join(others)} beside it, it is g of another survey than Gaia"
         if key == "gmag" and not lower & _GAIA_COLOURS:
             return "it may be g of Pan-STARRS or SDSS: call Gaia's Gmag or phot_g_mean_mag"
+    if house == "ebv" and key in _ERRORS_OF_COLOUR and _bare(name).startswith("e_"):
+        colours = sorted(_COLOURS_B_V & lower)
+        if colours:
+            return f"with {colours[0]} beside it, it is the error of that colour"
     if house == "z" and key == "z":
-        bands = [band for band in ("u", "g", "r", "i") if band in lower]
-        if bands:
-            return f"with {', '.join(bands)} beside it, it is a magnitude and no Doppler shift"
-        if {"x", "y"} <= lower:
-            return "with x, y beside it, it is a place in space and no Doppler shift"
+        return _doubt_of_shift(lower)
+    return ""
+
+
+def _doubt_of_shift(lower: set[str]) -> str:
+    bands = [band for band in ("u", "g", "r", "i") if band in lower]
+    if bands:
+        return f"with {', '.join(bands)} beside it, it is a magnitude and no Doppler shift"
+    if {"x", "y"} <= lower:
+        return "with x, y beside it, it is a place in space and no Doppler shift"
     return ""
 
 

@@ -102,6 +102,7 @@ class Reading:
         ]
         self.release = ""
         self.leaders: dict[str, Conversion] = {}
+        self.zeros: dict[str, BoolArray] = {}  # rows whose cell says 0, by house name
         self.epoch = float("nan")  # of the places, where the file says it once for all
         for house, rivals in known.rivals.items():
             self._settle(house, rivals)
@@ -158,6 +159,7 @@ class Reading:
         if bad.any():
             self.check_cells(column, bad, int(missing.sum()), one)
         values, missing = self._less_none(one, column, values, missing)
+        self.zeros[one.name] = values == 0.0
         self.missing[one.name] = int(missing.sum())
         if how:
             conversion = Conversion(values, "", True)

@@ -29,6 +29,7 @@ _UNIT_WORDS: Final = frozenset(  # what tells a row of units
         *("km/s", "km.s**-1", "m/s", "k", "yr", "dex", "angle[deg]", "magnitude[mag]"),
     )
 )
+_BRACKETED: Final = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
 _WORTH_THREADS: Final = 2**22  # characters
 _COMMENTS_KEPT: Final = 65536  # characters
 
@@ -194,12 +195,16 @@ def _check_header(path: Path, header: str, names: list[str], formats: str) -> No
 def _without_trailing_delimiter(
     names: list[str], body: str, delimiter: str
 ) -> tuple[list[str], str]:
-    """Drop the empty field that a delimiter at the end of each line makes."""
+    """Drop the empty field that a delimiter at the end of each line, or each row, makes."""
     first = body.lstrip("\n").partition("\n")[0]
     ends = re.escape(delimiter) + r"[ \t]*$" if delimiter != "\t" else r"\t$"
     width = len(next(csv.reader([first], delimiter=delimiter), []))
     if names and not names[-1] and re.search(ends, first) and width == len(names):
         return names[:-1], re.sub(ends, "", body, flags=re.MULTILINE)
+    if width == len(names) + 1:  # a column of row names has no name either: its rows end in values
+        rows = [line for line in body.split("\n") if line.strip()]
+        if all(re.search(ends, row) for row in rows):
+            return names, re.sub(ends, "", body, flags=re.MULTILINE)
     return names, body
 
 
@@ -278,6 +283,8 @@ def _without_unit_row(
     if not all(len(values) > 1 for values in columns.values()):
         return columns, {}
     first = {name: str(values.iloc[0]).strip() for name, values in columns.items()}
+    if all(_BRACKETED.fullmatch(word) for word in first.values() if word):
+        first = {name: word[1:-1].strip() for name, word in first.items()}
     if not sum(word.strip("'\"").lower() in _UNIT_WORDS for word in first.values()) > 1:
         return columns, {}
     if any(_NUMBER.fullmatch(word) for word in first.values()):

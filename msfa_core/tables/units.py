@@ -180,6 +180,8 @@ def _converted(  # noqa: PLR0911  a line per odd unit
         return np.asarray(values * unit.to(u.km / u.s)) / float(SPEED_OF_LIGHT)
     if one.name in ("logg_err", "feh", "feh_err") and _is_plain(unit):
         return values
+    if one.name == "logg_err" and _is_gravity(unit):
+        return values  # [cm/s2], as CDS writes it: dex all the same
     if one.name in ("teff_err", "parallax_over_error") and isinstance(
         unit, u.function.FunctionUnitBase
     ):
@@ -212,6 +214,12 @@ def _is_plain(unit: Any) -> bool:
     from astropy import units as u  # noqa: PLC0415
 
     return bool(unit in (u.dimensionless_unscaled, u.dex) or str(unit) in ("dex", "dex(1)"))
+
+
+def _is_gravity(unit: Any) -> bool:
+    from astropy import units as u  # noqa: PLC0415
+
+    return isinstance(unit, u.DexUnit) and unit.physical_unit.is_equivalent(u.m / u.s**2)
 
 
 def _is_magnitude(unit: Any) -> bool:

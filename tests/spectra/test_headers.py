@@ -364,3 +364,20 @@ def test_arms_of_medium_resolution_may_give_wavelengths_as_they_are(tmp_path):
     spectrum = read_spectrum(tmp_path / "med.fits")
     assert spectrum.meta["resolution"] == "medium"
     assert spectrum.wavelength == pytest.approx(np.concatenate([blue, red]))
+
+
+@pytest.mark.parametrize("word", ["nan", "N/A", " ", "null", "-9999"])
+def test_words_for_nothing_are_no_class(tmp_path, word):
+    spectrum = read_spectrum(
+        write(tmp_path / "a.fits", OBSID=7, CLASS=word, SUBCLASS=word, DATA_V="DR10")
+    )
+    assert not {"class", "subclass"} & spectrum.meta.keys()
+    assert spectrum.meta["data_release"] == "DR10"
+
+
+def test_a_wavelength_that_is_none_is_named(tmp_path):
+    path = write(tmp_path / "a.fits", OBSID=7)
+    with fits.open(path, mode="update") as units:
+        units[1].data["WAVELENGTH"][5] = np.nan
+    with pytest.raises(ReadError, match="do not increase: 1 of 1,500 are NaN"):
+        read_spectrum(path)

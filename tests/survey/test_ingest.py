@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 
 from msfa_core.errors import CatalogueError, ReadError, SurveyError
 from msfa_core.simulate.filling import simulate
@@ -87,6 +88,22 @@ def test_of_files_with_one_obsid_the_first_is_kept_and_the_others_are_named(surv
     assert report.duplicates == ((str(copy), obsid, str(first)),)
     assert survey.table().set_index("obsid").loc[obsid, "file"] == str(first)
     assert len(ingest(survey, [files]).duplicates) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({}, ""), ({"SNRG": 3.0}, "they differ"), ({"RA": 10.0}, "not of one place on the sky")],
+)
+def test_what_else_a_file_of_the_same_obsid_holds_is_said(survey, files, change, words):
+    first = find_files([files])[0]
+    copy = shutil.copy(first, files / "zzz-copy.fits.gz")
+    with fits.open(copy) as units:
+        units[0].header.update(change)
+        units.writeto(copy, overwrite=True)
+    report = ingest(survey, [first, copy])
+    assert len(report.duplicates) == 1
+    assert words in report.differing.get(str(copy), "")
+    assert bool(words) == bool(report.differing)
 
 
 def test_bad_files_are_listed_with_the_reason_and_the_rest_goes_on(survey, files):

@@ -1,0 +1,53 @@
+"""Zeros that stand for no value: what programs fill in where a table has none.
+
+No star that LAMOST takes has a magnitude of 0, and nothing is measured with an error of 0. Where
+one of a row says so, what else of that measurement is exactly 0 in the row was never measured.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from msfa_core.tables.reading import Reading
+
+_PHOTOMETRY: Final = ("g_mag", "bp_mag", "rp_mag", "bp_rp", "excess_factor")
+_ASTROMETRY: Final = (
+    *("parallax_mas", "parallax_error_mas", "parallax_over_error"),
+    *("pmra", "pmra_error", "pmdec", "pmdec_error"),
+)
+_LABELS: Final = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
+_BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
+_TELLS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # whose 0 says it, of what
+    ("g_mag", (*_PHOTOMETRY, *_ASTROMETRY)),
+    *((name, _PHOTOMETRY) for name in ("bp_mag", "rp_mag")),
+    *((name, _ASTROMETRY) for name in ("parallax_error_mas", "pmra_error", "pmdec_error")),
+    ("teff", _LABELS),
+    *((f"{name}_err", (name, f"{name}_err")) for name in ("teff", "logg", "feh", "z", "rv")),
+    *((name, (name, f"{name}_err")) for name in _BANDS),
+    *((f"{name}_err", (f"{name}_err",)) for name in _BANDS),
+)
+
+
+def unfilled(reading: Reading) -> None:
+    """Take zeros that programs filled in for missing, and count them.
+
+    A column that is 0 throughout tells of no other.
+    """
+    zero = {name: rows for name, rows in reading.zeros.items() if name in reading.values}
+    none = {name: np.zeros(len(rows), bool) for name, rows in zero.items()}
+    for teller, names in _TELLS:
+        said = reading.zeros.get(teller)
+        if said is None or not said.any():
+            continue
+        for name in (teller,) if said.all() else names:
+            if name in none:
+                none[name] |= said & zero[name]
+    for name, rows in none.items():
+        fresh = int((rows & reading.values[name].notna().to_numpy(bool)).sum())
+        if fresh:
+            column = reading.columns[name].name
+            reading.values[name] = reading.values[name].mask(rows)
+            reading.missing[name] = reading.missing.get(name, 0) + fresh
+            reading.no_values[column] = reading.no_values.get(column, 0) + fresh

@@ -1,0 +1,144 @@
+"""Tables as programs and people leave them: zeros for nothing, brackets, fields too many."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from outside_tables import astropy_table, csv_text, differences, truth
+
+from msfa_core.photometry.gaia import GAIA_USE
+from msfa_core.photometry.panstarrs import PANSTARRS_USE
+from msfa_core.stars.crossmatch import CATALOGUE_USE
+from msfa_core.tables.door import open_table
+from msfa_core.tables.report import line
+
+
+def opened(tmp_path, content, use=GAIA_USE, name="t.csv"):
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return open_table(tmp_path / name, use)
+
+
+# --- zeros -----------------------------------------------------------------------------------
+def test_a_row_of_gaia_filled_with_zeros_has_no_values(tmp_path):
+    table = truth()
+    filled = list(table.columns[4:])
+    table.loc[3, filled] = 0.0
+    found = opened(tmp_path, csv_text(table))
+    assert found.table.loc[3, filled].isna().all()
+    assert "no value" in line(found)
+    rest = [i for i in table.index if i != 3]
+    assert found.table.loc[rest, filled].notna().equals(table.loc[rest, filled].notna())
+
+
+def test_astrometry_filled_with_zeros_is_missing_and_the_magnitude_stays(tmp_path):
+    table = truth()
+    filled = ["parallax_mas", "parallax_error_mas", "pmra", "pmdec"]
+    table.loc[3, filled] = 0.0
+    found = opened(tmp_path, csv_text(table))
+    assert found.table.loc[3, filled].isna().all()
+    assert found.table.loc[3, "g_mag"] == table.loc[3, "g_mag"]
+
+
+LABELS = pd.DataFrame(
+    {"obsid": [7, 8, 9, 10], "teff": [8000.0, 0, 9000, 8500], "teff_err": [50.0, 0, 70, 60],
+     "logg": [3.1, 0, 3.3, 3.2], "logg_err": [0.1, 0, 0.1, 0.1], "feh": [-1.5, 0, 0, -2],
+     "feh_err": [0.1, 0, 0.1, 0.1]}
+)  # fmt: skip
+
+
+def test_labels_filled_with_zeros_are_missing_and_a_solar_star_is_not(tmp_path):
+    found = opened(tmp_path, LABELS.to_csv(index=False), CATALOGUE_USE)
+    assert found.table.loc[1, list(LABELS.columns[1:])].isna().all()
+    assert found.table["feh"].tolist()[2:] == [0.0, -2.0]
+    assert found.missing["feh"] == 1
+
+
+def test_a_column_of_zeros_takes_no_others_values(tmp_path):
+    labels = LABELS.drop(index=1).assign(teff_err=0.0, feh_err=0.0)
+    found = opened(tmp_path, labels.to_csv(index=False), CATALOGUE_USE)
+    assert found.table["feh"].tolist() == [-1.5, 0.0, -2.0]
+    assert found.table[["teff_err", "feh_err"]].isna().all(axis=None)
+
+
+def test_an_error_of_zero_is_none(tmp_path):
+    text = "objID,gmag,e_gmag,rmag,e_rmag\n101,14.5,0.01,15.1,0.02\n103,15.5,0,16.1,0.02\n"
+    found = opened(tmp_path, text, PANSTARRS_USE).table
+    assert found["ps_g_mag_err"].isna().tolist() == [False, True]
+    assert found["ps_g_mag"].tolist() == [14.5, 15.5]
+
+
+# --- names and units -------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("colour", "name", "is_dust"),
+    [("BV", "e_BV", False), ("B_V", "e_B_V", False), ("BV", "E_BV", True), ("x", "e_bv", True)],
+)
+def test_the_error_of_b_minus_v_is_no_dust(tmp_path, colour, name, is_dust):
+    rows = csv_text(truth()).splitlines()
+    text = "\n".join([f"{rows[0]},{colour},{name}", *(f"{row},0.1,0.02" for row in rows[1:])])
+    found = opened(tmp_path, text + "\n")
+    assert found.has("ebv") is is_dust
+    assert is_dust or "error of that colour" in found.left_out[name]
+
+
+@pytest.mark.parametrize("unit", ["dex(cm/s2)", "[cm/s2]", "dex", ""])
+def test_the_error_of_log_g_is_in_dex_whatever_cds_writes(tmp_path, unit):
+    kinds = (("obsid", "int64", ""), ("logg", "float64", ""), ("logg_err", "float64", unit))
+    said = "".join(f"# - {{name: {n}, datatype: {t}, unit: '{u}'}}\n" for n, t, u in kinds)
+    head = "# %ECSV 1.0\n# ---\n# datatype:\n" + said.replace(", unit: ''", "")
+    found = opened(tmp_path, head + "obsid logg logg_err\n7 3.1 0.1\n8 3.2 0.2\n", CATALOGUE_USE)
+    assert found.table["logg_err"].tolist() == [0.1, 0.2], found.left_out
+
+
+@pytest.mark.parametrize("bracket", ["[{}]", "({})"])
+def test_a_row_of_units_in_brackets_is_one(tmp_path, bracket):
+    table = truth()
+    rows = csv_text(table.assign(parallax_mas=table["parallax_mas"] / 1e3)).splitlines()
+    units = ["", "", "deg", "deg", "mag", "mag", "arcsec", "mas", "mas/yr", "mas/yr"]
+    above = ",".join(bracket.format(unit) if unit else "" for unit in units)
+    found = opened(tmp_path, "\n".join([rows[0], above, *rows[1:]]) + "\n")
+    assert differences(table, found) == []
+    assert found.has("parallax_mas")
+
+
+# --- fields ----------------------------------------------------------------------------------
+def test_a_delimiter_behind_each_row_but_not_the_header_is_nothing(tmp_path):
+    table = truth()
+    rows = csv_text(table).splitlines()
+    found = opened(tmp_path, "\n".join([rows[0], *(f"{row}," for row in rows[1:])]) + "\n")
+    assert differences(table, found) == []
+    assert len(found) == len(table)
+
+
+def test_arrays_of_one_number_are_numbers(tmp_path):
+    table = truth()
+    made = astropy_table(table)
+    for name in ("ra", "dec", "source_id"):
+        made[name] = np.asarray(made[name]).reshape(-1, 1)
+    made.write(tmp_path / "t.fits")
+    found = open_table(tmp_path / "t.fits", GAIA_USE)
+    assert differences(table, found) == []
+    assert found.has("ra", "dec", "gaia_source_id")
+
+
+def test_an_ascii_table_of_fits_has_no_zeros_where_it_has_none(tmp_path):
+    table = truth().dropna()
+    columns = [
+        fits.Column("source_id", "A19", array=table["gaia_source_id"].astype(str).tolist()),
+        fits.Column("ra", "F12.7", unit="deg", array=table["ra"]),
+        fits.Column("dec", "F12.7", unit="deg", array=table["dec"]),
+        fits.Column("phot_g_mean_mag", "F9.4", unit="mag", array=table["g_mag"]),
+        fits.Column("bp_rp", "F9.4", null="---", array=table["bp_rp"]),
+        fits.Column("parallax", "F9.4", unit="mas", array=table["parallax_mas"]),
+    ]
+    fits.TableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    content = (tmp_path / "t.fits").read_bytes()
+    for column, row, text in (("bp_rp", 0, "      ---"), ("parallax_mas", 1, " " * 9)):
+        word = f"{table[column].iloc[row]:9.4f}".encode()
+        assert content.count(word) == 1
+        content = content.replace(word, text.encode())
+    found = opened(tmp_path, content, name="u.fits")
+    bare = table.reset_index(drop=True)
+    bare.loc[0, "bp_rp"] = bare.loc[1, "parallax_mas"] = np.nan
+    for name in ("gaia_source_id", "ra", "dec", "g_mag", "bp_rp", "parallax_mas"):
+        expected = bare[name].tolist()
+        assert found.table[name].tolist() == pytest.approx(expected, abs=1e-4, nan_ok=True), name
