@@ -220,7 +220,8 @@ def _thinned(panel: Panel) -> Panel:
 class _StarSheet:
     """The page of a star, laid out once: from star to star what is drawn on it changes.
 
-    Laying out axes and their ticks anew is half the time that a page takes.
+    Laying out axes and their ticks anew is half the time that a page takes, and what no star
+    changes is written but once (:mod:`stamp`).
     """
 
     def __init__(self, report: Report, panels: dict[str, Panel]) -> None:
@@ -241,9 +242,11 @@ class _StarSheet:
             1, 3, left=0.515, right=0.975, top=0.52, bottom=0.225, wspace=0.38
         )  # fmt: skip
         self._rings: list[tuple[Panel, PathCollection, Text]] = []
+        places = []
         for k, key in enumerate(SMALL):
             panel = panels[key]
             place = self._figure.add_subplot(small[k])
+            places.append(place)
             own = panel if panel.missing else about_one(panel, -1)
             draw_panel(own, place, legend=False, ring=True)
             place.tick_params(labelsize=8)
@@ -256,6 +259,10 @@ class _StarSheet:
                     va="top", color="0.35",
                 )  # fmt: skip
                 self._rings.append((panel, ring, nowhere))
+        from msfa_core.products.report.stamp import stamp  # noqa: PLC0415 (matplotlib)
+
+        moving = [drawn for _, *both in self._rings for drawn in both]
+        stamp(self._figure, places, moving)
 
     def page(self, star: StarStory) -> Figure:
         """Return the page of a star; it is that of the next one when asked again."""
