@@ -23,7 +23,7 @@ from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
 from dashboard.views.calcium_lens import CalciumLens
-from dashboard.views.cell import HEIGHT, CellServer
+from dashboard.views.cell import HEIGHT, CellServer, ready_notebook
 from dashboard.views.classes import ClassView
 from dashboard.views.exporting import ExportView
 from dashboard.views.header import Header
@@ -333,7 +333,7 @@ class VettingApp(pn.viewable.Viewer):
     def panel(self, name: str, height: int = PANEL_HEIGHT) -> pn.Column:
         """Return one live panel, for a cell of a notebook.
 
-        It follows ``app.state.screen.select(obsid)``; the notebook needs ``pn.extension()``.
+        It follows ``app.state.screen.select(obsid)``.
 
         Parameters
         ----------
@@ -368,6 +368,7 @@ class VettingApp(pn.viewable.Viewer):
             stylesheets=[stylesheet(), css_variables(palette())],
         )
         if pn.state.curdoc is None:  # a notebook hears of changes inside a figure when told
+            ready_notebook()
             self.state.watch(lambda *_: pn.io.push_notebook(shown), "screen.star", precedence=LAST)
         return shown
 
@@ -377,7 +378,7 @@ class VettingApp(pn.viewable.Viewer):
         Parameters
         ----------
         height : int
-            Of the frame [pixels].
+            Of the frame [pixels]; a window that is lower has a lower one.
         """
         server = CellServer.of(
             self.state.survey.path, self.state.verdicts.reviewer, self._reference_path

@@ -7,6 +7,7 @@ this computer only and ends with the kernel, however that ends.
 
 from __future__ import annotations
 
+import builtins
 import os
 import socket
 import subprocess
@@ -18,10 +19,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
+import panel as pn
+
+from dashboard.theme import STATIC
 from msfa_core.errors import SurveyError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HEIGHT: Final = 820  # pixels of the frame
+LEAST_WIDTH: Final = 1366  # pixels that the page is laid out for; narrower cells draw it smaller
+_AROUND: Final = 150  # pixels of a window that a notebook keeps for itself
 _PATIENCE: Final = 60.0  # s, until a server that does not listen is given up
 _LOOK_EVERY: Final = 0.1  # s
 _ENDS_WITH_KERNEL: Final = (  # the pipe is closed when the kernel is gone
@@ -31,13 +37,13 @@ _ENDS_WITH_KERNEL: Final = (  # the pipe is closed when the kernel is gone
     "sys.argv[0] = 'panel'\n"
     "main()\n"
 )
-# Browsers put a frame of another site to sleep: it takes the name that the notebook goes by.
-_SAME_SITE: Final = (
-    "if (location.hostname === '127.0.0.1') {"
-    "const frame = document.currentScript.previousElementSibling;"
-    "frame.src = frame.src.replace('//localhost:', '//127.0.0.1:')}"
-)
 _SERVERS: Final[dict[tuple[str, str, str], CellServer]] = {}
+
+
+def ready_notebook() -> None:
+    """Bring what draws a panel into this notebook, where nobody did, without a network."""
+    if hasattr(builtins, "__IPYTHON__") and not pn.extension._loaded:
+        pn.extension(inline=True)
 
 
 class CellServer:
@@ -118,16 +124,20 @@ class CellServer:
         Parameters
         ----------
         height : int
-            Of the frame [pixels].
+            Of the frame [pixels]; a window that is lower has a lower one.
         **asked
             What goes into the address: ``obj``, ``theme`` …
         """
         query = f"?{urlencode(asked)}" if asked else ""
         address = escape(f"http://localhost:{self.port}/dashboard{query}", quote=True)
+        script = (STATIC / "cell.js").read_text(encoding="utf-8")
         return (
-            f'<iframe src="{address}" title="BHB vetting" width="100%" height="{height}" '
-            'style="border:1px solid #8884;border-radius:4px" allow="clipboard-write"></iframe>'
-            f"<script>{_SAME_SITE}</script>"
+            f'<div data-address="{address}" data-least="{LEAST_WIDTH}" '
+            f'style="height:min({height}px, 100vh - {_AROUND}px);overflow:hidden;'
+            'position:relative;border:1px solid #8884;border-radius:4px"><p style="position:absolute;'
+            'top:0;left:0;right:0;z-index:1;margin:0;padding:1em;background:#fff3cd;color:#222">'
+            "The app is here while the kernel of this notebook runs: run this cell again.</p></div>"
+            f"<script>{script}</script>"
             f'<p style="font-size:12px;margin:2px">Click into the frame, then vet by keys (? lists '
             f'them). <a href="{address}" target="_blank" rel="noopener">In a page of its own</a>.'
             "</p>"

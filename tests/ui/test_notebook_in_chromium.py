@@ -1,12 +1,10 @@
-"""The app in a cell of a notebook: its frame opens, a key in it is a verdict, it ends with us."""
+"""The app in a cell of a notebook: one server for all cells, which says when it is gone."""
 
 import pytest
-from served_dashboard import PAINTED
 
 from dashboard.app import VettingApp
 from dashboard.views.cell import CellServer
 from msfa_core.errors import SurveyError
-from msfa_core.vetting.store import Store
 
 pytestmark = [
     pytest.mark.ui,
@@ -14,33 +12,21 @@ pytestmark = [
 ]
 
 
-def test_a_key_in_the_frame_of_a_cell_is_a_verdict_and_the_page_around_it_is_left_alone(
-    chromium, small_survey
-):
-    app = VettingApp(small_survey, reviewer="Ann")
-    shown = app._repr_mimebundle_()["text/html"]
+def test_a_cell_whose_server_has_ended_says_so_and_what_to_do(chromium, small_survey):
     server = CellServer.of(small_survey, "Ann")
-    try:
-        page = chromium.new_page(viewport={"width": 1500, "height": 950})
-        notebook = f"http://localhost:{server.port}/notebook"  # a page of this computer
-        page.goto(notebook)
-        page.set_content(f"<!doctype html><body>{shown}</body>")
-        frame = page.frame_locator("iframe")
-        frame.locator(PAINTED).wait_for(timeout=60_000)
-        frame.locator(".msfa-spectrum").first.click(position={"x": 200, "y": 20})
-        obsid = frame.locator(PAINTED).get_attribute("data-painted")
-        page.keyboard.press("a")
-        frame.locator(f".msfa-verdict:not([data-painted='{obsid}'])").wait_for(timeout=30_000)
-        assert page.url == notebook
-        page.close()
-        with Store(small_survey / "vetting.sqlite") as store:
-            (decided,) = store.decisions()
-        assert (decided.obsid, decided.reviewer, decided.verdict) == (int(obsid), "Ann", "accept")
-        assert CellServer.of(small_survey, "Ann") is server  # one server for all cells
-    finally:
-        server.close()
-        app.state.close()
+    server.wait()
+    assert CellServer.of(small_survey, "Ann") is server  # one server for all cells
+    page = chromium.new_page()
+    page.set_content(f"<!doctype html><body>{server.frame()}</body>")
+    page.locator("iframe").wait_for()
+    words = page.locator("div > p")
+    assert words.is_hidden()
+    server.close()
     assert server.process.returncode == 0
+    words.wait_for()  # over the frame: what is in it stays to be read
+    said = words.text_content()
+    assert "run this cell again" in said and f"ssh -L {server.port}:" in said
+    page.close()
 
 
 def test_a_single_panel_goes_by_its_name(small_survey):
