@@ -92,6 +92,7 @@ class MatchFlag(SentenceFlag):
     LOW_CONFIDENCE = 32, "confidence below 80 %"
     REMATCHED = 64, "best after a fit together with a polynomial"
     ALIKE = 128, "the next solution is as good and of nearly the same subclass"
+    FEATURELESS = 256, "no line speaks: a continuum alone fits as well, so no class is known"
 
 
 class LabelFlag(SentenceFlag):

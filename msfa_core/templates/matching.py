@@ -31,10 +31,16 @@ from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.results import BLUE, RED, Matches
 from msfa_core.templates.shift_errors import least_squares, settled_shifts
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
-from msfa_core.typing import Float32Array, FloatArray, IntArray, Progress, no_progress
+from msfa_core.typing import BoolArray, Float32Array, FloatArray, IntArray, Progress, no_progress
 
 LEAST_PIXELS: Final = 300  # good pixels a match needs
 LEAST_SNR: Final = Sourced(3.0, "", "median S/N a subclass needs", Certainty.DEFAULT)
+LEAST_LINES: Final = Sourced(
+    25.0,
+    "",
+    "by how much lines must lower χ²; pure continua with noise reach 11 in 80 draws of any S/N",
+    Certainty.DEFAULT,
+)
 _LEAST_END: Final = 0.3  # share of an end that must be observed
 _BATCH: Final = 16  # spectra per matrix product: fits the caches
 _EXTRA: Final = 2  # free parameters of a match besides the continuum: template and redshift
@@ -296,7 +302,18 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
         fields["class_z"][known] = np.where(same, z[known, None], fields["class_z"][known])
     fields |= _residuals(matcher, fit, fields["template"], fields["z"])
     fields["flags"] = _flags(matcher, spectra, fit, fields)
+    fields["flags"][_are_featureless(matcher, fit, refined)] |= int(MatchFlag.FEATURELESS)
     return fields
+
+
+def _are_featureless(matcher: Matcher, fit: Prepared, refined: Refined) -> BoolArray:
+    """(n,) True where no template fits better than the continuum vectors do without one."""
+    gain = np.where(refined.template >= 0, refined.gain, -np.inf).max(axis=1, initial=-np.inf)
+    alone = np.zeros(len(gain))
+    for row, (flux, weight) in enumerate(zip(fit.flux, fit.weight, strict=True)):
+        model = least_squares(matcher.columns, flux, weight) @ matcher.columns
+        alone[row] = fit.total[row] - weight @ (flux - model) ** 2
+    return np.isfinite(gain) & (gain - alone < float(LEAST_LINES))
 
 
 def _best(matcher: Matcher, refined: Refined, chi2: FloatArray, k: int) -> dict[str, NDArray[Any]]:

@@ -115,7 +115,8 @@ def rank(
     Returns
     -------
     Matches
-        With ``confidence`` filled, lists in their new order, and the flags of the rules.
+        With ``confidence`` filled (0 where no line speaks), lists in their new order, and the
+        flags of the rules.
 
     Raises
     ------
@@ -134,6 +135,7 @@ def rank(
         matches = _rematched(matches, as_lamost_grid(spectra[low]), low, flags)
     matches = _reordered(matches, _order_by_runs(matches, flags, keep_first))
     value = confidence(matches, calibration)
+    value[(flags & int(MatchFlag.FEATURELESS)) != 0] *= 0.0
     flags[value[:, 0] < CONFIDENCE_MIN] |= int(MatchFlag.LOW_CONFIDENCE)
     return replace(matches, confidence=value, flags=flags)
 

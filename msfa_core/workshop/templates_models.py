@@ -39,13 +39,21 @@ _GIANT_LOGG: Final = 3.4
 _GIANT_CODES: Final = (15, 18, 20, 22, 24, 26)
 _BHB_TEFF: Final = (7500.0, 8000.0, 8500.0, 9000.0, 9750.0, 11_000.0, 13_000.0)
 _BHB_FEH: Final = (-2.2, -1.4)
-# metal-poor blue stragglers: [Fe/H], Teff (the library has cooler ones; the models lack lines)
-_POOR: Final = ((-1.2, 7700.0), (-1.2, 8200.0), (-1.8, 7700.0), (-1.8, 8200.0))
+# metal-poor blue stragglers, and the halo's turn-off where metals are few enough for the models to
+# have their lines: [Fe/H], Teff. Without the latter such stars became subdwarfs and BHB stars.
+_POOR: Final = (
+    *((feh, teff) for feh in (-1.2, -1.8) for teff in (7700.0, 8200.0)),
+    *((feh, teff) for feh in (-1.8, -2.4) for teff in (6600.0, 7000.0, 7400.0)),
+)
+_RR_LYRAE: Final = ((-1.8, 6500.0, 2.6), (-1.8, 7000.0, 2.8))  # [Fe/H], Teff, log g
 _DA_TEFF: Final = (8000.0, 10_000.0, 12_000.0, 15_000.0, 20_000.0, 30_000.0, 50_000.0)
 _DA_LOGG: Final = (7.7, 8.3)
 _DB_TEFF: Final = (14_500.0, 18_000.0, 24_500.0)
 _SDB: Final = ((25_000.0, 5.4, -2.5), (28_000.0, 5.5, -2.5), (32_000.0, 5.7, -2.0))
-_SDO: Final = ((36_000.0, 5.8, -1.5), (40_000.0, 5.8, -1.0), (44_000.0, 5.8, 0.0))
+_SDO: Final = (  # some are rich in helium, some poor and of high gravity
+    *((36_000.0, 5.8, -1.5), (40_000.0, 5.8, -1.0), (44_000.0, 5.8, 0.0)),
+    *((38_000.0, 5.6, 0.3), (45_000.0, 5.6, 0.3), (45_000.0, 6.2, -1.5)),
+)
 
 
 def _temperatures(codes: tuple[int, ...]) -> list[float]:
@@ -68,6 +76,7 @@ def models() -> list[Model]:
     ]
     giants = [(teff, _GIANT_LOGG, 0.0, "III") for teff in _temperatures(_GIANT_CODES)]
     poor = [(teff, _DWARF_LOGG, feh, "V") for feh, teff in _POOR]
+    poor += [(teff, logg, feh, "III") for feh, teff, logg in _RR_LYRAE]
     result = [
         Model(_ordinary_type(teff, logg, feh) + luminosity, "ms", teff, logg, feh)
         for teff, logg, feh, luminosity in (*dwarfs, *giants, *poor)

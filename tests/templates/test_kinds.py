@@ -93,7 +93,7 @@ def test_a_folder_without_a_missing_kind_is_refused(tmp_path):
 def test_the_command_lists_kinds_and_what_is_missing(folder, capsys):
     assert run_cli(["templates", "list"]) == 0
     printed = capsys.readouterr().out
-    assert "295 templates" in printed and "missing: L and T dwarfs, carbon stars" in printed
+    assert "306 templates" in printed and "missing: L and T dwarfs, carbon stars" in printed
     assert run_cli(["templates", "list", f"+{folder}"]) == 0
     printed = capsys.readouterr().out
     assert "eigen-spectra of spEigenCVstar.fits: CV" in printed

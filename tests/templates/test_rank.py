@@ -10,6 +10,7 @@ from pytest import approx
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import SpectrumError
 from msfa_core.flags import MatchFlag
+from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.spectra.spectrum import Spectra
 from msfa_core.templates.confidence import (
     Calibration,
@@ -192,3 +193,69 @@ def test_an_end_that_is_hardly_observed_has_no_residual(spectra):
     ends = end_residuals(spectra.wavelength, spectra.flux, weight, spectra.flux)
     assert np.isnan(ends.blue_residual).all()
     assert ends.red_residual == approx(np.zeros(3))
+
+
+# --- with the shipped templates ---------------------------------------------------------------
+def noisy(flux, snr, seed=0):
+    """Spectra (n, pixel) of S/N (n,) on the LAMOST grid."""
+    rng = np.random.default_rng(seed)
+    flux = flux / np.median(flux, axis=1, keepdims=True)
+    sigma = np.sqrt(flux) / np.asarray(snr, dtype=float)[:, None]
+    return Spectra(
+        obsid=np.arange(1, len(flux) + 1),
+        wavelength=LAMOST_GRID.wavelength,
+        flux=(flux + sigma * rng.normal(size=flux.shape)).astype(np.float32),
+        ivar=(1 / sigma**2).astype(np.float32),
+        mask=np.zeros(flux.shape, dtype=bool),
+        z=np.zeros(len(flux)),
+    )
+
+
+@pytest.fixture(scope="module")
+def featureless():
+    """Continua of black bodies through a bent response, without any line, S/N 2.5 to 80."""
+    wavelength = LAMOST_GRID.wavelength
+    teff = np.array([4000.0, 6000.0, 9000.0, 15_000.0, 30_000.0, 9000.0])[:, None]
+    flux = wavelength**-5.0 / np.expm1(1.4388e8 / (wavelength * teff))
+    flux *= np.exp(0.3 * (wavelength / 6000 - 1) ** 2)
+    flux[-1] = 1.0  # constant
+    return noisy(flux, [2.5, 5, 10, 20, 40, 80])
+
+
+def test_a_spectrum_without_lines_has_no_class_that_can_be_trusted(featureless):
+    found = rank(match(featureless), featureless)
+    assert ((found.flags & MatchFlag.FEATURELESS) != 0).all()
+    assert ((found.flags & MatchFlag.LOW_CONFIDENCE) != 0).all()
+    assert (found.confidence[:, 0] == 0).all()
+
+
+def test_lines_that_noise_leaves_are_no_lack_of_them():
+    flux = model_flux(["ms", "ms", "wd", "sd"], [8200, 10_500, 14_000, 30_000], [3.2, 4, 8, 5.6],
+                      [-1.6, 0, 0, 0], [-1.07, -1.07, -1.07, -2.0])  # fmt: skip
+    some = noisy(flux, [4, 6, 6, 8])
+    found = rank(match(some), some)
+    assert ((found.flags & MatchFlag.FEATURELESS) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("teff", "logg", "feh", "least"),
+    [
+        ((6300, 7500), (3.8, 4.4), (-2.5, -1.2), 0.95),
+        ((6200, 7300), (2.6, 3.0), (-2.4, -1.0), 0.85),
+    ],
+    ids=["turn-off", "RR Lyrae"],
+)
+def test_halo_stars_cooler_than_bhb_stars_become_ordinary_ones(teff, logg, feh, least):
+    """They became BHB, B and subdwarf stars where the set had metal-rich ones only."""
+    rng, n = np.random.default_rng(3), 50
+    flux = model_flux("ms", *(rng.uniform(low, high, n) for low, high in (teff, logg, feh)))
+    some = noisy(flux, 10 ** rng.uniform(1.1, 1.8, n))
+    found = rank(match(some), some).subclass()
+    assert np.mean([name[0] in "AF" for name in found]) >= least
+
+
+def test_hot_subdwarfs_of_both_kinds_are_no_white_dwarfs():
+    teff, logg = [44_000.0, 42_000, 39_000, 27_000], [6.1, 5.7, 5.7, 5.4]
+    some = noisy(model_flux("sd", teff, logg, 0.0, [-1.7, 0.2, 0.25, -2.4]), np.full(4, 50))
+    found = rank(match(some), some)
+    assert {name[:2] for name in found.subclass()} == {"sd"}
