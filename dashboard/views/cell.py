@@ -134,9 +134,10 @@ class CellServer:
         return (
             f'<div data-address="{address}" data-least="{LEAST_WIDTH}" '
             f'style="height:min({height}px, 100vh - {_AROUND}px);overflow:hidden;'
-            'position:relative;border:1px solid #8884;border-radius:4px"><p style="position:absolute;'
-            'top:0;left:0;right:0;z-index:1;margin:0;padding:1em;background:#fff3cd;color:#222">'
-            "The app is here while the kernel of this notebook runs: run this cell again.</p></div>"
+            'position:relative;border:1px solid #8884;border-radius:4px">'
+            '<p style="position:absolute;top:0;left:0;right:0;z-index:1;margin:0;padding:1em;'
+            'background:#fff3cd;color:#222">The app is here while the kernel of this notebook '
+            "runs: run this cell again.</p></div>"
             f"<script>{script}</script>"
             f'<p style="font-size:12px;margin:2px">Click into the frame, then vet by keys (? lists '
             f'them). <a href="{address}" target="_blank" rel="noopener">In a page of its own</a>.'
