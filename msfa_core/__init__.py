@@ -34,8 +34,8 @@ Beneath all of them
 
   machine     kernels compiled and kept on disk; worker processes
 
-and single modules: constants and columns, settings, errors, flags, rules, types, whole files, and
-where the shipped files lie.
+and single modules: constants and columns, settings, errors, flags, rules, types, whole files,
+numbers with their nouns, and where the shipped files lie.
 """
 
 from importlib.metadata import version

@@ -27,7 +27,7 @@ LAYERS = [  # top first; names on one line do not know each other
     "photometry vetting",
     "spectra networks",
     "tables",
-    "constants columns errors config flags rules typing durable machine shipped",
+    "constants columns errors config flags rules typing durable machine shipped counting",
 ]
 DEPTH = {name: depth for depth, line in enumerate(LAYERS) for name in line.split()}
 FOUNDATION = set(LAYERS[-1].split())

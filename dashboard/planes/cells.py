@@ -6,6 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from msfa_core.counting import counted
+
+__all__ = ["counted", "is_missing", "number"]
+
 
 def is_missing(value: Any) -> bool:
     """Return whether a cell of the table holds nothing."""
@@ -16,8 +20,3 @@ def number(row: pd.Series | None, name: str) -> float:
     """Return a number of a row; missing is NaN."""
     value = None if row is None else row.get(name)
     return float("nan") if value is None or pd.isna(value) else float(value)
-
-
-def counted(n: int, one: str, many: str) -> str:
-    """Return a number with its noun."""
-    return f"{n:,} {one if n == 1 else many}"

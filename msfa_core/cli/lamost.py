@@ -11,6 +11,7 @@ import typer
 
 from msfa_core.cli.app import Quiet, app
 from msfa_core.cli.show import say, show_progress
+from msfa_core.counting import counted
 from msfa_core.errors import DownloadError, SurveyError, typed
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def _print_selected(selected: Selected) -> None:
     ):
         if n:
             print(f"{n:>12,} {words}")
-    print(f"{selected.path}: {selected.n_rows:,} spectra ({selected.seconds:.1f} s)")
+    print(
+        f"{selected.path}: {counted(selected.n_rows, 'spectrum', 'spectra')} "
+        f"({selected.seconds:.1f} s)"
+    )
     print(f"next: msfa download SURVEY --from {selected.path} --ingest")
 
 
@@ -183,7 +187,8 @@ def _join(target: Path, table: Path) -> None:
 def _print_downloaded(report: Downloaded, target: Path, ingest: bool) -> None:
     """Say what came; raise when something failed."""
     print(
-        f"{report.n_wanted:,} spectra wanted: {report.n_new:,} new, {report.n_before:,} there "
+        f"{counted(report.n_wanted, 'spectrum', 'spectra')} wanted: "
+        f"{report.n_new:,} new, {report.n_before:,} there "
         f"before, {len(report.failed):,} failed ({report.n_bytes / 1e6:,.1f} MB, "
         f"{report.seconds:.0f} s)"
     )
@@ -191,7 +196,8 @@ def _print_downloaded(report: Downloaded, target: Path, ingest: bool) -> None:
         say(f"failed: {reason}" if obsid < 0 else f"failed: obsid {obsid}: {reason}")
     if report.failed:
         raise DownloadError(
-            f"{len(report.failed):,} of {report.n_wanted:,} spectra failed; they are listed in "
+            f"{len(report.failed):,} of {counted(report.n_wanted, 'spectrum', 'spectra')} failed, "
+            f"listed in "
             f"{target} (download_failed.csv, night_failed.csv), the rest is there. The same "
             "command asks for them again."
         )

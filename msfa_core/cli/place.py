@@ -9,6 +9,7 @@ import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, app
 from msfa_core.cli.show import say_table, show_progress
+from msfa_core.counting import counted
 from msfa_core.errors import ReadError, typed
 
 _STEPS: Final = ("place", "check", "identify")  # a star's name may hang on its source
@@ -73,13 +74,15 @@ def place(
         run_spine(opened, _STEPS, progress=progress)
     for name, report in reports.items():
         print(
-            f"{report.n_stars:,} stars wanted, {report.n_before:,} of them asked for before; "
+            f"{counted(report.n_stars, 'star', 'stars')} wanted, "
+            f"{report.n_before:,} of them asked for before; "
             f"{report.n_rows:,} {name} sources kept in {opened.path}"
         )
     table = opened.table()
     placed = int((table["bp_rp"].notna() & table["abs_mag_g"].notna()).sum())
     print(
-        f"{len(table):,} spectra: {int(table['g_mag'].notna().sum()):,} with Gaia photometry, "
+        f"{counted(len(table), 'spectrum', 'spectra')}: "
+        f"{int(table['g_mag'].notna().sum()):,} with Gaia photometry, "
         f"{placed:,} in the CMD, {int(table['in_cmd_trapezoid'].fillna(False).sum()):,} in the "
         "trapezoid"
     )

@@ -10,6 +10,7 @@ import typer
 from msfa_core.cli.app import Quiet, SurveyArgument, app
 from msfa_core.cli.show import say, show_progress
 from msfa_core.cli.surveys import VerdictChoice
+from msfa_core.counting import counted
 
 _REASONS: Final = 10  # products that failed, named on the screen
 
@@ -39,10 +40,10 @@ def products(
     choice = "candidates" if candidates else str(verdict) if verdict else "all"
     with show_progress(quiet) as progress:
         made = write_products(survey, folder, choice, coadd, progress)
-    what = f"{made.n_spectra:,} spectra"
+    what = counted(made.n_spectra, "spectrum", "spectra")
     what += f" and {made.n_stars:,} co-added stars" if coadd else ""
     print(
-        f"{folder}: products of {what}; {made.n_written:,} files written, "
+        f"{folder}: products of {what}; {counted(made.n_written, 'file', 'files')} written, "
         f"{made.n_unchanged:,} there before"
     )
     for name, reason in made.failed[:_REASONS]:

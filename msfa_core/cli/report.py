@@ -10,6 +10,7 @@ import typer
 from msfa_core.cli.app import Quiet, SurveyArgument, app
 from msfa_core.cli.show import show_progress
 from msfa_core.cli.surveys import VerdictChoice
+from msfa_core.counting import counted
 
 
 @app.command()
@@ -63,4 +64,4 @@ def report(
         print(f"{on_paper}: {on_paper.stat().st_size / 1e6:.1f} MB")
     if figures is not None:
         paths = write_figures(told, figures)
-        print(f"{figures}: {len(paths):,} files")
+        print(f"{figures}: {counted(len(paths), 'file', 'files')}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.counting import counted
 from msfa_core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check(survey: SurveyArgument) -> None:
         print(line)
     if found:
         raise StoreError(f"{len(found)} thing(s) to look at in the decisions of {survey}.")
-    print(f"{n:,} decisions and withdrawals: nothing wrong")
+    print(f"{counted(n, 'decision or withdrawal', 'decisions and withdrawals')}: nothing wrong")
 
 
 @store_app.command()
@@ -192,4 +193,7 @@ def _say(taken: Taken, dry_run: bool) -> None:
     for line in taken.conflicts:
         print(line)
     verb = "would be taken over" if dry_run else "taken over"
-    print(f"{taken.n_new:,} decisions {verb}, {taken.n_known:,} were there already")
+    print(
+        f"{counted(taken.n_new, 'decision', 'decisions')} {verb}, "
+        f"{taken.n_known:,} were there already"
+    )

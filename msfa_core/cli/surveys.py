@@ -15,6 +15,7 @@ import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
 from msfa_core.cli.show import Until, say, say_table, show_progress
+from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import ExportError, ReadError, SurveyError, typed
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def simulate(
         n_new = fill(
             made, plan, write_fits, progress, workers, layout=f"lamost-{fits_layout.value}"
         )
-    print(f"{made.path}: {n_new:,} simulated spectra of {stars:,} stars stored (seed {seed})")
+    print(
+        f"{made.path}: {counted(n_new, 'simulated spectrum', 'simulated spectra')} "
+        f"of {counted(stars, 'star', 'stars')} stored (seed {seed})"
+    )
     print(f"next: msfa run {typed(made.path)}")
 
 
@@ -123,8 +127,10 @@ def ingest(
 def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
     """Say what became of the files; raise when nothing came of any."""
     print(
-        f"{report.n_files:,} files: {report.n_stored:,} spectra stored, {report.n_unchanged:,} "
-        f"stored before, {len(report.duplicates):,} duplicates, {len(report.rejected):,} rejected "
+        f"{counted(report.n_files, 'file', 'files')}: "
+        f"{counted(report.n_stored, 'spectrum', 'spectra')} stored, {report.n_unchanged:,} stored "
+        f"before, {counted(len(report.duplicates), 'duplicate', 'duplicates')}, "
+        f"{len(report.rejected):,} rejected "
         f"({report.seconds:.1f} s)"
     )
     for file, obsid, kept in report.duplicates[:_REASONS]:
@@ -228,7 +234,8 @@ def run(
             share = f"{100 * step.seconds / seconds:.0f} % of the time"
             print(f"{step.step}: done ({step.seconds:.1f} s, {share})")
     print(
-        f"{report.n_spectra:,} spectra, {report.n_in_domain:,} in the search domain, candidates: "
+        f"{counted(report.n_spectra, 'spectrum', 'spectra')}, "
+        f"{report.n_in_domain:,} in the search domain, candidates: "
         f"{report.n_candidates:,}, {report.n_in_region:,} of them in the D0.2–fm region "
         f"({report.selection})"
     )
@@ -338,7 +345,7 @@ def export(
         header=_header(source, words, table),
         overwrite=overwrite,
     )
-    print(f"{out}: {len(table):,} spectra of {n_stars(table):,} stars ({words})")
+    print(f"{out}: {counted_spectra(len(table), n_stars(table))} ({words})")
 
 
 def _header(source: Survey, words: str, rows: pd.DataFrame) -> dict[str, str]:
@@ -361,7 +368,10 @@ def _write_epochs(
     header = _header(source, words, table)
     header["lists"] = "values of the epochs joined by -; -9999 is missing; minutes are UTC + 8 h"
     write(stars, out, columns=MEC_COLUMNS, header=header, overwrite=overwrite)
-    print(f"{out}: {len(stars):,} stars, {int(stars['obs_number'].sum()):,} epochs ({words})")
+    print(
+        f"{out}: {counted(len(stars), 'star', 'stars')}, "
+        f"{counted(int(stars['obs_number'].sum()), 'epoch', 'epochs')} ({words})"
+    )
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -448,7 +458,7 @@ def demo(
     path = survey or demo_path().with_name(f"demo-{stars}")
     with show_progress(quiet) as progress:
         made = make_demo(path, progress, stars)
-    print(f"SIMULATED stars {made.path}: {len(made.table()):,} spectra")
+    print(f"SIMULATED stars {made.path}: {counted(len(made.table()), 'spectrum', 'spectra')}")
     print(f"next: msfa serve {typed(made.path)}")
 
 

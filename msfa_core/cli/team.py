@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.counting import counted
 from msfa_core.errors import StoreError, typed
 
 if TYPE_CHECKING:
@@ -105,10 +106,13 @@ def assign(
     for name in made.reviewers:
         own = made.table[made.table["reviewer"] == name]
         n_known = int((own["answer"] != "").sum())
-        print(f"{name}: {len(own):,} stars, {n_known:,} of them with a known answer")
+        print(
+            f"{name}: {counted(len(own), 'star', 'stars')}, {n_known:,} of them with a known answer"
+        )
     verb = "would be shared" if dry_run else "shared"
     print(
-        f"{len(chosen):,} stars {verb} among {len(made.reviewers)} reviewers, seed {seed} ({words})"
+        f"{counted(len(chosen), 'star', 'stars')} {verb} among "
+        f"{counted(len(made.reviewers), 'reviewer', 'reviewers')}, seed {seed} ({words})"
     )
     if share and not (made.table["answer"] != "").any():
         print("no star has a known answer: give final verdicts, or a table with --known")
@@ -144,7 +148,10 @@ def _say_progress(source: Survey) -> None:
         told = progress(made, store.standing(), source.table())
     print(f"{made.said['stars']}: {made.said['per_star']} per star, seed {made.said['seed']}")
     for who, row in told.astype(object).iterrows():
-        print(f"{who}: {row['done']:,} of {row['assigned']:,} stars, {row['unsure']:,} unsure")
+        print(
+            f"{who}: {row['done']:,} of {counted(row['assigned'], 'star', 'stars')}, "
+            f"{row['unsure']:,} unsure"
+        )
         if row["n_known"]:
             shares = [
                 f"{what} {_interval(row, what)}" for what in ("completeness", "contamination")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import ConvexHull, QhullError
 
+from msfa_core.counting import counted
 from msfa_core.errors import TrainingError
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel
 from msfa_core.slam.pixels import Bins, normalise, polynomials, rebin
@@ -116,7 +117,8 @@ class TrainingSet:
                 )
         if not np.all(np.isfinite(self.labels)):
             bad = int((~np.isfinite(self.labels).all(axis=1)).sum())
-            raise TrainingError(f"{bad} spectra lack Teff, log g or [Fe/H]; leave them out.")
+            lacking = counted(bad, "spectrum lacks", "spectra lack")
+            raise TrainingError(f"{lacking} Teff, log g or [Fe/H]; leave them out.")
 
     def __getitem__(self, rows: NDArray[Any]) -> TrainingSet:
         """Return some of the stars."""

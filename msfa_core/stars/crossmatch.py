@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from msfa_core.columns import BY_NAME, check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
+from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.rules import star_numbers
@@ -433,8 +434,11 @@ def joined_catalogue(
         tried.append(f"by {key}: {_examples(here)} here, {_examples(there)} in the catalogue")
     twice = _repeated(_keys(table, "obsid"))
     if twice:
-        logger.warning("%d rows of the catalogue repeat a key; the nearest or first counts", twice)
-    notes = (f"{n_several:,} keys name several rows: the nearest or first counts",)
+        rows = counted(twice, "row of the catalogue repeats", "rows of the catalogue repeat")
+        logger.warning("%s a key; the nearest or first counts", rows)
+    notes = (
+        f"{counted(n_several, 'key names', 'keys name')} several rows: the nearest or first counts",
+    )
     matched = Matched(len(candidates), by, (), n_refused, FAR_AWAY, notes if n_several else ())
     if not matched.n:
         far = f"; {n_refused} rows lie far from the star that their key names" if n_refused else ""

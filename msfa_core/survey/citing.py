@@ -5,13 +5,14 @@ Only what was used is named: it follows from the steps that were done, the setti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
 from msfa_core import __version__
+from msfa_core.config import Settings
 from msfa_core.survey.folder import Survey
 
 
@@ -39,25 +40,33 @@ def _article(
     return Reference(key, "article", tuple((k, v) for k, v in fields.items() if v))
 
 
+def _eprint(key: str, author: str, title: str, year: int, number: str) -> Reference:
+    fields = {
+        "author": author, "title": title, "year": str(year), "eprint": number,
+        "archivePrefix": "arXiv", "doi": f"10.48550/arXiv.{number}",
+    }  # fmt: skip
+    return Reference(key, "misc", tuple(fields.items()))
+
+
 _REFERENCES: Final = {
     one.key: one
     for one in (
         _article(
             "Cui2012", "Cui, Xiang-Qun and Zhao, Yong-Heng and Chu, Yao-Quan and others",
             "The {Large Sky Area Multi-Object Fiber Spectroscopic Telescope} ({LAMOST})",
-            "Research in Astronomy and Astrophysics", 2012, "12", "1197",
+            "Research in Astronomy and Astrophysics", 2012, "12", "1197--1242",
             "10.1088/1674-4527/12/9/003",
         ),
         _article(
             "Zhao2012", "Zhao, Gang and Zhao, Yong-Heng and Chu, Yao-Quan and others",
             "{LAMOST} spectral survey --- An overview",
-            "Research in Astronomy and Astrophysics", 2012, "12", "723",
+            "Research in Astronomy and Astrophysics", 2012, "12", "723--734",
             "10.1088/1674-4527/12/7/002",
         ),
         _article(
             "York2000", "York, Donald G. and Adelman, J. and Anderson, Jr., John E. and others",
             "The {Sloan Digital Sky Survey}: Technical Summary",
-            "The Astronomical Journal", 2000, "120", "1579", "10.1086/301513",
+            "The Astronomical Journal", 2000, "120", "1579--1587", "10.1086/301513",
         ),
         _article(
             "Gaia2016", "{Gaia Collaboration} and Prusti, T. and de Bruijne, J. H. J. and others",
@@ -77,13 +86,13 @@ _REFERENCES: Final = {
         _article(
             "Skrutskie2006", "Skrutskie, M. F. and Cutri, R. M. and Stiening, R. and others",
             "The {Two Micron All Sky Survey} ({2MASS})",
-            "The Astronomical Journal", 2006, "131", "1163", "10.1086/498708",
+            "The Astronomical Journal", 2006, "131", "1163--1183", "10.1086/498708",
         ),
         _article(
             "Schlegel1998", "Schlegel, David J. and Finkbeiner, Douglas P. and Davis, Marc",
             "Maps of Dust Infrared Emission for Use in Estimation of Reddening and Cosmic "
             "Microwave Background Radiation Foregrounds",
-            "The Astrophysical Journal", 1998, "500", "525", "10.1086/305772",
+            "The Astrophysical Journal", 1998, "500", "525--553", "10.1086/305772",
         ),
         _article(
             "Green2019", "Green, Gregory M. and Schlafly, Edward and Zucker, Catherine and others",
@@ -100,7 +109,7 @@ _REFERENCES: Final = {
             "The {Milky Way}'s Circular Velocity Curve to 60 kpc and an Estimate of the Dark "
             "Matter Halo Mass from the Kinematics of {$\\sim$2400} {SDSS} Blue Horizontal-Branch "
             "Stars",
-            "The Astrophysical Journal", 2008, "684", "1143", "10.1086/589500",
+            "The Astrophysical Journal", 2008, "684", "1143--1158", "10.1086/589500",
         ),
         _article(
             "Xue2011", "Xue, Xiang-Xiang and Rix, Hans-Walter and Yanny, Brian and others",
@@ -111,12 +120,12 @@ _REFERENCES: Final = {
             "Beers1999", "Beers, Timothy C. and Rossi, Silvia and Norris, John E. and others",
             "Estimation of Stellar Metal Abundance. {II}. A Recalibration of the {Ca II K} "
             "Technique, and the Autocorrelation Function Method",
-            "The Astronomical Journal", 1999, "117", "981", "10.1086/300727",
+            "The Astronomical Journal", 1999, "117", "981--1009", "10.1086/300727",
         ),
         _article(
             "Culpan2021", "Culpan, Richard and Pelisoli, Ingrid and Geier, Stephan",
             "Clean catalogues of blue horizontal-branch stars using {Gaia EDR3}",
-            "Astronomy and Astrophysics", 2021, "654", "A107", "",
+            "Astronomy and Astrophysics", 2021, "654", "A107", "10.1051/0004-6361/202040074",
         ),
         _article(
             "Zhang2020", "Zhang, Bo and Liu, Chao and Deng, Li-Cai",
@@ -127,13 +136,13 @@ _REFERENCES: Final = {
         ),
         _article(
             "Harris2020", "Harris, Charles R. and Millman, K. Jarrod and others",
-            "Array programming with {NumPy}", "Nature", 2020, "585", "357",
+            "Array programming with {NumPy}", "Nature", 2020, "585", "357--362",
             "10.1038/s41586-020-2649-2",
         ),
         _article(
             "Virtanen2020", "Virtanen, Pauli and Gommers, Ralf and Oliphant, Travis E. and others",
             "{SciPy} 1.0: fundamental algorithms for scientific computing in {Python}",
-            "Nature Methods", 2020, "17", "261", "10.1038/s41592-019-0686-2",
+            "Nature Methods", 2020, "17", "261--272", "10.1038/s41592-019-0686-2",
         ),
         _article(
             "Astropy2022", "{Astropy Collaboration} and Price-Whelan, Adrian M. and others",
@@ -141,22 +150,38 @@ _REFERENCES: Final = {
             "Project and the Latest Major Release (v5.0) of the Core Package",
             "The Astrophysical Journal", 2022, "935", "167", "10.3847/1538-4357/ac7c74",
         ),
-        Reference(
-            "Ju2024", "misc",
-            (
-                ("author", "Ju, Jie and Cui, Wenyuan and Huo, Zhenyan and Liu, Chao and Xue, "
-                 "Xiangxiang and others"),
-                ("title", "Identification of Blue Horizontal-Branch Stars From {LAMOST DR5}"),
-                ("year", "2024"), ("eprint", "2311.16430"), ("archivePrefix", "arXiv"),
-            ),
+        _article(
+            "Riello2021", "Riello, M. and De Angeli, F. and Evans, D. W. and others",
+            "{Gaia Early Data Release 3}. Photometric content and validation",
+            "Astronomy and Astrophysics", 2021, "649", "A3", "10.1051/0004-6361/202039587",
         ),
-        Reference(
-            "MSFANet2026", "misc",
-            (
-                ("title", "{MSFA-Net}: An Advanced Deep Learning Model for Identifying Blue "
-                 "Horizontal-Branch Stars from {LAMOST DR12}"),
-                ("year", "2026"), ("eprint", "2606.29918"), ("archivePrefix", "arXiv"),
-            ),
+        _article(
+            "Flewelling2020",
+            "Flewelling, H. A. and Magnier, E. A. and Chambers, K. C. and others",
+            "The {Pan-STARRS1} Database and Data Products",
+            "The Astrophysical Journal Supplement Series", 2020, "251", "7",
+            "10.3847/1538-4365/abb82d",
+        ),
+        _article(
+            "LeBorgne2003", "Le Borgne, J.-F. and Bruzual, G. and Pell{\\'o}, R. and others",
+            "{STELIB}: A library of stellar spectra at {$R \\sim 2000$}",
+            "Astronomy and Astrophysics", 2003, "402", "433--442", "10.1051/0004-6361:20030243",
+        ),
+        _eprint(
+            "Chambers2016", "Chambers, K. C. and Magnier, E. A. and Metcalfe, N. and others",
+            "The {Pan-STARRS1} Surveys", 2016, "1612.05560",
+        ),
+        _eprint(
+            "Ju2024",
+            "Ju, Jie and Cui, Wenyuan and Huo, Zhenyan and Liu, Chao and Xue, Xiangxiang and "
+            "Liu, Jiaming and Feng, Shuai and Sun, Mingxu and Li, Linlin",
+            "Identification of Blue Horizontal-Branch Stars From {LAMOST DR5}", 2024, "2311.16430",
+        ),
+        _eprint(
+            "MSFANet2026",
+            "Bu, Yude and Kong, Xiaoming and Liang, Yuchen and Wang, Mingyuan and Ju, Jie",
+            "{MSFA-Net}: An Advanced Deep Learning Model for Identifying Blue Horizontal-Branch "
+            "Stars from {LAMOST DR12}", 2026, "2606.29918",
         ),
         Reference(
             "McKinney2010", "inproceedings",
@@ -164,7 +189,7 @@ _REFERENCES: Final = {
                 ("author", "McKinney, Wes"),
                 ("title", "Data Structures for Statistical Computing in {Python}"),
                 ("booktitle", "Proceedings of the 9th Python in Science Conference"),
-                ("year", "2010"), ("pages", "56"), ("doi", "10.25080/Majora-92bf1922-00a"),
+                ("year", "2010"), ("pages", "56--61"), ("doi", "10.25080/Majora-92bf1922-00a"),
             ),
         ),
         Reference(
@@ -173,16 +198,18 @@ _REFERENCES: Final = {
                 ("author", "Paszke, Adam and Gross, Sam and Massa, Francisco and others"),
                 ("title", "{PyTorch}: An Imperative Style, High-Performance Deep Learning Library"),
                 ("booktitle", "Advances in Neural Information Processing Systems 32"),
-                ("year", "2019"),
+                ("year", "2019"), ("pages", "8024--8035"),
             ),
         ),
         _article(
             "Pedregosa2011", "Pedregosa, F. and Varoquaux, G. and Gramfort, A. and others",
             "Scikit-learn: Machine Learning in {Python}",
-            "Journal of Machine Learning Research", 2011, "12", "2825", "",
+            "Journal of Machine Learning Research", 2011, "12", "2825--2830", "",
         ),
     )
 }  # fmt: skip
+_ORDER: Final = " (check the order of the authors: it is that of an index, not of the paper)"
+_PANSTARRS: Final = tuple(f"ps_{band}_mag" for band in "grizy")
 _SELECTIONS: Final = {  # references of the named D0.2-fm selections
     "xue2008": ("Xue2008",),
     "xue2011": ("Xue2011",),
@@ -221,6 +248,8 @@ def used(survey: Survey) -> dict[str, str]:
             cite("astrometry and photometry: Gaia DR3", "Gaia2016", "Gaia2023")
         if table["j_mag"].notna().any():
             cite("near-infrared photometry: 2MASS", "Skrutskie2006")
+        if table[list(_PANSTARRS)].notna().any(axis=None):
+            cite("photometry: Pan-STARRS1", "Chambers2016", "Flewelling2020")
     if table["parallax_zero_point"].notna().any():
         cite("parallax zero point", "Lindegren2021")
     sources = set(table["ebv_source"].dropna().tolist())
@@ -228,17 +257,27 @@ def used(survey: Survey) -> dict[str, str]:
         cite("reddening: map of Schlegel, Finkbeiner & Davis", "Schlegel1998")
     if "bayestar" in sources:
         cite("reddening: Bayestar", "Green2019", "Green2018")
-    if "measure" in steps:
-        cite(f"D0.2-fm method, selection {settings.selection}", *_of_selection(settings.selection))
-        cite("index KP of Ca II K", "Beers1999")
-    if "place" in steps:
-        cite("trapezoid and samples of the colour-magnitude diagram", "Culpan2021")
-    if "label" in steps:
-        cite("stellar labels: SLAM", "Zhang2020", "Pedregosa2011")
-    if "classify" in steps:
-        cite("search: MSFA-Net in two stages", "MSFANet2026", "Paszke2019")
+    for words, keys in _of_steps(steps, settings):
+        cite(words, *keys)
     cite("software", "Harris2020", "Virtanen2020", "Astropy2022", "McKinney2010")
     return said
+
+
+def _of_steps(steps: set[str], settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what the steps owe to others: words, and keys of references."""
+    if "measure" in steps:
+        yield f"D0.2-fm method, selection {settings.selection}", _of_selection(settings.selection)
+        yield "index KP of Ca II K", ("Beers1999",)
+    if "match" in steps and (not settings.templates or settings.templates.startswith("+")):
+        yield "templates: STELIB, among others", ("LeBorgne2003",)
+    if "place" in steps:
+        yield "trapezoid and samples of the colour-magnitude diagram", ("Culpan2021",)
+        yield "corrected BP/RP flux excess", ("Riello2021",)
+    if "label" in steps:
+        yield "stellar labels: SLAM", ("Zhang2020", "Pedregosa2011")
+    if "classify" in steps:
+        yield f"search: MSFA-Net in two stages{_ORDER}", ("MSFANet2026",)
+        yield "search: the library of the networks", ("Paszke2019",)
 
 
 def bibtex(survey: Survey) -> str:
@@ -253,6 +292,7 @@ def bibtex(survey: Survey) -> str:
         (
             ("author", "{The msfa-bhb developers}"),
             ("title", "msfa-bhb: find, vet and publish blue horizontal-branch stars"),
+            ("year", "2026"),
             ("version", __version__),
             ("note", _weights(survey)),
         ),
@@ -264,7 +304,7 @@ def bibtex(survey: Survey) -> str:
     return "\n".join(parts)
 
 
-def _of_selection(selection: str) -> Iterable[str]:
+def _of_selection(selection: str) -> tuple[str, ...]:
     return _SELECTIONS.get(selection, ("Xue2008",))
 
 

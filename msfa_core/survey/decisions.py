@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.columns import BY_NAME
+from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError, StoreError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.crossmatch import FAR_AWAY
@@ -131,7 +132,10 @@ def decisions_in(
                     made[key] = replace(one, key=before.get(key, one.key))
     ordered = sorted(made.values(), key=lambda one: one.decided_at)
     numbered = [replace(one, decision_id=number) for number, one in enumerate(ordered, start=1)]
-    more = [f"{len(made):,} decisions, {int(undecided.sum()):,} rows without a verdict"]
+    more = [
+        f"{counted(len(made), 'decision', 'decisions')}, "
+        f"{counted(int(undecided.sum()), 'row', 'rows')} without a verdict"
+    ]
     if unused:
         dots = ", …" if len(unused) > _SHOWN else ""
         more.append(f"columns not used: {', '.join(unused[:_SHOWN])}{dots}")

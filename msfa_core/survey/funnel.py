@@ -18,6 +18,7 @@ from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import SEARCH_RULES
+from msfa_core.counting import counted_spectra
 from msfa_core.errors import typed
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
@@ -262,7 +263,7 @@ def funnel_in_words(table: pd.DataFrame, settings: Settings) -> str:
         Those that the table follows from.
     """
     steps = funnel_of(table, settings).dropna(subset=["stars"]).to_dict("records")
-    counts = [f"{s['step']} {s['spectra']:,} spectra of {s['stars']:,} stars" for s in steps]
+    counts = [f"{s['step']} {counted_spectra(s['spectra'], s['stars'])}" for s in steps]
     return "; ".join(counts)
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow.parquet
 
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
+from msfa_core.counting import counted
 from msfa_core.durable import write_parquet
 from msfa_core.errors import CatalogueError, SurveyError
 from msfa_core.survey.folder import KNOWN_FOLDER, Survey
@@ -417,11 +418,12 @@ def photometry_match(
     several = int(joined[f"{prefix}_ambiguous"].sum())
     if several:
         notes.append(
-            f"{several:,} spectra have several sources within the radius: the nearest counts"
+            f"{counted(several, 'spectrum has', 'spectra have')} several sources within the "
+            "radius: the nearest counts"
         )
     twice = int(joined[f"{prefix}_duplicated"].sum())
     if twice:
-        notes.append(f"{twice:,} are listed more than once with different values")
+        notes.append(f"{counted(twice, 'is', 'are')} listed more than once with different values")
     return Matched(len(spectra), by, examples, int(refused.sum()), FAR_AWAY, tuple(notes))
 
 
@@ -430,7 +432,7 @@ def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame], kind: Kind) -> li
     if not earlier:
         return []
     old = added_up(earlier, kind)
-    said = [f"adds to {len(old):,} rows given before"]
+    said = [f"adds to {counted(len(old), 'row', 'rows')} given before"]
     for key in (kind.key, "obsid"):
         both = rows.dropna(subset=key).drop_duplicates(key).set_index(key)
         known = old.dropna(subset=key).drop_duplicates(key).set_index(key)
@@ -477,10 +479,11 @@ def _none_of(
     opened: OutsideTable, matched: Matched, spectra: pd.DataFrame, keys: Sequence[str]
 ) -> str:
     """Say that no spectrum is in a table, with examples of both sides."""
-    far = f"; {matched.n_refused:,} rows are {matched.why_refused}" if matched.n_refused else ""
+    refused = counted(matched.n_refused, "row is", "rows are")
+    far = f"; {refused} {matched.why_refused}" if matched.n_refused else ""
     far += _elsewhere(opened.table, spectra)
     return (
-        f"none of the {len(spectra):,} spectra is in it{far}. It has "
+        f"none of the {counted(len(spectra), 'spectrum', 'spectra')} is in it{far}. It has "
         f"{_examples(opened.table, keys)}; the survey has {_examples(spectra, keys)}"
     )
 

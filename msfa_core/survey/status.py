@@ -13,6 +13,7 @@ from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true
 from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, LABELS, LINE_SYMBOLS, STEPS
+from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import typed
 from msfa_core.flags import (
     CmdFlag,
@@ -131,13 +132,14 @@ class StatusReport:
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
         kind = "SIMULATED survey" if self.is_simulated else "survey"
-        stars = f" of {self.n_stars:,} stars" if self.n_stars else ""
-        lines = [f"{kind} {self.path}: {self.n_spectra:,} spectra{stars}"]
+        n, n_stars = self.n_spectra, self.n_stars
+        held = counted_spectra(n, n_stars) if n_stars else counted(n, "spectrum", "spectra")
+        lines = [f"{kind} {self.path}: {held}"]
         lines += _section("layouts", [_listed(self.by_layout)])
         lines += _section("classes of the headers", [_listed(self.by_class)])
         lines += _section("steps", [_step_line(step, self.n_spectra) for step in self.steps])
         lines += _section("search", self._search_lines())
-        known = [f"{name}: {n:,} spectra of {m:,} stars" for name, (n, m) in self.known.items()]
+        known = [f"{name}: {counted_spectra(n, m)}" for name, (n, m) in self.known.items()]
         lines += _section("known catalogues (candidates listed)", known)
         lines += _section("verdicts", self._verdict_lines())
         for name, carried in self.flags.items():
@@ -164,7 +166,7 @@ class StatusReport:
     def _verdict_lines(self) -> list[str]:
         if not self.verdicts:
             return [f"none yet: `msfa serve {typed(self.path)}`"]
-        stars = "1 star" if self.n_undecided == 1 else f"{self.n_undecided:,} stars"
+        stars = counted(self.n_undecided, "star", "stars")
         return [_listed(self.verdicts), f"without a verdict: {stars} of the candidates"]
 
 
@@ -184,7 +186,7 @@ def _step_line(step: StepStatus, n_spectra: int) -> str:
         return f"{step.step:<9} not done"
     rest = n_spectra - step.n_done
     more = f", {rest:,} to do" if rest > 0 else ""
-    return f"{step.step:<9} {step.n_done:,} spectra, {step.time}{more}"
+    return f"{step.step:<9} {counted(step.n_done, 'spectrum', 'spectra')}, {step.time}{more}"
 
 
 def status(survey: Survey | str | Path) -> StatusReport:
@@ -378,7 +380,10 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
     for lacks, what, remedy in checks:
         lacking = int(lacks.sum())
         if lacking:
-            lines.append(f"{what}: {lacking:,} of {n:,} spectra lack it; add with {remedy}")
+            lines.append(
+                f"{what}: {lacking:,} of {counted(n, 'spectrum lacks', 'spectra lack')} it; add "
+                f"with {remedy}"
+            )
     if not known_names(survey):
         lines.append(
             f"known catalogues: none given; add with `msfa run {typed(path)} --known FILE`"

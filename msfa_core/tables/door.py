@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.contradictions import contradictions, unlikely
 from msfa_core.tables.formats import read_file
@@ -95,7 +96,10 @@ def _chosen(file: RawFile, use: Use) -> tuple[RawTable, tuple[str, ...]]:
 
 
 def _listed(tables: Sequence[RawTable]) -> str:
-    words = [f"{one.name or i} of {len(one):,} rows" for i, one in enumerate(tables, start=1)]
+    words = [
+        f"{one.name or i} of {counted(len(one), 'row', 'rows')}"
+        for i, one in enumerate(tables, start=1)
+    ]
     return ", ".join(words[:8]) + (", …" if len(words) > 8 else "")  # noqa: PLR2004
 
 

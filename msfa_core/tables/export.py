@@ -23,6 +23,7 @@ from astropy.io import fits
 
 from msfa_core import __version__
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column, columns_of
+from msfa_core.counting import counted
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless
@@ -198,7 +199,7 @@ def _header(header: Mapping[str, str] | None, n_rows: int) -> dict[str, str]:
     defaults = {
         "title": _DEFAULT_TITLE,
         "authors": "(not stated)",
-        "table": f"{n_rows} spectra",
+        "table": counted(n_rows, "spectrum", "spectra"),
         "software": f"msfa-bhb {__version__}",
     }
     first = {key: given.get(key) or text for key, text in defaults.items()}

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import Style, angles, clean, is_missing, numbers
 from msfa_core.tables.names import Found, Vocabulary, plain, recognise
@@ -194,7 +195,7 @@ class Reading:
             self.no_values[column.name] = int(no_value.sum())
         limits = self._limits(column) & ~missing & ~no_value
         if n := int(limits.sum()):
-            words = "1 value" if n == 1 else f"{n:,} values"
+            words = counted(n, "value", "values")
             self.notes.append(f"{words} of {column.name}: only a limit, left out")
         gone = no_value | limits
         return np.where(gone, np.nan, values), missing | gone

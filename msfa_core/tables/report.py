@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from msfa_core.counting import counted
+
 EXAMPLES: Final = 3  # cells or rows named
 _SHOWN: Final = 4  # columns named in the line
 _NAMED: Final = 20  # columns named in a message
@@ -36,7 +38,7 @@ class Cells:
         """Return the cells in words."""
         some = ", ".join(f"row {row}: {text!r}" for row, text in self.examples)
         more = ", …" if self.n > len(self.examples) else ""
-        rows = "1 row" if self.n == 1 else f"{self.n:,} rows"
+        rows = counted(self.n, "row", "rows")
         return f"{self.column} {self.why} in {rows} ({some}{more})"
 
 
@@ -190,10 +192,12 @@ class Matched:
         """Return the match in words."""
         ways = [f"{n:,} by {key}" for key, n in self.by.items() if n]
         how = f" ({', '.join(ways)})" if ways else ""
-        said = [f"{self.n:,} spectra matched{how}, {self.n_spectra - self.n:,} not"]
+        found = counted(self.n, "spectrum", "spectra")
+        said = [f"{found} matched{how}, {self.n_spectra - self.n:,} not"]
         if self.n_refused:
             some = f": {', '.join(self.refused[:EXAMPLES])}" if self.refused else ""
-            said.append(f"{self.n_refused:,} rows refused ({self.why_refused}{some})")
+            rows = counted(self.n_refused, "row", "rows")
+            said.append(f"{rows} refused ({self.why_refused}{some})")
         return [*said, *self.notes]
 
 
@@ -205,7 +209,7 @@ def line(table: OutsideTable, matched: Matched | None = None, more: Sequence[str
     ``gaia.csv: 12,031 rows; 11,870 spectra matched (11,802 by source_id, 68 by position), 161
     not; 3 rows refused (far from the star that their obsid names); units: parallax arcsec → mas``
     """
-    said = [f"{table.n_rows or len(table):,} rows"]
+    said = [counted(table.n_rows or len(table), "row", "rows")]
     if matched is not None:
         said += matched.words()
     text = f"{table.name}: {'; '.join([*said, *more, *table.remarks()])}"

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from msfa_core import __version__
+from msfa_core.counting import counted
 from msfa_core.durable import write_whole
 from msfa_core.survey.folder import Survey
 from msfa_core.tables.guards import csv_bytes
@@ -120,7 +121,7 @@ def report_text(
 def summary_lines(validation: Validation) -> list[str]:
     """Return the figures that a screen has room for."""
     lines = [validation.joined.record["line"]] if validation.joined.record else []
-    lines.append(f"{len(validation.joined):,} spectra compared")
+    lines.append(f"{counted(len(validation.joined), 'spectrum', 'spectra')} compared")
     for opinion in ("templates", "header"):
         tables = validation.tables
         said = []
@@ -166,8 +167,8 @@ def _section(name: str) -> tuple[str, str]:
 
 def _title(validation: Validation, survey: Survey, reference: str | Path) -> str:
     kind = "SIMULATED survey" if survey.is_simulated else "survey"
-    n = len(validation.joined)
-    return f"{kind} {survey.path.resolve().name} against {Path(reference).name}: {n:,} spectra"
+    n = counted(len(validation.joined), "spectrum", "spectra")
+    return f"{kind} {survey.path.resolve().name} against {Path(reference).name}: {n}"
 
 
 def _lines(survey: Survey, reference: str | Path) -> list[str]:

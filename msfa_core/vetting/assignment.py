@@ -141,7 +141,8 @@ def _check(names: list[str], n_stars: int, per_star: int, overlap: float, traini
     least = per_star if overlap >= 1.0 else max(per_star, 2)
     if not 1 <= least <= len(names):
         raise StoreError(
-            f"{least} reviewers per star of {len(names)} ({', '.join(names)}): from 1 to all."
+            f"{least} reviewers per star, and only {len(names)} named ({', '.join(names)}): give "
+            f"--per-star from 1 to {len(names)}, or name more."
         )
     if not (0 <= overlap <= 1 and 0 <= training < 1):
         raise StoreError("overlap and training are shares: from 0 % to 100 %.")

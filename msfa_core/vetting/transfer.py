@@ -21,6 +21,7 @@ from typing import Final
 
 import pandas as pd
 
+from msfa_core.counting import counted
 from msfa_core.errors import StoreError
 from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.store import Store
@@ -229,7 +230,8 @@ def check(store: Store, table: pd.DataFrame | None = None) -> list[str]:
         if lost:
             named = ", ".join(map(str, lost[:NAMED])) + (" …" if len(lost) > NAMED else "")
             found.append(
-                f"{len(lost):,} spectra that decisions name are not in the survey ({named}): "
+                f"{counted(len(lost), 'spectrum', 'spectra')} that decisions name "
+                f"{'is' if len(lost) == 1 else 'are'} not in the survey ({named}): "
                 "ingest their files; the decisions are kept"
             )
     return found

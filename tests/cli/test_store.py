@@ -38,7 +38,7 @@ def test_a_team_merges_backs_up_and_looks_at_its_decisions(surveys, tmp_path, ca
     first, second = map(str, surveys)
     n = len(decisions(first))
     assert run_cli(["store", "merge", first, second, "--dry-run"]) == 0
-    assert "1 decisions would be taken over" in capsys.readouterr().out
+    assert "1 decision would be taken over" in capsys.readouterr().out
     assert len(decisions(first)) == n
     assert run_cli(["store", "merge", first, second]) == 0
     assert run_cli(["store", "merge", first, second]) == 0

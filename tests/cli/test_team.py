@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from msfa_core.cli import run_cli
+from msfa_core.survey.citing import _REFERENCES
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.assignment import read_assignment
 from msfa_core.vetting.decision import Decision
 
 MADE = Path(__file__).parents[1] / "survey" / "made_before" / "0.1.0.tar.xz"
 TEAM = "Ann,Bob,Cid"
+NO_DOI = ("Paszke2019", "Pedregosa2011")  # their proceedings and journal give none
 
 
 @pytest.fixture
@@ -99,6 +101,14 @@ def test_what_was_used_is_cited_and_nothing_else(survey, tmp_path, capsys):
     assert "Green2019" not in told
     keys = [key for key in told if key != "msfa-bhb"]
     assert all({"title", "year"} <= set(told[key]) for key in keys)
+
+
+@pytest.mark.parametrize("key", sorted(_REFERENCES))
+def test_an_entry_says_who_what_when_and_where(key):
+    said = dict(_REFERENCES[key].fields)
+    assert {"author", "title", "year"} <= set(said)
+    assert {"journal", "volume", "pages"} <= set(said) or "eprint" in said or "pages" in said
+    assert re.fullmatch(r"10\.\d{4,5}/\S+", said.get("doi", "")) or key in NO_DOI
 
 
 def test_real_spectra_and_photometry_are_cited(lamost_files, tmp_path):

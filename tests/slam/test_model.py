@@ -117,7 +117,7 @@ def test_a_training_set_that_cannot_teach_is_refused(small_set):
         TrainingSet(small_set.wavelength[:-1], small_set.flux, small_set.labels)
     bad = small_set.labels.copy()
     bad[3, 1] = np.nan
-    with pytest.raises(TrainingError, match="1 spectra lack"):
+    with pytest.raises(TrainingError, match="1 spectrum lacks"):
         TrainingSet(small_set.wavelength, small_set.flux, bad)
     same = small_set.labels.copy()
     same[:, 2] = -1.0

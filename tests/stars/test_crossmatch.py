@@ -300,7 +300,7 @@ def test_a_catalogue_of_other_stars_shows_names_of_both_sides(candidates):
 def test_of_rows_that_repeat_an_obsid_the_first_counts(candidates, caplog):
     table = pd.DataFrame({"obsid": [101, 101], "teff": [8001.0, 8002.0]})
     assert join_catalogue(candidates, table)["teff"].tolist()[0] == 8001.0
-    assert "1 rows of the catalogue repeat a key" in caplog.text
+    assert "1 row of the catalogue repeats a key" in caplog.text
 
 
 def test_a_number_that_is_none_is_named(candidates):

@@ -1,5 +1,7 @@
 """The bookkeeping of the paper, exact on a survey that was counted by hand."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,14 @@ from small_survey import make_small_survey
 from msfa_core.columns import conform
 from msfa_core.config import Settings
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.funnel import exclusions, funnel, funnel_lines, funnel_of, rule_counts
+from msfa_core.survey.funnel import (
+    exclusions,
+    funnel,
+    funnel_in_words,
+    funnel_lines,
+    funnel_of,
+    rule_counts,
+)
 
 
 @pytest.fixture
@@ -104,3 +113,10 @@ def test_by_the_lenient_rule_each_step_still_keeps_a_part_of_the_one_above(table
     found = funnel_of(table, Settings(selection=BOX, rule="lenient")).set_index("step")
     assert found.loc[["stage 1", "stage 2"], "spectra"].tolist() == [14, 13]
     assert (found["share"].dropna() <= 1).all()
+
+
+def test_one_spectrum_of_one_star_is_said_so(table):
+    one = table.head(1).assign(is_candidate=True, p_class_bhb=0.9)
+    words = funnel_in_words(one, Settings(selection=BOX))
+    assert "1 spectrum of 1 star" in words
+    assert not re.search(r"\b1 (spectra|stars)", words)

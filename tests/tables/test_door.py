@@ -486,7 +486,7 @@ def test_of_several_tables_the_one_that_fits_or_the_one_named(tmp_path):
     assert found.table["g_mag"].tolist() == [15.5]
     assert "not used of the file: notes" in line(found)
     two = VOTABLE.format(status="OK", words="", tables=ONE.format(name="a") + ONE.format(name="b"))
-    with pytest.raises(CatalogueError, match=r"a of 1 rows, b of 1 rows.*name one as t\.csv#NAME"):
+    with pytest.raises(CatalogueError, match=r"a of 1 row, b of 1 row.*name one as t\.csv#NAME"):
         opened(tmp_path, two)
     assert open_table(f"{tmp_path / 't.csv'}#b", GAIA_USE).table["g_mag"].tolist() == [15.5]
     with pytest.raises(CatalogueError, match="has no table 'c'"):

@@ -92,7 +92,7 @@ def test_what_cannot_be_dealt_is_refused(arguments, word):
 
 
 def test_more_reviewers_per_star_than_there_are_is_refused():
-    with pytest.raises(StoreError, match="6 reviewers per star of 5"):
+    with pytest.raises(StoreError, match="6 reviewers per star, and only 5"):
         deal(STARS, TEAM, per_star=6)
     with pytest.raises(StoreError, match="shares"):
         deal(STARS, TEAM, overlap=1.5)

@@ -137,7 +137,7 @@ def test_check_finds_orphans_and_a_clock_that_went_backwards(store):
     store.append_decision(decision(99, decided_at="2026-01-01T00:00:00Z"))
     clock, orphan = check(store, table)
     assert "went backwards" in clock
-    assert "1 spectra that decisions name are not in the survey (99)" in orphan
+    assert "1 spectrum that decisions name is not in the survey (99)" in orphan
 
 
 def test_a_store_of_the_first_schema_is_taken_over_and_its_file_left_alone(tmp_path):
