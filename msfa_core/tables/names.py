@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from msfa_core.tables.units import unit_of
+from msfa_core.tables.units import is_sexagesimal, unit_of
 
 Vocabulary = Mapping[str, tuple[str, ...]]
 
@@ -156,7 +156,7 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     logarithm = _LOGARITHM.fullmatch(key)
     as_written = _BRACKETS.fullmatch(_bare(name))  # K is no k
     unit_said = (as_written["square"] or as_written["round"]) if as_written else ""
-    if bracket and unit_of(unit_said) is not None:
+    if bracket and (unit_of(unit_said) is not None or is_sexagesimal(unit_said)):
         out[1] = bracket["name"], Found(name, unit_said)
     elif logarithm and logarithm["name"].startswith("teff") and "err" not in logarithm["name"]:
         out[1] = "teff", Found(name, None, True)

@@ -11,6 +11,7 @@ from msfa_core.photometry.panstarrs import PANSTARRS_USE
 from msfa_core.stars.crossmatch import CATALOGUE_USE
 from msfa_core.tables.door import open_table
 from msfa_core.tables.report import line
+from msfa_core.tables.row_keys import PLACE_USE
 
 
 def opened(tmp_path, content, use=GAIA_USE, name="t.csv"):
@@ -142,3 +143,10 @@ def test_an_ascii_table_of_fits_has_no_zeros_where_it_has_none(tmp_path):
     for name in ("gaia_source_id", "ra", "dec", "g_mag", "bp_rp", "parallax_mas"):
         expected = bare[name].tolist()
         assert found.table[name].tolist() == pytest.approx(expected, abs=1e-4, nan_ok=True), name
+
+
+def test_a_name_may_say_that_its_column_is_sexagesimal(tmp_path):
+    text = "star,RA (h:m:s),Dec [d:m:s]\na,12:00:00,-00:30:00\nb,00:00:01,+10:00:00\n"
+    found = opened(tmp_path, text, PLACE_USE).table
+    assert found["ra"].tolist() == pytest.approx([180.0, 15 / 3600])
+    assert found["dec"].tolist() == pytest.approx([-0.5, 10.0])
