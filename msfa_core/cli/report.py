@@ -10,7 +10,7 @@ import typer
 from msfa_core.cli.app import Quiet, SurveyArgument, app
 from msfa_core.cli.show import show_progress
 from msfa_core.cli.surveys import VerdictChoice
-from msfa_core.counting import counted
+from msfa_core.counting import counted, counted_of
 
 
 @app.command()
@@ -57,7 +57,7 @@ def report(
         write_page(told, out, overwrite)
         if pdf:
             write_pdf(told, on_paper, overwrite, progress)
-    print(f"{out}: {len(told.stars):,} {told.words}, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"{out}: {counted_of(len(told.stars), told.words)}, {out.stat().st_size / 1e6:.1f} MB")
     if told.why_none:
         print(told.why_none)
     if pdf:

@@ -64,6 +64,9 @@ def read_file(path: str | Path) -> RawFile:
     checksum = hashlib.sha256(content).hexdigest()[:16]
     content, wanted = unpacked(path, content, wanted)
     kind, reader = _reader(path, content)
+    # astropy, as it is imported, takes the warnings: within the block they would go to its log
+    import astropy  # noqa: F401, PLC0415  slow to import
+
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")

@@ -3,6 +3,8 @@
 import gzip
 import logging
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -235,6 +237,14 @@ def assert_is_the_mrt(table):
 
 def test_machine_readable_table_with_undeclared_dashes_is_read(tmp_path):
     assert_is_the_mrt(read_table(write(tmp_path / "bhb.mrt", MRT + MRT_ROWS)))
+
+
+def test_the_first_table_of_a_process_is_read_as_quietly_as_the_next(tmp_path):
+    """What astropy warns of is taken by the reader, also where astropy was not there before."""
+    path = write(tmp_path / "bhb.mrt", MRT.replace("F5.2   mag  ", "F5.2   --   ") + MRT_ROWS)
+    reading = f"from msfa_core.tables.read import read_table; read_table({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", reading], capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_bare_data_of_the_cds_are_read_with_the_readme_beside_them(tmp_path):

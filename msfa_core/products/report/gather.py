@@ -12,6 +12,7 @@ import pandas as pd
 from msfa_core import __version__
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
+from msfa_core.counting import counted_of, counted_spectra
 from msfa_core.errors import ExportError, typed
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
@@ -245,20 +246,18 @@ def _summary(
     said = []
     if table["predicted_class"].notna().any():
         said.append(
-            f"Of {len(table):,} spectra of {n_stars(table):,} stars, {int(domain.sum()):,} spectra "
+            f"Of {counted_spectra(len(table), n_stars(table))}, {int(domain.sum()):,} "
             f"lie in the search domain; the search keeps {int(candidates.sum()):,} spectra of "
             f"{n_stars(table[candidates]):,} stars as candidates."
         )
     else:
-        said.append(
-            f"{len(table):,} spectra of {n_stars(table):,} stars; nothing was searched yet."
-        )
+        said.append(f"{counted_spectra(len(table), n_stars(table))}; nothing was searched yet.")
     n = int(one.sum())
     if n:
         region = is_true(table, "in_bhb_region")
         said.append(
-            f"{n:,} {words}; {share(int((one & region).sum()), n)} lie in the D0.2–fm region of "
-            "both lines."
+            f"{counted_of(n, words)}; {share(int((one & region).sum()), n)} lie in the D0.2–fm "
+            "region of both lines."
         )
         medians = [
             f"{name} {np.median(known):{form}}{unit}".replace("-", "−")

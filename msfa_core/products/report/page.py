@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.constants import FIT_LINES, LINE_SYMBOLS, SPEED_OF_LIGHT
+from msfa_core.counting import counted_of
 from msfa_core.durable import write_whole
 from msfa_core.errors import ExportError
 from msfa_core.flags import FitFlag
@@ -336,7 +337,9 @@ def _catalogue(report: Report) -> str:
             '<div class="scroll"><table id="table" class="catalogue"><thead><tr>'
             f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
-    count = "" if report.why_none else f" <small>{len(report.stars):,} {report.words}</small>"
+    count = (
+        "" if report.why_none else f" <small>{counted_of(len(report.stars), report.words)}</small>"
+    )
     return (
         f'<section id="catalogue"><h2>Catalogue{count}</h2>'
         '<p class="note">A click on a heading sorts; the field <i>find</i> above keeps the stars '

@@ -13,6 +13,7 @@ from msfa_core.balmer.selection import Selection, get_selection
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import CLOUD_CIRCLES, FIT_LINES, LINE_SYMBOLS
+from msfa_core.counting import counted_of
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.photometry.cmd import trapezoid_vertices
 from msfa_core.photometry.locus import zahb_locus
@@ -267,8 +268,8 @@ def feh(table: pd.DataFrame, settings: Settings, chosen: BoolArray, words: str) 
     )  # fmt: skip
     known = iron[chosen & np.isfinite(iron)]
     said = (
-        f"Median [Fe/H] of {len(known):,} {words}: {np.median(known):.2f}, the middle two thirds "
-        f"between {np.percentile(known, 16):.2f} and {np.percentile(known, 84):.2f}."
+        f"Median [Fe/H] of {counted_of(len(known), words)}: {np.median(known):.2f}, the middle "
+        f"two thirds between {np.percentile(known, 16):.2f} and {np.percentile(known, 84):.2f}."
         if len(known)
         else f"No [Fe/H] of {words}."
     )
