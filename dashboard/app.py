@@ -35,7 +35,7 @@ from dashboard.views.queue import QueueView
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
 from dashboard.views.team import TeamPage
-from dashboard.views.verdict import VerdictBar
+from dashboard.views.verdict import VerdictBar, typed_before
 from dashboard.warming import page_is_painted
 from msfa_core.errors import SurveyError
 from msfa_core.stars.reference import ReferenceStars, reference_stars
@@ -60,11 +60,13 @@ OPENED_IN: Final = {  # a witness's plane, and the place that shows it if none d
 def reviewer_of_session(environment: Mapping[str, str] = os.environ) -> tuple[str, bool]:
     """Return the reviewer's name, and whether it comes from a login and stands.
 
-    Without a login it is a suggestion: ``MSFA_REVIEWER``, else the user of this computer when
-    the browser runs on it too. The browser's own memory of a name goes before it.
+    Without a login it is what was typed in this browser before, else a suggestion:
+    ``MSFA_REVIEWER``, or the user of this computer when the browser runs on it too.
     """
     if pn.state.user and pn.state.user != "guest":
         return str(pn.state.user), True
+    if typed := typed_before(pn.state.curdoc):
+        return typed, False
     if environment.get("MSFA_REVIEWER", "").strip():
         return environment["MSFA_REVIEWER"].strip(), False
     if not is_local(pn.state.curdoc):

@@ -19,13 +19,17 @@ def is_live(document: Document | None) -> bool:
 _LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
 
 
-def is_local(document: Document | None) -> bool:
-    """Whether the browser of a document runs on the server's own computer, as far as is known."""
+def header_of(document: Document | None, name: str) -> str:
+    """Return what the request of a page said in a header; empty for nothing."""
     context = document.session_context if document is not None else None
     request = context.request if context is not None else None
-    headers = getattr(request, "headers", None) or {}
-    host = str(headers.get("Host", "")).rsplit(":", 1)[0].strip("[]")
-    return request is not None and host in _LOCALHOST and "X-Forwarded-For" not in headers
+    return str((getattr(request, "headers", None) or {}).get(name, ""))
+
+
+def is_local(document: Document | None) -> bool:
+    """Whether the browser of a document runs on the server's own computer, as far as is known."""
+    host = header_of(document, "Host").rsplit(":", 1)[0].strip("[]")
+    return host in _LOCALHOST and not header_of(document, "X-Forwarded-For")
 
 
 def in_turn(document: Document | None, action: Callable[[], Any]) -> None:

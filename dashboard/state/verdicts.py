@@ -150,6 +150,11 @@ class Verdicts(Part):
         return list(self._recent[limit])
 
     @property
+    def decided_here(self) -> tuple[Decision, ...]:
+        """The standing decisions of this session, oldest first."""
+        return tuple(self._own)
+
+    @property
     def seconds_per_star(self) -> float:
         """How long this session's last verdicts took each [s]; NaN before there are a few."""
         moments = [datetime.fromisoformat(d.decided_at) for d in self._own[-N_PACED:]]

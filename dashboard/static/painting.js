@@ -8,6 +8,7 @@ export function quicken_painting() {
   draw_one_glyph_of_six()
   find_nothing_unasked()
   make_no_models()
+  keep_within_frames()
 }
 
 const prototype_of = (path, name) => Bokeh.require(path)[name].prototype
@@ -140,4 +141,11 @@ function make_no_models() {
   const range = prototype_of("models/ranges/range1d", "Range1d")
   range.map = Stretch.prototype.map
   range.widen = Stretch.prototype.widen
+}
+
+// What lies over the other levels Bokeh draws wherever it lies: the ring of a star outside the frame
+// was drawn across the numbers of the axes.
+function keep_within_frames() {
+  const renderer = prototype_of("models/renderers/glyph_renderer", "GlyphRendererView")
+  Object.defineProperty(renderer, "needs_clip", {get() { return true }})
 }

@@ -391,9 +391,16 @@ export function render({model, view}) {
   const known = localStorage.getItem("msfa-reviewer")
   reviewer.value = model.reviewer_locked ? model.reviewer : (known ?? model.reviewer)
   reviewer.readOnly = model.reviewer_locked
+  // Told with the request of the next page: it is made for whoever opens it, their share of the
+  // stars and all, and not for somebody else until this page has spoken.
+  const tell_next_page = () => {
+    const name = encodeURIComponent(reviewer.value.trim())
+    document.cookie = `${model.name_cookie}=${name}; path=/; max-age=31536000; samesite=strict`
+  }
   const send_name = () => {
     needs_name()
     localStorage.setItem("msfa-reviewer", reviewer.value.trim())
+    tell_next_page()
     model.send_msg({action: "reviewer", value: reviewer.value.trim()})
   }
   reviewer.addEventListener("change", send_name)
@@ -405,7 +412,8 @@ export function render({model, view}) {
   const line_of = (decision, with_star) => {
     const item = element("li", decision.is_withdrawn ? "msfa-gone" : "")
     const text = decision.is_withdrawal ? "withdrawn" : decision.verdict
-    item.append(element("b", `msfa-word msfa-${decision.verdict}`, text))
+    const withdrawn = decision.is_withdrawal ? " msfa-withdrawn" : ""
+    item.append(element("b", `msfa-word msfa-${decision.verdict}${withdrawn}`, text))
     if (decision.verdict_class) item.append(element("span", "msfa-as", `as ${decision.verdict_class}`))
     if (with_star) {
       const link = button("msfa-link", decision.star)

@@ -180,7 +180,11 @@ class CompareView(Page):
         ]  # fmt: skip
         self._record = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
         self._comment = pn.widgets.TextAreaInput(
-            placeholder="why (kept with the final verdict)", rows=3, max_length=4000, **wide
+            placeholder="why (kept with the final verdict)",
+            rows=3,
+            max_length=4000,
+            css_classes=["msfa-form"],
+            **wide,
         )
         self._settlers = [
             quiet_button(
@@ -245,6 +249,7 @@ class CompareView(Page):
                 self._list.param.update(header_tooltips=titles, titles=titles)
             self._list.value = self._rows()
             n, shown = len(self.disputed), min(len(self.disputed), PAGE)
+            self._queue.disabled = not n
             first = f", the first {shown} listed" if n > shown else ""
             self._count.object = (
                 f"<p>{counted(n, 'star', 'stars')} on which they disagree{first}</p>"

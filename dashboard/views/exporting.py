@@ -298,7 +298,10 @@ class ExportView(Page):
             raise param.Skip from error
 
     def _fields(self) -> pn.Column:
-        wide = {"sizing_mode": "stretch_width", "margin": (4, 10)}
+        wide: dict[str, Any] = {
+            "sizing_mode": "stretch_width", "margin": (4, 10), "css_classes": ["msfa-form"],
+            "stylesheets": [stylesheet()],
+        }  # fmt: skip
         make: Any = pn.widgets.Select.from_param
         text: Any = pn.widgets.TextInput.from_param
         return pn.Column(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
 from html import escape
@@ -25,7 +26,9 @@ from msfa_core.spine.lessons import (
     score,
     verdict_in_words,
 )
+from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.filters import Filter
+from msfa_core.vetting.record import standing
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ TOUR: Final = (
     ("The planes", "On the right: where this star lies among all others. In the colour–magnitude "
      "diagram BHB stars fill the trapezoid, where the parallax is good enough to tell."),
 )  # fmt: skip
+LESSON: Final = "lesson "  # begins the words of the filter, which are kept with each verdict
 _SHOWN: Final = 3  # sentences of what gave a star away
 
 
@@ -64,6 +68,7 @@ class LearnView(pn.viewable.Viewer):
         self.number = 0
         self.step = 0  # of the tour; beyond the last when it is over
         self._seen: dict[int, str] = {}
+        self._taught: set[int] = set()  # stars of earlier lessons, by their numbers
         self._told: int | None = None  # the star on the card
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (4, 4)}
         self.words = pn.pane.HTML("", sizing_mode="stretch_both", **css)
@@ -73,7 +78,7 @@ class LearnView(pn.viewable.Viewer):
         self.forward.on_click(lambda _event: self.turn(self.step + 1))
         self.skip.on_click(lambda _event: self.turn(len(TOUR)))
         state.verdicts.look_blind(True)
-        self._seen = self.verdicts()
+        self._anew()
         self.number = next(
             (k for k, lesson in enumerate(self.lessons) if self.left(lesson)), len(self.lessons) - 1
         )
@@ -89,6 +94,18 @@ class LearnView(pn.viewable.Viewer):
         mine = state.verdicts.mine[state.data.rows(obsid)]
         return {int(o): str(said) for o, said in zip(obsid, mine, strict=True) if said}
 
+    def judged(self) -> dict[int, str]:
+        """Return those that were given in lessons: a score counts no verdict of other work."""
+        in_lessons = self._stars(self.state.verdicts.decided_here) | self._taught
+        stars = self.state.data.star[self.state.data.rows(self._seen)].tolist()
+        seen = zip(self._seen.items(), stars, strict=True)
+        return {obsid: said for (obsid, said), star in seen if star in in_lessons}
+
+    def _stars(self, decisions: Iterable[Decision]) -> set[int]:
+        """Return the numbers of the stars that were decided on."""
+        rows = self.state.data.rows([one.obsid for one in decisions])
+        return set(self.state.data.star[rows[rows >= 0]].tolist())
+
     def left(self, lesson: Lesson) -> int:
         """Return how many stars of a lesson wait for a verdict."""
         return sum(int(obsid) not in self._seen for obsid in lesson.obsid)
@@ -97,7 +114,7 @@ class LearnView(pn.viewable.Viewer):
         """Put a lesson into the queue."""
         self.number = number
         lesson = self.lessons[number]
-        words = f"lesson {number + 1}: {lesson.name} ({lesson.words})"
+        words = f"{LESSON}{number + 1}: {lesson.name} ({lesson.words})"
         chosen = partial(_is_in, lesson)
         self.state.queue.set_filters([Filter("lesson", words, chosen)])
         self.state.screen.first()
@@ -119,6 +136,10 @@ class LearnView(pn.viewable.Viewer):
             )
 
     def _anew(self) -> None:
+        """Know what this reviewer decided before, and what of it in lessons."""
+        name = self.state.verdicts.reviewer.strip()
+        stand = standing(self.state.data.store.decisions(reviewer=name)) if name else []
+        self._taught = self._stars(filter(_is_taught, stand))
         self._seen = self.verdicts()
 
     def _look(self) -> None:
@@ -179,7 +200,7 @@ class LearnView(pn.viewable.Viewer):
         lines += [f"Misleading here: {name}. {said}" for name, said, ok in spoke if not ok][:1]
         if by_networks:
             lines.append(by_networks)
-        done = score(table, self._seen)
+        done = score(table, self.judged())
         left = self.left(self.lessons[self.number])
         so_far = f"So far {done.sentence}; {left} left in lesson {self.number + 1}."
         title = f"{obsid} · {verdict_in_words(verdict, kind)} {so_far}"
@@ -189,12 +210,12 @@ class LearnView(pn.viewable.Viewer):
 
     def summary(self) -> str:
         """Return how the student did in all, and what to look at again."""
-        table = self.state.verdicts.table
+        table, judged = self.state.verdicts.table, self.judged()
         parts = []
         for lesson in self.lessons:
-            own = {o: said for o, said in self._seen.items() if o in set(lesson.obsid.tolist())}
+            own = {o: said for o, said in judged.items() if o in set(lesson.obsid.tolist())}
             parts.append(f"{lesson.name}: {score(table, own).sentence}")
-        missed = score(table, self._seen).missed
+        missed = score(table, judged).missed
         words = [f"{kind_in_words(kind)} ({n})" for kind, n in sorted(missed.items())]
         again = (
             f" Look again at what you took for the other kind: {', '.join(words)}." if words else ""
@@ -206,6 +227,11 @@ class LearnView(pn.viewable.Viewer):
             self.words, self.skip, self.forward, sizing_mode="stretch_width", height=96, margin=0,
             css_classes=["msfa-panel", "msfa-learn"], stylesheets=[stylesheet()], scroll=True,
         )  # fmt: skip
+
+
+def _is_taught(decision: Decision) -> bool:
+    """Tell whether a verdict was given in a lesson."""
+    return any(str(words).startswith(LESSON) for words in decision.shown.get("filters", ()))
 
 
 def _is_in(lesson: Lesson, table: Any) -> Any:

@@ -127,6 +127,22 @@ def pace_words(state: Session) -> str:
     return f"{words} · {f'{hours:,} h {minutes:02d}' if hours else f'{minutes}'} min left"
 
 
+def has_share(state: Session) -> bool:
+    """Tell whether stars are assigned to the reviewer."""
+    return bool(state.verdicts.assigned_to_me(state.data.candidates).any())
+
+
+def lacks_share(state: Session) -> bool:
+    """Tell whether the queue is what is assigned to a reviewer to whom nothing is."""
+    return any(f.name == ASSIGNED for f in state.queue.filters) and not has_share(state)
+
+
+def shareless_words(state: Session) -> str:
+    """Return whose queue is empty: it is no other reviewer's."""
+    name = state.verdicts.reviewer.strip()
+    return f"no stars are assigned to {name}" if name else "write your name: field reviewer"
+
+
 def empty_words(state: Session) -> str:
     """Return why the queue holds no star, and what can be done."""
     table = state.verdicts.table
@@ -158,8 +174,9 @@ def empty_words(state: Session) -> str:
 def progress_html(state: Session) -> str:
     """Return the progress in words over a bar, and the pace."""
     vetted, _, total = state.queue.progress
-    if not total and not state.verdicts.blind:
-        return f'<div class="msfa-progress-words">{escape(empty_words(state))}</div>'
+    if not total and (lacks_share(state) or not state.verdicts.blind):
+        words = shareless_words(state) if lacks_share(state) else empty_words(state)
+        return f'<div class="msfa-progress-words">{escape(words)}</div>'
     share = 100.0 * vetted / total if total else 0.0
     pace = pace_words(state)
     return (
@@ -339,11 +356,11 @@ class QueueView(pn.viewable.Viewer):
             return
         if queue.sentences != [self.state.verdicts.presets[scope.value].sentence]:
             return
-        has_share = self.state.verdicts.assigned_to_me(self.state.data.candidates).any()
         begin = BLIND_SCOPE if self.state.verdicts.blind else BEGIN_WITH["show"]
-        if has_share and scope.value == begin:
+        is_mine = has_share(self.state)
+        if is_mine and scope.value == begin:
             scope.value = ASSIGNED
-        elif not has_share and scope.value == ASSIGNED:
+        elif not is_mine and scope.value == ASSIGNED:
             scope.value = begin
 
     def _filter(self, *_: Any) -> None:

@@ -66,6 +66,7 @@ VELOCITY_LIMIT: Final = 600  # km/s, of the slider
 MAX_EPOCHS: Final = 6
 _AFTER_ALL_VIEWS: Final = 100  # precedence of a watcher
 _NAME_WIDTH: Final = 12.0  # px, of the upright name of a line
+_NAME_ROOM: Final = 0.08  # of the height, kept free for the names of lines
 _WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
 
 
@@ -268,6 +269,8 @@ class SpectrumView(pn.viewable.Viewer):
             x_offset=2,
             text_color="colour",
             text_font_size="10px",
+            background_fill_color=colours.surface,  # it is read over the spectrum, too
+            background_fill_alpha=0.75,
             level="annotation",
         )
         plot.x_range.js_on_change(
@@ -323,7 +326,7 @@ class SpectrumView(pn.viewable.Viewer):
             options={"99.5 %": 99.5, "98 %": 98.0, "90 %": 90.0, "all y": 100.0},
             label="flux range, percentile",
             value=self.percentile,
-            width=58,
+            width=66,
             css_classes=["msfa-select", "msfa-nolabel"],
             **css,
         )
@@ -514,8 +517,10 @@ class SpectrumView(pn.viewable.Viewer):
         low, high = flux_limits(
             wavelength, star.spectrum, (x_range.start, x_range.end), self.percentile
         )
+        room = _NAME_ROOM * (high - low)
         if self.state.answers.why:
             low -= ROOM * (high - low)
+        high += room
         unit = flux_unit(star.spectrum)
         self.figure.y_range.update(start=low / unit, end=high / unit)
 

@@ -106,16 +106,18 @@ class SharedWorkView(Page):
 
     def __panel__(self) -> pn.viewable.Viewable:
         number: Any = pn.widgets.IntInput.from_param
+        css: dict[str, Any] = {"css_classes": ["msfa-form"], "stylesheets": [stylesheet()]}
         form = pn.Row(
             pn.widgets.TextInput.from_param(
-                self.param.reviewers, label="reviewers", placeholder="names, with commas", width=260
+                self.param.reviewers, label="reviewers", placeholder="names, with commas",
+                width=260, **css,
             ),
-            number(self.param.per_star, label="per star", width=90),
-            number(self.param.overlap, label="overlap %", width=90),
-            number(self.param.seed, label="seed", width=90),
+            number(self.param.per_star, label="per star", width=100, **css),
+            number(self.param.overlap, label="overlap %", width=100, **css),
+            number(self.param.seed, label="seed", width=100, **css),
             self._deal,
             margin=(4, 10),
-        )
+        )  # fmt: skip
         return pn.Column(self.words, form, sizing_mode="stretch_both", margin=0)
 
 
@@ -141,7 +143,7 @@ class TeamPage(Page):
         }
         self.chooser = pn.widgets.RadioButtonGroup(
             options=list(SIDES), value=SIDES[0], css_classes=["msfa-chips", "team-sides"],
-            margin=(2, 10), **css,
+            margin=(2, 0, 12, 0), **css,
         )  # fmt: skip
         self._page = pn.Column(self.sides[SIDES[0]], sizing_mode="stretch_both", margin=0, **css)
         self.chooser.param.watch(lambda *_: self._turn(), "value")

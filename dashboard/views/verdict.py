@@ -8,14 +8,16 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import panel as pn
 import param
+from bokeh.document import Document
 
 from dashboard.state import Session
-from dashboard.state.turns import in_turn, is_live
+from dashboard.state.turns import header_of, in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
 from dashboard.views.ring import Ring
@@ -24,7 +26,7 @@ from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.errors import AwayError, StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
 from msfa_core.vetting.audit import changed_numbers, other_numbers_in_words
-from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict
+from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict, reviewer_name
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,23 @@ COMMENTS: Final = (  # offered to every reviewer, beside those that one wrote be
 KEPT_IN_HAND: Final = "A verdict is kept here and given again until the server is back."
 PATIENCE: Final = 2 * (STORE_DEADLINE + STORE_SETTLING) + 3  # s; the store is asked twice at most
 _VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
+
+
+def name_cookie(document: Document | None) -> str:
+    """Return the cookie that holds a typed name: each port of a computer has one of its own."""
+    port = header_of(document, "Host").rpartition(":")[2]
+    return f"msfa-reviewer-{port if port.isdigit() else ''}"
+
+
+def typed_before(document: Document | None) -> str:
+    """Return the name that was typed in the browser of a page before; empty for none."""
+    context = document.session_context if document is not None else None
+    request = context.request if context is not None else None
+    cookies = getattr(request, "cookies", None) or {}
+    try:
+        return reviewer_name(unquote(str(cookies.get(name_cookie(document), ""))))
+    except StoreError:  # anybody can write a cookie; the name is asked for
+        return ""
 
 
 def suggestion(state: Session) -> tuple[Verdict, str]:
@@ -120,6 +139,7 @@ class VerdictBar(Script):
     comments = param.List(default=list(COMMENTS), doc="Comments offered to write again")
     reviewer = param.String()
     reviewer_locked = param.Boolean()
+    name_cookie = param.String(doc="Where the browser keeps a name that was typed")
     message = param.String()
     tone = param.String(default="calm")
     patience = param.Number(default=PATIENCE, doc="s, after which no answer will come")
@@ -138,6 +158,7 @@ class VerdictBar(Script):
                 "survey_name": str(state.survey.path),
                 "reviewer": state.verdicts.reviewer,
                 "reviewer_locked": reviewer_locked or bool(state.verdicts.door.login),
+                "name_cookie": name_cookie(pn.state.curdoc),
                 "sizing_mode": "stretch_width",
                 "margin": 0,
                 "stylesheets": [stylesheet()],

@@ -96,3 +96,24 @@ def test_without_a_truth_nobody_learns(tmp_path):
     with pytest.raises(SurveyError, match="truth"):
         LearnView(state)
     state.close()
+
+
+def test_a_score_counts_what_was_decided_in_lessons_and_no_other_work(view):
+    lesson = view.lessons[0]
+    first, second, third = (int(obsid) for obsid in lesson.obsid[:3])
+    survey, name = view.state.survey, view.state.verdicts.reviewer
+    other = Session(survey=survey, reviewer=name)  # an evening of vetting, all of it wrong
+    other.screen.select(first)
+    other.decide("reject" if truth_of(view, first) == "BHB" else "accept", painted_obsid=first)
+    other.close()
+    again = LearnView(Session(survey=survey, reviewer=name))
+    again.state.screen.select(second)
+    decide(again)
+    assert "1 of 1 right" in again.words.object
+    assert f"{len(lesson.obsid) - 2} left in lesson 1" in again.words.object
+    again.state.close()
+    later = LearnView(Session(survey=survey, reviewer=name))  # goes on with the same lessons
+    later.state.screen.select(third)
+    decide(later, right=False)
+    assert "1 of 2 right" in later.words.object
+    later.state.close()

@@ -1,11 +1,14 @@
 """Stars that are shared among reviewers: what each sees, and who has which in hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from dashboard.app import VettingApp
 from dashboard.state import Session
 from dashboard.state.claims import Claims
+from dashboard.views.verdict import typed_before
 from msfa_core.vetting.assignment import deal, write_assignment
 
 # bokeh fills the queue table in a way that pandas is giving up
@@ -63,6 +66,33 @@ def test_a_name_that_is_typed_brings_its_share(survey):
     assert set(app.state.queue.obsids) == set(made.of("bert"))
     app.state.verdicts.call("root")
     assert app.queue.scope.value == "candidates"
+
+
+def asking(cookies, host="localhost:5006"):
+    """A page as it is made for a browser that brings these cookies."""
+    request = SimpleNamespace(headers={"Host": host}, cookies=cookies)
+    return SimpleNamespace(session_context=SimpleNamespace(request=request))
+
+
+def test_a_page_is_made_for_the_name_that_was_typed_in_its_browser():
+    typed = {"msfa-reviewer-5006": "Cl%C3%A9mentine%20%D0%96", "msfa-reviewer-": "anna"}
+    assert typed_before(asking(typed)) == "Clémentine Ж"
+    assert typed_before(asking(typed, "localhost:5007")) == ""  # another server's
+    assert typed_before(asking(typed, "vetting.example")) == "anna"
+    assert typed_before(asking({"msfa-reviewer-5006": "two%0Alines"})) == ""
+    assert typed_before(asking({})) == typed_before(None) == ""
+
+
+def test_a_queue_without_a_share_says_whose_it_is(survey):
+    share(survey)
+    app = VettingApp(survey, "root")
+    app.queue.choose({"show": "assigned"})
+    assert not len(app.state.queue.obsids)
+    assert "no stars are assigned to root" in app.queue.progress.object
+    app._toggle_blind()
+    assert "no stars are assigned to root" in app.queue.progress.object
+    app.state.verdicts.call("bert")
+    assert "stars vetted by me" in app.queue.progress.object
 
 
 def test_a_name_that_is_typed_changes_no_queue_that_was_chosen(survey):
