@@ -16,6 +16,7 @@ import panel as pn
 
 from dashboard.making import DemoMaker
 from dashboard.state import News, Session
+from dashboard.state.defaults import know_defaults
 from dashboard.state.sending import send_in_few_frames
 from dashboard.state.spare import may_wait
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
@@ -45,6 +46,7 @@ from msfa_core.survey.folder import Survey
 logger = logging.getLogger(__name__)
 take_messages_in_turn()
 send_in_few_frames()
+know_defaults()
 
 LAST: Final = 1_000  # precedence of what waits for all drawing
 PANEL_HEIGHT: Final = 460  # pixels of a panel in a cell

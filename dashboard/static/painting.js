@@ -37,11 +37,20 @@ function leave_styles_alone() {
 
 // Bokeh builds a legend anew when data change that it names, and leaves its marks unpainted; at each
 // paint it measures where the legend lies. Here it is built when its words change, then painted,
-// and measured when something of it is shown or hidden.
+// and measured when something of it is shown or hidden. It is an element over the figure, with marks
+// of its own: when it changes it is painted alone, and when its size does, nothing else moves, where
+// Bokeh would paint all the points of the figure, and then lay it out and paint them once more.
 function leave_legends_alone() {
   const legend = prototype_of("models/annotations/legend", "LegendView")
   const {hidden} = Bokeh.require("styles/legend.css")
-  const {_render_items, update_position} = legend
+  const {_render_items, update_position, request_paint, request_layout} = legend
+  legend.request_paint = function () {
+    if (this.plot_view._render_count > 0) this._paint_glyphs()
+    else request_paint.call(this)
+  }
+  legend.request_layout = function () {
+    if (this.layout != null) request_layout.call(this) // it stands beside the frame
+  }
   legend._render_items = function () {
     if (this._should_rerender_items) {
       const is_first = this.entries.length === 0

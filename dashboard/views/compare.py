@@ -14,6 +14,7 @@ import param
 
 from dashboard.planes.cells import counted
 from dashboard.planes.linked import notice, quiet_button
+from dashboard.planes.words import Words
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.page import Page
@@ -196,8 +197,8 @@ class CompareView(Page):
         self._see = quiet_button(
             "see its spectrum", self._go_to_star, "Go to the page with the spectrum", "see"
         )
-        self._said = pn.pane.HTML("", css_classes=["msfa-compare"], **wide)
-        self.state.watch(lambda *_: self._say(), "status.message", "status.tone")
+        self._said = Words("", css_classes=["msfa-compare"], **wide)
+        self.follow(self._say, "status.message", "status.tone")
         fill: dict[str, Any] = {**css, "sizing_mode": "stretch_both", "margin": 0}
         left = pn.Column(*self._who, self._numbers, self._matrix, **{**fill, "width": 360,
                          "sizing_mode": "stretch_height"})  # fmt: skip
