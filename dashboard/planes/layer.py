@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import holoviews as hv
 import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource, ImageRGBA, Scatter
@@ -36,7 +35,7 @@ class Layer:
                 x="x", y="y", size=size, line_color=None, fill_color="colour", fill_alpha=alpha
             ),
         )
-        self._counted: tuple[hv.Dataset, Mapping[str, str]] | None = None
+        self._counted: tuple[pd.DataFrame, Mapping[str, str]] | None = None
 
     @property
     def n_points(self) -> int:
@@ -61,7 +60,7 @@ class Layer:
         self._counted = None
         if many:
             shown = frame.loc[keep, list(names)].assign(group=groups.word[keep])
-            self._counted = hv.Dataset(shown, kdims=list(names), vdims=["group"]), groups.colour
+            self._counted = shown, groups.colour
         elif len(self.image.data["x"]):
             self.image.data = nothing(IMAGE_FIELDS)
 

@@ -22,7 +22,6 @@ from pandas.arrays import ArrowExtensionArray
 from dashboard.state.claims import Claims
 from dashboard.state.finding import ANSWERS, SLOW
 from msfa_core.balmer.fit import LineFits, LineWindow, fit_lines, line_window
-from msfa_core.columns import conform
 from msfa_core.errors import MsfaError, SurveyError
 from msfa_core.rules import star_numbers
 from msfa_core.spectra.spectrum import Spectrum
@@ -83,7 +82,7 @@ class SurveyData:
         self.settings = survey.settings_used
         self.store = survey.store()
         self.store.serve_pages()
-        self.candidates = in_one_piece(conform(survey.table()).reset_index(drop=True))
+        self.candidates = in_one_piece(survey.table().reset_index(drop=True))
         self.contradictions = contradictions(self.candidates, self.settings)
         self.obsid = self.candidates["obsid"].to_numpy(np.int64)
         self._index = pd.Index(self.obsid)

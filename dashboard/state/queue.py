@@ -107,16 +107,23 @@ class Queue(Part):
         label : str
             The choice in words, e.g. ``brushed in Hδ D0.2–fm``.
         """
-        chosen = np.fromiter((int(obsid) for obsid in obsids), dtype=np.int64)
+        if not isinstance(obsids, np.ndarray):
+            obsids = np.fromiter((int(obsid) for obsid in obsids), dtype=np.int64)
+        chosen, data = obsids.astype(np.int64), self._verdicts.data
         others = [condition for condition in self.filters if condition.name != "brush"]
         if len(chosen):
-            others.append(
-                Filter(
-                    "brush",
-                    label,
-                    lambda table: np.isin(table["obsid"].to_numpy(np.int64), chosen),
-                )
-            )
+            rows = data.rows(chosen)
+            is_chosen = np.zeros(len(data.obsid), dtype=bool)
+            is_chosen[rows[rows >= 0]] = True
+
+            def brushed(table: pd.DataFrame) -> NDArray[np.bool_]:
+                """Tell of the table that was brushed at once, and look in any other."""
+                obsid = table["obsid"].to_numpy(np.int64)
+                if np.array_equal(obsid, data.obsid):
+                    return is_chosen.copy()
+                return np.isin(obsid, chosen)
+
+            others.append(Filter("brush", label, brushed))
         self.set_filters(others)
 
     # --- named subsets -----------------------------------------------------------------------

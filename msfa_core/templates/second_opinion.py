@@ -53,6 +53,18 @@ def agree(kind: SpectralType, network: StellarClass) -> bool:
     return bool(low <= kind.code <= high)
 
 
+def _disagree(big: str, subclass: str, network: str) -> bool | None:
+    """Tell whether template and networks contradict each other; None where one is silent."""
+    if not big or network not in {str(name) for name in StellarClass}:
+        return None
+    if big != "STAR":
+        return True
+    kind = spectral_type(subclass)
+    if kind.family == Family.UNKNOWN:
+        return None
+    return not agree(kind, StellarClass(network))
+
+
 def template_disagrees(
     table: pd.DataFrame, confidence_min: float = float(CONFIDENCE_MIN)
 ) -> pd.Series:
@@ -73,19 +85,13 @@ def template_disagrees(
     """
     pairs = table[["template_class", "template_subclass", "predicted_class"]]
     pairs = pairs.astype("str").fillna("")
-    known = {str(name) for name in StellarClass}
-    answers: dict[tuple[str, str, str], bool | None] = {}
-    for one in pairs.drop_duplicates().itertuples(index=False, name=None):
-        big, subclass, network = one
-        if not big or network not in known:
-            answers[one] = None
-        elif big != "STAR":
-            answers[one] = True
-        else:
-            kind = spectral_type(subclass)
-            unknown = kind.family == Family.UNKNOWN
-            answers[one] = None if unknown else not agree(kind, StellarClass(network))
-    said = [answers[one] for one in pairs.itertuples(index=False, name=None)]
-    result = pd.Series(pd.array(said, dtype="boolean"), index=table.index)
+    codes = [pd.factorize(pairs[name]) for name in pairs]  # few differ, however many there are
+    kinds = np.ravel_multi_index(
+        [code for code, _ in codes], [max(len(words), 1) for _, words in codes]
+    )
+    _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
+    answers = [_disagree(*one) for one in pairs.iloc[first].itertuples(index=False, name=None)]
+    said = pd.array(answers, dtype="boolean").take(which)
+    result = pd.Series(said, index=table.index)
     trusted = (table["template_confidence"] >= confidence_min).fillna(False)
     return result.mask(~trusted.astype(bool), pd.NA)

@@ -1,6 +1,5 @@
 """Points of a plane: what a box or lasso holds, frames, colours, images of many stars."""
 
-import holoviews as hv
 import numpy as np
 import pandas as pd
 from bokeh.events import SelectionGeometry, Tap
@@ -11,6 +10,7 @@ from dashboard.planes.axis import (
     Groups,
     class_groups,
     count_image,
+    counts_in_pixels,
     frame_limits,
     inside_geometry,
     inside_polygon,
@@ -102,13 +102,26 @@ def test_an_image_has_each_star_at_its_place_in_the_colour_of_its_group():
         {"x": [1.0, 9.0], "y": [1.0, 9.0], "group": pd.Categorical(["low", "high"])}
     )
     colour = {"low": "#ff0000", "high": "#0000ff"}
-    image = count_image(
-        hv.Dataset(frame, ["x", "y"], ["group"]), colour, ("x", "y"), (0, 10, 0, 10), (40, 40)
-    )
+    image = count_image(frame, colour, ("x", "y"), (0, 10, 0, 10), (40, 40))
     low, high = image[4, 4], image[36, 36]  # rows run upwards
     assert (low & 0xFF, (low >> 16) & 0xFF) == (255, 0)  # red, blue bytes of RGBA
     assert (high & 0xFF, (high >> 16) & 0xFF) == (0, 255)
     assert image[4, 36] == image[36, 4] == 0
+
+
+def test_stars_are_counted_in_the_pixel_in_which_they_lie_edges_included():
+    frame = pd.DataFrame(
+        {
+            "x": [0.0, 0.0, 4.0, 3.99, 2.0, -0.1, 4.1, np.nan],
+            "y": [0.0, 0.1, 2.0, 1.99, 1.0, 1.0, 1.0, 1.0],
+            "group": pd.Categorical(list("abbaaaaa")),
+        }
+    )
+    counts = counts_in_pixels(frame, ("x", "y"), (0, 4, 0, 2), (4, 2))
+    assert counts.shape == (2, 4, 2)  # rows run upwards
+    assert counts[0, 0].tolist() == counts[1, 3].tolist() == [1, 1]
+    assert counts[1, 2].tolist() == [1, 0]
+    assert counts.sum() == 5
 
 
 def test_brushed_stars_stay_vivid_and_the_others_turn_grey():
@@ -181,9 +194,9 @@ def test_groups_keep_the_order_of_their_colours():
 def test_a_window_without_stars_gives_an_empty_image_in_one_colour_or_many():
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 2.0], "group": pd.Categorical(["a", "b"])})
     for colour in ({"a": "#ff0000", "b": "#0000ff"}, {"a": "#ff0000"}):
-        dataset = hv.Dataset(frame[frame["group"].isin(list(colour))], ["x", "y"], ["group"])
-        empty = count_image(dataset, colour, ("x", "y"), (5, 6, 5, 6), (20, 20))
-        full = count_image(dataset, colour, ("x", "y"), (0, 3, 0, 3), (20, 20))
+        shown = frame[frame["group"].isin(list(colour))]
+        empty = count_image(shown, colour, ("x", "y"), (5, 6, 5, 6), (20, 20))
+        full = count_image(shown, colour, ("x", "y"), (0, 3, 0, 3), (20, 20))
         assert not empty.any()
         assert full.any()
 
