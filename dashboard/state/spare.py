@@ -9,6 +9,7 @@ thrown away.
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 from collections.abc import Callable
@@ -205,6 +206,7 @@ class SparePage:
             await self._make_ready(*self._last)
 
     async def _make_ready(self, request: HTTPServerRequest, token: str | None) -> None:
+        gc.collect()  # what pages that went have held, files of a replaced table too
         name = ID(f"spare-{secrets.token_hex(16)}")
         _being_made[name] = None
         try:
