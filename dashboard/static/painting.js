@@ -44,9 +44,11 @@ function leave_legends_alone() {
   const legend = prototype_of("models/annotations/legend", "LegendView")
   const {hidden} = Bokeh.require("styles/legend.css")
   const {_render_items, update_position, request_paint, request_layout} = legend
+  const waits_for_data = ({plot_view, entries}) =>
+    plot_view._render_count === 0 || entries.some(({item}) => item.get_field_from_label_prop() != null)
   legend.request_paint = function () {
-    if (this.plot_view._render_count > 0) this._paint_glyphs()
-    else request_paint.call(this)
+    if (waits_for_data(this)) request_paint.call(this)
+    else this._paint_glyphs()
   }
   legend.request_layout = function () {
     if (this.layout != null) request_layout.call(this) // it stands beside the frame
