@@ -123,7 +123,7 @@ def _measure() -> list[Column]:
             Column(f"balmer_flags_{line}", "int", "measure", f"Caveats of the fit of {text}; 0 = good", "", "d", "meta.code.qual"),
         ]
     columns += [
-        Column("in_bhb_region", "bool", "measure", "Both lines inside the chosen D0.2-fm selection", "", "", "meta.code"),
+        Column("in_bhb_region", "bool", "measure", "Both lines inside the chosen D0.2-fm selection; missing where not measured", "", "", "meta.code"),
         Column("p_in_bhb_region", "float", "measure", "Probability, given the errors, that both lines are inside the selection", "", ".4f", "stat.probability"),
     ]
     for name, text in _INDICES:

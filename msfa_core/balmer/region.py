@@ -14,9 +14,16 @@ from msfa_core.typing import BoolArray
 
 
 def are_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:
-    """Tell which spectra lie in a D0.2–fm selection; missing where not measured."""
-    inside = pd.Series(inside_all(table, selection), index=table.index)
-    return inside.astype("boolean").mask(~_are_measured(table), pd.NA)
+    """Tell which spectra lie in a D0.2–fm selection.
+
+    Outside are those of which a line that was measured is; missing where no such line tells.
+    """
+    inside = inside_all(table, selection)
+    outside = np.zeros(len(table), dtype=bool)
+    for line, within in inside_by_line(table, selection).items():
+        outside |= have_line(table, line) & ~within
+    known = _are_measured(table) & (inside | outside)
+    return pd.Series(inside, index=table.index).astype("boolean").mask(~known, pd.NA)
 
 
 def p_in_bhb_region(table: pd.DataFrame, selection: str) -> pd.Series:

@@ -27,7 +27,7 @@ from msfa_core.survey.folder import CANDIDATES_FILE, Survey
 from msfa_core.templates.probability import probability_right
 from msfa_core.templates.second_opinion import template_disagrees
 
-DERIVED_VERSION: Final = 2  # raised when a rule changes: the table follows at the next run
+DERIVED_VERSION: Final = 3  # raised when a rule changes: the table follows at the next run
 _SETTLED: Final = int(  # flags that follow from labels and limits, found anew each time
     LabelFlag.FROM_CATALOGUE
     | LabelFlag.MISSING

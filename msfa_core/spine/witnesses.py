@@ -20,7 +20,7 @@ from msfa_core.balmer.locus import above_dividing_line, calcium_loci
 from msfa_core.columns import is_false, is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import StellarClass
-from msfa_core.flags import LabelFlag
+from msfa_core.flags import LabelFlag, MatchFlag
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
     keep_by_rule,
@@ -230,6 +230,9 @@ def _say_template(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[
     kind = _text(row["template_class"])
     if not kind:
         return "not matched", "No template match yet: msfa run."
+    flags = _number(row, "template_flags")
+    if np.isfinite(flags) and int(flags) & int(MatchFlag.FEATURELESS):
+        return "no lines", "No line speaks: a continuum alone fits as well as any template."
     named = _text(row["template_subclass"]) if kind == "STAR" else ""
     said, sure = named or kind, _number(row, "template_confidence")
     confidence = f" {sure:.0f} %" if np.isfinite(sure) else ""

@@ -172,7 +172,7 @@ def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None
     flags = table["cmd_exclusions"].fillna(0).to_numpy(np.int64)
     remaining = good & ((flags & int(FUNNEL_EXCLUSIONS)) == 0)
     remaining &= table["cmd_exclusions"].notna().to_numpy(bool)
-    measured = classified and table["in_bhb_region"].notna().any()
+    measured = classified and table["balmer_flags_hdelta"].notna().any()
     labelled = measured and table[["logg", "feh"]].notna().any(axis=None)
     placed = measured and table["parallax_mas"].notna().any()
     return {

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from msfa_core.balmer.locus import dividing_line
+from msfa_core.balmer.region import are_in_bhb_region
 from msfa_core.columns import conform
 from msfa_core.config import Settings
-from msfa_core.flags import LabelFlag
+from msfa_core.flags import LabelFlag, MatchFlag
 from msfa_core.spine.witnesses import (
     WITNESSES,
     Stance,
@@ -108,6 +109,22 @@ def test_a_star_without_a_parallax_is_not_called_one_of_a_poor_parallax():
     assert witnesses(row.iloc[0], Settings())[3].words == "no parallax"
     negative = full_table().assign(parallax_mas=-0.1, parallax_over_error=-1.0, abs_mag_g=np.nan)
     assert witnesses(negative.iloc[0], Settings())[3].words == "parallax poor"
+
+
+def test_a_spectrum_without_lines_or_their_fits_has_witnesses_that_say_so():
+    table = table_of(
+        template_class=["STAR"],
+        template_subclass=["DB"],
+        template_confidence=[0.0],
+        template_flags=[int(MatchFlag.FEATURELESS | MatchFlag.LOW_CONFIDENCE)],
+        balmer_flags_hdelta=[1024],
+        balmer_flags_hgamma=[1024],
+    )
+    table["in_bhb_region"] = are_in_bhb_region(table, "ju2024")
+    said = {one.name: one for one in witnesses(table.iloc[0], Settings())}
+    assert said["template"].words == "no lines"
+    assert said["D0.2–fm"].words == "not measured"
+    assert {said[name].stance for name in ("template", "D0.2–fm")} == {Stance.SILENT}
 
 
 def test_a_template_of_an_ordinary_a_star_speaks_for_no_bhb_star():
