@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ from msfa_core.survey.given import none_matched
 from msfa_core.survey.provenance import now
 from msfa_core.tables.cells import clean
 from msfa_core.tables.cells import number as as_number
+from msfa_core.tables.classes import stellar_class
 from msfa_core.tables.door import Use, open_table
 from msfa_core.tables.names import plain
 from msfa_core.tables.report import Matched, as_record
@@ -56,6 +57,7 @@ _SAID: Final = {  # house name -> what other tools call it, the first present co
     "decided_at": ("decided_at", "timestamp", "vetted_at"),
 }
 _NOTHING: Final = ("", "nan", "none", "null", "<na>", "--")
+_CLOCKS_APART: Final = timedelta(days=1)  # of two machines, at most
 _SHOWN: Final = 8  # names in a message
 _BY_REVIEWER: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
 TRUE_CLASS: Final = "true_class"  # of a simulation
@@ -268,10 +270,10 @@ def _decision(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> De
             uid=uid if isinstance(uid, str) else "",
             verdict=Verdict(verdict),
             reviewer=say.get("reviewer") or f"table {Path(path).name}"[:REVIEWER_LENGTH],
-            verdict_class=say.get("verdict_class", ""),
+            verdict_class=stellar_class(say.get("verdict_class", "")),
             confidence=_grade(say.get("confidence", "")),
             comment=say.get("comment", ""),
-            decided_at=_in_utc(say["decided_at"]) if "decided_at" in say else now(),
+            decided_at=_moment(say["decided_at"]) if "decided_at" in say else now(),
             key=f"{'table' if 'decided_at' in say else _UNDATED}-{digest[:40]}",
         )
     except StoreError as error:
@@ -287,6 +289,22 @@ def _grade(text: str) -> int | None:
         levels = ", ".join(f"{level} {word}" for level, word in CONFIDENCE.items())
         raise StoreError(f"confidence {text!r} is none of {levels}; correct the column.")
     return int(grade)
+
+
+def _moment(text: str) -> str:
+    """Return when a verdict was given, in UTC.
+
+    Raises
+    ------
+    StoreError
+        When it lies ahead: such a verdict would count before all that its reviewer gives from now
+        on.
+    """
+    said = _in_utc(text)
+    with contextlib.suppress(ValueError, TypeError):  # the check of a decision says what it lacks
+        if datetime.fromisoformat(said) > datetime.now(UTC) + _CLOCKS_APART:
+            raise StoreError(f"decided_at {text!r} is in the future; correct it.")
+    return said
 
 
 def _in_utc(text: str) -> str:

@@ -113,10 +113,10 @@ def test_each_row_of_another_tool_is_a_decision_with_who_said_it_and_when(
     for companion in first.glob("vetting.sqlite*"):
         companion.unlink()
     (tmp_path / "d.csv").write_text(
-        "obsid,Decision,user,notes,timestamp,confidence,redshift quality\n"
-        f"{a},accept,ann,weak K,2026-01-02T10:00:00+01:00,3.0,4\n"
-        f"{a},Reject,bob,,2026-01-02T09:30:00Z,nan,4\n"
-        f"{b},unsure,ann,,2026-01-02T10:00:00Z,,4\n"
+        "obsid,Decision,user,notes,timestamp,confidence,verdict_class,redshift quality\n"
+        f"{a},accept,ann,weak K,2026-01-02T10:00:00+01:00,3.0,bhb,4\n"
+        f"{a},Reject,bob,,2026-01-02T09:30:00Z,nan,A-type star,4\n"
+        f"{b},unsure,ann,,2026-01-02T10:00:00Z,,,4\n"
     )
     assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 0
     said = capsys.readouterr().out
@@ -125,6 +125,7 @@ def test_each_row_of_another_tool_is_a_decision_with_who_said_it_and_when(
     with Survey(first).store() as store:
         found = [(d.obsid, d.reviewer, str(d.verdict), d.confidence, d.comment, d.decided_at[:19])
                  for d in store.decisions()]  # fmt: skip
+        assert {d.verdict_class for d in store.decisions()} == {"BHB", "A", ""}
     assert sorted(found) == [
         (a, "ann", "accept", 3, "weak K", "2026-01-02T09:00:00"),
         (a, "bob", "reject", None, "", "2026-01-02T09:30:00"),
@@ -142,6 +143,7 @@ def test_each_row_of_another_tool_is_a_decision_with_who_said_it_and_when(
         ("confidence", "3.7", "confidence '3.7' is none of"),
         ("decided_at", "02.01.2026", "is not an ISO 8601 time"),
         ("decided_at", "2026-01-02 10:00:00", "give it in UTC, ending with Z"),
+        ("decided_at", "2199-01-02T10:00:00Z", "is in the future"),
         ("comment", "x" * 5000, "5000 characters, at most 4000"),
     ],
 )
