@@ -86,7 +86,10 @@ def _release(reading: Reading, column: RawColumn, ids: Identifiers) -> None:
     elif _OLD_NAMES.fullmatch(plain(column.name)):
         reading.release = "DR2"
     else:
-        old, new = _OLD_TEXT.search(reading.raw.text), _NEW_TEXT.search(reading.raw.text)
+        told = column.about  # else what is said of the table
+        if not (_OLD_TEXT.search(told) or _NEW_TEXT.search(told)):
+            told = reading.raw.text
+        old, new = _OLD_TEXT.search(told), _NEW_TEXT.search(told)
         if old and not new:
             reading.release = "DR2"
         epochs = [one for one in reading.raw.columns if plain(one.name) in ("ref_epoch", "epoch")]

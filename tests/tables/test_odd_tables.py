@@ -150,3 +150,31 @@ def test_a_name_may_say_that_its_column_is_sexagesimal(tmp_path):
     found = opened(tmp_path, text, PLACE_USE).table
     assert found["ra"].tolist() == pytest.approx([180.0, 15 / 3600])
     assert found["dec"].tolist() == pytest.approx([-0.5, 10.0])
+
+
+@pytest.mark.parametrize("form", ["votable", "fits", "ascii.ecsv"])
+@pytest.mark.parametrize("release", ["DR2", "DR3"])
+def test_what_is_said_of_a_column_of_identifiers_tells_their_release(tmp_path, form, release):
+    made = astropy_table(truth())
+    about = f"Unique source identifier (Gaia {release})"
+    made["source_id"].description = about
+    if form == "fits":
+        made.write(tmp_path / "t", format="fits")
+        with fits.open(tmp_path / "t", mode="update") as units:
+            number = made.colnames.index("source_id") + 1
+            units[1].header[f"TCOMM{number}"] = about
+    else:
+        made.write(tmp_path / "t", format=form)
+    found = open_table(tmp_path / "t", GAIA_USE)
+    assert found.has("gaia_source_id") is (release == "DR3")
+    assert release == "DR3" or "Gaia DR2" in found.left_out["source_id"]
+
+
+def test_a_reddening_of_minus_one_is_none(tmp_path):
+    rows = csv_text(truth()).splitlines()
+    values = ["0.03", "-1", "-0.01", *["0.1"] * 9]
+    text = "\n".join(
+        [f"{rows[0]},ebv", *(f"{a},{b}" for a, b in zip(rows[1:], values, strict=True))]
+    )
+    found = opened(tmp_path, text + "\n").table["ebv"]
+    assert found.tolist()[:3] == pytest.approx([0.03, np.nan, -0.01], nan_ok=True)
