@@ -6,7 +6,7 @@ What is read is judged by the same rules as any table from outside, on the rows 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,19 +19,43 @@ import pyarrow.parquet
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.described import fits_words
 from msfa_core.tables.door import Use, understand
-from msfa_core.tables.formats import arrow_table
+from msfa_core.tables.formats import KNOWN_FORMATS, arrow_table
 from msfa_core.tables.identifiers import read_identifiers
-from msfa_core.tables.names import recognise
+from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.packing import split_path
-from msfa_core.tables.pieces import open_catalogue
+from msfa_core.tables.pieces import Catalogue, open_catalogue
 from msfa_core.tables.raw import RawColumn, RawTable, problem
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.row_keys import file_key
+from msfa_core.tables.text import text_tables
 from msfa_core.typing import IntArray
 
 LARGE: Final = 2**25  # bytes on the disk: from here on a table is read in pieces
 _KEYS: Final = ("obsid", "file")
+_BESIDE: Final = ("ref_epoch", "epoch", "equinox")  # which tell of others
+_HEAD: Final = 2**18  # bytes that say what the columns are
+_TEXT: Final = 65536  # characters of a header
 _CHUNK: Final = 2**22
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the beginning of a file says of its columns.
+
+    Attributes
+    ----------
+    units, about : dict of str to str
+        Units, and what is said in words, by the name of the column.
+    text : str
+        Comments, or cards of the header.
+    repeated : dict of str to str
+        Columns that were given another name -> the name that an earlier one has, too.
+    """
+
+    units: dict[str, str] = field(default_factory=dict)
+    about: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    repeated: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +68,14 @@ class LargeTable:
     kind : str
     names : tuple of str
         Of all its columns.
-    units, about : dict of str to str
-        That the file gives: units, and what it says of its columns in words.
+    said : Said
     use : Use
     """
 
     path: Path
     kind: str
     names: tuple[str, ...]
-    units: dict[str, str]
-    about: dict[str, str]
+    said: Said
     use: Use
 
     def rows_of(self, obsid: IntArray, files: pd.Series) -> OutsideTable:
@@ -73,6 +95,9 @@ class LargeTable:
         wanted = {one.name for one in found.values()}
         if self.use.keep_others:
             wanted |= {name for name in self.names if name.startswith("true_")}
+        limits = {f"l_{plain(name)}" for name in wanted}
+        wanted |= {name for name in self.names if plain(name) in {*limits, *_BESIDE}}
+        wanted |= {new for new, old in self.said.repeated.items() if old in wanted}
         columns = [name for name in self.names if name in wanted]
         obsids = pa.array(np.unique(obsid))
         keys = set(file_key(files.dropna()))
@@ -104,11 +129,17 @@ class LargeTable:
             empty = [RawColumn(name, pd.Series([], dtype="str")) for name in columns]
             return RawTable("", empty)
         raw = arrow_table(table)
+        said = self.said
         with_units = [
-            replace(one, unit=self.units.get(one.name), about=self.about.get(one.name, ""))
+            replace(
+                one,
+                unit=said.units.get(one.name),
+                about=said.about.get(one.name, ""),
+                repeats=said.repeated.get(one.name, ""),
+            )
             for one in raw.columns
         ]
-        return RawTable("", with_units, raw.left_out)
+        return RawTable("", with_units, raw.left_out, (), said.text)
 
 
 def open_large(path: str | Path, use: Use) -> LargeTable | None:
@@ -137,7 +168,7 @@ def open_large(path: str | Path, use: Use) -> LargeTable | None:
     if found.rivals:
         names = {house: [one.name for one in rivals] for house, rivals in found.rivals.items()}
         raise problem(path, f"has columns that differ in case only ({names})", "rename one")
-    return LargeTable(path, source.kind, tuple(source.names), *_said(path, source.kind), use)
+    return LargeTable(path, source.kind, tuple(source.names), _said(source), use)
 
 
 def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any]:
@@ -151,20 +182,27 @@ def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any
     return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False), bool)
 
 
-def _said(path: Path, kind: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return units of columns, and words about them, that the header of a file gives."""
-    if kind == "FITS":
+def _said(source: Catalogue) -> Said:
+    if source.kind == "FITS":
         from astropy.io import fits  # noqa: PLC0415  slow to import
 
-        with fits.open(path, memmap=True, lazy_load_hdus=True) as units:
+        with fits.open(source.path, memmap=True, lazy_load_hdus=True) as units:
             table = next(unit for unit in units if hasattr(unit, "columns"))
             named = {one.name: str(one.unit) for one in table.columns if one.unit}
-            return named, fits_words(table.header, table.columns.names)
-    if kind == "Parquet":
-        empty = arrow_table(pa.parquet.read_schema(path).empty_table())
+            cards = f"{units[0].header!r}\n{table.header!r}"
+            return Said(named, fits_words(table.header, table.columns.names), cards[:_TEXT])
+    if source.kind == "Parquet":
+        empty = arrow_table(pa.parquet.read_schema(source.path).empty_table())
         named = {one.name: one.unit for one in empty.columns if one.unit}
-        return named, {one.name: one.about for one in empty.columns}
-    return {}, {}
+        return Said(named, {one.name: one.about for one in empty.columns})
+    head, *_ = text_tables(source.path, source.beginning(_HEAD), KNOWN_FORMATS)
+    names = dict(zip(head.columns, source.names, strict=False))
+    units, about = (
+        {names[name]: said for name, said in words.items() if name in names}
+        for words in (head.units, head.about)
+    )
+    repeated = {names[new]: old for new, old in head.repeated.items() if new in names}
+    return Said(units, about, head.comments, repeated)
 
 
 def _checksum(path: Path) -> str:

@@ -86,6 +86,13 @@ class Catalogue:
         with _damage(self.path):
             yield from reader(self, names, told or _untold)
 
+    def beginning(self, size: int) -> str:
+        """Return the first whole lines of a text."""
+        with _damage(self.path), _opened(self.path, _untold) as stream:
+            head = stream.read(size)
+        head = head if len(head) < size else head[: head.rfind(b"\n") + 1]
+        return head.removeprefix(_BOM).decode("utf-8", "replace")
+
 
 def open_catalogue(path: str | Path) -> Catalogue:
     """Look at the beginning of a catalogue.

@@ -6,9 +6,11 @@ import pytest
 from astropy.io import fits
 from outside_tables import astropy_table, csv_text, differences, truth
 
+from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
 from msfa_core.photometry.panstarrs import PANSTARRS_USE
 from msfa_core.stars.crossmatch import CATALOGUE_USE
+from msfa_core.tables import large
 from msfa_core.tables.door import open_table
 from msfa_core.tables.report import line
 from msfa_core.tables.row_keys import PLACE_USE
@@ -178,3 +180,48 @@ def test_a_reddening_of_minus_one_is_none(tmp_path):
     )
     found = opened(tmp_path, text + "\n").table["ebv"]
     assert found.tolist()[:3] == pytest.approx([0.03, np.nan, -0.01], nan_ok=True)
+
+
+# --- long tables -----------------------------------------------------------------------------
+def read_long(monkeypatch, path):
+    monkeypatch.setattr(large, "LARGE", 0)
+    table = large.open_large(path, CATALOGUE_USE)
+    return table.rows_of(np.array([7, 8, 9]), pd.Series([], dtype="str"))
+
+
+LONG = {
+    "a row of units": "obsid,rv,rv_err\n,m/s,m/s\n7,100,10\n8,200,20\n",
+    "ECSV": "# %ECSV 1.0\n# ---\n# delimiter: ','\n# datatype:\n"
+    "# - {name: obsid, datatype: int64}\n"
+    "# - {name: rv, unit: m / s, datatype: float64}\n"
+    "# - {name: rv_err, unit: m / s, datatype: float64}\nobsid,rv,rv_err\n7,100,10\n8,200,20\n",
+    "VizieR": "#Name: J/x\nobsid\trv\trv_err\n\tm/s\tm/s\n---\t---\t---\n7\t100\t10\n8\t200\t20\n",
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_units_that_the_beginning_of_a_long_text_gives_count(tmp_path, monkeypatch, kind):
+    (tmp_path / "t.csv").write_text(LONG[kind])
+    found = read_long(monkeypatch, tmp_path / "t.csv").table
+    assert found["rv"].tolist() == [0.1, 0.2]
+    assert found["rv_err"].tolist() == [0.01, 0.02]
+
+
+def test_a_limit_in_a_long_table_is_no_value(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("obsid,l_Teff,Teff\n7,<,8500\n8,,9000\n")
+    found = read_long(monkeypatch, tmp_path / "t.csv").table
+    assert found["teff"].tolist() == pytest.approx([np.nan, 9000.0], nan_ok=True)
+
+
+def test_columns_of_one_name_that_differ_are_refused_in_a_long_table(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("obsid,teff,teff\n7,8000,8500\n8,9000,9000\n")
+    with pytest.raises(CatalogueError, match="could both be teff, and differ"):
+        read_long(monkeypatch, tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("said", ["# Gaia DR2 identifiers\n", ""])
+def test_a_long_table_tells_the_release_of_its_identifiers_too(tmp_path, monkeypatch, said):
+    text = "obsid,source_id,teff\n7,4295806721000000123,8000\n8,4295806721000000457,9000\n"
+    (tmp_path / "t.csv").write_text(said + text)
+    found = read_long(monkeypatch, tmp_path / "t.csv")
+    assert found.has("gaia_source_id") is (said == "")
