@@ -24,6 +24,7 @@ from msfa_core.constants import (
     SPEED_OF_LIGHT,
     StellarClass,
 )
+from msfa_core.counting import counted
 from msfa_core.errors import ConfigError
 from msfa_core.flags import MatchFlag
 from msfa_core.typing import BoolArray, FloatArray, IntArray
@@ -318,6 +319,14 @@ def star_numbers(table: pd.DataFrame) -> IntArray:
 def n_stars(table: pd.DataFrame) -> int:
     """Return of how many stars these spectra are, as `OWN_STAR` says."""
     return int(star_numbers(table).max(initial=-1)) + 1
+
+
+def unidentified_sentence(table: pd.DataFrame) -> str:
+    """Say how many spectra count as a star each since nobody knows whose they are; or nothing."""
+    n = len(table) if "uid" not in table else int(table["uid"].isna().sum())
+    if not n:
+        return ""
+    return f"{counted(n, 'spectrum', 'spectra')} not identified yet, each counted as a star"
 
 
 def representatives(table: pd.DataFrame) -> BoolArray:

@@ -302,7 +302,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the table: the spectra of accepted stars, unless told otherwise."""
-    from msfa_core.rules import n_stars  # noqa: PLC0415 (pandas)
+    from msfa_core.rules import n_stars, unidentified_sentence  # noqa: PLC0415 (pandas)
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.tables.export import export as write  # noqa: PLC0415
 
@@ -345,7 +345,9 @@ def export(
         header=_header(source, words, table),
         overwrite=overwrite,
     )
-    print(f"{out}: {counted_spectra(len(table), n_stars(table))} ({words})")
+    doubt = unidentified_sentence(table)
+    held = counted_spectra(len(table), n_stars(table)) + (f", {doubt}" if doubt else "")
+    print(f"{out}: {held} ({words})")
 
 
 def _header(source: Survey, words: str, rows: pd.DataFrame) -> dict[str, str]:

@@ -33,6 +33,7 @@ from msfa_core.rules import (
     stage1_keeps,
     stage1_sentence,
     star_numbers,
+    unidentified_sentence,
 )
 from msfa_core.survey.folder import Survey
 from msfa_core.typing import BoolArray
@@ -263,8 +264,8 @@ def funnel_in_words(table: pd.DataFrame, settings: Settings) -> str:
         Those that the table follows from.
     """
     steps = funnel_of(table, settings).dropna(subset=["stars"]).to_dict("records")
-    counts = [f"{s['step']} {counted_spectra(s['spectra'], s['stars'])}" for s in steps]
-    return "; ".join(counts)
+    counts = [f"{s['step']}: {counted_spectra(s['spectra'], s['stars'])}" for s in steps]
+    return "; ".join(filter(None, [*counts, unidentified_sentence(table)]))
 
 
 def funnel_lines(survey: Survey | str | Path) -> list[str]:

@@ -190,7 +190,7 @@ def test_the_header_names_who_decided_by_which_rule_and_what_the_search_left(sta
     header = view.header
     assert header["reviewers"].startswith(f"{state.verdicts.reviewer}: 2 stars, 20")
     assert header["verdict rule"].startswith("agreement: ")
-    assert re.search(r"A/B spectra [\d,]+ spectra of [\d,]+ stars; ", header["funnel"])
+    assert re.search(r"A/B spectra: [\d,]+ spectra of [\d,]+ stars; ", header["funnel"])
     assert header["title"].startswith("SIMULATED stars")
     assert "do not exist" in header["simulated"]
 

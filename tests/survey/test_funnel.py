@@ -118,5 +118,8 @@ def test_by_the_lenient_rule_each_step_still_keeps_a_part_of_the_one_above(table
 def test_one_spectrum_of_one_star_is_said_so(table):
     one = table.head(1).assign(is_candidate=True, p_class_bhb=0.9)
     words = funnel_in_words(one, Settings(selection=BOX))
-    assert "1 spectrum of 1 star" in words
+    assert "A/B spectra: 1 spectrum of 1 star" in words
+    assert "identified" not in words
+    words = funnel_in_words(one.assign(uid=None), Settings(selection=BOX))
+    assert words.endswith("; 1 spectrum not identified yet, each counted as a star")
     assert not re.search(r"\b1 (spectra|stars)", words)
