@@ -56,10 +56,10 @@ class Column:
 # name, what, unit, format, has an error column
 _INDICES = (
     ("kp", "Ca II K index KP (Beers et al. 1999), saturation-safe"),
-    ("ew_mgii4481", "equivalent width of Mg II 4481"),
-    ("ew_hei4471", "equivalent width of He I 4471"),
-    ("ew_siii4130", "equivalent width of Si II 4128+4131"),
-    ("ew_feii4233", "equivalent width of Fe II 4233"),
+    ("ew_mgii4481", "Equivalent width of Mg II 4481"),
+    ("ew_hei4471", "Equivalent width of He I 4471"),
+    ("ew_siii4130", "Equivalent width of Si II 4128+4131"),
+    ("ew_feii4233", "Equivalent width of Fe II 4233"),
 )
 
 
@@ -128,7 +128,7 @@ def _measure() -> list[Column]:
     ]
     for name, text in _INDICES:
         columns += [
-            Column(name, "float", "measure", text.capitalize() if text[0].islower() else text, "Angstrom", ".3f", "spect.line.eqWidth"),
+            Column(name, "float", "measure", text, "Angstrom", ".3f", "spect.line.eqWidth"),
             Column(f"{name}_err", "float", "measure", f"Error of {name}", "Angstrom", ".3f", "stat.error;spect.line.eqWidth"),
         ]
     return columns

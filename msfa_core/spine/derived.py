@@ -1,9 +1,10 @@
 """Columns that follow from results and settings: found anew without a step being done again.
 
 Probabilities for other class shares, the search domain, what the search keeps, what lies in the
-D0.2–fm region, the labels in force, how probably a template is right and where templates and
-networks disagree. SLAM's labels are ``teff, logg, feh``; where it gives none, those of a catalogue
-stand in, flagged; what a catalogue says stays visible as ``teff_catalogue`` … beside them.
+D0.2–fm region, the labels in force, how probably a template is right, where templates and networks
+disagree, and that an index at a contradicted redshift is none. SLAM's labels are ``teff, logg,
+feh``; where it gives none, those of a catalogue stand in, flagged; what a catalogue says stays
+visible as ``teff_catalogue`` … beside them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from msfa_core.columns import BY_NAME, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import LABELS
 from msfa_core.flags import LabelFlag
-from msfa_core.rules import are_candidates, in_search_domain
+from msfa_core.rules import are_candidates, in_search_domain, redshift_is_contradicted
 from msfa_core.search.prior import Trained, shares_of, with_prior
 from msfa_core.spine.results import KEY, kept, kept_keys, key_of, make_key, written_into
 from msfa_core.survey.completing import refreshed
@@ -36,6 +37,7 @@ _SETTLED: Final = int(  # flags that follow from labels and limits, found anew e
     | LabelFlag.OUTSIDE_KIEL_BAND
     | LabelFlag.DISAGREES_WITH_CLASS
 )
+_INDICES: Final = tuple(name for name in BY_NAME if name.startswith(("kp", "ew_")))
 _VALUES: Final = tuple(f"{name}{end}" for name in LABELS for end in ("", "_err"))
 
 
@@ -60,10 +62,20 @@ def derive(table: pd.DataFrame, base: pd.DataFrame, settings: Settings) -> pd.Da
         p_in_bhb_region=p_in_bhb_region(table, settings.selection),
     )
     table = settle_labels(table, base, settings)
+    table = without_contradicted_indices(table)
     return table.assign(
         template_probability=probability_right(numbers(table, "template_confidence")),
         template_disagrees=template_disagrees(table),
     )
+
+
+def without_contradicted_indices(table: pd.DataFrame) -> pd.DataFrame:
+    """Take out line indices where a trusted template gives another redshift.
+
+    Their bands, a few Å wide, lay beside their lines: 100 to 200 km/s move KP by up to 7 σ.
+    """
+    wrong = pd.Series(redshift_is_contradicted(table), table.index)
+    return table.assign(**table[list(_INDICES)].mask(wrong, np.nan)) if wrong.any() else table
 
 
 def write_results(

@@ -9,6 +9,7 @@ from msfa_core.balmer.region import are_in_bhb_region
 from msfa_core.columns import conform
 from msfa_core.config import Settings
 from msfa_core.flags import LabelFlag, MatchFlag
+from msfa_core.spine.derived import without_contradicted_indices
 from msfa_core.spine.witnesses import (
     WITNESSES,
     Stance,
@@ -134,6 +135,17 @@ def test_a_template_of_an_ordinary_a_star_speaks_for_no_bhb_star():
     said = witnesses(table.iloc[0], Settings())[1]
     assert said.words == "A9V 98 %"
     assert said.sentence == "The best template is A9V 98 %, which a BHB star can look like too."
+
+
+def test_an_index_at_a_contradicted_redshift_is_none():
+    at = {"kp": [0.9] * 3, "kp_err": [0.1] * 3, "ew_hei4471": [0.2] * 3, "z": [0.0006, 0.0, 0.0006]}
+    table = table_of(template_class=["STAR"] * 3, template_z=[0.0] * 3, template_flags=[0, 0, 32],
+                     template_z_err=[1e-5] * 3, **at)  # fmt: skip
+    found = without_contradicted_indices(table)
+    for name in ("kp", "kp_err", "ew_hei4471"):
+        assert found[name].isna().tolist() == [True, False, False]
+    said = witnesses(found.iloc[0], Settings())[5]
+    assert said.stance == Stance.SILENT and "another redshift" in said.sentence
 
 
 def test_within_its_error_calcium_cannot_tell():
