@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from typer.core import TyperGroup
+
+from msfa_core.errors import MsfaError
 
 JOURNEY: Final = (  # from a catalogue to a published table; then what judges it and makes its tools
     *("demo", "simulate", "select", "download", "ingest", "run", "place", "status", "serve"),
@@ -41,3 +45,12 @@ Quiet = Annotated[
 Workers = Annotated[
     int, typer.Option(help="Worker processes; 0 for the setting, then one per core.", min=0)
 ]
+
+
+@contextmanager
+def wrong_usage(option: str) -> Iterator[None]:
+    """Call what is wrong with an option or argument wrong usage, whoever found it (exit code 2)."""
+    try:
+        yield
+    except MsfaError as error:
+        raise typer.BadParameter(str(error).rstrip("."), param_hint=f"'{option}'") from error

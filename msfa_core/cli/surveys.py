@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
+from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app, wrong_usage
 from msfa_core.cli.show import Until, say, say_table, show_progress
 from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import ExportError, ReadError, SurveyError, typed
@@ -201,6 +201,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Classify, measure, match, place, check, label and identify the spectra of a survey."""
+    from msfa_core.spine.run import check_steps  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
@@ -209,10 +210,13 @@ def run(
             raise ReadError(f"{path}: no such file; check the name of the table.")
     if scheduler and workers:
         raise typer.BadParameter("Give --workers or --scheduler, not both.")
+    chosen = steps.split(",") if steps else None
+    with wrong_usage("--steps"):
+        check_steps(chosen, ())
     with show_progress(quiet) as progress:
         report = run_spine(
             survey,
-            steps.split(",") if steps else None,
+            chosen,
             known or (),
             gaia or (),
             workers,

@@ -156,7 +156,7 @@ def run(
         When a table cannot be read, or matches no spectrum; the survey is as it was.
     """
     survey = survey if isinstance(survey, Survey) else Survey(survey)
-    wanted = _check_steps(steps, known)
+    wanted = check_steps(steps, known)
     if not len(survey.obsid):
         raise SurveyError(
             f"{survey.path} holds no spectra yet: give `msfa ingest {typed(survey.path)} FILES` "
@@ -262,8 +262,14 @@ def _known_counts(table: pd.DataFrame) -> dict[str, list[int]]:
     return known_counts(table[is_true(table, "is_candidate")]).as_dict()
 
 
-def _check_steps(steps: Sequence[str] | None, known: Sequence[str | Path]) -> set[str]:
-    """Return the steps to do; candidates and known stars are always freed of each other."""
+def check_steps(steps: Sequence[str] | None, known: Sequence[str | Path]) -> set[str]:
+    """Return the steps to do; candidates and known stars are always freed of each other.
+
+    Raises
+    ------
+    ConfigError
+        For a step that there is none of.
+    """
     wanted = {step.strip() for step in steps} if steps else set(STEPS)
     unknown = sorted(wanted - set(STEPS))
     if unknown:

@@ -110,6 +110,7 @@ def test_status_needs_no_torch(ingested):
         ["export", "S", "x.csv", "--verdict", "maybe"],
         ["run", "S", "--workers", "2", "--scheduler", "tcp://x:1"],
         ["run", "S", "--workers", "-1"],
+        ["run", "S", "--steps", "clasify"],
         ["simulate", "S", "--stars", "0"],
         ["train", "3"],
         ["train", "1", "--survey", "S"],
