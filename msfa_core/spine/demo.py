@@ -85,7 +85,8 @@ def _begin(path: Path, progress: Progress, n_stars: int, at_once: int | None) ->
         with compiling_beside() as kernels:
             is_whole = at_once is None or at_once >= n_stars
             plan = replace(demo_plan(), n_stars=n_stars)
-            plan = plan if is_whole or at_once is None else replace(plan, chunk=at_once)
+            if n_stars <= FIRST_STARS:  # other chunks are other stars, and there is one demo
+                plan = replace(plan, chunk=at_once or STARS_AT_ONCE)
             workers = _workers(n_stars)
             simulate(survey, plan, progress=progress, workers=workers, most=None if is_whole else 1)
             run(survey, ["classify"], progress=progress, workers=workers)

@@ -12,7 +12,7 @@ from small_survey import make_small_survey
 from msfa_core.errors import ExportError
 from msfa_core.products.report import gather, write_figures, write_page, write_pdf
 from msfa_core.products.report.page import SMALL, page_html
-from msfa_core.products.report.paper import _StarSheet
+from msfa_core.products.report.paper import _example, _StarSheet
 from msfa_core.survey.figures.judged import agreement, reliability
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.decision import Decision, Verdict
@@ -239,6 +239,18 @@ def test_a_page_keeps_nothing_of_the_star_before_it(told):
     assert len(nowhere) == 3 and all(words.get_visible() for words in nowhere)
     sheet.page(first)
     assert not nowhere[0].get_visible()
+
+
+def test_the_example_of_a_fit_is_one_without_flags(told):
+    def star(obsid, flags):
+        row = told.stars[0].row.copy()
+        row[["obsid", "balmer_flags_hdelta", "balmer_flags_hgamma"]] = (obsid, *flags)
+        return replace(told.stars[0], row=row)
+
+    doubted, good = star(1, (2, 0)), star(2, (0, 0))
+    assert _example([doubted, good]) is good
+    assert _example([doubted]) is doubted
+    assert _example([replace(good, picture=None)]) is None
 
 
 def test_the_figures_of_the_paper_are_written_in_both_formats(told, tmp_path):

@@ -649,6 +649,20 @@ def test_the_first_stars_of_the_demo_are_there_before_the_others(tmp_path, monke
     assert "step demo" not in words
 
 
+def test_the_demo_holds_the_same_stars_whether_a_page_or_a_notebook_makes_it(tmp_path, monkeypatch):
+    plans = []
+
+    def note(survey, plan, **_):
+        plans.append(plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("msfa_core.spine.demo.simulate", note)
+    for at_once in (None, demo_of.STARS_AT_ONCE):
+        with pytest.raises(KeyboardInterrupt):
+            make_demo(tmp_path / "demo", at_once=at_once)
+    assert plans[0] == plans[1]
+
+
 def test_the_demo_lies_in_the_clone_or_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("MSFA_DEMO", str(tmp_path / "mine"))
     assert demo_path() == tmp_path / "mine"

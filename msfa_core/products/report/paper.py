@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from msfa_core.constants import FIT_LINES
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.products.report.gather import Report, StarStory
@@ -68,8 +70,9 @@ def write_figures(report: Report, folder: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        Figure 2 (the line fits of the surest star), 3 (D0.2–fm), 4 (labels), 5 (CMD), and
-        metallicities, sky and reliability. What has nothing to draw says why in its place.
+        Figure 2 (line fits, of the surest star that has none flagged), 3 (D0.2–fm), 4 (labels),
+        5 (CMD), and metallicities, sky and reliability. What has nothing to draw says why in its
+        place.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def write_figures(report: Report, folder: str | Path) -> list[Path]:
     except OSError as error:
         raise ExportError(f"{folder} cannot be made ({error}): name another folder.") from error
     figures: dict[str, Figure] = {}
-    best = next((star for star in report.stars if star.picture is not None), None)
+    best = _example(report.stars)
     if best is not None and best.picture is not None:
         title = f"obsid {best.obsid}"
         figures[EXAMPLE] = fits_figure(best.picture, title, report.simulated)
@@ -95,6 +98,16 @@ def write_figures(report: Report, folder: str | Path) -> list[Path]:
                 paths.append(folder / f"{name}.{ending}")
                 figure.savefig(paths[-1], dpi=_DPI)
     return paths
+
+
+def _example(stars: Sequence[StarStory]) -> StarStory | None:
+    """Return the star whose fits stand for all: the surest whose fits can be trusted."""
+    drawn = [star for star in stars if star.picture is not None]
+    flags = [f"balmer_flags_{line}" for line in FIT_LINES]
+    return next(
+        (star for star in drawn if all(star.row.get(name) == 0 for name in flags)),
+        next(iter(drawn), None),
+    )
 
 
 def write_pdf(
