@@ -157,8 +157,17 @@ def test_a_probability_that_means_what_it_says_lies_on_the_line():
     table = pd.DataFrame({"p_bhb": p, "true_class": kind, "verdict": pd.NA})
     panel = reliability(table)
     off = np.abs(panel.chosen.x - panel.chosen.y)
-    assert (off < 4 * panel.chosen.y_err).all() and len(off) == 10
+    assert (off < 4 * panel.chosen.y_err.min(axis=1)).all() and len(off) == 10
     assert "truth" in panel.sentence
+
+
+def test_no_share_of_stars_is_said_to_be_beyond_all_or_none():
+    import pandas as pd
+
+    table = pd.DataFrame({"p_bhb": [0.05, 0.95], "true_class": ["A", "BHB"], "verdict": pd.NA})
+    points = reliability(table).chosen
+    ends = points.y[:, None] + points.y_err * [-1, 1]
+    assert ends == pytest.approx(np.array([[0.0, 0.5], [0.5, 1.0]]), abs=1e-4)  # of one spectrum
 
 
 def test_without_a_truth_the_reviewers_are_the_judges(survey):

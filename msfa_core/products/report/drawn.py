@@ -92,7 +92,7 @@ def _points_data(panel: Panel, points: Points, place: dict[int, int] | None) -> 
         "y": packed(points.y[rows], y0, y1),
     }
     if len(points.y_err):
-        made["err"] = [round(float(value), 4) for value in points.y_err[rows]]
+        made["err"] = points.y_err[rows].round(4).tolist()
     elif place is not None:
         made["star"] = [place.get(int(obsid), -1) for obsid in points.obsid[rows]]
     return made

@@ -131,8 +131,8 @@
     if (chosen.n <= 3000 && !chosen.err)
       add(inside, "path", { class: "halo", "stroke-width": round + 1.6, d: dots(chosen.x, chosen.y, X, Y) })
     if (chosen.err)
-      chosen.err.forEach((err, k) => {
-        const [x, a, b] = [X(chosen.x[k]), Y(chosen.y[k] - err), Y(chosen.y[k] + err)]
+      chosen.err.forEach(([down, up], k) => {
+        const [x, a, b] = [X(chosen.x[k]), Y(chosen.y[k] - down), Y(chosen.y[k] + up)]
         add(inside, "path", { class: "err", d: `M${x} ${a}V${b}M${x - 4} ${a}h8M${x - 4} ${b}h8` })
       })
     add(inside, "path", { class: "dots", "stroke-width": round, d: dots(chosen.x, chosen.y, X, Y) })

@@ -151,8 +151,10 @@ def reliability(table: pd.DataFrame) -> Panel:
     total = np.bincount(bins, p[asked], minlength=len(n))
     full = n > 0
     x, y = total[full] / n[full], hits[full] / n[full]
-    # half of the 68 % interval of Wilson (1927)
-    spread = np.sqrt(y * (1 - y) / n[full] + 1 / (4 * n[full] ** 2)) / (1 + 1 / n[full])
+    from astropy.stats import binom_conf_interval  # noqa: PLC0415  slow to import
+
+    low, high = binom_conf_interval(hits[full], n[full], interval="wilson")  # 68 %
+    spread = np.maximum(np.column_stack([y - low, high - y]), 0.0)
     brier = float(np.mean((p[asked] - right[asked]) ** 2))
     diagonal = Guide(np.array([0.0, 1.0]), np.array([0.0, 1.0]), "dashed", "as it should be")
     dots = Points(n[full].astype(np.int64), x, y, f"spectra, judged by {judge}", spread)

@@ -43,7 +43,8 @@ class Points:
     ----------
     obsid : (n,) int64 array
     x, y : (n,) arrays
-    y_err : (n,) array, or empty where there are no errors to draw
+    y_err : (n, 2) array
+        Down and up; empty where there are no errors to draw.
     words : str
         What they are, for the legend.
     """
@@ -52,7 +53,7 @@ class Points:
     x: FloatArray
     y: FloatArray
     words: str = ""
-    y_err: FloatArray = field(default_factory=lambda: np.empty(0))
+    y_err: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
 
     def __len__(self) -> int:
         """Return the number of stars."""

@@ -48,6 +48,7 @@ _LINES: Final = {  # style of a guide's line: colour, dashes, width
     "faint": ("0.85", "-", 0.6),
 }
 _MANY: Final = 3_000  # points beyond which a vector file keeps them as an image
+_HEADROOM: Final = 1.3  # height of a panel whose legend stands above what it draws
 _COLUMN: Final = 3.6  # inches, of one panel
 
 
@@ -131,7 +132,7 @@ def draw_panel(panel: Panel, axes: Axes, *, legend: bool = True, ring: bool = Fa
     shown = panel.chosen
     if len(shown.y_err):
         axes.errorbar(
-            shown.x, shown.y, shown.y_err, fmt="o", color=BLUE, ms=4.5, lw=1, capsize=2,
+            shown.x, shown.y, shown.y_err.T, fmt="o", color=BLUE, ms=4.5, lw=1, capsize=2,
             label=shown.words, zorder=4,
         )  # fmt: skip
     else:
@@ -153,6 +154,10 @@ def draw_panel(panel: Panel, axes: Axes, *, legend: bool = True, ring: bool = Fa
             spine.set_visible(False)
     if legend and axes.get_legend_handles_labels()[0]:
         where: dict[str, Any] = {"loc": "best"}
+        if len(shown.y_err) or any(guide.kind == "counted" for guide in panel.guides):
+            where = {"loc": "upper left"}  # over the counts, whose bars `best` does not see
+            low, high = panel.y_range
+            axes.set_ylim(low, low + _HEADROOM * (high - low))
         if panel.bare:
             where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.02), "ncols": 4}
         look = {"framealpha": 0.8, "edgecolor": "none", "borderpad": 0.2}
