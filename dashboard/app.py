@@ -385,7 +385,10 @@ class VettingApp(pn.viewable.Viewer):
             Of the frame [pixels]; a window that is lower has a lower one.
         """
         server = CellServer.of(
-            self.state.survey.path, self.state.verdicts.reviewer, self._reference_path
+            self.state.survey.path,
+            self.state.verdicts.reviewer,
+            self._reference_path,
+            self.learn is not None,
         )
         server.wait()
         star = self.state.screen.star

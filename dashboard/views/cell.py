@@ -37,7 +37,7 @@ _ENDS_WITH_KERNEL: Final = (  # the pipe is closed when the kernel is gone
     "sys.argv[0] = 'panel'\n"
     "main()\n"
 )
-_SERVERS: Final[dict[tuple[str, str, str], CellServer]] = {}
+_SERVERS: Final[dict[tuple[str, str, str, bool], CellServer]] = {}
 
 
 def ready_notebook() -> None:
@@ -56,9 +56,13 @@ class CellServer:
         Name to begin with.
     reference : str
         Table drawn behind the survey's own stars; empty for none.
+    learn : bool
+        Teach.
     """
 
-    def __init__(self, survey: Path, reviewer: str, reference: str) -> None:
+    def __init__(
+        self, survey: Path, reviewer: str = "", reference: str = "", learn: bool = False
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -70,6 +74,7 @@ class CellServer:
             *("--allow-websocket-origin", f"127.0.0.1:{self.port}"),
             *("--args", str(survey.absolute())),
             *(["--reference", reference] if reference else []),
+            *(["--learn"] if learn else []),
         ]
         named = {"MSFA_REVIEWER": reviewer} if reviewer else {}
         self.process = subprocess.Popen(
@@ -81,12 +86,14 @@ class CellServer:
         )
 
     @classmethod
-    def of(cls, survey: Path, reviewer: str = "", reference: str = "") -> CellServer:
+    def of(
+        cls, survey: Path, reviewer: str = "", reference: str = "", learn: bool = False
+    ) -> CellServer:
         """Return the server of a survey; start it where none is running."""
-        key = (str(survey.absolute()), reviewer, reference)
+        key = (str(survey.absolute()), reviewer, reference, learn)
         server = _SERVERS.get(key)
         if server is None or server.process.poll() is not None:
-            server = _SERVERS[key] = cls(survey, reviewer, reference)
+            server = _SERVERS[key] = cls(survey, reviewer, reference, learn)
         return server
 
     def wait(self) -> None:

@@ -1,5 +1,8 @@
 """The app in a cell of a notebook: one server for all cells, which says when it is gone."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from dashboard.app import VettingApp
@@ -29,6 +32,33 @@ def test_a_cell_whose_server_has_ended_says_so_and_what_to_do(chromium, small_su
     page.close()
 
 
+def test_the_app_in_a_cell_is_asked_for_all_that_the_notebook_asked_for(monkeypatch):
+    asked = {}
+
+    class Noted(CellServer):
+        def __init__(self, *given):
+            asked["server"] = given
+
+        def wait(self):
+            pass
+
+        def frame(self, height, **address):
+            return ""
+
+    monkeypatch.setattr("dashboard.app.CellServer", Noted)
+    made = SimpleNamespace(
+        state=SimpleNamespace(
+            survey=SimpleNamespace(path=Path("S")),
+            verdicts=SimpleNamespace(reviewer="Ann"),
+            screen=SimpleNamespace(star=None),
+        ),
+        learn=object(),
+        _reference_path="/known.csv",
+    )
+    VettingApp.frame(made)
+    assert asked["server"] == (Path("S"), "Ann", "/known.csv", True)
+
+
 def test_a_single_panel_goes_by_its_name(small_survey):
     app = VettingApp(small_survey, reviewer="Ann")
     try:
@@ -55,7 +85,7 @@ def test_a_notebook_is_told_after_a_single_panel_has_drawn_another_star(small_su
 
 def test_a_server_that_does_not_start_says_why(small_survey, monkeypatch):
     monkeypatch.setattr("dashboard.views.cell._ENDS_WITH_KERNEL", "raise OSError('no such thing')")
-    server = CellServer(small_survey, "", "")
+    server = CellServer(small_survey)
     with pytest.raises(SurveyError, match="no such thing"):
         server.wait()
     server.close()
