@@ -45,11 +45,15 @@ _NO_VALUES_OF: Final = {
     "pmra": (9999.0, 9999.99, -99.99, -99.999, -99.9999, 99.999),
     "pmdec": (9999.0, 9999.99, -99.99, -99.999, -99.9999, 99.999),
     "ebv": (-1.0,),
+    "logg": (-1.0,),
     "parallax_mas": (-99.0, -99.9, -99.99, -99.999, -99.9999),
     "rv": (9999.0, 99999.0, 999.9, 999.99),
 }
 _CIRCLE: Final = 360.0  # deg
 _NINES: Final = re.compile(r"-?9{2,}(\.9*0*)?")
+_ONLY_NINES: Final = re.compile(r"9\.9{2,}|9{2,}(\.9+)?")
+_FAR_BEYOND: Final = 5.0  # times the largest other value of a column
+_ENOUGH_OTHERS: Final = 3
 _ABSURD: Final = 1e10
 _LIMITS: Final = ("<", ">", "<=", ">=", "≤", "≥", "<~", ">~")
 
@@ -192,6 +196,9 @@ class Reading:
     ) -> tuple[FloatArray, BoolArray]:
         """Values without numbers that stand for none, and without limits; what is missing then."""
         no_value = np.isin(values, (*_NO_VALUES, *_NO_VALUES_OF.get(one.name, ())))
+        if one.kind == "number" and not self.trusted:
+            possible = (values >= one.low) & (values <= one.high)  # the others are named later
+            no_value |= possible & _lonely_nines(np.where(no_value, np.nan, values))
         if no_value.any():
             self.no_values[column.name] = int(no_value.sum())
         limits = self._limits(column) & ~missing & ~no_value
@@ -290,6 +297,23 @@ class Reading:
     def understood(self, house: str, column: RawColumn, how: str) -> None:
         """Note which column a quantity was taken from."""
         self.columns[house] = Understood(column.name, column.unit or "", quantity(house).unit, how)
+
+
+def _lonely_nines(values: FloatArray) -> BoolArray:
+    """(n,) values of nines only (99.99, 9999) that stand far beyond all others of a column.
+
+    The numbers by which surveys say that there is none; 9999 K among stars of 9000 K is one.
+    """
+    size = np.abs(values)
+    nines = np.zeros(len(values), bool)
+    while np.isfinite(largest := np.nanmax(np.where(nines, np.nan, size), initial=0.0)):
+        if not _ONLY_NINES.fullmatch(f"{largest:.7g}"):
+            break
+        nines |= size == largest
+    others = size[~nines & np.isfinite(size)]
+    if not nines.any() or len(others) < _ENOUGH_OTHERS:
+        return np.zeros(len(values), bool)
+    return nines & (size > _FAR_BEYOND * others.max())
 
 
 def is_text(values: pd.Series) -> bool:

@@ -17,6 +17,7 @@ _ASTROMETRY: Final = (
     *("parallax_mas", "parallax_error_mas", "parallax_over_error"),
     *("pmra", "pmra_error", "pmdec", "pmdec_error"),
 )
+_MOTION: Final = ("parallax_mas", "pmra", "pmdec")  # no star has 0 in all of them
 _LABELS: Final = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
 _BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
 _TELLS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # whose 0 says it, of what
@@ -44,6 +45,10 @@ def unfilled(reading: Reading) -> None:
         for name in (teller,) if said.all() else names:
             if name in none:
                 none[name] |= said & zero[name]
+    if set(_MOTION) <= set(none):
+        still = np.logical_and.reduce([zero[name] for name in _MOTION])
+        for name in _MOTION:
+            none[name] |= still & ~still.all()
     for name, rows in none.items():
         fresh = int((rows & reading.values[name].notna().to_numpy(bool)).sum())
         if fresh:

@@ -225,3 +225,32 @@ def test_a_long_table_tells_the_release_of_its_identifiers_too(tmp_path, monkeyp
     (tmp_path / "t.csv").write_text(said + text)
     found = read_long(monkeypatch, tmp_path / "t.csv")
     assert found.has("gaia_source_id") is (said == "")
+
+
+# --- nines -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("column", "true", "filled"),
+    [
+        ("teff", [8000, 8500, 9999, 9100], "99999"),
+        ("teff_err", [50, 60, 99, 80], "9999"),
+        ("logg_err", [0.1, 0.12, 0.09, 0.2], "9.99"),
+        ("rv_err", [3.0, 2.5, 9.9, 4.1], "999.0"),
+    ],
+)
+def test_nines_far_beyond_all_others_are_no_value_and_9999_k_is_one(tmp_path, column, true, filled):
+    beside = {"teff_err": "teff", "logg_err": "logg", "rv_err": "rv"}.get(column, "logg")
+    usual = {"teff": 8000, "logg": 3.1, "rv": 55}[beside]
+    rows = [f"{7 + i},{value},{usual + i}" for i, value in enumerate([*true, filled])]
+    text = "\n".join([f"obsid,{column},{beside}", *rows]) + "\n"
+    found = opened(tmp_path, text, CATALOGUE_USE)
+    assert found.table[column].tolist() == pytest.approx([*true, np.nan], nan_ok=True)
+    assert found.no_values == {column: 1}
+
+
+def test_a_star_that_neither_moves_nor_has_a_parallax_was_never_measured(tmp_path):
+    table = truth().drop(columns="parallax_error_mas")
+    table.loc[3, ["parallax_mas", "pmra", "pmdec"]] = 0.0
+    table.loc[5, "pmra"] = 0.0
+    found = opened(tmp_path, csv_text(table)).table
+    assert found.loc[3, ["parallax_mas", "pmra", "pmdec"]].isna().all()
+    assert found.loc[5, "pmra"] == 0.0
