@@ -1,10 +1,13 @@
 """What the server does once, before the first page is asked for."""
 
+import logging
 import os
 import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = sys.argv[1:]  # what stands behind --args; by the time of the call it is the server's own
@@ -21,12 +24,27 @@ def on_server_loaded(server_context: Any) -> None:
     from dashboard.warming import warm_up  # noqa: PLC0415
 
     SparePage(server_context.application_context)
-    maker = DemoMaker.where_wanted(options(GIVEN).survey)
+    survey = options(GIVEN).survey
+    maker = DemoMaker.where_wanted(survey)
     warm_up(None if maker is None else maker.can_open)
     if maker is not None:  # meanwhile
         threading.Thread(target=_read_page, name="read-page", daemon=True).start()
+    else:
+        threading.Thread(target=read_survey, args=(survey,), name="read", daemon=True).start()
 
 
 def _read_page() -> None:
     """Import what the first page needs."""
     import dashboard.app  # noqa: F401, PLC0415
+
+
+def read_survey(path: Path) -> None:
+    """Read what all pages share of a survey; what cannot be read is said by the page."""
+    from dashboard.state.data import give_back, shared_data  # noqa: PLC0415
+    from msfa_core.errors import MsfaError  # noqa: PLC0415
+    from msfa_core.survey.folder import Survey  # noqa: PLC0415
+
+    try:
+        give_back(shared_data(Survey.open(path)))
+    except (MsfaError, OSError) as error:
+        logger.info("not read ahead: %s", error)

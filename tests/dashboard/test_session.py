@@ -1,9 +1,12 @@
 """A session holds its parts: each can be made alone, draws on those before it, and lets go."""
 
+import panel as pn
 import pytest
 
+from dashboard.app_hooks import read_survey
 from dashboard.state import Labels, Queue, Screen, Session, Status, Verdicts, shared_data
 from msfa_core.errors import SurveyError
+from msfa_core.survey.folder import Survey
 
 
 @pytest.fixture
@@ -72,3 +75,15 @@ def test_a_session_tells_of_a_verdict_when_all_of_it_is_true(state):
 def test_what_a_session_does_not_have_cannot_be_set(state):
     with pytest.raises(AttributeError):
         state.blind = True
+
+
+def test_a_survey_is_read_before_the_first_page_is_asked_for(survey, tmp_path):
+    pn.state.cache.clear()
+    read_survey(survey.path)
+    (held,) = pn.state.cache.values()
+    assert held.n_sessions == 0
+    session = Session(Survey(survey.path), "anna")
+    assert session.data is held
+    session.close()
+    read_survey(tmp_path / "nowhere")  # its page says so
+    assert list(pn.state.cache.values()) == [held]
