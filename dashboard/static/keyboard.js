@@ -2,6 +2,7 @@
 // what needs a field or the help is done here; the rest is sent to the server.
 
 const NAME_EVERY = 1500 // ms: views are made as they are opened
+const NAMED_WITHIN = 500 // ms
 const FIELDS = new Set(["INPUT", "TEXTAREA", "SELECT"])
 const IN_MENUS = new Set(["Enter", " ", "ArrowUp", "ArrowDown", "Tab"])
 const TO_VERDICT_BAR = new Set([
@@ -135,7 +136,9 @@ export function render({model}) {
     if (target instanceof HTMLSelectElement) target.blur()
   }
 
-  const naming = setInterval(() => (window.requestIdleCallback ?? setTimeout)(name_controls), NAME_EVERY)
+  // when nothing else is to be done, else when it was waited for long enough
+  const name_soon = () => (window.requestIdleCallback ?? setTimeout)(name_controls, {timeout: NAMED_WITHIN})
+  const naming = setInterval(name_soon, NAME_EVERY)
   model.on("remove", () => clearInterval(naming))
   window.addEventListener("keydown", on_key)
   window.addEventListener("mouseup", on_release)
