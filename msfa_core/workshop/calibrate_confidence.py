@@ -141,7 +141,7 @@ def sample(folder: str | Path) -> Sample:
     spectra = [one for one in _read(folder) if one.snr_g > SNR_MIN]
     if not spectra:
         raise ReadError(f"{folder}: no spectrum with a class and S/N above {SNR_MIN:g}.")
-    cls = [str(one.meta["class"]).strip() for one in spectra]
+    cls = [str(one.meta.get("class", "")).strip() for one in spectra]
     subclass = [str(one.meta.get("subclass", "")).strip() for one in spectra]
     calibrates = is_for_calibration([one.ra for one in spectra], [one.dec for one in spectra])
     batch = as_spectra(spectra)

@@ -53,7 +53,7 @@ def test_a_deal_that_cannot_be_made_is_told(state):
     assert "Nobody to assign stars to" in state.status.message
     view.param.update(reviewers="anna", per_star=3)
     view.share()
-    assert "3 reviewers per star of 1" in state.status.message
+    assert "3 reviewers per star, and only 1 named (anna)" in state.status.message
 
 
 def test_the_record_tells_what_was_on_screen_then_and_now(state, survey):
