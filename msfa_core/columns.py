@@ -103,7 +103,9 @@ def _classify() -> list[Column]:
 
 
 def _measure() -> list[Column]:
-    columns: list[Column] = []
+    columns: list[Column] = [
+        Column("rest_z", "float", "measure", "Doppler shift at which the spectrum was measured: z, or template_z where z is missing or contradicted", "", ".8f", "src.redshift"),
+    ]
     for line in FIT_LINES:
         text = LINE_SYMBOLS[line]
         columns += [

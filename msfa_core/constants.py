@@ -126,10 +126,10 @@ HEPSILON: Final = Sourced(3971.20, "Å", "air 3970.08 to vacuum", Certainty.VERI
 FIT_LINES: Final = ("hdelta", "hgamma")  # the two lines of the paper (§V.2)
 LABELS: Final = ("teff", "logg", "feh")  # the atmospheric labels (§V.3.1)
 STEPS: Final = (  # the spine
+    "match",
     "classify",
     "know",
     "measure",
-    "match",
     "place",
     "check",
     "label",

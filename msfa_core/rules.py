@@ -35,7 +35,9 @@ NOTHING_SAID: Final = frozenset(("", "NON", "NONE", "UNKNOWN", "NAN", "NULL", "-
 SEARCHED: Final = ("A", "B")  # first letters of the subclass
 SHIFTS_APART: Final = 60.0  # km/s; headers and trusted matches of real stars differ by 4 ± 4
 SIGMAS_APART: Final = 5.0  # of the match
-_UNTRUSTED: Final = int(MatchFlag.NO_SOLUTION | MatchFlag.AT_EDGE | MatchFlag.LOW_CONFIDENCE)
+_NO_SHIFT: Final = int(MatchFlag.NO_SOLUTION | MatchFlag.AT_EDGE | MatchFlag.FEATURELESS)
+_UNTRUSTED: Final = _NO_SHIFT | int(MatchFlag.LOW_CONFIDENCE)
+OF_REST: Final = ("template_z", "template_z_err", "template_class", "template_flags")
 OWN_STAR: Final = "spectra of one uid are one star; without a uid, a spectrum is its own star"
 
 
@@ -360,24 +362,64 @@ def epoch_shifts(table: pd.DataFrame) -> FloatArray:
 
 
 def redshift_is_contradicted(table: pd.DataFrame) -> BoolArray:
-    """(n,) True where a trusted match with a template of a star gives another Doppler shift.
+    """(n,) True where a trusted match with a template of a star gives another Doppler shift."""
+    return _is_apart(numbers(table, "z"), table)
+
+
+def rest_redshifts(table: pd.DataFrame) -> FloatArray:
+    """(n,) Doppler shift that brings each spectrum to rest, as `rest_sentence` says.
 
     What is measured at a wrong shift is wrong too: lines off their centres, the Ca II K index on
     the wing of its line, a prepared spectrum of a kind that the networks never saw.
+
+    Parameters
+    ----------
+    table : (n,) DataFrame
+        ``z`` of file or catalogue and, where spectra were matched, `OF_REST`.
     """
+    z = numbers(table, "z")
+    takes = (np.isnan(z) & _are_stars(table, _NO_SHIFT)) | redshift_is_contradicted(table)
+    return np.where(takes, numbers(table, "template_z"), z)
+
+
+def rest_sentence() -> str:
+    """Say at which shift a spectrum is classified, measured, labelled and shown."""
+    return (
+        "the Doppler shift of file or catalogue; that of the template of a star where they give "
+        "none, or where the template is trusted and theirs is more than "
+        f"{SHIFTS_APART:g} km/s and {SIGMAS_APART:g} σ off"
+    )
+
+
+def measured_off_rest(table: pd.DataFrame) -> BoolArray:
+    """(n,) True where lines were measured at a shift that a trusted match contradicts.
+
+    So it is where spectra were matched after they were measured.
+    """
+    measured = numbers(table, "rest_z")
+    return _is_apart(np.where(np.isfinite(measured), measured, numbers(table, "z")), table)
+
+
+def redshift_sentences() -> tuple[str, str]:
+    """Say what contradicts a redshift, where the template's is used, and where it is not yet."""
+    apart = f"> {SHIFTS_APART:g} km/s, > {SIGMAS_APART:g} σ"
+    return (
+        f"the template gives another redshift ({apart}): used in place of the header's",
+        f"the template gives another redshift ({apart}): measured at the header's, msfa run",
+    )
+
+
+def _is_apart(z: FloatArray, table: pd.DataFrame) -> BoolArray:
     shift, error = numbers(table, "template_z"), numbers(table, "template_z_err")
-    apart = SPEED_OF_LIGHT * np.abs(numbers(table, "z") - shift)
     limit = np.fmax(SHIFTS_APART, SIGMAS_APART * SPEED_OF_LIGHT * error)
-    doubts = np.nan_to_num(numbers(table, "template_flags"), nan=1.0).astype(np.int64)
-    is_trusted = (doubts & _UNTRUSTED) == 0
-    is_star = _where(_words(table, "template_class") == STAR)
-    is_apart: BoolArray = is_star & is_trusted & (apart > limit)
-    return is_apart
+    is_apart: BoolArray = SPEED_OF_LIGHT * np.abs(z - shift) > limit
+    return is_apart & _are_stars(table, _UNTRUSTED)
 
 
-def redshift_sentence() -> str:
-    """Say what contradicts a redshift."""
-    return f"the template gives another redshift (> {SHIFTS_APART:g} km/s, > {SIGMAS_APART:g} σ)"
+def _are_stars(table: pd.DataFrame, doubts: int) -> BoolArray:
+    """(n,) True where the template of a star fits, and none of these flags is raised."""
+    raised = np.nan_to_num(numbers(table, "template_flags"), nan=1.0).astype(np.int64) & doubts
+    return _where(_words(table, "template_class") == STAR) & (raised == 0)
 
 
 def have_good_parallax(table: pd.DataFrame) -> BoolArray:

@@ -73,6 +73,7 @@ def test_the_screen_shows_what_the_table_says(twins, screens):
         for obsid, row in table.iterrows():
             spectrum, line_fits, windows = data.measured(obsid)
             assert spectrum.z == pytest.approx(row["z"], nan_ok=True)
+            assert spectrum.z == pytest.approx(row["rest_z"], nan_ok=True)
             for k, line in enumerate(line_fits.lines):
                 assert line_fits.d02[0, k] == pytest.approx(row[f"d02_{line}"], nan_ok=True)
                 assert int(line_fits.flags[0, k]) == row[f"balmer_flags_{line}"]

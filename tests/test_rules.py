@@ -202,7 +202,38 @@ def test_a_redshift_is_contradicted_by_a_trusted_star_far_off_alone():
         }
     )
     assert rules.redshift_is_contradicted(table).tolist() == expected
-    said = contradictions(conform(table.assign(obsid=range(len(rows)))), Settings())
-    assert said[rules.redshift_sentence()].tolist() == expected
-    assert "60 km/s" in rules.redshift_sentence()
     assert not rules.redshift_is_contradicted(table[["z"]]).any()
+    rest = np.where(expected, table["template_z"], table["z"])
+    rest[6] = table.loc[6, "template_z"]  # nobody else gives one
+    assert np.array_equal(rules.rest_redshifts(table), rest, equal_nan=True)
+    assert np.array_equal(rules.rest_redshifts(table[["z"]]), table["z"], equal_nan=True)
+    used, not_used = rules.redshift_sentences()
+    assert "60 km/s" in used
+    whole = conform(table.assign(obsid=range(len(rows))))
+    said = contradictions(whole, Settings())  # measured before they were matched
+    assert said[not_used].tolist() == expected
+    assert not said[used].any()
+    said = contradictions(whole.assign(rest_z=rest), Settings())
+    assert said[used].tolist() == expected
+    assert not said[not_used].any()
+
+
+@pytest.mark.parametrize(
+    ("flags", "takes"),
+    [
+        (MatchFlag(0), True),
+        (MatchFlag.LOW_CONFIDENCE, True),  # of the class, not of the shift
+        (MatchFlag.LOW_CONFIDENCE | MatchFlag.FEATURELESS, False),
+        (MatchFlag.AT_EDGE, False),
+        (MatchFlag.NO_SOLUTION, False),
+    ],
+)
+def test_a_spectrum_without_a_redshift_takes_that_of_any_star_whose_lines_fit(flags, takes):
+    table = pd.DataFrame(
+        {
+            "z": [np.nan], "template_z": [3e-4], "template_z_err": [1e-5],
+            "template_class": ["STAR"], "template_flags": [int(flags)],
+        }
+    )  # fmt: skip
+    assert np.isfinite(rules.rest_redshifts(table)).tolist() == [takes]
+    assert np.isnan(rules.rest_redshifts(table.assign(template_class="QSO"))).all()

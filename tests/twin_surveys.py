@@ -29,8 +29,9 @@ def twin_spectra():
                 FIRST + 2 * star + epoch, 8.5 + star, 0.75, velocity, 60.0 + 5 * epoch, rng
             )
             spectra.append(replace(made, ra=ra, dec=dec))
-    lost = star_spectrum(NOWHERE, 9.0, 0.75, 100.0, 50.0, rng)
-    return [*spectra, replace(lost, z=float("nan"))]
+    lost = star_spectrum(NOWHERE, 9.0, 0.0, 100.0, 50.0, rng)
+    noise = rng.normal(1000.0, 50.0, len(lost.flux)).astype(np.float32)  # no line, no redshift
+    return [*spectra, replace(lost, flux=noise, ivar=np.full_like(noise, 50.0**-2), z=float("nan"))]
 
 
 def make_twins(folder, **settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -77,17 +78,25 @@ def title_of(star: Star | None, blind: bool = False) -> str:
     if star is None:
         return "no star on screen"
     row, spectrum = star.row, star.spectrum
-    velocity = spectrum.z * SPEED_OF_LIGHT
     parts = [
         str(star.obsid),
         "" if is_missing(row["snr_g"]) else f"S/N(g) {row['snr_g']:.0f}",
         "" if blind else ("no subclass" if is_missing(row["subclass"]) else str(row["subclass"])),
-        f"RV {velocity:+.0f} km/s".replace("-", "−")
-        if np.isfinite(velocity)
-        else "no z: observed wavelengths",
+        _velocity_words(spectrum.z, math.nan if is_missing(row["z"]) else row["z"], blind),
         file_of(spectrum),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _velocity_words(used: float, said: float, blind: bool) -> str:
+    """Say at which velocity the spectrum is shown, and where it is not that of its file."""
+    if not math.isfinite(used):
+        return "no z: observed wavelengths"
+    told = f"RV {used * SPEED_OF_LIGHT:+.0f} km/s"
+    if blind or used == said:
+        return told.replace("-", "−")
+    header = f"header {said * SPEED_OF_LIGHT:+.0f}" if math.isfinite(said) else "none in the file"
+    return f"{told} of the template ({header})".replace("-", "−")
 
 
 def file_of(spectrum: Spectrum) -> str:

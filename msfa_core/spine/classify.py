@@ -66,5 +66,11 @@ def classify(
 
 
 CLASSIFY: Final = Step(
-    "classify", version=1, work=classify, columns=("resolution",), inputs=_inputs
+    "classify",
+    version=1,
+    work=classify,
+    columns=("resolution",),
+    inputs=_inputs,
+    needs=("match",),
+    at_rest=True,
 )

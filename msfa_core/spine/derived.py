@@ -20,7 +20,7 @@ from msfa_core.columns import BY_NAME, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import LABELS
 from msfa_core.flags import LabelFlag
-from msfa_core.rules import are_candidates, in_search_domain, redshift_is_contradicted
+from msfa_core.rules import are_candidates, in_search_domain, measured_off_rest
 from msfa_core.search.prior import Trained, shares_of, with_prior
 from msfa_core.spine.results import KEY, kept, kept_keys, key_of, make_key, written_into
 from msfa_core.survey.completing import refreshed
@@ -28,7 +28,7 @@ from msfa_core.survey.folder import CANDIDATES_FILE, Survey
 from msfa_core.templates.probability import probability_right
 from msfa_core.templates.second_opinion import template_disagrees
 
-DERIVED_VERSION: Final = 3  # raised when a rule changes: the table follows at the next run
+DERIVED_VERSION: Final = 4  # raised when a rule changes: the table follows at the next run
 _SETTLED: Final = int(  # flags that follow from labels and limits, found anew each time
     LabelFlag.FROM_CATALOGUE
     | LabelFlag.MISSING
@@ -62,19 +62,19 @@ def derive(table: pd.DataFrame, base: pd.DataFrame, settings: Settings) -> pd.Da
         p_in_bhb_region=p_in_bhb_region(table, settings.selection),
     )
     table = settle_labels(table, base, settings)
-    table = without_contradicted_indices(table)
+    table = without_indices_off_rest(table)
     return table.assign(
         template_probability=probability_right(numbers(table, "template_confidence")),
         template_disagrees=template_disagrees(table),
     )
 
 
-def without_contradicted_indices(table: pd.DataFrame) -> pd.DataFrame:
-    """Take out line indices where a trusted template gives another redshift.
+def without_indices_off_rest(table: pd.DataFrame) -> pd.DataFrame:
+    """Take out line indices that were measured before a trusted template gave another redshift.
 
     Their bands, a few Å wide, lay beside their lines: 100 to 200 km/s move KP by up to 7 σ.
     """
-    wrong = pd.Series(redshift_is_contradicted(table), table.index)
+    wrong = pd.Series(measured_off_rest(table), table.index)
     return table.assign(**table[list(_INDICES)].mask(wrong, np.nan)) if wrong.any() else table
 
 

@@ -80,5 +80,6 @@ LABEL: Final = Step(
     work=label,
     columns=("resolution", *COLOUR_COLUMNS),
     inputs=_inputs,
-    needs=("place",),
+    needs=("match", "place"),
+    at_rest=True,
 )

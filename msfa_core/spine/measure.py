@@ -32,7 +32,7 @@ def measure(spectra: Spectra, _rows: pd.DataFrame) -> pd.DataFrame:
     from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
     from msfa_core.balmer.indices import line_indices, without_wrong_frames  # noqa: PLC0415
 
-    table = pd.DataFrame({"obsid": spectra.obsid})
+    table = pd.DataFrame({"obsid": spectra.obsid, "rest_z": spectra.z})
     fits = fit_lines(spectra)
     for part in (fits.as_table(), without_wrong_frames(line_indices(spectra), fits)):
         values = part.set_index("obsid") if "obsid" in part.columns else part
@@ -40,4 +40,12 @@ def measure(spectra: Spectra, _rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-MEASURE: Final = Step("measure", version=6, work=measure, columns=(), inputs=_inputs)
+MEASURE: Final = Step(
+    "measure",
+    version=7,
+    work=measure,
+    columns=(),
+    inputs=_inputs,
+    needs=("match",),
+    at_rest=True,
+)

@@ -1,5 +1,8 @@
 """The spine: every step in the order of the paper, local or on a Dask cluster.
 
+The template match comes first: it tells at which Doppler shift the others look at a spectrum whose
+file gives none, or a wrong one.
+
 Each step is an object in a file of its own; `run` does them one after the other. Each result is
 kept with a key of its inputs, so a step that was done is not done again and a killed run resumes.
 """
@@ -39,10 +42,10 @@ from msfa_core.survey.given import give
 from msfa_core.typing import Progress, no_progress
 
 SPINE: Final = (
+    MATCH,
     CLASSIFY,
     KNOW,
     MEASURE,
-    MATCH,
     PLACE,
     CHECK,
     LABEL,

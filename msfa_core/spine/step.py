@@ -7,13 +7,14 @@ the table take it whole. All that can change what a step gives is in the key of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from msfa_core.config import Settings
+from msfa_core.rules import OF_REST, rest_redshifts
 from msfa_core.spine.results import TABLE, make_key
 from msfa_core.survey.completing import SurveyShard
 from msfa_core.survey.folder import Survey
@@ -100,6 +101,9 @@ class Step:
     needs : tuple of str
         Steps whose results are among the columns it looks at.
     looks_at_spectra : bool
+    at_rest : bool
+        Whether it takes spectra at the shift of `rules.rest_redshifts`, which asks the template
+        match; else at that of file or catalogue.
     blind : callable, optional
         Whether rows of a shard say already all that its spectra would: ``work`` is then called
         without spectra.
@@ -112,6 +116,7 @@ class Step:
     inputs: Callable[[Survey, Settings], Inputs]
     needs: tuple[str, ...] = ()
     looks_at_spectra: bool = True
+    at_rest: bool = False
     blind: Callable[[pd.DataFrame], bool] | None = None
 
     def part_names(self, survey: Survey) -> list[str]:
@@ -134,8 +139,13 @@ class Step:
             key = make_key(self.name, self.version, rows=rows, inputs=inputs.key)
             return [Part(TABLE, key, self.work, rows, inputs.given)]
         places, made = pd.Index(rows["obsid"]), []
-        for shard in survey.shards():
-            own = rows.iloc[places.get_indexer(pd.Index(shard.obsid))].reset_index(drop=True)
+        matched = table.reindex(columns=list(OF_REST))
+        for stored in survey.shards():
+            shard = stored
+            at = places.get_indexer(pd.Index(stored.obsid))
+            own = rows.iloc[at].reset_index(drop=True)
+            if self.at_rest:
+                shard = replace(shard, z=rest_redshifts(matched.iloc[at].assign(z=stored.z)))
             key = make_key(self.name, self.version, rows=own, z=shard.z, inputs=inputs.key)
             seen = None if self.blind is not None and self.blind(own) else shard
             made.append(Part(shard.name, key, self.work, own, inputs.given, seen))

@@ -24,9 +24,9 @@ from msfa_core.flags import LabelFlag, MatchFlag
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
     keep_by_rule,
+    measured_off_rest,
     placed_by_trapezoid,
-    redshift_is_contradicted,
-    redshift_sentence,
+    redshift_sentences,
     region_sentence,
     rule_sentence,
     ruled_out_by_stage1,
@@ -296,8 +296,8 @@ def _say_labels(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str
 
 def _say_calcium(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:
     told = _measured(row, "kp", "KP", 2, " Å")
-    if not told and redshift_is_contradicted(pd.DataFrame([row]))[0]:
-        return "not measured", f"No Ca II K index: {redshift_sentence()}."
+    if not told and measured_off_rest(pd.DataFrame([row]))[0]:
+        return "not measured", f"No Ca II K index: {redshift_sentences()[1]}."
     if not told:
         return "not measured", "No Ca II K index: not measured, or not covered."
     if stance == Stance.SILENT:

@@ -1,6 +1,8 @@
 """There is one spectrum: what its file says, completed by what joined catalogues say of it.
 
 What a file says stays; what it does not say comes from the catalogues, the one given last first.
+The Doppler shift alone can come from the template match: where nobody gives one, or one that a
+trusted match contradicts.
 Whoever needs a spectrum of a survey takes a completed one: the archive, which keeps files as they
 were, is for this folder alone.
 """
@@ -15,11 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from msfa_core.columns import BY_NAME, COLUMNS
 from msfa_core.errors import SurveyError, typed
-from msfa_core.rules import words_of
+from msfa_core.rules import OF_REST, rest_redshifts, words_of
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.shards import Shard
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -47,7 +50,7 @@ class SurveyShard:
         Where it lies; absolute.
     obsid : (n,) int64 array
     z : (n,) float64 array
-        Doppler shift of each: of its file, else of a catalogue; NaN where nobody knows.
+        Doppler shift of each.
     """
 
     name: str
@@ -114,6 +117,52 @@ class Catalogues:
         for part in parts:
             merged = filled(merged, part)
         return merged.set_index("obsid").reindex(columns=wanted[1:])
+
+
+class Matches:
+    """What the template match says of Doppler shifts: of the table, read again when it changes."""
+
+    def __init__(self, table: Path) -> None:
+        self.path = table
+        self._held: tuple[object, pd.DataFrame | None] = ((), None)  # replaced as a whole
+
+    def rest_z(self, obsid: NDArray[np.int64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) shift that brings each spectrum to rest, given that of file or catalogue."""
+        matched = self._current()
+        if matched is None:
+            return z
+        return rest_redshifts(matched.reindex(obsid).assign(z=z))
+
+    def _current(self) -> pd.DataFrame | None:
+        """Return the columns that the rule asks, by obsid; None before a table with them."""
+        try:
+            said = self.path.stat()
+        except FileNotFoundError:
+            return None
+        stamp = (said.st_mtime_ns, said.st_size, said.st_ino)
+        held, matched = self._held
+        if held != stamp:
+            matched = self._read()
+            self._held = (stamp, matched)
+        return matched
+
+    def _read(self) -> pd.DataFrame | None:
+        try:
+            names = set(pq.read_schema(self.path).names)
+            if not names.issuperset(OF_REST):
+                return None
+            table = pd.read_parquet(self.path, columns=["obsid", *OF_REST])
+        except (OSError, ValueError) as error:
+            raise table_unreadable(self.path, error) from error
+        return table[table["template_z"].notna()].set_index("obsid")
+
+
+def table_unreadable(path: Path, error: Exception) -> SurveyError:
+    """Return what is said of a table of all spectra that cannot be read."""
+    return SurveyError(
+        f"{path} cannot be read ({error}): remove it and give `msfa run {typed(path.parent)}` to "
+        "make it again from the archive."
+    )
 
 
 def in_counting_order(folder: Path) -> list[Path]:

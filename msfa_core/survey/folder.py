@@ -58,11 +58,13 @@ from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 from msfa_core.survey.completing import (
     Catalogues,
+    Matches,
     SurveyShard,
     completed,
     filled,
     identities,
     refreshed,
+    table_unreadable,
     without_results,
 )
 from msfa_core.survey.provenance import (
@@ -126,6 +128,7 @@ class Survey:
             )
         self.archive = Archive(self.path / ARCHIVE_FOLDER)
         self._catalogues = Catalogues(self.path / CATALOGUE_FOLDER)
+        self._matches = Matches(self.path / CANDIDATES_FILE)
 
     @classmethod
     def open(cls, path: str | Path) -> Survey:
@@ -187,7 +190,7 @@ class Survey:
         Returns
         -------
         Spectra
-            Each with its file's z, else that of a joined catalogue.
+            Each with the z that brings it to rest: `rules.rest_sentence`.
 
         Raises
         ------
@@ -195,13 +198,14 @@ class Survey:
             When a spectrum is not stored, naming it.
         """
         batch = self.archive.spectra(obsids)
-        return replace(batch, z=self._catalogues.completed_z(batch.obsid, batch.z))
+        z = self._catalogues.completed_z(batch.obsid, batch.z)
+        return replace(batch, z=self._matches.rest_z(batch.obsid, z))
 
     def spectrum(self, obsid: int) -> Spectrum:
         """Return one spectrum on its own wavelengths.
 
-        Its z, position, S/N, class, subclass and data release are those of its file, else of a
-        joined catalogue.
+        Its position, S/N, class, subclass and data release are those of its file, else of a
+        joined catalogue; its z is that of `spectra`.
 
         Raises
         ------
@@ -209,7 +213,9 @@ class Survey:
             When it is not stored.
         """
         rows = self._catalogues.rows(np.array([obsid], dtype=np.int64))
-        return completed(self.archive.original(obsid), rows)
+        one = completed(self.archive.original(obsid), rows)
+        z = self._matches.rest_z(np.array([obsid], dtype=np.int64), np.array([one.z]))
+        return replace(one, z=float(z[0]))
 
     def shards(self) -> list[SurveyShard]:
         """Return the shards, each with the z that files and catalogues say of its spectra."""
@@ -252,10 +258,7 @@ class Survey:
         try:
             table = pd.read_parquet(path) if path.exists() else None
         except (OSError, ValueError) as error:
-            raise SurveyError(
-                f"{path} cannot be read ({error}): remove it and give "
-                f"`msfa run {typed(self.path)}` to make it again from the archive."
-            ) from error
+            raise table_unreadable(path, error) from error
         stored = self.archive.obsid
         if table is None:
             return conform(self.base_table())

@@ -34,6 +34,7 @@ from msfa_core.rules import (
     n_stars,
     outside_domain,
     region_sentence,
+    rest_redshifts,
     ruled_out_by_stage1,
     star_numbers,
     words_of,
@@ -357,7 +358,13 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
             "class and subclass (without them a spectrum is outside the search domain)",
             f"`msfa ingest {typed(path)} --catalogue FILE`",
         ),
-        (table["z"].isna(), "Doppler shift z", f"`msfa ingest {typed(path)} --catalogue FILE`"),
+        (
+            pd.Series(np.isnan(rest_redshifts(table))),
+            "Doppler shift z",
+            f"`msfa run {typed(path)}` (the template match's)"
+            if table["template_flags"].isna().all()
+            else f"`msfa ingest {typed(path)} --catalogue FILE`; no template gives one",
+        ),
         (
             table["ra"].isna() | table["dec"].isna(),
             "position",

@@ -21,9 +21,10 @@ from msfa_core.rules import (
     candidate_sentence,
     domain_sentence,
     have_subclass,
+    measured_off_rest,
     placed_by_trapezoid,
     redshift_is_contradicted,
-    redshift_sentence,
+    redshift_sentences,
 )
 from msfa_core.typing import BoolArray, FloatArray
 
@@ -90,11 +91,14 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
     candidate = is_true(table, "is_candidate")
     other = have_subclass(table) & ~are_a_or_b(table)
     _, outside_trapezoid = placed_by_trapezoid(table)
+    is_apart, is_off = redshift_is_contradicted(table), measured_off_rest(table)
+    at_rest, off_rest = redshift_sentences()
     return {
         "stage 1 and stage 2 disagree": judged & (says_bhb != probable),
         "header subclass is neither A nor B": says_bhb & other,
         TEMPLATE_DISAGREES: is_true(table, "template_disagrees"),
-        redshift_sentence(): redshift_is_contradicted(table),
+        at_rest: is_apart & ~is_off,
+        off_rest: is_apart & is_off,
         "outside the D0.2–fm box": candidate & is_false(table, "in_bhb_region"),
         "outside the CMD trapezoid": candidate & outside_trapezoid,
         "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),

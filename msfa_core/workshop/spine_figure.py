@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from msfa_core.columns import columns_of
 from msfa_core.spine.run import SPINE
 
@@ -50,16 +52,17 @@ def draw() -> Figure:
             centre[name], 0.62, name, ha="center", va="center", color=ink, weight="bold", size=11
         )
         words = _BESIDE.get(name) or [column.name for column in columns_of(name)][:_SHOWN]
-        axes.text(centre[name], 0.25, "\n".join(words), ha="center", va="center", color=ink, size=7)
+        axes.text(centre[name], 0.25, "\n".join(words), ha="center", va="center", color=ink, size=6)
     for one, other in zip(names[:-1], names[1:], strict=True):
         ends = (centre[one] + _WIDTH / 2, 0.45), (centre[other] - _WIDTH / 2, 0.45)
         axes.add_patch(FancyArrowPatch(*ends, arrowstyle="->", mutation_scale=12, color="#555555"))
     for step in SPINE:
         for needed in step.needs:
             ends = (centre[needed], _HEIGHT + 0.05), (centre[step.name], _HEIGHT + 0.05)
+            bend = 0.36 / np.sqrt((ends[1][0] - ends[0][0]) / (_WIDTH + _GAP))  # long ones flatter
             axes.add_patch(
                 FancyArrowPatch(
-                    *ends, connectionstyle="arc3,rad=-0.35", arrowstyle="->", mutation_scale=12,
+                    *ends, connectionstyle=f"arc3,rad={-bend}", arrowstyle="->", mutation_scale=12,
                     color="#009E73", linewidth=1.4,
                 )
             )  # fmt: skip

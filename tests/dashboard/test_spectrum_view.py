@@ -1,9 +1,11 @@
 """The spectrum panel: drawn once, then fed; lines, frames and limits where they belong."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dashboard.state import Explained
@@ -123,6 +125,22 @@ def test_the_title_names_the_star_and_its_file(state):
     title = title_of(state.screen.star)
     assert title.startswith(state.screen.selected)
     assert "S/N(g)" in title and "km/s" in title and "spec-" in title
+
+
+@pytest.mark.parametrize(
+    ("said", "blind", "told"),
+    [
+        (0.0005, False, "RV +150 km/s"),
+        (-0.0005, False, "RV +150 km/s of the template (header −150)"),
+        (np.nan, False, "RV +150 km/s of the template (none in the file)"),
+        (-0.0005, True, "RV +150 km/s"),
+    ],
+)
+def test_the_title_says_where_the_velocity_is_from(state, said, blind, told):
+    star = state.screen.star
+    spectrum = replace(star.spectrum, z=0.0005)
+    shown = replace(star, spectrum=spectrum, row=pd.Series({**star.row, "z": said}))
+    assert f" · {told} · " in title_of(shown, blind)
 
 
 def test_no_star_is_drawn_as_nothing(view, state):

@@ -543,7 +543,7 @@ def test_the_z_of_a_catalogue_serves_where_the_file_has_none(survey, tmp_path):
 
 
 def test_wrong_calls_are_refused_in_one_line(survey, tmp_path):
-    with pytest.raises(ConfigError, match="unknown step 'clasify'; the steps are classify, "):
+    with pytest.raises(ConfigError, match="unknown step 'clasify'; the steps are match, "):
         run(survey, ["clasify"])
     with pytest.raises(SurveyError, match="holds no spectra yet"):
         run(Survey.create(tmp_path / "empty"))

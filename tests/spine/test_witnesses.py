@@ -9,7 +9,7 @@ from msfa_core.balmer.region import are_in_bhb_region
 from msfa_core.columns import conform
 from msfa_core.config import Settings
 from msfa_core.flags import LabelFlag, MatchFlag
-from msfa_core.spine.derived import without_contradicted_indices
+from msfa_core.spine.derived import without_indices_off_rest
 from msfa_core.spine.witnesses import (
     WITNESSES,
     Stance,
@@ -138,12 +138,19 @@ def test_a_template_of_an_ordinary_a_star_speaks_for_no_bhb_star():
 
 
 def test_an_index_at_a_contradicted_redshift_is_none():
-    at = {"kp": [0.9] * 3, "kp_err": [0.1] * 3, "ew_hei4471": [0.2] * 3, "z": [0.0006, 0.0, 0.0006]}
-    table = table_of(template_class=["STAR"] * 3, template_z=[0.0] * 3, template_flags=[0, 0, 32],
-                     template_z_err=[1e-5] * 3, **at)  # fmt: skip
-    found = without_contradicted_indices(table)
+    far = 0.0006
+    at = {"kp": [0.9] * 4, "kp_err": [0.1] * 4, "ew_hei4471": [0.2] * 4, "z": [far, 0.0, far, far]}
+    table = table_of(
+        template_class=["STAR"] * 4,
+        template_z=[0.0] * 4,
+        template_z_err=[1e-5] * 4,
+        template_flags=[0, 0, 32, 0],
+        rest_z=[far, 0.0, far, 0.0],
+        **at,
+    )
+    found = without_indices_off_rest(table)
     for name in ("kp", "kp_err", "ew_hei4471"):
-        assert found[name].isna().tolist() == [True, False, False]
+        assert found[name].isna().tolist() == [True, False, False, False]
     said = witnesses(found.iloc[0], Settings())[5]
     assert said.stance == Stance.SILENT and "another redshift" in said.sentence
 

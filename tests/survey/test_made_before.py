@@ -108,7 +108,7 @@ def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(sur
     run(survey, steps, workers=1)
     table = survey.table_with_verdicts().set_index("obsid")
     for column in columns_of("measure"):
-        if column.kind == "float":
+        if column.kind == "float" and column.name in as_it_was:  # else it came later
             expected = as_it_was[column.name].to_numpy()
             if column.name == "kp_err":  # since then repeats of real stars have a say in it
                 expected = np.hypot(expected, float(KP_REPEAT_ERROR) * as_it_was["kp"].to_numpy())

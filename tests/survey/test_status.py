@@ -113,6 +113,10 @@ def test_what_is_missing_is_said_with_its_remedy(survey):
     missing = status(survey).missing
     z = next(line for line in missing if line.startswith("Doppler shift z"))
     assert "1 of 15 spectra" in z
+    assert f"msfa run {survey.path}" in z  # until it was asked, a template may give one
+    table = survey.table()
+    survey.write_table(table.assign(template_flags=pd.array([1] * len(table), dtype="Int64")))
+    z = next(line for line in status(survey).missing if line.startswith("Doppler shift z"))
     assert f"msfa ingest {survey.path} --catalogue FILE" in z
     (survey.path / "catalogues").mkdir()
     rows = pd.DataFrame({"obsid": [15], "z": [1e-4]})
