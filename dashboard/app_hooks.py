@@ -1,5 +1,7 @@
 """What the server does once, before the first page is asked for."""
 
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -17,6 +19,8 @@ def on_server_loaded(server_context: Any) -> None:
     """Compile in the background what would make the first reviewer wait; keep a page ready."""
     # A figure that is put together wrongly is found by the tests, not at each page anew (0.1 s).
     os.environ.setdefault("BOKEH_VALIDATE_DOC", "no")
+    # Who stops the server would wait a second or two for every object to be taken apart.
+    atexit.register(gc.freeze)
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     from dashboard.making import DemoMaker, options  # noqa: PLC0415
@@ -39,12 +43,22 @@ def _read_page() -> None:
 
 
 def read_survey(path: Path) -> None:
-    """Read what all pages share of a survey; what cannot be read is said by the page."""
+    """Read what all pages share of a survey; what cannot be read is said by the page.
+
+    Where its stars are so many that planes are images, what draws those is compiled.
+    """
+    from dashboard.planes.axis import warm_up as compile_images  # noqa: PLC0415
+    from dashboard.planes.layer import POINTS_LIMIT  # noqa: PLC0415
     from dashboard.state.data import give_back, shared_data  # noqa: PLC0415
     from msfa_core.errors import MsfaError  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
     try:
-        give_back(shared_data(Survey.open(path)))
+        data = shared_data(Survey.open(path))
     except (MsfaError, OSError) as error:
         logger.info("not read ahead: %s", error)
+        return
+    n_stars = len(data.candidates)
+    give_back(data)
+    if n_stars > POINTS_LIMIT:
+        compile_images()

@@ -35,7 +35,6 @@ def warm_up(after: threading.Event | None = None) -> threading.Thread:
 def _make_ready(after: threading.Event | None) -> None:
     if after is not None:
         after.wait()
-    from dashboard.planes.axis import warm_up as compile_planes  # noqa: PLC0415 (datashader)
     from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
     from msfa_core.spine.ready import some_spectrum  # noqa: PLC0415
 
@@ -43,7 +42,6 @@ def _make_ready(after: threading.Event | None) -> None:
     fit_lines(spectrum)
     if page_is_painted.wait(PAGE_SECONDS):
         time.sleep(BREATH_SECONDS)  # an import holds the interpreter: not while the page is made
-    compile_planes()
     try:
         _think(spectrum)
     except MsfaError as error:  # said to the reviewer when the answer is wanted

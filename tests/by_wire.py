@@ -1,48 +1,21 @@
-"""Reviewers without a browser: real websockets to a real server, and servers that start at once.
-
-Importing the app takes seconds. A *stable* imports it once and forks a server whenever one is
-wanted, so that a test can kill a hundred of them.
-"""
+"""Reviewers without a browser: real websockets to a real server, which can be killed."""
 
 import asyncio
 import contextlib
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.request import urlopen
 from uuid import uuid4
 
+from stable import command
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120  # s
-_STABLE = """
-import json, os, signal, sys
-sys.path.insert(0, os.getcwd())
-import panel.command, bokeh.server.server, bokeh.command.subcommands.serve
-import dashboard.app, msfa_core.vetting.store, psycopg
-from alembic import command
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for line in sys.stdin:
-    given = json.loads(line)
-    pid = os.fork()
-    if not pid:
-        os.environ.update(given["environment"])
-        out = os.open(given["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(out, 1), os.dup2(out, 2)
-        sys.argv = ["panel", "serve", "dashboard", "--port", str(given["port"]), "--args",
-                    given["survey"]]
-        panel.command.main()
-        os._exit(0)
-    print(pid, flush=True)
-"""
 
 
 def _map(values):
@@ -65,37 +38,15 @@ def _event(name, **values):
     return {"events": [{"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": data}]}
 
 
-class Stable:
-    """A process that has imported the app and forks servers of it."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _STABLE], cwd=ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=os.environ | {"BOKEH_RESOURCES": "server", "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-
-    def serve(self, survey, log, **environment):
-        return Forked(self, survey, log, environment)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
-
-
 class Forked:
-    """A server that was forked; it can be killed."""
+    """A server from a stable; it can be killed."""
 
-    def __init__(self, stable, survey, log, environment):
+    def __init__(self, stable, survey, log, **environment):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        given = {"port": self.port, "survey": str(survey), "log": str(log)}
-        stable.process.stdin.write(json.dumps(given | {"environment": environment}) + "\n")
-        stable.process.stdin.flush()
-        self.pid = int(stable.process.stdout.readline())
         self.url = f"http://localhost:{self.port}/dashboard"
+        self.process = stable.fork(command(survey, self.port), log, environment)
         until = time.monotonic() + PATIENCE
         while True:
             with (
@@ -108,11 +59,8 @@ class Forked:
 
     def kill(self):
         """End it as a power cut would."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        until = time.monotonic() + PATIENCE
-        while Path(f"/proc/{self.pid}").exists() and time.monotonic() < until:
-            time.sleep(0.005)
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(PATIENCE)
 
 
 class Lost(Exception):

@@ -1,11 +1,14 @@
 """What all tests share: the real data, tiny networks, and a few simulated LAMOST files."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# Two processes test at once; with two threads each they take three times the processor time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no fault of the code; and a change is judged by the same examples each time,
 # as long as MSFA_EXPLORE is not set: then they are new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -18,6 +21,12 @@ def pytest_collection_modifyitems(items):
     """Begin with the modules that take long: both cores are busy to the end."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish():
+    """Let no search for garbage look at what was imported: a second each time, to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

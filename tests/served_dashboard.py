@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from stable import QUIET, ROOT, Stable, command
+
 from msfa_core.vetting.store import Store
 
-ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_FLAGS = (
     "--headless",
@@ -58,22 +59,22 @@ def free_port():
 
 
 class Server:
-    """``panel serve dashboard --args SURVEY`` on a free port of this machine."""
+    """``panel serve dashboard --args SURVEY`` on a free port of this machine.
 
-    def __init__(self, survey, log, *options, port=0, **environment):
+    As a user starts it, or (``stable``) forked from a process that has imported the app.
+    """
+
+    def __init__(self, survey, log, *options, port=0, stable=None, **environment):
         self.port, self.log = port or free_port(), Path(log)
-        command = [sys.executable, "-m", "panel", "serve", "dashboard", "--port", str(self.port)]
-        command += options
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [*command, "--args", str(survey)] if survey else command,
-                cwd=ROOT,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=os.environ
-                | {"BOKEH_RESOURCES": "server", "OMP_NUM_THREADS": "1"}
-                | environment,
-            )
+        words = command(survey, self.port, *options)
+        if stable:
+            self.process = stable.fork(words, log, environment)
+        else:
+            with self.log.open("ab") as output:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *words], cwd=ROOT, env=os.environ | QUIET | environment,
+                    stdout=output, stderr=subprocess.STDOUT,
+                )  # fmt: skip
         self._wait()
 
     @property
@@ -89,7 +90,7 @@ class Server:
                 with urlopen(f"http://localhost:{self.port}/static/js/bokeh.min.js", timeout=5):
                     return
             except (URLError, OSError):
-                time.sleep(0.2)
+                time.sleep(0.05)
         raise RuntimeError(f"the server did not answer:\n{self.log.read_text()}")
 
     def kill(self):
@@ -108,9 +109,10 @@ class Server:
 
 
 @contextmanager
-def served(survey, log, *options, **environment):
-    """A server for as long as the block runs."""
-    server = Server(survey, log, *options, **environment)
+def served(survey, log, *options, afresh=False, **environment):
+    """A server for as long as the block runs: of a stable, or started as a user would start it."""
+    stable = None if afresh else Stable.of_this_run()
+    server = Server(survey, log, *options, stable=stable, **environment)
     try:
         yield server
     finally:

@@ -14,8 +14,6 @@ from typing import Any, Final
 import holoviews as hv
 import numpy as np
 import pandas as pd
-import xarray as xr
-from datashader.transfer_functions import dynspread, shade
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
@@ -228,6 +226,12 @@ def count_image(
     (height, width) uint32 array
         RGBA, rows running upwards.
     """
+    import xarray as xr  # noqa: PLC0415 (as below)
+    from datashader.transfer_functions import (  # noqa: PLC0415 (a second; few surveys need it)
+        dynspread,
+        shade,
+    )
+
     counted = xr.DataArray(
         counts_in_pixels(frame, names, window, size),
         dims=("y", "x", "group"),
@@ -265,6 +269,6 @@ def counts_in_pixels(
 
 
 def warm_up() -> None:
-    """Compile what datashader needs before the first reviewer waits for it."""
+    """Compile what datashader needs for an image, before the first reviewer waits for it."""
     frame = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0], "group": pd.Categorical(["a", "b"])})
     count_image(frame, {"a": "#000000", "b": "#ffffff"}, ("x", "y"), (0, 1, 0, 1), IMAGE_SIZE)

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from msfa_core.columns import check_columns, numbers
 from msfa_core.constants import RV_FLOOR, RV_FLOOR_HOT, SPEED_OF_LIGHT
@@ -97,7 +97,7 @@ def constancy(
         mean = np.bincount(star, weight * velocity[good], n_stars) / total
     off = np.square(velocity[good] - mean[star]) * weight
     freedom = np.bincount(star, minlength=n_stars) - 1
-    found = chi2.sf(np.bincount(star, off, n_stars), np.maximum(freedom, 1))
+    found = chdtrc(np.maximum(freedom, 1), np.bincount(star, off, n_stars))
     found = np.where(freedom > 0, found, np.nan)
     return _to_rows(found, group), _to_rows(mean, group)
 

@@ -68,7 +68,7 @@ def survey(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(survey, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "server.log"
-    with served(survey.path, log, MSFA_REVIEWER="bench") as started:
+    with served(survey.path, log, afresh=True, MSFA_REVIEWER="bench") as started:
         yield started
 
 

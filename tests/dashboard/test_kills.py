@@ -7,8 +7,9 @@ import threading
 import time
 
 import pytest
-from by_wire import Lost, Reviewer, Stable
+from by_wire import Forked, Lost, Reviewer
 from local_postgres import Line, new_database, own_server
+from stable import Stable
 
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
 from msfa_core.survey.folder import Survey
@@ -26,9 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def stable():
-    made = Stable()
-    yield made
-    made.close()
+    return Stable.of_this_run()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -43,7 +42,7 @@ def store_url(request, survey):
 
 
 def served(stable, survey, url, log):
-    return stable.serve(survey.path, log, **({"MSFA_DATABASE": url} if "://" in url else {}))
+    return Forked(stable, survey.path, log, **({"MSFA_DATABASE": url} if "://" in url else {}))
 
 
 async def work(server, reviewer, rng, seconds):
@@ -130,7 +129,7 @@ def test_a_verdict_given_while_postgresql_is_away_is_stored_once_when_it_is_back
     away = (postgres.stop, postgres.start, 0.0)
     if how == "cut off":
         away = (line.cut, line.mend, CUT)
-    server = stable.serve(survey.path, tmp_path / "log", MSFA_DATABASE=line.url)
+    server = Forked(stable, survey.path, tmp_path / "log", MSFA_DATABASE=line.url)
     reviewer = Reviewer("anna")
     try:
         judged = asyncio.run(through_an_outage(server, reviewer, *away))

@@ -85,7 +85,7 @@ def test_sessions_and_replaced_tables_are_given_back(survey, tmp_path):
     table = survey.path / "candidates.parquet"
     log = tmp_path / "server.log"
     quick = ("--unused-session-lifetime", str(UNUSED), "--check-unused-sessions", "500")
-    with served(survey.path, log, *quick, MSFA_REVIEWER="anna") as server:
+    with served(survey.path, log, *quick, afresh=True, MSFA_REVIEWER="anna") as server:
 
         async def some():
             for _ in range(BATCH):
