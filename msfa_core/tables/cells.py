@@ -25,6 +25,7 @@ MISSING_WORDS: Final = frozenset(
         *("", "nan", "-nan", "null", "(null)", "none", "n/a", "#n/a", "na", "<na>", "nat", r"\n"),
         *("-", "--", "---", "----", "-----", "...", "..", ".", "…", "—", "?", "*", "missing"),
         *("masked", "no value", "undef", "undefined", '""', "''", "nil", "*null*"),
+        *("#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!"),  # of spreadsheets
     )
 )
 _SENTINEL: Final = re.compile(r"-9{3,5}(\.[09]*)?")  # -999, -9999, -99999, -999.9, -9999.00
@@ -38,7 +39,7 @@ _BLANK_GROUPED: Final = re.compile(r"[+-]?[1-9]\d{0,2}([ '’_]\d{3})+([.,]\d*)?
 _POINT_UNCLEAR: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _BYTES: Final = re.compile(r"[bB](['\"])(.*)\1", re.DOTALL)
 _QUOTED: Final = re.compile(r"=?(['\"])(.*)\1", re.DOTALL)
-_DASHES: Final = str.maketrans(dict.fromkeys("−‐‑‒–﹣－", "-") | {"＋": "+"})
+DASHES: Final = str.maketrans(dict.fromkeys("−‐‑‒–﹣－", "-") | {"＋": "+"})
 _SEXAGESIMAL: Final = re.compile(
     r"(?P<sign>[+-]?)\s*(?P<first>\d{1,3})\s*(?P<mark>h(?:rs?|ours?)?|d(?:eg)?|°|º|:|\s)\s*"
     r"(?P<minutes>\d{1,2}(?P<fraction>[.,]\d*)?)\s*(?:m(?:in)?|'|′|’|:|\s|$)\s*"
@@ -79,7 +80,7 @@ def clean(word: str) -> str:
 
     Signs of other alphabets (Unicode minus, full-width digits) become the usual ones.
     """
-    word = unicodedata.normalize("NFKC", word.translate(_DASHES)).strip().strip("\x00\ufeff")
+    word = unicodedata.normalize("NFKC", word.translate(DASHES)).strip().strip("\x00\ufeff")
     for pattern in (_BYTES, _QUOTED):
         match = pattern.fullmatch(word)
         if match:

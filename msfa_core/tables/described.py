@@ -96,7 +96,8 @@ def with_astropy(content: bytes, kind: str) -> RawTable:
     """Return the table of a format that astropy knows by name."""
     from astropy.table import Table  # noqa: PLC0415  slow to import
 
-    source: Any = io.BytesIO(content) if kind == "votable" else decoded(content)[0]
+    packed = kind in ("votable", "parquet")
+    source: Any = io.BytesIO(content) if packed else decoded(content)[0]
     return astropy_table("", Table.read(source, format=kind))
 
 

@@ -45,6 +45,9 @@ _NO_TABLES: Final = (  # beginning of the content, what it is, what to do
     (b"\x80\x04\x95", "is a Python pickle, which is never opened", "save the table as CSV"),
 )
 
+_ASTROPY: Final = b"table_meta_yaml"  # key under which astropy describes a Parquet file
+_PLAIN_CLASSES: Final = ("Quantity", "Column", "Magnitude", "Dex")  # numbers with a unit
+
 
 def read_file(path: str | Path) -> RawFile:
     """Read every table of a file.
@@ -170,7 +173,32 @@ def _is_ipac(head: bytes) -> bool:
 
 # --- Parquet, Feather ------------------------------------------------------------------------
 def _from_parquet(content: bytes) -> list[RawTable]:
-    return [arrow_table(pyarrow.parquet.read_table(pa.BufferReader(content)))]
+    file = pyarrow.parquet.ParquetFile(pa.BufferReader(content))
+    said = (file.schema_arrow.metadata or {}).get(_ASTROPY, b"").decode()
+    if _has_mixins(said):
+        return [with_astropy(content, "parquet")]
+    return [arrow_table(file.read())]
+
+
+def _has_mixins(header: str) -> bool:
+    """Tell whether astropy wrote columns of places or times: only it can put them together."""
+    kinds = set(re.findall(r"__class__:\s*([\w.]+)", header))
+    return any(not kind.endswith(_PLAIN_CLASSES) for kind in kinds)
+
+
+def _told_by_astropy(schema: pa.Schema) -> tuple[dict[str, str], dict[str, str]]:
+    """Return units and descriptions that astropy put into a Parquet file, by column."""
+    said = (schema.metadata or {}).get(_ASTROPY)
+    if said is None:
+        return {}, {}
+    from astropy.table import meta  # noqa: PLC0415  slow to import
+
+    columns = meta.get_header_from_yaml(said.decode().split("\n")).get("datatype", ())
+    units, words = (
+        {str(one["name"]): str(one[key]) for one in columns if one.get(key)}
+        for key in ("unit", "description")
+    )
+    return units, words
 
 
 def _from_feather(content: bytes) -> list[RawTable]:
@@ -181,6 +209,7 @@ def arrow_table(table: pa.Table) -> RawTable:
     """Columns of an Arrow table; whole numbers with missing values stay whole."""
     columns: list[RawColumn] = []
     left_out: dict[str, str] = {}
+    units, words = _told_by_astropy(table.schema)
     for label, chunks in zip(table.schema, table.columns, strict=True):
         column = chunks
         if pa.types.is_dictionary(column.type):
@@ -209,7 +238,9 @@ def arrow_table(table: pa.Table) -> RawTable:
         said = {key.decode().lower(): word.decode() for key, word in (label.metadata or {}).items()}
         single = pa.types.is_floating(kind) and not pa.types.is_float64(kind)
         about = " ".join(said[key] for key in ("description", "ucd") if key in said)
-        columns.append(RawColumn(label.name, values, said.get("unit"), single, about))
+        about = about or words.get(label.name, "")
+        unit = said.get("unit") or units.get(label.name)
+        columns.append(RawColumn(label.name, values, unit, single, about))
     return RawTable("", renamed(columns), left_out)
 
 
@@ -225,10 +256,19 @@ def _from_json(path: Path, content: bytes) -> list[RawTable]:
     if isinstance(said, dict) and "error" in said and "data" not in said:
         words = said.get("description") or said.get("message") or said["error"]
         raise problem(path, f"holds no answer: the service says {str(words)!r}", "ask again")
-    table = _json_table(said)
+    table = _json_table(_numbered_rows(said))
     if table is None:
         raise problem(path, "is JSON, but no table", "give a list of rows with named columns")
     return [RawTable("", table.columns, table.left_out, notes)]
+
+
+def _numbered_rows(said: Any) -> Any:
+    """Return the rows of an object that holds one each, by its number; else what is given."""
+    if not isinstance(said, dict) or not all(isinstance(value, dict) for value in said.values()):
+        return said
+    names = {name for value in said.values() for name in value}
+    numbered = all(map(str.isdigit, said)) and not all(map(str.isdigit, names))
+    return list(said.values()) if numbered else said
 
 
 def _json_table(said: Any) -> RawTable | None:
@@ -293,8 +333,7 @@ def _from_text(path: Path, content: bytes) -> list[RawTable]:
         raise problem(path, "is not a table", f"give {KNOWN_FORMATS}")
     if re.match(r"\s*#\s*%ECSV", text) and "__serialized_columns__" in text.partition("\n\n")[0]:
         header = "\n".join(line for line in text.splitlines()[:20000] if line.startswith("#"))
-        kinds = set(re.findall(r"__class__:\s*([\w.]+)", header))
-        if any(not kind.endswith(("Quantity", "Column", "MaskedColumn")) for kind in kinds):
+        if _has_mixins(header):
             table = with_astropy(content, "ascii.ecsv")
             return [RawTable("", table.columns, table.left_out, notes, table.text)]
     return [

@@ -11,6 +11,10 @@ import numpy as np
 
 _DESCRIPTION: Final = "Byte-by-byte Description"
 _BYTES: Final = re.compile(r"\s*(?:(\d+)\s*-\s*)?(\d+)\s+[AFIED]\d+(?:\.\d+)?\s")
+_DEGREES: Final = re.compile(  # whole ones, which have no sign where they are −0
+    r"(\s*(?:\d+\s*-\s*)?\d+\s+)I(\d+\s+\S+\s+DEd\s)"
+)
+_PACKED: Final = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 _FILLING: Final = "\ue000"  # of no alphabet
 _SECTION: Final = re.compile(r"^-{4,}\s*$", re.MULTILINE)
 _RULES: Final = 3  # lines of dashes around heading and columns of a description
@@ -30,9 +34,9 @@ def mrt_lines(path: Path, content: bytes) -> list[str] | None:
     lines = None
     if _DESCRIPTION.encode() in content[: 2**17]:
         lines = _lines(content)
-    elif path.suffix.lower() == ".dat":
+    elif (name := _PACKED.sub("", path.name)).lower().endswith(".dat"):
         for readme in sorted(path.parent.glob("[Rr]ead[Mm]e*")):
-            description = _description("\n".join(_lines(readme.read_bytes())), path.name)
+            description = _description("\n".join(_lines(readme.read_bytes())), name)
             if description:
                 lines = [*description, *_lines(content)]
                 break
@@ -95,10 +99,12 @@ def read_mrt(lines: list[str], dashes_are_missing: bool = True) -> Any:
     Returns
     -------
     astropy.table.Table
-        Columns labelled ``---``, which hold no data, are left out.
+        Columns labelled ``---``, which hold no data, are left out. Degrees of declination are
+        text: as a number, −00 has no sign.
     """
     from astropy.io import ascii as text_tables  # noqa: PLC0415  slow to import
 
+    lines = [_DEGREES.sub(r"\1A\2", line) if "DEd" in line else line for line in lines]
     fill = _DASHES if dashes_are_missing else [("", "0")]
     table = text_tables.read(lines, format="cds", fill_values=fill)
     table.remove_columns([name for name in table.colnames if name.startswith("---")])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from msfa_core.tables.cells import DASHES
 from msfa_core.tables.units import is_sexagesimal, unit_of
 
 Vocabulary = Mapping[str, tuple[str, ...]]
@@ -89,7 +90,8 @@ def plain(name: object) -> str:
 
 def _bare(name: object) -> str:
     """Return a name without quotes and blanks around it."""
-    return unicodedata.normalize("NFKC", str(name)).strip().strip("\"'`").strip()
+    text = unicodedata.normalize("NFKC", str(name).translate(DASHES))
+    return text.strip().strip("\"'`“”„‘’").strip()
 
 
 def recognise(

@@ -26,6 +26,7 @@ import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import MISSING_WORDS
+from msfa_core.tables.heads import piece_without_names
 
 ROWS: Final = 200_000  # of a piece
 _PIECE: Final = 2**24  # bytes
@@ -270,7 +271,7 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
         reader = pyarrow.csv.open_csv(
             pa.PythonFile(io.BufferedReader(_Joined(first, stream), 2**20), mode="r"),
             pyarrow.csv.ReadOptions(column_names=list(columns), block_size=_PARSED),
-            pyarrow.csv.ParseOptions(delimiter=delimiter),
+            pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=_remark),
             pyarrow.csv.ConvertOptions(
                 include_columns=list(names),
                 column_types=dict.fromkeys(columns, pa.string()),
@@ -279,7 +280,13 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
             ),
         )
         for batch in reader:
-            yield pa.table([_trimmed(one) for one in batch.columns], names=list(names))
+            piece = pa.table([_trimmed(one) for one in batch.columns], names=list(names))
+            yield piece_without_names(catalogue.path, piece)
+
+
+def _remark(row: pyarrow.csv.InvalidRow) -> str:
+    """Pass over a comment between the rows; a row of too few or too many cells is an error."""
+    return "skip" if str(row.text).lstrip().startswith("#") else "error"
 
 
 def _trimmed(text: pa.Array) -> pa.Array:

@@ -35,6 +35,8 @@ def seven_columns(reading: Reading) -> None:
     south = np.signbit(part["ded"])
     if "de-" in lower:
         south = south | _minus(reading, lower["de-"])
+    else:
+        _without_sign(reading, lower["ded"], part["ded"])
     size = np.abs(part["ded"]) + part["dem"] / 60.0 + part["des"] / 3600.0
     ra = 15.0 * (part["rah"] + part["ram"] / 60.0 + part["ras"] / 3600.0)
     dec = np.where(south, -size, size)
@@ -62,12 +64,22 @@ def _minus(reading: Reading, name: str) -> BoolArray:
     return (signs == "-").to_numpy(bool)
 
 
+def _without_sign(reading: Reading, name: str, degrees: FloatArray) -> None:
+    """Leave out places at 0° that are south or north: whole numbers have no −0."""
+    column = reading.by_name[name]
+    rows = (degrees == 0.0) & pd.api.types.is_integer_dtype(column.values.dtype)
+    if rows.any():
+        why = "is 0 without a sign (north or south? give it as text, or in a column DE-)"
+        reading.unreadable.append(reading.cells(column, rows, why))
+        degrees[rows] = np.nan
+
+
 def _part(reading: Reading, name: str) -> FloatArray:
     column = reading.by_name[name]
     values, bad, missing, _ = reading.read(quantity(""), column, None)
     if bad.any():
         reading.check_cells(column, bad, int(missing.sum()), quantity(""))
-    return values
+    return values.copy()
 
 
 def pairs(reading: Reading) -> None:

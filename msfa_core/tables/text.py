@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from msfa_core.errors import CatalogueError
+from msfa_core.tables.heads import cut_short, is_title, last_words, undrawn, without_names_again
 
 DELIMITERS: Final = ",|;\t"
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -95,6 +96,7 @@ def text_tables(path: Path, text: str, formats: str) -> list[TextTable]:
     text = re.sub(r"\A\s*sep=(.)\n", "", text)  # of Excel; the header says it too
     if re.match(r"\s*#\s*%ECSV", text):
         return [_ecsv(path, text, formats, ended)]
+    text = undrawn(text)
     parts = _vizier(text)
     if parts is not None:
         return [_vizier_table(path, part, formats, ended) for part in parts]
@@ -106,6 +108,9 @@ def _table(
     path: Path, header: str, body: str, comments: str, formats: str, ended: bool,
     notes: tuple[str, ...] = (), delimiter: str = "",
 ) -> TextTable:  # fmt: skip
+    if not header.strip():
+        reason = f"holds no rows, comments only ({last_words(comments)!r})"
+        raise _problem(path, reason, "ask the service again, or save the table anew")
     delimiter = delimiter or sniff(header, body)
     if delimiter not in header and (blanks := _separated_by_blanks(header, body)) is not None:
         header, body, delimiter = *blanks, "\t"
@@ -119,7 +124,8 @@ def _table(
         return TextTable("", empty, {}, notes, comments)
     body, remarks = _without_remarks(body, delimiter, len(unique))
     columns = _parsed(path, body, unique, delimiter)
-    notes = (*notes, *remarks)
+    columns, again_named = without_names_again(path, columns, names)
+    notes = (*notes, *cut_short(comments), *remarks, *again_named)
     if not ended:
         columns, cut = _without_cut_row(columns)
         notes = (*notes, *cut)
@@ -145,6 +151,11 @@ def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
     header = next((one for one in reversed(comments) if one.strip()), "")
     if header and _looks_like_data(first) and not _looks_like_data(header):
         return "\n".join(comments[:-1]), header.strip(), rest, ()
+    below = after.lstrip("\n")
+    second, _, rows = below.partition("\n")
+    if second and is_title(first, second, sniff(second, rows)):
+        said = first.strip(f'{DELIMITERS} "')
+        return "\n".join([*comments, said]), second, rows, (f"title {said[:60]!r}",)
     return "\n".join(comments), first, after, ()
 
 
@@ -326,8 +337,8 @@ def _ecsv(path: Path, text: str, formats: str, ended: bool) -> TextTable:
 def _as_tabs(text: str) -> str:
     """Return fields separated by blanks with tabs between them, quotes kept."""
     lines = []
-    for row in csv.reader(text.split("\n"), delimiter=" ", skipinitialspace=True):
-        cells = row[:-1] if row and not row[-1] and len(row) > 1 else row
+    rows = (line.rstrip(" ") for line in text.split("\n"))
+    for cells in csv.reader(rows, delimiter=" ", skipinitialspace=True):
         lines.append(
             "\t".join(
                 '"' + one.replace('"', '""') + '"' if re.search(r'[\t"\n]', one) else one
@@ -353,8 +364,8 @@ def _vizier(text: str) -> list[list[str]] | None:
     starts = []
     for rule in rules:
         above = rule
-        while above > 0 and lines[above - 1].strip() and not lines[above - 1].startswith("#"):
-            above -= 1
+        while above > 0 and lines[above - 1].strip(" ") and not lines[above - 1].startswith("#"):
+            above -= 1  # a line of tabs is one of units, of which there are none
         if rule - above in (1, 2):
             starts.append(above)
     while starts[0] > 0 and (

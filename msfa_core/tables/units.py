@@ -59,6 +59,7 @@ _LARGEST_SHIFT: Final = 0.02  # a column of velocities, all slower than 20 m/s, 
 _LARGEST_SHARE: Final = 0.06  # mass fraction of metals; [Fe/H] never has so small a range
 _LOG_TEFF: Final = (3.2, 5.5)
 _LARGEST_KILO: Final = 300.0
+_SMALLEST_GRAVITY: Final = 8.0  # cm/s² (or m/s²) of no star, log g of many
 _JULIAN: Final = 2_400_000.5  # JD of MJD 0
 
 
@@ -200,9 +201,7 @@ def _converted(  # noqa: PLR0911  a line per odd unit
         if isinstance(house, u.function.FunctionUnitBase) and not isinstance(
             unit, u.function.FunctionUnitBase
         ):
-            with np.errstate(invalid="ignore", divide="ignore"):
-                logarithm = np.log10(np.asarray((values * unit).to_value(house.physical_unit)))
-            return np.where(np.isfinite(logarithm), logarithm, np.nan)
+            return _logarithms(values, unit, house, one)
         with np.errstate(over="ignore", invalid="ignore"):
             converted = np.asarray((values * unit).to_value(house), dtype=np.float64)
     except (u.UnitsError, TypeError) as error:
@@ -214,6 +213,21 @@ def _is_plain(unit: Any) -> bool:
     from astropy import units as u  # noqa: PLC0415
 
     return bool(unit in (u.dimensionless_unscaled, u.dex) or str(unit) in ("dex", "dex(1)"))
+
+
+def _logarithms(values: FloatArray, unit: Any, house: Any, one: Quantity) -> FloatArray:
+    """Return the logarithms of a column in a unit that is none."""
+    if one.name == "logg" and _are_logarithms(values):
+        return values + np.log10(unit.to(house.physical_unit))  # as in log(g) [cm/s2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logarithm = np.log10(np.asarray((values * unit).to_value(house.physical_unit)))
+    return np.where(np.isfinite(logarithm), logarithm, np.nan)
+
+
+def _are_logarithms(gravities: FloatArray) -> bool:
+    """Tell whether gravities with the unit of g are its logarithms: no star has 10 cm/s²."""
+    finite = gravities[np.isfinite(gravities)]
+    return bool(len(finite)) and float(np.median(np.abs(finite))) < _SMALLEST_GRAVITY
 
 
 def _is_gravity(unit: Any) -> bool:

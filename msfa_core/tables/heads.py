@@ -1,0 +1,126 @@
+"""Lines of a text that are neither names nor rows: a title above, names again, rules, comments."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from msfa_core.counting import counted
+from msfa_core.errors import CatalogueError
+
+_DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*")  # +-----+-----+
+_TRUNCATED: Final = re.compile(r"\btruncated result\b|\bmaxtup\s*=", re.IGNORECASE)
+_FEWEST_NAMES: Final = 3  # below a title
+
+
+def undrawn(text: str) -> str:
+    """Return a text without the lines that are drawn above, below and within a table."""
+    first = text.lstrip("\n").partition("\n")[0]
+    if not _DRAWN.fullmatch(first):
+        return text
+    return "\n".join(line for line in text.split("\n") if not _DRAWN.fullmatch(line))
+
+
+def cut_short(comments: str) -> tuple[str, ...]:
+    """Return a note where comments say that a service cut its answer short."""
+    lines = [line for line in comments.split("\n") if _TRUNCATED.search(line)]
+    if not lines:
+        return ()
+    said = " ".join(lines[0].strip("#+ \t").split())
+    return (f"INCOMPLETE: the service cut its answer short ({said!r})",)
+
+
+def last_words(comments: str) -> str:
+    """Return the comment that says most of why there is nothing else: marked by stars, or last."""
+    lines = [" ".join(line.split()) for line in comments.split("\n") if line.strip(" *#+-=\t")]
+    marked = [line.strip("*# ") for line in lines if "***" in line or "ERROR" in line]
+    return (marked or lines or [""])[-1][:80]
+
+
+def is_title(first: str, second: str, delimiter: str) -> bool:
+    """Tell whether a line is a title and the one below it names the columns."""
+    title, names = (next(csv.reader([line], delimiter=delimiter), []) for line in (first, second))
+    named = [name.strip() for name in names]
+    return (
+        sum(bool(word.strip()) for word in title) == 1
+        and len(named) >= _FEWEST_NAMES
+        and len(title) in (1, len(names))
+        and all(re.search(r"[^\W\d]", name) for name in named if name)
+        and sum(map(bool, named)) >= _FEWEST_NAMES
+    )
+
+
+def without_names_again(
+    path: Path, columns: dict[str, pd.Series], names: Sequence[str]
+) -> tuple[dict[str, pd.Series], tuple[str, ...]]:
+    """Leave out rows that name the columns again, as files put together have them.
+
+    Raises
+    ------
+    CatalogueError
+        When they name them in another order: the values below belong to other columns.
+    """
+    first = next(iter(columns.values()))
+    words = {name.strip() for name in names if name.strip()}
+    rows = [i for i in first.index[first.str.strip().isin(words)] if len(words) > 1]
+    again = [i for i in rows if _names_in({n: str(v.iloc[i]) for n, v in columns.items()}, names)]
+    for i in again:
+        check_order(path, [str(v.iloc[i]) for v in columns.values()], names, f"row {i + 1}")
+    if not again:
+        return columns, ()
+    kept = first.index.difference(again)
+    said = counted(len(again), "row names", "rows name")
+    return (
+        {name: values.loc[kept].reset_index(drop=True) for name, values in columns.items()},
+        (f"{said} the columns again and {'is' if len(again) == 1 else 'are'} left out",),
+    )
+
+
+def _names_in(row: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Tell whether most cells of a row are names of columns."""
+    words = {name.strip() for name in names}
+    return 2 * sum(cell.strip() in words for cell in row.values()) > len(row)
+
+
+def check_order(path: Path, row: Sequence[str], names: Sequence[str], where: str) -> None:
+    """Refuse a row that names the columns in another order.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    for cell, name in zip(row, names, strict=False):
+        if cell.strip().lower() != name.strip().lower():
+            raise CatalogueError(
+                f"{path}: {where} names the columns anew, with {cell.strip()!r} where "
+                f"{name.strip()!r} was; give the parts of the file one by one."
+            )
+
+
+def piece_without_names(path: Path, piece: pa.Table) -> pa.Table:
+    """Leave out rows of a piece of text columns that name them again.
+
+    Raises
+    ------
+    CatalogueError
+        When they name them in another order.
+    """
+    names = list(piece.column_names)
+    again = pc.fill_null(pc.is_in(piece.column(0), value_set=pa.array(names)), False)
+    if len(names) < 2 or not pc.any(again).as_py():  # noqa: PLR2004  one word alone may be a value
+        return piece
+    keep = []
+    for number, is_one in enumerate(again.to_pylist()):
+        cells = {name: str(piece.column(name)[number].as_py()) for name in names} if is_one else {}
+        is_one = bool(cells) and _names_in(cells, names)  # noqa: PLW2901
+        if is_one:
+            check_order(path, list(cells.values()), names, "a row")
+        keep.append(not is_one)
+    return piece.filter(pa.array(keep))
