@@ -24,11 +24,11 @@ import pandas as pd
 from msfa_core.durable import write_whole
 from msfa_core.errors import CatalogueError, DownloadError, SurveyError
 from msfa_core.lamost.arrivals import FAILED, FAILED_NIGHT, Place, WrongSpectrum, fill_failed
-from msfa_core.lamost.select import NEEDED
 from msfa_core.lamost.service import LARGEST, NotServed, Release, Service
 from msfa_core.lamost.token import hide
-from msfa_core.tables.read import read_table
-from msfa_core.tables.row_keys import as_ids
+from msfa_core.tables.door import Use, open_table
+from msfa_core.tables.packing import decoded, stored, unpacked
+from msfa_core.tables.row_keys import OBSID_NAMES
 from msfa_core.typing import Progress, no_progress
 
 CONNECTIONS: Final = 4
@@ -39,6 +39,8 @@ _MINUTE: Final = 60.0  # s
 _SUFFIX: Final = re.compile(r"\.(fits?|fts)(\.gz)?$", re.IGNORECASE)
 _LONGEST_OBSID: Final = 18  # digits
 _NIGHT: Final = "night"
+_NUMBER: Final = re.compile(r"([0-9]+)(?:\.0*)?")
+_OBSIDS: Final = Use("a list of observations", {"obsid": OBSID_NAMES}, (("obsid",),))
 
 
 @dataclass(slots=True)
@@ -77,38 +79,44 @@ def read_obsids(path: str | Path) -> list[int]:
     Raises
     ------
     CatalogueError
-        When it holds none.
+        When it holds none, or one that is no obsid or lost digits.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise CatalogueError(f"{path} cannot be read: {error.strerror}.") from None
-    lines = [line.split(b"#")[0].strip() for line in head.splitlines()]
-    first = next((line for line in lines if line), b"")
-    if first.isdigit():
-        return _listed(path)
-    table = read_table(path)
-    lower = {str(name).strip().lower(): name for name in table.columns}
-    name = next((lower[one] for one in NEEDED["obsid"] if one in lower), None)
-    if name is None:
+    lines = _list_in(path)
+    if lines is not None:
+        return _listed(path, lines)
+    opened = open_table(path, _OBSIDS)
+    if not opened.has("obsid"):
         raise CatalogueError(
-            f"{path} has no column obsid; its columns are {', '.join(map(str, table.columns))}."
+            f"{path} has no column obsid; its columns are {opened.has_words()}.{opened.reasons()}"
         )
-    ids = as_ids(table[name], "obsid").dropna()
+    if opened.unreadable:
+        raise CatalogueError(f"{path}: {opened.unreadable[0].words()}; correct them.")
+    ids = opened.table["obsid"].dropna()
     return _some(path, list(dict.fromkeys(int(one) for one in ids)))
 
 
-def _listed(path: Path) -> list[int]:
+def _list_in(path: Path) -> list[str] | None:
+    """Return the lines of a list of numbers, comments and commas taken off; None for a table."""
+    content, _ = unpacked(path, stored(path), "")
+    if b"\x00" in content[:_HEAD] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return None
+    text, _ = decoded(content)
+    lines = [line.partition("#")[0].strip().strip(",;'\"") for line in text.splitlines()]
+    full = [line for line in lines if line]
+    if len(full) == 1:  # all in one line
+        lines = full = [word for word in re.split(r"[\s,;\[\]()]+", full[0]) if word]
+    return lines if full and _NUMBER.fullmatch(full[0]) else None
+
+
+def _listed(path: Path, lines: Sequence[str]) -> list[int]:
     found: dict[int, None] = {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, start=1):
-        word = line.partition("#")[0].strip()
-        if word and not (word.isascii() and word.isdigit() and len(word) <= _LONGEST_OBSID):
+    for number, word in enumerate(lines, start=1):
+        read = _NUMBER.fullmatch(word)
+        if word and not (read and len(read[1]) <= _LONGEST_OBSID):
             raise CatalogueError(f"{path}, line {number}: {word[:40]!r} is no obsid.")
-        if word:
-            found[int(word)] = None
+        if read:
+            found[int(read[1])] = None
     return _some(path, list(found))
 
 

@@ -6,27 +6,31 @@ goes out as a table with ``obsid`` that ``msfa download`` and ``msfa ingest --ca
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from msfa_core.columns import BY_NAME, Column
 from msfa_core.config import Settings
 from msfa_core.errors import CatalogueError, ConfigError, ExportError
 from msfa_core.rules import SEARCHED, STAR, domain_conditions, outside_domain
 from msfa_core.stars.crossmatch import ALSO_TAKEN, CATALOGUE_NAMES
+from msfa_core.tables.cells import clean, numbers
 from msfa_core.tables.export import export
 from msfa_core.tables.pieces import open_catalogue
 from msfa_core.tables.read import SENTINELS
+from msfa_core.tables.reading import UNREADABLE_SHARE
 from msfa_core.tables.row_keys import as_ids
-from msfa_core.typing import BoolArray, Progress, no_progress
+from msfa_core.typing import BoolArray, FloatArray, Progress, no_progress
 
 FORMATS: Final = (".csv", ".fits", ".parquet")
 NEEDED: Final[dict[str, tuple[str, ...]]] = {  # house name -> names in catalogues
@@ -96,6 +100,8 @@ class Selected:
         Rows left out because their obsid came before.
     n_nameless : int
         Rows left out because they have no obsid.
+    n_strange : int
+        Rows whose S/N is no number: they passed no cut.
     seconds : float
     """
 
@@ -104,6 +110,7 @@ class Selected:
     n_rows: int
     n_twice: int
     n_nameless: int
+    n_strange: int
     seconds: float
 
 
@@ -192,14 +199,21 @@ def columns_of(names: Sequence[str], what: str) -> dict[str, str]:
         When one that is needed is missing, naming what was looked for and what was found.
     """
     lower: dict[str, str] = {}
+    again: dict[str, str] = {}
     for name in names:
-        lower.setdefault(name.strip().lower(), name)
+        other = lower.setdefault(name.strip().lower(), name)
+        if other != name:
+            again[other] = name
     wanted = {**NEEDED, **CATALOGUE_NAMES, **{name: (name,) for name in (*_OWN_NAMES, *ALSO_TAKEN)}}
     found = {
         house: next(lower[alias] for alias in aliases if alias in lower)
         for house, aliases in wanted.items()
         if any(alias in lower for alias in aliases)
     }
+    for name in (found[house] for house in NEEDED if found.get(house) in again):
+        raise CatalogueError(
+            f"{what} has columns {name} and {again[name]}, which differ in case only; rename one."
+        )
     missing = [name for name in NEEDED if name not in found]
     if missing:
         lacks = ", ".join(
@@ -219,6 +233,7 @@ class Choosing:
         self.cuts = cuts
         self.n_read = 0
         self.left = dict.fromkeys(cuts.conditions, 0)
+        self.n_strange, self.strange = 0, ""
         self.kept: list[pa.Table] = []
 
     def take(self, piece: pa.Table) -> None:
@@ -231,9 +246,9 @@ class Choosing:
         """
         rows = pd.DataFrame(
             {
-                "class": _text(piece["class"]).to_pandas(),
-                "subclass": _text(piece["subclass"]).to_pandas(),
-                "snr_g": _numbers(piece["snr_g"]),
+                "class": _words(piece["class"]),
+                "subclass": _words(piece["subclass"]),
+                "snr_g": self._numbers(piece["snr_g"]),
             }
         )
         self.n_read += len(rows)
@@ -243,6 +258,17 @@ class Choosing:
             self.left[name] += int(inside.sum())
         if inside.any():
             self.kept.append(piece.filter(pa.array(inside)))
+
+    def _numbers(self, values: pa.ChunkedArray) -> FloatArray:
+        """(n,) numbers, or what text says of them; NaN where there is none."""
+        with contextlib.suppress(pa.ArrowInvalid):
+            return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        words = values.to_pandas().astype("str")
+        read = numbers(words)
+        if read.unreadable.any():
+            self.n_strange += int(read.unreadable.sum())
+            self.strange = self.strange or str(words[read.unreadable].iloc[0])[:40]
+        return read.values
 
     def write(
         self, out: Path, about: Mapping[str, str], overwrite: bool, began: float, what: str
@@ -255,6 +281,11 @@ class Choosing:
             When there is none.
         """
         said = self.cuts.conditions
+        if self.n_strange > UNREADABLE_SHARE * self.n_read:
+            raise CatalogueError(
+                f"{what}: its S/N in g is no number in {self.n_strange:,} of {self.n_read:,} rows "
+                f"({self.strange!r}, …); correct the column."
+            )
         counts = {"in the catalogue": self.n_read} | {said[n]: k for n, k in self.left.items()}
         if not self.kept:
             words = ", ".join(f"{n:,} {name}" for name, n in counts.items())
@@ -273,22 +304,21 @@ class Choosing:
         }
         columns = [_column(name, table[name]) for name in table.columns]
         export(table, out, columns=columns, header=header, overwrite=overwrite)
-        return Selected(
-            out, counts, len(table), int(twice.sum()), int(nameless.sum()), time.monotonic() - began
-        )
+        left_out = int(twice.sum()), int(nameless.sum()), self.n_strange
+        return Selected(out, counts, len(table), *left_out, time.monotonic() - began)
 
 
 def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 
-def _numbers(values: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    """(n,) float array of numbers, or of text that holds some; NaN where it does not."""
-    try:
-        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        words = values.to_pandas()
-        return pd.to_numeric(words, errors="coerce").to_numpy(np.float64)
+def _words(values: pa.ChunkedArray) -> pd.Series:
+    """(n,) text without what programs wrap around it."""
+    text = _text(values)
+    wrapped = {word: clean(word) for word in pc.unique(text).drop_null().to_pylist()}
+    words = text.to_pandas().astype("str")
+    wrapped = {word: bare for word, bare in wrapped.items() if word != bare}
+    return words.replace(wrapped) if wrapped else words
 
 
 def _typed(table: pa.Table) -> pd.DataFrame:
@@ -299,7 +329,7 @@ def _typed(table: pa.Table) -> pd.DataFrame:
         if name == "obsid":
             columns[name] = as_ids(_as_series(values), "obsid")
         elif name in _TEXT or (name in BY_NAME and BY_NAME[name].kind == "str"):
-            text = _text(values).to_pandas().astype("str")
+            text = _words(values)
             columns[name] = text.mask(text.isin([f"{s:g}" for s in SENTINELS]))
         else:
             columns[name] = _tidy(name, values)
@@ -334,7 +364,11 @@ def _tidy(name: str, values: pa.ChunkedArray) -> pd.Series:
             except pa.ArrowInvalid:
                 continue
         else:
-            return values.to_pandas().astype("str")
+            words = values.to_pandas().astype("str")
+            read = numbers(words)
+            if not house or house.kind != "float" or read.unreadable.any():
+                return words
+            values = pa.chunked_array([pa.array(read.values, from_pandas=True)])
     if house and house.kind == "float":
         values = values.cast(pa.float64())
     column = _as_series(values)

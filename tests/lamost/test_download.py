@@ -1,4 +1,5 @@
 import errno
+import gzip
 import hashlib
 import io
 import logging
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from local_lamost import start_lamost
@@ -397,8 +399,35 @@ def test_obsids_are_read_from_lists_and_tables(tmp_path):
     (tmp_path / "d.csv").write_text("uid,ra\nG1,2\n")
     with pytest.raises(CatalogueError, match="no column obsid; its columns are uid, ra"):
         read_obsids(tmp_path / "d.csv")
-    with pytest.raises(CatalogueError, match="cannot be read"):
+    with pytest.raises(CatalogueError, match="no such file"):
         read_obsids(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf605006007\n605006008\n",
+        "605006007\n605006008\n".encode("utf-16"),
+        b"605006007, 605006008",
+        b"[605006007, 605006008]",
+        b'"605006007",\r\n"605006008",\r\n',
+        b"605006007.0\n605006008.0\n",
+        gzip.compress(b"605006007\n605006008\n"),
+    ],
+)
+def test_a_list_is_one_however_it_was_saved(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    assert read_obsids(tmp_path / "a") == [605006007, 605006008]
+
+
+@pytest.mark.parametrize(
+    "form", [lambda number: f"{number:.2E}", lambda number: int(np.float32(number))]
+)
+def test_obsids_that_lost_digits_are_not_fetched(tmp_path, form):
+    ids = [form(605006007 + 1001 * i) for i in range(8)]
+    pd.DataFrame({"obsid": ids, "ra": 1.5}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(CatalogueError, match="lost digits"):
+        read_obsids(tmp_path / "a.csv")
 
 
 def test_from_catalogue_to_survey_in_two_commands(lamost, files, tmp_path, capsys):

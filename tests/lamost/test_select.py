@@ -289,3 +289,41 @@ def test_catalogue_or_service_but_not_both(lamost, tmp_path, capsys):
     lamost.asked.clear()
     assert online(lamost, tmp_path / "o.csv") == 1
     assert lamost.asked == []
+
+
+# --- numbers and words as people write them ------------------------------------------------------
+WRITTEN = {
+    "decimal commas": lambda text: text.replace(",", ";").replace(".", ","),
+    "groups of digits": lambda text: text.replace("55.5", '"1,055.5"'),
+    "bytes": lambda text: text.replace("STAR", "b'STAR'"),
+    "a comment between": lambda text: text.replace("\n102", "\n# a remark\n102"),
+    "names again": lambda text: text.replace("\n102", "\nobsid,class,subclass,snrg,z\n102"),
+}
+FEW = "obsid,class,subclass,snrg,z\n101,STAR,A1V,12.5,-0.0001\n102,STAR,A5V,55.5,0.0002\n"
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_no_spectrum_is_lost_by_the_way_in_which_numbers_are_written(tmp_path, how):
+    (tmp_path / "c.csv").write_text(WRITTEN[how](FEW))
+    assert select(tmp_path / "c.csv", tmp_path / "o.csv").n_rows == 2
+    written = read_table(tmp_path / "o.csv")
+    assert written["z"].tolist() == [-0.0001, 0.0002]
+    assert written["class"].tolist() == ["STAR", "STAR"]
+
+
+def test_a_column_of_other_words_is_refused_and_a_few_are_counted(tmp_path):
+    (tmp_path / "c.csv").write_text(FEW.replace("12.5", "12.5dB"))
+    with pytest.raises(CatalogueError, match="no number in 1 of 2 rows"):
+        select(tmp_path / "c.csv", tmp_path / "o.csv")
+    more = "".join(f"{i},STAR,A1V,20.5,0\n" for i in range(200, 220))
+    (tmp_path / "c.csv").write_text(FEW.replace("12.5", "12.5dB") + more)
+    assert select(tmp_path / "c.csv", tmp_path / "o.csv").n_strange == 1
+
+
+def test_names_that_differ_in_case_only_and_names_in_another_order_are_refused(tmp_path):
+    (tmp_path / "c.csv").write_text(FEW.replace(",z\n", ",SNRG\n"))
+    with pytest.raises(CatalogueError, match="snrg and SNRG, which differ in case only"):
+        select(tmp_path / "c.csv", tmp_path / "o.csv")
+    (tmp_path / "c.csv").write_text(FEW + "obsid,subclass,class,snrg,z\n103,A1V,STAR,20,0\n")
+    with pytest.raises(CatalogueError, match="names the columns anew"):
+        select(tmp_path / "c.csv", tmp_path / "o.csv")
