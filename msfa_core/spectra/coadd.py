@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import median_filter
 
 from msfa_core.constants import ARM_JOINT, LAMOST_GRID, LogGrid
 from msfa_core.errors import SpectrumError
@@ -361,6 +360,8 @@ def _median_of_good(flux: FloatArray, good: BoolArray) -> FloatArray:
 
 def _worst(flux: FloatArray, ivar: FloatArray) -> BoolArray:
     """Return, for each pixel, the epoch that disagrees most with the mean of the others."""
+    from scipy.ndimage import median_filter  # noqa: PLC0415 (a quarter of what `msfa` imports)
+
     mean, total = _mean(flux, ivar)
     rest = total - ivar
     ok = (ivar > 0) & (rest > total * 1e-12)

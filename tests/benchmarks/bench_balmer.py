@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from beside import MISSING, has_peer
 from scipy.optimize import OptimizeWarning, curve_fit
 from simulated_lines import simulated_lines
 
@@ -62,21 +63,24 @@ def with_scipy(x, flux, ivar, start=0.0, **options):
     return found
 
 
+def with_lmfit(x, flux, ivar):
+    """As `with_scipy`, by the library that people like for its named parameters."""
+    import lmfit
+
+    model = lmfit.Model(profile)
+    given = model.make_params(n=1, a=0.6, b=8, c=1, x0=0)
+    return model.fit(flux, given, x=x, weights=np.sqrt(ivar))
+
+
 def cpu_seconds(function):
     began = time.process_time()
     function()
     return time.process_time() - began
 
 
-def line(task, peer, ours, goal):
-    print(
-        f"\n{task} | {peer:,.0f} fits/s | {ours:,.0f} fits/s | {ours / peer:.1f}× | goal {goal}× | "
-        f"{100 * ours / LIMIT:.0f} % of the limit"
-    )
-
-
+@pytest.mark.peer
 @pytest.mark.filterwarnings("ignore")
-def test_fits_are_20_times_as_fast_as_curve_fit_and_120_times_as_bounded():
+def test_fits_are_20_times_as_fast_as_curve_fit_and_120_times_as_bounded(beside):
     x, flux, ivar = simulated(FITS, 1)
     states = np.zeros((FITS, solver.N_STATE))
     fit_many(x, flux[:2] - 1, ivar, states)
@@ -97,9 +101,15 @@ def test_fits_are_20_times_as_fast_as_curve_fit_and_120_times_as_bounded():
         rates["bounded"].append((bounded, ours))
         ratios["LM"].append(ours / lm)
         ratios["bounded"].append(ours / bounded)
+    task, unit = f"SWS fit, {PIXELS} px", "fits/s"
     for name, goal in (("LM", 20), ("bounded", 120)):
         peer, ours = (statistics.median(values) for values in zip(*rates[name], strict=True))
-        line(f"SWS fit, 106 px, one core: curve_fit {name}", peer, ours, goal)
+        beside(task, f"scipy curve_fit, {name}", peer, ours, unit, goal=goal, limit=LIMIT)
+    peer, note = None, MISSING
+    if has_peer("lmfit"):
+        spent = cpu_seconds(lambda: [with_lmfit(x, *pair) for pair in some[:PEER_BOUNDED]])
+        peer, note = PEER_BOUNDED / spent, ""
+    beside(task, "lmfit", peer, ours, unit, limit=LIMIT, note=note)
     assert statistics.median(ratios["LM"]) >= 20
     assert statistics.median(ratios["bounded"]) >= 120
 

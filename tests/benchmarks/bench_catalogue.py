@@ -50,13 +50,8 @@ def seconds(function, clock=time.process_time):
     return statistics.median(spent)
 
 
-def line(task, peer, ours, unit="s"):
-    print(
-        f"{task:44s} peer {peer:9.3f} {unit}   ours {ours:9.3f} {unit}   ratio {peer / ours:7.1f}"
-    )
-
-
-def test_matching_is_twice_as_fast_as_astropy_and_finds_the_same_pairs(sky):
+@pytest.mark.peer
+def test_matching_is_twice_as_fast_as_astropy_and_finds_the_same_pairs(sky, beside):
     ra1, dec1, ra2, dec2, _ = sky
 
     def astropy_way():
@@ -68,12 +63,12 @@ def test_matching_is_twice_as_fast_as_astropy_and_finds_the_same_pairs(sky):
     assert set(mine[0] * KNOWN + mine[1]) == set(theirs[0] * KNOWN + theirs[1])
     peer = seconds(astropy_way)
     ours = seconds(lambda: match_sky(ra1, dec1, ra2, dec2, 3.0))
-    print()
-    line("match 3 arcsec, 600k x 60k (astropy)", peer, ours)
+    beside("3″ match, 600k × 60k", "astropy search_around_sky", peer, ours, "s", goal=2)
     assert peer / ours > 2
 
 
-def test_groups_are_five_times_faster_than_astropy_and_the_same(sky):
+@pytest.mark.peer
+def test_groups_are_five_times_faster_than_astropy_and_the_same(sky, beside):
     ra, dec, _, _, _ = sky
 
     def astropy_way():
@@ -85,8 +80,7 @@ def test_groups_are_five_times_faster_than_astropy_and_the_same(sky):
     count, _ = astropy_way()
     assert group_positions(ra, dec, 3.0).max() + 1 == count
     peer, ours = seconds(astropy_way), seconds(lambda: group_positions(ra, dec, 3.0))
-    print()
-    line("groups of 600k (astropy + components)", peer, ours)
+    beside("groups of 600k", "astropy, connected components", peer, ours, "s", goal=5)
     assert peer / ours > 5
 
 
@@ -107,7 +101,8 @@ def test_identifying_600k_spectra_takes_seconds(sky):
     assert spent < 10
 
 
-def test_a_durable_decision_costs_little_more_than_the_disk_and_less_than_a_csv(tmp_path):
+@pytest.mark.peer
+def test_a_durable_decision_costs_little_more_than_the_disk_and_less_than_a_csv(tmp_path, beside):
     table = pd.DataFrame(
         {"obsid": np.arange(HISTORY), "verdict": "accept", "comment": "as in the table"}
     )
@@ -126,8 +121,8 @@ def test_a_durable_decision_costs_little_more_than_the_disk_and_less_than_a_csv(
             ours.append(time.perf_counter() - began)
             working += time.process_time() - at_work
     limit, half, most = np.median(plain), np.median(ours), np.quantile(ours, 0.95)
-    print()
-    line(f"one decision (CSV of {HISTORY} rewritten)", csv * 1e3, half * 1e3, "ms")
+    peer = f"CSV of {HISTORY:,} rewritten"
+    beside("one durable decision", peer, csv * 1e3, half * 1e3, "ms", goal=5, limit=limit * 1e3)
     print(
         f"append + fsync p50 {limit * 1e3:.2f} p95 {np.quantile(plain, 0.95) * 1e3:.2f} ms; "
         f"decision p50 {half * 1e3:.2f} p95 {most * 1e3:.2f} ms, "
@@ -171,7 +166,8 @@ def test_a_page_of_decisions_is_as_quick_at_the_end_of_a_long_history(tmp_path):
     assert np.quantile(spent["deep page"], 0.95) < 5e-3
 
 
-def test_the_verdict_of_record_of_600k_spectra_takes_less_than_a_loop(sky):
+@pytest.mark.peer
+def test_the_verdict_of_record_of_600k_spectra_takes_less_than_a_loop(sky, beside):
     rng = np.random.default_rng(4)
     candidates = pd.DataFrame(
         {"obsid": np.arange(1, SPECTRA + 1), "uid": pd.Series(sky[4]).map("G{}".format)}
@@ -194,12 +190,12 @@ def test_the_verdict_of_record_of_600k_spectra_takes_less_than_a_loop(sky):
     ours = verdict_of_record(history, candidates, "latest")["verdict"]
     assert ours.astype(object).where(ours.notna(), None).tolist() == loop()
     peer, mine = seconds(loop), seconds(lambda: verdict_of_record(history, candidates, "agreement"))
-    print()
-    line("verdict of record, 600k x 100k (dict loop)", peer, mine)
+    beside("verdict of record, 600k × 100k", "loop over a dict", peer, mine, "s")
     assert mine < 5
 
 
-def test_a_machine_readable_table_is_written_faster_than_by_astropy(tmp_path):
+@pytest.mark.peer
+def test_a_machine_readable_table_is_written_faster_than_by_astropy(tmp_path, beside):
     rng = np.random.default_rng(5)
     n = 5_000
     table = pd.DataFrame({name: rng.normal(100, 30, n) for name in PAPER_COLUMNS})
@@ -214,6 +210,5 @@ def test_a_machine_readable_table_is_written_faster_than_by_astropy(tmp_path):
 
     peer = seconds(astropy_way)
     ours = seconds(lambda: export(table, tmp_path / "ours.mrt", overwrite=True))
-    print()
-    line("MRT of 5,000 rows (astropy ascii.mrt)", peer, ours)
+    beside("MRT of 5,000 rows", "astropy ascii.mrt", peer, ours, "s", goal=1)
     assert peer > ours

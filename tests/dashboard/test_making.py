@@ -1,5 +1,7 @@
 """The demo survey is made beside the server; a page that opens meanwhile grows with it."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -97,3 +99,14 @@ def test_the_title_says_loudly_that_stars_are_simulated_and_more_are_coming(plac
     assert "SIMULATED" in said
     assert "200 stars in all" in said
     assert "in all" not in header_html(survey, 60, 5)
+
+
+def test_the_app_opens_without_what_few_pages_need():
+    """Each of these takes half a second to two: networks, images of many stars, distributions."""
+    code = (
+        "import sys, dashboard.app; "
+        "late = {'torch', 'datashader', 'dask', 'scipy.stats', 'sklearn', 'matplotlib'}; "
+        "print(*sorted(late & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
