@@ -15,6 +15,7 @@ from typing import Any, Final
 import panel as pn
 
 from dashboard.making import DemoMaker
+from dashboard.planes.cells import counted
 from dashboard.state import News, Session
 from dashboard.state.defaults import know_defaults
 from dashboard.state.sending import send_in_few_frames
@@ -30,7 +31,7 @@ from dashboard.views.exporting import ExportView
 from dashboard.views.header import Header
 from dashboard.views.keyboard import Keyboard
 from dashboard.views.learn import LearnView
-from dashboard.views.page import Page
+from dashboard.views.page import Leaf
 from dashboard.views.places import N_ALWAYS, PLACES, PLANES, PlanePlace
 from dashboard.views.queue import QueueView
 from dashboard.views.spectrum import SpectrumView
@@ -236,8 +237,8 @@ class VettingApp(pn.viewable.Viewer):
         verdicts = self.state.verdicts
         if not self.state.status.attempt(verdicts.look_blind, not verdicts.blind):
             return
-        words = "the machine and other reviewers are hidden" if self.state.verdicts.blind else "off"
-        self.state.status.say(f"blind: {words}")
+        words = "blind: the machine and other reviewers are hidden" if verdicts.blind else ""
+        self.state.status.say(words)
 
     def _open_witness(self, name: str) -> None:
         """Open what a witness of the strip speaks of."""
@@ -264,6 +265,10 @@ class VettingApp(pn.viewable.Viewer):
         css = [stylesheet()]
         fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0, "stylesheets": css}
         left = pn.Column(self.queue, css_classes=["msfa-panel", "msfa-left"], **fill)
+        self._fold = pn.Column(
+            self.classes, css_classes=["msfa-panel", "msfa-fold"], visible=False,
+            margin=0, stylesheets=css,
+        )  # fmt: skip
         lenses = pn.Row(
             pn.Column(self.calcium, css_classes=["msfa-lens"], **fill),
             pn.Column(self.balmer, css_classes=["msfa-lenses"], **fill),
@@ -271,7 +276,9 @@ class VettingApp(pn.viewable.Viewer):
             **fill,
         )
         centre = pn.Column(
-            pn.Column(self.spectrum, css_classes=["msfa-panel", "msfa-spectrum"], **fill),
+            pn.Column(
+                self.spectrum, self._fold, css_classes=["msfa-panel", "msfa-spectrum"], **fill
+            ),
             lenses,
             css_classes=["msfa-centre"],
             **fill,
@@ -291,16 +298,11 @@ class VettingApp(pn.viewable.Viewer):
             menu.param.watch(self._keep_in_address, "value")
         self.state.watch(self._keep_in_address, "verdicts.blind", "queue.filters")
         self._keep_in_address()
-        self._fold = pn.Column(
-            self.classes, css_classes=["msfa-panel", "msfa-fold"], visible=False,
-            margin=0, stylesheets=css,
-        )  # fmt: skip
         self.classes.in_sight = False
         self.state.watch(lambda *_: self._unfold(False), "verdicts.blind")
         vet = pn.Column(
             pn.Column(self.strip, css_classes=["msfa-panel", "msfa-top"],
                       **{**fill, "sizing_mode": "stretch_width", "height": 46}),
-            self._fold,
             *([] if self.learn is None else [self.learn]),
             pn.Row(left, centre, right, css_classes=["msfa-main"], **fill),
             pn.Column(
@@ -311,20 +313,24 @@ class VettingApp(pn.viewable.Viewer):
             css_classes=["msfa-vet"],
             **fill,
         )  # fmt: skip
+        n_rows = len(self.state.verdicts.table)
         hidden: dict[str, Any] = {"css_classes": ["msfa-panel", "msfa-export"], "visible": False}
-        pages = {
-            "Vet": vet,
-            "Compare": pn.Column(**hidden, **fill),
-            "Export": pn.Column(**hidden, **fill),
-        }
-        makers: dict[str, Callable[[], Page]] = {
-            "Compare": lambda: TeamPage(self.state, go_to_star=lambda: self.header.turn_to("Vet")),
-            "Export": lambda: ExportView(state=self.state),
-        }
-        self.header = Header(self.state, pages, makers, self._reload, self._stars_to_be)
+        leaves = {
+            "Compare": Leaf(
+                "Reading who decided what …",
+                lambda: TeamPage(self.state, go_to_star=lambda: self.header.turn_to("Vet")),
+                **hidden, **fill,
+            ),
+            "Export": Leaf(
+                f"Gathering what goes out of {counted(n_rows, 'spectrum', 'spectra')} …",
+                lambda: ExportView(state=self.state), **hidden, **fill,
+            ),
+        }  # fmt: skip
+        self.header = Header(self.state, {"Vet": vet}, leaves, self._reload, self._stars_to_be)
         return pn.Column(
             self.header,
-            *pages.values(),
+            vet,
+            *(leaf.column for leaf in leaves.values()),
             self.keyboard,
             css_classes=["msfa-page"],
             **{**fill, "stylesheets": [stylesheet(), css_variables(palette())]},

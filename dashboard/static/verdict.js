@@ -5,6 +5,7 @@ const PAGE = String(Math.random()) // of this page, until it is left
 const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
 const ANSWERED = 800 // ms: without an answer by then, the line says that nothing is saved yet
 const AGAIN = 3000 // ms until a verdict is given again to a database server that is away
+const LOOKED = 350 // ms: nobody judges a star that was painted within them by a click
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
 function element(tag, css = "", text = "") {
@@ -46,6 +47,11 @@ function choices_in_address(choices) {
   window.history.replaceState(window.history.state, "", url)
 }
 
+// Where the browser has no room, or lets nothing be kept, the page goes on without.
+function keep(name, value) {
+  try { localStorage.setItem(name, JSON.stringify(value)) } catch { /* it is in the page itself */ }
+}
+
 // What is typed for a star stays with it: through a lost connection, a reload, a look elsewhere.
 class Drafts {
   constructor(survey) { this.prefix = `msfa-draft:${survey}:` }
@@ -55,7 +61,7 @@ class Drafts {
   write(obsid, draft) {
     const is_empty = !draft.comment && !draft.confidence && !draft.issue_flags.length
     if (is_empty) localStorage.removeItem(this.prefix + obsid)
-    else localStorage.setItem(this.prefix + obsid, JSON.stringify(draft))
+    else keep(this.prefix + obsid, draft)
   }
   // What was saved with a verdict is no draft any more; what was typed after it was given is.
   forget(obsid, saved) {
@@ -80,15 +86,15 @@ class Unanswered {
     const bytes = crypto.getRandomValues(new Uint8Array(16))
     const key = Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("")
     const kept = {...message, key, page: PAGE}
-    localStorage.setItem(this.name, JSON.stringify([...this.all(), kept]))
+    keep(this.name, [...this.all(), kept])
     return kept
   }
   forget(key) {
-    localStorage.setItem(this.name, JSON.stringify(this.all().filter(kept => kept.key !== key)))
+    keep(this.name, this.all().filter(kept => kept.key !== key))
   }
   replace(painted) {
     const others = this.all().filter(kept => kept.page !== PAGE || kept.painted !== painted)
-    localStorage.setItem(this.name, JSON.stringify(others))
+    keep(this.name, others)
   }
   // Those of pages that have gone.
   left() { return this.all().filter(kept => kept.page !== PAGE) }
@@ -163,7 +169,7 @@ export function render({model, view}) {
   const choices = [["accept", "Accept", "a"], ["reject", "Reject", "r"], ["unsure", "Unsure", "u"]]
   for (const [name, text, key] of choices) {
     const made = button(`msfa-button msfa-${name}`, text, key)
-    made.addEventListener("click", () => act(name, ""))
+    made.addEventListener("click", event => click(event, name, ""))
     verdicts.append(made)
   }
   const classes = element("div", "msfa-segment")
@@ -172,7 +178,7 @@ export function render({model, view}) {
   classes.append(element("span", "msfa-caption", "as"))
   model.classes.forEach((name, place) => {
     const made = button("msfa-small", name, String(place + 1))
-    made.addEventListener("click", () => act("reject", name))
+    made.addEventListener("click", event => click(event, "reject", name))
     classes.append(made)
   })
   const confidence = element("div", "msfa-segment msfa-confidence")
@@ -199,6 +205,8 @@ export function render({model, view}) {
   open_flags.setAttribute("aria-expanded", "false")
   const show_flags = (is_shown) => {
     flags.hidden = !is_shown
+    const room = bar.clientWidth - flags.offsetWidth - 8 // over its button, and whole
+    flags.style.left = `${Math.max(8, Math.min(open_flags.getBoundingClientRect().left - bar.getBoundingClientRect().left, room))}px`
     open_flags.setAttribute("aria-expanded", String(is_shown))
     if (is_shown) flag_buttons[0]?.[1].focus()
   }
@@ -216,7 +224,6 @@ export function render({model, view}) {
   })
   const comment = element("textarea", "msfa-comment")
   comment.rows = 2
-  comment.maxLength = 4000
   comment.placeholder = "comment (e), saved with the verdict"
   comment.setAttribute("aria-label", "comment")
   // what was written before can be written again
@@ -280,6 +287,7 @@ export function render({model, view}) {
   const nothing = () => ({comment: "", confidence: null, issue_flags: []})
   let draft = nothing()
   let draft_of = ""
+  let painted_at = 0 // when the star on screen was
   const show_draft = () => {
     if (comment.value !== draft.comment) comment.value = draft.comment
     for (const [level, , made] of levels) {
@@ -315,7 +323,13 @@ export function render({model, view}) {
     draft.issue_flags = others.length < draft.issue_flags.length ? others : [...others, name]
     keep_draft()
   }
-  comment.addEventListener("input", () => { draft.comment = comment.value; keep_draft() })
+  const show_length = () => {
+    const over = [...comment.value.trim()].length - model.comment_length
+    if (over <= 0 && !comment.validity.valid) show_status()
+    comment.setCustomValidity(over > 0 ? `${over} characters too many` : "")
+    if (over > 0) say(`The comment is ${over.toLocaleString("en")} characters too long: nothing of it is cut, shorten it.`, "error")
+  }
+  comment.addEventListener("input", () => { draft.comment = comment.value; keep_draft(); show_length() })
 
   // --- actions ----------------------------------------------------------------------------
   const say = (text, tone) => {
@@ -348,6 +362,7 @@ export function render({model, view}) {
     for (const made of bar.querySelectorAll(".msfa-verdict-buttons button, .msfa-segment button"))
       made.disabled = !obsid // no star on screen: nothing to judge
     if (obsid !== draft_of) {
+      painted_at = performance.now()
       open_draft(obsid)
       show_flags(false)
     }
@@ -375,6 +390,11 @@ export function render({model, view}) {
       if (is_lost) on_connection_lost()
       return {...given, ahead: is_lost || !message.reviewer ? "" : ring.go(painted, "decide")}
     })
+  }
+  // The second click of a double click meant the star before: it judges none.
+  const click = (event, action, value) => {
+    const is_seen = !gate.busy && performance.now() - painted_at > LOOKED
+    if (event.detail < 2 || is_seen) act(action, value)
   }
   const needs_name = () => {
     reviewer.classList.toggle("msfa-missing", !reviewer.value.trim())

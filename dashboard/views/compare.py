@@ -36,6 +36,7 @@ NOBODY: Final = "–"
 PAIR: Final = 2
 LISTED: Final = ("obsid", "star", "one", "other", "p_bhb", "of record")
 _LEAST_WIDTHS: Final = {"obsid": 84, "star": 150}  # px: numbers are seen whole
+TYPED: Final = 100_000  # characters: a comment that is too long is refused, none is cut off
 PAGE: Final = 200  # disagreements listed at a time
 HIDDEN: Final = notice(
     "Hidden", "You are reviewing blind: other reviewers' verdicts are shown when it is off (key b)."
@@ -183,7 +184,7 @@ class CompareView(Page):
         self._comment = pn.widgets.TextAreaInput(
             placeholder="why (kept with the final verdict)",
             rows=3,
-            max_length=4000,
+            max_length=TYPED,
             css_classes=["msfa-form"],
             **wide,
         )

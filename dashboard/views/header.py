@@ -12,8 +12,7 @@ import panel as pn
 from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.theme import DARK, LIGHT, palette, stylesheet
-from dashboard.views.letters import letter
-from dashboard.views.page import Page
+from dashboard.views.page import Leaf, turn_at_once
 from msfa_core.survey.folder import Survey
 
 SHUT_WHILE_BLIND: Final = (
@@ -59,10 +58,10 @@ class Header(pn.viewable.Viewer):
     Parameters
     ----------
     state : Session
-    pages : mapping of str to Column
-        Where each page is shown, by its name; the first is there already.
-    makers : mapping of str to callable
-        What makes the others.
+    first : mapping of str to Column
+        The page that is there already, by its name.
+    leaves : mapping of str to Leaf
+        The others.
     reload : callable
         Reads the survey anew.
     n_stars_to_be : int
@@ -72,23 +71,24 @@ class Header(pn.viewable.Viewer):
     def __init__(
         self,
         state: Session,
-        pages: Mapping[str, pn.Column],
-        makers: Mapping[str, Callable[[], Page]],
+        first: Mapping[str, pn.Column],
+        leaves: Mapping[str, Leaf],
         reload: Callable[[Any], None],
         n_stars_to_be: int = 0,
     ) -> None:
         super().__init__()
-        self.state, self._places, self._makers = state, pages, dict(makers)
-        self._made: dict[str, Page] = {}
-        self._first = next(iter(pages))
+        self.state, self._leaves = state, leaves
+        self._columns = {**first, **{name: leaf.column for name, leaf in leaves.items()}}
         self._stars_to_be = n_stars_to_be
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
         self.title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
         self.state.watch(lambda *_: self.entitle(self._stars_to_be), "verdicts.blind")
         self.entitle(n_stars_to_be)
         self._chosen = pn.widgets.RadioButtonGroup(
-            options=list(pages), value=self._first, css_classes=["msfa-chips", "msfa-pages"], **css
-        )
+            options=list(self._columns), value=next(iter(first)),
+            css_classes=["msfa-chips", "msfa-pages"], **css,
+        )  # fmt: skip
+        turn_at_once(self._chosen, self._columns)
         self._chosen.param.watch(self._turn, "value")
         self.state.watch(self._turn, "verdicts.blind")
         quiet = {"css_classes": ["msfa-quiet"], **css}
@@ -126,14 +126,12 @@ class Header(pn.viewable.Viewer):
     def _turn(self, *_: Any) -> None:
         """Show a page; the others sleep, and what tells of others is shut while blind."""
         chosen, blind = self._chosen.value, self.state.verdicts.blind
-        if chosen in self._makers and not blind:
-            self._made[chosen] = self._makers.pop(chosen)()
-        for name, place in self._places.items():
-            place.visible = name == chosen
-            if name in self._made:
-                self._made[name].in_sight = name == chosen and not blind
-            if name != self._first and name == chosen:
-                place[:] = [letter(SHUT_WHILE_BLIND)] if blind else [self._made[name]]
+        for leaf in self._leaves.values():
+            leaf.shut(SHUT_WHILE_BLIND if blind else "")
+        for name, column in self._columns.items():
+            column.visible = name == chosen
+        for name, leaf in self._leaves.items():
+            leaf.look(name == chosen and not blind)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._bar

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import panel as pn
 import param
 
 from dashboard.state import Session
+from dashboard.theme import stylesheet
+from dashboard.views.letters import letter
 
 
 class Page(pn.viewable.Viewer):
@@ -20,6 +23,7 @@ class Page(pn.viewable.Viewer):
     """
 
     in_sight = param.Boolean(default=True, doc="Whether the page is looked at")
+    is_true = param.Boolean(default=True, doc="Whether nothing has changed since it was drawn")
 
     def __init__(self, state: Session, **params: Any) -> None:
         super().__init__(**params)
@@ -35,6 +39,7 @@ class Page(pn.viewable.Viewer):
                 action()
             else:
                 self._late[action] = None
+                self.is_true = False
 
         self.state.watch(act, *names)
 
@@ -44,3 +49,66 @@ class Page(pn.viewable.Viewer):
             action = next(iter(self._late))
             del self._late[action]
             action()
+        self.is_true = not self._late
+
+
+class Leaf:
+    """Where a page is shown: it says what is awaited until the page is there, and is true.
+
+    Parameters
+    ----------
+    words : str
+        What is being done meanwhile.
+    make : callable
+        Makes the page when it is first looked at.
+    **options
+        Of the column that is shown.
+
+    Attributes
+    ----------
+    column : Column
+    page : Page or None
+        None as long as it has not been made.
+    """
+
+    def __init__(self, words: str, make: Callable[[], Page], **options: Any) -> None:
+        self._make = make
+        self.page: Page | None = None
+        self._shut = ""
+        self._words = pn.pane.HTML(
+            f"<p role='status'>{escape(words)}</p>", css_classes=["msfa-awaited"],
+            stylesheets=[stylesheet()], sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
+        self._body = pn.Column(sizing_mode="stretch_both", margin=0, visible=False)
+        self.column = pn.Column(self._words, self._body, **options)
+
+    def look(self, is_seen: bool) -> None:
+        """Wake the page or let it sleep; it is made when it is first seen."""
+        if is_seen and self.page is None:
+            self.page = self._make()
+            self._body[:] = [self.page]
+            self.page.param.watch(lambda *_: self._tell(), "is_true")
+        if self.page is not None:
+            self.page.in_sight = is_seen
+        self._tell()
+
+    def shut(self, html: str) -> None:
+        """Show a letter in place of all; an empty one opens it again."""
+        if html != self._shut:
+            self._shut = html
+            self.column[:] = [letter(html)] if html else [self._words, self._body]
+
+    def _tell(self) -> None:
+        """Show the page where it is true, else what is awaited."""
+        is_there = self.page is not None and self.page.is_true
+        self._body.visible, self._words.visible = is_there, not is_there
+
+
+def turn_at_once(chooser: pn.widgets.RadioButtonGroup, columns: Mapping[str, pn.Column]) -> None:
+    """Have the browser turn to the page whose name is clicked, while the server is at work."""
+    args = {f"page_{k}": column for k, column in enumerate(columns.values())}
+    code = f"""
+        for (const [k, page] of [{", ".join(args)}].entries())
+          page.setv({{visible: k == cb_obj.active}}, {{sync: false}})
+    """
+    chooser.jscallback(args=args, value=code)

@@ -16,7 +16,7 @@ from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.audit import AuditView
 from dashboard.views.compare import CompareView
-from dashboard.views.page import Page
+from dashboard.views.page import Leaf, Page, turn_at_once
 from msfa_core.vetting.assignment import deal, progress, write_assignment
 from msfa_core.vetting.roles import Act
 
@@ -134,30 +134,29 @@ class TeamPage(Page):
     def __init__(self, state: Session, go_to_star: Callable[[], Any], **params: Any) -> None:
         super().__init__(state, **params)
         css: dict[str, Any] = {"stylesheets": [stylesheet()]}
-        self.sides: dict[str, Page] = {
-            SIDES[0]: CompareView(state, go_to_star=go_to_star)
-        }  # fmt: skip
-        self._makers: dict[str, Callable[[], Page]] = {
-            SIDES[1]: lambda: SharedWorkView(state),
-            SIDES[2]: lambda: AuditView(state),
+        fill: dict[str, Any] = {"sizing_mode": "stretch_both", "margin": 0, **css}
+        self.sides = {
+            SIDES[0]: Leaf(
+                "Reading who agrees …", lambda: CompareView(state, go_to_star=go_to_star), **fill
+            ),
+            SIDES[1]: Leaf("Reading who has which stars …", lambda: SharedWorkView(state), **fill),
+            SIDES[2]: Leaf("Reading every decision …", lambda: AuditView(state), **fill),
         }
         self.chooser = pn.widgets.RadioButtonGroup(
             options=list(SIDES), value=SIDES[0], css_classes=["msfa-chips", "team-sides"],
             margin=(2, 0, 12, 0), **css,
         )  # fmt: skip
-        self._page = pn.Column(self.sides[SIDES[0]], sizing_mode="stretch_both", margin=0, **css)
+        turn_at_once(self.chooser, {name: side.column for name, side in self.sides.items()})
         self.chooser.param.watch(lambda *_: self._turn(), "value")
         self.param.watch(lambda *_: self._turn(), "in_sight")
+        self._turn()
 
     def _turn(self) -> None:
         """Show the side that is chosen; the others sleep."""
-        chosen = self.chooser.value
-        if chosen in self._makers:
-            self.sides[chosen] = self._makers.pop(chosen)()
         for name, side in self.sides.items():
-            side.in_sight = self.in_sight and name == chosen
-        if list(self._page) != [self.sides[chosen]]:
-            self._page[:] = [self.sides[chosen]]
+            side.column.visible = name == self.chooser.value
+            side.look(self.in_sight and side.column.visible)
 
     def __panel__(self) -> pn.viewable.Viewable:
-        return pn.Column(self.chooser, self._page, sizing_mode="stretch_both", margin=0)
+        columns = [side.column for side in self.sides.values()]
+        return pn.Column(self.chooser, *columns, sizing_mode="stretch_both", margin=0)

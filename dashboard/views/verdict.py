@@ -23,10 +23,10 @@ from dashboard.views.keyboard import REJECT_CLASSES
 from dashboard.views.ring import Ring
 from dashboard.views.script import Script
 from msfa_core.constants import STORE_DEADLINE, STORE_SETTLING
-from msfa_core.errors import AwayError, StoreError, SurveyError, UnansweredError
+from msfa_core.errors import AwayError, MsfaError, StoreError, SurveyError, UnansweredError
 from msfa_core.rules import keep_by_rule
 from msfa_core.vetting.audit import changed_numbers, other_numbers_in_words
-from msfa_core.vetting.decision import CONFIDENCE, Decision, Verdict, reviewer_name
+from msfa_core.vetting.decision import COMMENT_LENGTH, CONFIDENCE, Decision, Verdict, reviewer_name
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +117,18 @@ def decision_line(
     }
 
 
+def _not_saved(work: Callable[[], Decision]) -> Decision:
+    """Do it; whatever is refused says first that the verdict was not saved."""
+    try:
+        return work()
+    except (AwayError, UnansweredError):  # it is kept in hand: `VerdictBar` says so
+        raise
+    except MsfaError as error:
+        if str(error).startswith("Not saved"):
+            raise
+        raise type(error)(f"Not saved: {error}") from error
+
+
 def when(moment: str, today: str) -> str:
     """Return a moment in few characters: the time of today, else the date (UTC)."""
     return moment[11:19] if moment.startswith(today) else moment[:10]
@@ -137,6 +149,7 @@ class VerdictBar(Script):
     confidence_words = param.Dict(default={str(k): v for k, v in CONFIDENCE.items()})
     issue_flags = param.List(default=list(ISSUE_FLAGS))
     comments = param.List(default=list(COMMENTS), doc="Comments offered to write again")
+    comment_length = param.Integer(default=COMMENT_LENGTH, doc="Characters that are stored")
     reviewer = param.String()
     reviewer_locked = param.Boolean()
     name_cookie = param.String(doc="Where the browser keeps a name that was typed")
@@ -237,8 +250,8 @@ class VerdictBar(Script):
         if action == "undo":
             self._store(state.verdicts.take_back, lambda done: self._taken_back(*done), answer)
         elif action in _VERDICTS or action == "suggestion":
-            judged = self._judged(action, message)
-            keep = partial(state.verdicts.door.keep, judged)
+            judged = _not_saved(partial(self._judged, action, message))
+            keep = partial(_not_saved, partial(state.verdicts.door.keep, judged))
             answer = partial(answer, saved=str(judged.obsid))
             if message.get("ahead"):
                 answer = self._go_on(answer)

@@ -98,18 +98,31 @@ def test_the_star_on_screen_says_that_it_was_decided_on_other_numbers(state, sur
 
 def test_each_side_is_made_when_it_is_looked_at_and_sleeps_else(state):
     page = TeamPage(state, go_to_star=lambda: None)
-    assert [type(side) for side in page.sides.values()] == [CompareView]
+    sides = page.sides
+    assert isinstance(sides["agreement"].page, CompareView)
+    assert sides["shared work"].page is sides["record"].page is None
     page.chooser.value = "record"
-    assert isinstance(page.sides["record"], AuditView)
-    assert not page.sides["agreement"].in_sight
+    record = sides["record"].page
+    assert isinstance(record, AuditView)
+    assert not sides["agreement"].page.in_sight
+    assert [side.column.visible for side in sides.values()] == [False, False, True]
     state.decide("accept", painted_obsid=state.screen.selected)
-    assert "1 decision" in page.sides["record"]._words.object
+    assert "1 decision" in record._words.object
     page.in_sight = False
-    assert not any(side.in_sight for side in page.sides.values())
+    assert not any(side.page and side.page.in_sight for side in sides.values())
+    assert shown(sides["record"]) == ["page"]
     state.decide("accept", painted_obsid=state.screen.selected)
-    assert "1 decision" in page.sides["record"]._words.object
+    assert "1 decision" in record._words.object
+    assert shown(sides["record"]) == ["words"]  # a browser turns to it before it is true
     page.in_sight = True
-    assert "2 decisions" in page.sides["record"]._words.object
+    assert "2 decisions" in record._words.object
+    assert shown(sides["record"]) == ["page"]
+
+
+def shown(leaf):
+    """Return what a leaf shows once it is turned to."""
+    words, body = leaf.column
+    return [name for name, one in (("words", words), ("page", body)) if one.visible]
 
 
 @pytest.mark.parametrize("side", ["shared work", "record"])

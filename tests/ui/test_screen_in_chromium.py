@@ -77,8 +77,15 @@ def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_
         page.get_by_role("button", name="queue outliers").wait_for(timeout=30_000)
         page.locator(".msfa-witness", has_text="networks").click()
         page.get_by_text("stage 1", exact=True).wait_for(timeout=20_000)
+        controls, fold = box(page, ".msfa-spectrum .msfa-controls"), box(page, ".msfa-fold")
+        assert controls["y"] + controls["height"] <= fold["y"]  # they can be pressed
+        panel = box(page, ".msfa-spectrum")
+        assert fold["y"] + fold["height"] <= panel["y"] + panel["height"]
         page.keyboard.press("f")
         page.locator(".msfa-flags").wait_for(timeout=5_000)
+        flags, opener = box(page, ".msfa-flags"), box(page, ".msfa-open-flags")
+        assert flags["x"] <= opener["x"] <= flags["x"] + flags["width"]  # above its button
+        assert flags["x"] + flags["width"] <= 1366
         page.keyboard.press("2")
         page.keyboard.press("f")
         assert not page.locator(".msfa-flags").is_visible()

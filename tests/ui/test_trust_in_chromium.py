@@ -315,8 +315,13 @@ def test_a_server_that_hangs_is_told_within_a_second(chromium, small_survey, tmp
         try:
             page.keyboard.press("a")
             page.locator(".msfa-status", has_text="Not saved yet").wait_for(timeout=1_000)
+            for name, words in (("Export", "Gathering what goes out"), ("Compare", "who decided")):
+                page.get_by_role("button", name=name, exact=True).click()
+                page.get_by_text(words).wait_for(timeout=2_000)  # no page is blank meanwhile
         finally:
             server.process.send_signal(signal.SIGCONT)
+        page.get_by_text("Nobody to compare with").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Vet", exact=True).click()
         page.locator(".msfa-status", has_text="saved: accept").wait_for(timeout=30_000)
         assert len(decisions(small_survey)) == 1
         page.context.close()

@@ -112,6 +112,19 @@ def test_keys_in_fields_and_held_keys_decide_nothing(chromium, small_survey, tmp
         page.keyboard.press("z")
         page.locator(".msfa-status", has_text="withdrawn").wait_for(timeout=20_000)
         assert [d.is_withdrawal for d in decisions(small_survey)] == [False, True]
+        page.locator(".msfa-button.msfa-accept").dblclick()  # its second click meant the same star
+        page.locator(".msfa-status", has_text="saved: accept").wait_for(timeout=20_000)
+        page.wait_for_selector(f"{PAINTED}:not(.msfa-busy)")
+        page.wait_for_timeout(500)
+        assert len(decisions(small_survey)) == 3
+        page.locator(".msfa-comment").fill("é" * 10_000)
+        status = page.locator(".msfa-status")
+        assert "6,000 characters too long" in status.inner_text()
+        page.keyboard.press("Escape")
+        page.keyboard.press("a")
+        page.locator(".msfa-status", has_text="Not saved: comment").wait_for(timeout=20_000)
+        assert len(decisions(small_survey)) == 3
+        assert page.locator(".msfa-comment").input_value() == "é" * 10_000  # not cut
         page.context.close()
     assert_quiet(log)
 
