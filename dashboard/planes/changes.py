@@ -31,11 +31,9 @@ class Changes:
     Parameters
     ----------
     plane : Plane
-    corner : str
-        Where the legend goes.
     """
 
-    def __init__(self, plane: Plane, corner: str = "top_right") -> None:
+    def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.entering, self.leaving = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
         self._said = []  # of the legend: what is not there is not named
@@ -47,7 +45,7 @@ class Changes:
                 x="x", y="y", marker=marker, size=MARK, fill_color=None, line_color=colour,
                 line_width=1.6,
             )  # fmt: skip
-            said = explain(plane, words, [plane.figure.add_glyph(source, mark)], corner)
+            said = explain(plane, words, [plane.figure.add_glyph(source, mark)])
             said.visible = False
             self._said.append(said)
 

@@ -27,27 +27,28 @@ from msfa_core.stars.reference import ReferenceStars
 NAME: Final = "guides"  # of the legend of a plane's guides
 CASING: Final = 1.0  # pixels of background on either side of a curve: it is seen among stars
 WORD_SIZE: Final = "10px"
+ROW: Final = 350.0  # px of a frame on a small screen
+LETTER: Final = 5.1  # px of a word
+BESIDE: Final = 30.0  # px: the mark before a word, and what sets off the next
 
 
-def explain(
-    plane: Plane, words: str, renderers: Sequence[GlyphRenderer], corner: str = "top_right"
-) -> LegendItem:
-    """Say in the frame what a guide is; the first one chooses the corner."""
-    legend = next((one for one in plane.figure.center if one.name == NAME), None)
+def explain(plane: Plane, words: str, renderers: Sequence[GlyphRenderer]) -> LegendItem:
+    """Say what a guide is: below the frame, where it hides no star."""
+    legend = next((one for one in plane.figure.below if one.name == NAME), None)
     if legend is None:
         colours = plane.colours
         legend = Legend(
-            name=NAME, items=[], location=corner, padding=3,
-            margin=18 if corner.startswith("top") else 4,  # below the legend of the groups
-            spacing=0,
-            background_fill_color=colours.surface, background_fill_alpha=0.85,
+            name=NAME, items=[], orientation="horizontal", location="center",
+            padding=0, margin=0, spacing=8, background_fill_color=None,
             border_line_color=None, label_text_color=colours.text, label_text_font=FONT,
             label_text_font_size=WORD_SIZE, label_standoff=4, glyph_width=18, glyph_height=12,
             label_height=12, styles=LEGEND_STYLES,
         )  # fmt: skip
-        plane.figure.add_layout(legend)
+        plane.figure.add_layout(legend, "below")
     item = LegendItem(label={"value": words}, renderers=list(renderers))
     legend.items = [*legend.items, item]
+    widest = max(len(one.label.value) for one in legend.items) * LETTER + BESIDE
+    legend.ncols = max(1, min(len(legend.items), int(ROW // widest)))
     return item
 
 
@@ -71,14 +72,14 @@ def draw_curves(
     return plane.figure.add_glyph(source, line)
 
 
-def draw_diagonal(plane: Plane, corner: str = "bottom_right") -> GlyphRenderer:
+def draw_diagonal(plane: Plane) -> GlyphRenderer:
     """Draw the line on which both axes have the same value."""
     ends = [
         max(plane.x.limits[0], plane.y.limits[0]),
         min(plane.x.limits[1], plane.y.limits[1]),
     ]
     line = draw_curves(plane, [(ends, ends)], plane.colours.text, "dashed", 1.2)
-    explain(plane, "1:1", [line], corner)
+    explain(plane, "1:1", [line])
     return line
 
 
@@ -111,7 +112,6 @@ def draw_dots(plane: Plane, x: ArrayLike, y: ArrayLike, colour: str) -> GlyphRen
 def draw_reference(
     plane: Plane,
     stars: ReferenceStars,
-    corner: str = "top_right",
     names: tuple[str, str] | None = None,
 ) -> int:
     """Draw reference stars behind the survey's own; return how many have a place here.
@@ -120,8 +120,6 @@ def draw_reference(
     ----------
     plane : Plane
     stars : ReferenceStars
-    corner : str
-        Of the legend.
     names : (str, str), optional
         Their quantities, where these are not named as the axes of the plane.
     """
@@ -138,5 +136,5 @@ def draw_reference(
             Scatter(x="x", y="y", size=6, line_color=None, fill_color=grey),
         )
         cloud.tags = ["reference"]
-        explain(plane, f"{stars.name} ({x.size:,})", [mark], corner)
+        explain(plane, f"{stars.name} ({x.size:,})", [mark])
     return int(x.size)

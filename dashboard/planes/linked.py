@@ -151,7 +151,6 @@ class LinkedView(pn.viewable.Viewer):
         x: Axis,
         y: Axis,
         label: str,
-        corner: str = "top_right",
         quantities: tuple[str, str] | None = None,
         **options: Any,
     ) -> Plane:
@@ -162,8 +161,6 @@ class LinkedView(pn.viewable.Viewer):
         x, y : Axis
         label : str
             Of the plane, in the sentence of a brush.
-        corner : str
-            Where the legend of the reference stars goes.
         quantities : (str, str), optional
             Of the reference stars, where these are not named as the axes.
         **options
@@ -171,7 +168,7 @@ class LinkedView(pn.viewable.Viewer):
         """
         plane = Plane(x, y, self.colours, self._select, self._brusher(label), **options)
         if self.reference is not None:
-            draw_reference(plane, self.reference, corner, quantities)
+            draw_reference(plane, self.reference, quantities)
         return plane
 
     def plane(self, key: str) -> Plane:

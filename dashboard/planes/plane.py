@@ -46,6 +46,7 @@ from msfa_core.typing import BoolArray, FloatArray
 
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
 TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
+LEGEND_ROOM: Final = 0.09  # of the height, above the stars: the legend of the groups hides none
 SLOTS: Final = 7  # the most groups that the legend of a plane names
 STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top", "obsid")
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -249,7 +250,10 @@ class Plane:
         frames = [frame_limits(x, self.x), frame_limits(y, self.y)]
         if self._equal:
             starts, ends = zip(*frames, strict=True)
-            frames = [(min(starts), max(ends))] * 2
+            frames = [(min(starts), max(ends) + LEGEND_ROOM * (max(ends) - min(starts)))] * 2
+        else:
+            start, end = frames[1]
+            frames[1] = (start, end + LEGEND_ROOM * (end - start))  # of a flipped axis, too
         for (start, end), shown in zip(frames, (plot.x_range, plot.y_range), strict=True):
             shown.update(start=start, end=end, reset_start=start, reset_end=end)
 

@@ -24,6 +24,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from dashboard.planes.cells import digits_of
 from dashboard.planes.words import Words
 from dashboard.state import Session
 from dashboard.theme import (
@@ -120,8 +121,10 @@ def header_html(fits: LineFits, line: str) -> str:
         number = getattr(fits, name)[0, k]
         if not np.isfinite(number):
             return "—"
-        error = getattr(fits, f"{name}_err", None)
-        spread = f"±{error[0, k]:.{digits}f}" if error is not None else ""
+        errors = getattr(fits, f"{name}_err", None)
+        error = float("nan") if errors is None else float(errors[0, k])
+        digits = digits_of(error, digits)
+        spread = "" if errors is None else f"±{error:.{digits}f}" if np.isfinite(error) else "±?"
         return f"{number:.{digits}f}{spread}{unit}".replace("-", "−")
 
     quantities = " ".join(

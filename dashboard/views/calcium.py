@@ -57,8 +57,6 @@ class Abscissa:
     Attributes
     ----------
     axis : Axis
-    corner : str
-        Of the legend.
     remedy : tuple of str
         Title and sentences where its column is missing.
     caution : str
@@ -66,7 +64,6 @@ class Abscissa:
     """
 
     axis: Axis
-    corner: str
     remedy: tuple[str, ...]
     caution: str
 
@@ -74,19 +71,16 @@ class Abscissa:
 ABSCISSAE: Final = {
     "Hδ": Abscissa(
         replace(line_axes("hdelta")[0], limits=(10.0, 40.0), always=(14.0, 37.0)),
-        "top_right",
         NO_INDEX,
         "hotter than 8,700 K (dotted): below the line at any [Fe/H]; see BP−RP",
     ),
     "BP−RP": Abscissa(
         replace(COLOUR, limits=(-0.35, 0.65), always=(-0.2, 0.5)),
-        "top_left",
         ("No Gaia colours", "No star of this survey has a colour of Gaia.", NO_GAIA[1]),
         "BP−RP as observed: reddening moves a star right, to the BHB side",
     ),
     "Teff": Abscissa(
         replace(TEFF, limits=(6_500.0, 13_000.0), always=(7_300.0, 11_500.0)),
-        "top_left",
         ("No Teff", *NO_LABELS),
         "above 10,000 K KP no longer tells them apart",
     ),
@@ -122,7 +116,7 @@ def star_sentence(row: pd.Series, axis: Axis) -> str:
     return f"{words}, {abs(above):.2f} Å{sigma} {side}"
 
 
-def draw_loci(plane: Plane, corner: str) -> None:
+def draw_loci(plane: Plane) -> None:
     """Draw the loci of model stars and the line between them."""
     column, colours = plane.x.column, plane.colours
     bhb = [locus for locus in calcium_loci() if locus.sequence == "bhb" and locus.feh in DRAWN_FEH]
@@ -131,14 +125,14 @@ def draw_loci(plane: Plane, corner: str) -> None:
         for locus in calcium_loci()
         if locus.sequence == "pop1" and locus.logg[0] in DRAWN_LOGG
     ]
-    models = "BHB models, [Fe/H] −0.8, −1.5, −3", "Population I models, log g 3.0, 3.5, 4.3"
+    models = "BHB: [Fe/H] −0.8, −1.5, −3", "Pop. I: log g 3.0, 3.5, 4.3"
     drawn = [
         _draw_sequence(plane, loci, colour)
         for loci, colour in ((bhb, colours.text), (solar, colours.model))
     ]
     line = draw_curves(plane, [dividing_line(column)], colours.accent, "dashed", 2.0)
     _name(plane, bhb, solar)
-    explain(plane, models[1], [drawn[1]], corner)
+    explain(plane, models[1], [drawn[1]])
     explain(plane, "midway", [line])
     explain(plane, models[0], [drawn[0]])
 
@@ -211,8 +205,8 @@ class CalciumView(CheckView):
 
     def _make_plane(self, key: str) -> Plane:
         abscissa = ABSCISSAE[key]
-        plane = self.new_plane(abscissa.axis, KP, f"Ca II K–{key}", abscissa.corner)
-        draw_loci(plane, abscissa.corner)
+        plane = self.new_plane(abscissa.axis, KP, f"Ca II K–{key}")
+        draw_loci(plane)
         return plane
 
     def remedies(self, key: str) -> dict[str, tuple[str, ...]]:

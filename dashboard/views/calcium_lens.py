@@ -9,7 +9,7 @@ import pandas as pd
 import panel as pn
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
 
-from dashboard.planes.cells import number
+from dashboard.planes.cells import digits_of, number
 from dashboard.state import Session
 from dashboard.theme import name_downloads, new_figure, palette, stylesheet
 from msfa_core.balmer.indices import CA_K_BANDS, calcium_window, kp_band
@@ -30,8 +30,9 @@ def header_html(row: pd.Series) -> str:
     if not np.isfinite(kp):
         return "<div><strong>Ca II K</strong> &nbsp; KP not measured</div>"
     name = next(name for name, band in CA_K_BANDS.items() if band is kp_band(kp)).upper()
-    spread = f"±{error:.2f}" if np.isfinite(error) else ""
-    words = f"{kp:.2f}{spread}".replace("-", "−")
+    digits = digits_of(error, 2)
+    spread = f"±{error:.{digits}f}" if np.isfinite(error) else ""
+    words = f"{kp:.{digits}f}{spread}".replace("-", "−")
     return (
         f"<div><strong>Ca II K</strong> &nbsp; KP <strong>{words}&thinsp;Å</strong></div>"
         f"<div class='msfa-fit-values' title='{KP_WORDS}'>KP is {name}: its band shaded; grey: "

@@ -11,7 +11,7 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.planes.cells import is_missing, number
+from dashboard.planes.cells import counted, is_missing, number, share_words, star_name
 from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Star
 from dashboard.theme import stylesheet
@@ -29,12 +29,12 @@ def _bar(name: str, probability: Any, css: str, mark: float | None = None) -> st
     """Return one labelled bar of a probability."""
     known = not is_missing(probability)
     width = 100.0 * float(np.clip(probability, 0.0, 1.0)) if known else 0.0
-    number = f"{float(probability):.3f}" if known else "–"
+    number = share_words(float(probability)) if known else "–"
     line = f'<i class="msfa-mark" style="left:{100 * mark:.1f}%"></i>' if mark is not None else ""
     return (
         f'<div class="msfa-bar {css}"><span class="msfa-bar-name">{escape(name)}</span>'
         f'<span class="msfa-bar-track"><span class="msfa-bar-fill" style="width:{width:.1f}%">'
-        f'</span>{line}</span><span class="msfa-bar-number">{number}</span></div>'
+        f'</span>{line}</span><span class="msfa-bar-number">{escape(number)}</span></div>'
     )
 
 
@@ -189,8 +189,8 @@ def identity_html(star: Star) -> str:
     row = star.row
     n_epochs = len(star.epochs)
     facts = [
-        escape(str(row["uid"])) if not is_missing(row["uid"]) else "no star identifier yet",
-        f"{n_epochs} spectra" if n_epochs > 1 else "1 spectrum",
+        escape(star_name(row)) or "no star identifier yet",
+        counted(n_epochs, "spectrum", "spectra"),
     ]
     if not is_missing(row["ra"]) and not is_missing(row["dec"]):
         facts.append(f"{row['ra']:.5f} {row['dec']:+.5f}°".replace("-", "−"))

@@ -281,12 +281,12 @@ class CmdView(LinkedView):
 
     def _make_plane(self, key: str) -> Plane:
         quantities = COLOUR.column, MAGNITUDE.column
-        plane = self.new_plane(*AXES[key], "the CMD", "bottom_left", quantities)
+        plane = self.new_plane(*AXES[key], "the CMD", quantities)
         corners = self.corners
         self._outlines[key] = plane.add_outline([corners[:, 0]], [corners[:, 1]])
         self._corners[key] = Corners(plane, corners, self._move_corners)
         self._corners[key].show(self._edit.value)
-        self._changes[key] = Changes(plane, "bottom_left")
+        self._changes[key] = Changes(plane)
         self._draw_sequences(plane)
         vector = self._vectors[key] = ColumnDataSource({name: [] for name in VECTOR_FIELDS})
         head = NormalHead(size=6, fill_color=self.colours.ring, line_color=self.colours.ring)
@@ -353,7 +353,7 @@ class CmdView(LinkedView):
         """Draw the horizontal branch of models, and of the reference stars if they have one."""
         models = zahb_locus()
         line = draw_curves(plane, [(models.bp_rp, models.abs_mag_g)], self.colours.text)
-        explain(plane, "zero-age HB, models without dust", [line], "bottom_left")
+        explain(plane, "zero-age HB, models without dust", [line])
         if self.reference is None:
             return
         places = self.reference.places(COLOUR.column, MAGNITUDE.column)

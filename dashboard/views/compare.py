@@ -12,14 +12,14 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.planes.cells import counted
+from dashboard.planes.cells import counted, star_name
 from dashboard.planes.linked import notice, quiet_button
 from dashboard.planes.words import Words
 from dashboard.state import Session
 from dashboard.theme import stylesheet
 from dashboard.views.page import Page
 from dashboard.views.read_table import ReadTable
-from dashboard.views.strip import names_words, star_name
+from dashboard.views.strip import names_words
 from msfa_core.constants import VERDICT_RULES
 from msfa_core.spine.witnesses import probability_words
 from msfa_core.vetting.agreement import (

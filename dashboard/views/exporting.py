@@ -21,7 +21,7 @@ from dashboard.views.page import Page
 from dashboard.views.programs import ProgramsView
 from msfa_core.columns import BY_NAME, PAPER_COLUMNS
 from msfa_core.errors import ExportError, MsfaError
-from msfa_core.rules import n_stars
+from msfa_core.rules import n_stars, unidentified_sentence
 from msfa_core.survey.funnel import funnel_in_words
 from msfa_core.survey.subsets import quoted, subset_filter
 from msfa_core.tables.export import PROVENANCE_SUFFIX, choose_columns, export
@@ -258,12 +258,14 @@ class ExportView(Page):
         self._beside.filename = self._button.filename + PROVENANCE_SUFFIX
         self._beside.visible = self.suffix in WITHOUT_HEADER and not obstacle
         self._button.label = "Nothing to download" if obstacle else f"Download {STEM}.{self.suffix}"
+        doubt = unidentified_sentence(table)
+        doubt = f"; {doubt}" if doubt else ""
         words = (
             f"<p class='msfa-export-obstacle' style='color:{palette().warn}'>{escape(obstacle)}</p>"
             if obstacle
             else f"<p><strong>{counted(len(table), 'spectrum', 'spectra')} of "
             f"{counted(n_stars(table), 'star', 'stars')}</strong> "
-            f"({escape(verdict_counts(table))}).</p>"
+            f"({escape(verdict_counts(table))}){escape(doubt)}.</p>"
         )
         simulated = (
             "<p><strong>This survey is simulated:</strong> these stars do not exist.</p>"

@@ -91,6 +91,7 @@ class Header(pn.viewable.Viewer):
         turn_at_once(self._chosen, self._columns)
         self._chosen.param.watch(self._turn, "value")
         self.state.watch(self._turn, "verdicts.blind")
+        self._shut()
         quiet = {"css_classes": ["msfa-quiet"], **css}
         again = pn.widgets.Button(label="reload", **quiet)
         again.on_click(reload)
@@ -126,12 +127,16 @@ class Header(pn.viewable.Viewer):
     def _turn(self, *_: Any) -> None:
         """Show a page; the others sleep, and what tells of others is shut while blind."""
         chosen, blind = self._chosen.value, self.state.verdicts.blind
-        for leaf in self._leaves.values():
-            leaf.shut(SHUT_WHILE_BLIND if blind else "")
+        self._shut()
         for name, column in self._columns.items():
             column.visible = name == chosen
         for name, leaf in self._leaves.items():
             leaf.look(name == chosen and not blind)
+
+    def _shut(self) -> None:
+        """Shut what tells of others while blind; open it again."""
+        for leaf in self._leaves.values():
+            leaf.shut(SHUT_WHILE_BLIND if self.state.verdicts.blind else "")
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._bar

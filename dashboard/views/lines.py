@@ -125,7 +125,7 @@ class LineChecksView(CheckView):
 
     def _make_plane(self, key: str) -> Plane:
         check = CHECKS[key]
-        plane = self.new_plane(check.x, check.y, f"{key} check", "bottom_right", equal=True)
+        plane = self.new_plane(check.x, check.y, f"{key} check", equal=True)
         draw_diagonal(plane)
         return plane
 

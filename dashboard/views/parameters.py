@@ -147,11 +147,13 @@ def star_sentence(row: pd.Series, reasons: list[str]) -> str:
 def values_sentence(row: pd.Series) -> str:
     """Return the labels of this star."""
     words = []
-    for name, text, digits in (("teff", "Teff", 0), ("logg", "log g", 2), ("feh", "[Fe/H]", 2)):
+    for name, text, digits, unit in (
+        ("teff", "Teff", 0, " K"), ("logg", "log g", 2, ""), ("feh", "[Fe/H]", 2, ""),
+    ):  # fmt: skip
         value, error = number(row, name), number(row, f"{name}_err")
         if np.isfinite(value):
             spread = f" ± {error:.{digits}f}" if np.isfinite(error) else ""
-            words.append(f"{text} {value:.{digits}f}{spread}".replace("-", "−"))
+            words.append(f"{text} {value:.{digits}f}{spread}{unit}".replace("-", "−"))
     return f"this star: {', '.join(words)}" if words else NO_LABELS
 
 
@@ -162,7 +164,7 @@ def origin_sentence(row: pd.Series) -> str:
     notes = LabelFlag.sentences(raised & (LabelFlag.FROM_CATALOGUE | LabelFlag.MISSING))
     chi2 = number(row, "label_chi2")
     if np.isfinite(chi2):
-        notes.append(f"χ² {chi2:.2f}")
+        notes.append(f"reduced χ² {chi2:.2f}")
     return "; ".join(notes)
 
 
@@ -178,7 +180,7 @@ def draw_zahb(plane: Plane) -> None:
     text = plane.colours.text
     line = draw_curves(plane, [(ZAHB_TEFF, zero_age)], text)
     evolved = draw_curves(plane, [(ZAHB_TEFF, zero_age - EVOLUTION_MOST)], text, "dotted", 1.4)
-    explain(plane, "zero-age horizontal branch", [line], "bottom_left")
+    explain(plane, "zero-age horizontal branch", [line])
     explain(plane, f"most evolved (−{EVOLUTION_MOST:g} dex)", [evolved])
 
 

@@ -110,7 +110,7 @@ def draw_sky(plane: Plane, frame: str, limit: float) -> None:
         for ra, dec, radius in CLOUD_CIRCLES.values()
     ]
     around = draw_curves(plane, clouds, colours.bad, width=1.6)
-    explain(plane, "Galactic plane", [middle], "bottom_left")
+    explain(plane, "Galactic plane", [middle])
     explain(plane, f"|b| = {limit:g}°", [band])
     explain(plane, "LMC, SMC", [around])
     _name_grid(plane, frame)

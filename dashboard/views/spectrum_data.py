@@ -94,7 +94,7 @@ def _velocity_words(used: float, said: float, blind: bool) -> str:
         return "no z: observed wavelengths"
     told = f"RV {used * SPEED_OF_LIGHT:+.0f} km/s"
     if blind or used == said:
-        return told.replace("-", "−")
+        return f"{'' if blind else 'header '}{told}".replace("-", "−")
     header = f"header {said * SPEED_OF_LIGHT:+.0f}" if math.isfinite(said) else "none in the file"
     return f"{told} of the template ({header})".replace("-", "−")
 

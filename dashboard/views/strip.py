@@ -11,7 +11,7 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.planes.cells import is_missing, number
+from dashboard.planes.cells import is_missing, number, star_name
 from dashboard.state import Session, Star
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.classes import domain_reasons
@@ -30,14 +30,6 @@ TOLD_BY_WITNESSES: Final = (  # contradictions that a witness of its own tells
     "log g above the limit",
     "[Fe/H] above the limit",
 )
-
-
-def star_name(row: pd.Series) -> str:
-    """Return the name of the star of a spectrum: its Gaia number, else its identifier here."""
-    gaia, uid = row["gaia_source_id"], row["uid"]
-    if not is_missing(gaia) and int(gaia) > 0:
-        return f"Gaia {int(gaia)}"
-    return "" if is_missing(uid) else str(uid)
 
 
 def names_words(star: Star) -> str:

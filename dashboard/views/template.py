@@ -51,11 +51,11 @@ def kind_words(kind: str, subclass: str) -> str:
 
 
 def solution_words(solution: Solution) -> str:
-    """Return a solution in one phrase: ``A1V 98 % RV +12 ± 3 km/s χ² 1.21``."""
+    """Return a solution in one phrase: ``A1V 98 % RV +12 ± 3 km/s reduced χ² 1.21``."""
     sure = f" {solution.confidence:.0f} %" if np.isfinite(solution.confidence) else ""
     return (
         f"{kind_words(solution.kind, solution.subclass)}{sure} · "
-        f"{shift_words(solution.z, solution.z_err)} · χ² {solution.chi2:.2f}"
+        f"{shift_words(solution.z, solution.z_err)} · reduced χ² {solution.chi2:.2f}"
     )
 
 

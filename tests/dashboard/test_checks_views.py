@@ -122,8 +122,8 @@ def test_a_calcium_plane_has_its_loci_and_names_them(joined, key):
     view = CalciumView(state=joined)
     view.shown = key
     words = guide_words(view.planes[key])
-    assert words[0].startswith("Population I models")
-    assert words[1:] == ["midway", "BHB models, [Fe/H] −0.8, −1.5, −3"]
+    assert words[0] == "Pop. I: log g 3.0, 3.5, 4.3"
+    assert words[1:] == ["midway", "BHB: [Fe/H] −0.8, −1.5, −3"]
     assert view.planes[key].figure.yaxis[0].axis_label == "KP (Ca II K) [Å]"
 
 
@@ -235,3 +235,15 @@ def test_the_page_takes_a_table_of_reference_stars_and_says_when_it_cannot(surve
     assert guide_words(app.places["upper"].view("D0.2–fm").planes["Hδ"]) == []
     assert "no such file" in app.state.status.message
     assert app.state.status.tone == "error"
+
+
+@pytest.mark.parametrize("view_of", [LineChecksView, CmdView, CalciumView])
+def test_no_star_lies_under_the_legend_as_a_plane_opens(joined, view_of):
+    view = view_of(state=joined)
+    plane = view.plane(view.shown)
+    assert plane.legend
+    y, up = plane.vivid.points.data["y"], plane.figure.y_range
+    assert plane.vivid.n_points
+    share = (np.asarray(y) - up.start) / (up.end - up.start)  # of the height
+    assert np.nanmax(share[share <= 1]) < 1 - 0.05
+    assert {one.name for one in plane.figure.below} >= {"guides"} or not guide_words(plane)

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard.planes.cells import digits_of
 from dashboard.views.classes import ClassView, class_html, domain_reasons
 
 
@@ -87,7 +89,9 @@ def test_a_usual_spectrum_has_a_novelty_without_a_warning(state):
 
 @pytest.mark.parametrize("column", ["subclass", "known_in", "uid"])
 def test_text_from_files_is_escaped(state, column):
-    html = html_of(with_row(state.screen.star, **{column: "<img src=x onerror=alert(1)>"}), state)
+    others = {"gaia_source_id": 0} if column == "uid" else {}  # a number of Gaia goes first
+    row = {column: "<img src=x onerror=alert(1)>", **others}
+    html = html_of(with_row(state.screen.star, **row), state)
     assert "<img" not in html
     assert "&lt;img" in html
 
@@ -105,3 +109,20 @@ def test_the_panel_follows_the_state(state):
     assert view._pane.object != first
     state.screen.star = None
     assert "queue is empty" in view._pane.object
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0.000"), (3e-4, "&lt;0.001"), (0.25, "0.250"), (0.9997, "&gt;0.999"), (1.0, "1.000")],
+)
+def test_a_probability_is_nothing_or_all_only_where_it_is(state, share, words):
+    html = html_of(with_row(state.screen.star, p_class_wd=share, p_class_a=0.5), state)
+    assert f'msfa-bar-number">{words}<' in html
+
+
+@pytest.mark.parametrize(
+    ("error", "digits"), [(0.02, 2), (0.005, 2), (0.004, 3), (0.0003, 4), (0.0, 2), (np.nan, 2)]
+)
+def test_a_small_error_has_the_digits_that_show_it(error, digits):
+    assert digits_of(error, 2) == digits
+    assert not error > 0 or float(f"{error:.{digits}f}") > 0

@@ -11,6 +11,7 @@ import pytest
 from astropy.io import ascii as text_tables
 from astropy.table import Table
 
+from dashboard.state import Session
 from dashboard.views.exporting import ExportView, cell_text, preview_html, verdict_counts
 from msfa_core.columns import PAPER_COLUMNS
 
@@ -52,6 +53,14 @@ def test_an_accepted_star_opens_the_download(state, view):
     accept(state, 3)
     assert not view._button.disabled
     assert "1 spectrum of 1 star<" in view._words.object
+
+
+def test_stars_that_nobody_identified_are_counted_with_a_word_of_doubt(survey):
+    survey.write_table(survey.table().assign(uid=pd.NA))
+    view = ExportView(state=Session(survey, "anna"))
+    view.rows = "every spectrum"
+    n = len(view.outgoing())
+    assert f"{n} spectra not identified yet, each counted as a star" in view._words.object
 
 
 def test_the_mrt_holds_the_accepted_stars_with_units_and_reads_back(state, view):

@@ -69,7 +69,7 @@ def test_nothing_is_matched_until_it_is_asked_for(state, view):
 
 def test_words_of_solutions_have_units_and_errors():
     one = Solution("STAR", "A1V", "x", 1e-4, 1e-5, 1.234, 97.0, np.zeros(1))
-    assert solution_words(one) == "A1V 97 % · RV +30 ± 6 km/s · χ² 1.23"
+    assert solution_words(one) == "A1V 97 % · RV +30 ± 6 km/s · reduced χ² 1.23"
     assert shift_words(0.12345, 0.0002) == "z +0.1235 ± 0.0002"
     assert kind_words("QSO", "") == "QSO"
     assert kind_words("GALAXY", "early") == "GALAXY early"

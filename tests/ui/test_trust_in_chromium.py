@@ -278,7 +278,8 @@ def test_blind_is_kept_over_a_reload_and_shuts_what_tells_of_others(
         page.get_by_text("BLIND", exact=True).wait_for(timeout=20_000)
         for name in ("Compare", "Export"):
             page.get_by_role("button", name=name, exact=True).click()
-            page.get_by_text("You are reviewing blind").wait_for(timeout=20_000)
+            shut = page.get_by_text("You are reviewing blind").locator("visible=true")
+            shut.wait_for(timeout=20_000)
         page.get_by_role("button", name="Vet", exact=True).click()
         for word in ("candidates", "stage 1", "networks say", "A1V"):
             assert page.get_by_text(word).count() == 0, word
