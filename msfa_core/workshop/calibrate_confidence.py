@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from msfa_core.constants import Certainty, Sourced
@@ -36,8 +37,9 @@ from msfa_core.templates.confidence import (
 )
 from msfa_core.templates.matching import Matches, match
 from msfa_core.templates.probability import PROBABILITY_FILE, corners, probability_right
-from msfa_core.templates.spectral_types import subtypes_apart
-from msfa_core.typing import BoolArray, FloatArray
+from msfa_core.templates.read_templates import read_templates
+from msfa_core.templates.spectral_types import spectral_type, subtypes_apart
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,6 +80,10 @@ class Sample:
         Half that the calibration is made of.
     noise : (n,) array
         Share of the S/N that is left.
+    kind : (n,) str array
+        Letter of the spectral type of the template, else its class.
+    spectrum : (n,) int array
+        Which spectrum it is; of each there are several matches.
     """
 
     blue: FloatArray
@@ -88,6 +94,8 @@ class Sample:
     agrees: BoolArray
     calibrates: BoolArray
     noise: FloatArray
+    kind: NDArray[np.str_]
+    spectrum: IntArray
 
     def take(self, rows: BoolArray) -> Sample:
         """Return these rows."""
@@ -145,10 +153,12 @@ def sample(folder: str | Path) -> Sample:
     subclass = [str(one.meta.get("subclass", "")).strip() for one in spectra]
     calibrates = is_for_calibration([one.ra for one in spectra], [one.dec for one in spectra])
     batch = as_spectra(spectra)
+    templates = read_templates("")
+    kinds = np.array([_kind(*one) for one in zip(templates.cls, templates.subclass, strict=True)])
     parts = []
     for share in NOISE_SHARES:
         logger.info("%d spectra at %g of their S/N", len(batch), share)
-        matches = match(batch if share == 1.0 else with_noise(batch, share))
+        matches = match(batch if share == 1.0 else with_noise(batch, share), templates)
         found = matches.template[:, 0] >= 0
         weights = blue_weight(matches.templates.cls, matches.templates.subclass)
         weight = weights[np.maximum(matches.template[:, 0], 0)]
@@ -156,10 +166,21 @@ def sample(folder: str | Path) -> Sample:
         red = weighed_residual(matches.red_residual[:, 0], matches.red_chi2[:, 0])
         bends = continuum_bend(matches)
         agrees = agreement(matches, cls, subclass)
-        left = np.full(len(batch), share)
-        one = Sample(blue, red, bends[0][:, 0], bends[1][:, 0], weight, agrees, calibrates, left)
+        left, number = np.full(len(batch), share), np.arange(len(batch))
+        kind = kinds[np.maximum(matches.template[:, 0], 0)]
+        one = Sample(
+            *(blue, red, bends[0][:, 0], bends[1][:, 0], weight, agrees, calibrates, left),
+            *(kind, number),
+        )
         parts.append(one.take(found))
     return Sample(*(np.concatenate([getattr(p, n) for p in parts]) for n in Sample.__slots__))
+
+
+def _kind(cls: str, subclass: str) -> str:
+    """Return what C hangs on."""
+    if cls != "STAR":
+        return str(cls)
+    return spectral_type(str(subclass)).letter or "other"
 
 
 def _read(folder: str | Path) -> Iterable[Spectrum]:

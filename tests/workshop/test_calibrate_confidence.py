@@ -35,9 +35,10 @@ def made():
     share = rng.choice([0.25, 0.5, 0.6, 0.8], n)
     half = rng.random(n) < 0.5
     noise = np.where(blue < 0.1, 1.0, 0.3)
-    empty = Sample(blue, red, bend, bend, share, np.zeros(n, bool), half, noise)
+    which = np.full(n, "A"), np.arange(n)
+    empty = Sample(blue, red, bend, bend, share, np.zeros(n, bool), half, noise, *which)
     agrees = rng.random(n) < 0.95 * predicted(TRUTH, empty) / 100
-    return Sample(blue, red, bend, bend, share, agrees, half, noise)
+    return Sample(blue, red, bend, bend, share, agrees, half, noise, *which)
 
 
 def test_the_fit_gives_back_the_f_that_drew_the_sample(made):
