@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, app
+from msfa_core.cli.app import Quiet, app, wrong_usage
 from msfa_core.cli.show import say, show_progress
 from msfa_core.counting import counted
 from msfa_core.errors import DownloadError, SurveyError, typed
@@ -56,7 +56,7 @@ def select(
 ) -> None:
     """Choose the spectra of the search domain: stars of subclass A or B above the S/N cut."""
     from msfa_core.config import load_settings  # noqa: PLC0415
-    from msfa_core.lamost.select import Cuts  # noqa: PLC0415
+    from msfa_core.lamost.select import Cuts, check_format  # noqa: PLC0415
     from msfa_core.lamost.select import select as choose  # noqa: PLC0415
 
     cuts = Cuts(
@@ -68,6 +68,8 @@ def select(
         raise typer.BadParameter("Give CATALOGUE and OUT, or OUT alone with --online.")
     if (dr or version or server) and not online:
         raise typer.BadParameter("--dr, --version and --server go with --online.")
+    with wrong_usage("OUT"):
+        check_format(out or catalogue)
     with show_progress(quiet) as progress:
         if out is not None:
             _print_selected(choose(catalogue, out, cuts, overwrite, progress))

@@ -309,11 +309,16 @@ def export(
     from msfa_core.rules import n_stars, unidentified_sentence  # noqa: PLC0415 (pandas)
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.tables.export import export as write  # noqa: PLC0415
+    from msfa_core.tables.export import named_columns, writer_of  # noqa: PLC0415
 
     if every and (verdict or subset):
         raise typer.BadParameter("Give --all alone, without --verdict and --subset.")
+    with wrong_usage("OUT"):
+        writer_of(out)
     source = Survey(survey)
     table = source.table_with_verdicts()
+    with wrong_usage("--columns"):
+        named_columns(columns, table)
     words = "all spectra"
     if verdict or not (every or subset):
         chosen = str(verdict or VerdictChoice.ACCEPT)

@@ -114,6 +114,19 @@ class Selected:
     seconds: float
 
 
+def check_format(out: str | Path) -> Path:
+    """Refuse a table of another format.
+
+    Raises
+    ------
+    ExportError
+    """
+    out = Path(out)
+    if out.suffix.lower() not in FORMATS:
+        raise ExportError(f"{out}: the name of the table ends in {', '.join(FORMATS)}.")
+    return out
+
+
 def check_out(out: str | Path, overwrite: bool) -> Path:
     """Refuse, before any work is done, a table that could not be written.
 
@@ -122,9 +135,7 @@ def check_out(out: str | Path, overwrite: bool) -> Path:
     ExportError
         For another suffix, a file that exists, or a folder that does not.
     """
-    out = Path(out)
-    if out.suffix.lower() not in FORMATS:
-        raise ExportError(f"{out}: the name of the table ends in {', '.join(FORMATS)}.")
+    out = check_format(out)
     if out.exists() and not overwrite:
         raise ExportError(f"{out} exists: name another file, or replace it with --overwrite.")
     if not out.absolute().parent.is_dir():

@@ -84,12 +84,7 @@ def export(
         already, or a disk that refuses; then nothing was written.
     """
     path = Path(path).expanduser()
-    write = _WRITERS.get(path.suffix.lower().removeprefix("."))
-    if write is None:
-        raise ExportError(
-            f"{path.name}: unknown format {path.suffix or 'without suffix'!r}; it is one of "
-            f"{', '.join(f'.{name}' for name in FORMATS)}."
-        )
+    write = writer_of(path)
     if len(table) == 0:
         raise ExportError(
             f"{path.name} not written: no row to export. Widen the selection, or decide on "
@@ -109,6 +104,24 @@ def export(
     return path
 
 
+def writer_of(path: str | Path) -> Writer:
+    """Return what writes the format that the suffix of a file names.
+
+    Raises
+    ------
+    ExportError
+        For an unknown one.
+    """
+    path = Path(path)
+    write = _WRITERS.get(path.suffix.lower().removeprefix("."))
+    if write is None:
+        raise ExportError(
+            f"{path.name}: unknown format {path.suffix or 'without suffix'!r}; it is one of "
+            f"{', '.join(f'.{name}' for name in FORMATS)}."
+        )
+    return write
+
+
 def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -> list[Column]:
     """Return the columns that go out, in order.
 
@@ -119,7 +132,7 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -
     """
     described: dict[str, Column] = dict(BY_NAME)
     if isinstance(columns, str):
-        names = _named(columns, table)
+        names = named_columns(columns, table)
     else:
         given = list(columns)
         described |= {column.name: column for column in given if isinstance(column, Column)}
@@ -135,7 +148,7 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -
     return [described.get(name) or _own_column(str(name), table[name]) for name in names]
 
 
-def _named(text: str, table: pd.DataFrame) -> list[str]:
+def named_columns(text: str, table: pd.DataFrame) -> list[str]:
     """Return the columns of sets and names separated by commas, each where it comes first.
 
     Raises

@@ -108,6 +108,9 @@ def test_status_needs_no_torch(ingested):
         ["export", "S", "x.csv", "--all", "--verdict", "accept"],
         ["export", "S", "x.csv", "--all", "--subset", "bright"],
         ["export", "S", "x.csv", "--verdict", "maybe"],
+        ["export", "S", "x.xlsx"],
+        ["export", "S", "x"],
+        ["select", "c.csv", "x.xlsx"],
         ["run", "S", "--workers", "2", "--scheduler", "tcp://x:1"],
         ["run", "S", "--workers", "-1"],
         ["run", "S", "--steps", "clasify"],
@@ -400,8 +403,10 @@ def test_files_in_and_a_vetted_table_out(ingested, tmp_path, capsys):
     assert msfa("export", ingested, tmp_path / "all.fits", "--all", "--columns", "full") == 0
     assert len(fits.getdata(tmp_path / "all.fits", 1)) == 24
     capsys.readouterr()
-    assert msfa("export", ingested, tmp_path / "all.docx", "--all") == 1
-    assert ".mrt" in the_one_line(capsys)
+    assert msfa("export", ingested, tmp_path / "all.docx", "--all") == 2
+    assert ".mrt" in capsys.readouterr().err
+    assert msfa("export", ingested, tmp_path / "all.csv", "--all", "--columns", "nosuch") == 2
+    assert "nosuch is no set" in " ".join(capsys.readouterr().err.split())
     assert msfa("status", ingested) == 0
     said = capsys.readouterr().out
     assert "accept 2, reject 1" in said
