@@ -11,6 +11,7 @@ from msfa_core.photometry.counterparts import Pairs
 from msfa_core.photometry.joining import SkySurvey, house_rows, joined_rows
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import OutsideTable
+from msfa_core.tables.row_keys import DEC_SPELLED, RA_SPELLED
 
 # house name -> names under which tables of the archive and of others carry it, the first counts;
 # a name with capitals is another survey's in lower case
@@ -24,13 +25,17 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "obsid": ("obsid", "lamost_obsid", "obs_id"),
     "ra": (
         *("ra_icrs", "ra_gaia", "gaia_ra", "ra", "raj2000", "radeg", "_raj2000", "ra_deg"),
-        *("_ra", "_ra.icrs", "ra_epoch2000", "alpha"),
+        *("_ra", "_ra.icrs", "ra_epoch2000", "alpha", *RA_SPELLED),
     ),
     "dec": (
         *("de_icrs", "dec_icrs", "dec_gaia", "gaia_dec", "dec", "dej2000", "decj2000", "dedeg"),
         *("decdeg", "_dej2000", "dec_deg", "_de", "_de.icrs", "dec_epoch2000", "delta"),
+        *DEC_SPELLED,
     ),
-    "g_mag": ("phot_g_mean_mag", "Gmag", "gaia_g_mean_mag", "phot_g_mag", "g_mag"),
+    "g_mag": (
+        *("phot_g_mean_mag", "Gmag", "gaia_g_mean_mag", "phot_g_mag", "g_mag", "gaia_g"),
+        *("gaia_gmag", "gaia_g_mag", "g_gaia", "gmag_gaia", "G"),
+    ),
     "bp_mag": ("phot_bp_mean_mag", "bp_mag", "BPmag", "bpmag"),
     "rp_mag": ("phot_rp_mean_mag", "rp_mag", "RPmag", "rpmag"),
     "bp_rp": ("bp_rp", "bp-rp"),
@@ -40,15 +45,18 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "j_mag_err": ("j_mag_err", "j_msigcom", "e_jmag", "j_mag_error"),
     "h_mag_err": ("h_mag_err", "h_msigcom", "e_hmag", "h_mag_error"),
     "ks_mag_err": ("ks_mag_err", "ks_msigcom", "k_msigcom", "e_kmag", "ks_mag_error"),
-    "parallax_mas": ("parallax_mas", "parallax", "plx"),
+    "parallax_mas": ("parallax_mas", "parallax", "plx", "varpi"),
     "parallax_error_mas": ("parallax_error_mas", "parallax_error", "e_plx", "parallax_err"),
     "parallax_over_error": ("parallax_over_error", "rplx"),
-    "pmra": ("pmra", "pm_ra", "pmra*", "pmra_cosdec", "pm_ra_cosdec"),
+    "pmra": (
+        *("pmra", "pm_ra", "pmra*", "pmra_cosdec", "pm_ra_cosdec", "pmracosdec", "pmracosde"),
+        "pmra_cosde",
+    ),
     "pmdec": ("pmdec", "pmde", "pm_dec"),
     "pmra_error": ("pmra_error", "e_pmra", "pmra_err", "pm_ra_error"),
     "pmdec_error": ("pmdec_error", "e_pmde", "pmdec_err", "pm_dec_error"),
     "ref_epoch": ("ref_epoch",),
-    "ebv": ("ebv", "e_bv", "e(b-v)", "ebv_sfd", "ebmv", "e_b_v"),
+    "ebv": ("ebv", "e_bv", "e(b-v)", "ebv_sfd", "ebmv", "e_b_v", "e(b-v)_sfd", "e_bv_sfd"),
     "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor", "e(br/rp)", "e(bp/rp)"),
     "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error", "rfbp"),
     "rp_flux_over_error": ("rp_flux_over_error", "phot_rp_mean_flux_over_error", "rfrp"),
@@ -57,6 +65,12 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "ecl_lat": ("ecl_lat", "elat"),
     "astrometric_params_solved": ("astrometric_params_solved", "solved"),
 }
+_OF_GAIA: Final = (  # of which joined tables say that they are Gaia's: gaia_parallax
+    *("g_mag", "bp_mag", "rp_mag", "bp_rp", "parallax_mas", "parallax_error_mas", "pmra", "pmdec"),
+    *("parallax_over_error", "pmra_error", "pmdec_error", "ref_epoch", "excess_factor"),
+)
+for _name in _OF_GAIA:
+    GAIA_ALIASES[_name] += tuple(f"gaia_{alias}" for alias in GAIA_ALIASES[_name])
 GAIA_USE: Final = Use(
     "a Gaia table",
     GAIA_ALIASES,

@@ -77,11 +77,11 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     **{f"ps_{band}_mag": (f"ps_{band}_mag", f"mag_ps_{band}") for band in "grizy"},
     **{f"ps_{band}_mag_err": (f"ps_{band}_mag_err",) for band in "grizy"},
     "ps_quality": ("ps_quality",),
-    "teff": ("teff", "teff_lasp"),
+    "teff": ("teff", "teff_lasp", "t_eff"),
     "teff_err": ("teff_err", "teff_lasp_err", "e_teff"),
     "logg": ("logg", "logg_lasp", "log_g", "log(g)"),
     "logg_err": ("logg_err", "logg_lasp_err", "e_logg", "e_log(g)"),
-    "feh": ("feh", "feh_lasp", "[fe/h]", "fe_h"),
+    "feh": ("feh", "feh_lasp", "[fe/h]", "fe_h", "fe/h"),
     "feh_err": ("feh_err", "feh_lasp_err", "e_[fe/h]", "e_feh", "e_fe_h"),
 }
 # Taken along under their own names: other identifiers, dates, velocities, LAMOST's own D0.2
@@ -93,6 +93,7 @@ CATALOGUE_USE: Final = Use(
         "file": FILE_NAMES,
         **CATALOGUE_NAMES,
         **{name: (name,) for name in (*ALSO_TAKEN, *OBSERVATION)},
+        "z_err": ("z_err", "zerr", "e_z"),  # tells a z that was never measured
     },
     (("obsid",), ("file",), OBSERVATION),
     keep_others=True,

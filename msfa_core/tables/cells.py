@@ -46,6 +46,10 @@ _SEXAGESIMAL: Final = re.compile(
     r"(?:(?P<seconds>\d{1,2}([.,]\d*)?)\s*(?:s(?:ec)?|\"|″|''|′′|”)?)?",
     re.IGNORECASE,
 )
+_MARKED: Final = re.compile(
+    r"(?P<size>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<mark>h(?:rs?|ours?)?|d(?:eg(?:rees?)?)?|°|º)",
+    re.IGNORECASE,
+)
 _LONG: Final = re.compile(r"[+-]?\d{4}")
 _FEW: Final = 3  # cells of a column, of which one in groups is not odd
 _SIXTY: Final = 60.0
@@ -228,13 +232,17 @@ def angles(text: pd.Series, *, hours: bool, style: Style = "") -> tuple[Numbers,
     Numbers
         Sexagesimal cells in degrees, decimal ones as they are.
     str
-        ``sexagesimal``, ``sexagesimal degrees``, or nothing.
+        ``sexagesimal``, ``sexagesimal degrees``, ``hours``, ``degrees`` (decimal, with a mark
+        in each cell), or nothing.
     """
     plain = numbers(text, style)
     rest = plain.unreadable
     if not rest.any():
         return plain, ""
     words = [clean(str(word)) for word in text[rest]]
+    marks = [_MARKED.fullmatch(word.replace(",", ".")) for word in words]
+    if all(marks):
+        return _marked(plain, marks, hours=hours)
     matches = [_SEXAGESIMAL.fullmatch(word) for word in words]
     marked = {match["mark"].lower()[0] for match in matches if match}
     if hours:
@@ -252,6 +260,23 @@ def angles(text: pd.Series, *, hours: bool, style: Style = "") -> tuple[Numbers,
     unreadable[rest] = [value is None for value in read]
     found = any(value is not None for value in read)
     return Numbers(values, plain.missing, unreadable, plain.style), how if found else ""
+
+
+def _marked(
+    plain: Numbers, marks: list[re.Match[str] | None], *, hours: bool
+) -> tuple[Numbers, str]:
+    """Return decimal angles whose unit stands in each cell (``120.5°``, ``8.04h``), in degrees."""
+    values, unreadable = plain.values.copy(), plain.unreadable.copy()
+    in_hours = [mark is not None and mark["mark"].lower().startswith("h") for mark in marks]
+    sizes = [float(mark["size"]) if mark else float("nan") for mark in marks]
+    values[plain.unreadable] = [
+        15.0 * size if is_one else size for size, is_one in zip(sizes, in_hours, strict=True)
+    ]
+    if len(set(in_hours)) > 1 or (any(in_hours) and not hours):
+        return plain, ""
+    unreadable[:] = False
+    how = "hours" if any(in_hours) else "degrees"
+    return Numbers(values, plain.missing, unreadable, plain.style), how
 
 
 def angle(word: str, *, hours: bool) -> float:

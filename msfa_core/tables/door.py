@@ -25,6 +25,7 @@ from msfa_core.tables.quantities import FASTEST_STAR, quantity
 from msfa_core.tables.raw import RawColumn, RawFile, RawTable, problem
 from msfa_core.tables.reading import Reading, Use
 from msfa_core.tables.report import OutsideTable
+from msfa_core.tables.skies import other_places
 from msfa_core.tables.units import (
     UnitProblem,
     says_nothing,
@@ -173,6 +174,7 @@ def _result(reading: Reading) -> OutsideTable:
         except UnitProblem as error:
             reading.left_out[column.name] = str(error)
     seven_columns(reading)
+    other_places(reading)
     pairs(reading)
     older_release(reading)
     if not reading.trusted:

@@ -41,10 +41,12 @@ _NO_TABLES: Final = (  # beginning of the content, what it is, what to do
     (b"\x93NUMPY", "is a NumPy array without names", "save the table as CSV or FITS"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive", "unpack it"),
     (b"Rar!", "is a RAR archive", "unpack it"),
+    (b"version https://git-lfs", "is a pointer of Git LFS, not the file", "fetch it: git lfs pull"),
     (b"\x28\xb5\x2f\xfd", "is packed with zstd", "unpack it"),
     (b"\x80\x04\x95", "is a Python pickle, which is never opened", "save the table as CSV"),
 )
 
+_LATEX: Final = re.compile(rb"\\begin\s*\{(tabular|deluxetable|longtable|table)|\\documentclass")
 _ASTROPY: Final = b"table_meta_yaml"  # key under which astropy describes a Parquet file
 _PLAIN_CLASSES: Final = ("Quantity", "Column", "Magnitude", "Dex")  # numbers with a unit
 
@@ -126,11 +128,18 @@ def _unguarded(table: RawTable, undo: Callable[[str], str]) -> RawTable:
 Reader = Callable[[bytes], list[RawTable]]
 
 
-def _reader(path: Path, content: bytes) -> tuple[str, Reader]:  # noqa: PLR0911  a line per format
-    """Choose how to read the content by its beginning."""
+def _refuse_others(path: Path, content: bytes) -> None:
+    """Refuse what holds no table by its name, and say what to do."""
     for magic, what, remedy in _NO_TABLES:
         if content.startswith(magic):
             raise problem(path, what, remedy)
+    if _LATEX.search(content[:4096]):
+        raise problem(path, "is LaTeX", f"give {KNOWN_FORMATS}")
+
+
+def _reader(path: Path, content: bytes) -> tuple[str, Reader]:  # noqa: PLR0911  a line per format
+    """Choose how to read the content by its beginning."""
+    _refuse_others(path, content)
     if content.startswith(b"SIMPLE  ="):
         return "FITS", from_fits
     if content.startswith(b"PAR1"):

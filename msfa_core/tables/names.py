@@ -30,11 +30,13 @@ _UNIT_SUFFIX: Final = {
     "ms": "m/s", "m_s": "m/s", "mps": "m/s", "k": "K", "kk": "kK", "mag": "mag", "mjy": "mJy",
     "jy": "Jy",
 }  # fmt: skip
+_OF_TODAY: Final = re.compile(r"(?:J|eq\.?\s*)?2000(?:\.0)?|ICRS|FK5|hms|dms", re.IGNORECASE)
 _LOGARITHM: Final = re.compile(r"(?:log_?10|log|lg)[\s_]*\(?(?P<name>[a-z_]+)\)?", re.IGNORECASE)
 _SIDE: Final = re.compile(r"(?P<name>.+?)[_.]?(?P<side>[12ab]|gaia|lamost|x|y)", re.IGNORECASE)
 _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is theirs
     "gmag": {"rmag", "imag", "umag", "zmag", "ymag"},
     "g_mag": {"r_mag", "i_mag", "u_mag", "z_mag", "y_mag"},
+    "g": {"r", "i", "u", "z", "y"},
 }
 _OF_PANSTARRS: Final = {"ps_g_mag"}
 _COLOURS_B_V: Final = {"bv", "b-v", "b_v", "bmv", "b-vmag", "(b-v)"}
@@ -158,7 +160,9 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     logarithm = _LOGARITHM.fullmatch(key)
     as_written = _BRACKETS.fullmatch(_bare(name))  # K is no k
     unit_said = (as_written["square"] or as_written["round"]) if as_written else ""
-    if bracket and (unit_of(unit_said) is not None or is_sexagesimal(unit_said)):
+    if bracket and _OF_TODAY.fullmatch(unit_said):
+        out[1] = bracket["name"], Found(name)
+    elif bracket and (unit_of(unit_said) is not None or is_sexagesimal(unit_said)):
         out[1] = bracket["name"], Found(name, unit_said)
     elif logarithm and logarithm["name"].startswith("teff") and "err" not in logarithm["name"]:
         out[1] = "teff", Found(name, None, True)
@@ -176,19 +180,25 @@ def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
     """Return why a column is not what its name says; nothing where it is."""
     key = plain(name)
     if house == "g_mag" and key in _OTHER_BANDS:
-        others = sorted(_OTHER_BANDS[key] & lower)
-        if name.strip() == alias and alias != alias.lower():
-            return ""  # Gmag, as VizieR writes Gaia's
-        if others:
-            return f"with {', '.join(others)} beside it, it is g of another survey than Gaia"
-        if key == "gmag" and not lower & _GAIA_COLOURS:
-            return "it may be g of Pan-STARRS or SDSS: call Gaia's Gmag or phot_g_mean_mag"
+        return _doubt_of_g(key, _bare(name) == alias != alias.lower(), lower)
     if house == "ebv" and key in _ERRORS_OF_COLOUR and _bare(name).startswith("e_"):
         colours = sorted(_COLOURS_B_V & lower)
         if colours:
             return f"with {colours[0]} beside it, it is the error of that colour"
     if house == "z" and key == "z":
         return _doubt_of_shift(lower)
+    return ""
+
+
+def _doubt_of_g(key: str, is_gaias: bool, lower: set[str]) -> str:
+    """Doubt a magnitude g, unless it is written as Gaia's; G alone needs Gaia's colours beside."""
+    others, coloured = sorted(_OTHER_BANDS[key] & lower), bool(lower & _GAIA_COLOURS)
+    if is_gaias and (key != "g" or coloured):
+        return ""
+    if others:
+        return f"with {', '.join(others)} beside it, it is g of another survey than Gaia"
+    if key == "g" or (key == "gmag" and not coloured):
+        return "it may be g of Pan-STARRS or SDSS: call Gaia's Gmag or phot_g_mean_mag"
     return ""
 
 

@@ -12,7 +12,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import clean
 from msfa_core.tables.names import plain
 from msfa_core.tables.quantities import quantity
-from msfa_core.tables.reading import Reading, is_text
+from msfa_core.tables.reading import Reading, without_letter
 from msfa_core.tables.report import Understood
 from msfa_core.tables.said import OLDEST_FK5, frame_of_place, to_today
 from msfa_core.typing import BoolArray, FloatArray
@@ -108,7 +108,7 @@ def _older_equinox(reading: Reading) -> None:
     listed = [one for one in reading.raw.columns if plain(one.name) in _EQUINOXES]
     if listed:
         years, *_ = reading.read(
-            quantity(""), replace(listed[0], values=_without_b(listed[0].values)), None
+            quantity(""), replace(listed[0], values=without_letter(listed[0].values)), None
         )
         equinox = np.where(np.isfinite(years), years, equinox)
     if (old := equinox < OLDEST_FK5).any():
@@ -137,8 +137,3 @@ def fill_epoch(reading: Reading, year: float) -> None:
     reading.values["ref_epoch"] = reading.values.get("ref_epoch", listed).fillna(year)
     place = Understood(reading.columns["ra"].name, "", "yr")
     reading.columns.setdefault("ref_epoch", place)
-
-
-def _without_b(values: pd.Series) -> pd.Series:
-    """Return equinoxes without their letter (``B1950.0``)."""
-    return values.str.strip().str.lstrip("BJbj") if is_text(values) else values

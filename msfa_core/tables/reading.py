@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -161,6 +161,8 @@ class Reading:
         said = found.unit if says_nothing(column.unit) else column.unit
         if found.unit and not says_nothing(column.unit) and not _same(found.unit, str(said)):
             raise UnitProblem(f"its name says {found.unit}, its unit {said}")
+        if one.name == "ref_epoch":
+            column = replace(column, values=without_letter(column.values))
         values, bad, missing, how = self.read(one, column, said)
         if bad.any():
             self.check_cells(column, bad, int(missing.sum()), one)
@@ -314,6 +316,11 @@ def _lonely_nines(values: FloatArray) -> BoolArray:
     if not nines.any() or len(others) < _ENOUGH_OTHERS:
         return np.zeros(len(values), bool)
     return nines & (size > _FAR_BEYOND * others.max())
+
+
+def without_letter(years: pd.Series) -> pd.Series:
+    """Return epochs and equinoxes without their letter (``J2016.0``, ``B1950.0``)."""
+    return years.str.strip().str.lstrip("BJbj") if is_text(years) else years
 
 
 def is_text(values: pd.Series) -> bool:

@@ -14,13 +14,22 @@ from msfa_core.typing import FloatArray
 
 OBSID_NAMES: Final = ("obsid", "lamost_obsid", "obs_id")
 FILE_NAMES: Final = ("file", "filename", "file_name", "fits_name", "spectrum")
+RA_SPELLED: Final = (  # by SExtractor, SDSS, DESI, the virtual observatory, and by hand
+    *("alpha_j2000", "plug_ra", "target_ra", "s_ra", "gaia_ra", "ra2000", "ra_2000", "r.a."),
+    *("right_ascension", "rightascension", "α", "ra_d"),
+)
+DEC_SPELLED: Final = (
+    *("delta_j2000", "plug_dec", "target_dec", "s_dec", "gaia_dec", "dec2000", "dec_2000"),
+    *("decl.", "dec.", "decl", "declination", "δ", "dec_d", "de", "de_deg"),
+)
 RA_NAMES: Final = (
     *("ra", "radeg", "raj2000", "_raj2000", "_ra", "ra_icrs", "ra_deg", "ura", "ra_obs"),
-    *("ra_j2000", "_ra.icrs", "alpha"),
+    *("ra_j2000", "_ra.icrs", "alpha", *RA_SPELLED),
 )
 DEC_NAMES: Final = (
     *("dec", "dedeg", "decdeg", "dej2000", "decj2000", "_dej2000", "_de"),
     *("dec_icrs", "de_icrs", "dec_deg", "udec", "dec_obs", "dec_j2000", "_de.icrs", "delta"),
+    *DEC_SPELLED,
 )
 OBSERVATION: Final = ("lmjd", "planid", "spid", "fiberid")
 PLACE_USE: Final = Use(

@@ -59,6 +59,9 @@ _LARGEST_SHIFT: Final = 0.02  # a column of velocities, all slower than 20 m/s, 
 _LARGEST_SHARE: Final = 0.06  # mass fraction of metals; [Fe/H] never has so small a range
 _LOG_TEFF: Final = (3.2, 5.5)
 _LARGEST_KILO: Final = 300.0
+_FIRST_MJD: Final = 10_000.0  # an epoch beyond is in days …
+_LAST_MJD: Final = 100_000.0  # … and beyond this, a Julian date
+_MJD_2000: Final = 51_544.5  # of the year 2000.0
 _SMALLEST_GRAVITY: Final = 8.0  # cm/s² (or m/s²) of no star, log g of many
 _JULIAN: Final = 2_400_000.5  # JD of MJD 0
 
@@ -289,6 +292,9 @@ def judged(values: FloatArray, one: Quantity) -> Conversion:  # noqa: PLR0911  a
         )
     if one.name == "teff":
         return _teff(values, middle, one)
+    if one.name == "ref_epoch" and middle > _FIRST_MJD:
+        day = values - (_JULIAN if middle > _LAST_MJD else 0.0)
+        return Conversion(2000.0 + (day - _MJD_2000) / 365.25, "MJD", False)
     if one.name == "mjd" and middle > 1e6 and middle < 3e6:  # noqa: PLR2004  a Julian date
         return Conversion(values - _JULIAN, "JD", False)
     return Conversion(values, one.unit, False)

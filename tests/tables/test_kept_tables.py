@@ -192,3 +192,19 @@ def test_rows_by_their_numbers_in_json_are_rows(tmp_path):
     rows = {"0": {"obsid": 7, "teff": 8000.0}, "1": {"obsid": 8, "teff": 9000.0}}
     found = opened(tmp_path, json.dumps(rows), CATALOGUE_USE, "t.json").table
     assert found["teff"].tolist() == [8000.0, 9000.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"version https://git-lfs.github.com/spec/v1\noid x\n", "Git LFS"),
+     (b"\\begin{tabular}{ll}\n obsid & ra \\\\\n\\end{tabular}\n", "is LaTeX")],
+)  # fmt: skip
+def test_what_holds_no_table_is_named(tmp_path, content, what):
+    with pytest.raises(CatalogueError, match=what):
+        opened(tmp_path, content)
+
+
+def test_a_shift_of_zero_with_an_error_of_zero_was_never_measured(tmp_path):
+    text = "obsid,z,z_err\n7,0,0\n8,0,0.0001\n9,-0.0002,0.0001\n"
+    found = opened(tmp_path, text, CATALOGUE_USE).table["z"]
+    assert found.tolist() == pytest.approx([np.nan, 0.0, -0.0002], nan_ok=True)
