@@ -94,7 +94,7 @@ def decisions_in(
         When the table has no verdicts, one that nobody knows, or tells of no spectrum.
     """
     opened = open_table(path, _USE)
-    columns = {plain(name): opened.others[name] for name in reversed(list(opened.others.columns))}
+    columns = _by_name(opened)
     unused = [name for name in columns if name not in BY_NAME]
     for house, aliases in _SAID.items():
         called = next((name for name in aliases if name in columns), None)
@@ -142,6 +142,30 @@ def decisions_in(
         dots = ", …" if len(unused) > _SHOWN else ""
         more.append(f"columns not used: {', '.join(unused[:_SHOWN])}{dots}")
     return numbered, as_record(opened, "decisions", matched, more)
+
+
+def _by_name(opened: OutsideTable) -> dict[str, pd.Series]:
+    """Return the columns of a table by plain name; two of one name that differ are refused."""
+    columns: dict[str, pd.Series] = {}
+    first: dict[str, str] = {}
+    known = {alias for aliases in _SAID.values() for alias in aliases}
+    for name in opened.others.columns:
+        key = plain(name)
+        again = key.removesuffix("_2")  # how a second column of one name is called
+        key = again if again in columns and again in known else key
+        if key not in columns:
+            columns[key], first[key] = opened.others[name], str(name)
+        elif key in known and not _same(columns[key], opened.others[name]):
+            raise CatalogueError(
+                f"{opened.path}: columns {first[key]} and {name} could both be {key}, and differ; "
+                "rename the one that is not."
+            )
+    return columns
+
+
+def _same(one: pd.Series, other: pd.Series) -> bool:
+    first, second = (column.astype("str").fillna("").str.strip() for column in (one, other))
+    return bool((first == second).all())
 
 
 def restore(survey: Survey, tables: Iterable[OutsideTable | LargeTable]) -> list[str]:
@@ -246,6 +270,7 @@ def _decisions(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> I
         }
         given = pd.Series({key: value for key, value in told.items() if value}, dtype=object)
         one = _decision(given, number, spectrum, path)
+        one = replace(one, comment=comments.get(name) or "")  # "None" is what somebody wrote
         yield replace(one, issue_flags=(FINAL_FLAG,)) if said[3] else one
 
 

@@ -188,6 +188,31 @@ def test_our_table_given_to_ingest_brings_verdicts_of_each_reviewer_and_labels(
     assert len(decisions(first)) == n
 
 
+def test_words_of_a_comment_that_look_like_none_come_back(surveys, tmp_path, capsys):
+    first, second = surveys
+    stars = Survey(second).table()["obsid"].tolist()
+    words = ["None", "nan", "--", "NULL"]
+    with Survey(second).store() as store:
+        for star, word in zip(stars, words, strict=False):
+            store.append_decision(Decision(star, "", "accept", "Cleo", comment=word))
+    out = tmp_path / "ours.csv"
+    assert run_cli(["export", str(second), str(out), "--all", "--columns", "full"]) == 0
+    for companion in first.glob("vetting.sqlite*"):
+        companion.unlink()
+    assert run_cli(["store", "import", str(first), str(out)]) == 0
+    with Survey(first).store() as store:
+        back = {d.obsid: d.comment for d in store.decisions() if d.reviewer == "Cleo"}
+    assert [back[star] for star in stars[: len(words)]] == words[: len(stars)]
+
+
+@pytest.mark.parametrize("other", ["Verdict", "verdict"])
+def test_two_columns_of_verdicts_that_differ_are_refused(surveys, tmp_path, capsys, other):
+    obsid = Survey(surveys[0]).table()["obsid"][0]
+    (tmp_path / "d.csv").write_text(f"obsid,{other},verdict\n{obsid},accept,reject\n")
+    assert run_cli(["store", "import", str(surveys[0]), str(tmp_path / "d.csv")]) == 1
+    assert "could both be verdict, and differ" in capsys.readouterr().err
+
+
 def test_a_line_of_reviewers_that_nobody_wrote_is_refused_by_row(surveys, tmp_path, capsys):
     first = surveys[0]
     obsid = Survey(first).table()["obsid"][0]
