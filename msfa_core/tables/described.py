@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.tables.heads import cut_short
 from msfa_core.tables.packing import decoded
 from msfa_core.tables.raw import RawColumn, RawTable, problem, renamed, text_of
 
@@ -106,24 +107,16 @@ def from_votable(path: Path, content: bytes) -> list[RawTable]:
     from astropy.io import votable  # noqa: PLC0415  slow to import
 
     document = votable.parse(io.BytesIO(_whole_texts(content)), verify="ignore")
-    notes = []
+    infos = list(document.infos)
     resources, found = list(document.resources), []
     while resources:
         resource = resources.pop(0)
         resources = [*resource.resources, *resources]
-        for info in resource.infos:
-            if (info.name or "").upper() != "QUERY_STATUS":
-                continue
-            words = " ".join(str(info.content or "").split())
-            if (info.value or "").upper() == "ERROR":
-                reason = f"holds no answer: the service says {words or 'ERROR'!r}"
-                raise problem(path, reason, "ask again, for less at a time")
-            if (info.value or "").upper() == "OVERFLOW":
-                notes.append(
-                    "INCOMPLETE: the service cut its answer short (OVERFLOW)"
-                    + (f": {words}" if words else "")
-                )
-        found += [(one, resource) for one in resource.tables]
+        infos += resource.infos
+        for one in resource.tables:
+            infos += one.infos
+            found.append((one, resource))
+    notes = _of_service(path, infos)
     tables = []
     for number, (table, resource) in enumerate(found):
         name = table.name or table.ID or str(number)
@@ -138,6 +131,29 @@ def from_votable(path: Path, content: bytes) -> list[RawTable]:
     if not tables:
         raise problem(path, "holds no table (VOTable)", "correct the file, or ask again")
     return tables
+
+
+def _of_service(path: Path, infos: Sequence[Any]) -> list[str]:
+    """Return what a service says of its answer: that it cut it short.
+
+    Raises
+    ------
+    CatalogueError
+        When it says that there is none.
+    """
+    notes: list[str] = []
+    for info in infos:
+        words = " ".join(str(info.content or "").split())
+        status = str(info.value or "").upper() if str(info.name).upper() == "QUERY_STATUS" else ""
+        if status == "ERROR":
+            reason = f"holds no answer: the service says {words or 'ERROR'!r}"
+            raise problem(path, reason, "ask again, for less at a time")
+        if status == "OVERFLOW":
+            said = f": {words}" if words else ""
+            notes.append(f"INCOMPLETE: the service cut its answer short (OVERFLOW){said}")
+        elif str(info.name).lower() == "warning":  # of VizieR
+            notes += cut_short(f"{info.value or ''} {words}")
+    return notes[:1]
 
 
 def _field_words(document: Any, table: Any) -> dict[str, str]:

@@ -469,8 +469,8 @@ def test_a_refused_catalogue_leaves_the_survey_as_it_was(survey, tmp_path):
 
 
 def test_a_message_names_every_column_of_the_file(survey, tmp_path):
-    (tmp_path / "k.csv").write_text("GLON,GLAT\n1,2\n")
-    with pytest.raises(CatalogueError, match="it has GLON, GLAT"):
+    (tmp_path / "k.csv").write_text("X_pix,Y_pix\n1,2\n")
+    with pytest.raises(CatalogueError, match="it has X_pix, Y_pix"):
         give(survey, known=[tmp_path / "k.csv"])
 
 

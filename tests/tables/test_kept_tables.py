@@ -81,6 +81,27 @@ def test_an_answer_that_vizier_cut_short_is_said(tmp_path):
     assert "INCOMPLETE" in line(opened(tmp_path, text))
 
 
+OVERFLOW = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'
+TRUNCATED = '<INFO name="Warning" value="truncated result (maxtup=50)"/>'
+
+
+@pytest.mark.parametrize(
+    ("before", "info"),
+    [(end, OVERFLOW) for end in ("</TABLE>", "</RESOURCE>", "</VOTABLE>")]
+    + [("</RESOURCE>", TRUNCATED)],
+)
+def test_a_votable_that_was_cut_short_says_so_wherever_it_does(tmp_path, before, info):
+    text = (
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE>'
+        '<FIELD name="source_id" datatype="long"/><FIELD name="Gmag" datatype="double"/>'
+        "<DATA><TABLEDATA><TR><TD>4295806720000123</TD><TD>15.5</TD></TR></TABLEDATA></DATA>"
+        "</TABLE></RESOURCE></VOTABLE>"
+    ).replace(before, info + before)
+    found = opened(tmp_path, text, GAIA_USE, "t.vot")
+    assert found.table["g_mag"].tolist() == [15.5]
+    assert "INCOMPLETE" in line(found)
+
+
 def test_an_answer_of_comments_only_is_quoted(tmp_path):
     text = "#\n#   VizieR Astronomical Server\n#**** No object found around target\n\n"
     with pytest.raises(CatalogueError, match="comments only .'No object found around target'"):
