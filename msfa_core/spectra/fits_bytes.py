@@ -8,34 +8,24 @@ left to astropy, which gives the same records.
 
 from __future__ import annotations
 
-import bz2
-import contextlib
 import io
-import lzma
 import math
 import re
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import deflate
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.errors import ReadError
+from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 
 _BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
 _CARD: Final = 80
 _KEY: Final = 8
-_GZIP: Final = b"\x1f\x8b"
-_GZIP_DEFLATE: Final = b"\x1f\x8b\x08"  # how a member begins
-_SIZE_FIELD: Final = 4  # bytes at the end of a member: its size, inflated
-_GZIP_WINDOW: Final = 31  # zlib's number for "gzip header and checksum, largest window"
 _MOST_FIELDS: Final = 999  # axes or columns; FITS standard
-_LARGEST: Final = 2**29  # bytes; spectra are 0.02–5 MB, so more is not a spectrum
 _COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")
 _REMARKS: Final = (b"COMMENT ", b"HISTORY ")
 _END_CARD: Final = b"END".ljust(_CARD)
@@ -60,25 +50,10 @@ _INTEGER: Final = re.compile(rb"[+-]\d+")
 _UNIT: Final = re.compile(r"^\s*\[([^\]]+)\]|\[([^\]]+)\]\s*$")
 _REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
 _WORDS: Final = {b"T": True, b"F": False, b"": None}
-_WEB_PAGE: Final = re.compile(
-    rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.I
-)
-_VOTABLE: Final = re.compile(rb"<(?:\w+:)?VOTABLE\b")
-_BEGINNING: Final = 4096  # bytes in which a file says what it is
-_AGAIN: Final = "download it again"
-_AS_FITS: Final = (
-    "give a LAMOST or SDSS spectrum in FITS, or write yours as a table with the columns FLUX, "
-    "IVAR and WAVELENGTH (vacuum Å)"
-)
 
 
 class UnusualFits(Exception):  # noqa: N818
     """The file is not plain; astropy has to read it. Never leaves the readers."""
-
-
-def problem(path: Path | str, reason: str, remedy: str) -> ReadError:
-    """Return the one-line error of a file: its name, what is wrong, what to do."""
-    return ReadError(" ".join(f"{path}: {reason}; {remedy}.".split()))
 
 
 class Hdu(Protocol):
@@ -132,102 +107,6 @@ def card_unit(unit: Hdu, key: str) -> str:
     return "" if found is None else (found[1] or found[2]).strip().lower()
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file, inflated when it is a gzip stream (whatever its name says).
-
-    Raises
-    ------
-    ReadError
-        When there is no such file, or it is empty, a folder, cut short, or a web page.
-    """
-    try:
-        raw = path.read_bytes() if path.stat().st_size <= _LARGEST else None
-    except FileNotFoundError:
-        raise problem(path, "no such file", "check the path") from None
-    except IsADirectoryError:
-        raise problem(path, "is a folder", "name a file in it, or ingest the folder") from None
-    except OSError as error:
-        raise problem(path, f"cannot be opened ({error.strerror})", "check the disk") from None
-    if raw is None:
-        raise problem(path, "is too large for one spectrum", "give one spectrum a file")
-    return unpacked(path, raw)
-
-
-def unpacked(path: Path, raw: bytes) -> bytes:
-    """Return the content of a FITS file, inflated where it is packed.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
-    raw : bytes
-        As the file lies on the disk, or in an archive.
-
-    Raises
-    ------
-    ReadError
-        When it is empty, cut short, an archive, a web page, or no FITS file.
-    """
-    if not raw:
-        raise problem(path, "empty file (0 bytes)", _AGAIN)
-    if raw.startswith(_GZIP):
-        raw = _inflate(path, raw)
-    for magic, unpack in ((b"BZh", bz2.decompress), (b"\xfd7zXZ\x00", lzma.decompress)):
-        if raw.startswith(magic):
-            try:
-                raw = unpack(raw)
-            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
-                raise problem(path, f"its packing is damaged ({error})", _AGAIN) from None
-    if is_archive(raw):
-        raise problem(path, "is an archive of files", "unpack it and give the folder")
-    if not raw.startswith(b"SIMPLE  ="):
-        if _VOTABLE.search(raw, 0, _BEGINNING):
-            raise problem(path, "is a VOTable, not a FITS file", _AS_FITS)
-        if _WEB_PAGE.match(raw):
-            reason = "holds a web page, not a spectrum (a login or error page was saved)"
-            raise problem(path, reason, f"{_AGAIN}, with your LAMOST token where one is needed")
-        raise problem(path, "is not a FITS file", _AS_FITS)
-    return raw
-
-
-def is_archive(raw: bytes) -> bool:
-    """Tell whether bytes are a zip, tar, 7z or RAR archive."""
-    return raw.startswith((b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!")) or raw[257:262] == b"ustar"
-
-
-def _inflate(path: Path, raw: bytes) -> bytes:
-    """Inflate a gzip stream: one member of the promised size at once, others with care."""
-    promised = int.from_bytes(raw[-_SIZE_FIELD:], "little")
-    if 0 < promised <= _LARGEST and raw.find(_GZIP_DEFLATE, 1) < 0:
-        with contextlib.suppress(deflate.DeflateError, ValueError):
-            content = bytes(deflate.gzip_decompress(raw))
-            if len(content) == promised:
-                return content
-    return _inflate_members(path, raw)
-
-
-def _inflate_members(path: Path, raw: bytes) -> bytes:
-    """Inflate every member of a gzip stream; bytes behind the last member are padding."""
-    parts = []
-    room = _LARGEST
-    while raw.startswith(_GZIP):
-        member = zlib.decompressobj(wbits=_GZIP_WINDOW)
-        try:
-            parts.append(member.decompress(raw, room))
-        except zlib.error as error:
-            raise problem(path, f"the gzip stream is damaged ({error})", _AGAIN) from None
-        room -= len(parts[-1])
-        if not member.eof and room <= 0:
-            raise problem(path, "is too large for one spectrum", "give one spectrum a file")
-        if not member.eof:
-            raise problem(path, "the gzip stream ends too early (truncated)", _AGAIN)
-        raw = member.unused_data
-    content = b"".join(parts)
-    if not content:
-        raise problem(path, "empty file (0 bytes in the gzip stream)", _AGAIN)
-    return content
-
-
 class PlainHdu:
     """One unit of a plain file: cards looked up and arrays viewed in the bytes."""
 
@@ -238,12 +117,12 @@ class PlainHdu:
         self._cards = dict(zip(keys[::-1], range(end - _CARD, start - 1, -_CARD), strict=True))
         self._raw, self._header = raw, (start, end)
         n_axes = self._count("NAXIS", _MOST_FIELDS)
-        self._axes = [self._count(f"NAXIS{i}", _LARGEST) for i in range(1, n_axes + 1)]
+        self._axes = [self._count(f"NAXIS{i}", LARGEST) for i in range(1, n_axes + 1)]
         self._data = start + _whole_blocks(end + _CARD - start)
         size = self._data_size()
         if self._data + size > len(raw):
             reason = f"data end after {len(raw):,} of {self._data + size:,} bytes (truncated)"
-            raise problem(path, reason, _AGAIN)
+            raise problem(path, reason, AGAIN)
         self.next = self._data + _whole_blocks(size)
         self.name = str(self.card("EXTNAME") or "").strip().upper()
         self._layout: dict[str, tuple[int, int, str | None]] | None = None
@@ -295,7 +174,7 @@ class PlainHdu:
         if type(bits) is not int or bits not in _IMAGE_TYPES or (axes and axes[0] == 0):
             raise UnusualFits("data cards")
         n_values = math.prod(axes) if axes else 0
-        return abs(bits) // 8 * (n_values + self._count("PCOUNT", _LARGEST))
+        return abs(bits) // 8 * (n_values + self._count("PCOUNT", LARGEST))
 
     @property
     def is_table(self) -> bool:
@@ -370,7 +249,7 @@ def _find_end(path: Path, raw: bytes, start: int) -> int:
     while end >= 0 and (end - start) % _CARD:
         end = raw.find(_END_CARD, end + 1)
     if end < 0:
-        raise problem(path, "the header has no END card (truncated)", _AGAIN)
+        raise problem(path, "the header has no END card (truncated)", AGAIN)
     return end
 
 
@@ -494,7 +373,7 @@ class _AstropyHdu:
                     return values
                 return np.where(stored == int(null), np.nan, values)
             except Exception as error:  # see astropy_units
-                raise problem(self._path, f"is damaged FITS ({error})", _AGAIN) from None
+                raise problem(self._path, f"is damaged FITS ({error})", AGAIN) from None
 
 
 def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
@@ -515,7 +394,7 @@ def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
                 return [_AstropyHdu(path, unit.header, unit.data) for unit in units]
         except Exception as error:
             # What a damaged file makes astropy raise has no bounds.
-            raise problem(path, f"is damaged FITS ({error})", _AGAIN) from None
+            raise problem(path, f"is damaged FITS ({error})", AGAIN) from None
 
 
 def _check_counts(path: Path, raw: bytes) -> None:
@@ -523,5 +402,5 @@ def _check_counts(path: Path, raw: bytes) -> None:
     for found in _COUNTING.finditer(raw):
         key, number, value = found[1].decode(), found[2].decode(), int(found[3])
         is_axes = key == "TFIELDS" or (key == "NAXIS" and not number)
-        if found.start() % _CARD == 0 and not 0 <= value <= (_MOST_FIELDS if is_axes else _LARGEST):
-            raise problem(path, f"is damaged FITS ({key}{number} = {value})", _AGAIN)
+        if found.start() % _CARD == 0 and not 0 <= value <= (_MOST_FIELDS if is_axes else LARGEST):
+            raise problem(path, f"is damaged FITS ({key}{number} = {value})", AGAIN)

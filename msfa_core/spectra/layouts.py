@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import SPEED_OF_LIGHT
-from msfa_core.spectra.fits_bytes import Hdu, UnusualFits, problem
+from msfa_core.spectra.fits_bytes import Hdu, UnusualFits
+from msfa_core.spectra.unpacking import problem
 from msfa_core.tables.cells import angle, clean, is_missing, number
 from msfa_core.tables.quantities import is_plausible
 

@@ -21,16 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import G_BAND
-from msfa_core.spectra.fits_bytes import (
-    Hdu,
-    PlainFits,
-    UnusualFits,
-    astropy_units,
-    card_unit,
-    problem,
-    read_bytes,
-    unpacked,
-)
+from msfa_core.spectra.fits_bytes import Hdu, PlainFits, UnusualFits, astropy_units, card_unit
 from msfa_core.spectra.layouts import (
     Content,
     as_degrees,
@@ -41,6 +32,7 @@ from msfa_core.spectra.layouts import (
 )
 from msfa_core.spectra.scale import check_flux, to_house
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.spectra.unpacking import problem, read_bytes, unpacked
 from msfa_core.tables.cells import clean, is_missing, number
 from msfa_core.tables.identifiers import identifier
 from msfa_core.tables.quantities import FASTEST_STAR

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.spectra.air import air_to_vacuum
-from msfa_core.spectra.fits_bytes import Hdu, problem
+from msfa_core.spectra.fits_bytes import Hdu
 from msfa_core.spectra.layouts import Content, as_number
+from msfa_core.spectra.unpacking import problem
 
 _EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
 _FRAMES_OF_EARTH: Final = ("TOPO", "GEO")  # SPECSYS; FITS standard 4.0, table 27

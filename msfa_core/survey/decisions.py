@@ -22,8 +22,8 @@ from msfa_core.errors import CatalogueError, StoreError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.crossmatch import FAR_AWAY
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.given import none_matched
 from msfa_core.survey.provenance import now
+from msfa_core.survey.unmatched import none_matched
 from msfa_core.tables.cells import clean
 from msfa_core.tables.cells import number as as_number
 from msfa_core.tables.classes import stellar_class

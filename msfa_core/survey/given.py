@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
-from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.counting import counted
 from msfa_core.durable import write_parquet
-from msfa_core.errors import CatalogueError, SurveyError
+from msfa_core.errors import SurveyError
 from msfa_core.survey.folder import KNOWN_FOLDER, Survey
-from msfa_core.tables.report import Matched, OutsideTable, as_record, line
+from msfa_core.survey.unmatched import none_matched, none_of, too_coarse
+from msfa_core.tables.report import Matched, OutsideTable, as_record
 
 if TYPE_CHECKING:
     from msfa_core.tables.door import Use
@@ -204,7 +204,7 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     radius = survey.settings.match_radius_arcsec
     opened = settled(open_table(path, PLACE_USE), spectra, radius)
     _, matched = known_match(spectra, opened, radius)
-    coarse = _coarse(opened.table, radius)
+    coarse = too_coarse(opened.table, radius)
     if not matched.n and (matched.n_refused or coarse):
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"), radius)
     folder = survey.path / KNOWN_FOLDER
@@ -224,7 +224,7 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
         name, k = f"{_short(opened.name)} ({k})", k + 1
     more = [f"called {name} in known_in", *coarse]
     if not matched.n:  # a list of another part of the sky is an answer: none of these is known
-        more.append(_none_of(opened, matched, spectra, ("obsid", "ra", "dec")))
+        more.append(none_of(opened, matched, spectra, ("obsid", "ra", "dec")))
     more += ["it replaces the list given before from the same file"] if before else []
     place = (
         before[0]
@@ -389,7 +389,7 @@ def _photometry(
     before = same_source(folder, opened.path, pending)
     earlier = [_read(survey, one) for one in parts_of(survey, kind) if one not in before]
     earlier += [one.rows for one in pending if one.path.parent == folder and one.path not in before]
-    more = _news(rows, earlier, kind) + _coarse(rows, radius)
+    more = _news(rows, earlier, kind) + too_coarse(rows, radius)
     more += ["it replaces the table given before from the same file"] if before else []
     place = next_place(folder, opened.name, pending)
     return Given(place, rows, as_record(opened, kind.name, matched, more), tuple(before))
@@ -446,86 +446,3 @@ def _news(rows: pd.DataFrame, earlier: Sequence[pd.DataFrame], kind: Kind) -> li
             )
             break
     return said
-
-
-def none_matched(
-    opened: OutsideTable,
-    matched: Matched,
-    spectra: pd.DataFrame,
-    keys: Sequence[str],
-    radius_arcsec: float = MATCH_RADIUS_ARCSEC,
-) -> CatalogueError:
-    """Return the error of a table that tells of no spectrum, with examples of both sides.
-
-    Parameters
-    ----------
-    opened : OutsideTable
-    matched : Matched
-    spectra : (n,) DataFrame
-        Of the survey.
-    keys : sequence of str
-        Columns by which they were sought.
-    radius_arcsec : float
-        Of matches by position.
-    """
-    coarse = _coarse(opened.table, radius_arcsec)
-    return CatalogueError(
-        f"{opened.path}: {_none_of(opened, matched, spectra, keys)}. Give a table of these stars. "
-        f"({'; '.join([line(opened), *coarse])})"
-    )
-
-
-def _none_of(
-    opened: OutsideTable, matched: Matched, spectra: pd.DataFrame, keys: Sequence[str]
-) -> str:
-    """Say that no spectrum is in a table, with examples of both sides."""
-    refused = counted(matched.n_refused, "row is", "rows are")
-    far = f"; {refused} {matched.why_refused}" if matched.n_refused else ""
-    far += _elsewhere(opened.table, spectra)
-    return (
-        f"none of the {counted(len(spectra), 'spectrum', 'spectra')} is in it{far}. It has "
-        f"{_examples(opened.table, keys)}; the survey has {_examples(spectra, keys)}"
-    )
-
-
-def _coarse(table: pd.DataFrame, radius_arcsec: float) -> list[str]:
-    """Say that the places of a table were rounded to more than a match can bridge."""
-    from msfa_core.stars.crossmatch import step_of_places  # noqa: PLC0415
-
-    if not {"ra", "dec"} <= set(table.columns):
-        return []
-    step = step_of_places(table["ra"], table["dec"])
-    if step <= 2 * radius_arcsec:
-        return []
-    return [
-        f"its places are rounded to {step:,.0f} arcsec, too coarse for matches within "
-        f"{radius_arcsec:g} arcsec: give them with more digits, or identifiers"
-    ]
-
-
-def _elsewhere(table: pd.DataFrame, spectra: pd.DataFrame) -> str:
-    """Say so where a table and the survey lie in different strips of the sky."""
-    strips = []
-    for one in (table, spectra):
-        dec = one["dec"].dropna() if "dec" in one else pd.Series(dtype="float64")
-        if not len(dec):
-            return ""
-        strips.append((float(dec.min()), float(dec.max())))
-    (low, high), (own_low, own_high) = strips
-    if low > own_high or high < own_low:
-        return (
-            f": its declinations are {low:+.1f} to {high:+.1f} deg, the survey's {own_low:+.1f} to "
-            f"{own_high:+.1f}, another part of the sky"
-        )
-    return ""
-
-
-def _examples(table: pd.DataFrame, keys: Sequence[str]) -> str:
-    some = []
-    for key in keys:
-        known = table[key].dropna() if key in table else pd.Series(dtype="float64")
-        if len(known):
-            words = [f"{one:.5f}" if isinstance(one, float) else str(one) for one in known.iloc[:2]]
-            more = ", …" if len(known) > len(words) else ""
-            some.append(f"{key} {', '.join(words)}{more}")
-    return "; ".join(some) or "neither identifiers nor positions"

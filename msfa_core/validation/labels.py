@@ -12,7 +12,7 @@ import pandas as pd
 from msfa_core.errors import CatalogueError, SurveyError
 from msfa_core.stars.crossmatch import settled
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.given import none_matched
+from msfa_core.survey.unmatched import none_matched
 from msfa_core.tables.door import Use, open_table
 from msfa_core.tables.report import as_record
 from msfa_core.tables.row_keys import PLACE_USE

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from msfa_core.errors import ReadError
-from msfa_core.spectra.fits_bytes import PlainFits, astropy_units, read_bytes
+from msfa_core.spectra.fits_bytes import PlainFits, astropy_units
 from msfa_core.spectra.readers import (
     identity_from_name,
     median_snr_g,
     obsid_from_name,
     read_spectrum,
 )
+from msfa_core.spectra.unpacking import read_bytes
 
 NAME = "spec-55862-B6212_sp06-007.fits"
 N = 3909
