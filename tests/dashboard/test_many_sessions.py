@@ -76,7 +76,8 @@ def more(process, first):
         now = held(process)
         grown = {name: n for name, n in (now[1] - first[1]).items() if "socket:" not in name}
         # SQLite keeps a closed handle of its file while another connection holds a lock on it
-        if set(grown.values()) <= {1} and all("vetting.sqlite" in name for name in grown):
+        is_tidy = set(grown.values()) <= {1} and all("vetting.sqlite" in name for name in grown)
+        if is_tidy and now[0] <= first[0] + 1:
             break
     return now, grown
 

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from outside_tables import IDS, KINDS, NAMES, differences, written
@@ -11,6 +12,8 @@ from outside_tables import IDS, KINDS, NAMES, differences, written
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
 from msfa_core.tables.door import open_table
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("MSFA_TABLE_EXAMPLES", "2000"))
 QUICK = [kind for kind in KINDS if kind not in ("votable", "ecsv", "fits")]
