@@ -33,7 +33,7 @@ from dashboard.views.keyboard import Keyboard
 from dashboard.views.learn import LearnView
 from dashboard.views.page import Leaf
 from dashboard.views.places import N_ALWAYS, PLACES, PLANES, PlanePlace
-from dashboard.views.queue import QueueView
+from dashboard.views.queue import QueueView, not_offered
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
 from dashboard.views.team import TeamPage
@@ -138,6 +138,8 @@ class VettingApp(pn.viewable.Viewer):
         for number, (name, place) in enumerate(self.places.items()):
             if asked_for(name) in PLANES:
                 place.choose(asked_for(name))
+            elif asked_for(name):
+                self.state.status.say(not_offered(name, asked_for(name), PLANES), "error")
             place.open(number < N_ALWAYS)
         self.strip = StarStrip(self.state, self._open_witness)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)

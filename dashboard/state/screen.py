@@ -25,6 +25,7 @@ N_AHEAD: Final = 4  # stars read ahead of the reviewer
 MOST: Final = 2**63 - 1  # of a 64-bit number
 FIND_RADIUS: Final = 60.0  # arcsec, of a position that is searched
 BLOCK: Final = 4096  # places of the queue that are looked through at once
+TOLD: Final = 40  # characters of what was asked for: the address of a page may hold a story
 N_UNREADABLE: Final = 5  # stars passed over because they cannot be read, before giving up
 
 
@@ -53,7 +54,10 @@ class Screen(Part):
         try:
             number = int(np.int64(int(str(obsid).strip())))
         except (ValueError, OverflowError) as error:
-            raise SurveyError(f"{obsid!r} is not an obsid: give its number.") from error
+            told = str(obsid) if len(str(obsid)) <= TOLD else f"{str(obsid)[:TOLD]}…"
+            raise SurveyError(
+                f"{told!r} is not an obsid, a whole number of at most 19 digits."
+            ) from error
         self.show(self.read(number))
         self._read_ahead()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from typing import Any, Final
@@ -16,7 +16,7 @@ from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.queue import ORDERS
-from dashboard.state.screen import KEYS_WAIT
+from dashboard.state.screen import KEYS_WAIT, TOLD
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import stylesheet
 from dashboard.views.read_table import ReadTable
@@ -74,6 +74,13 @@ def queue_page(state: Session, page: int) -> pd.DataFrame:
         },
         dtype=object,
     )
+
+
+def not_offered(name: str, value: str, offered: Iterable[Any]) -> str:
+    """Return what the address of a page asks for in vain, and what it may ask for."""
+    told = value if len(value) <= TOLD else f"{value[:TOLD]}…"
+    known = ", ".join(str(one) for one in offered if one)
+    return f"The address asks for {name}={told}, which is not offered: {known}."
 
 
 def probabilities(p: pd.Series) -> NDArray[np.object_]:
@@ -340,11 +347,13 @@ class QueueView(pn.viewable.Viewer):
         } | {"subset": "" if blind else self.state.queue.combination}
 
     def choose(self, wanted: Mapping[str, str]) -> None:
-        """Choose in the menus, by their names in the address; what they do not offer is left."""
+        """Choose in the menus, by their names in the address; what they do not offer is told."""
         for name, menu in self.choices.items():
             value = wanted.get(name, "")
             if value and value in menu.options.values():
                 menu.value = value
+            elif value and not self.state.verdicts.blind:  # who works blind is offered less
+                self.state.status.say(not_offered(name, value, menu.options.values()), "error")
         if wanted.get("subset") and not self.state.verdicts.blind:
             self.named.combine(wanted["subset"])
         self._go_blind()

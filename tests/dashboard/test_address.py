@@ -38,11 +38,17 @@ def test_an_address_without_a_star_begins_at_the_head_of_its_queue(survey, monke
     assert page.state.screen.selected == str(page.state.queue.obsids[0])
 
 
-def test_what_an_address_asks_for_in_vain_is_left(survey, monkeypatch):
+def test_what_an_address_asks_for_in_vain_is_left_and_told(survey, monkeypatch):
     page = opened(survey, monkeypatch, order="by magic", show="<script>", labels="x", upper="None")
     assert page.queue.order.value == "p_bhb"
     assert page.queue.scope.value == "candidates"
     assert page.places["upper"].chosen == "D0.2–fm"
+    assert "upper=None, which is not offered: D0.2–fm, CMD" in page.state.status.message
+    page = opened(survey, monkeypatch, order="by magic")
+    assert "order=by magic, which is not offered: p_bhb" in page.state.status.message
+    page = opened(survey, monkeypatch, obj="9" * 3000)
+    assert "is not an obsid" in page.state.status.message
+    assert len(page.state.status.message) < 120
 
 
 def test_a_blind_page_keeps_no_choice_that_tells(survey, monkeypatch):

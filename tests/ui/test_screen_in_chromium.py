@@ -95,5 +95,20 @@ def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_
         page.locator(".msfa-on-star, .msfa-recent").last.wait_for()
         assert "cosmic ray" in page.locator("ol.msfa-recent li").first.inner_text()
         page.wait_for_selector(PAINTED)
+        page.set_viewport_size({"width": 911, "height": 512})  # 1366×768 at 150 %
+        page.wait_for_timeout(1000)
+        buttons = [one.bounding_box() for one in page.locator(".msfa-verdict button:visible").all()]
+        for k, one in enumerate(buttons):
+            assert not any(lie_over(one, other) for other in buttons[k + 1 :])
+        page.keyboard.press("End")  # the page scrolls: none is out of reach
+        page.locator(".msfa-confidence button").last.click(timeout=5_000)
         page.context.close()
     assert_quiet(log)
+
+
+def lie_over(one, other):
+    """Tell whether two boxes share more than an edge."""
+    return all(
+        min(one[at] + one[size], other[at] + other[size]) - max(one[at], other[at]) > 1
+        for at, size in (("x", "width"), ("y", "height"))
+    )
