@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar, Final
 
 from msfa_core.constants import STEPS
@@ -52,6 +53,8 @@ class DemoMaker:
         The first stars are there, or there is an error.
     is_done : bool
         The process has ended.
+    began : float
+        When, on the clock of `time.monotonic` [s].
     """
 
     latest: ClassVar[DemoMaker | None] = None  # of this server
@@ -61,6 +64,7 @@ class DemoMaker:
         self.words, self.share = "starting", 0.0
         self.error = ""
         self.is_done = False
+        self.began = monotonic()
         self.can_open = threading.Event()
         known = os.environ.get("PYTHONPATH")
         found_from = os.pathsep.join([str(ROOT), *([known] if known else [])])

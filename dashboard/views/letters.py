@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import threading
 from html import escape
-from typing import Protocol
+from time import monotonic
+from typing import Final, Protocol
 
 import panel as pn
 
 from dashboard.theme import css_variables, palette, stylesheet
 from msfa_core.survey.demo import FIRST_STARS, STARS_AT_ONCE
+
+AT_WORK: Final = {  # what is done in each step, in words
+    "starting": "starting, and computing the first spectra",
+    "simulate": "computing spectra",
+    "ingest": "reading spectra",
+    "match": "matching them with templates",
+    "classify": "asking the networks what they are",
+    "know": "looking for known stars",
+    "measure": "fitting their lines",
+    "place": "placing them in the colour–magnitude diagram",
+    "check": "comparing their colours",
+    "label": "finding temperatures, gravities and metallicities",
+    "identify": "finding which spectra are of one star",
+}
 
 
 class Maker(Protocol):
@@ -19,6 +34,17 @@ class Maker(Protocol):
     share: float
     words: str
     can_open: threading.Event
+    began: float
+
+
+def making_html(maker: Maker) -> str:
+    """Return how far the demo survey is: what is being done, and that time goes by."""
+    share, seconds = f"{100 * maker.share:.0f}", monotonic() - maker.began
+    words = AT_WORK.get(maker.words, maker.words)
+    return (
+        f'<div class="msfa-progress-track"><i style="width:{share}%"></i></div>'
+        f"<p>{escape(words)} … {share} %, {seconds:.0f} s so far</p>"
+    )
 
 
 def error_page(title: str, words: str) -> pn.Column:
@@ -55,11 +81,7 @@ def demo_page(maker: Maker) -> pn.Column:
         elif maker.can_open.is_set() and pn.state.location is not None:
             pn.state.location.reload = True
         else:
-            share = f"{100 * maker.share:.0f}"
-            words.object = (
-                f'<div class="msfa-progress-track"><i style="width:{share}%"></i></div>'
-                f"<p>{escape(maker.words)}: {share} %</p>"
-            )
+            words.object = making_html(maker)
 
     look()
 
@@ -70,7 +92,7 @@ def demo_page(maker: Maker) -> pn.Column:
     return letter(
         f"<h1>Making the demo survey</h1><p>{FIRST_STARS} simulated stars: spectra that were "
         "computed, not observed, to try everything on. They are run through every step, once; the "
-        f"page opens by itself when the first {STARS_AT_ONCE} are ready, in about a quarter of a "
-        "minute.</p>",
+        f"page opens by itself when the first {STARS_AT_ONCE} are ready, in a quarter of a minute "
+        "(the first time in a whole one: programs are compiled; on a busy computer in two).</p>",
         words,
     )

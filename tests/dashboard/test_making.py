@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,8 @@ from dashboard import making
 from dashboard.app import VettingApp
 from dashboard.making import DemoMaker, options
 from dashboard.views.header import header_html
+from dashboard.views.letters import making_html
+from msfa_core.constants import STEPS
 from msfa_core.spine.demo import make_demo
 from msfa_core.survey.demo import demo_left
 from msfa_core.survey.folder import Survey, is_survey
@@ -91,6 +94,14 @@ def test_an_open_page_takes_the_other_stars_over_and_keeps_its_own(place):
         assert f"{n} spectra" in app.header.title.object
     finally:
         app.state.close()
+
+
+@pytest.mark.parametrize("step", ["starting", "simulate", "ingest", *STEPS])
+def test_while_stars_are_made_the_page_says_what_is_done_and_that_time_goes_by(step):
+    maker = SimpleNamespace(words=step, share=0.25, began=time.monotonic() - 12)
+    html = making_html(maker)
+    assert " … 25 %, 12 s so far" in html
+    assert f">{step} …" not in html  # in words
 
 
 def test_the_title_says_loudly_that_stars_are_simulated_and_more_are_coming(place):
