@@ -50,6 +50,7 @@ _MARKED: Final = re.compile(
     r"(?P<size>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<mark>h(?:rs?|ours?)?|d(?:eg(?:rees?)?)?|°|º)",
     re.IGNORECASE,
 )
+_UNSEEN: Final = " \t\r\n\x00\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"  # around a cell
 _LONG: Final = re.compile(r"[+-]?\d{4}")
 _FEW: Final = 3  # cells of a column, of which one in groups is not odd
 _SIXTY: Final = 60.0
@@ -84,7 +85,7 @@ def clean(word: str) -> str:
 
     Signs of other alphabets (Unicode minus, full-width digits) become the usual ones.
     """
-    word = unicodedata.normalize("NFKC", word.translate(DASHES)).strip().strip("\x00\ufeff")
+    word = unicodedata.normalize("NFKC", word.translate(DASHES)).strip(_UNSEEN)
     for pattern in (_BYTES, _QUOTED):
         match = pattern.fullmatch(word)
         if match:

@@ -16,6 +16,7 @@ from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 
 _DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*")  # +-----+-----+
+_NUMBER: Final = re.compile(r"\s*[+-]?\.?\d")
 _TRUNCATED: Final = re.compile(r"\btruncated result\b|\bmaxtup\s*=", re.IGNORECASE)
 _FEWEST_NAMES: Final = 3  # below a title
 
@@ -55,6 +56,26 @@ def is_title(first: str, second: str, delimiter: str) -> bool:
         and all(re.search(r"[^\W\d]", name) for name in named if name)
         and sum(map(bool, named)) >= _FEWEST_NAMES
     )
+
+
+def check_quotes(path: Path, columns: Mapping[str, pd.Series], delimiter: str) -> None:
+    """Refuse a cell that swallowed rows: a quotation mark that nobody closed.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    first = next(iter(columns.values()))
+    if not len(first) or not _NUMBER.match(str(first.iloc[0])):
+        return
+    for place, values in enumerate(columns.values()):
+        for i in values.index[values.str.contains("\n", regex=False)]:
+            for line in str(values.iloc[i]).split("\n")[1:]:
+                if _NUMBER.match(line) and line.count(delimiter) >= max(place, 1):
+                    raise CatalogueError(
+                        f"{path}: a quotation mark in row {i + 1} is not closed, and rows behind "
+                        f"it ({line[:40]!r}) are within its cell; close it, or take it out."
+                    )
 
 
 def without_names_again(

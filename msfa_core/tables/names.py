@@ -38,6 +38,7 @@ _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is
     "g_mag": {"r_mag", "i_mag", "u_mag", "z_mag", "y_mag"},
     "g": {"r", "i", "u", "z", "y"},
 }
+_ONE_LETTER: Final = {"g"}  # of which a side says nothing: g_1 may be that of SDSS
 _OF_PANSTARRS: Final = {"ps_g_mag"}
 _COLOURS_B_V: Final = {"bv", "b-v", "b_v", "bmv", "b-vmag", "(b-v)"}
 _ERRORS_OF_COLOUR: Final = {"e_bv", "e_b_v"}  # where such a colour is beside them; E_BV is dust
@@ -97,7 +98,11 @@ def _bare(name: object) -> str:
 
 
 def recognise(
-    names: Sequence[str], vocabulary: Vocabulary, beside: Sequence[str] = ()
+    names: Sequence[str],
+    vocabulary: Vocabulary,
+    beside: Sequence[str] = (),
+    *,
+    sides: bool = True,
 ) -> Recognised:
     """Find the quantities of a vocabulary among the columns of a table.
 
@@ -108,6 +113,8 @@ def recognise(
         The first one present counts. A name with capitals is found in that spelling first.
     beside : sequence of str
         House names; in a pair table the columns nearest to these are meant.
+    sides : bool
+        Whether columns of pair tables (``ra_1``) are looked for, too.
 
     Returns
     -------
@@ -147,7 +154,7 @@ def recognise(
                 break
             if house in found:
                 break
-    _take_sides(names, vocabulary, found, beside)
+    _take_sides(names, vocabulary if sides else {}, found, beside)
     return Recognised(found, doubtful, rivals)
 
 
@@ -227,12 +234,12 @@ def _take_sides(
         options = []
         for name in names:
             match = _SIDE.fullmatch(plain(name))
-            if match and match["name"] in {alias.lower() for alias in aliases}:
+            if match and match["name"] in {alias.lower() for alias in aliases} - _ONE_LETTER:
                 far = min((abs(order[name] - place) for place in places), default=0)
                 options.append((far, -order[name], name))
         if options:
             found[house] = Found(min(options)[2])
-    ra, dec = found.get("ra"), found.get("dec")
+    ra, dec = (found.get(one) if one in vocabulary else None for one in ("ra", "dec"))
     if ra is not None and dec is not None:  # both of one side
         side = _SIDE.fullmatch(plain(ra.name))
         other = _SIDE.fullmatch(plain(dec.name))

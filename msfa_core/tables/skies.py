@@ -58,7 +58,7 @@ _NAMED: Final = (  # names of a column of names that may give places
     *("sdss_name", "lamost_name", "main_id", "simbad_name", "star_id", "source_name", "sdssname"),
 )
 _NAME_OF_PLACE: Final = re.compile(
-    r"(?:[A-Za-z][\w+/-]*[\s_-]+){0,2}[A-Za-z]*?J?"
+    r"(?:[A-Za-z][\w+/-]*[\s_-]+){0,2}(?:[A-Za-z]*J)?"  # B is of the equinox 1950
     r"(?P<h>[01]\d|2[0-3])(?P<m>[0-5]\d)(?P<s>[0-5]\d\.\d+)"
     r"(?P<sign>[+-])(?P<d>[0-8]\d)(?P<n>[0-5]\d)(?P<t>[0-5]\d(?:\.\d*)?)"
 )
@@ -73,12 +73,13 @@ def other_places(reading: Reading) -> None:
     if "ra" not in reading.use.vocabulary or {"ra", "dec"} <= reading.values.keys():
         return
     for system, (frame, vocabulary) in _SYSTEMS.items():
-        found = recognise(reading.raw.names, vocabulary).found
+        found = recognise(reading.raw.names, vocabulary, sides=False).found
         if {"lon", "lat"} <= found.keys() and _is_sure(reading, found["lon"], system):
             _from_system(reading, system, frame, found["lon"], found["lat"])
             return
     for names, split in ((_TOGETHER, _halves), (_NAMED, _of_name)):
-        one = recognise(reading.raw.names, {"both": names}).found.get("both")
+        known = recognise(reading.raw.names, {"both": names}, sides=False).found
+        one = known.get("both")
         if one is not None and _from_one(reading, reading.by_name[one.name], split):
             return
 

@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.csv
 
 from msfa_core.errors import CatalogueError
-from msfa_core.tables.heads import cut_short, is_title, last_words, undrawn, without_names_again
+from msfa_core.tables.heads import (
+    check_quotes,
+    cut_short,
+    is_title,
+    last_words,
+    undrawn,
+    without_names_again,
+)
 
 DELIMITERS: Final = ",|;\t"
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -124,6 +131,8 @@ def _table(
         return TextTable("", empty, {}, notes, comments)
     body, remarks = _without_remarks(body, delimiter, len(unique))
     columns = _parsed(path, body, unique, delimiter)
+    if '"' in body:
+        check_quotes(path, columns, delimiter)
     columns, again_named = without_names_again(path, columns, names)
     notes = (*notes, *cut_short(comments), *remarks, *again_named)
     if not ended:

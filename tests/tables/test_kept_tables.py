@@ -76,6 +76,25 @@ def test_comments_between_the_rows_of_a_long_table_are_passed_over(tmp_path, mon
     assert found.table["teff"].tolist() == [8000.0, 9000.0]
 
 
+NOTED = ["obsid,teff,note", *(f"{7 + i},{8000 + i},x" for i in range(6))]
+
+
+def test_a_quotation_mark_that_nobody_closed_swallows_no_rows(tmp_path):
+    rows = [row.replace(",x", ',"x') if i == 3 else row for i, row in enumerate(NOTED)]
+    with pytest.raises(CatalogueError, match="row 3 is not closed, and rows behind it"):
+        opened(tmp_path, "\n".join(rows) + "\n", CATALOGUE_USE)
+    for cell in ('"a note\nof two, three, lines"', '5" aperture', '"said ""no"""'):
+        rows = [row.replace(",x", f",{cell}") for row in NOTED]
+        found = opened(tmp_path, "\n".join(rows) + "\n", CATALOGUE_USE).table
+        assert found["obsid"].tolist() == list(range(7, 13))
+
+
+def test_signs_that_nobody_sees_belong_to_no_number(tmp_path):
+    found = opened(tmp_path, "obsid,teff\n\u200b7,8000\u200e\n8,9000\n", CATALOGUE_USE).table
+    assert found["obsid"].tolist() == [7, 8]
+    assert found["teff"].tolist() == [8000.0, 9000.0]
+
+
 def test_an_answer_that_vizier_cut_short_is_said(tmp_path):
     text = "#INFO\tWarning=truncated result (maxtup=50)\n" + "\n".join(ROWS) + "\n"
     assert "INCOMPLETE" in line(opened(tmp_path, text))

@@ -93,9 +93,21 @@ def test_names_give_places_where_nothing_else_does(tmp_path, before):
     assert "designation read as places" in line(found)
 
 
-def test_other_names_give_none(tmp_path):
-    found = opened(tmp_path, "name\tn", [["HD 2857", "J1234+0102", "BD+17 3248", "x"], range(4)])
-    assert not found.has("ra")
+NAMES = [
+    ["HD 2857", "J1234+0102", "BD+17 3248", "x"],
+    [f"B{i}23456.7+010203.4" for i in (0, 1, 0, 1)],  # of the equinox 1950
+    [f"2MASS J{i}2345678+0102034" for i in (0, 1, 0, 1)],
+]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_other_names_give_none(tmp_path, names):
+    assert not opened(tmp_path, "name\tn", [names, range(4)]).has("ra")
+
+
+@pytest.mark.parametrize("names", ["l_1\tb_1", "lx\tbx", "la\tbb"])
+def test_other_columns_are_no_galactic_places(tmp_path, names):
+    assert not opened(tmp_path, names, [RA, DEC]).has("ra")
 
 
 MARKED = {
@@ -140,7 +152,7 @@ def test_g_is_gaias_where_its_colours_are_beside_it(tmp_path):
     columns = [RA, DEC, [15.5] * 4, [0.1] * 4]
     found = opened(tmp_path, "ra\tdec\tG\tbp_rp", columns, GAIA_USE)
     assert found.table["g_mag"].tolist() == [15.5] * 4
-    for names in ("ra\tdec\tg\tbp_rp", "ra\tdec\tG\tx", "ra\tdec\tg\tr"):
+    for names in ("ra\tdec\tg\tbp_rp", "ra\tdec\tG\tx", "ra\tdec\tg\tr", "ra\tdec\tg_1\tr_1"):
         assert not opened(tmp_path, names, columns, GAIA_USE).has("g_mag")
 
 
