@@ -58,6 +58,7 @@ _RELEASE: Final = "simulated"
 # Random error at S/N 50 and external error of catalogue labels (Ju et al. 2025): K, dex, dex
 _LABEL_ERRORS: Final = {"teff": (30.0, 76.0), "logg": (0.10, 0.04), "feh": (0.12, 0.09)}
 _LABEL_SNR: Final = 50.0
+_LEAST_LABEL_SNR: Final = 5.0  # catalogues of labels begin about there
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +294,8 @@ def _model_labels(
 def add_labels(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Add Teff, log g and [Fe/H] as a catalogue of labels would give them: with errors.
 
-    Hot subdwarfs and white dwarfs have none, as in the catalogues of A stars.
+    Hot subdwarfs and white dwarfs have none, as in the catalogues of A stars, nor have spectra of
+    which noise leaves no labels.
 
     Parameters
     ----------
@@ -301,8 +303,9 @@ def add_labels(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     rng : Generator
         Its own, so that labels never change spectra.
     """
-    is_labelled = (rows["true_kind"] == "ms").to_numpy()
-    scale = _LABEL_SNR / np.clip(rows["snr_g"].to_numpy(float), 1, None)
+    snr = rows["snr_g"].to_numpy(float)
+    is_labelled = (rows["true_kind"] == "ms").to_numpy() & (snr >= _LEAST_LABEL_SNR)
+    scale = _LABEL_SNR / np.maximum(snr, _LEAST_LABEL_SNR)
     labels = {}
     for name, (random, external) in _LABEL_ERRORS.items():
         error = np.where(is_labelled, np.hypot(random * scale, external), np.nan)

@@ -157,3 +157,11 @@ def test_labels_scatter_about_the_truth_by_their_errors_and_leave_out_dwarfs():
         pull = (truth[name] - truth[f"true_{name}"]) / truth[f"{name}_err"]
         assert abs(pull[is_star].mean()) < 0.25
         assert pull[is_star].std() == pytest.approx(1.0, abs=0.15)
+
+
+def test_spectra_of_which_noise_leaves_no_labels_have_none():
+    plan = SurveyPlan(60, 22, {"BHB": 1, "A": 1}, snr_range=(2.0, 12.0))
+    _, truth = simulate_chunk(plan, 0)
+    assert (truth["snr_g"] < 5).sum() > 5
+    assert truth.loc[truth["snr_g"] < 5, ["teff", "logg", "feh", "feh_err"]].isna().all(axis=None)
+    assert truth.loc[truth["snr_g"] >= 5, ["teff", "feh_err"]].notna().all(axis=None)
