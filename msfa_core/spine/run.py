@@ -1,7 +1,7 @@
-"""The spine: every step in the order of the paper, local or on a Dask cluster.
+"""The spine: every step, local or on a Dask cluster.
 
-The template match comes first: it tells at which Doppler shift the others look at a spectrum whose
-file gives none, or a wrong one.
+They stand in the order of the paper, and the template match before them: it tells at which Doppler
+shift the others look at a spectrum whose file gives none, or a wrong one.
 
 Each step is an object in a file of its own; `run` does them one after the other. Each result is
 kept with a key of its inputs, so a step that was done is not done again and a killed run resumes.

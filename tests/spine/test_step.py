@@ -30,7 +30,7 @@ def with_new_version(name):
     return tuple(replace(s, version=s.version + 1) if s.name == name else s for s in SPINE)
 
 
-def test_the_steps_stand_in_the_order_of_the_paper_and_after_what_they_need():
+def test_the_steps_stand_in_their_order_and_after_what_they_need():
     names = [step.name for step in SPINE]
     assert tuple(names) == STEPS
     for step in SPINE:
