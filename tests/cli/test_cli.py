@@ -585,7 +585,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
         text=True,
         start_new_session=True,
     )
-    assert process.stdout.readline().startswith("classify 000001")
+    assert process.stdout.readline().startswith("match 000001")
     if number is signal.SIGINT:
         os.killpg(process.pid, number)
     else:
@@ -596,7 +596,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     assert "goes on from there" in said
     _expect_no_members(process.pid)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "classify 000001" not in done.stdout
+    assert "match 000001" not in done.stdout
     assert Survey(survey.path).table()["p_bhb"].notna().all()
 
 
@@ -610,7 +610,7 @@ def test_no_worker_outlives_a_command_that_is_killed(lamost_files, tmp_path, tin
         text=True,
         start_new_session=True,
     )
-    assert process.stdout.readline().startswith("classify 000001")
+    assert process.stdout.readline().startswith("match 000001")
     process.kill()
     process.wait()
     process.stdout.close()
