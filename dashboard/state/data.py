@@ -103,10 +103,20 @@ class SurveyData:
         self._answers: dict[str, dict[int, Any]] = {question: {} for question in ANSWERS}
 
     def close(self) -> None:
-        """End its threads and let go of the store; nobody looks at it any more."""
-        for pool in (self._worker, self._quick, self._slow, self.writers):
+        """End its threads, let go of store and spectra; nobody looks at it any more."""
+        for pool in self._pools():
             pool.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+        threading.Thread(target=self._let_go, daemon=True).start()
+
+    def _pools(self) -> tuple[ThreadPoolExecutor, ...]:
+        return self._worker, self._quick, self._slow, self.writers
+
+    def _let_go(self) -> None:
+        """Close the spectra's files once nobody reads them, without waiting for memory's turn."""
+        for pool in self._pools():
+            pool.shutdown(wait=True)
+        self.survey.archive.close()
 
     @property
     def assignment(self) -> Assignment | None:

@@ -293,6 +293,12 @@ class Archive:
             )
         return index.shards, place
 
+    def close(self) -> None:
+        """Let go of the files; they open again when asked for."""
+        with self._guard:
+            while self._open:
+                self._open.popitem()[1].close()
+
     def _used(self, shard: Shard) -> None:
         """Close the shards that were not used for longest, to spare file handles."""
         with self._guard:

@@ -180,5 +180,5 @@ def test_columns_go_out_by_set_and_by_name(survey, tmp_path, capsys):
     assert head[:2] == ["obsid", "ra"]
     assert head.count("teff") == 1
     assert "verdict" in head
-    assert msfa(*given, "--columns", "paper,nosuch") == 1
+    assert msfa(*given, "--columns", "paper,nosuch") == 2
     assert "nosuch is no set" in capsys.readouterr().err

@@ -1,5 +1,10 @@
 """A session holds its parts: each can be made alone, draws on those before it, and lets go."""
 
+import contextlib
+import gc
+import time
+from pathlib import Path
+
 import panel as pn
 import pytest
 
@@ -55,6 +60,35 @@ def test_a_closed_session_holds_no_survey_and_asks_nothing(survey, state):
     state.close()
     assert not state.answers.why
     assert shared_data(survey).n_sessions == held  # one gone, one come
+
+
+def open_files(folder):
+    """Return the files of spectra below a folder that this process holds open."""
+    names = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(handle.readlink()))
+    return [name for name in names if name.startswith(str(folder)) and "archive" in name]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc, which Linux has")
+def test_the_last_session_lets_go_of_the_files_of_a_table_that_was_replaced(survey):
+    """They stayed open until memory was next cleared up, which an idle server does not do."""
+    gc.disable()
+    try:
+        state = Session(survey, "anna")
+        assert any(name.endswith("flux.npy") for name in open_files(survey.path))
+        survey.write_table(survey.table())
+        state.close()
+        shared = shared_data(Survey.open(survey.path))  # of the next page: the old one is replaced
+        for _ in range(100):
+            if not open_files(survey.path):
+                break
+            time.sleep(0.1)
+        assert not open_files(survey.path)
+        assert shared.measured(int(shared.obsid[0]))[0].obsid == shared.obsid[0]
+    finally:
+        gc.enable()
 
 
 def test_a_session_tells_of_a_verdict_when_all_of_it_is_true(state):
