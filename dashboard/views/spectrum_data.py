@@ -95,8 +95,8 @@ def _velocity_words(used: float, said: float, blind: bool) -> str:
     told = f"RV {used * SPEED_OF_LIGHT:+.0f} km/s"
     if blind or used == said:
         return f"{'' if blind else 'header '}{told}".replace("-", "−")
-    header = f"header {said * SPEED_OF_LIGHT:+.0f}" if math.isfinite(said) else "none in the file"
-    return f"{told} of the template ({header})".replace("-", "−")
+    header = f"{said * SPEED_OF_LIGHT:+.0f}" if math.isfinite(said) else "none"
+    return f"template {told} (header {header})".replace("-", "−")
 
 
 def file_of(spectrum: Spectrum) -> str:

@@ -131,8 +131,8 @@ def test_the_title_names_the_star_and_its_file(state):
     ("said", "blind", "told"),
     [
         (0.0005, False, "header RV +150 km/s"),
-        (-0.0005, False, "RV +150 km/s of the template (header −150)"),
-        (np.nan, False, "RV +150 km/s of the template (none in the file)"),
+        (-0.0005, False, "template RV +150 km/s (header −150)"),
+        (np.nan, False, "template RV +150 km/s (header none)"),
         (-0.0005, True, "RV +150 km/s"),
     ],
 )
