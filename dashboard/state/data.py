@@ -116,7 +116,7 @@ class SurveyData:
         """Close the spectra's files once nobody reads them, without waiting for memory's turn."""
         for pool in self._pools():
             pool.shutdown(wait=True)
-        self.survey.archive.close()
+        self.survey.close()
 
     @property
     def assignment(self) -> Assignment | None:

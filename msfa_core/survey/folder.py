@@ -217,6 +217,10 @@ class Survey:
         z = self._matches.rest_z(np.array([obsid], dtype=np.int64), np.array([one.z]))
         return replace(one, z=float(z[0]))
 
+    def close(self) -> None:
+        """Let go of the files of its spectra; they open again when asked for."""
+        self.archive.close()
+
     def shards(self) -> list[SurveyShard]:
         """Return the shards, each with the z that files and catalogues say of its spectra."""
         made = []
