@@ -18,7 +18,8 @@ from dashboard.state.queue import Queue
 from dashboard.state.status import Status
 from dashboard.state.verdicts import Verdicts
 from msfa_core.errors import SurveyError
-from msfa_core.stars.sky import nearest, place_of
+from msfa_core.stars.sky import nearest
+from msfa_core.tables.skies import place_of
 
 KEYS_WAIT: Final = 1000  # ms that what can wait leaves to keys that wait in line
 N_AHEAD: Final = 4  # stars read ahead of the reviewer

@@ -274,6 +274,10 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]
     if content.pixel_bits:
         andmask = andmask >> content.pixel_bits
     bad: NDArray[np.bool_] = (andmask != 0) | ~usable
+    if bad.all():
+        reason = "no usable pixel: its and-mask marks each pixel as bad"
+        remedy = "set the and-mask of good pixels to 0, or leave the file out"
+        raise problem(path, reason, remedy)
     _check_noise(path, content, power, snr_g)
     return bad
 

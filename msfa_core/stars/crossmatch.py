@@ -93,7 +93,7 @@ CATALOGUE_USE: Final = Use(
         "file": FILE_NAMES,
         **CATALOGUE_NAMES,
         **{name: (name,) for name in (*ALSO_TAKEN, *OBSERVATION)},
-        "z_err": ("z_err", "zerr", "e_z"),  # tells a z that was never measured
+        "z_err": ("z_err", "zerr", "e_z"),
     },
     (("obsid",), ("file",), OBSERVATION),
     keep_others=True,
@@ -478,6 +478,8 @@ def _filled(candidates: pd.DataFrame, opened: OutsideTable, row: IntArray) -> pd
     """Return the candidates with the catalogue's columns written in."""
     sources = {house: opened.table[house] for house in CATALOGUE_NAMES if house in opened.table}
     sources |= {name: opened.table[name] for name in ALSO_TAKEN if name in opened.table}
+    if opened.has("z", "z_err"):
+        sources["z_err"] = opened.table["z_err"].where(opened.table["z"].notna())
     sources |= {
         name: opened.others[name] for name in opened.others if str(name).startswith("true_")
     }

@@ -8,7 +8,6 @@ slices are crowded (a small field, a large radius) the tree takes over.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,12 +23,8 @@ Pairs = tuple[IntArray, IntArray, FloatArray]  # row, row, chord between them
 MAX_RADIUS_ARCSEC: Final = 18_000.0  # 5 deg; a larger one pairs everything with everything
 RIM: Final = 1e-9  # relative: a pair at exactly the radius counts in spite of rounding
 POLE: Final = 90.0  # deg
-CIRCLE: Final = 360.0  # deg
 _LEAF_SIZE: Final = 16  # points per leaf of the tree; measured best for 600,000 stars
 _CROWDED: Final = 60  # comparisons per place from which the tree is quicker
-_DEGREES: Final = 2  # numbers of a place in degrees
-_SEXAGESIMAL: Final = 6  # … in hours or degrees, minutes and seconds
-_PLACE: Final = re.compile(r"[\d.]+[\d.:hms\s]*[\s,]+[+−-]?[\d.:dms°'\"\s]+")
 _CHUNK: Final = 50_000  # comparisons at a time: they stay in the processor's cache
 
 
@@ -59,27 +54,6 @@ def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> FloatArray:
     ra, dec = np.radians(ra), np.radians(dec)
     cos_dec = np.cos(dec)
     return np.stack([cos_dec * np.cos(ra), cos_dec * np.sin(ra), np.sin(dec)], axis=1)
-
-
-def place_of(text: str) -> tuple[float, float] | None:
-    """Return the place that a text names: RA and Dec [deg, ICRS]; None when it names none.
-
-    Two numbers are degrees (``179.06369 +19.61900``); six are hours, minutes, seconds of RA and
-    degrees, minutes, seconds of Dec (``11:56:15.3 +19:37:08``, ``11h56m15.3s +19d37m08s``).
-    """
-    if not _PLACE.fullmatch(text.strip()):
-        return None
-    words = re.findall(r"[+-]?\d+(?:\.\d*)?", text.replace("−", "-"))
-    values = [abs(float(word)) for word in words]
-    if len(values) == _DEGREES:
-        ra, dec = values
-    elif len(values) == _SEXAGESIMAL:
-        ra = 15.0 * (values[0] + values[1] / 60.0 + values[2] / 3600.0)
-        dec = values[3] + values[4] / 60.0 + values[5] / 3600.0
-    else:
-        return None
-    dec = -dec if words[len(words) // 2].startswith("-") else dec
-    return (ra, dec) if ra <= CIRCLE and abs(dec) <= POLE else None
 
 
 def nearest(ra: ArrayLike, dec: ArrayLike, place: tuple[float, float]) -> tuple[int, float]:

@@ -32,6 +32,7 @@ COMPLETED_NUMBERS: Final = ("z", "ra", "dec", "snr_g")
 COMPLETED_WORDS: Final = ("class", "subclass", "data_release")
 _OF_SPECTRA: Final = ("classify", "measure", "match", "label", "check")  # steps
 _OF_VELOCITY: Final = ("epoch_rv", "epoch_rv_err", "rv_range", "rv_chi2_probability")
+_SAME_SHIFT: Final = 1e-5  # Doppler shift: what catalogues and headers round differ by less
 _POLE: Final = 90.0  # deg
 _CIRCLE: Final = 360.0  # deg
 _NUMBERED: Final = re.compile(r"\d{4,} .*\.parquet")
@@ -221,6 +222,9 @@ def filled(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
             said = words_of(own) if name in COMPLETED_WORDS else own
             values = own.where(said.notna() | values.isna(), values)
         columns[name] = values
+    if {"z", "z_err"} <= columns.keys():  # the error of that shift, and of no other
+        other = (columns["z"] - rows["z"]).abs() >= _SAME_SHIFT
+        columns["z_err"] = columns["z_err"].where(~other, table.get("z_err", np.nan))
     return table.assign(**columns)
 
 

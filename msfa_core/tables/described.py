@@ -39,8 +39,8 @@ def from_fits(content: bytes) -> list[RawTable]:
             absent = _without_value(unit)  # before astropy scales the numbers
             for one in (unit.columns[label] for label in absent):
                 one.null = None  # which astropy takes for a number of the scaled column
-            table = astropy_table(name, Table.read(units, hdu=i), said, absent)
-            tables.append(_with_words(table, words))
+            table, absent = _by_row(Table.read(units, hdu=i), absent)
+            tables.append(_with_words(astropy_table(name, table, said, absent), words))
     return tables
 
 
@@ -48,12 +48,20 @@ def _without_value(unit: Any) -> dict[str, NDArray[np.bool_]]:
     """(n,) for columns with TNULL, whether a row has none: by its stored number, not the scaled."""
     stored = unit.data.view(np.ndarray)
     return {
-        one.name: np.asarray(stored[one.name] == int(one.null)).reshape(len(stored))
+        one.name: np.asarray(stored[one.name] == int(one.null)).ravel()
         for one in unit.columns
         if one.null not in (None, "")
         and stored[one.name].dtype.kind in "iu"
-        and stored[one.name].size == len(stored)
+        and (stored[one.name].size == len(stored) or len(stored) == 1)
     }
+
+
+def _by_row(table: Any, absent: dict[str, NDArray[np.bool_]]) -> tuple[Any, Any]:
+    """Return a table stored column by column (colfits: one row of equally long arrays) by rows."""
+    shapes = {np.shape(table[label])[1:2] for label in table.colnames}
+    if len(table) != 1 or len(shapes) != 1 or shapes & {(), (1,)}:
+        return table, {k: rows for k, rows in absent.items() if len(rows) == len(table)}
+    return type(table)([table[label][0] for label in table.colnames], names=table.colnames), absent
 
 
 def _as_text(unit: Any) -> Any:
@@ -187,7 +195,7 @@ def _repeated(
 
 def _whole_texts(content: bytes) -> bytes:
     """Let texts be as long as they are: services declare one character and send more."""
-    if b"<TABLEDATA" not in content.upper():
+    if not re.search(rb"<(?:\w+:)?TABLEDATA", content, re.IGNORECASE):
         return content
 
     def widen(match: re.Match[bytes]) -> bytes:

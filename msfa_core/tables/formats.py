@@ -47,6 +47,7 @@ _NO_TABLES: Final = (  # beginning of the content, what it is, what to do
 )
 
 _LATEX: Final = re.compile(rb"\\begin\s*\{(tabular|deluxetable|longtable|table)|\\documentclass")
+_VOTABLE: Final = re.compile(rb"<(?:\w+:)?votable\b", re.IGNORECASE)
 _ASTROPY: Final = b"table_meta_yaml"  # key under which astropy describes a Parquet file
 _PLAIN_CLASSES: Final = ("Quantity", "Column", "Magnitude", "Dex")  # numbers with a unit
 
@@ -148,7 +149,7 @@ def _reader(path: Path, content: bytes) -> tuple[str, Reader]:  # noqa: PLR0911 
         return "Feather", _from_feather
     head = content[:65536].lstrip(b"\xef\xbb\xbf \t\r\n")
     lower = head[:200].lower()
-    if b"<votable" in head.lower():
+    if _VOTABLE.search(head):
         return "VOTable", lambda raw: from_votable(path, raw)
     if lower.startswith((b"<!doctype html", b"<html", b"<head")):
         raise problem(path, "holds a web page, not a table", "download it again")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,6 +59,44 @@ def is_title(first: str, second: str, delimiter: str) -> bool:
     )
 
 
+def lacks_a_name(path: Path, names: Sequence[str], rows: Sequence[str], delimiter: str) -> bool:
+    """Tell whether rows begin with a name of their own for which the header has none.
+
+    R's ``write.table`` leaves it out; names are quoted, or count the rows. A decimal comma makes a
+    field more, too.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    names : sequence of str
+    rows : sequence of str
+        The first ones.
+    delimiter : str
+        A blank for fields between blanks.
+
+    Raises
+    ------
+    CatalogueError
+        When each row has a field more than the header, and it is no such name.
+    """
+    between = {"delimiter": delimiter, "skipinitialspace": delimiter == " "}
+    fields = list(csv.reader((row.strip(" ") for row in rows), **between))  # type: ignore[arg-type]
+    if not fields or any(len(one) != len(names) + 1 for one in fields):
+        return False
+    first = [one[0].strip() for one in fields]
+    counted_from = first[0] if first[0] in ("0", "1") else ""
+    counts = bool(counted_from) and first == [
+        str(i) for i in range(int(counted_from), int(counted_from) + len(first))
+    ]
+    if all(row.lstrip().startswith('"') for row in rows) or (counts and delimiter != ","):
+        return True
+    raise CatalogueError(
+        f"{path}: each row has {len(names) + 1} fields, and the header {len(names)} names; name "
+        "the column that has none, or write decimal points."
+    )
+
+
 def check_quotes(path: Path, columns: Mapping[str, pd.Series], delimiter: str) -> None:
     """Refuse a cell that swallowed rows: a quotation mark that nobody closed.
 
@@ -76,6 +115,48 @@ def check_quotes(path: Path, columns: Mapping[str, pd.Series], delimiter: str) -
                         f"{path}: a quotation mark in row {i + 1} is not closed, and rows behind "
                         f"it ({line[:40]!r}) are within its cell; close it, or take it out."
                     )
+
+
+class OpenQuotes:
+    """Looks for a quotation mark that nobody closed in lines as they pass by.
+
+    Such a mark swallows the rows behind it, and where only some columns are read its cell may not
+    be among them.
+
+    Parameters
+    ----------
+    delimiter : str
+    """
+
+    def __init__(self, delimiter: str) -> None:
+        self.found = ""  # the first such line
+        self._delimiter, self._rest = delimiter, b""
+
+    def look(self, content: bytes) -> None:
+        """Look at the next bytes of the file; none say that it has ended."""
+        content, ended = self._rest + content, not content
+        if self.found or b'"' not in content:
+            self._rest = content[content.rfind(b"\n") + 1 :]
+            return
+        lines = np.frombuffer(content, np.uint8)
+        ends = np.flatnonzero(lines == ord("\n"))
+        if ended:
+            ends = np.append(ends, len(content))
+        marks = np.searchsorted(np.flatnonzero(lines == ord('"')), ends)
+        starts = np.append(0, ends[:-1] + 1)
+        for i in np.flatnonzero(np.diff(marks, prepend=0) % 2):
+            line = content[starts[i] : ends[i]].decode("utf-8", "replace")
+            if self._is_open(line):
+                self.found = line
+                return
+        self._rest = content[ends[-1] + 1 :] if len(ends) else content
+
+    def _is_open(self, line: str) -> bool:
+        try:
+            list(csv.reader([line.rstrip("\r")], delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            return "unexpected end" in str(error)
+        return False
 
 
 def without_names_again(

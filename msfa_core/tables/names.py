@@ -42,6 +42,16 @@ _ONE_LETTER: Final = {"g"}  # of which a side says nothing: g_1 may be that of S
 _OF_PANSTARRS: Final = {"ps_g_mag"}
 _COLOURS_B_V: Final = {"bv", "b-v", "b_v", "bmv", "b-vmag", "(b-v)"}
 _ERRORS_OF_COLOUR: Final = {"e_bv", "e_b_v"}  # where such a colour is beside them; E_BV is dust
+_KINDRED: Final = {  # columns that are near a quantity and are not it, and why
+    "feh": (
+        ("[m/h]", "m_h", "mh", "m/h", "metallicity", "mh_gspphot", "mh_gspspec"),
+        "it can count all metals, and [Fe/H] counts iron: call it feh if that is what it is",
+    ),
+    "ebv": (
+        ("a_v", "av", "a(v)", "[a_v]", "azero_gspphot", "a0"),
+        "it is an extinction and no E(B-V): divide it by R(V) and call it ebv",
+    ),
+}
 _GAIA_COLOURS: Final = {
     *("bpmag", "rpmag", "bp_mag", "rp_mag", "bp_rp", "bp-rp", "phot_bp_mean_mag"),
     *("phot_rp_mean_mag",),
@@ -155,6 +165,12 @@ def recognise(
             if house in found:
                 break
     _take_sides(names, vocabulary if sides else {}, found, beside)
+    doubtful |= {
+        str(name): why
+        for house, (kindred, why) in _KINDRED.items()
+        for name in names
+        if house in vocabulary and house not in found and plain(name) in kindred
+    }
     return Recognised(found, doubtful, rivals)
 
 

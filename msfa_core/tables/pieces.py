@@ -26,7 +26,7 @@ import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import MISSING_WORDS
-from msfa_core.tables.heads import piece_without_names
+from msfa_core.tables.heads import OpenQuotes, piece_without_names
 
 ROWS: Final = 200_000  # of a piece
 _PIECE: Final = 2**24  # bytes
@@ -248,8 +248,8 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 class _Joined(io.RawIOBase):
     """Some bytes, and then the rest of a stream."""
 
-    def __init__(self, first: bytes, rest: IO[bytes]) -> None:
-        self._first, self._rest = first, rest
+    def __init__(self, first: bytes, rest: IO[bytes], seen: Callable[[bytes], None]) -> None:
+        self._first, self._rest, self._seen = first, rest, seen
 
     def readable(self) -> bool:
         """Return that it can be read."""
@@ -260,6 +260,7 @@ class _Joined(io.RawIOBase):
         content = self._first or self._rest.read(len(buffer))
         part, self._first = content[: len(buffer)], content[len(buffer) :]
         buffer[: len(part)] = part
+        self._seen(part)
         return len(part)
 
 
@@ -268,8 +269,10 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
         columns, delimiter, first = _csv_layout(catalogue.path, stream)
         if not first.strip():
             return
+        quotes = OpenQuotes(delimiter)
+        joined = io.BufferedReader(_Joined(first, stream, quotes.look), 2**20)
         reader = pyarrow.csv.open_csv(
-            pa.PythonFile(io.BufferedReader(_Joined(first, stream), 2**20), mode="r"),
+            pa.PythonFile(joined, mode="r"),
             pyarrow.csv.ReadOptions(column_names=list(columns), block_size=_PARSED),
             pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=_remark),
             pyarrow.csv.ConvertOptions(
@@ -280,8 +283,17 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
             ),
         )
         for batch in reader:
+            if quotes.found:
+                break
             piece = pa.table([_trimmed(one) for one in batch.columns], names=list(names))
             yield piece_without_names(catalogue.path, piece)
+        if quotes.found:
+            raise _problem(
+                catalogue.path,
+                f"a quotation mark is not closed in its line, which would take the rows behind it "
+                f"into its cell ({quotes.found[:60]!r})",
+                "close it, or take it out",
+            )
 
 
 def _remark(row: pyarrow.csv.InvalidRow) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.tables.cells import angles, clean, is_missing
+from msfa_core.tables.cells import angle, angles, clean, is_missing
 from msfa_core.tables.names import Found, Vocabulary, recognise
 from msfa_core.tables.quantities import Quantity
 from msfa_core.tables.raw import RawColumn
@@ -62,6 +62,7 @@ _NAME_OF_PLACE: Final = re.compile(
     r"(?P<h>[01]\d|2[0-3])(?P<m>[0-5]\d)(?P<s>[0-5]\d\.\d+)"
     r"(?P<sign>[+-])(?P<d>[0-8]\d)(?P<n>[0-5]\d)(?P<t>[0-5]\d(?:\.\d*)?)"
 )
+_CIRCLE: Final = 360.0  # deg
 _ENOUGH: Final = 0.9  # of the cells of a column
 _WORDS_OF_DEGREES: Final = 2
 _WORDS_OF_SEXAGESIMAL: Final = 6
@@ -143,6 +144,20 @@ def _from_one(reading: Reading, column: RawColumn, split: Any) -> bool:
         (column.name, column.name), "read as places",
     )  # fmt: skip
     return True
+
+
+def place_of(text: str) -> tuple[float, float] | None:
+    """Return the place that a text names: RA and Dec [deg, ICRS]; None when it names none.
+
+    As in a cell: degrees (``179.06369 +19.61900``), hours and degrees (``11:56:15.3 +19:37:08``,
+    ``11h56m15.3s +19d37m08s``), or a name (``J115615.30+193708.0``).
+    """
+    word = clean(text)
+    halves = _of_name(word) or _halves(word)
+    if halves is None or is_missing(word):
+        return None
+    ra, dec = (angle(half, hours=k == 0) for k, half in enumerate(halves))
+    return (ra, dec) if 0.0 <= ra <= _CIRCLE and abs(dec) <= _LATITUDE.high else None
 
 
 def _halves(word: str) -> tuple[str, str] | None:

@@ -19,6 +19,7 @@ from msfa_core.tables.heads import (
     check_quotes,
     cut_short,
     is_title,
+    lacks_a_name,
     last_words,
     undrawn,
     without_names_again,
@@ -119,11 +120,13 @@ def _table(
         reason = f"holds no rows, comments only ({last_words(comments)!r})"
         raise _problem(path, reason, "ask the service again, or save the table anew")
     delimiter = delimiter or sniff(header, body)
-    if delimiter not in header and (blanks := _separated_by_blanks(header, body)) is not None:
+    if delimiter not in header and (blanks := _separated_by_blanks(path, header, body)) is not None:
         header, body, delimiter = *blanks, "\t"
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     _check_header(path, header, names, formats)
     names, body = _without_trailing_delimiter(names, body, delimiter)
+    if lacks_a_name(path, names, _first_rows(body), delimiter):
+        names, notes = ["", *names], (*notes, "its first column has no name, those of rows")
     unique = distinct_names(names)
     again = {new: old for new, old in zip(unique, names, strict=True) if old and new != old}
     if not body.strip():
@@ -178,11 +181,7 @@ def _looks_like_data(line: str) -> bool:
 
 def sniff(header: str, body: str) -> str:
     """Return the delimiter that splits header and first rows into equally many fields."""
-    lines = [
-        line
-        for line in body[: 2**18].split("\n")[:_SNIFFED]
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
+    lines = _first_rows(body)
 
     def score(delimiter: str) -> tuple[int, int]:
         rows = list(csv.reader([header, *lines], delimiter=delimiter))
@@ -193,9 +192,18 @@ def sniff(header: str, body: str) -> str:
     return max(DELIMITERS, key=score)
 
 
-def _separated_by_blanks(header: str, body: str) -> tuple[str, str] | None:
+def _first_rows(body: str) -> list[str]:
+    """Return the first rows of a table, without comments."""
+    lines = body[: 2**18].split("\n")[:_SNIFFED]
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _separated_by_blanks(path: Path, header: str, body: str) -> tuple[str, str] | None:
     """Return header and rows with tabs for blanks, where each row has a field for each name."""
     rows = [line for line in body.split("\n") if line.strip() and set(line) - set("-= ")]
+    names = next(csv.reader([_as_tabs(header)], delimiter="\t"), [])
+    if len(names) > 1 and lacks_a_name(path, names, rows[:_SNIFFED], " "):
+        header = f"row {header}"
     fields = [next(csv.reader([_as_tabs(line)], delimiter="\t"), []) for line in [header, *rows]]
     if len(fields[0]) <= 1 or len(fields) == 1 or len({len(one) for one in fields}) != 1:
         return None

@@ -653,3 +653,12 @@ def test_damaged_bytes_give_a_spectrum_or_one_clear_line(
         assert "\n" not in str(error)
     else:
         assert len(spectrum.flux) == len(spectrum.wavelength)
+
+
+def test_a_spectrum_of_which_the_mask_takes_every_pixel_is_refused_and_said(tmp_path):
+    rows = arrays()
+    rows[3] = 1
+    with pytest.raises(ReadError, match="and-mask marks each pixel as bad; set"):
+        read_spectrum(table_file(tmp_path / "a.fits", rows))
+    with pytest.raises(ReadError, match="and-mask marks each pixel as bad"):
+        read_spectrum(sdss_file(tmp_path / "b.fits", and_mask=2**20))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from msfa_core.stars.sky import nearest, place_of
+from msfa_core.stars.sky import nearest
+from msfa_core.tables.skies import place_of
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,8 @@ from msfa_core.stars.sky import nearest, place_of
         ("11:56:15.3 -00:37:08", (179.06375, -0.618889)),  # the sign of −0° counts
         ("11h56m15.3s +19d37m08s", (179.06375, 19.618889)),
         ("179.06369 −19.61900°", (179.06369, -19.619)),  # as the screen writes it
+        ("11 56 15.3 +19 37 08", (179.06375, 19.618889)),
+        ("SDSS J115615.30-193708.0", (179.06375, -19.618889)),
     ],
 )
 def test_places_are_read_as_they_are_written(text, place):

@@ -304,6 +304,14 @@ def test_a_catalogue_counts_for_spectra_that_come_later_in_the_same_survey(surve
     assert survey.table()["teff"].notna().sum() == 12
 
 
+def lacks_error(folder):
+    """Take the error of the Doppler shift out of headers."""
+    for path in find_files([folder]):
+        with fits.open(path) as units:
+            units[0].header.pop("Z_ERR", None)
+            units.writeto(path, overwrite=True)
+
+
 def test_what_the_file_says_stays_and_what_it_lacks_comes_from_the_catalogue(
     survey, files, tmp_path
 ):
@@ -316,6 +324,22 @@ def test_what_the_file_says_stays_and_what_it_lacks_comes_from_the_catalogue(
     row = survey.base_table().iloc[0]
     assert row["subclass"] == header
     assert row["parallax_mas"] == 1.25
+
+
+def test_an_error_completes_the_shift_that_it_belongs_to_and_no_other(survey, files, tmp_path):
+    lacks_error(files)
+    ingest(survey, [files])
+    table = survey.base_table()
+    obsid, z = table["obsid"].tolist(), table["z"].tolist()
+    path = tmp_path / "shifts.csv"
+    path.write_text(
+        f"obsid,z,z_err\n{obsid[0]},{z[0]:.6f},2e-5\n{obsid[1]},{z[1] + 3e-4},3e-5\n"
+        f"{obsid[2]},-9999,4e-5\n"
+    )
+    ingest(survey, [], [path])
+    errors = survey.base_table()["z_err"]
+    assert errors[0] == 2e-5
+    assert errors[1:].isna().all()
 
 
 def test_a_catalogue_is_joined_by_file_name(survey, files, tmp_path):
