@@ -19,6 +19,7 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "gaia_source_id": (
         *("gaia_source_id", "source_id", "gaia_dr3_source_id", "gaia_edr3_source_id"),
         *("gaiadr3", "gaiaedr3", "gaia_dr3_id", "gaia_edr3_id", "gaia_dr3", "gaia_edr3"),
+        *("dr3_source_id", "edr3_source_id", "source_id_dr3", "source_id_edr3", "dr3_id"),
         *("gaia_id", "gaiaid", "sourceid", "source", "dr3name", "edr3name", "gaia_name"),
         *("gaia", "designation"),
     ),
@@ -34,11 +35,11 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "g_mag": (
         *("phot_g_mean_mag", "Gmag", "gaia_g_mean_mag", "phot_g_mag", "g_mag", "gaia_g"),
-        *("gaia_gmag", "gaia_g_mag", "g_gaia", "gmag_gaia", "G"),
+        *("gaia_gmag", "gaia_g_mag", "g_gaia", "gmag_gaia", "gaiag", "mag_g_gaia", "G"),
     ),
-    "bp_mag": ("phot_bp_mean_mag", "bp_mag", "BPmag", "bpmag"),
-    "rp_mag": ("phot_rp_mean_mag", "rp_mag", "RPmag", "rpmag"),
-    "bp_rp": ("bp_rp", "bp-rp"),
+    "bp_mag": ("phot_bp_mean_mag", "bp_mag", "BPmag", "bpmag", "BP", "G_BP", "GBP", "gbpmag"),
+    "rp_mag": ("phot_rp_mean_mag", "rp_mag", "RPmag", "rpmag", "RP", "G_RP", "GRP", "grpmag"),
+    "bp_rp": ("bp_rp", "bp-rp", "(bp-rp)", "bprp", "g_bp-g_rp", "bp_minus_rp", "bpmag-rpmag"),
     "j_mag": ("j_mag", "j_m", "jmag", "tmass_j"),
     "h_mag": ("h_mag", "h_m", "hmag", "tmass_h"),
     "ks_mag": ("ks_mag", "ks_m", "k_m", "k_mag", "kmag", "ksmag"),
@@ -50,9 +51,9 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "parallax_over_error": ("parallax_over_error", "rplx"),
     "pmra": (
         *("pmra", "pm_ra", "pmra*", "pmra_cosdec", "pm_ra_cosdec", "pmracosdec", "pmracosde"),
-        "pmra_cosde",
+        *("pmra_cosde", "pmracosd", "mu_alpha*", "mu_alpha_star", "mu_alpha_cosdec"),
     ),
-    "pmdec": ("pmdec", "pmde", "pm_dec"),
+    "pmdec": ("pmdec", "pmde", "pm_dec", "mu_delta", "mu_dec"),
     "pmra_error": ("pmra_error", "e_pmra", "pmra_err", "pm_ra_error"),
     "pmdec_error": ("pmdec_error", "e_pmde", "pmdec_err", "pm_dec_error"),
     "ref_epoch": ("ref_epoch",),
@@ -76,6 +77,7 @@ GAIA_USE: Final = Use(
     GAIA_ALIASES,
     tuple((key, "g_mag") for key in ("gaia_source_id", "obsid")) + (("ra", "dec", "g_mag"),),
     beside=("gaia_source_id", "g_mag"),
+    says_unused=True,
 )
 GAIA_COLUMNS: Final = (  # what a join brings, in this order
     "gaia_source_id", "g_mag", "bp_rp", "parallax_mas", "parallax_error_mas",

@@ -82,6 +82,7 @@ PANSTARRS_USE: Final = Use(
         for magnitude in MAGNITUDES
     ),
     beside=("ps_id", "ps_g_mag", "ps_r_mag"),
+    says_unused=True,
 )
 PANSTARRS_COLUMNS: Final = ("ps_id", *MAGNITUDES, *ERRORS, "ps_quality")  # what a join brings
 PANSTARRS: Final = SkySurvey(

@@ -43,7 +43,7 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "ra": ("ra", "ra_obs", "raj2000", "radeg", "ra_icrs"),
     "dec": ("dec", "dec_obs", "dej2000", "decj2000", "dedeg", "de_icrs"),
     "snr_g": ("snr_g", "snrg", "sn_g", "snmedian_g"),
-    "z": ("z",),
+    "z": ("z", "redshift", "z_helio", "zhelio"),
     "class": ("class",),
     "subclass": ("subclass",),
     "data_release": ("data_release",),
@@ -98,6 +98,7 @@ CATALOGUE_USE: Final = Use(
     (("obsid",), ("file",), OBSERVATION),
     keep_others=True,
     beside=("obsid", "file"),
+    says_unused=True,
 )
 FAR_AWAY: Final = "far from the star that their identifier names"
 PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")

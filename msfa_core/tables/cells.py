@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -24,7 +25,8 @@ MISSING_WORDS: Final = frozenset(
     (
         *("", "nan", "-nan", "null", "(null)", "none", "n/a", "#n/a", "na", "<na>", "nat", r"\n"),
         *("-", "--", "---", "----", "-----", "...", "..", ".", "…", "—", "?", "*", "missing"),
-        *("masked", "no value", "undef", "undefined", '""', "''", "nil", "*null*"),
+        *("masked", "no value", "undef", "undefined", '""', "''", "nil", "*null*", "indef"),
+        *("n.a.", "no data", "nodata", r"\nodata", "not available", r"\ldots", "unknown"),
         *("#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#error!"),  # of spreadsheets
     )
 )
@@ -50,6 +52,7 @@ _MARKED: Final = re.compile(
     r"(?P<size>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<mark>h(?:rs?|ours?)?|d(?:eg(?:rees?)?)?|°|º)",
     re.IGNORECASE,
 )
+_DIGITS_OF: Final = ("", "<wide>", "<font>")  # alphabets whose digits are digits
 _UNSEEN: Final = " \t\r\n\x00\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"  # around a cell
 _LONG: Final = re.compile(r"[+-]?\d{4}")
 _FEW: Final = 3  # cells of a column, of which one in groups is not odd
@@ -83,14 +86,26 @@ class Numbers:
 def clean(word: str) -> str:
     """Return a cell without what programs wrap around it: blanks, quotes, ``b'…'``.
 
-    Signs of other alphabets (Unicode minus, full-width digits) become the usual ones.
+    Signs of other alphabets (Unicode minus, full-width digits) become the usual ones; a raised or
+    encircled digit is a mark beside a number and no digit of it.
     """
-    word = unicodedata.normalize("NFKC", word.translate(DASHES)).strip(_UNSEEN)
+    if not word.isascii():
+        word = "".join(map(_usual, word.translate(DASHES)))
+    word = word.strip(_UNSEEN)
     for pattern in (_BYTES, _QUOTED):
         match = pattern.fullmatch(word)
         if match:
             word = match[2].strip()
     return word
+
+
+@lru_cache(maxsize=1024)
+def _usual(sign: str) -> str:
+    """Return the usual sign for one of another alphabet."""
+    usual = unicodedata.normalize("NFKC", sign)
+    kind = unicodedata.decomposition(sign).partition(" ")[0]
+    has_digit = any(one.isdigit() for one in usual)
+    return sign if has_digit and kind not in _DIGITS_OF else usual
 
 
 def is_missing(word: str) -> bool:

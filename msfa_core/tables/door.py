@@ -210,6 +210,7 @@ def _result(reading: Reading) -> OutsideTable:
         release=reading.release,
         others=others,
         names=tuple(reading.raw.names),
+        unused=reading.unused(),
     )
 
 

@@ -14,10 +14,12 @@ from msfa_core.tables.places import fill_epoch
 from msfa_core.tables.quantities import quantity
 from msfa_core.tables.raw import RawColumn
 from msfa_core.tables.reading import UNREADABLE_SHARE, Reading
+from msfa_core.typing import BoolArray
 
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
 _NO_NUMBER: Final = "is no whole number from 1 to 2⁶³"
 _SMALLEST_SOURCE: Final = 4_295_806_720
+_LARGEST_PANSTARRS: Final = 220_000_000_000_000_000  # at the pole: (dec + 90°)·120 before 13 digits
 _OLD_EPOCHS: Final = {2015.5: "DR2", 2015.0: "DR1"}
 _OLD_NAMES: Final = re.compile(
     r"(gaia[\s_]*)?(dr2|gdr2)([\s_]*(source_?id|name|id))?|.*(source_?id|gaia|gaia_?id)[\s_]*dr2|gaia_?dr2_.*id|gaia_?dr2",
@@ -41,6 +43,9 @@ def identity(reading: Reading, house: str, column: RawColumn) -> None:
         if odd_name and len(small) and small.median() < _SMALLEST_SOURCE:
             reading.left_out[column.name] = "its numbers are too small for those of Gaia"
             return
+    if house == "ps_id" and (beyond := _beyond(ids)).any():
+        cells = reading.cells(column, beyond, "is no number of Pan-STARRS, SDSS has such")
+        raise CatalogueError(f"{reading.what}: {cells.words()}; give its rows, or drop the column.")
     bad = int(ids.unreadable.sum())
     n_known = bad + int(ids.values.notna().sum()) + int(ids.rounded.sum())
     if bad > UNREADABLE_SHARE * n_known:
@@ -63,6 +68,11 @@ def identity(reading: Reading, house: str, column: RawColumn) -> None:
     reading.values[house] = ids.values
     reading.understood(house, column, "")
     reading.missing[house] = int(ids.values.isna().sum()) - bad - int(ids.rounded.sum())
+
+
+def _beyond(ids: Identifiers) -> BoolArray:
+    """(n,) numbers larger than Pan-STARRS gives."""
+    return (ids.values > _LARGEST_PANSTARRS).fillna(False).to_numpy(bool)
 
 
 def _lost(reading: Reading, column: RawColumn, ids: Identifiers) -> None:

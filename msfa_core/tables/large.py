@@ -122,7 +122,13 @@ class LargeTable:
             kind=self.kind,
             checksum=_checksum(self.path),
             n_rows=n_rows,
+            names=self.names,
+            unused=(*opened.unused, *self._not_read(columns)),
         )
+
+    def _not_read(self, columns: list[str]) -> list[str]:
+        """Return the columns of which nothing is wanted, where the use wants them named."""
+        return [name for name in self.names if self.use.says_unused and name not in columns]
 
     def _raw(self, table: pa.Table | None, columns: list[str]) -> RawTable:
         if table is None:

@@ -21,7 +21,9 @@ Vocabulary = Mapping[str, tuple[str, ...]]
 _BRACKETS: Final = re.compile(  # the unit may hold brackets of the other kind: dex(cm/s2)
     r"(?P<name>.+?)[\s_]*(?:\[(?P<square>[^\[\]]+)\]|\((?P<round>[^()]+)\))"
 )
-_UNIT_SUFFIX: Final = {
+_SLASH: Final = re.compile(r"(?P<name>[^/]*[^/\s_])[\s_]*/[\s_]*(?P<unit>[^/].*)")  # Teff / K
+_UNIT_SUFFIX: Final[dict[str, str | None]] = {
+    "hms": None, "dms": None,
     "deg": "deg", "degrees": "deg", "rad": "rad", "radians": "rad", "hours": "hourangle",
     "hour": "hourangle", "hr": "hourangle", "hourangle": "hourangle", "arcsec": "arcsec",
     "mas": "mas", "uas": "uas", "muas": "uas", "arcsec_yr": "arcsec/yr",
@@ -39,6 +41,8 @@ _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is
     "g": {"r", "i", "u", "z", "y"},
 }
 _ONE_LETTER: Final = {"g"}  # of which a side says nothing: g_1 may be that of SDSS
+_OF_ANY_BAND: Final = re.compile(r"(e_)?[griz](_?mag|psfmag|_psf_mag)(_?err)?")
+_U_BANDS: Final = {"umag", "u_mag", "upsfmag", "u_psf_mag", "u_psf", "psfmag_u", "modelmag_u", "u"}
 _OF_PANSTARRS: Final = {"ps_g_mag"}
 _COLOURS_B_V: Final = {"bv", "b-v", "b_v", "bmv", "b-vmag", "(b-v)"}
 _ERRORS_OF_COLOUR: Final = {"e_bv", "e_b_v"}  # where such a colour is beside them; E_BV is dust
@@ -54,7 +58,7 @@ _KINDRED: Final = {  # columns that are near a quantity and are not it, and why
 }
 _GAIA_COLOURS: Final = {
     *("bpmag", "rpmag", "bp_mag", "rp_mag", "bp_rp", "bp-rp", "phot_bp_mean_mag"),
-    *("phot_rp_mean_mag",),
+    *("phot_rp_mean_mag", "bp", "rp", "g_bp", "g_rp", "gbp", "grp", "bprp"),
 }
 
 
@@ -137,7 +141,7 @@ def recognise(
         for key, hit in filter(None, (one[rank] for one in readings)):
             hits.setdefault(key, []).append(hit)
         by_key.append(hits)
-    lower = {plain(name) for name in names}
+    lower = {plain(name) for name in names} | {key for hits in by_key for key in hits}
     found: dict[str, Found] = {}
     doubtful: dict[str, str] = {}
     rivals: dict[str, tuple[Found, ...]] = {}
@@ -151,7 +155,7 @@ def recognise(
                     same = [one for one in same if one.name.strip() != "Gmag"]
                     if not same:
                         continue
-                exact = [one for one in same if one.name.strip() == alias]
+                exact = [one for one in same if _is_spelled(one.name, alias)]
                 if len(exact) == 1 and (len(same) == 1 or alias != alias.lower()):
                     same = exact
                 why = _doubt(house, same[0].name, alias, lower)
@@ -164,7 +168,7 @@ def recognise(
                 break
             if house in found:
                 break
-    _take_sides(names, vocabulary if sides else {}, found, beside)
+    _take_sides(names, vocabulary if sides else {}, found, beside, doubtful)
     doubtful |= {
         str(name): why
         for house, (kindred, why) in _KINDRED.items()
@@ -182,11 +186,14 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     bracket = _BRACKETS.fullmatch(key)
     logarithm = _LOGARITHM.fullmatch(key)
     as_written = _BRACKETS.fullmatch(_bare(name))  # K is no k
+    slash = _SLASH.fullmatch(_bare(name))
     unit_said = (as_written["square"] or as_written["round"]) if as_written else ""
     if bracket and _OF_TODAY.fullmatch(unit_said):
         out[1] = bracket["name"], Found(name)
     elif bracket and (unit_of(unit_said) is not None or is_sexagesimal(unit_said)):
         out[1] = bracket["name"], Found(name, unit_said)
+    elif slash and unit_of(slash["unit"]) is not None:
+        out[1] = plain(slash["name"]), Found(name, slash["unit"])
     elif logarithm and logarithm["name"].startswith("teff") and "err" not in logarithm["name"]:
         out[1] = "teff", Found(name, None, True)
     else:
@@ -199,17 +206,34 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     return out
 
 
+def _is_spelled(name: str, alias: str) -> bool:
+    """Tell whether a name has an alias in its own spelling: ``Gmag [mag]`` is no ``gmag``."""
+    return bool(re.search(rf"(?<![A-Za-z]){re.escape(alias)}(?![A-Za-z])", _bare(name)))
+
+
 def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
-    """Return why a column is not what its name says; nothing where it is."""
-    key = plain(name)
-    if house == "g_mag" and key in _OTHER_BANDS:
-        return _doubt_of_g(key, _bare(name) == alias != alias.lower(), lower)
+    """Return why a column is not what its name says; nothing where it is.
+
+    Parameters
+    ----------
+    house, name : str
+    alias : str
+        What the name is, without unit, prefix and side.
+    lower : set of str
+        All names beside it.
+    """
+    key = alias.lower()
+    if house == "g_mag" and key in _OTHER_BANDS and not plain(name).startswith("gaia"):
+        is_gaias = alias != key and _is_spelled(name, alias)
+        return _doubt_of_g(key, is_gaias, lower)
     if house == "ebv" and key in _ERRORS_OF_COLOUR and _bare(name).startswith("e_"):
         colours = sorted(_COLOURS_B_V & lower)
         if colours:
             return f"with {colours[0]} beside it, it is the error of that colour"
     if house == "z" and key == "z":
         return _doubt_of_shift(lower)
+    if _OF_ANY_BAND.fullmatch(key) and house.startswith("ps_") and (near := _U_BANDS & lower):
+        return f"with {min(near)} beside it, it is of another survey: Pan-STARRS has no u"
     return ""
 
 
@@ -239,11 +263,15 @@ def _take_sides(
     vocabulary: Vocabulary,
     found: dict[str, Found],
     beside: Sequence[str],
+    doubtful: dict[str, str],
 ) -> None:
     """Fill in from pair tables (``ra_1``, ``ra_2``): the side of what is found already."""
     order = {name: i for i, name in enumerate(names)}
     places = [order[found[name].name] for name in beside if name in found]
     places = places or [order[one.name] for one in found.values()]
+    of_side: dict[str, set[str]] = {}  # names without their side, by side
+    for one in filter(None, (_SIDE.fullmatch(plain(name)) for name in names)):
+        of_side.setdefault(one["side"], set()).add(one["name"])
     for house, aliases in vocabulary.items():
         if house in found:
             continue
@@ -251,6 +279,10 @@ def _take_sides(
         for name in names:
             match = _SIDE.fullmatch(plain(name))
             if match and match["name"] in {alias.lower() for alias in aliases} - _ONE_LETTER:
+                alias = next((one for one in aliases if _is_spelled(name, one)), match["name"])
+                if why := _doubt(house, name, alias, of_side[match["side"]]):
+                    doubtful[name] = why
+                    continue
                 far = min((abs(order[name] - place) for place in places), default=0)
                 options.append((far, -order[name], name))
         if options:

@@ -53,6 +53,7 @@ def seven_columns(reading: Reading) -> None:
 def _minus(reading: Reading, name: str) -> BoolArray:
     """(n,) whether the sign of a declination, in a column of its own, is minus."""
     column = reading.by_name[name]
+    reading.looked_at.add(name)
     signs = column.values.astype("str").map(clean, na_action="ignore").fillna("")
     strange = ~signs.isin(("-", "+", "")).to_numpy(bool)
     if strange.any():

@@ -55,6 +55,7 @@ _ONLY_NINES: Final = re.compile(r"9\.9{2,}|9{2,}(\.9+)?")
 _FAR_BEYOND: Final = 5.0  # times the largest other value of a column
 _ENOUGH_OTHERS: Final = 3
 _ABSURD: Final = 1e10
+_NAMELESS: Final = re.compile(r"column_\d+|row|unnamed: \d+|index|true_\w+", re.IGNORECASE)
 _LIMITS: Final = ("<", ">", "<=", ">=", "≤", "≥", "<~", ">~")
 
 
@@ -74,6 +75,8 @@ class Use:
         Whether the other columns of the file are wanted as they stand.
     beside : tuple of str
         In a pair table (``ra_1``, ``ra_2``) the columns nearest to these are meant.
+    says_unused : bool
+        Whether the other columns of the file are to be named: values may be looked for in them.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Use:
     suits: tuple[tuple[str, ...], ...]
     keep_others: bool = False
     beside: tuple[str, ...] = ()
+    says_unused: bool = False
 
 
 class Reading:
@@ -106,6 +110,7 @@ class Reading:
             for name, why in raw.left_out.items()
             if name not in self.left_out
         ]
+        self.looked_at: set[str] = set()  # columns whose cells were read
         self.release = ""
         self.leaders: dict[str, Conversion] = {}
         self.zeros: dict[str, BoolArray] = {}  # rows whose cell says 0, by house name
@@ -214,6 +219,7 @@ class Reading:
         """(n,) rows in which a column beside it (``l_Teff``, as CDS calls it) says < or >."""
         key = f"l_{plain(column.name)}"
         beside = next((one for one in self.raw.columns if plain(one.name) == key), None)
+        self.looked_at |= {beside.name} if beside is not None else set()
         if beside is None or not is_text(beside.values):
             return np.zeros(len(self.raw), bool)
         return beside.values.str.strip().isin(_LIMITS).to_numpy(bool)
@@ -233,6 +239,7 @@ class Reading:
         self, one: Quantity, column: RawColumn, said: str | None
     ) -> tuple[FloatArray, BoolArray, BoolArray, str]:
         """Return values, unreadable and missing cells, and what sexagesimal text was taken for."""
+        self.looked_at.add(column.name)
         series = column.values
         if pd.api.types.is_bool_dtype(series.dtype):
             raise UnitProblem("it holds yes and no where numbers belong")
@@ -295,6 +302,18 @@ class Reading:
         at = np.flatnonzero(rows)
         some = tuple((int(i) + 1, str(column.values.iloc[i])[:40]) for i in at[:EXAMPLES])
         return Cells(column.name, len(at), some, why)
+
+    def unused(self) -> tuple[str, ...]:
+        """Return columns of which nothing was taken or said, where the use wants them named."""
+        known = {one.name for one in self.columns.values()} | self.left_out.keys() | self.looked_at
+        return tuple(
+            one.name
+            for one in self.raw.columns
+            if self.use.says_unused
+            and one.name not in known
+            and one.repeats not in known
+            and not _NAMELESS.fullmatch(one.name)
+        )
 
     def understood(self, house: str, column: RawColumn, how: str) -> None:
         """Note which column a quantity was taken from."""

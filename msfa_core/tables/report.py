@@ -12,6 +12,7 @@ from msfa_core.counting import counted
 
 EXAMPLES: Final = 3  # cells or rows named
 _SHOWN: Final = 4  # columns named in the line
+_UNUSED: Final = 8  # columns that are not used named in the line
 _NAMED: Final = 20  # columns named in a message
 
 
@@ -92,6 +93,8 @@ class OutsideTable:
         Of the file, where only the rows that were wanted have been kept; 0 for all.
     names : tuple of str
         Of all columns of the file.
+    unused : tuple of str
+        Those of which nothing was taken or said, where the use wants them named.
     """
 
     name: str
@@ -110,6 +113,7 @@ class OutsideTable:
     others: pd.DataFrame = field(default_factory=pd.DataFrame)
     n_rows: int = 0
     names: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -154,6 +158,9 @@ class OutsideTable:
             words = [f"{name} ({why})" for name, why in self.left_out.items()]
             more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
             said.append(f"left out: {'; '.join(words[:_SHOWN])}{more}")
+        if self.unused:
+            more = f" and {len(self.unused) - _UNUSED} more" if len(self.unused) > _UNUSED else ""
+            said.append(f"not used: {', '.join(self.unused[:_UNUSED])}{more}")
         return [*said, *self.notes]
 
 
@@ -232,6 +239,7 @@ def as_record(
             for house, one in table.columns.items()
         },
         "left_out": table.left_out,
+        "not_used": list(table.unused),
         "missing": table.missing,
         "unreadable": {one.column: one.n for one in table.unreadable},
         "implausible": {one.column: one.n for one in table.implausible},

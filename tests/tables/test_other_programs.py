@@ -10,6 +10,7 @@ from outside_tables import IDS, NAMES, UNITS, astropy_table, cells, csv_text, di
 
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
+from msfa_core.photometry.panstarrs import PANSTARRS_USE
 from msfa_core.stars.crossmatch import CATALOGUE_USE
 from msfa_core.tables import large
 from msfa_core.tables.door import open_table
@@ -122,3 +123,79 @@ def test_a_mark_open_in_the_last_line_is_seen_too(tmp_path, monkeypatch):
     table = large.open_large(tmp_path / "t.csv", CATALOGUE_USE)
     with pytest.raises(CatalogueError, match="not closed"):
         table.rows_of(np.array([7]), pd.Series([], dtype="str"))
+
+
+# --- marks beside numbers --------------------------------------------------------------------
+@pytest.mark.parametrize("mark", ["²", "¹", "₂", "①", "⑴", "*", "a", "(60)", "±60"])
+def test_a_mark_behind_a_number_is_no_digit_of_it(tmp_path, mark):
+    rows = [f"{100 + i},{8000 + i}" for i in range(20)]
+    text = "\n".join(["obsid,teff", *rows, f"300{mark},8100", f"301,7800{mark}"]) + "\n"
+    found = opened(tmp_path, text, CATALOGUE_USE)
+    assert found.table["teff"].isna().tolist() == [False] * 21 + [True]
+    assert found.table["obsid"].isna().tolist() == [False] * 20 + [True, False]
+    assert f"7800{mark}" in line(found)
+    assert f"300{mark}" in line(found)
+
+
+# --- names -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "names", [("g [mag]", "r [mag]"), ("G [mag]", "R [mag]"), ("g/mag", "r/mag"), ("gmag_1", "r_1")]
+)
+def test_g_of_another_survey_is_not_gaias_with_a_unit_or_a_side_either(tmp_path, names):
+    bare = truth().drop(columns=["g_mag", "bp_rp"])
+    rows = csv_text(bare).splitlines()
+    text = "\n".join([f"{rows[0]},{','.join(names)}", *(f"{row},15.5,15.1" for row in rows[1:])])
+    found = opened(tmp_path, text + "\n")
+    assert not found.has("g_mag")
+    assert names[0] in found.left_out
+
+
+def test_of_a_pair_table_the_magnitude_of_gaia_is_taken_and_not_that_of_sdss(tmp_path):
+    text = "source_id,g_mag_a,r_mag_a,phot_g_mean_mag_b\n1275856250441039873,15.5,15.1,15.9\n"
+    found = opened(tmp_path, text)
+    assert found.table["g_mag"].tolist() == [15.9]
+    assert "another survey" in found.left_out["g_mag_a"]
+
+
+@pytest.mark.parametrize(
+    ("names", "house"),
+    [
+        ("Teff / K", "teff"),
+        ("redshift", "z"),
+        ("log g / dex", "logg"),
+    ],
+)
+def test_more_names_of_a_catalogue(tmp_path, names, house):
+    value = {"teff": 8100.0, "z": 1e-4, "logg": 3.2}[house]
+    found = opened(tmp_path, f"obsid,{names}\n7,{value}\n8,{value}\n", CATALOGUE_USE)
+    assert found.table[house].tolist() == [value, value]
+
+
+@pytest.mark.parametrize(
+    ("names", "house"),
+    [(("BP", "RP"), ("bp_mag", "rp_mag")), (("G_BP", "G_RP"), ("bp_mag", "rp_mag"))],
+)
+def test_more_names_of_gaias_magnitudes(tmp_path, names, house):
+    text = f"source_id,G [mag],{','.join(names)}\n1275856250441039873,15.9,16.0,15.8\n"
+    found = opened(tmp_path, text).table
+    assert found[[*house, "g_mag"]].iloc[0].tolist() == [16.0, 15.8, 15.9]
+
+
+def test_columns_of_which_nothing_is_taken_are_named(tmp_path):
+    text = "obsid,teff,radial_velocity,note\n7,8000,55.5,x\n8,8100,66.6,y\n"
+    found = opened(tmp_path, text, CATALOGUE_USE)
+    assert line(found).endswith("not used: radial_velocity, note")
+
+
+# --- other surveys ---------------------------------------------------------------------------
+def test_magnitudes_beside_u_are_not_of_panstarrs(tmp_path):
+    text = "RA_ICRS,DE_ICRS,umag,gmag,e_gmag,rmag\n10.5,1.5,16.9,15.9,0.01,15.8\n"
+    found = opened(tmp_path, text, PANSTARRS_USE)
+    assert not {"ps_g_mag", "ps_r_mag", "ps_g_mag_err"} & set(found.table)
+    assert "Pan-STARRS has no u" in found.left_out["gmag"]
+
+
+def test_numbers_of_sdss_are_not_those_of_panstarrs(tmp_path):
+    text = "objID,ra,dec,gmag,rmag\n1237648720693755918,10.5,1.5,15.9,15.8\n"
+    with pytest.raises(CatalogueError, match="objID is no number of Pan-STARRS, SDSS has such"):
+        opened(tmp_path, text, PANSTARRS_USE)
