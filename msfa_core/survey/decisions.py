@@ -95,12 +95,7 @@ def decisions_in(
     """
     opened = open_table(path, _USE)
     columns = _by_name(opened)
-    unused = [name for name in columns if name not in BY_NAME]
-    for house, aliases in _SAID.items():
-        called = next((name for name in aliases if name in columns), None)
-        if called is not None:
-            columns[house] = columns[called]
-            unused = [name for name in unused if name != called]
+    unused = _under_house_names(opened, columns)
     if not opened.has("obsid") or "verdict" not in columns:
         raise CatalogueError(
             f"{opened.path}: a table of decisions needs obsid and verdict; it has "
@@ -131,6 +126,7 @@ def decisions_in(
             for one in _decisions(rows.iloc[j], j + 1, spectra.iloc[i], opened.path):
                 key = _said(one, star)
                 if spoken.setdefault(key, obsid) == obsid:  # of one spectrum the last row counts
+                    made.pop(key, None)  # and what it says comes last
                     made[key] = replace(one, key=before.get(key, one.key))
     ordered = sorted(made.values(), key=lambda one: one.decided_at)
     numbered = [replace(one, decision_id=number) for number, one in enumerate(ordered, start=1)]
@@ -138,10 +134,26 @@ def decisions_in(
         f"{counted(len(made), 'decision', 'decisions')}, "
         f"{counted(int(undecided.sum()), 'row', 'rows')} without a verdict"
     ]
+    elsewhere = counts & ~opened.table["obsid"].isin(spectra["obsid"]).fillna(False).to_numpy(bool)
+    if n := int(elsewhere.sum()):
+        more.append(f"{counted(n, 'verdict is', 'verdicts are')} of no spectrum in this survey")
+    if n := _n_at_odds(made):
+        more.append(
+            f"{counted(n, 'star has', 'stars have')} several verdicts of one reviewer at one time, "
+            "which differ: that of the last row counts"
+        )
     if unused:
         dots = ", …" if len(unused) > _SHOWN else ""
         more.append(f"columns not used: {', '.join(unused[:_SHOWN])}{dots}")
     return numbered, as_record(opened, "decisions", matched, more)
+
+
+def _n_at_odds(made: Iterable[tuple[str, ...]]) -> int:
+    """Count stars of which one reviewer says several things at one time, or at none."""
+    said: dict[tuple[str, ...], set[str]] = {}
+    for star, reviewer, verdict, when in made:
+        said.setdefault((star, reviewer, when), set()).add(verdict)
+    return len({star for (star, *_), verdicts in said.items() if len(verdicts) > 1})
 
 
 def _by_name(opened: OutsideTable) -> dict[str, pd.Series]:
@@ -161,6 +173,29 @@ def _by_name(opened: OutsideTable) -> dict[str, pd.Series]:
                 "rename the one that is not."
             )
     return columns
+
+
+def _under_house_names(opened: OutsideTable, columns: dict[str, pd.Series]) -> list[str]:
+    """Give columns of other tools our names, too; return those that tell nothing."""
+    unused = [name for name in columns if name not in BY_NAME]
+    for house, aliases in _SAID.items():
+        present = [name for name in aliases if name in columns]
+        if house == "verdict":
+            _check_agree(opened, columns, present)
+        if present:
+            columns[house] = columns[present[0]]
+            unused = [name for name in unused if name != present[0]]
+    return unused
+
+
+def _check_agree(opened: OutsideTable, columns: dict[str, pd.Series], names: list[str]) -> None:
+    """Refuse columns of which each could hold the verdicts, and which differ."""
+    for other in names[1:]:
+        if not _same(columns[names[0]], columns[other]):
+            raise CatalogueError(
+                f"{opened.path}: columns {names[0]} and {other} could both be verdict, and "
+                "differ; rename the one that is not."
+            )
 
 
 def _same(one: pd.Series, other: pd.Series) -> bool:

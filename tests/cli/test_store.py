@@ -205,12 +205,29 @@ def test_words_of_a_comment_that_look_like_none_come_back(surveys, tmp_path, cap
     assert [back[star] for star in stars[: len(words)]] == words[: len(stars)]
 
 
-@pytest.mark.parametrize("other", ["Verdict", "verdict"])
+@pytest.mark.parametrize("other", ["Verdict", "verdict", "decision"])
 def test_two_columns_of_verdicts_that_differ_are_refused(surveys, tmp_path, capsys, other):
     obsid = Survey(surveys[0]).table()["obsid"][0]
     (tmp_path / "d.csv").write_text(f"obsid,{other},verdict\n{obsid},accept,reject\n")
     assert run_cli(["store", "import", str(surveys[0]), str(tmp_path / "d.csv")]) == 1
     assert "could both be verdict, and differ" in capsys.readouterr().err
+
+
+def test_verdicts_of_other_stars_and_two_of_one_reviewer_are_said_and_the_last_counts(
+    surveys, tmp_path, capsys
+):
+    first = surveys[0]
+    star = int(Survey(first).table()["obsid"].iloc[0])
+    for companion in first.glob("vetting.sqlite*"):
+        companion.unlink()
+    rows = [f"{star},{verdict},Ann" for verdict in ("accept", "reject", "accept")]
+    (tmp_path / "d.csv").write_text("\n".join(["obsid,verdict,reviewer", *rows, "77,reject,Ann"]))
+    assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "1 verdict is of no spectrum in this survey" in said
+    assert "1 star has several verdicts of one reviewer at one time" in said
+    with Survey(first).store() as store:
+        assert store.standing()["verdict"].tolist() == ["reject", "accept"]
 
 
 def test_a_line_of_reviewers_that_nobody_wrote_is_refused_by_row(surveys, tmp_path, capsys):
