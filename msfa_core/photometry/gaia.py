@@ -56,7 +56,7 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "pmdec": ("pmdec", "pmde", "pm_dec", "mu_delta", "mu_dec"),
     "pmra_error": ("pmra_error", "e_pmra", "pmra_err", "pm_ra_error"),
     "pmdec_error": ("pmdec_error", "e_pmde", "pmdec_err", "pm_dec_error"),
-    "ref_epoch": ("ref_epoch",),
+    "ref_epoch": ("ref_epoch", "refepoch", "pos_epoch", "coord_epoch", "epoch"),
     "ebv": ("ebv", "e_bv", "e(b-v)", "ebv_sfd", "ebmv", "e_b_v", "e(b-v)_sfd", "e_bv_sfd"),
     "excess_factor": ("excess_factor", "phot_bp_rp_excess_factor", "e(br/rp)", "e(bp/rp)"),
     "bp_flux_over_error": ("bp_flux_over_error", "phot_bp_mean_flux_over_error", "rfbp"),

@@ -162,6 +162,8 @@ def _result(reading: Reading) -> OutsideTable:
     """Understand every column that has a known name."""
     order = sorted(reading.found, key=lambda house: bool(quantity(house).follows))
     for house in order:
+        if house not in reading.found:
+            continue  # left out beside the quantity whose error it is
         found, one = reading.found[house], quantity(house)
         column = reading.by_name[found.name]
         try:

@@ -259,10 +259,10 @@ def _from_json(path: Path, content: bytes) -> list[RawTable]:
     """Tables in JSON: a list of rows, named columns, or metadata and data as of a TAP service."""
     text, notes = decoded(content)
     try:
-        said = json.loads(text)
-    except ValueError:
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-        said = lines
+        said = json.loads(text, object_pairs_hook=_of_distinct_names)
+    except json.JSONDecodeError:
+        lines = (line for line in text.splitlines() if line.strip())
+        said = [json.loads(line, object_pairs_hook=_of_distinct_names) for line in lines]
     if isinstance(said, dict) and "error" in said and "data" not in said:
         words = said.get("description") or said.get("message") or said["error"]
         raise problem(path, f"holds no answer: the service says {str(words)!r}", "ask again")
@@ -270,6 +270,16 @@ def _from_json(path: Path, content: bytes) -> list[RawTable]:
     if table is None:
         raise problem(path, "is JSON, but no table", "give a list of rows with named columns")
     return [RawTable("", table.columns, table.left_out, notes)]
+
+
+def _of_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its names and values; a name that is there twice must say one thing."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next((name for name, value in pairs if made[name] != value), None)
+        if twice is not None:
+            raise ValueError(f"a row names {twice} twice, with different values")
+    return made
 
 
 def _numbered_rows(said: Any) -> Any:
@@ -286,6 +296,7 @@ def _json_table(said: Any) -> RawTable | None:
     words: dict[str, str] = {}
     if isinstance(said, dict):
         about = said.get("metadata") or said.get("columns") or said.get("fields")
+        about = about or said.get("info")
         rows = next((said[key] for key in ("data", "rows", "results") if key in said), None)
         if (
             isinstance(about, list)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 
-_DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*")  # +-----+-----+
+_DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*|=+(?:[ \t]+=+)+\s*")  # +-----+-----+, === ===
 _NUMBER: Final = re.compile(r"\s*[+-]?\.?\d")
 _TRUNCATED: Final = re.compile(r"\btruncated result\b|\bmaxtup\s*=", re.IGNORECASE)
 _FEWEST_NAMES: Final = 3  # below a title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -13,10 +14,11 @@ from msfa_core.tables.names import plain
 from msfa_core.tables.places import fill_epoch
 from msfa_core.tables.quantities import quantity
 from msfa_core.tables.raw import RawColumn
-from msfa_core.tables.reading import UNREADABLE_SHARE, Reading
+from msfa_core.tables.reading import UNREADABLE_SHARE, Reading, without_letter
 from msfa_core.typing import BoolArray
 
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
+_ANY_OBJECT: Final = ("objid", "obj_id")  # of Pan-STARRS, or of SDSS
 _NO_NUMBER: Final = "is no whole number from 1 to 2⁶³"
 _SMALLEST_SOURCE: Final = 4_295_806_720
 _LARGEST_PANSTARRS: Final = 220_000_000_000_000_000  # at the pole: (dec + 90°)·120 before 13 digits
@@ -43,7 +45,7 @@ def identity(reading: Reading, house: str, column: RawColumn) -> None:
         if odd_name and len(small) and small.median() < _SMALLEST_SOURCE:
             reading.left_out[column.name] = "its numbers are too small for those of Gaia"
             return
-    if house == "ps_id" and (beyond := _beyond(ids)).any():
+    if plain(column.name) in _ANY_OBJECT and (beyond := _beyond(ids)).any():
         cells = reading.cells(column, beyond, "is no number of Pan-STARRS, SDSS has such")
         raise CatalogueError(f"{reading.what}: {cells.words()}; give its rows, or drop the column.")
     bad = int(ids.unreadable.sum())
@@ -104,7 +106,8 @@ def _release(reading: Reading, column: RawColumn, ids: Identifiers) -> None:
             reading.release = "DR2"
         epochs = [one for one in reading.raw.columns if plain(one.name) in ("ref_epoch", "epoch")]
         if epochs and not new:
-            values, *_ = reading.read(quantity(""), epochs[0], None)
+            years = replace(epochs[0], values=without_letter(epochs[0].values))
+            values, *_ = reading.read(quantity(""), years, None)
             known = values[np.isfinite(values)]
             if len(known) and (known == known[0]).all():
                 reading.release = _OLD_EPOCHS.get(float(known[0]), reading.release)

@@ -172,6 +172,7 @@ class Reading:
         if bad.any():
             self.check_cells(column, bad, int(missing.sum()), one)
         values, missing = self._less_none(one, column, values, missing)
+        _check_years(one, column, values)
         self.zeros[one.name] = values == 0.0
         self.missing[one.name] = int(missing.sum())
         if how:
@@ -182,7 +183,7 @@ class Reading:
         elif self.trusted and says_nothing(said):
             conversion = Conversion(values, one.unit, True)
         elif says_nothing(said) and (error := self._undeclared_error(one)) is not None:
-            conversion = led_by_error(values, error, one)
+            conversion = self._led_by_error(values, error, one)
         elif one.follows in self.leaders and says_nothing(said):
             conversion = follow(self.leaders[one.follows], values, one)
         else:
@@ -223,6 +224,24 @@ class Reading:
         if beside is None or not is_text(beside.values):
             return np.zeros(len(self.raw), bool)
         return beside.values.str.strip().isin(_LIMITS).to_numpy(bool)
+
+    def _led_by_error(self, values: FloatArray, error: Conversion, one: Quantity) -> Conversion:
+        """Give a quantity the unit that its error tells, if it can be in that unit."""
+        led = led_by_error(values, error, one)
+        try:
+            check_middle(led.values, one)
+        except UnitProblem:
+            if led.unit == one.unit:
+                raise
+            follower = next(
+                name for name in ASTROMETRIC_ERRORS if quantity(name).follows == one.name
+            )
+            found = self.found.pop(follower)
+            self.left_out[found.name] = (
+                f"by its range it is in {led.unit}, in which {one.name} is none: is it per cent?"
+            )
+            return judged(values, one)
+        return led
 
     def _undeclared_error(self, one: Quantity) -> Conversion | None:
         """Return the error of a quantity as its range tells it; None when it has a unit or none."""
@@ -318,6 +337,19 @@ class Reading:
     def understood(self, house: str, column: RawColumn, how: str) -> None:
         """Note which column a quantity was taken from."""
         self.columns[house] = Understood(column.name, column.unit or "", quantity(house).unit, how)
+
+
+def _check_years(one: Quantity, column: RawColumn, values: FloatArray) -> None:
+    """Refuse epochs of spectra, or numbers of visits, for those of places.
+
+    Raises
+    ------
+    UnitProblem
+    """
+    finite = values[np.isfinite(values)]
+    are_years = ((finite >= one.low) & (finite <= one.high)).all()
+    if one.name == "ref_epoch" and plain(column.name) == "epoch" and not are_years:
+        raise UnitProblem("it can be the date of a spectrum: call that of places ref_epoch")
 
 
 def _lonely_nines(values: FloatArray) -> BoolArray:

@@ -35,7 +35,7 @@ _UNIT_WORDS: Final = frozenset(  # what tells a row of units
     (
         *("deg", "degree", "degrees", "rad", "hourangle", "hour", "hours", "mas", "mas/yr"),
         *("mas yr-1", "mas.yr-1", "mas.yr**-1", "mas / yr", "arcsec", "arcsec/yr", "uas", "mag"),
-        *("km/s", "km.s**-1", "m/s", "k", "yr", "dex", "angle[deg]", "magnitude[mag]"),
+        *("km/s", "km.s**-1", "m/s", "k", "kk", "yr", "dex", "angle[deg]", "magnitude[mag]"),
     )
 )
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")

@@ -74,7 +74,7 @@ _MIDDLE: Final[dict[str, tuple[float, float, str]]] = {
     **dict.fromkeys(("j_mag", "h_mag", "ks_mag"), (1.0, 25.0, "LAMOST takes no such stars")),
     **dict.fromkeys(("ra", "dec"), (1e-3, 720.0, "no field is so small")),
     "teff": (1500.0, 200_000.0, "no stars have it"),
-    "teff_err": (2.0, 50_000.0, "no temperature is so known: it can be per cent or dex"),
+    "teff_err": (6.0, 50_000.0, "no temperature is so known: it can be per cent or dex"),
     "rv": (0.0, 1500.0, "no stars of the Galaxy have it"),
     "parallax_error_mas": (0.001, 20.0, "no parallaxes are so measured"),
     **dict.fromkeys(("pmra_error", "pmdec_error"), (0.001, 50.0, "no motions are so measured")),

@@ -199,3 +199,54 @@ def test_numbers_of_sdss_are_not_those_of_panstarrs(tmp_path):
     text = "objID,ra,dec,gmag,rmag\n1237648720693755918,10.5,1.5,15.9,15.8\n"
     with pytest.raises(CatalogueError, match="objID is no number of Pan-STARRS, SDSS has such"):
         opened(tmp_path, text, PANSTARRS_USE)
+
+
+# --- what a file says of itself --------------------------------------------------------------
+def test_a_name_that_a_row_of_json_has_twice_must_say_one_thing(tmp_path):
+    rows = '[{"obsid": 7, "teff": 8000, "teff": %s}]'
+    assert opened(tmp_path, rows % 8000, CATALOGUE_USE, "t.json").table["teff"].tolist() == [8000]
+    with pytest.raises(CatalogueError, match="names teff twice, with different values"):
+        opened(tmp_path, rows % 9000, CATALOGUE_USE, "t.json")
+
+
+def test_errors_in_per_cent_are_no_temperatures(tmp_path):
+    text = "obsid,teff,teff_err\n7,8000,3.1\n8,8100,2.9\n9,8200,4.4\n"
+    found = opened(tmp_path, text, CATALOGUE_USE)
+    assert found.has("teff")
+    assert "per cent" in found.left_out["teff_err"]
+
+
+def test_an_error_in_per_cent_leaves_the_parallax_in_its_unit(tmp_path):
+    table = truth().dropna(subset=["parallax_mas"]).reset_index(drop=True)
+    error = (100 * table["parallax_error_mas"] / table["parallax_mas"]).clip(20, 150)
+    found = opened(tmp_path, csv_text(table.assign(parallax_error_mas=error)))
+    assert found.table["parallax_mas"].tolist() == table["parallax_mas"].tolist()
+    assert not found.has("parallax_error_mas")
+    assert "per cent" in found.left_out["parallax_error"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [(("2000.0", "2000.0"), [2000.0, 2000.0]), (("57000", "57001"), None), (("1", "2"), None)],
+)
+def test_an_epoch_is_a_year_of_places_or_left_out(tmp_path, epochs, expected):
+    rows = [f"1275856250441039{i},10.5,1.{i},15.9,{one}" for i, one in enumerate(epochs, start=871)]
+    text = "\n".join(["source_id,ra,dec,phot_g_mean_mag,epoch", *rows]) + "\n"
+    found = opened(tmp_path, text)
+    if expected is None:
+        assert "ref_epoch" not in found.table
+        assert "date of a spectrum" in found.left_out["epoch"]
+    else:
+        assert found.table["ref_epoch"].tolist() == expected
+
+
+def test_the_epoch_of_dr2_tells_the_release_with_its_letter_too(tmp_path):
+    text = "source_id,ra,dec,phot_g_mean_mag,ref_epoch\n1275856250441039873,10.5,1,15.9,J2015.5\n"
+    found = opened(tmp_path, text)
+    assert "Gaia DR2" in found.left_out["source_id"]
+
+
+def test_a_table_between_rules_is_read(tmp_path):
+    rule = "===== ======"
+    text = "\n".join([rule, "obsid   teff", rule, "    7 8000.5", "    8 8100.5", rule]) + "\n"
+    assert opened(tmp_path, text, CATALOGUE_USE).table["teff"].tolist() == [8000.5, 8100.5]
