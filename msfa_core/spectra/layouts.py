@@ -43,7 +43,12 @@ _LENGTHS: Final = {  # Å
     **dict.fromkeys(("um", "micron", "microns", "µm", "micrometer", "micrometers"), 1e4),
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e10),
     "cm": 1e8,
+    "mm": 1e7,
+    "pm": 1e-2,
 }
+_IN_ANGSTROMS: Final = re.compile(  # and what is no unit
+    r"|.*(ang|ång).*|aa?|å|å|0?\.1\s*nm|10\*?\*?\^?\(?-10\)?\s*m|vac\w*|air|none|-+|unitless"
+)
 _GIVE_A_SPECTRUM: Final = "give a LAMOST or SDSS spectrum"
 
 
@@ -261,8 +266,14 @@ def _in_angstroms(path: Path, unit: Hdu) -> NDArray[Any]:
     """Column WAVELENGTH [Å], of which the file may say another unit."""
     wavelength = _numbers(path, unit, "WAVELENGTH")
     said = str(unit.card(f"TUNIT{list(unit.columns).index('WAVELENGTH') + 1}") or "")
-    factor = _LENGTHS.get(re.sub(r"\s*\(.*\)\s*$|'", "", said).strip().lower())
-    return wavelength if factor is None else wavelength.astype(np.float64) * factor
+    word = re.sub(r"\s*\(.*\)\s*$|'", "", said).strip().lower()
+    if _IN_ANGSTROMS.fullmatch(word) or "angstrom" in said.lower():
+        return wavelength
+    factor = _LENGTHS.get(word)
+    if factor is None:
+        reason = f"the unit of its wavelengths is {said.strip()!r}, which is no known length"
+        raise problem(path, reason, "convert them to vacuum Å, unit Angstrom")
+    return wavelength.astype(np.float64) * factor
 
 
 def _columns(path: Path, unit: Hdu) -> Pixels:

@@ -33,7 +33,7 @@ from msfa_core.spectra.layouts import (
 from msfa_core.spectra.scale import check_flux, to_house
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.unpacking import problem, read_bytes, unpacked
-from msfa_core.tables.cells import clean, is_missing, number
+from msfa_core.tables.cells import clean, is_missing, number, place_in_name
 from msfa_core.tables.identifiers import identifier
 from msfa_core.tables.quantities import FASTEST_STAR
 from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
@@ -55,12 +55,14 @@ _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
 _NO_FLUX: Final = -9999.0
+_FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
+_FARTHEST_NAME: Final = 1 / 60  # deg; 4.5 arcsec among real spectra
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
 _LARGEST_IVAR: Final = float(np.finfo(np.float32).max)
 _NOISE_EVERY: Final = 16  # pixels, of which one is looked at
 _NOISE_PIXELS: Final = 20  # least number of them
 _USUAL_SNR: Final = (0.5, 300.0)  # what lies within needs no second look
-_SNR_FACTOR: Final = 20.0  # between header and pixels; 1.4 among real spectra
+_SNR_FACTOR: Final = 5.0  # between header and pixels; 1.4 among real spectra
 _TELLING_SNR: Final = 3.0  # below, headers and pixels differ by chance
 _SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real spectra
 _WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
@@ -177,7 +179,9 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
 def _epoch_2000(ra: float, dec: float, primary: Hdu) -> tuple[float, float]:
     """Place [deg] in the system of today, of a header that is in an older one (FK4, B1950)."""
     system = str(primary.card("RADESYS") or primary.card("RADECSYS") or "").strip().upper()
-    equinox = as_number(primary.card("EQUINOX"))
+    cards = (primary.card(key) for key in ("EQUINOX", "EPOCH"))  # the latter before 1990
+    said = next((card for card in cards if card is not None), None)
+    equinox = as_number(said.strip().lstrip("BJ") if isinstance(said, str) else said)
     is_finite = math.isfinite(equinox)
     is_old = equinox < OLDEST_FK5 if is_finite else system.startswith("FK4")
     if not is_old or not (math.isfinite(ra) and math.isfinite(dec)):
@@ -274,12 +278,41 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]
     if content.pixel_bits:
         andmask = andmask >> content.pixel_bits
     bad: NDArray[np.bool_] = (andmask != 0) | ~usable
-    if bad.all():
-        reason = "no usable pixel: its and-mask marks each pixel as bad"
-        remedy = "set the and-mask of good pixels to 0, or leave the file out"
-        raise problem(path, reason, remedy)
+    _check_share(path, flux, usable, bad)
     _check_noise(path, content, power, snr_g)
     return bad
+
+
+def _check_share(
+    path: Path, flux: NDArray[Any], usable: NDArray[np.bool_], bad: NDArray[np.bool_]
+) -> None:
+    """Refuse a mask that leaves next to nothing, and a flux that is nowhere positive."""
+    n_good, n_usable = (np.count_nonzero(rows) for rows in (~bad, usable))
+    if n_good < _FEWEST_GOOD * n_usable:
+        n_marked = n_usable - n_good
+        which = "each pixel" if not n_good else f"{n_marked:,} of {n_usable:,} pixels"
+        reason = f"no usable pixel: its and-mask marks {which} as bad"
+        remedy = "set the and-mask of good pixels to 0, or leave the file out"
+        raise problem(path, reason, remedy)
+    if not (flux[~bad] > 0).any():
+        reason = "its flux is zero or negative in all good pixels"
+        raise problem(path, reason, "download it again, or leave the file out")
+
+
+def _check_name(path: Path, place: tuple[float, float], designation: str) -> None:
+    """Refuse a position that contradicts the one in the star's name: one of them is wrong."""
+    named = place_in_name(designation)
+    if named is None or not all(map(math.isfinite, place)):
+        return
+    up = place[1] - named[1]
+    across = (place[0] - named[0] + 180.0) % 360.0 - 180.0
+    apart = math.hypot(across * math.cos(math.radians(named[1])), up)
+    if apart > _FARTHEST_NAME:
+        reason = (
+            f"its position {place[0]:.4f} {place[1]:+.4f} deg is {apart:.3g} deg from that in its "
+            f"name ({designation})"
+        )
+        raise problem(path, reason, "correct RA and DEC (degrees), or DESIG, in its header")
 
 
 def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
@@ -298,6 +331,7 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
     ra, dec = _place(primary, content.layout, meta.pop("place", None))
     ra, dec = _epoch_2000(ra, dec, primary)
+    _check_name(path, (ra, dec), str(meta.get("designation", "")))
     return Spectrum(
         obsid=_obsid(path, primary, meta),
         wavelength=content.wavelength,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.fits_bytes import Hdu
 from msfa_core.spectra.layouts import Content, as_number
 from msfa_core.spectra.unpacking import problem
+from msfa_core.tables.units import unit_of
 
 _EARTH: Final = 35.0  # km/s, beyond its speed with that of its turning
 _FRAMES_OF_EARTH: Final = ("TOPO", "GEO")  # SPECSYS; FITS standard 4.0, table 27
@@ -44,9 +46,11 @@ _SAYS_REST: Final = re.compile(
 _SAYS_NOTHING: Final = re.compile(r"(?!)")
 _NEGATED: Final = re.compile(r"\b(not|never|without)\b", re.IGNORECASE)
 
+_PER_WAVELENGTH: Final = "convert it to flux per wavelength, as LAMOST's"
+
 # What the unit of a flux must not say: the colours of the spectrum would be others
 _OTHER_FLUX: Final = {
-    "per frequency": re.compile(r"(?<![a-z])([munkµμ]?jy|jansky)(?![a-z])|hz", re.I),
+    "per frequency": re.compile(r"(?<![a-z])([munkµμ]?jy|jansky)(?![a-z])|hz|maggy|maggies", re.I),
     "per wave number": re.compile(r"(?<![a-z])(cm\s*(\^|\*\*)?\s*\(?-1(?!\d)|1/cm(?![\w^]))", re.I),
     "in magnitudes": re.compile(r"(?<![a-z])(ab|st)?mag(?![a-z])", re.I),
     "in photons": re.compile(r"photon|(?<![a-z])ph(?![a-z])", re.I),
@@ -177,7 +181,19 @@ def check_flux(path: Path, units: Iterable[Hdu]) -> None:
             for what, pattern in _OTHER_FLUX.items():
                 if pattern.search(text):
                     reason = f"its flux is {what} (unit {text.strip()!r})"
-                    raise problem(path, reason, "convert it to flux per wavelength, as LAMOST's")
+                    raise problem(path, reason, _PER_WAVELENGTH)
+            if _is_irradiance(text):
+                reason = f"its flux is per no wavelength (unit {text.strip()!r})"
+                raise problem(path, reason, _PER_WAVELENGTH)
+
+
+@lru_cache(maxsize=64)
+def _is_irradiance(unit: str) -> bool:
+    """Tell whether a unit is one of power per area (λF, νF), which flux per wavelength is not."""
+    if not re.search(r"erg|(?<![a-z])[wj](?![a-z])", unit, re.IGNORECASE):
+        return False
+    found = unit_of(re.sub(r"^\s*(1e[+-]?\d+|10\S*)\s*", "", unit, flags=re.IGNORECASE))
+    return found is not None and bool(found.is_equivalent("erg / (s cm2)"))
 
 
 def _check_frame(path: Path, units: Sequence[Hdu]) -> None:

@@ -53,6 +53,11 @@ _MARKED: Final = re.compile(
     re.IGNORECASE,
 )
 _DIGITS_OF: Final = ("", "<wide>", "<font>")  # alphabets whose digits are digits
+NAME_OF_PLACE: Final = re.compile(
+    r"(?:[A-Za-z][\w+/-]*[\s_-]+){0,2}(?:[A-Za-z]*J)?"  # B is of the equinox 1950
+    r"(?P<h>[01]\d|2[0-3])(?P<m>[0-5]\d)(?P<s>[0-5]\d\.\d+)"
+    r"(?P<sign>[+-])(?P<d>[0-8]\d)(?P<n>[0-5]\d)(?P<t>[0-5]\d(?:\.\d*)?)"
+)
 _UNSEEN: Final = " \t\r\n\x00\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"  # around a cell
 _LONG: Final = re.compile(r"[+-]?\d{4}")
 _FEW: Final = 3  # cells of a column, of which one in groups is not odd
@@ -299,6 +304,16 @@ def angle(word: str, *, hours: bool) -> float:
     """Return one position in degrees; NaN when it is none."""
     read, _ = angles(pd.Series([word], dtype="str"), hours=hours)
     return float(read.values[0])
+
+
+def place_in_name(name: str) -> tuple[float, float] | None:
+    """Return RA and Dec [deg] that a name tells (``SDSS J123456.78-010203.4``); None for none."""
+    said = NAME_OF_PLACE.fullmatch(name)
+    if said is None:
+        return None
+    ra = int(said["h"]) + int(said["m"]) / _SIXTY + float(said["s"]) / _SIXTY**2
+    size = int(said["d"]) + int(said["n"]) / _SIXTY + float(said["t"]) / _SIXTY**2
+    return 15.0 * ra, -size if said["sign"] == "-" else size
 
 
 def _sexagesimal(match: re.Match[str]) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.tables.cells import angle, angles, clean, is_missing
+from msfa_core.tables.cells import NAME_OF_PLACE, angle, angles, clean, is_missing
 from msfa_core.tables.names import Found, Vocabulary, recognise
 from msfa_core.tables.quantities import Quantity
 from msfa_core.tables.raw import RawColumn
@@ -56,11 +56,6 @@ _NAMED: Final = (  # names of a column of names that may give places
     *("designation", "desig", "lamost", "sdss", "iau_name", "iauname", "name", "starname", "star"),
     *("star_name", "object", "obj", "objname", "object_name", "objid", "id", "target", "source"),
     *("sdss_name", "lamost_name", "main_id", "simbad_name", "star_id", "source_name", "sdssname"),
-)
-_NAME_OF_PLACE: Final = re.compile(
-    r"(?:[A-Za-z][\w+/-]*[\s_-]+){0,2}(?:[A-Za-z]*J)?"  # B is of the equinox 1950
-    r"(?P<h>[01]\d|2[0-3])(?P<m>[0-5]\d)(?P<s>[0-5]\d\.\d+)"
-    r"(?P<sign>[+-])(?P<d>[0-8]\d)(?P<n>[0-5]\d)(?P<t>[0-5]\d(?:\.\d*)?)"
 )
 _CIRCLE: Final = 360.0  # deg
 _ENOUGH: Final = 0.9  # of the cells of a column
@@ -178,7 +173,7 @@ def _halves(word: str) -> tuple[str, str] | None:
 
 def _of_name(word: str) -> tuple[str, str] | None:
     """Return RA and Dec of a name such as ``SDSS J123456.78-010203.4``, as text."""
-    said = _NAME_OF_PLACE.fullmatch(word)
+    said = NAME_OF_PLACE.fullmatch(word)
     if said is None:
         return None
     return (

@@ -20,7 +20,7 @@ META = {
     "class": "STAR",
     "subclass": "A2V",
     "data_release": "LAMOST DR9",
-    "designation": "LAMOST J100200.00-021500.0",
+    "designation": "LAMOST J114246.85+074723.3",
     "lmjd": 55862,
     "planid": "B6212",
     "spid": 6,
@@ -71,10 +71,11 @@ def spectra(draw):
     row = st.lists(st.floats(width=width, allow_infinity=False), min_size=n, max_size=n)
     weights = st.lists(st.floats(0, 2.0**100, width=width), min_size=n, max_size=n)
     flux, ivar = np.array(draw(row), dtype), np.array(draw(weights), dtype)
-    flux[0], ivar[0] = 1, 1  # a file without a usable pixel is refused, rightly
+    flux[:3], ivar[:3] = 1, 1  # a file without usable pixels is refused, rightly
     with np.errstate(all="ignore"):
         believed = (flux * ivar * flux < 1e12) & (flux != -9999)  # no sentinel, no endless S/N
     flagged = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    flagged[:3] = False
     ormask = np.array(draw(st.lists(st.integers(0, 2**31 - 1), min_size=n, max_size=n)))
     return Spectrum(
         obsid=draw(st.integers(1, 2**53)),
@@ -86,7 +87,7 @@ def spectra(draw):
         ra=draw(st.just(np.nan) | st.floats(1e-9, 360)),  # 0, 0 is no place
         dec=draw(st.just(np.nan) | st.floats(-90, 90)),
         snr_g=draw(cards),
-        meta=META | {"subclass": draw(words), "ormask": ormask},
+        meta=META | {"subclass": draw(words), "ormask": ormask, "designation": "of no place"},
     )
 
 
