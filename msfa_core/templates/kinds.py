@@ -18,7 +18,7 @@ _BY_WORD: Final = (  # the first that fits a subclass counts
     (re.compile(r"CV", re.IGNORECASE), "cataclysmic variables"),
     (re.compile(r"(L\d?|T\d?|L?dwarf)(?![a-z])|Ldwarf"), "L and T dwarfs"),
     (re.compile(r"PN|planetary", re.IGNORECASE), "planetary nebulae"),
-    (re.compile(r"[OBA]\S*e(?=[.:\s]|$)|\S*(T ?Tau|Be\b|em\b)"), "emission-line stars"),
+    (re.compile(r"[OBAFGKM]\S*e(?=[.:\s]|$)|\S*(T ?Tau|Be\b|em\b)"), "emission-line stars"),
     (re.compile(r"D[BCOQZ]"), "white dwarfs of other kinds"),
 )
 KINDS: Final = (
@@ -28,6 +28,7 @@ KINDS: Final = (
     "galaxies", "QSOs",
 )  # fmt: skip
 OTHER: Final = "other stars"
+COMPOSED: Final = "rare"  # begins the names of what was composed where no spectrum may be shipped
 
 
 def kind_of(cls: str, subclass: str) -> str:
@@ -74,9 +75,10 @@ def kinds_of(templates: TemplateSet) -> list[str]:
     ]
 
 
-def missing_kinds(templates: TemplateSet) -> list[str]:
-    """Return the kinds that a set has no template of."""
-    there = set(kinds_of(templates))
+def welcome_kinds(templates: TemplateSet) -> list[str]:
+    """Return the kinds that a set has no template of, or only such as were composed of others."""
+    composed = np.char.startswith(templates.name, COMPOSED)
+    there = {kind for kind, was in zip(kinds_of(templates), composed, strict=True) if not was}
     return [kind for kind in KINDS if kind not in there]
 
 
@@ -116,7 +118,8 @@ def _source(templates: TemplateSet, row: int) -> str:
     if templates.basis[row] != ALONE:
         return f"eigen-spectra of {name.rsplit(' ', 1)[0]}"
     for beginning, words in (
-        ("STELIB", "STELIB"), ("HD", "between stars of STELIB"), ("galaxy", "mixtures of stars"),
+        (COMPOSED, "bands and lines on stars"), ("STELIB", "STELIB"),
+        ("HD", "between stars of STELIB"), ("galaxy", "mixtures of stars"),
         ("QSO", "power law and lines"),
     ):  # fmt: skip
         if name.startswith(beginning):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import ModelError
-from msfa_core.templates.kinds import kinds_of, missing_kinds
+from msfa_core.templates.kinds import kinds_of, welcome_kinds
 from msfa_core.templates.library import ADDED, ALONE, TemplateSet, check_grid, check_units
 
 _SUFFIXES: Final = (".fits", ".fits.gz", ".fit", ".fit.gz")
@@ -35,8 +35,8 @@ def read_templates(path: str | Path | None = None) -> TemplateSet:
     path : str or Path, optional
         A set of ``msfa templates build`` (.npz), an ``spEigen`` or redrock file (.fits, plain or
         gzipped), or a folder of the latter; the shipped set when not given or empty. With a ``+``
-        before it, what the file or folder has of kinds that the shipped set lacks (carbon stars,
-        cataclysmic variables …) is added to the shipped set.
+        before it, what the file or folder has of kinds that the shipped set lacks, or has composed
+        ones of only (carbon stars, cataclysmic variables …), is added to the shipped set.
 
     Returns
     -------
@@ -65,19 +65,19 @@ def read_templates(path: str | Path | None = None) -> TemplateSet:
 
 
 def _added(shipped: TemplateSet, more: TemplateSet) -> TemplateSet:
-    """Return the shipped set with templates of the kinds that it lacks.
+    """Return the shipped set with templates of the kinds that it lacks or composed.
 
     Raises
     ------
     ModelError
         When there are none.
     """
-    lacking = set(missing_kinds(shipped))
+    lacking = set(welcome_kinds(shipped))
     rows = np.array([kind in lacking for kind in kinds_of(more)])
     if not rows.any():
         raise ModelError(
-            f"{more.provenance}: no template of a kind that the shipped set lacks "
-            f"({', '.join(sorted(lacking))}); name it without + to use it alone."
+            f"{more.provenance}: no template of a kind that the shipped set lacks or has "
+            f"composed ({', '.join(sorted(lacking))}); name it without + to use it alone."
         )
     more = more.take(rows)
     parts = (shipped, more)

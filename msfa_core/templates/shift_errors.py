@@ -6,8 +6,12 @@ error here is that of weighted least squares with any noise (the sandwich of Whi
 residuals themselves say how the slope of the model was disturbed. What a pixel pulls the fit
 towards itself hides from its residual, and is given back (HC2 of MacKinnon & White 1985);
 residuals that go together over a line, where a continuum is not met or pixels were resampled, are
-added before they are squared (Newey & West 1987) where that more than doubles the variance: under
-the broad lines of QSOs, seldom elsewhere.
+added before they are squared (Newey & West 1987) where that more than doubles the variance.
+
+The shift is settled beside smooth factors on the model, since no mixture of the continuum vectors
+meets every continuum. What they take up is not noise, but under the lines of QSOs, which are as
+broad as the turns of a continuum: there it stays in the residuals, and these are added over a broad
+line where that raises the variance at all.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.polynomial.legendre import legvander
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.templates.kernels import products, solve
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 _HALF_STEP: Final = 0.5  # pixels on either side, for the slope of the model
 _LINE: Final = 30  # pixels whose residuals are added
 _AT_RANDOM: Final = 2.0  # independent residuals seldom have the variance of their sums larger
+_BROAD: Final = 100  # pixels: the full width at half maximum of a broad line, 7,000 km/s
+_N_FACTORS: Final = 7  # Legendre polynomials on the model: what is smoother than a line
 _LEAST_FREE: Final = 0.01  # of a pixel's residual; less is the fit's own alone
 _RIDGE: Final = 1e-9  # of the mean diagonal: keeps a missing arm solvable
 
@@ -60,6 +67,7 @@ def settled_shifts(
         depends on the redshift.
     """
     settled, errors = np.array(z, dtype=np.float64), np.full(len(flux), np.nan)
+    factors = legvander(np.linspace(-1.0, 1.0, flux.shape[1]), _N_FACTORS - 1).T
     for row in np.flatnonzero((template >= 0) & np.isfinite(z)):
         t, at = int(template[row]), float(z[row])
         half = _HALF_STEP * LAMOST_GRID.step * np.log(10.0) * (1.0 + at)
@@ -67,7 +75,10 @@ def settled_shifts(
         mixture = least_squares(design, flux[row], weight[row])
         ahead, behind = (mixture @ matcher.design(t, at + side * half) for side in (1.0, -1.0))
         slope = (ahead - behind) / (2.0 * half)
-        step, errors[row] = _step(design, slope, weight[row], flux[row] - mixture @ design)
+        model = mixture @ design
+        design = np.concatenate([design, factors * model])
+        are_broad = bool(matcher.templates.cls[t] == "QSO")
+        step, errors[row] = _step(design, slope, weight[row], flux[row] - model, are_broad)
         if abs(step) <= half:
             settled[row] += step
     return settled, errors
@@ -83,9 +94,17 @@ def least_squares(design: FloatArray, flux: FloatArray, weight: FloatArray) -> F
 
 
 def _step(
-    design: FloatArray, slope: FloatArray, weight: FloatArray, residual: FloatArray
+    design: FloatArray,
+    slope: FloatArray,
+    weight: FloatArray,
+    residual: FloatArray,
+    are_broad: bool,
 ) -> tuple[float, float]:
-    """Return a shift whose slope is fitted beside the columns of a design, and its error."""
+    """Return a shift whose slope is fitted beside the columns of a design, and its error.
+
+    With broad lines, what the columns take of the residual counts as the lines' own: neither can
+    be told from the other.
+    """
     weighted = design * weight
     normal = weighted @ design.T
     normal[np.diag_indices(len(normal))] += _RIDGE * np.trace(normal) / len(normal)
@@ -97,11 +116,12 @@ def _step(
     if not (information > 0 and n_used > len(design) + 1):
         return 0.0, float("nan")
     step = float(lever @ residual) / information
-    residual = residual - step * own
+    taken = 0.0 if are_broad else inverse @ (weighted @ residual) @ design
+    residual = residual - step * own - taken
     held = np.sum(weighted * (inverse @ design), axis=0) + lever * own / information  # of 1
     pull = lever * residual / np.sqrt(np.maximum(1.0 - held, _LEAST_FREE))
-    alone, together = float(pull @ pull), _spread(pull, _LINE)
-    spread = together if together > _AT_RANDOM * alone else alone
+    alone, together = float(pull @ pull), _spread(pull, _BROAD if are_broad else _LINE)
+    spread = together if together > (1.0 if are_broad else _AT_RANDOM) * alone else alone
     return step, float(np.sqrt(spread) / information)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.templates.continuum import characteristic_vectors, simulated_ratios
-from msfa_core.templates.kinds import kind_table
+from msfa_core.templates.kinds import kind_table, welcome_kinds
 from msfa_core.templates.library import ALONE, TemplateSet
 from msfa_core.templates.read_templates import read_templates
 from msfa_core.typing import FloatArray
@@ -27,6 +27,7 @@ from msfa_core.workshop.templates_galaxies import (
     qso_templates,
 )
 from msfa_core.workshop.templates_models import model_templates
+from msfa_core.workshop.templates_rare import rare_templates
 from msfa_core.workshop.templates_stelib import STELIB_GRID, stelib_templates
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ PROVENANCE: Final = (
     "bands divided out, at rest, with late dwarfs between them by interpolating ln flux; subtypes "
     "on the scale of the LAMOST pipeline, MK types in the names. Hot stars: this project's grid of "
     "model atmospheres. Galaxies: mixtures of these stars, lines after Osterbrock & Ferland "
-    "(2006). QSOs: power law and lines after Vanden Berk et al. (2001)."
+    "(2006). QSOs: power law and lines after Vanden Berk et al. (2001). Rare stars: bands "
+    "(Pearse & Gaydon 1976) and lines on these stars, of strengths set by hand."
 )
 STELIB_PREFIX: Final = "STELIB "
 
@@ -88,10 +90,14 @@ def build_templates(
     """
     name, subclass, flux = _library_stars(stelib, say)
     types = [one.split(maxsplit=1)[1] for one in name]
+    between = _late_dwarfs(name, flux)
+    dwarfs = dict(zip(between[1], between[2], strict=True))
+    dwarfs["M2V"] = flux[[one.split()[0] for one in name].index(*_M2V)]
     parts: list[tuple[str, list[str], list[str], FloatArray, LogGrid]] = [
         ("STAR", [STELIB_PREFIX + n for n in name], subclass, flux, STELIB_GRID),
-        ("STAR", *_late_dwarfs(name, flux), STELIB_GRID),
+        ("STAR", *between, STELIB_GRID),
         ("STAR", *model_templates(), LAMOST_GRID),
+        ("STAR", *rare_templates(flux, types, dwarfs), LAMOST_GRID),
         ("GALAXY", *galaxy_templates(flux, types), GALAXY_GRID),
         ("QSO", *qso_templates(flux, types), QSO_GRID),
     ]
@@ -166,5 +172,9 @@ def kind_lines(which: str = "") -> list[str]:
     missing = table.index[table["n"] == 0].tolist()
     if missing:
         lines.append(f"missing: {', '.join(missing)}")
+    welcome = [kind for kind in welcome_kinds(found) if kind not in missing]
+    if welcome:
+        lines.append(f"composed, of no observed spectrum: {', '.join(welcome)}")
+    if missing or welcome:
         lines.append('add your own of these kinds with the setting templates = "+FOLDER"')
     return lines

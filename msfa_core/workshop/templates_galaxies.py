@@ -210,6 +210,8 @@ _BREAK: Final = 4600.0  # Å: the composite's continuum turns where host galaxie
 _SLOPE: Final = -1.56  # of f_λ bluewards of it (α_ν = −0.44), Vanden Berk et al. 2001
 _SLOPE_RED: Final = 0.45  # redwards (α_ν = −2.45)
 _FOREST: Final = 0.70  # mean transmission of the Lyman-α forest at the redshifts of bright QSOs
+_LIMIT: Final = 0.3  # of that, beyond the Lyman limit
+_EDGE: Final = 12.0  # pixels, σ: the QSO clears its surroundings, and no two sight lines are alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,8 @@ def qso_templates(flux: FloatArray, types: list[str]) -> tuple[list[str], list[s
     host = np.interp(grid, GALAXY_GRID.wavelength, 0.7 * parts[0] + 0.3 * parts[1])
     host[grid < GALAXY_GRID.wavelength[0]] = 0.0
     host = gaussian_filter1d(host, 200.0 / _VELOCITY_PIXEL)
+    absorbed = np.where(grid < 1210.0, _FOREST, 1.0) * np.where(grid < 912.0, _LIMIT, 1.0)  # noqa: PLR2004
+    absorbed = gaussian_filter1d(absorbed, _EDGE, mode="nearest")
     names, kinds, result = [], [], []
     for k, quasar in enumerate(QUASARS):
         slope_red = _SLOPE_RED if quasar.host == 0 else _SLOPE  # the host is there in person
@@ -278,7 +282,7 @@ def qso_templates(flux: FloatArray, types: list[str]) -> tuple[list[str], list[s
         for centre, sigma, height in _IRON:
             shape += quasar.iron * height * np.exp(-0.5 * ((grid - centre) / sigma) ** 2)
         light = power * shape
-        light *= np.where(grid < 1210.0, _FOREST, 1.0) * np.where(grid < 912.0, 0.3, 1.0)  # noqa: PLR2004
+        light *= absorbed
         at = int(np.searchsorted(grid, 5500.0))
         total = (1 - quasar.host) * light / power[at] + quasar.host * host
         result.append(total)

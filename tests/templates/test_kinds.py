@@ -10,7 +10,7 @@ from msfa_core.cli import run_cli
 from msfa_core.config import Settings
 from msfa_core.constants import LogGrid
 from msfa_core.errors import ModelError
-from msfa_core.templates.kinds import KINDS, kind_of, kind_table, missing_kinds
+from msfa_core.templates.kinds import KINDS, kind_of, kind_table, welcome_kinds
 from msfa_core.templates.library import ALONE, TemplateSet, set_checksum
 from msfa_core.templates.read_templates import read_templates
 
@@ -45,7 +45,8 @@ def folder(tmp_path):
      ("Ldwarf", "L and T dwarfs"), ("Carbon", "carbon stars"), ("CV", "cataclysmic variables"),
      ("DA", "white dwarfs DA"), ("DZ", "white dwarfs of other kinds"), ("DA+M", "DA+M pairs"),
      ("DA/dM", "DA+M pairs"), ("sdB", "hot subdwarfs"), ("BHB", "BHB stars"),
-     ("PN", "planetary nebulae"), ("", "other stars"), ("sdF3", "stars F")],
+     ("PN", "planetary nebulae"), ("K5Ve", "emission-line stars"), ("", "other stars"),
+     ("sdF3", "stars F")],
 )  # fmt: skip
 def test_every_subclass_is_of_one_kind(subclass, kind):
     assert kind_of("STAR", subclass) == kind
@@ -58,12 +59,14 @@ def test_the_shipped_set_says_what_it_has_and_what_it_lacks():
     assert table.index.tolist() == list(KINDS)
     assert table.loc["BHB stars", "sources"] == "model atmospheres"
     assert table.loc["stars A", "from"] <= 3700 and table.loc["stars A", "to"] > 9000
-    lacking = missing_kinds(shipped)
-    assert {"carbon stars", "cataclysmic variables", "DA+M pairs"} <= set(lacking)
-    assert (table.loc[lacking, "n"] == 0).all()
+    assert table.index[table["n"] == 0].tolist() == ["L and T dwarfs"]
+    welcome = welcome_kinds(shipped)
+    assert {"L and T dwarfs", "carbon stars", "cataclysmic variables"} <= set(welcome)
+    assert set(table.loc[welcome[1:], "sources"]) == {"bands and lines on stars"}
+    assert not {"white dwarfs DA", "white dwarfs of other kinds", "BHB stars"} & set(welcome)
 
 
-def test_own_templates_of_missing_kinds_are_added_to_the_shipped_set(folder):
+def test_own_templates_of_welcome_kinds_are_added_to_the_shipped_set(folder):
     shipped, both = TemplateSet.load(), read_templates(f"+{folder}")
     more = both.take(slice(len(shipped), None))
     assert sorted(more.subclass.tolist()) == ["CV", "CV", "CV", "Carbon", "L5.5"]  # no G2V
@@ -73,7 +76,7 @@ def test_own_templates_of_missing_kinds_are_added_to_the_shipped_set(folder):
     same = both.flux[: len(shipped), first : first + shipped.flux.shape[1]]
     assert np.array_equal(same, shipped.flux, equal_nan=True)
     assert np.isfinite(more.flux).sum(axis=1).tolist() == [N] * 5
-    assert not set(missing_kinds(both)) & {"carbon stars", "cataclysmic variables"}
+    assert not set(welcome_kinds(both)) & {"carbon stars", "cataclysmic variables"}
 
 
 def test_the_setting_with_a_plus_keeps_it_and_has_a_checksum_of_its_own(folder, monkeypatch):
@@ -93,8 +96,12 @@ def test_a_folder_without_a_missing_kind_is_refused(tmp_path):
 def test_the_command_lists_kinds_and_what_is_missing(folder, capsys):
     assert run_cli(["templates", "list"]) == 0
     printed = capsys.readouterr().out
-    assert "306 templates" in printed and "missing: L and T dwarfs, carbon stars" in printed
+    assert "335 templates" in printed and "missing: L and T dwarfs\n" in printed
+    assert "composed, of no observed spectrum: carbon stars, DA+M pairs, catac" in printed
     assert run_cli(["templates", "list", f"+{folder}"]) == 0
     printed = capsys.readouterr().out
     assert "eigen-spectra of spEigenCVstar.fits: CV" in printed
-    assert "missing: DA+M pairs, emission-line stars, planetary nebulae" in printed
+    assert (
+        "composed, of no observed spectrum: DA+M pairs, emission-line stars, planetary" in printed
+    )
+    assert "missing" not in printed

@@ -48,7 +48,7 @@ def test_the_error_is_the_scatter_of_draws(cls, subclass, z):
 
 @pytest.mark.parametrize(
     ("cls", "z", "n", "least", "most"),
-    [("GALAXY", (0.0, 0.4), 50, 0.6, 1.2), ("QSO", (0.5, 3.0), 40, 0.7, 1.4)],
+    [("GALAXY", (0.0045, 0.4), 50, 0.75, 1.2), ("QSO", (0.5, 3.0), 40, 0.75, 1.25)],
 )
 def test_pulls_hold_where_the_continuum_is_not_met(cls, z, n, least, most):
     shipped = TemplateSet.load()
