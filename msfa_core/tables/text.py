@@ -35,7 +35,19 @@ _UNIT_WORDS: Final = frozenset(  # what tells a row of units
     (
         *("deg", "degree", "degrees", "rad", "hourangle", "hour", "hours", "mas", "mas/yr"),
         *("mas yr-1", "mas.yr-1", "mas.yr**-1", "mas / yr", "arcsec", "arcsec/yr", "uas", "mag"),
-        *("km/s", "km.s**-1", "m/s", "k", "kk", "yr", "dex", "angle[deg]", "magnitude[mag]"),
+        *(
+            "km/s",
+            "km.s**-1",
+            "m/s",
+            "k",
+            "kk",
+            "h:m:s",
+            "d:m:s",
+            "yr",
+            "dex",
+            "angle[deg]",
+            "magnitude[mag]",
+        ),
     )
 )
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
@@ -161,7 +173,8 @@ def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
             break
     first, _, after = rest.partition("\n")
     header = next((one for one in reversed(comments) if one.strip()), "")
-    if header and _looks_like_data(first) and not _looks_like_data(header):
+    is_row = _looks_like_data(first) or _are_units(first)
+    if header and is_row and not _looks_like_data(header):
         return "\n".join(comments[:-1]), header.strip(), rest, ()
     below = after.lstrip("\n")
     second, _, rows = below.partition("\n")
@@ -177,6 +190,12 @@ def _looks_like_data(line: str) -> bool:
     if len(fields) == 1:
         fields = line.split()
     return any(_NUMBER.fullmatch(one.strip().strip("\"'").replace(",", ".")) for one in fields)
+
+
+def _are_units(line: str) -> bool:
+    """Tell whether a line holds units and nothing else (``deg,deg,mag``)."""
+    words = [word.strip("\"' ()[]").lower() for word in re.split(rf"[{DELIMITERS}]", line)]
+    return sum(map(bool, words)) > 1 and {word for word in words if word} <= _UNIT_WORDS
 
 
 def sniff(header: str, body: str) -> str:
