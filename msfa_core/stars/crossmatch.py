@@ -312,7 +312,7 @@ def settled(opened: OutsideTable, spectra: pd.DataFrame, radius_arcsec: float) -
     """Settle whether positions without a unit are degrees, hours or radians.
 
     The range alone cannot tell hours from a field at small right ascension: they are taken for
-    hours (or radians) only where no star meets the survey in degrees, and some do so.
+    hours (or radians) only where more stars meet the survey so than in degrees.
 
     Parameters
     ----------
@@ -335,18 +335,27 @@ def settled(opened: OutsideTable, spectra: pd.DataFrame, radius_arcsec: float) -
     if not ways:
         return opened
     here = [spectra[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec")]
-    if len(match_sky(here[0], here[1], ra, dec, radius_arcsec)[0]):
-        return opened
+
+    def n_met(across: FloatArray, up: FloatArray) -> int:
+        return len(np.unique(match_sky(here[0], here[1], across, up, radius_arcsec)[0]))
+
+    in_degrees = most = n_met(ra, dec)
+    meant = ""
     for unit, (across, up) in ways.items():
-        if not len(match_sky(here[0], here[1], across, up, radius_arcsec)[0]):
-            continue
-        how = f"{unit} → deg, for only so do they meet the survey's"
-        columns = dict(opened.columns)
-        columns["ra"] = replace(said, how=how)
-        if unit == "rad":
-            columns["dec"] = replace(columns["dec"], how=how)
-        return replace(opened, table=opened.table.assign(ra=across, dec=up), columns=columns)
-    return opened
+        if (n := n_met(across, up)) > most:
+            most, meant = n, unit
+    if not meant:
+        return opened
+    across, up = ways[meant]
+    how = (
+        f"{meant} → deg, for {'so do more of them' if in_degrees else 'only so do they'} meet the "
+    )
+    how += "survey's"
+    columns = dict(opened.columns)
+    columns["ra"] = replace(said, how=how)
+    if meant == "rad":
+        columns["dec"] = replace(columns["dec"], how=how)
+    return replace(opened, table=opened.table.assign(ra=across, dec=up), columns=columns)
 
 
 # --- catalogues joined ---------------------------------------------------------------------

@@ -29,7 +29,7 @@ from msfa_core.tables.cells import number as as_number
 from msfa_core.tables.classes import stellar_class
 from msfa_core.tables.door import Use, open_table
 from msfa_core.tables.names import plain
-from msfa_core.tables.report import Matched, as_record
+from msfa_core.tables.report import Matched, as_record, check_slipped
 from msfa_core.tables.row_keys import PLACE_USE
 from msfa_core.vetting.decision import (
     CONFIDENCE,
@@ -108,6 +108,7 @@ def decisions_in(
     matched = Matched(len(spectra), {"obsid": len(here)}, (), n_refused, FAR_AWAY)
     if not matched.n:
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
+    check_slipped(matched, opened.path)
     said = [name for name in (*_SAID, *_BY_REVIEWER) if name in columns]
     rows = pd.DataFrame({name: columns[name].astype("str") for name in said})
     undecided = rows["verdict"].fillna("").str.strip().str.lower().isin(_UNDECIDED).to_numpy(bool)

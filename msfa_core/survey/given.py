@@ -22,7 +22,7 @@ from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError
 from msfa_core.survey.folder import KNOWN_FOLDER, Survey
 from msfa_core.survey.unmatched import none_matched, none_of, too_coarse
-from msfa_core.tables.report import Matched, OutsideTable, as_record
+from msfa_core.tables.report import Matched, OutsideTable, as_record, check_slipped
 
 if TYPE_CHECKING:
     from msfa_core.tables.door import Use
@@ -204,6 +204,7 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     radius = survey.settings.match_radius_arcsec
     opened = settled(open_table(path, PLACE_USE), spectra, radius)
     _, matched = known_match(spectra, opened, radius)
+    check_slipped(matched, opened.path)
     coarse = too_coarse(opened.table, radius)
     if not matched.n and (matched.n_refused or coarse):
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"), radius)
@@ -385,6 +386,7 @@ def _photometry(
     matched = photometry_match(spectra, rows, radius, kind)
     if not matched.n:
         raise none_matched(opened, matched, spectra, (kind.key, "obsid", "ra", "dec"), radius)
+    check_slipped(matched, opened.path)
     folder = survey.path / kind.folder
     before = same_source(folder, opened.path, pending)
     earlier = [_read(survey, one) for one in parts_of(survey, kind) if one not in before]

@@ -14,7 +14,7 @@ from msfa_core.survey.completing import identities
 from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
 from msfa_core.survey.given import Given, keep, name_of, next_place, numbered, same_source
 from msfa_core.tables.names import plain
-from msfa_core.tables.report import OutsideTable, as_record
+from msfa_core.tables.report import OutsideTable, as_record, check_slipped
 
 if TYPE_CHECKING:
     from msfa_core.tables.large import LargeTable
@@ -81,6 +81,7 @@ def _joined(survey: Survey, opened: OutsideTable, own: pd.DataFrame, pending: li
         rows, matched = joined_catalogue(own[["obsid", "file"]], opened, placed=own)
     except CatalogueError as error:
         raise CatalogueError(f"{opened.path}: {error}") from error
+    check_slipped(matched, opened.path)
     rows = rows.drop(columns="file")
     known = rows[rows.drop(columns="obsid").notna().any(axis=1)]
     folder = survey.path / CATALOGUE_FOLDER

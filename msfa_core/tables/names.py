@@ -33,6 +33,7 @@ _UNIT_SUFFIX: Final[dict[str, str | None]] = {
     "jy": "Jy",
 }  # fmt: skip
 _OF_TODAY: Final = re.compile(r"(?:J|eq\.?\s*)?2000(?:\.0)?|ICRS|FK5|hms|dms", re.IGNORECASE)
+_COMBINED: Final = "combined_"  # before the names in answers of LAMOST's forms
 _LOGARITHM: Final = re.compile(r"(?:log_?10|log|lg)[\s_]*\(?(?P<name>[a-z_]+)\)?", re.IGNORECASE)
 _SIDE: Final = re.compile(r"(?P<name>.+?)[_.]?(?P<side>[12ab]|gaia|lamost|x|y)", re.IGNORECASE)
 _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is theirs
@@ -203,6 +204,8 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
                 break
     if "." in key:
         out[2] = key.rsplit(".", 1)[1], Found(name)
+    elif key.startswith(_COMBINED):
+        out[2] = key.removeprefix(_COMBINED), Found(name)
     return out
 
 

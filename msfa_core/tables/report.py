@@ -9,10 +9,12 @@ from typing import Any, Final
 import pandas as pd
 
 from msfa_core.counting import counted
+from msfa_core.errors import CatalogueError
 
 EXAMPLES: Final = 3  # cells or rows named
 _SHOWN: Final = 4  # columns named in the line
 _UNUSED: Final = 8  # columns that are not used named in the line
+_FEWEST_SLIPPED: Final = 3
 _NAMED: Final = 20  # columns named in a message
 
 
@@ -206,6 +208,25 @@ class Matched:
             rows = counted(self.n_refused, "row", "rows")
             said.append(f"{rows} refused ({self.why_refused}{some})")
         return [*said, *self.notes]
+
+
+def check_slipped(matched: Matched, what: str) -> None:
+    """Refuse a table most of whose identifiers name stars elsewhere than its own places say.
+
+    A column was sorted by itself, or pasted a row off: those that agree do so by chance.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    agree = sum(n for way, n in matched.by.items() if way != "position")
+    if matched.n_refused >= _FEWEST_SLIPPED and matched.n_refused > agree:
+        some = f" ({', '.join(matched.refused[:EXAMPLES])})" if matched.refused else ""
+        raise CatalogueError(
+            f"{what}: {matched.n_refused:,} of {matched.n_refused + agree:,} identifiers name a "
+            f"star far from the place in their row{some}: a column may have slipped, or been "
+            "sorted without the others; mend it, or leave the identifiers out."
+        )
 
 
 def line(table: OutsideTable, matched: Matched | None = None, more: Sequence[str] = ()) -> str:

@@ -15,10 +15,13 @@ from msfa_core.errors import CatalogueError
 from msfa_core.flags import CmdFlag
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spine.run import run
+from msfa_core.stars.crossmatch import settled
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import gaia_table, give, known_tables
 from msfa_core.survey.ingest import Storing, ingest
 from msfa_core.survey.status import status
+from msfa_core.tables.door import of_frame
+from msfa_core.tables.row_keys import PLACE_USE
 from msfa_core.typing import no_progress
 from msfa_core.validation.labels import keep_record, labels_of
 
@@ -220,6 +223,27 @@ def test_hours_without_a_unit_are_told_by_where_the_survey_is(survey, tmp_path):
     radians.to_csv(known, index=False)
     (said,) = give(survey, known=[known])
     assert "rad → deg" in said
+
+
+def test_hours_are_told_where_some_stars_near_ra_0_meet_the_survey_in_degrees_too(tmp_path):
+    stars = truth(6)
+    stars["ra"] = [0.0001, 120.5, 180.25, 45.125, 300.75, 210.5]
+    spectra = stars[["obsid", "ra", "dec"]]
+    table = of_frame(stars[["ra", "dec"]].assign(ra=stars["ra"] / 15), PLACE_USE)
+    found = settled(table, spectra, 3.0)
+    assert found.table["ra"].tolist() == pytest.approx(stars["ra"].tolist())
+    assert "so do more of them" in found.columns["ra"].how
+
+
+def test_a_column_of_identifiers_that_slipped_refuses_the_table(survey, tmp_path):
+    slipped = TRUTH.assign(obsid=TRUTH["obsid"].iloc[[0, 2, 3, 4, 5, 1]].array)
+    path = gaia_file(tmp_path / "t.csv", slipped.drop(columns="gaia_source_id"))
+    with pytest.raises(CatalogueError, match="5 of 6 identifiers name a star far.*slipped"):
+        give(survey, gaia=[path])
+    with pytest.raises(CatalogueError, match="5 of 6 identifiers.*slipped"):
+        ingest(survey, [], [path])
+    with pytest.raises(CatalogueError, match="5 of 6 identifiers.*slipped"):
+        give(survey, known=[path])
 
 
 # --- known stars -------------------------------------------------------------------------------

@@ -163,6 +163,7 @@ def test_of_a_pair_table_the_magnitude_of_gaia_is_taken_and_not_that_of_sdss(tmp
         ("Teff / K", "teff"),
         ("redshift", "z"),
         ("log g / dex", "logg"),
+        ("combined_teff", "teff"),
     ],
 )
 def test_more_names_of_a_catalogue(tmp_path, names, house):
@@ -250,3 +251,10 @@ def test_a_table_between_rules_is_read(tmp_path):
     rule = "===== ======"
     text = "\n".join([rule, "obsid   teff", rule, "    7 8000.5", "    8 8100.5", rule]) + "\n"
     assert opened(tmp_path, text, CATALOGUE_USE).table["teff"].tolist() == [8000.5, 8100.5]
+
+
+def test_a_commented_header_above_a_row_of_units_is_the_header(tmp_path):
+    rows = csv_text(truth()).splitlines()
+    units = ",".join(UNITS.get(house, "") for house in truth().columns)
+    found = opened(tmp_path, "\n".join([f"#{rows[0]}", units, *rows[1:]]) + "\n")
+    assert differences(truth(), found) == []
