@@ -204,10 +204,10 @@ def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Give
     radius = survey.settings.match_radius_arcsec
     opened = settled(open_table(path, PLACE_USE), spectra, radius)
     _, matched = known_match(spectra, opened, radius)
-    check_slipped(matched, opened.path)
     coarse = too_coarse(opened.table, radius)
     if not matched.n and (matched.n_refused or coarse):
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"), radius)
+    check_slipped(matched, opened.path)
     folder = survey.path / KNOWN_FOLDER
     before = same_source(folder, opened.path, pending)
     before += [
