@@ -20,6 +20,7 @@ from dashboard.state import News, Session
 from dashboard.state.defaults import know_defaults
 from dashboard.state.sending import send_in_few_frames
 from dashboard.state.spare import may_wait
+from dashboard.state.styles import carry_styles
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import css_variables, palette, stylesheet
@@ -107,6 +108,7 @@ class VettingApp(pn.viewable.Viewer):
         learn: bool = False,
     ) -> None:
         super().__init__()
+        carry_styles()
         if not isinstance(survey, Survey):
             survey = Survey.open(survey)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)

@@ -38,6 +38,7 @@ class ReadTable(pn.widgets.Tabulator):
         **params: Any,
     ) -> None:
         configuration: dict[str, Any] = {
+            "rowHeight": ROW_HEIGHT,  # else that of every cell is measured
             "columnDefaults": {"minWidth": 24, "resizable": "header"},
             "columns": [{"field": c, "minWidth": w} for c, w in (least_widths or {}).items()],
         }

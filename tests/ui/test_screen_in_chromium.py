@@ -6,7 +6,16 @@ from served_dashboard import PAINTED, assert_quiet, open_page, press, served
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
 SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
+FETCHED = """() => Object.fromEntries(performance.getEntriesByType("resource")
+  .filter(one => one.name.startsWith("http")).map(one => [one.name, one.encodedBodySize]))"""
 SLACK = 0.03  # of a share of the width: gaps and frames
+
+
+def assert_little_was_fetched(page):
+    fetched = page.evaluate(FETCHED)
+    sheets = [name for name in fetched if ".css" in name]
+    assert all("tabulator" in name for name in sheets), sheets  # else it is laid out twice
+    assert sum(fetched.values()) < 1.2e6  # bytes: squeezed, and nothing that is not used
 
 
 def box(page, css):
@@ -21,6 +30,7 @@ def test_three_columns_share_any_screen_by_ratio(chromium, small_survey, tmp_pat
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
         viewport = {"width": width, "height": height}
         page = open_page(chromium, server, viewport=viewport)
+        assert_little_was_fetched(page)
         for css, share in ((".msfa-left", 0.16), (".msfa-centre", 0.52), (".msfa-right", 0.32)):
             assert box(page, css)["width"] / width == pytest.approx(share, abs=SLACK), css
         cell = page.locator(".msfa-left .tabulator-row .tabulator-cell").first
