@@ -19,7 +19,7 @@ from msfa_core.tables.names import Found, Vocabulary, plain, recognise
 from msfa_core.tables.quantities import Quantity, limit_words, quantity
 from msfa_core.tables.raw import RawColumn, RawTable
 from msfa_core.tables.report import EXAMPLES, Cells, Understood
-from msfa_core.tables.said import otherwise
+from msfa_core.tables.said import of_all, otherwise
 from msfa_core.tables.units import (
     ASTROMETRIC_ERRORS,
     Conversion,
@@ -161,8 +161,7 @@ class Reading:
 
     def number(self, one: Quantity, found: Found, column: RawColumn) -> None:
         """Take a column of numbers: read, converted to the house unit, judged."""
-        if why := "" if self.trusted else otherwise(one.name, column.about):
-            raise UnitProblem(why)
+        self._believe_words(one, column)
         said = found.unit if says_nothing(column.unit) else column.unit
         if found.unit and not says_nothing(column.unit) and not _same(found.unit, str(said)):
             raise UnitProblem(f"its name says {found.unit}, its unit {said}")
@@ -198,6 +197,20 @@ class Reading:
             how = how or "brought to 0 … 360 deg"
         self.values[one.name] = pd.Series(values)
         self.understood(one.name, column, how)
+
+    def _believe_words(self, one: Quantity, column: RawColumn) -> None:
+        """Refuse a column that the file says to be another quantity, or of which it says so of all.
+
+        Raises
+        ------
+        UnitProblem
+        """
+        if self.trusted:
+            return
+        why = otherwise(one.name, column.about)
+        why = why or of_all(one.name, column.name, self.raw.names, self.raw.text)
+        if why:
+            raise UnitProblem(why)
 
     def _less_none(
         self, one: Quantity, column: RawColumn, values: FloatArray, missing: BoolArray

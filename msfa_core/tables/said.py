@@ -7,6 +7,7 @@ about the Galaxy, a place of the equinox 1950. Where the file says so, it is bel
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -140,7 +141,7 @@ _SAYS: Final = (
         _pattern(
             r"\bvariances?\b|\bsquared?\b|\bfractional\b|\brelative\s+(error|uncertainty)"
             r"|\b(in|as)\s+(a\s+)?per\s?cent(age)?\b|\bper\s?cent(age)?\s+(error|uncertainty)"
-            r"|\b9[0579](\.\d)?\s*(%|per\s?cent)"
+            r"|\b9[0579](\.\d)?\s*(%|per\s?cent)|\b[2-5](\.\d)?[\s-]*(sigma|σ)(?![\s-]*clip)"
         ),
         None,
         "no standard deviation",
@@ -169,6 +170,120 @@ def otherwise(house: str, about: str) -> str:
         for match in one.words.finditer(about):
             if not _NEGATED.search(about[: match.start()]):
                 shown = " ".join(about.split())[:70]
+                return f"it is {one.what}, as the file says ({shown!r})"
+    return ""
+
+
+# What a sentence above a table says of all its columns of a kind
+_IS: Final = r"\b[^.;\n]{0,40}?\b(?:are|is|were|was|been|do|does)\b[^.;\n]{0,30}?"
+_OF_TABLE: Final = (
+    _Says(
+        _MAGNITUDES | _COLOURS,
+        _pattern(
+            rf"\b(?:magnitudes?|mags|photometry|colou?rs?){_IS}"
+            r"(?:\bde-?redden\w*|\b(?:extinction|reddening|dust|absorption)[\s-]*(?:corrected|free)"
+            r"|\bcorrected\s+(?:for|from|of)\s+(?:[\w()]+[\s-]+){0,3}"
+            r"(?:extinction|reddening|absorption|dust)\b)"
+        ),
+        None,
+        "free of dust already",
+    ),
+    _Says(
+        frozenset(("rv",)),
+        _pattern(
+            rf"\b(?:velocit(?:y|ies)|RVs?){_IS}\b(?:galactocentric|gsr|lsr|local\s+standard"
+            r"|galactic\s+(?:standard|rest)|topocentric|geocentric)\b"
+        ),
+        _pattern(r"\b(helio|bary)"),
+        "a velocity in another frame than the Sun's",
+    ),
+    _Says(
+        frozenset(("parallax_mas",)),
+        _pattern(rf"\bparallax(?:es)?{_IS}\b(?:photometric|spectro\w*|dynamical|predicted)\b"),
+        None,
+        "no measured parallax",
+    ),
+    _Says(
+        frozenset(("pmra",)),
+        _pattern(
+            r"\bproper\s+motions?\b[^.;\n]{0,40}\b(?:without|omit\w*|not\b[^.;\n]{0,25})\s*cos"
+        ),
+        None,
+        "another motion than that on the sky, cos δ included",
+    ),
+    _Says(
+        _MOTIONS,
+        _pattern(rf"\bproper\s+motions?{_IS}\bcorrected\b[^.;\n]{{0,30}}\b(?:solar|reflex)"),
+        None,
+        "another motion than that on the sky",
+    ),
+    _Says(
+        _GRAVITIES,
+        _pattern(
+            rf"\b(?:log\s*\(?g\)?|gravit(?:y|ies)){_IS}(?:\bm\s*[./]?\s*s\s*(?:\^|\*\*)?\s*-?\s*2|\bSI\b)"
+        ),
+        _pattern(r"\bcm\b|\bcgs\b"),
+        "log g in m/s², 2 dex less",
+    ),
+    _Says(
+        frozenset(),
+        _pattern(
+            rf"\b(?:errors?|uncertaint(?:y|ies)){_IS}(?:\b9[0579](?:\.\d)?\s*(?:%|per\s?cent)"
+            r"|\b[2-5](?:\.\d)?[\s-]*(?:sigma|σ)(?![\s-]*clip)"
+            r"|\b(?:in|as)\s+(?:a\s+)?per\s?cent|\bvariances?\b|\bfractional\b|\brelative\b)"
+        ),
+        None,
+        "no standard deviation",
+    ),
+)
+_IN_WORDS: Final = (
+    "ra",
+    "dec",
+    "de",
+    "g",
+    "a",
+    "e",
+    "in",
+    "mag",
+    "rv",
+)  # names that are words, too
+_NOT: Final = _pattern(r"\b(?:not|never)\b")
+_OF_A_COLUMN: Final = _pattern(r"^\W*(?:column\b|T(?:TYPE|COMM|UNIT|UCD|DESC\w*)\d|.*\bname:)")
+
+
+def of_all(house: str, name: str, names: Sequence[str], text: str) -> str:
+    """Return why a column is not what it is called, by what a file says of all; else nothing.
+
+    Parameters
+    ----------
+    house, name : str
+        House name of the quantity, and what the file calls it.
+    names : sequence of str
+        Of all columns: a sentence that names some of them is about these.
+    text : str
+        Comments and descriptions of the table.
+    """
+    is_error = "_err" in house and "_over_err" not in house
+    rules = [one for one in _OF_TABLE if house in one.houses or (is_error and not one.houses)]
+    if not rules or not text:
+        return ""
+    for sentence in re.split(r"[\n\"]|\\n|(?<=[a-z)])\.\s", text):
+        if _OF_A_COLUMN.search(sentence):
+            continue
+        for one in rules:
+            match = one.words.search(sentence)
+            if match is None or (one.unless is not None and one.unless.search(sentence)):
+                continue
+            if _NOT.search(match[0]) and "cos" not in match[0]:
+                continue
+            about = [
+                n
+                for n in names
+                if n.lower() not in _IN_WORDS
+                and re.search(rf"(?<!\w){re.escape(n)}(?!\w)", sentence)
+            ]
+            if not about or name in about:
+                shown = " ".join(sentence.split()).strip("# ")[:70]
                 return f"it is {one.what}, as the file says ({shown!r})"
     return ""
 
@@ -205,6 +320,10 @@ _OF_ALL: Final = _pattern(  # that a whole table is in an older system
     r"\b(?:equinox|radec?sys|positions?|coordinates?|places?|frame|system)\b"
     r"(?:(?!\bfrom\b)[^\n]){0,30}?(\b(?:eq_)?FK4\b|\bB\s?(?:18|19)\d\d(?:\.\d+)?\b)"
 )
+_ALL_AT_EPOCH: Final = _pattern(
+    r"\b(?:positions?|coordinates?|places?)\b[^.;\n\"]{0,40}?\b(?:at|to|for)\s+(?:the\s+)?"
+    r"ep(?:och)?[\s=.:]*J?\s?(\d{4}(?:\.\d+)?)"
+)
 _AT_EPOCH: Final = _pattern(r"\bat\s+ep(?:och)?[\s=.:]*J?\s?(\d{4}(?:\.\d+)?)")
 
 
@@ -218,7 +337,7 @@ def frame_of_place(about: str, text: str = "") -> Frame:
     text : str
         Comments and header cards of the table, which count where the columns say nothing.
     """
-    at = _AT_EPOCH.search(about)
+    at = _AT_EPOCH.search(about) or _ALL_AT_EPOCH.search(text)
     epoch = float(at[1]) if at else float("nan")
     if _OF_TODAY.search(about):
         return Frame(epoch=epoch)

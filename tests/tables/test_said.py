@@ -8,7 +8,7 @@ import pytest
 from astropy.coordinates import FK4, SkyCoord
 from astropy.io import fits
 from astropy.io.votable import from_table
-from outside_tables import NAMES, astropy_table, truth
+from outside_tables import NAMES, astropy_table, csv_text, truth
 
 from msfa_core.columns import COLUMNS
 from msfa_core.errors import CatalogueError
@@ -389,3 +389,42 @@ def test_stars_do_not_have_the_shifts_of_galaxies(tmp_path):
     found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
     assert found.table["z"].tolist() == pytest.approx([0.0004, np.nan, 2.9], nan_ok=True)
     assert found.implausible[0].words().startswith("z is no shift of a star")
+
+
+# --- what is said of all columns of a kind ---------------------------------------------------
+OF_ALL = {
+    "All magnitudes and colours are corrected for extinction with SFD": ("g_mag", "bp_rp"),
+    "Note. Photometry has been dereddened.": ("g_mag", "bp_rp"),
+    "Magnitudes are not corrected for extinction": (),
+    "E(B-V) of SFD was used to deredden the colours of figure 2": (),
+    "Colours (bp_rp) are dereddened": ("bp_rp",),
+    "Parallaxes are photometric": ("parallax_mas",),
+    "Errors are 1 sigma (68% confidence)": (),
+    "Quoted errors are at the 95% confidence level": ("parallax_error_mas",),
+    "Uncertainties are 2-sigma": ("parallax_error_mas",),
+    "Proper motions in RA do not include the cos(dec) factor": ("pmra",),
+    "Proper motions in RA include cos(dec)": (),
+    "Proper motions are corrected for the solar reflex motion": ("pmra", "pmdec"),
+}
+
+
+@pytest.mark.parametrize("sentence", OF_ALL)
+@pytest.mark.parametrize("form", ["csv", "fits"])
+def test_a_sentence_above_a_table_is_believed_of_all_columns_of_its_kind(tmp_path, sentence, form):
+    path = tmp_path / f"t.{form}"
+    if form == "csv":
+        path.write_text(f"# {sentence}\n{csv_text(truth())}")
+    else:
+        made = astropy_table(truth())
+        made.meta["comments"] = [sentence]
+        made.write(path)
+    found = open_table(path, GAIA_USE)
+    gone = {house for house in truth().columns if not found.has(house)}
+    assert gone == set(OF_ALL[sentence])
+    assert all("as the file says" in found.left_out[NAMES[house]] for house in gone)
+
+
+def test_the_epoch_that_a_comment_gives_is_that_of_all_places(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"# Positions are at epoch J2000.0\n{csv_text(truth())}")
+    assert (open_table(path, GAIA_USE).table["ref_epoch"] == 2000.0).all()
