@@ -178,3 +178,16 @@ class UidFlag(SentenceFlag):
     SEVERAL_SOURCES = 16, "several Gaia sources within the match radius"
     SEVERAL_PANSTARRS = 32, "named by one of several Pan-STARRS sources within the match radius"
     NEARER_PANSTARRS = 64, "a Pan-STARRS source lies nearer than the Gaia source that names it"
+
+
+FLAGS_OF: Final[Mapping[str, type[SentenceFlag]]] = {  # column -> what its bits are
+    "uid_flags": UidFlag,
+    "balmer_flags_hdelta": FitFlag,
+    "balmer_flags_hgamma": FitFlag,
+    "template_flags": MatchFlag,
+    "label_flags": LabelFlag,
+    "cmd_flags": CmdFlag,
+    "cmd_exclusions": CmdExclusion,
+    "ps_flags": PanstarrsFlag,
+    "flux_calibration_flags": FluxFlag,
+}

@@ -26,6 +26,7 @@ from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column, columns_o
 from msfa_core.counting import counted
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
+from msfa_core.tables.beside import flags_in_words, own_column
 from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless
 from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
 
@@ -92,7 +93,7 @@ def export(
         )
     chosen = choose_columns(table, columns)
     typed = _typed(table, chosen)
-    notes = _header(header, len(table))
+    notes = _header(header, len(table)) | flags_in_words(chosen, typed)
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists; name another file, or replace it with --overwrite.")
     if not path.parent.is_dir():
@@ -145,7 +146,7 @@ def choose_columns(table: pd.DataFrame, columns: str | Iterable[str | Column]) -
         )
     if not names or len(set(names)) < len(names):
         raise ExportError("No column is chosen, or one is chosen twice; give each name once.")
-    return [described.get(name) or _own_column(str(name), table[name]) for name in names]
+    return [described.get(name) or own_column(str(name), table[name]) for name in names]
 
 
 def named_columns(text: str, table: pd.DataFrame) -> list[str]:
@@ -170,18 +171,6 @@ def named_columns(text: str, table: pd.DataFrame) -> list[str]:
         )
     names = [name for word in words for name in sets.get(word, [word])]
     return list(dict.fromkeys(names))
-
-
-def _own_column(name: str, values: pd.Series) -> Column:
-    """Describe a column outside the contract by its type."""
-    if pd.api.types.is_bool_dtype(values.dtype):
-        kind = "bool"
-    elif pd.api.types.is_integer_dtype(values.dtype):
-        kind = "int"
-    else:
-        kind = "float" if pd.api.types.is_float_dtype(values.dtype) else "str"
-    truth = "Truth of the simulation" if name.startswith("true_") else "Column of the user"
-    return Column(name, kind, "user", truth, "", "d" if kind == "int" else "")
 
 
 def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:

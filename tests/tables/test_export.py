@@ -25,6 +25,7 @@ from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, conform
 from msfa_core.errors import ExportError
 from msfa_core.tables import export as export_module
 from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, export
+from msfa_core.tables.formats import read_file
 from msfa_core.tables.guards import FORMULA_STARTS, as_written, escaped, unescaped
 from msfa_core.tables.mrt_writer import to_ascii
 from msfa_core.tables.own import read_export
@@ -506,3 +507,29 @@ def test_what_was_exported_is_read_back_equal(tmp_path, suffix, n):
         else:
             assert back[name].isna().tolist() == table[name].isna().tolist(), name
             assert back[name].dropna().tolist() == table[name].dropna().tolist(), name
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_flags_that_occur_are_explained_and_columns_beside_have_their_units(tmp_path, suffix):
+    table = pd.DataFrame(
+        {
+            "obsid": [7, 8],
+            "balmer_flags_hdelta": [0, 1 | 16],
+            "parallax_error_mas": [0.04, 0.05],
+            "teff_catalogue": [8000.0, 8100.0],
+        }
+    )
+    path = export(table, tmp_path / f"t.{suffix}", columns="full")
+    beside = path.with_name(f"{path.name}.provenance.json")
+    said = " ".join((beside if beside.is_file() else path).read_text(errors="ignore").split())
+    said = re.sub(r"\s*HISTORY ", "", said)
+    bare = re.sub(r"[^\w=]", "", said)
+    assert re.search("bitsofbalmer_flags_hdelta(value=)?1=Theline", bare)
+    assert "16=Theresidualsexceed3" in bare
+    assert "32=" not in bare
+    assert "Column of the user" not in said
+    (raw,) = read_file(path).tables
+    units = {column.name: column.unit for column in raw.columns}
+    if suffix == "csv":
+        units = {name: one["unit"] for name, one in json.loads(said)["columns"].items()}
+    assert (units["parallax_error_mas"], units["teff_catalogue"]) == ("mas", "K")

@@ -1,0 +1,88 @@
+"""Columns beside those of the contract that go out with them, and what flags mean in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from msfa_core.columns import BY_NAME, Column
+from msfa_core.flags import FLAGS_OF
+
+_KNOWN: Final[dict[str, tuple[str, str]]] = {  # name -> unit, description
+    "z_err": ("", "Error of z, of the header, else of the catalogue that gave z"),
+    "rv": ("km / s", "Radial velocity of a catalogue"),
+    "rv_err": ("km / s", "Error of the radial velocity of a catalogue"),
+    "mjd": ("d", "Modified Julian day of the observation"),
+    "lmjd": ("d", "Local modified Julian day of the observation"),
+    "planid": ("", "Plan of the observation"),
+    "spid": ("", "Spectrograph"),
+    "fiberid": ("", "Fibre"),
+    "designation": ("", "Designation of the object in the header"),
+    "layout": ("", "Layout of the file"),
+    "resolution": ("", "Resolution of the spectrum: low or medium"),
+    "hdelta_d02": ("Angstrom", "D0.2 of Hdelta of a catalogue"),
+    "hgamma_d02": ("Angstrom", "D0.2 of Hgamma of a catalogue"),
+    "parallax_error_mas": ("mas", "Error of the parallax (Gaia)"),
+    "pmra_error": ("mas / yr", "Error of pmra (Gaia)"),
+    "pmdec_error": ("mas / yr", "Error of pmdec (Gaia)"),
+    "bp_flux_over_error": ("", "Flux in BP over its error (Gaia)"),
+    "rp_flux_over_error": ("", "Flux in RP over its error (Gaia)"),
+    "excess_factor": ("", "Excess factor of BP and RP (Gaia)"),
+    "nu_eff_used_in_astrometry": ("um-1", "Effective wave number used in the astrometry (Gaia)"),
+    "pseudocolour": ("um-1", "Wave number fitted in the astrometry (Gaia)"),
+    "ecl_lat": ("deg", "Ecliptic latitude (Gaia)"),
+    "astrometric_params_solved": ("", "Which astrometric parameters were solved for (Gaia)"),
+    "bp_g": ("mag", "Colour BP-G"),
+    "g_rp": ("mag", "Colour G-RP"),
+    "j_h": ("mag", "Colour J-H"),
+    **{f"{band}_mag_err": ("mag", f"Error of {band}_mag (2MASS)") for band in ("j", "h", "ks")},
+}
+_OF_TRUTH: Final = {
+    **{"vsini": "km / s", "rv": "km / s", "mass": "solMass", "distance_kpc": "kpc"},
+    **{"parallax_mas": "mas", "ebv": "mag", "abs_mag_g": "mag", "bp_rp": "mag"},
+}
+
+
+def own_column(name: str, values: pd.Series) -> Column:
+    """Describe a column outside the contract: one that we know, else by its type."""
+    if pd.api.types.is_bool_dtype(values.dtype):
+        kind = "bool"
+    elif pd.api.types.is_integer_dtype(values.dtype):
+        kind = "int"
+    else:
+        kind = "float" if pd.api.types.is_float_dtype(values.dtype) else "str"
+    unit, words = _known(name)
+    unit = unit if kind in ("int", "float") else ""
+    return Column(name, kind, "user", words, unit, "d" if kind == "int" else "")
+
+
+def _known(name: str) -> tuple[str, str]:
+    """Return unit and description of a column."""
+    base = name.removesuffix("_catalogue")
+    if base != name and base in BY_NAME:
+        return BY_NAME[base].unit, f"{BY_NAME[base].description}: of the catalogue"
+    base = name.removeprefix("true_")
+    if base != name:
+        unit = _OF_TRUTH.get(base) or (BY_NAME[base].unit if base in BY_NAME else "")
+        return unit, "Truth of the simulation"
+    return _KNOWN.get(name, ("", "Column of the user"))
+
+
+def flags_in_words(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, str]:
+    """Return what the bits mean that occur in columns of flags, for the header of an export.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+    table : (n,) DataFrame
+    """
+    said = {}
+    for name in (column.name for column in columns if column.name in FLAGS_OF):
+        flags = table[name].dropna().unique()
+        bits = [one for one in FLAGS_OF[name] if any(int(value) & one for value in flags)]
+        if bits:
+            words = (f"{int(one)} = {one.sentence.removesuffix('.')}" for one in bits)
+            said[f"bits of {name}"] = "; ".join(words)
+    return said
