@@ -191,9 +191,9 @@ def _from_parquet(content: bytes) -> list[RawTable]:
 
 
 def _has_mixins(header: str) -> bool:
-    """Tell whether astropy wrote columns of places or times: only it can put them together."""
+    """Tell whether astropy wrote places, times or masks as columns: only it puts them together."""
     kinds = set(re.findall(r"__class__:\s*([\w.]+)", header))
-    return any(not kind.endswith(_PLAIN_CLASSES) for kind in kinds)
+    return any("Masked" in kind or not kind.endswith(_PLAIN_CLASSES) for kind in kinds)
 
 
 def _told_by_astropy(schema: pa.Schema) -> tuple[dict[str, str], dict[str, str]]:

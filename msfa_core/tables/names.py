@@ -19,7 +19,7 @@ from msfa_core.tables.units import is_sexagesimal, unit_of
 Vocabulary = Mapping[str, tuple[str, ...]]
 
 _BRACKETS: Final = re.compile(  # the unit may hold brackets of the other kind: dex(cm/s2)
-    r"(?P<name>.+?)[\s_]*(?:\[(?P<square>[^\[\]]+)\]|\((?P<round>[^()]+)\))"
+    r"(?P<name>.+?)[\s_]*(?:\[(?P<square>[^\[\]]+)\]|\((?P<round>(?:[^()]|\([^()]*\))+)\))"
 )
 _SLASH: Final = re.compile(r"(?P<name>[^/]*[^/\s_])[\s_]*/[\s_]*(?P<unit>[^/].*)")  # Teff / K
 _UNIT_SUFFIX: Final[dict[str, str | None]] = {
@@ -189,12 +189,12 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     as_written = _BRACKETS.fullmatch(_bare(name))  # K is no k
     slash = _SLASH.fullmatch(_bare(name))
     unit_said = (as_written["square"] or as_written["round"]) if as_written else ""
-    if bracket and _OF_TODAY.fullmatch(unit_said):
+    if slash and unit_of(slash["unit"]) is not None:
+        out[1] = plain(slash["name"]), Found(name, slash["unit"])
+    elif bracket and _OF_TODAY.fullmatch(unit_said):
         out[1] = bracket["name"], Found(name)
     elif bracket and (unit_of(unit_said) is not None or is_sexagesimal(unit_said)):
         out[1] = bracket["name"], Found(name, unit_said)
-    elif slash and unit_of(slash["unit"]) is not None:
-        out[1] = plain(slash["name"]), Found(name, slash["unit"])
     elif logarithm and logarithm["name"].startswith("teff") and "err" not in logarithm["name"]:
         out[1] = "teff", Found(name, None, True)
     else:

@@ -399,8 +399,13 @@ def _fits_values(values: Any, column: Any) -> pa.Array:
 def _parquet_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iterator[pa.Table]:
     file = pyarrow.parquet.ParquetFile(catalogue.path, pre_buffer=False, buffer_size=2**20)
     total, done, size = file.metadata.num_rows, 0, catalogue.path.stat().st_size
-    for batch in file.iter_batches(ROWS, columns=list(dict.fromkeys(names))):
-        table = pa.Table.from_batches([batch]).select(list(names))
+    masks = {name: mask for name in names if (mask := f"{name}.mask") in catalogue.names}
+    for batch in file.iter_batches(ROWS, columns=list(dict.fromkeys([*names, *masks.values()]))):
+        whole = pa.Table.from_batches([batch])
+        table = whole.select(list(names))
+        for name, mask in masks.items():  # as astropy writes columns with missing values
+            known = pc.if_else(whole[mask], None, whole[name])
+            table = table.set_column(table.schema.get_field_index(name), name, known)
         done += len(table)
         told(size * done // max(total, 1), size)
         texts = [field.name for field in table.schema if _is_text(field.type)]

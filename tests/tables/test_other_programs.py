@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
+from astropy.table import MaskedColumn, Table
 from outside_tables import IDS, NAMES, UNITS, astropy_table, cells, csv_text, differences, truth
 
 from msfa_core.errors import CatalogueError
@@ -164,12 +165,15 @@ def test_of_a_pair_table_the_magnitude_of_gaia_is_taken_and_not_that_of_sdss(tmp
         ("redshift", "z"),
         ("log g / dex", "logg"),
         ("combined_teff", "teff"),
+        ("Teff (dex(K))", "teff"),
+        ("logg / dex(cm/s2)", "logg"),
     ],
 )
 def test_more_names_of_a_catalogue(tmp_path, names, house):
     value = {"teff": 8100.0, "z": 1e-4, "logg": 3.2}[house]
-    found = opened(tmp_path, f"obsid,{names}\n7,{value}\n8,{value}\n", CATALOGUE_USE)
-    assert found.table[house].tolist() == [value, value]
+    given = np.log10(value) if "dex(K)" in names else value
+    found = opened(tmp_path, f"obsid,{names}\n7,{given}\n8,{given}\n", CATALOGUE_USE)
+    assert found.table[house].tolist() == pytest.approx([value, value])
 
 
 @pytest.mark.parametrize(
@@ -258,3 +262,22 @@ def test_a_commented_header_above_a_row_of_units_is_the_header(tmp_path):
     units = ",".join(UNITS.get(house, "") for house in truth().columns)
     found = opened(tmp_path, "\n".join([f"#{rows[0]}", units, *rows[1:]]) + "\n")
     assert differences(truth(), found) == []
+
+
+# --- masks -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("form", ["parquet", "ascii.ecsv"])
+def test_values_that_astropy_masked_are_missing(tmp_path, form):
+    how = {"serialize_method": "data_mask"} if form == "ascii.ecsv" else {}
+    astropy_table(truth()).write(tmp_path / "t", format=form, **how)
+    found = open_table(tmp_path / "t", GAIA_USE)
+    assert differences(truth(), found) == []
+    assert not any("mask" in name for name in found.unused)
+
+
+def test_values_that_astropy_masked_are_missing_in_a_long_parquet_file(tmp_path, monkeypatch):
+    made = Table({"obsid": [7, 8, 9], "teff": MaskedColumn([8000.0, -5.0, 9000.0], mask=[0, 1, 0])})
+    made.write(tmp_path / "t.parquet")
+    monkeypatch.setattr(large, "LARGE", 0)
+    table = large.open_large(tmp_path / "t.parquet", CATALOGUE_USE)
+    found = table.rows_of(np.array([7, 8, 9]), pd.Series([], dtype="str"))
+    assert found.table["teff"].tolist() == pytest.approx([8000.0, np.nan, 9000.0], nan_ok=True)
