@@ -27,6 +27,7 @@ from msfa_core.networks.weights import (
     LIKELIHOOD_FILE,
     MODELS_FOLDER,
     NOVELTY_FILE,
+    STAGE_CLASSES,
     STAGE_FILES,
     load_weights,
     read_checksums,
@@ -62,6 +63,7 @@ LEAST_DECISIONS: Final = 100  # stars of each kind
 _HELD_BACK: Final = 3  # stars of ten, for the figures
 _SIMULATED_SHARE: Final = 0.04  # of the paper's counts: beside the decisions, and to test
 _ROWS: Final = 1000  # spectra of a survey prepared at a time
+_LEAST_OF_THE_BEST: Final = 1 / len(STAGE_CLASSES[1])  # probability of the class of stage 1
 _TINY: Final = 1e-9
 _SAME: Final = 1e-3  # between log-odds of the search and of stage 2 alone
 _KINDS: Final = {"accept": True, "reject": False}
@@ -249,12 +251,12 @@ def train_from_decisions(
     changed = with_change(model, axes, fit_change(learn + simulated, ridge), temperature)
     after = search.with_stage2(changed)
     progress("learn", 2, 3, "before and after")
+    kept = _kept_by_both_stages(search, after, test.prepared)
     rows = {}
-    for when, one in (("before", search), ("after", after)):
+    for when, one, both in zip(("before", "after"), (search, after), kept, strict=True):
         said = one.classify(_prepared(decided.flux[held])).p_bhb >= search.threshold
         rows[f"held-back verdicts, {when}"] = _scores(said, decided.is_bhb[held])
-        kept = one.classify(test.prepared).are_bhb(search.threshold)
-        rows[f"simulated stars by both stages, {when}"] = _scores(kept, test.label == BHB_CODE)
+        rows[f"simulated stars by both stages, {when}"] = _scores(both, test.label == BHB_CODE)
     result = Learnt(
         folder,
         pd.DataFrame.from_dict(rows, orient="index"),
@@ -284,13 +286,25 @@ def _sample(
     Where the likelihood of model stars is joined to what stage 2 says, a change of stage 2 counts
     as much as stage 2 does there.
     """
-    p = np.clip(search.classify(_prepared(flux)).p_bhb, _TINY, 1 - _TINY)
-    odds, scores = logit(p), axes.scores(features)
+    scores = axes.scores(features)
+    odds = alone = odds_of(search.stage2, features, search.temperature[1])
     if search.likelihood is not None:
-        alone = odds_of(search.stage2, features, search.temperature[1])
+        odds = logit(np.clip(search.classify(_prepared(flux)).p_bhb, _TINY, 1 - _TINY))
         is_joined = np.abs(odds - alone) > _SAME * (1 + np.abs(alone))
         scores[is_joined] *= search.likelihood.joining[1, 0]
     return Sample(odds, scores, is_bhb, np.full(len(is_bhb), 0.5 / len(is_bhb)))
+
+
+def _kept_by_both_stages(
+    before: TwoStageSearch, after: TwoStageSearch, test: PreparedSpectra
+) -> tuple[BoolArray, BoolArray]:
+    """(n,) what two searches keep that differ in stage 2 alone, asked where it can matter."""
+    said = before.classify(test, stage2_from=_LEAST_OF_THE_BEST)
+    kept = said.are_bhb(before.threshold)
+    asked = np.flatnonzero(np.isfinite(said.p_bhb))
+    kept_after = np.zeros(len(kept), bool)
+    kept_after[asked] = after.classify(_prepared(test.flux[asked])).are_bhb(after.threshold)
+    return kept, kept_after
 
 
 def _simulated(
