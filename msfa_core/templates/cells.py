@@ -10,7 +10,7 @@ from scipy.ndimage import spline_filter1d
 
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
 from msfa_core.errors import ModelError
-from msfa_core.templates.kernels import shifted
+from msfa_core.templates.kernels import even_rows, shifted
 from msfa_core.templates.library import ALONE, TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.weights import FIT_RANGE, fit_pixels
 from msfa_core.typing import Float32Array, FloatArray, IntArray
@@ -121,6 +121,9 @@ class Matcher:
         self.pixels = fit_pixels()
         self.n_pixels = self.pixels.stop - self.pixels.start
         self.columns = np.ascontiguousarray(templates.continuum[:, self.pixels])
+        low, high = np.tril_indices(len(self.columns))
+        self.even_columns = even_rows(self.columns)
+        self.pairs = even_rows(self.columns[low] * self.columns[high])
         self.classes = [cls for cls in TEMPLATE_CLASSES if np.any(templates.cls == cls)]
         self._make_splines()
         self._make_ladders()

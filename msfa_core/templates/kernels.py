@@ -12,12 +12,17 @@ from typing import Final
 import numpy as np
 
 from msfa_core.machine.compiled import compiled
+from msfa_core.typing import FloatArray
 
 BLOCK: Final = 128  # cells solved side by side
 PIXELS: Final = 256  # pixels summed at a time
 RIDGE: Final = 1e-7  # of the mean diagonal: keeps a missing arm solvable
 COARSE_RIDGE: Final = 4e-6  # the same in single precision
-SETTLED: Final = 0.05  # of χ²: a parabola foretold it that well
+
+
+def even_rows(rows: FloatArray) -> FloatArray:
+    """Return rows with one of zeros behind them where their number is odd."""
+    return np.concatenate([rows, np.zeros((len(rows) % 2, rows.shape[1]))])
 
 
 @compiled(part=True)
@@ -145,12 +150,10 @@ def shifted(spline, position, fraction, out):  # type: ignore[no-untyped-def]
     w1 = (4.0 - 6.0 * u * u + 3.0 * u * u * u) / 6.0
     w2 = (4.0 - 6.0 * v * v + 3.0 * v * v * v) / 6.0
     w3 = u * u * u / 6.0
-    p = position - 1
+    first = position - 1
+    near = spline[first : first + len(out) + 3]  # a number that may be negative costs the vectors
     for i in range(len(out)):
-        out[i] = (
-            w0 * spline[p + i] + w1 * spline[p + i + 1] + w2 * spline[p + i + 2]
-            + w3 * spline[p + i + 3]
-        )  # fmt: skip
+        out[i] = w0 * near[i] + w1 * near[i + 1] + w2 * near[i + 2] + w3 * near[i + 3]
 
 
 @compiled
@@ -174,9 +177,11 @@ def products(model, columns, weight, weighted, a, b):  # type: ignore[no-untyped
     square, right, one = np.empty(PIXELS), np.empty(PIXELS), np.empty(PIXELS)
     for start in range(0, m, PIXELS):
         size = min(PIXELS, m - start)
+        here, there = weight[start : start + size], weighted[start : start + size]
+        near = model[start : start + size]
         for i in range(size):
-            square[i] = weight[start + i] * model[start + i] * model[start + i]
-            right[i] = weighted[start + i] * model[start + i]
+            square[i] = here[i] * near[i] * near[i]
+            right[i] = there[i] * near[i]
         for j in range(n):
             column = columns[j, start : start + size]
             total = 0.0
@@ -221,220 +226,6 @@ def solve(a, b, solution):  # type: ignore[no-untyped-def]
     return gain
 
 
-@compiled(part=True)
-def gain_at(  # type: ignore[no-untyped-def]
-    spline, extent, first, z, step, columns, weight, weighted, model, a, b, solution
-):  # fmt: skip
-    """By how much a template at a redshift lowers χ²; the mixture is left in ``solution``.
-
-    ``first`` is the number of the first pixel of the fit less that of the spline, ``extent`` the
-    first and last pixel of the template. −1 where it does not cover the fit.
-    """
-    where = first - np.log10(1.0 + z) / step
-    position = int(np.floor(where))
-    if position - 1 < extent[0] or position + len(model) + 1 > extent[1]:
-        return -1.0
-    shifted(spline, position, where - position, model)
-    products(model, columns, weight, weighted, a, b)
-    return solve(a, b, solution)
-
-
-@compiled(part=True)
-def _between(  # type: ignore[no-untyped-def]
-    spline, extent, first, best, other, loss, step, columns, weight, weighted, model, a, b,
-    solution, out,
-):  # fmt: skip
-    """Once more a vertex, through the best step, its neighbour, and the vertex found before.
-
-    Lines may be narrower than the steps. ``loss`` is by how much χ² is larger at the neighbour
-    than at the best step; ``out`` as in :func:`refine`, changed where χ² is lowered.
-    """
-    x1, x2 = out[2] - best, other - best
-    if min(abs(x1), abs(x2 - x1)) < 0.01 * abs(x2):
-        return
-    y1, y2 = (out[1] - out[4]) / x1, loss / x2
-    bend = (y1 - y2) / (x1 - x2)
-    if not bend > 0.0:
-        return
-    z = best + min(max(x1 / 2.0 - y1 / (2.0 * bend), min(x2, 0.0)), max(x2, 0.0))
-    gain = gain_at(
-        spline, extent, first, z, step, columns, weight, weighted, model, a, b, solution
-    )  # fmt: skip
-    if gain > out[4]:
-        out[2], out[4] = z, gain
-
-
-@compiled(part=True)
-def refine(  # type: ignore[no-untyped-def]
-    spline, extent, first, ladder, start, known, reach, step, columns, weight, weighted, model, a,
-    b, solution, out,
-):  # fmt: skip
-    """Walk down a ladder of redshifts to the least χ², then between its steps.
-
-    Parameters
-    ----------
-    ladder : (step,) float64
-        Redshifts.
-    start, reach : int
-        Step to begin with, and how far to look to either side whatever χ² does.
-    known : float
-        The gain at the step to begin with.
-    out : (5,) float64
-        Filled: best step, gain there, redshift between steps, its error (for Δχ² = 1), gain at it.
-        The error is NaN where the best step is the first or last, or χ² has no curvature.
-    """
-    last = len(ladder) - 1
-    low, high = max(start - reach, 0), min(start + reach, last)
-    best, most = -1, -np.inf
-    gains = np.empty(len(ladder))
-    gains[:] = np.nan
-    for k in range(low, high + 1):
-        gains[k] = known
-        if k != start:
-            gains[k] = gain_at(
-                spline, extent, first, ladder[k], step, columns, weight, weighted, model, a, b,
-                solution,
-            )  # fmt: skip
-        if gains[k] > most:
-            best, most = k, gains[k]
-    while best == low and low > 0:
-        low -= 1
-        gains[low] = gain_at(
-            spline,
-            extent,
-            first,
-            ladder[low],
-            step,
-            columns,
-            weight,
-            weighted,
-            model,
-            a,
-            b,
-            solution,
-        )
-        if gains[low] > most:
-            best, most = low, gains[low]
-    while best == high and high < last:
-        high += 1
-        gains[high] = gain_at(
-            spline,
-            extent,
-            first,
-            ladder[high],
-            step,
-            columns,
-            weight,
-            weighted,
-            model,
-            a,
-            b,
-            solution,
-        )
-        if gains[high] > most:
-            best, most = high, gains[high]
-    out[0], out[1], out[2], out[3], out[4] = best, most, ladder[best], np.nan, most
-    if 0 < best < last:
-        left, right = most - gains[best - 1], most - gains[best + 1]
-        d1, d2 = ladder[best] - ladder[best - 1], ladder[best + 1] - ladder[best]
-        bend = (left / d1 + right / d2) / (d1 + d2)  # half the second derivative of χ²
-        if bend > 0.0:
-            slope = (left / d1 * d2 - right / d2 * d1) / (d1 + d2)
-            move = min(max(slope / (2.0 * bend), -d1), d2)
-            out[2] = ladder[best] + move
-            out[3] = 1.0 / np.sqrt(bend)
-            out[4] = gain_at(
-                spline,
-                extent,
-                first,
-                out[2],
-                step,
-                columns,
-                weight,
-                weighted,
-                model,
-                a,
-                b,
-                solution,
-            )
-            if abs(most + move * (slope - bend * move) - out[4]) > SETTLED:
-                _between(
-                    spline, extent, first, ladder[best], ladder[best + (1 if move > 0.0 else -1)],
-                    most - gains[best + (1 if move > 0.0 else -1)], step, columns, weight,
-                    weighted, model, a, b, solution, out,
-                )  # fmt: skip
-            if out[4] < most:
-                out[2], out[4] = ladder[best], most
-
-
-@compiled(part=True)
-def _most_first(values, order):  # type: ignore[no-untyped-def]
-    """Fill ``order`` with the places of few values, the largest first."""
-    for k in range(len(values)):
-        at = k
-        while at > 0 and values[order[at - 1]] < values[k]:
-            order[at] = order[at - 1]
-            at -= 1
-        order[at] = k
-
-
-@compiled
-def refine_rows(  # type: ignore[no-untyped-def]
-    splines, extents, starts, ladders, ladder_length, ladder_of, template, begin, kept, reach,
-    step, columns, weight, weighted, results,
-):  # fmt: skip
-    """Refine the candidates of every spectrum in float64.
-
-    All of them at the redshift where they begin; then the best of each class along the ladder.
-
-    Parameters
-    ----------
-    splines : (t, pixel), extents : (t, 2) int, starts : (t,) int
-        B-spline coefficients; ``extent`` and ``first`` of :func:`gain_at` for each template.
-    ladders : (class, step), ladder_length, ladder_of : ints
-        Redshifts of each class; which one a template has.
-    template, begin : (n, candidate) int
-        Template (−1 for none) and step of its ladder to start at.
-    kept, reach : (class,) int
-        Candidates of a class that go down the ladder, and ``reach`` of :func:`refine`.
-    columns : (vector, pixel)
-    weight, weighted : (n, pixel)
-    results : (n, candidate, 5)
-        As from :func:`refine`; NaN for the others.
-    """
-    n_vectors, m = columns.shape
-    n_candidates = template.shape[1]
-    model = np.empty(m)
-    a = np.empty((n_vectors, n_vectors))
-    b, solution = np.empty(n_vectors), np.empty(n_vectors)
-    gains = np.empty(n_candidates)
-    left = np.empty(len(kept), dtype=np.int64)
-    order = np.empty(n_candidates, dtype=np.int64)
-    for row in range(len(template)):
-        for c in range(n_candidates):
-            t = template[row, c]
-            gains[c] = -np.inf
-            if t >= 0:
-                gains[c] = gain_at(
-                    splines[t], extents[t], starts[t], ladders[ladder_of[t], begin[row, c]], step,
-                    columns, weight[row], weighted[row], model, a, b, solution,
-                )  # fmt: skip
-        for k in range(len(kept)):
-            left[k] = kept[k]
-        _most_first(gains, order)
-        for c in order:
-            t = template[row, c]
-            if t < 0 or left[ladder_of[t]] == 0:
-                continue
-            kind = ladder_of[t]
-            left[kind] -= 1
-            refine(
-                splines[t], extents[t], starts[t], ladders[kind, : ladder_length[kind]],
-                begin[row, c], gains[c], reach[kind], step, columns, weight[row], weighted[row],
-                model, a, b, solution, results[row, c],
-            )  # fmt: skip
-
-
 @compiled
 def scan_basis(  # type: ignore[no-untyped-def]
     splines, extent, first, redshifts, step, fixed, weight, weighted, gains
@@ -448,7 +239,7 @@ def scan_basis(  # type: ignore[no-untyped-def]
     extent : (2,) int
         First and last pixel that all of them have.
     first : int
-        As in :func:`gain_at`.
+        As in :func:`refining.gains_at`.
     redshifts : (z,) float64
     fixed : (column, pixel) float64
         Added as they are, at every redshift.

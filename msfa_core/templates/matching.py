@@ -23,11 +23,11 @@ from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.cells import Cells, Matcher, matcher_of
 from msfa_core.templates.kernels import (
     bin_products,
-    refine_rows,
     scan_basis,
     solve_cells,
 )
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
+from msfa_core.templates.refining import RESULTS, refine
 from msfa_core.templates.results import BLUE, RED, Matches
 from msfa_core.templates.shift_errors import least_squares, settled_shifts
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
@@ -45,7 +45,6 @@ _LEAST_END: Final = 0.3  # share of an end that must be observed
 _BATCH: Final = 16  # spectra per matrix product: fits the caches
 _EXTRA: Final = 2  # free parameters of a match besides the continuum: template and redshift
 _CONTINUUM_PIXELS: Final = 151  # of the running mean of the model that residuals are over
-_RESULTS: Final = 5  # columns of kernels.refine: step, gain there, z, its error, gain at z
 
 
 def match(
@@ -166,16 +165,15 @@ def promising(cells: Cells, gain: Float32Array) -> tuple[IntArray, IntArray]:
     search, n = cells.search, len(gain)
     n_templates = min(search.n_templates, gain.shape[1])
     order = np.argsort(-gain.max(axis=2), axis=1, kind="stable")[:, :n_templates]
-    template = np.full((n, n_templates, search.n_minima), -1, dtype=np.int64)
-    step = np.zeros((n, n_templates, search.n_minima), dtype=np.int64)
-    for row in range(n):
-        for rank, t in enumerate(order[row]):
-            one = gain[row, t]
-            padded = np.concatenate([[-np.inf], one, [-np.inf]])
-            peaks = np.flatnonzero((one >= padded[:-2]) & (one > padded[2:]))
-            peaks = peaks[np.argsort(-one[peaks], kind="stable")][: search.n_minima]
-            template[row, rank, : len(peaks)] = cells.rows[t]
-            step[row, rank, : len(peaks)] = peaks * search.coarse
+    along = np.take_along_axis(gain, order[:, :, None], axis=1)
+    beyond = np.full((n, n_templates, 1), -np.inf, dtype=gain.dtype)
+    is_peak = along >= np.concatenate([beyond, along[:, :, :-1]], axis=2)
+    is_peak &= along > np.concatenate([along[:, :, 1:], beyond], axis=2)
+    peaks = np.where(is_peak, -along, np.inf).argsort(axis=2, kind="stable")
+    peaks = peaks[:, :, : search.n_minima]
+    is_one = np.take_along_axis(is_peak, peaks, axis=2)
+    template = np.where(is_one, cells.rows[order][:, :, None], -1)
+    step = np.where(is_one, peaks * search.coarse, 0)
     width = int(np.prod(template.shape[1:]))
     return template.reshape(n, width), step.reshape(n, width)
 
@@ -213,12 +211,7 @@ def search_cells(matcher: Matcher, fit: Prepared) -> Refined:
     template = np.concatenate([one[0] for one in chosen], axis=1)
     begin = np.concatenate([one[1] for one in chosen], axis=1)
     template[fit.n_used < LEAST_PIXELS] = -1
-    found = np.full((*template.shape, _RESULTS), np.nan)
-    refine_rows(
-        matcher.splines, matcher.extents, matcher.starts, matcher.ladders, matcher.ladder_length,
-        matcher.ladder_of, template, begin, matcher.n_refined, matcher.reach, LAMOST_GRID.step,
-        matcher.columns, fit.weight, fit.weight * fit.flux, found,
-    )  # fmt: skip
+    found = refine(matcher, template, begin, fit.weight, fit.flux)
     for rows in matcher.groups:
         more_template, more = _search_basis(matcher, fit, rows)
         template = np.concatenate([template, more_template], axis=1)
@@ -236,7 +229,7 @@ def _search_basis(matcher: Matcher, fit: Prepared, rows: IntArray) -> tuple[IntA
     template : (n, 1) int array
         The first of the set stands for it; -1 without enough pixels.
     found : (n, 1, 5) array
-        As from `kernels.refine`.
+        As from `refine`.
     """
     first_row = int(rows[0])
     cls = str(matcher.templates.cls[first_row])
@@ -255,7 +248,7 @@ def _search_basis(matcher: Matcher, fit: Prepared, rows: IntArray) -> tuple[IntA
 
     coarse = scan(np.arange(n), search.ladder[:: search.coarse])
     template = np.where(fit.n_used < LEAST_PIXELS, -1, first_row)[:, None]
-    found = np.full((n, 1, _RESULTS), np.nan)
+    found = np.full((n, 1, RESULTS), np.nan)
     for row in np.flatnonzero(template[:, 0] >= 0):
         one = np.array([row])
         near = int(np.argmax(coarse[row])) * search.coarse

@@ -1,0 +1,307 @@
+"""Second pass of template matching: the most promising cells, exactly, on all pixels.
+
+Every question to the pixels (a template at a redshift: by how much does it lower χ²?) is put for
+many at once, in float64: what is read of a spectrum and of the characteristic vectors serves
+``GROUP`` models, and the sums stay in registers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.machine.compiled import compiled
+from msfa_core.templates.cells import Matcher
+from msfa_core.templates.kernels import PIXELS, shifted, solve
+from msfa_core.typing import BoolArray, FloatArray, IntArray
+
+GROUP: Final = 4  # models summed side by side
+SETTLED: Final = 0.05  # of χ²: a parabola foretold it that well
+RESULTS: Final = 5  # what `refine` gives: step, gain there, z, its error, gain at z
+_APART: Final = 0.01  # of the distance of two places: nearer ones say nothing of a curvature
+
+
+@compiled(part=True)
+def _add_products(left, start, right, size, sums):  # type: ignore[no-untyped-def]
+    """Add the products of ``size`` pixels of rows of ``left`` with the ``GROUP`` rows of ``right``.
+
+    ``left`` has an even number of rows: two of them meet four, eight sums at a time.
+    """
+    for q in range(0, len(left), 2):
+        one, two = left[q, start : start + size], left[q + 1, start : start + size]
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+        for i in range(size):
+            a0 += one[i] * right[0, i]
+            a1 += one[i] * right[1, i]
+            a2 += one[i] * right[2, i]
+            a3 += one[i] * right[3, i]
+            b0 += two[i] * right[0, i]
+            b1 += two[i] * right[1, i]
+            b2 += two[i] * right[2, i]
+            b3 += two[i] * right[3, i]
+        sums[0, q] += a0
+        sums[1, q] += a1
+        sums[2, q] += a2
+        sums[3, q] += a3
+        sums[0, q + 1] += b0
+        sums[1, q + 1] += b1
+        sums[2, q + 1] += b2
+        sums[3, q + 1] += b3
+
+
+@compiled
+def gains_at(  # type: ignore[no-untyped-def]
+    splines, extents, starts, step, columns, pairs, n_vectors, weight, weighted, row, template,
+    redshift, gains,
+):  # fmt: skip
+    """By how much templates at redshifts lower the χ² of spectra, with the best mixture.
+
+    Parameters
+    ----------
+    splines : (t, pixel)
+        B-spline coefficients.
+    extents : (t, 2) int
+        First and last pixel of each template.
+    starts : (t,) int
+        Number of the first pixel of the fit less that of the spline.
+    step : float
+        Of log10 λ.
+    columns, pairs : (vector, pixel), (vector (vector + 1) / 2, pixel)
+        The vectors and the products of two, row by row of the lower triangle; an even number of
+        rows each, the last perhaps empty.
+    n_vectors : int
+    weight, weighted : (n, pixel)
+        Inverse variance, and inverse variance times flux.
+    row, template : (k,) int
+    redshift : (k,)
+        What is asked; the rows one after the other.
+    gains : (k,)
+        Filled; −1 where a template does not cover the fit.
+    """
+    m, first = weight.shape[1], 0
+    model, square, right = (
+        np.zeros((GROUP, m)),
+        np.empty((GROUP, PIXELS)),
+        np.empty((GROUP, PIXELS)),
+    )
+    normal, side = np.empty((GROUP, len(pairs))), np.empty((GROUP, len(columns)))
+    a, solution = np.empty((n_vectors, n_vectors)), np.empty(n_vectors)
+    while first < len(row):
+        several, near = 0, row[first]
+        while several < GROUP and first + several < len(row) and row[first + several] == near:
+            t = template[first + several]
+            where = starts[t] - np.log10(1.0 + redshift[first + several]) / step
+            position = int(np.floor(where))
+            gains[first + several] = 0.0
+            if position - 1 < extents[t, 0] or position + m + 1 > extents[t, 1]:
+                gains[first + several] = -1.0
+            else:
+                shifted(splines[t], position, where - position, model[several])
+            several += 1
+        normal[:, :] = 0.0
+        side[:, :] = 0.0
+        for start in range(0, m, PIXELS):
+            size = min(PIXELS, m - start)
+            here, there = weight[near, start : start + size], weighted[near, start : start + size]
+            for g in range(GROUP):
+                one, squares, products = model[g, start : start + size], square[g], right[g]
+                for i in range(size):
+                    squares[i] = here[i] * one[i] * one[i]
+                    products[i] = there[i] * one[i]
+            _add_products(pairs, start, square, size, normal)
+            _add_products(columns, start, right, size, side)
+        for g in range(several):
+            if gains[first + g] == 0.0:
+                at = 0
+                for j in range(n_vectors):
+                    for k in range(j + 1):
+                        a[j, k] = normal[g, at]
+                        at += 1
+                gains[first + g] = solve(a, side[g, :n_vectors], solution)
+        first += several
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Candidates on their way along the ladders, one after the other, spectrum by spectrum.
+
+    Attributes
+    ----------
+    row, template, kind : (k,) int arrays
+        Spectrum, template, and the ladder that it has.
+    low, high, best : (k,) int arrays
+        Steps looked at so far, and the best of them.
+    most, left, right : (k,) arrays
+        By how much χ² falls there, and at its neighbours; NaN where that is not known.
+    """
+
+    row: IntArray
+    template: IntArray
+    kind: IntArray
+    low: IntArray
+    high: IntArray
+    best: IntArray
+    most: FloatArray
+    left: FloatArray
+    right: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Spectra that can be asked."""
+
+    matcher: Matcher
+    weight: FloatArray
+    weighted: FloatArray
+
+    def gains(self, row: IntArray, template: IntArray, redshift: FloatArray) -> FloatArray:
+        """(k,) by how much templates at redshifts lower χ²; the rows one after the other."""
+        gains, of = np.empty(len(row)), self.matcher
+        gains_at(
+            of.splines, of.extents, of.starts, LAMOST_GRID.step, of.even_columns, of.pairs,
+            len(of.columns), self.weight, self.weighted, row, template, redshift, gains,
+        )  # fmt: skip
+        return gains
+
+
+def refine(
+    matcher: Matcher, template: IntArray, begin: IntArray, weight: FloatArray, flux: FloatArray
+) -> FloatArray:
+    """Refine the candidates of every spectrum.
+
+    All of them at the redshift where they begin; then the best of each class go along the ladder
+    to the least χ², and between its steps.
+
+    Parameters
+    ----------
+    matcher : Matcher
+    template, begin : (n, candidate) int arrays
+        Template (−1 for none) and step of its ladder to start at.
+    weight, flux : (n, pixel) arrays
+
+    Returns
+    -------
+    (n, candidate, 5) array
+        Best step, gain there, redshift between steps, its error (for Δχ² = 1), gain at it. The
+        error is NaN where the best step is the first or last, or χ² has no curvature. All NaN for
+        candidates that were not followed.
+    """
+    fit = _Fit(matcher, weight, weight * flux)
+    gains = np.full(template.shape, -np.inf)
+    there = template >= 0
+    kind = np.where(there, matcher.ladder_of[template], -1)
+    redshift = matcher.ladders[kind[there], begin[there]]
+    gains[there] = fit.gains(np.nonzero(there)[0], template[there], redshift)
+    chosen = _best_of_each(gains, kind, matcher.n_refined)
+    walk = _around(fit, template, begin, gains, kind, chosen)
+    _farther(fit, walk)
+    found = np.full((*template.shape, RESULTS), np.nan)
+    found[chosen] = _between_steps(fit, walk)
+    return found
+
+
+def _best_of_each(gains: FloatArray, kind: IntArray, kept: IntArray) -> BoolArray:
+    """(n, candidate) True for the candidates of most gain, so many of each class."""
+    order = np.argsort(-gains, axis=1, kind="stable")
+    sorted_kind = np.take_along_axis(kind, order, axis=1)
+    among = np.zeros(gains.shape, dtype=bool)
+    for k, n in enumerate(kept):
+        is_one = sorted_kind == k
+        among |= is_one & (np.cumsum(is_one, axis=1) <= n)
+    chosen = np.zeros_like(among)
+    np.put_along_axis(chosen, order, among, axis=1)
+    return chosen
+
+
+def _around(
+    fit: _Fit,
+    template: IntArray,
+    begin: IntArray,
+    gains: FloatArray,
+    kind: IntArray,
+    chosen: BoolArray,
+) -> _Walk:
+    """Look at the steps within the reach of a class on either side, and take the best."""
+    matcher = fit.matcher
+    row, t, k, start = np.nonzero(chosen)[0], template[chosen], kind[chosen], begin[chosen]
+    reach = matcher.reach[k]
+    low = np.maximum(start - reach, 0)
+    high = np.minimum(start + reach, matcher.ladder_length[k] - 1)
+    widest = int(matcher.reach.max(initial=1))
+    step = start[:, None] + np.arange(-widest - 1, widest + 2)  # one more: neighbours are looked up
+    value = np.full(step.shape, -np.inf)
+    asked = (step >= low[:, None]) & (step <= high[:, None]) & (step != start[:, None])
+    who = np.nonzero(asked)[0]
+    value[asked] = fit.gains(row[who], t[who], matcher.ladders[k[who], step[asked]])
+    value[:, widest + 1] = gains[chosen]
+    best = value.argmax(axis=1)
+    each = np.arange(len(best))
+    most, left, right = value[each, best], value[each, best - 1], value[each, best + 1]
+    left, right = (np.where(np.isfinite(one), one, np.nan) for one in (left, right))
+    return _Walk(row, t, k, low, high, step[each, best], most, left, right)
+
+
+def _farther(fit: _Fit, walk: _Walk) -> None:
+    """Go on where the best step is the last that was looked at, as long as χ² falls."""
+    last = fit.matcher.ladder_length[walk.kind] - 1
+    while True:
+        down = (walk.best == walk.low) & (walk.low > 0)
+        up = ~down & (walk.best == walk.high) & (walk.high < last)
+        if not (down | up).any():
+            return
+        walk.low[down] -= 1
+        walk.high[up] += 1
+        to = np.where(down, walk.low, walk.high)
+        for goes, behind, ahead in ((down, walk.right, walk.left), (up, walk.left, walk.right)):
+            at = np.flatnonzero(goes)
+            redshift = fit.matcher.ladders[walk.kind[at], to[at]]
+            said = fit.gains(walk.row[at], walk.template[at], redshift)
+            ahead[at] = said
+            better = said > walk.most[at]
+            at, said = at[better], said[better]
+            behind[at], ahead[at] = walk.most[at], np.nan
+            walk.best[at], walk.most[at] = to[at], said
+
+
+def _between_steps(fit: _Fit, walk: _Walk) -> FloatArray:
+    """(k, 5) what `refine` gives: the redshift of least χ² by a parabola through three steps.
+
+    Where it did not foretell χ² well, lines are narrower than the steps: once more through the
+    best step, its neighbour, and what was found.
+    """
+    ladders, best, most = fit.matcher.ladders, walk.best, walk.most
+    ladder = ladders[walk.kind, best]
+    found = np.column_stack([best, most, ladder, np.full(len(best), np.nan), most])
+    inner = (best > 0) & (best < fit.matcher.ladder_length[walk.kind] - 1)
+    before = ladders[walk.kind, np.maximum(best - 1, 0)]
+    after = ladders[walk.kind, np.minimum(best + 1, ladders.shape[1] - 1)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left, right, d1, d2 = most - walk.left, most - walk.right, ladder - before, after - ladder
+        bend = (left / d1 + right / d2) / (d1 + d2)  # half the second derivative of χ²
+        slope = (left / d1 * d2 - right / d2 * d1) / (d1 + d2)
+        move = np.minimum(np.maximum(slope / (2 * bend), -d1), d2)
+    at = np.flatnonzero(inner & (bend > 0))
+    found[at, 2], found[at, 3] = ladder[at] + move[at], 1 / np.sqrt(bend[at])
+    found[at, 4] = fit.gains(walk.row[at], walk.template[at], found[at, 2])
+    foretold = most[at] + move[at] * (slope[at] - bend[at] * move[at])
+    at = at[np.abs(foretold - found[at, 4]) > SETTLED]
+    x1 = found[at, 2] - ladder[at]
+    x2 = np.where(move[at] > 0, d2[at], -d1[at])
+    y1 = most[at] - found[at, 4]
+    y2 = np.where(move[at] > 0, right[at], left[at])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y1, y2 = y1 / x1, y2 / x2
+        bent = (y1 - y2) / (x1 - x2)
+        further = np.clip(x1 / 2 - y1 / (2 * bent), np.minimum(x2, 0), np.maximum(x2, 0))
+    news = np.minimum(np.abs(x1), np.abs(x2 - x1)) >= _APART * np.abs(x2)
+    news &= bent > 0
+    at, redshift = at[news], ladder[at[news]] + further[news]
+    said = fit.gains(walk.row[at], walk.template[at], redshift)
+    better = said > found[at, 4]
+    found[at[better], 2], found[at[better], 4] = redshift[better], said[better]
+    worse = found[:, 4] < most
+    found[worse, 2], found[worse, 4] = ladder[worse], most[worse]
+    return found
