@@ -27,9 +27,11 @@ from msfa_core.stars.crossmatch import ALSO_TAKEN, CATALOGUE_NAMES
 from msfa_core.tables.cells import clean, numbers
 from msfa_core.tables.export import export
 from msfa_core.tables.pieces import open_catalogue
+from msfa_core.tables.quantities import quantity
 from msfa_core.tables.read import SENTINELS
 from msfa_core.tables.reading import UNREADABLE_SHARE
 from msfa_core.tables.row_keys import as_ids
+from msfa_core.tables.units import UnitProblem, convert, is_sexagesimal, says_nothing
 from msfa_core.typing import BoolArray, FloatArray, Progress, no_progress
 
 FORMATS: Final = (".csv", ".fits", ".parquet")
@@ -179,6 +181,7 @@ def select(
     out = check_out(out, overwrite)
     source = open_catalogue(catalogue)
     columns = columns_of(source.names, str(catalogue))
+    _check_units(columns, source.units(), str(catalogue))
     chosen = Choosing(cuts or Cuts())
 
     read = [0, 1]
@@ -235,6 +238,29 @@ def columns_of(names: Sequence[str], what: str) -> dict[str, str]:
             "Give a general catalogue of LAMOST's low-resolution survey."
         )
     return found
+
+
+def _check_units(columns: Mapping[str, str], said: Mapping[str, str], what: str) -> None:
+    """Refuse columns whose file says another unit than LAMOST's catalogues have.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    for house, name in columns.items():
+        unit, one = said.get(name), quantity(house)
+        if says_nothing(unit) or is_sexagesimal(unit) or one.kind in ("id", "text"):
+            continue
+        try:
+            is_ours = bool(convert(np.ones(1), unit, one).values[0] == 1.0)
+        except UnitProblem:
+            is_ours = False
+        if not is_ours:
+            wanted = one.unit or "a pure number"
+            raise CatalogueError(
+                f"{what}: column {name} is in {str(unit).strip()!r}, as the file says, and not in "
+                f"{wanted} as in LAMOST's catalogues; convert it, or take it out."
+            )
 
 
 class Choosing:

@@ -168,13 +168,23 @@ def open_large(path: str | Path, use: Use) -> LargeTable | None:
         source = open_catalogue(path)
     except CatalogueError:
         return None  # another format: read as a whole, or refused there
+    if source.kind == "FITS" and _n_tables(path) > 1:
+        return None  # of which one is chosen, or none
     found = recognise(source.names, use.vocabulary, use.beside)
     if not set(_KEYS) & set(found.found):
         return None
     if found.rivals:
         names = {house: [one.name for one in rivals] for house, rivals in found.rivals.items()}
         raise problem(path, f"has columns that differ in case only ({names})", "rename one")
-    return LargeTable(path, source.kind, tuple(source.names), _said(source), use)
+    return LargeTable(path, source.kind, tuple(source.names), _said(source, use), use)
+
+
+def _n_tables(path: Path) -> int:
+    """Count the tables of a FITS file."""
+    from astropy.io import fits  # noqa: PLC0415  slow to import
+
+    with fits.open(path, memmap=True, lazy_load_hdus=True) as units:
+        return sum(hasattr(unit, "columns") for unit in units)
 
 
 def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any]:
@@ -188,7 +198,7 @@ def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any
     return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False), bool)
 
 
-def _said(source: Catalogue) -> Said:
+def _said(source: Catalogue, use: Use) -> Said:
     if source.kind == "FITS":
         from astropy.io import fits  # noqa: PLC0415  slow to import
 
@@ -202,6 +212,11 @@ def _said(source: Catalogue) -> Said:
         named = {one.name: one.unit for one in empty.columns if one.unit}
         return Said(named, {one.name: one.about for one in empty.columns})
     head, *_ = text_tables(source.path, source.beginning(_HEAD), KNOWN_FORMATS)
+    first = [
+        RawColumn(name, values, head.units.get(name), about=head.about.get(name, ""))
+        for name, values in head.columns.items()
+    ]
+    understand(RawTable("", first, {}, (), head.comments), use, str(source.path))  # or refused here
     names = dict(zip(head.columns, source.names, strict=False))
     units, about = (
         {names[name]: said for name, said in words.items() if name in names}

@@ -6,6 +6,7 @@ A compressed file is inflated on the way.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -27,6 +28,7 @@ import pyarrow.parquet
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import MISSING_WORDS
 from msfa_core.tables.heads import OpenQuotes, piece_without_names
+from msfa_core.tables.text import text_tables
 
 ROWS: Final = 200_000  # of a piece
 _PIECE: Final = 2**24  # bytes
@@ -39,6 +41,7 @@ _MOST_BLOCKS: Final = 10_000  # of one FITS header
 _END: Final = b"END".ljust(_CARD)
 _DELIMITERS: Final = "|,;\t"
 _MISSING: Final = sorted({form for w in MISSING_WORDS for form in (w, w.upper(), w.title())})
+_HEAD: Final = 2**18  # bytes that say what the columns are
 _LONGEST_LINE: Final = 2**20  # bytes
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|head|body)", re.I)
 
@@ -86,6 +89,22 @@ class Catalogue:
         reader = {"CSV": _csv_pieces, "FITS": _fits_pieces, "Parquet": _parquet_pieces}[self.kind]
         with _damage(self.path):
             yield from reader(self, names, told or _untold)
+
+    def units(self) -> dict[str, str]:
+        """Return the units that the file gives its columns, by name."""
+        if self.kind == "FITS":
+            with _damage(self.path), _opened(self.path, _untold) as stream:
+                columns = _table_columns(_table_header(self.path, stream)[0])
+            return {one.name: str(one.unit) for one in columns if one.unit}
+        if self.kind == "Parquet":
+            schema = pyarrow.parquet.read_schema(self.path)
+            said = {field.name: (field.metadata or {}).get(b"unit", b"") for field in schema}
+            return {name: unit.decode() for name, unit in said.items() if unit}
+        with contextlib.suppress(CatalogueError):  # which its rows will say better
+            head, *_ = text_tables(self.path, self.beginning(_HEAD), "")
+            names = dict(zip(head.columns, self.names, strict=False))
+            return {names[name]: unit for name, unit in head.units.items() if name in names}
+        return {}
 
     def beginning(self, size: int) -> str:
         """Return the first whole lines of a text."""
@@ -373,13 +392,14 @@ def _fits_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iter
                 raise _problem(catalogue.path, reason, "download it again")
             rows = np.frombuffer(content, dtype)
             left -= n
+            for name in (one for one in names if rows[one].ndim != 1):
+                reason = f"column {name} holds an array per row, not one value"
+                raise _problem(catalogue.path, reason, "take it out of the file")
             yield pa.table({name: _fits_values(rows[name], by_name[name]) for name in names})
 
 
 def _fits_values(values: Any, column: Any) -> pa.Array:
     """Values of one column of a FITS table."""
-    if values.ndim != 1:
-        raise CatalogueError(f"column {column.name} holds an array per row, not one value.")
     if values.dtype.kind in "SU":
         text = pa.array(np.char.decode(values.astype("S"), "latin-1").tolist(), pa.string())
         return _trimmed(text)

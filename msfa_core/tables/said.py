@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -137,6 +138,15 @@ _SAYS: Final = (
         "log g in m/s², 2 dex less",
     ),
     _Says(
+        frozenset(("ra", "dec")),
+        _pattern(
+            r"\bpos\.(galactic|ecliptic|supergalactic)|\b(galactic|ecliptic)\s+l(ong|at)itude"
+        ),
+        None,
+        "a place in another system",
+    ),
+    _Says(_MAGNITUDES, _pattern(r"\bphot\.flux\b"), None, "a flux"),
+    _Says(
         frozenset(),
         _pattern(
             r"\bvariances?\b|\bsquared?\b|\bfractional\b|\brelative\s+(error|uncertainty)"
@@ -147,6 +157,9 @@ _SAYS: Final = (
         "no standard deviation",
     ),
 )
+
+
+_OF_ERROR: Final = _pattern(r"(?<![\w.])stat\.(error|stdev|variance)\b")  # UCD
 
 
 def otherwise(house: str, about: str) -> str:
@@ -162,6 +175,8 @@ def otherwise(house: str, about: str) -> str:
     if not about:
         return ""
     is_error = "_err" in house and "_over_err" not in house
+    if not is_error and _OF_ERROR.search(about) and "over_error" not in house:
+        return f"it is an error, as the file says ({' '.join(about.split())[:70]!r})"
     for one in _SAYS:
         if house not in one.houses and not (is_error and not one.houses):
             continue
@@ -251,6 +266,13 @@ _NOT: Final = _pattern(r"\b(?:not|never)\b")
 _OF_A_COLUMN: Final = _pattern(r"^\W*(?:column\b|T(?:TYPE|COMM|UNIT|UCD|DESC\w*)\d|.*\bname:)")
 
 
+@lru_cache(maxsize=8)
+def _sentences(text: str) -> tuple[str, ...]:
+    """Return the sentences above a table that are about no single column."""
+    every = re.split(r"[\n\"]|\\n|(?<=[a-z)])\.\s", text)
+    return tuple(one for one in every if one.strip() and not _OF_A_COLUMN.search(one))
+
+
 def of_all(house: str, name: str, names: Sequence[str], text: str) -> str:
     """Return why a column is not what it is called, by what a file says of all; else nothing.
 
@@ -267,9 +289,7 @@ def of_all(house: str, name: str, names: Sequence[str], text: str) -> str:
     rules = [one for one in _OF_TABLE if house in one.houses or (is_error and not one.houses)]
     if not rules or not text:
         return ""
-    for sentence in re.split(r"[\n\"]|\\n|(?<=[a-z)])\.\s", text):
-        if _OF_A_COLUMN.search(sentence):
-            continue
+    for sentence in _sentences(text):
         for one in rules:
             match = one.words.search(sentence)
             if match is None or (one.unless is not None and one.unless.search(sentence)):

@@ -47,6 +47,7 @@ _SAYS_NOTHING: Final = {"", "-", "--", "---", "none", "null", "nan", "unitless",
 _SEXAGESIMAL: Final = re.compile(
     r"['\"]?[hd]+ ?[:m]+ ?m*[:s]* ?s*\.?s*['\"]?|sexa.*", re.IGNORECASE
 )
+_LOGARITHM_OF: Final = re.compile(r"(?:log(?:10)?|dex)\s*[\[(](.+)[\])]", re.IGNORECASE)
 _FULL_CIRCLE: Final = 2 * np.pi
 ASTROMETRIC_ERRORS: Final = ("parallax_error_mas", "pmra_error", "pmdec_error")
 _GAIA_ERROR: Final = (0.004, 5.0)  # mas, mas/yr: from the brightest to the faintest of Gaia
@@ -133,7 +134,12 @@ def unit_of(text: str) -> Any:
                     return u.Unit(spelling, format=form)
             except (ValueError, TypeError):
                 continue
-    return None
+    logarithm = _LOGARITHM_OF.fullmatch(text)
+    inner = unit_of(logarithm[1]) if logarithm else None
+    try:
+        return None if inner is None else u.dex(inner)
+    except (ValueError, TypeError):  # of a logarithm
+        return None
 
 
 def convert(values: FloatArray, said: str | None, one: Quantity) -> Conversion:

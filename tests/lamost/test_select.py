@@ -327,3 +327,29 @@ def test_names_that_differ_in_case_only_and_names_in_another_order_are_refused(t
     (tmp_path / "c.csv").write_text(FEW + "obsid,subclass,class,snrg,z\n103,A1V,STAR,20,0\n")
     with pytest.raises(CatalogueError, match="names the columns anew"):
         select(tmp_path / "c.csv", tmp_path / "o.csv")
+
+
+@pytest.mark.parametrize(
+    ("unit", "is_ours"), [("kK", False), ("deg", False), ("K", True), ("", True)]
+)
+@pytest.mark.parametrize("form", ["csv", "fits", "parquet"])
+def test_a_column_in_another_unit_than_lamosts_is_refused(tmp_path, unit, is_ours, form):
+    path, out = tmp_path / f"c.{form}", tmp_path / "o.csv"
+    made = Table({"obsid": [7, 8], "class": ["STAR"] * 2, "subclass": ["A1V"] * 2})
+    made["snrg"], made["rv"], made["teff"] = [50.0, 60.0], [1.5, 2.5], [8.1, 8.2]
+    if form == "csv":
+        rows = "7,STAR,A1V,50,1.5,8.1\n8,STAR,A1V,60,2.5,8.2\n"
+        path.write_text(f"obsid,class,subclass,snrg,rv,teff\n,,,,km/s,{unit}\n{rows}")
+    elif form == "parquet":
+        table = pa.table({name: made[name].tolist() for name in made.colnames})
+        said = {"unit": unit}
+        fields = [one.with_metadata(said if one.name == "teff" else {}) for one in table.schema]
+        pa.parquet.write_table(table.cast(pa.schema(fields)), path)
+    else:
+        made["teff"].unit = unit or None
+        made.write(path)
+    if is_ours:
+        assert select(path, out).n_rows == 2
+    else:
+        with pytest.raises(CatalogueError, match=f"column teff is in '{unit}'.*and not in K"):
+            select(path, out)

@@ -281,3 +281,18 @@ def test_values_that_astropy_masked_are_missing_in_a_long_parquet_file(tmp_path,
     table = large.open_large(tmp_path / "t.parquet", CATALOGUE_USE)
     found = table.rows_of(np.array([7, 8, 9]), pd.Series([], dtype="str"))
     assert found.table["teff"].tolist() == pytest.approx([8000.0, np.nan, 9000.0], nan_ok=True)
+
+
+def test_what_refuses_a_table_refuses_a_long_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(large, "LARGE", 0)
+    (tmp_path / "t.csv").write_text("obsid,rv\n,m/s\n7,100\n8,200\n")  # one unit is no row of them
+    with pytest.raises(CatalogueError, match="column rv has 'm/s' in row 1"):
+        large.open_large(tmp_path / "t.csv", CATALOGUE_USE)
+    tables = [
+        fits.BinTableHDU(Table({"obsid": [7, 8], "teff": [8000.0, t]}), name=name)
+        for name, t in (("A", 8100.0), ("B", 9100.0))
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(tmp_path / "t.fits")
+    assert large.open_large(tmp_path / "t.fits", CATALOGUE_USE) is None  # read whole, and refused
+    with pytest.raises(CatalogueError, match="2 tables that could be meant"):
+        open_table(tmp_path / "t.fits", CATALOGUE_USE)

@@ -428,3 +428,29 @@ def test_the_epoch_that_a_comment_gives_is_that_of_all_places(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(f"# Positions are at epoch J2000.0\n{csv_text(truth())}")
     assert (open_table(path, GAIA_USE).table["ref_epoch"] == 2000.0).all()
+
+
+@pytest.mark.parametrize(
+    ("house", "about"),
+    [
+        ("teff", "Teff stat.error;phys.temperature.effective"),
+        ("g_mag", "phot.flux;em.opt.G"),
+        ("ra", "pos.galactic.lon"),
+        ("dec", "Ecliptic latitude"),
+    ],
+)
+def test_the_ucd_of_a_column_is_believed_against_its_name(house, about):
+    assert "as the file says" in otherwise(house, about)
+
+
+def test_the_ucds_of_gaias_own_columns_leave_them_what_they_are():
+    for house, about in (
+        ("g_mag", "G-band mean magnitude phot.mag;em.opt"),
+        (
+            "parallax_over_error",
+            "Parallax divided by its standard error stat.snr;pos.parallax.trig",
+        ),
+        ("parallax_error_mas", "Standard error of parallax stat.error;pos.parallax.trig"),
+        ("ra", "Right ascension pos.eq.ra;meta.main"),
+    ):
+        assert otherwise(house, about) == ""
