@@ -15,16 +15,7 @@ from msfa_core.config import Settings
 from msfa_core.constants import FIT_LINES, LABELS, LINE_SYMBOLS, STEPS
 from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import typed
-from msfa_core.flags import (
-    CmdFlag,
-    FitFlag,
-    FluxFlag,
-    LabelFlag,
-    MatchFlag,
-    PanstarrsFlag,
-    SentenceFlag,
-    UidFlag,
-)
+from msfa_core.flags import FLAGS_OF, SentenceFlag
 from msfa_core.rules import (
     are_low_resolution,
     candidate_sentence,
@@ -318,19 +309,19 @@ def _verdicts(table: pd.DataFrame) -> dict[str, int]:
 
 def _flag_counts(table: pd.DataFrame) -> dict[str, dict[str, tuple[int, int]]]:
     candidate = is_true(table, "is_candidate")
-    of: list[tuple[str, str, type[SentenceFlag]]] = [
-        *((f"fit of {LINE_SYMBOLS[line]}", f"balmer_flags_{line}", FitFlag) for line in FIT_LINES),
-        ("template match", "template_flags", MatchFlag),
-        ("labels", "label_flags", LabelFlag),
-        ("photometry", "cmd_flags", CmdFlag),
-        ("stars", "uid_flags", UidFlag),
+    of = [
+        *((f"fit of {LINE_SYMBOLS[line]}", f"balmer_flags_{line}") for line in FIT_LINES),
+        ("template match", "template_flags"),
+        ("labels", "label_flags"),
+        ("photometry", "cmd_flags"),
+        ("stars", "uid_flags"),
     ]
     if table[["ps_id", "ps_g_mag", "ps_r_mag", "ps_i_mag"]].notna().any(axis=None):
         of[-1:-1] = [
-            ("Pan-STARRS", "ps_flags", PanstarrsFlag),
-            ("flux calibration", "flux_calibration_flags", FluxFlag),
+            ("Pan-STARRS", "ps_flags"),
+            ("flux calibration", "flux_calibration_flags"),
         ]
-    found = {name: _carried(table[column], kind, candidate) for name, column, kind in of}
+    found = {name: _carried(table[column], FLAGS_OF[column], candidate) for name, column in of}
     return {name: counts for name, counts in found.items() if counts}
 
 

@@ -142,7 +142,8 @@ def recognise(
         for key, hit in filter(None, (one[rank] for one in readings)):
             hits.setdefault(key, []).append(hit)
         by_key.append(hits)
-    lower = {plain(name) for name in names} | {key for hits in by_key for key in hits}
+    lower = {plain(name) for name in names}
+    lower |= {key for key, hits in by_key[1].items() if any(_has_unit(one.name) for one in hits)}
     found: dict[str, Found] = {}
     doubtful: dict[str, str] = {}
     rivals: dict[str, tuple[Found, ...]] = {}
@@ -207,6 +208,11 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     elif key.startswith(_COMBINED):
         out[2] = key.removeprefix(_COMBINED), Found(name)
     return out
+
+
+def _has_unit(name: str) -> bool:
+    """Tell whether a name holds a unit in brackets or behind a slash: ``r [mag]``, no ``r_mag``."""
+    return any(sign in name for sign in "[(/")
 
 
 def _is_spelled(name: str, alias: str) -> bool:

@@ -186,6 +186,11 @@ def test_more_names_of_gaias_magnitudes(tmp_path, names, house):
     assert found[[*house, "g_mag"]].iloc[0].tolist() == [16.0, 15.8, 15.9]
 
 
+def test_a_shift_beside_magnitudes_with_their_unit_in_the_name_is_one(tmp_path):
+    text = "obsid,z,z_err,g_mag,r_mag,u_mag\n7,1e-4,1e-5,15.5,15.1,16\n8,-2e-4,1e-5,15.5,15,16\n"
+    assert opened(tmp_path, text, CATALOGUE_USE).table["z"].tolist() == [1e-4, -2e-4]
+
+
 def test_columns_of_which_nothing_is_taken_are_named(tmp_path):
     text = "obsid,teff,radial_velocity,note\n7,8000,55.5,x\n8,8100,66.6,y\n"
     found = opened(tmp_path, text, CATALOGUE_USE)
