@@ -47,7 +47,7 @@ def _read_page() -> None:
 def read_survey(path: Path) -> None:
     """Read what all pages share of a survey; what cannot be read is said by the page.
 
-    Where its stars are so many that planes are images, what draws those is compiled.
+    Where its stars are so many that planes are images, what draws those is compiled meanwhile.
     """
     from dashboard.planes.axis import warm_up as compile_images  # noqa: PLC0415
     from dashboard.planes.layer import POINTS_LIMIT  # noqa: PLC0415
@@ -56,11 +56,9 @@ def read_survey(path: Path) -> None:
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
     try:
-        data = shared_data(Survey.open(path))
+        survey = Survey.open(path)
+        if survey.n_rows > POINTS_LIMIT:
+            threading.Thread(target=compile_images, name="images", daemon=True).start()
+        give_back(shared_data(survey))
     except (MsfaError, OSError) as error:
         logger.info("not read ahead: %s", error)
-        return
-    n_stars = len(data.candidates)
-    give_back(data)
-    if n_stars > POINTS_LIMIT:
-        compile_images()

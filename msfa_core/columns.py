@@ -248,6 +248,7 @@ COLUMNS: Final = tuple(
 )
 BY_NAME: Final = {column.name: column for column in COLUMNS}
 # Table 6 of the paper, in its order
+FEW: Final = 20  # columns that a table of a survey lacks, those of decisions among them
 PAPER_COLUMNS: Final = ("obsid", "ra", "dec", "snr_g", "bp_rp", "abs_mag_g", "teff", "logg", "feh")
 
 
@@ -282,12 +283,29 @@ def conform(table: pd.DataFrame) -> pd.DataFrame:
         if column.name in table.columns:
             data[column.name] = table[column.name].astype(column.dtype)
         else:
-            filler = None if column.kind in ("int", "bool", "str") else np.nan
-            data[column.name] = pd.Series(
-                [filler] * len(table), index=table.index, dtype=column.dtype
-            )
+            data[column.name] = _missing(column, table.index)
     extra = {name: table[name] for name in table.columns if name not in data}
     return pd.DataFrame({**data, **extra}, index=table.index)
+
+
+def conform_lightly(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what `conform` does, of a table as read from its file: nothing large is copied."""
+    ordered = [column.name for column in COLUMNS if column.name in table.columns]
+    n_lacking = len(COLUMNS) - len(ordered)
+    if list(table.columns[: len(ordered)]) != ordered or n_lacking > FEW:
+        return conform(table)
+    whole = table.copy(deep=False)
+    for place, column in enumerate(COLUMNS):
+        if column.name not in table.columns:
+            whole.insert(place, column.name, _missing(column, table.index))
+        elif table[column.name].dtype != column.dtype:
+            whole[column.name] = table[column.name].astype(column.dtype)
+    return whole
+
+
+def _missing(column: Column, index: pd.Index) -> pd.Series:
+    filler = None if column.kind in ("int", "bool", "str") else np.nan
+    return pd.Series([filler] * len(index), index=index, dtype=column.dtype)
 
 
 def numbers(table: pd.DataFrame, name: str) -> FloatArray:

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.columns import columns_of, conform
+from msfa_core.columns import columns_of, conform, conform_lightly
 from msfa_core.config import (
     MODELS_OF_SURVEY,
     OWN_MODELS,
@@ -49,6 +49,7 @@ from msfa_core.durable import (
     held,
     making,
     parquet_notes,
+    parquet_rows,
     write_parquet,
     write_whole,
 )
@@ -252,6 +253,11 @@ class Survey:
         return sorted((self.path / KNOWN_FOLDER).glob("*.parquet"))
 
     # --- table -----------------------------------------------------------------------------
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table on disk, told without reading it; 0 where it cannot be told."""
+        return parquet_rows(self.path / CANDIDATES_FILE)
+
     def table(self) -> pd.DataFrame:
         """Return one row per spectrum, with every column of the contract.
 
@@ -270,8 +276,8 @@ class Survey:
         if new.any() or self._catalogues.are_newer_than(path):
             base = self.base_table()
             table = pd.concat([conform(table), conform(base[new])], ignore_index=True)
-            table = refreshed(table, base)
-        return conform(table)
+            return conform(refreshed(table, base))
+        return conform_lightly(table)
 
     @property
     def settings_used(self) -> Settings:
