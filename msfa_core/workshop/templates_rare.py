@@ -2,10 +2,10 @@
 
 Carbon stars are giants and dwarfs of STELIB behind bands of C₂, CN and CH; cataclysmic variables
 are discs, white dwarfs and late dwarfs with emission; pairs of a white dwarf and an M dwarf are
-sums; white dwarfs DZ are black bodies behind broad lines of calcium and magnesium; Be and T Tauri
-stars are ordinary ones with emission; planetary nebulae are lines. Band heads are those of Pearse
-& Gaydon (1976), lines those of Osterbrock & Ferland (2006); their strengths are round numbers,
-recalled, not measured (0.7): good to a template, not to an analysis.
+sums; white dwarfs DZ, DQ, cool DB and the hottest subdwarfs are black bodies behind broad lines or
+bands; Be and T Tauri stars are ordinary ones with emission; planetary nebulae are lines. Band heads
+are those of Pearse & Gaydon (1976), lines those of Osterbrock & Ferland (2006); their strengths are
+round numbers, recalled, not measured (0.7): good to a template, not to an analysis.
 """
 
 from __future__ import annotations
@@ -180,12 +180,51 @@ PAIRS: Final = (
     Pair(17_000.0, "M4V", 0.65), Pair(30_000.0, "M2V", 0.5), Pair(30_000.0, "M4V", 0.3),
 )  # fmt: skip
 
-# White dwarfs DZ: temperature [K] and a factor on the depths
-METALLIC: Final = ((7500.0, 1.6), (9000.0, 0.8))
-_METAL_LINES: Final = (  # vacuum wavelength [Å], optical depth at the core, half width [Å]
-    (3830.4, 0.35, 8.0), (3833.4, 0.45, 8.0), (3839.4, 0.5, 8.0), (3934.78, 1.3, 14.0),
-    (3969.59, 1.1, 14.0), (4227.92, 0.25, 6.0), (5174.0, 0.06, 12.0), (5892.9, 0.04, 8.0),
+
+class Absorber(NamedTuple):
+    """A black body [K] behind broad lines, and a factor on their depths."""
+
+    subclass: str
+    teff: float
+    factor: float
+
+
+# What the grid of models lacks: metals in white dwarfs, helium alone, and beyond 45,000 K
+ABSORBERS: Final = (
+    Absorber("DZ", 7500.0, 1.6), Absorber("DZ", 9000.0, 0.8), Absorber("DB", 12_500.0, 0.6),
+    Absorber("DB", 14_000.0, 1.2), Absorber("sdO", 60_000.0, 0.7), Absorber("sdO", 75_000.0, 1.2),
+    Absorber("He-sdO", 45_000.0, 1.0), Absorber("He-sdOB", 38_000.0, 1.0),
 )  # fmt: skip
+CARBON_DWARFS: Final = ((8000.0, 0.15), (8500.0, 0.5))  # DQ: temperature [K], factor on the bands
+_BROAD_LINES: Final = {  # vacuum wavelength [Å], optical depth at the core, half width [Å]
+    "DZ": (
+        (3830.4, 0.35, 8.0), (3833.4, 0.45, 8.0), (3839.4, 0.5, 8.0), (3934.78, 1.3, 14.0),
+        (3969.59, 1.1, 14.0), (4227.92, 0.25, 6.0), (5174.0, 0.06, 12.0), (5892.9, 0.04, 8.0),
+    ),
+    "DB": (
+        (3889.75, 0.14, 8.0), (4027.33, 0.2, 12.0), (4144.9, 0.05, 8.0), (4389.2, 0.07, 10.0),
+        (4472.76, 0.28, 14.0), (4714.5, 0.09, 10.0), (4923.3, 0.11, 18.0), (5017.1, 0.08, 12.0),
+        (5877.25, 0.28, 15.0), (6680.0, 0.16, 18.0), (7067.2, 0.14, 14.0),
+    ),
+    "sdO": (
+        (3971.2, 0.08, 9.0), (4102.89, 0.1, 10.0), (4341.69, 0.12, 11.0), (4862.71, 0.1, 14.0),
+        (6564.6, 0.11, 20.0), (4687.02, 0.14, 5.0), (5413.03, 0.06, 9.0), (4542.86, 0.05, 8.0),
+        (4201.0, 0.03, 8.0),
+    ),
+    "He-sdO": (
+        (3889.75, 0.1, 7.0), (4027.33, 0.22, 10.0), (4102.2, 0.14, 10.0), (4201.0, 0.12, 9.0),
+        (4340.2, 0.15, 10.0), (4389.2, 0.1, 7.0), (4472.76, 0.22, 8.0), (4542.86, 0.17, 9.0),
+        (4687.02, 0.32, 7.0), (4861.2, 0.17, 12.0), (4923.3, 0.12, 7.0), (5017.1, 0.08, 6.0),
+        (5413.03, 0.18, 10.0), (5877.25, 0.18, 6.0), (6562.0, 0.17, 14.0), (6680.0, 0.12, 8.0),
+    ),
+    "He-sdOB": (
+        (3889.75, 0.1, 6.0), (4027.33, 0.2, 8.0), (4102.2, 0.09, 10.0), (4144.9, 0.08, 6.0),
+        (4340.2, 0.06, 8.0), (4389.2, 0.13, 6.0), (4472.76, 0.22, 7.0), (4542.86, 0.05, 8.0),
+        (4687.02, 0.05, 6.0), (4714.5, 0.06, 4.0), (4861.2, 0.05, 10.0), (4923.3, 0.12, 7.0),
+        (5017.1, 0.09, 6.0), (5413.03, 0.05, 9.0), (5877.25, 0.14, 6.0), (6562.0, 0.09, 12.0),
+        (6680.0, 0.09, 8.0), (7067.2, 0.07, 6.0),
+    ),
+}  # fmt: skip
 _SECOND_RADIATION: Final = 1.4388e8  # Å K, hc/k
 
 
@@ -285,9 +324,12 @@ def rare_templates(
         light = light + pair.share * stars.dwarf(pair.companion)
         said = f"DA {pair.teff:,.0f} K, {pair.companion} {pair.share:.0%}"
         made.append((said, f"DA+{pair.companion[:2]}", light))
-    for teff, depth_factor in METALLIC:
-        said = f"black body {teff:,.0f} K, lines ×{depth_factor:g}"
-        made.append((said, "DZ", _metallic(teff, depth_factor)))
+    for absorber in ABSORBERS:
+        said = f"black body {absorber.teff:,.0f} K, lines ×{absorber.factor:g}"
+        made.append((said, absorber.subclass, _absorbed(absorber)))
+    for teff, strength in CARBON_DWARFS:
+        light = _level(_black_body(teff) * np.exp(-strength * band_depth(C2)))
+        made.append((f"black body {teff:,.0f} K, C₂ {strength:g}", "DQ", light))
     for emitter in EMITTERS:
         said = f"Hα {emitter.halpha:g} Å"
         made.append((said, emitter.subclass, _emitter(emitter, stars)))
@@ -299,12 +341,20 @@ def rare_templates(
     return names, [kind for _, kind, _ in made], np.array([light for *_, light in made])
 
 
-def _metallic(teff: float, factor: float) -> FloatArray:
+def _absorbed(one: Absorber) -> FloatArray:
     depth = np.zeros(len(_GRID))
-    for centre, core, half in _METAL_LINES:
-        depth += factor * core / (1.0 + ((_GRID - centre) / half) ** 2)
-    black = 1.0 / (_GRID**5 * np.expm1(_SECOND_RADIATION / (_GRID * teff)))
-    return _level(black * np.exp(-gaussian_filter1d(depth, _INSTRUMENT / _PIXEL)))
+    for centre, core, half in _BROAD_LINES[one.subclass]:
+        depth += one.factor * core / (1.0 + ((_GRID - centre) / half) ** 2)
+    seen = gaussian_filter1d(depth, _INSTRUMENT / _PIXEL)
+    return _level(_black_body(one.teff) * np.exp(-seen))
+
+
+def _black_body(teff: float) -> FloatArray:
+    """(3909,) flux per wavelength, relative."""
+    result: FloatArray = 1e-12 / (
+        (_GRID * 1e-4) ** 5 * np.expm1(_SECOND_RADIATION / (_GRID * teff))
+    )
+    return result
 
 
 def _variable(one: Variable, stars: _Stars) -> FloatArray:

@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT, LogGrid
+from msfa_core.constants import (
+    LAMOST_GRID,
+    LAMOST_RESOLUTION,
+    SPEED_OF_LIGHT,
+    LogGrid,
+    StellarClass,
+)
 from msfa_core.errors import ReadError
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.spectra.air import air_to_vacuum
@@ -65,6 +71,9 @@ _MK_TYPE: Final = re.compile(r"(?:sd)?([OBAFGKM])(\d(?:\.\d)?)(?:/?[OBAFGKM]?\d?
 _GIANTS: Final = ("III", "II", "I")
 _GIANT_LOGG: Final = 2.5
 _DWARF_LOGG: Final = 4.2
+# Stars of the library that are on the horizontal branch: Kinman et al. (2000, A&A 364, 102)
+FIELD_BHB: Final = frozenset({"HD002857", "HD060778", "HD086986", "HD109995", "HD161817"})
+_FIRST_B: Final = 10  # B0: hotter stars are typed by MK alone
 _MK_HOLDS: Final = 57  # K7: cooler stars are typed by their molecules
 _TYPE_TOLERANCE: Final = 8.0  # subtypes between the type and the temperature of a header
 _LEAST_BLUE: Final = 0.8
@@ -342,8 +351,12 @@ def subclass_of(star: LibraryStar) -> str:
     """Return the subclass of a star: type on the LAMOST scale, luminosity class of the header.
 
     From Teff, log g and [Fe/H] of the header, else from those that its MK type means; beyond K5
-    (giants: K4), and hotter than A0, the MK type itself: ``K7V``, ``M2III``, ``B5IV``.
+    (giants: K4), and hotter than A0, the MK type itself: ``K7V``, ``M2III``, ``B5IV``; of O stars
+    always, whose temperatures the relation does not reach. Stars known to be on the horizontal
+    branch are ``BHB``.
     """
+    if star.name.split()[0] in FIELD_BHB:
+        return str(StellarClass.BHB)
     mk, luminosity = mk_type(star.spectral_type)
     if np.isnan(mk):
         return star.spectral_type
@@ -352,7 +365,8 @@ def subclass_of(star: LibraryStar) -> str:
     logg = star.logg if np.isfinite(star.logg) else (_GIANT_LOGG if is_giant else _DWARF_LOGG)
     feh = star.feh if np.isfinite(star.feh) else 0.0
     code = lamost_code(teff, logg, feh, mk)
-    return type_name(mk if np.isnan(code) or mk >= _MK_HOLDS else code, luminosity)
+    held = np.isnan(code) or mk >= _MK_HOLDS or mk < _FIRST_B
+    return type_name(mk if held else code, luminosity)
 
 
 def _teff_of(code: float, is_giant: bool) -> float:

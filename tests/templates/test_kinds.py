@@ -57,7 +57,7 @@ def test_the_shipped_set_says_what_it_has_and_what_it_lacks():
     table = kind_table(shipped)
     assert table["n"].sum() == len(shipped)
     assert table.index.tolist() == list(KINDS)
-    assert table.loc["BHB stars", "sources"] == "model atmospheres"
+    assert table.loc["BHB stars", "sources"] == "STELIB, model atmospheres"
     assert table.loc["stars A", "from"] <= 3700 and table.loc["stars A", "to"] > 9000
     assert table.index[table["n"] == 0].tolist() == ["L and T dwarfs"]
     welcome = welcome_kinds(shipped)
@@ -96,7 +96,7 @@ def test_a_folder_without_a_missing_kind_is_refused(tmp_path):
 def test_the_command_lists_kinds_and_what_is_missing(folder, capsys):
     assert run_cli(["templates", "list"]) == 0
     printed = capsys.readouterr().out
-    assert "335 templates" in printed and "missing: L and T dwarfs\n" in printed
+    assert "343 templates" in printed and "missing: L and T dwarfs\n" in printed
     assert "composed, of no observed spectrum: carbon stars, DA+M pairs, catac" in printed
     assert run_cli(["templates", "list", f"+{folder}"]) == 0
     printed = capsys.readouterr().out

@@ -1,5 +1,7 @@
 """The parts that the template set is composed of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,9 @@ def test_subclasses_are_those_of_the_survey():
     assert poor.endswith("III")
     assert stelib.subclass_of(star(kind="K7V", teff=4100, logg=4.6, feh=0)) == "K7V"
     assert stelib.subclass_of(star(kind="B5IV")) == "B5IV"
+    assert stelib.subclass_of(star(kind="O5e", teff=49_300.0)) == "O5"  # it was B0
+    on_the_branch = replace(star(kind="A0p", teff=8300.0, logg=3.3, feh=-1.8), name="HD109995 A0p")
+    assert stelib.subclass_of(on_the_branch) == "BHB"
     solar = stelib.subclass_of(star(kind="G2V", teff=5770, logg=4.4, feh=0))
     assert abs(spectral_code([solar])[0] - 42) <= 2
 
