@@ -191,11 +191,13 @@ class Absorber(NamedTuple):
 
 # What the grid of models lacks: metals in white dwarfs, helium alone, and beyond 45,000 K
 ABSORBERS: Final = (
-    Absorber("DZ", 7500.0, 1.6), Absorber("DZ", 9000.0, 0.8), Absorber("DB", 12_500.0, 0.6),
+    Absorber("DZ", 7500.0, 1.6), Absorber("DZ", 9000.0, 0.8), Absorber("DB", 12_000.0, 0.35),
+    Absorber("DB", 12_500.0, 0.6),
     Absorber("DB", 14_000.0, 1.2), Absorber("sdO", 60_000.0, 0.7), Absorber("sdO", 75_000.0, 1.2),
     Absorber("He-sdO", 45_000.0, 1.0), Absorber("He-sdOB", 38_000.0, 1.0),
 )  # fmt: skip
-CARBON_DWARFS: Final = ((8000.0, 0.15), (8500.0, 0.5))  # DQ: temperature [K], factor on the bands
+# DQ: temperature [K], factor on the bands
+CARBON_DWARFS: Final = ((8000.0, 0.15), (8000.0, 0.25), (8500.0, 0.5))
 _BROAD_LINES: Final = {  # vacuum wavelength [Å], optical depth at the core, half width [Å]
     "DZ": (
         (3830.4, 0.35, 8.0), (3833.4, 0.45, 8.0), (3839.4, 0.5, 8.0), (3934.78, 1.3, 14.0),
