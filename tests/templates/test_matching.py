@@ -221,7 +221,7 @@ def test_progress_counts_every_spectrum(stars, some):
 
 def test_eigen_spectra_are_fitted_together(stars, some):
     """Two stars as a basis: a mixture of them is matched better than by either alone."""
-    rows = [0, len(stars) - 1]
+    rows = [0, int(np.flatnonzero(np.char.startswith(stars.subclass, "K"))[-1])]
     pair = stars.take(np.array(rows))
     basis = replace(pair, basis=np.zeros(2, dtype=np.int64))
     matcher = matcher_of(basis)
