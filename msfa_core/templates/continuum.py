@@ -25,6 +25,14 @@ _BEND: Final = 0.12  # quadratic, σ
 _WAVE: Final = 0.03  # σ of slow waves of the response
 _WAVE_PIXELS: Final = 250.0  # their length
 _SLOPE: Final = 0.3  # σ of ln ratio over the whole range between stars of one type
+_SECOND_RADIATION: Final = 1.4388e8  # Å K, hc/k
+
+
+def black_body(wavelength: FloatArray, teff: float) -> FloatArray:
+    """(pixel,) flux per wavelength of a black body [K] at wavelengths [Å], mean 1 (Planck)."""
+    exponential = np.expm1(_SECOND_RADIATION / (wavelength * teff))
+    flux = (wavelength / wavelength[0]) ** -5.0 / exponential
+    return np.asarray(flux / flux.mean())
 
 
 def extinction(wavelength: FloatArray) -> FloatArray:

@@ -21,6 +21,7 @@ from msfa_core.errors import ConfigError
 from msfa_core.flags import MatchFlag
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.cells import Cells, Matcher, matcher_of
+from msfa_core.templates.continuum import black_body
 from msfa_core.templates.kernels import (
     bin_products,
     scan_basis,
@@ -41,6 +42,8 @@ LEAST_LINES: Final = Sourced(
     "by how much lines must lower χ²; pure continua with noise reach 11 in 80 draws of any S/N",
     Certainty.DEFAULT,
 )
+_CLOSE: Final = 20.0  # times that: where black bodies are tried too, which are no template's lines
+_BLACK_BODIES: Final = (4000.0, 6500.0, 12_000.0, 40_000.0)  # K
 _LEAST_END: Final = 0.3  # share of an end that must be observed
 _BATCH: Final = 16  # spectra per matrix product: fits the caches
 _EXTRA: Final = 2  # free parameters of a match besides the continuum: template and redshift
@@ -300,13 +303,28 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
 
 
 def _are_featureless(matcher: Matcher, fit: Prepared, refined: Refined) -> BoolArray:
-    """(n,) True where no template fits better than the continuum vectors do without one."""
+    """(n,) True where continua alone, flat or of black bodies, fit as well as any template."""
     gain = np.where(refined.template >= 0, refined.gain, -np.inf).max(axis=1, initial=-np.inf)
-    alone = np.zeros(len(gain))
-    for row, (flux, weight) in enumerate(zip(fit.flux, fit.weight, strict=True)):
-        model = least_squares(matcher.columns, flux, weight) @ matcher.columns
-        alone[row] = fit.total[row] - weight @ (flux - model) ** 2
+    alone = _gain_without_lines(fit, matcher.columns)
+    close = np.flatnonzero(gain - alone < _CLOSE * float(LEAST_LINES))
+    wavelength = LAMOST_GRID.wavelength[matcher.pixels]
+    for teff in _BLACK_BODIES if len(close) else ():
+        smooth = matcher.columns * black_body(wavelength, teff)
+        alone[close] = np.maximum(alone[close], _gain_without_lines(fit, smooth, close))
     return np.isfinite(gain) & (gain - alone < float(LEAST_LINES))
+
+
+def _gain_without_lines(
+    fit: Prepared, columns: FloatArray, rows: IntArray | None = None
+) -> FloatArray:
+    """(n,) by how much smooth columns (column, pixel) alone lower χ² of spectra."""
+    rows = np.arange(len(fit.flux)) if rows is None else rows
+    found = np.zeros(len(rows))
+    for place, row in enumerate(rows):
+        flux, weight = fit.flux[row], fit.weight[row]
+        model = least_squares(columns, flux, weight) @ columns
+        found[place] = fit.total[row] - weight @ (flux - model) ** 2
+    return found
 
 
 def _best(matcher: Matcher, refined: Refined, chi2: FloatArray, k: int) -> dict[str, NDArray[Any]]:

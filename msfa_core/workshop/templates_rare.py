@@ -20,6 +20,7 @@ from scipy.ndimage import gaussian_filter1d
 from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.spectra.air import air_to_vacuum
+from msfa_core.templates.continuum import black_body
 from msfa_core.templates.kinds import COMPOSED
 from msfa_core.typing import FloatArray
 from msfa_core.workshop.templates_stelib import STELIB_GRID, mk_type
@@ -227,7 +228,6 @@ _BROAD_LINES: Final = {  # vacuum wavelength [Å], optical depth at the core, ha
         (6680.0, 0.09, 8.0), (7067.2, 0.07, 6.0),
     ),
 }  # fmt: skip
-_SECOND_RADIATION: Final = 1.4388e8  # Å K, hc/k
 
 
 class Emitter(NamedTuple):
@@ -330,7 +330,7 @@ def rare_templates(
         said = f"black body {absorber.teff:,.0f} K, lines ×{absorber.factor:g}"
         made.append((said, absorber.subclass, _absorbed(absorber)))
     for teff, strength in CARBON_DWARFS:
-        light = _level(_black_body(teff) * np.exp(-strength * band_depth(C2)))
+        light = _level(black_body(_GRID, teff) * np.exp(-strength * band_depth(C2)))
         made.append((f"black body {teff:,.0f} K, C₂ {strength:g}", "DQ", light))
     for emitter in EMITTERS:
         said = f"Hα {emitter.halpha:g} Å"
@@ -348,15 +348,7 @@ def _absorbed(one: Absorber) -> FloatArray:
     for centre, core, half in _BROAD_LINES[one.subclass]:
         depth += one.factor * core / (1.0 + ((_GRID - centre) / half) ** 2)
     seen = gaussian_filter1d(depth, _INSTRUMENT / _PIXEL)
-    return _level(_black_body(one.teff) * np.exp(-seen))
-
-
-def _black_body(teff: float) -> FloatArray:
-    """(3909,) flux per wavelength, relative."""
-    result: FloatArray = 1e-12 / (
-        (_GRID * 1e-4) ** 5 * np.expm1(_SECOND_RADIATION / (_GRID * teff))
-    )
-    return result
+    return _level(black_body(_GRID, one.teff) * np.exp(-seen))
 
 
 def _variable(one: Variable, stars: _Stars) -> FloatArray:
