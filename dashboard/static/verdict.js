@@ -359,8 +359,10 @@ export function render({model, view}) {
     for (const message of kept.left()) model.send_msg({...message, is_kept: true})
   }
   const on_painted = (obsid) => {
-    for (const made of bar.querySelectorAll(".msfa-verdict-buttons button, .msfa-segment button"))
-      made.disabled = !obsid // no star on screen: nothing to judge
+    for (const made of bar.querySelectorAll(".msfa-verdict-buttons button, .msfa-segment button")) {
+      made.disabled = !obsid || Boolean(model.refused) // no star on screen: nothing to judge
+      if (model.refused) made.title = model.refused
+    }
     if (obsid !== draft_of) {
       painted_at = performance.now()
       open_draft(obsid)
@@ -376,6 +378,10 @@ export function render({model, view}) {
   }, on_late, on_lost, on_painted, on_armed)
   const act = (action, value) => {
     if (bar.offsetParent === null) return // another page is shown: nothing is judged unseen
+    if (model.refused && (VERDICTS.has(action) || action === "undo")) {
+      say(`Not saved: ${model.refused}`, "error")
+      return
+    }
     if (is_lost && (waits() || !VERDICTS.has(action))) { // no key waits for a star not yet seen
       on_connection_lost()
       return

@@ -152,6 +152,7 @@ class VerdictBar(Script):
     comment_length = param.Integer(default=COMMENT_LENGTH, doc="Characters that are stored")
     reviewer = param.String()
     reviewer_locked = param.Boolean()
+    refused = param.String(doc="Why nothing can be decided on this survey; empty where it can")
     name_cookie = param.String(doc="Where the browser keeps a name that was typed")
     message = param.String()
     tone = param.String(default="calm")
@@ -171,6 +172,7 @@ class VerdictBar(Script):
                 "survey_name": str(state.survey.path),
                 "reviewer": state.verdicts.reviewer,
                 "reviewer_locked": reviewer_locked or bool(state.verdicts.door.login),
+                "refused": state.data.store.refusal_to_write,
                 "name_cookie": name_cookie(pn.state.curdoc),
                 "sizing_mode": "stretch_width",
                 "margin": 0,
@@ -184,6 +186,8 @@ class VerdictBar(Script):
         self.ring = Ring(state, self._send_msg)
         self._restore: dict[str, Any] = {}  # comment and flags of the decision taken back
         self._show_star()
+        if self.refused and not state.status.message:
+            state.status.say(self.refused, "error")
         self._show_message()
         state.watch(
             lambda *_: self._show_star(), "screen.star", "verdicts.version", "verdicts.blind"

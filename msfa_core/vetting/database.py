@@ -17,6 +17,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -69,7 +71,15 @@ class Database:
         self.name: Final = (
             str(self.url.database) if self.is_file else self.url.render_as_string()
         )  # a password is masked
-        self.engine: Final = _engine(self.url, self.name)
+        only_read = _only_read(self.url) if self.is_file else None
+        refusal = (
+            ""
+            if only_read is None
+            else "The decisions may only be read: copy the survey into a folder of your own to "
+            f"decide, or have {self.name} made writable."
+        )
+        self.engine: Final = _engine(only_read or self.url, self.name)
+        self.refusal_to_write = ""
         self._turn = threading.Lock()
         self.is_for_pages = False  # which nobody may hold up
         self._away_until = 0.0
@@ -79,6 +89,7 @@ class Database:
         except BaseException:
             self.engine.dispose()
             raise
+        self.refusal_to_write = refusal
 
     def close(self) -> None:
         """Let go of all connections; the database can be used again afterwards."""
@@ -129,6 +140,8 @@ class Database:
         StoreError
             When it refuses, or does not answer in time; then nothing is stored, now or later.
         """
+        if self.refusal_to_write:
+            raise StoreError(self.refusal_to_write)
         expires = monotonic() + (seconds or STORE_DEADLINE)
         with self._explained("write"), self._in_turn(expires), self.engine.connect() as idle:
             connection = idle.execution_options(msfa_expires=expires, msfa_write=True)
@@ -266,15 +279,41 @@ def as_url(place: str | Path) -> sa.URL:
     return url
 
 
+def _only_read(url: sa.URL) -> sa.URL | None:
+    """Return how to open an SQLite file that cannot be written; None for any other.
+
+    SQLite makes two files beside it even to read; where it cannot, the file counts as at rest,
+    which it is unless somebody's decisions lie in one of them. Where none can be made, there are
+    no decisions.
+    """
+    path = Path(url.database or "")
+    may_add = not path.parent.is_dir() or os.access(path.parent, os.W_OK)
+    if may_add and (not path.is_file() or os.access(path, os.W_OK)):
+        return None
+    if not path.exists():
+        query = {"uri": "true", "mode": "memory", "cache": "shared"}
+        return sa.URL.create("sqlite", database=f"file:none-{uuid4().hex}", query=query)
+    log = path.with_name(f"{path.name}-wal")
+    is_at_rest = not log.exists() or not log.stat().st_size
+    query = {"uri": "true", "mode": "ro"} | ({"immutable": "1"} if is_at_rest else {})
+    return sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+
+
 def _engine(url: sa.URL, name: str) -> sa.Engine:
     """Return an engine whose connections are durable and stay with their process."""
     is_sqlite = url.drivername == "sqlite"
     # PostgreSQL: transactions begin when we say so, with their limits and lock in one exchange
-    arguments: dict[str, Any] = {} if is_sqlite else {"autocommit": True}
+    arguments: dict[str, Any] = {"check_same_thread": False} if is_sqlite else {"autocommit": True}
     if not is_sqlite and "connect_timeout" not in url.query:
         arguments["connect_timeout"] = CONNECT_PATIENCE
     try:
-        engine = sa.create_engine(url, pool_timeout=STORE_DEADLINE, connect_args=arguments)
+        # a file at rest is opened anew each time: its owner may have decided meanwhile
+        pool: dict[str, Any] = (
+            {"poolclass": sa.NullPool}
+            if "immutable" in url.query
+            else {"poolclass": sa.QueuePool, "pool_timeout": STORE_DEADLINE}
+        )
+        engine = sa.create_engine(url, connect_args=arguments, **pool)
     except ModuleNotFoundError as error:
         raise StoreError(
             f"{name} needs the PostgreSQL driver: pip install 'msfa-bhb[postgres]'."

@@ -310,6 +310,11 @@ class Store:
             return decision
         return replace(decision, reviewer=self._renamed[decision.reviewer])
 
+    @property
+    def refusal_to_write(self) -> str:
+        """Why nothing can be decided here: the file may only be read; empty where it can."""
+        return self._database.refusal_to_write
+
     def serve_pages(self) -> None:
         """From now on, refuse at once to read from a server that did not answer a moment ago.
 

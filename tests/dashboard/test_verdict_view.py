@@ -1,9 +1,11 @@
 """Verdict bar and keys: what the browser may ask for, what it is answered."""
 
 import json
+import os
 import threading
 from dataclasses import replace
 
+import panel as pn
 import pytest
 
 from dashboard.state import Session
@@ -50,6 +52,21 @@ def test_a_verdict_is_answered_with_what_is_saved_and_what_is_on_screen(browser,
     assert (stored.comment, stored.confidence, stored.issue_flags) == ("fine", 4, ("blend",))
     assert browser.bar.message.startswith("saved: accept")
     assert browser.bar.tone == "saved"
+
+
+def test_a_survey_that_may_only_be_read_says_so_before_anybody_decides(survey, monkeypatch):
+    survey.store().close()
+    pn.state.cache.clear()
+    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    session = Session(survey, "anna")
+    browser = Browser(VerdictBar(state=session))
+    assert "may only be read" in browser.bar.refused  # which turns the buttons off
+    assert browser.bar.message == browser.bar.refused
+    assert not browser.say("accept")["is_done"]
+    assert "Not saved: " in browser.bar.message
+    assert not session.verdicts.recent()
+    session.close()
+    pn.state.cache.clear()
 
 
 def test_a_verdict_on_another_star_is_refused_and_told(browser, state):

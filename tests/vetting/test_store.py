@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -392,6 +393,55 @@ def test_a_store_that_cannot_be_written_says_so_and_can_be_read(tmp_path):
             store.append_decision(decision(obsid=3))
         assert [row.obsid for row in store.decisions()][-1] == 1
         assert len(store.decisions()) == 2
+
+
+@pytest.mark.parametrize("name", ["survey", "50 % of it?"])
+def test_a_store_in_a_folder_that_cannot_be_written_is_read_as_it_lies(tmp_path, monkeypatch, name):
+    path = tmp_path / name / "vetting.sqlite"
+    path.parent.mkdir()
+    with Store(path) as store:
+        assert store.refusal_to_write == ""
+        store.append_decision(decision())
+    before = sorted(path.parent.iterdir())
+    assert before == [path]
+    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    path.parent.chmod(0o500)
+    with Store(path) as store:
+        assert len(store.decisions()) == 1
+        assert store.last_decision_id() == 1
+        with pytest.raises(StoreError, match="may only be read: copy the survey"):
+            store.append_decision(decision(obsid=2))
+        assert "may only be read" in store.refusal_to_write
+        assert sorted(path.parent.iterdir()) == before  # not even to read
+        monkeypatch.undo()
+        path.parent.chmod(0o700)
+        with Store(path) as owner:  # decides meanwhile
+            owner.append_decision(decision(obsid=3))
+        assert [row.obsid for row in store.decisions()] == [3, 1]
+
+
+def test_where_no_store_can_be_made_there_are_no_decisions(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+    with Store(tmp_path / "vetting.sqlite") as store, Store(tmp_path / "other.sqlite") as other:
+        assert store.decisions() == other.decisions() == []
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(lambda _: store.last_decision_id(), range(20))) == [0] * 20
+        with pytest.raises(StoreError, match="may only be read"):
+            store.append_decision(decision())
+    assert not list(tmp_path.iterdir())
+
+
+def test_decisions_that_lie_beside_a_store_that_cannot_be_written_are_read_too(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "vetting.sqlite"
+    with Store(path) as owner:
+        owner.append_decision(decision())
+        owner.append_decision(decision(obsid=2))
+        assert (tmp_path / "vetting.sqlite-wal").stat().st_size
+        monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+        with Store(path) as store:
+            assert [row.obsid for row in store.decisions()] == [2, 1]
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
