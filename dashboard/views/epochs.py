@@ -252,7 +252,8 @@ class EpochsView(pn.viewable.Viewer):
             self._chips.value = shown if state.screen.with_epochs else []
         finally:
             self._drawing = False
-        self._bar.visible = bool(options)
+        for part in self._bar:  # the bar stays: the choice of the plane stands in it
+            part.visible = bool(options)
 
     def _lines(self, star: Star | None) -> list[str]:
         if star is None:
