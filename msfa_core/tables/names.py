@@ -106,6 +106,7 @@ def plain(name: object) -> str:
     return re.sub(r"\s+", "_", _bare(name).lower())
 
 
+@lru_cache(maxsize=4096)
 def _bare(name: object) -> str:
     """Return a name without quotes and blanks around it."""
     text = unicodedata.normalize("NFKC", str(name).translate(DASHES))
@@ -217,7 +218,14 @@ def _has_unit(name: str) -> bool:
 
 def _is_spelled(name: str, alias: str) -> bool:
     """Tell whether a name has an alias in its own spelling: ``Gmag [mag]`` is no ``gmag``."""
-    return bool(re.search(rf"(?<![A-Za-z]){re.escape(alias)}(?![A-Za-z])", _bare(name)))
+    bare = _bare(name)
+    at = bare.find(alias)
+    while at >= 0:
+        around = bare[max(at - 1, 0) : at] + bare[at + len(alias) : at + len(alias) + 1]
+        if not any(sign.isascii() and sign.isalpha() for sign in around):
+            return True
+        at = bare.find(alias, at + 1)
+    return False
 
 
 def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
