@@ -53,11 +53,18 @@ class Row:
         """Our part of what the machine could do at most."""
         return _times(self.limit, self.ours, self.unit)
 
+    @property
+    def is_missed(self):
+        """Whether the goal is not reached; False where there is none, or no peer to compare."""
+        return self.goal is not None and self.ratio is not None and self.ratio < self.goal
+
     def cells(self):
         """Return its words, heading by heading."""
+        goal = _figure(self.goal, "×")
         return (
             self.task, self.peer, _figure(self.theirs, self.unit, self.note),
-            _figure(self.ours, self.unit), _figure(self.ratio, "×"), _figure(self.goal, "×"),
+            _figure(self.ours, self.unit), _figure(self.ratio, "×"),
+            f"{goal}, missed" if self.is_missed else goal,
             _figure(self.limit, self.unit),
             "" if self.share is None else f"{100 * self.share:.0f} %",
         )  # fmt: skip

@@ -20,6 +20,7 @@ from msfa_core.typing import BoolArray, FloatArray
 
 TRUNCATION: Final = 3e-5  # of the continuum, or mag: rms at the support stars of what is cut off
 N_STARTS: Final = 4
+ROWS: Final = 48  # rows whose derivatives are at hand at a time: they fit the caches
 _SCREENED: Final = 2  # starts that go on after the first iterations
 _FIRST: Final = 3  # iterations of every start
 _LAST: Final = 30  # iterations at most
@@ -52,7 +53,7 @@ class Observed:
     colours: FloatArray
     precision: FloatArray
 
-    def __getitem__(self, rows: NDArray[np.int64] | BoolArray) -> Observed:
+    def __getitem__(self, rows: NDArray[np.int64] | BoolArray | slice) -> Observed:
         """Return some of the stars."""
         return Observed(self.flux[rows], self.ivar[rows], self.colours[rows], self.precision[rows])
 
@@ -117,7 +118,16 @@ class State:
 
 
 def assess(model: Factored, seen: Observed, standard: FloatArray, continuum: FloatArray) -> State:
-    """Evaluate χ² and the normal equations at given labels and continua."""
+    """Evaluate χ² and the normal equations at given labels and continua, some rows at a time."""
+    parts = [
+        _assess(model, seen[rows], standard[rows], continuum[rows])
+        for rows in (slice(k, k + ROWS) for k in range(0, max(len(standard), 1), ROWS))
+    ]
+    names = State.__dataclass_fields__
+    return State(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _assess(model: Factored, seen: Observed, standard: FloatArray, continuum: FloatArray) -> State:
     n_pixels, n_labels = model.model.n_pixels, standard.shape[1]
     values, slopes = model.evaluate(standard)
     flux, tilt = values[:, :n_pixels], 1 + continuum @ model.basis.T

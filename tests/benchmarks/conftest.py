@@ -29,6 +29,9 @@ def pytest_terminal_summary(terminalreporter, config):
     about = machine()
     terminalreporter.section("beside what a user would pick: CPU time of one thread, one run")
     terminalreporter.write_line(table(rows))
+    missed = sum(row.is_missed for row in rows)
+    if missed:  # no error: ratios depend on the machine; where a result differs, its bench fails
+        terminalreporter.write_line(f"\n{missed} of {len(rows)} rows miss their goal")
     terminalreporter.write_line(
         f"\n{about['date'][:10]}, {about['cores']} cores, {about['processor']}, "
         f"load {about['load']}; kept as {keep(rows).relative_to(KEPT.parent)}"
