@@ -160,6 +160,7 @@ class _Fit:
     def gains(self, row: IntArray, template: IntArray, redshift: FloatArray) -> FloatArray:
         """(k,) by how much templates at redshifts lower χ²; the rows one after the other."""
         gains, of = np.empty(len(row)), self.matcher
+        row = np.ascontiguousarray(row)  # of one kind, for which the kernel is compiled
         gains_at(
             of.splines, of.extents, of.starts, LAMOST_GRID.step, of.even_columns, of.pairs,
             len(of.columns), self.weight, self.weighted, row, template, redshift, gains,

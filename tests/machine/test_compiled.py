@@ -106,7 +106,7 @@ def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch
     from msfa_core.spine.ready import some_spectrum
     from msfa_core.survey.folder import Survey
     from msfa_core.survey.ingest import store
-    from msfa_core.templates import match, matching, shift_errors
+    from msfa_core.templates import match, matching, refining, shift_errors
 
     asked = defaultdict(set)
 
@@ -118,8 +118,8 @@ def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch
         return call
 
     kernels = [(kernel, "measure_rows"), (indices, "_measure_bands")]
-    kernels += [(matching, name) for name in ("bin_products", "solve_cells", "refine_rows")]
-    kernels += [(shift_errors, "products"), (shift_errors, "solve")]
+    kernels += [(matching, name) for name in ("bin_products", "solve_cells")]
+    kernels += [(refining, "gains_at"), (shift_errors, "products"), (shift_errors, "solve")]
     for module, name in kernels:
         monkeypatch.setattr(module, name, noting(name, getattr(module, name)))
     survey = Survey.create(tmp_path / "S")
