@@ -47,8 +47,8 @@ lint: $(TESTED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# All three, whatever becomes of the first: one run says everything that fails. Two processes each,
-# which wait more than they work in the browser. Modules are translated once, not at each of the
+# Both, whatever becomes of the first: one run says everything that fails. Two processes each: with
+# three, whose browsers draw without graphics cards, two cores gain nothing. Modules are translated once, not at each of the
 # hundreds of starts of a program; kernels are compiled beside the linters, not in each process.
 # Modules with slow tests come first (tests/conftest.py): xdist would begin with those of many tests.
 test: export PYTHONDONTWRITEBYTECODE =
@@ -57,8 +57,7 @@ test: $(TESTED)
 	$(MAKE) --no-print-directory lint; is_clean=$$?; wait; exit $$is_clean
 	@failed=; \
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder -m "not benchmark" --ignore tests/ui || failed="$$failed unit"; \
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not benchmark" tests/ui || failed="$$failed browser"; \
-	$(BIN)/python -m pytest -q -n 2 --nbmake notebooks || failed="$$failed notebooks"; \
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not benchmark" --nbmake notebooks tests/ui || failed="$$failed browser-or-notebook"; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 # The documents and the library as a site, in site/.
