@@ -39,6 +39,16 @@ _KNOWN: Final[dict[str, tuple[str, str]]] = {  # name -> unit, description
     "j_h": ("mag", "Colour J-H"),
     **{f"{band}_mag_err": ("mag", f"Error of {band}_mag (2MASS)") for band in ("j", "h", "ks")},
 }
+_FLAGGED: Final = {  # columns of flags -> values that they speak of
+    "uid_flags": ("uid", "n_epochs"),
+    "balmer_flags_hdelta": ("d02_hdelta", "fm_hdelta"),
+    "balmer_flags_hgamma": ("d02_hgamma", "fm_hgamma"),
+    "template_flags": ("template_class", "template_subclass", "template_z"),
+    "label_flags": ("teff", "logg", "feh"),
+    "cmd_flags": ("bp_rp", "abs_mag_g"),
+    "ps_flags": ("ps_id", "ps_g_mag", "ps_r_mag", "ps_i_mag", "ps_z_mag", "ps_y_mag"),
+    "flux_calibration_flags": ("flux_calibration",),
+}
 _OF_TRUTH: Final = {
     **{"vsini": "km / s", "rv": "km / s", "mass": "solMass", "distance_kpc": "kpc"},
     **{"parallax_mas": "mas", "ebv": "mag", "abs_mag_g": "mag", "bp_rp": "mag"},
@@ -85,4 +95,29 @@ def flags_in_words(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, 
         if bits:
             words = (f"{int(one)} = {one.sentence.removesuffix('.')}" for one in bits)
             said[f"bits of {name}"] = "; ".join(words)
+    return said
+
+
+def flags_left_out(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, str]:
+    """Return how many rows are flagged where values go out without the column of their flags.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What goes out.
+    table : (n,) DataFrame
+        With the columns of flags, as far as there are any.
+    """
+    names, said = {column.name for column in columns}, {}
+    for name, kind in FLAGS_OF.items():
+        if name in names or name not in table or not names & set(_FLAGGED.get(name, ())):
+            continue
+        flags = table[name].dropna().astype("int64").to_numpy()
+        counts = {one: int(((flags & int(one)) != 0).sum()) for one in kind}
+        if any(counts.values()):
+            words = (f"{one.sentence.removesuffix('.')}: {n}" for one, n in counts.items() if n)
+            said[f"without its column {name}"] = (
+                f"{int((flags != 0).sum())} of {len(table)} rows carry one of these flags; "
+                f"{'; '.join(words)}"
+            )
     return said

@@ -26,7 +26,7 @@ from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column, columns_o
 from msfa_core.counting import counted
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
-from msfa_core.tables.beside import flags_in_words, own_column
+from msfa_core.tables.beside import flags_in_words, flags_left_out, own_column
 from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless
 from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
 
@@ -94,6 +94,7 @@ def export(
     chosen = choose_columns(table, columns)
     typed = _typed(table, chosen)
     notes = _header(header, len(table)) | flags_in_words(chosen, typed)
+    notes |= flags_left_out(chosen, table)
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists; name another file, or replace it with --overwrite.")
     if not path.parent.is_dir():

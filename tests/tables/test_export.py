@@ -212,6 +212,19 @@ def test_the_head_of_a_machine_readable_table_is_filled(tmp_path):
     assert all(re.fullmatch(r"(Title|Authors|Table): \S.*", line) for line in bare[:3])
 
 
+def test_the_head_counts_flags_whose_column_does_not_go_out(tmp_path):
+    table = TABLE_6.assign(label_flags=pd.array([0, 64 | 8, None], dtype="Int64"), cmd_flags=8)
+    table["balmer_flags_hdelta"] = 2  # of values that are not in Table 6
+    text = " ".join(export(table, tmp_path / "t.mrt").read_text().split())
+    assert "1 of 3 rows carry one of these flags; [Fe/H] above the limit: 1; a label on" in text
+    assert "without its column cmd_flags: 3 of 3 rows" in text
+    assert "balmer_flags_hdelta" not in text
+    names = [*PAPER_COLUMNS, "label_flags"]
+    text = " ".join(export(table, tmp_path / "f.mrt", columns=names).read_text().split())
+    assert "without its column label_flags" not in text
+    assert "64 = a label on the edge" in text
+
+
 def test_a_machine_readable_table_has_units_and_descriptions_and_no_text_for_missing(
     mixed, tmp_path
 ):
