@@ -18,7 +18,7 @@ UNUSED: Final = "bokeh-gl"  # figures are drawn on plain canvases
 
 @cache
 def _squeezed(file: Path, _when: int) -> bytes:
-    return gzip.compress(file.read_bytes(), compresslevel=6, mtime=1)
+    return gzip.compress(file.read_bytes(), compresslevel=3, mtime=1)
 
 
 def _add_headers(self: StaticFileHandler, path: str) -> None:  # noqa: ARG001

@@ -74,12 +74,13 @@ def default_searches() -> dict[str, Search]:
 
     As coarse as the first pass may be: the best of 1,376 simulated stars, galaxies and QSOs at S/N
     3 to 100 were those of a search without short cuts (finer bins and steps, nearly all templates
-    followed up), and so was the χ² of the classes behind for nine in ten.
+    followed up), and so was the χ² of the classes behind for nine in ten. Bins of 9 pixels and 16
+    refined lost the best of 4 in 2,000 stars; as it stands, of none.
     """
     n = round(float(STAR_Z) / float(STAR_STEP))
     stars = np.linspace(-float(STAR_Z), float(STAR_Z), 2 * n + 1)
     return {
-        "STAR": Search(stars, 2, 9, 32, 1, 16),
+        "STAR": Search(stars, 2, 8, 32, 1, 20),
         "GALAXY": Search(_log_ladder(float(GALAXY_Z[0]), float(GALAXY_Z[1]), 1.0), 3, 8, 6, 3, 5),
         "QSO": Search(_log_ladder(float(QSO_Z[0]), float(QSO_Z[1]), 2.0), 6, 16, 4, 4, 5),
     }

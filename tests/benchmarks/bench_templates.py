@@ -131,7 +131,7 @@ def test_matching_beside_redrock(matcher, beside):
 def test_the_best_cell_is_that_of_a_brute_force_in_float64(matcher):
     same, share, n_done = 0, [], 0
     for start in range(0, CHECKED, 100):
-        spectra = simulated_matches(100, seed=100 + start)
+        spectra = simulated_matches(100, seed=100 + start, templates=matcher.templates)
         found = search_cells(matcher, prepare_fit(matcher, spectra))
         gain = brute_force(matcher, spectra)
         best = np.nanargmax(found.gain_at_step, axis=1)
