@@ -166,13 +166,13 @@ def galaxy_templates(flux: FloatArray, types: list[str]) -> tuple[list[str], lis
         level = float(np.interp(6564.6, GALAXY_GRID.wavelength, gaussian_filter1d(stars, 60)))
         scale = galaxy.halpha * level / galaxy.lines[6564.60]
         gas = np.hypot(min(galaxy.sigma, 120.0), _INSTRUMENT)
-        result.append(stars + scale * _emission(GALAXY_GRID, galaxy.lines, gas))
+        result.append(stars + scale * emission_lines(GALAXY_GRID, galaxy.lines, gas))
         names.append(f"galaxy {k + 1}: {galaxy.subclass}, EW Hα {galaxy.halpha:.0f} Å")
         kinds.append(galaxy.subclass)
     return names, kinds, np.array(result)
 
 
-def _emission(grid: LogGrid, lines: Mapping[float, float], sigma: float) -> FloatArray:
+def emission_lines(grid: LogGrid, lines: Mapping[float, float], sigma: float) -> FloatArray:
     """Gaussian lines of unit-area strengths on a log grid; σ [km/s]."""
     wavelength = grid.wavelength
     total = np.zeros(grid.n_pixels)

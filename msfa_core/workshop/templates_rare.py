@@ -23,6 +23,7 @@ from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.templates.continuum import black_body
 from msfa_core.templates.kinds import COMPOSED
 from msfa_core.typing import FloatArray
+from msfa_core.workshop.templates_galaxies import emission_lines
 from msfa_core.workshop.templates_stelib import STELIB_GRID, mk_type
 
 _GRID: Final = LAMOST_GRID.wavelength
@@ -113,13 +114,9 @@ _PLANETARY: Final = {
 def emission(lines: Mapping[float, float], sigma: float, apart: float = 0.0) -> FloatArray:
     """(3909,) lines of these strengths [Å], of σ [km/s]; two peaks so far apart [km/s] if not 0."""
     wide = float(np.hypot(sigma, _INSTRUMENT))
-    total = np.zeros(len(_GRID))
-    for centre, strength in lines.items():
-        width = centre * wide / SPEED_OF_LIGHT
-        for side in (-0.5, 0.5):
-            at = centre * (1.0 + side * apart / SPEED_OF_LIGHT)
-            total += 0.5 * strength * np.exp(-0.5 * ((_GRID - at) / width) ** 2) / width
-    return total / np.sqrt(2.0 * np.pi)
+    sides = (1.0 + side * apart / SPEED_OF_LIGHT for side in (-0.5, 0.5))
+    peaks = [{centre * side: strength for centre, strength in lines.items()} for side in sides]
+    return np.mean([emission_lines(LAMOST_GRID, one, wide) for one in peaks], axis=0)
 
 
 def _joined(*parts: tuple[Mapping[float, float], float]) -> dict[float, float]:
