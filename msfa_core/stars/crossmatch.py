@@ -28,7 +28,12 @@ from msfa_core.tables.row_keys import (
     as_ids,
     observation_key,
 )
-from msfa_core.tables.units import could_be_hours, could_be_radians, says_nothing
+from msfa_core.tables.units import (
+    are_small_numbers,
+    could_be_hours,
+    could_be_radians,
+    says_nothing,
+)
 from msfa_core.typing import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
@@ -344,6 +349,8 @@ def settled(opened: OutsideTable, spectra: pd.DataFrame, radius_arcsec: float) -
     for unit, (across, up) in ways.items():
         if (n := n_met(across, up)) > most:
             most, meant = n, unit
+    if not most and are_small_numbers(ra, dec):
+        return _without_places(opened)
     if not meant:
         return opened
     across, up = ways[meant]
@@ -356,6 +363,20 @@ def settled(opened: OutsideTable, spectra: pd.DataFrame, radius_arcsec: float) -
     if meant == "rad":
         columns["dec"] = replace(columns["dec"], how=how)
     return replace(opened, table=opened.table.assign(ra=across, dec=up), columns=columns)
+
+
+def _without_places(opened: OutsideTable) -> OutsideTable:
+    """Leave out places that can be hours as well as degrees, and meet no spectrum as either."""
+    columns, why = dict(opened.columns), dict(opened.left_out)
+    across, up = columns.pop("ra").name, columns.pop("dec").name
+    ra = opened.table["ra"]
+    why[across] = (
+        f"all of it lies from {ra.min():.3g} to {ra.max():.3g}, and no spectrum is there, be it in "
+        f"degrees or in hours: give its unit ({across}_deg or {across}_hours)"
+    )
+    why[up] = f"as {across} beside it"
+    table = opened.table.drop(columns=["ra", "dec"])
+    return replace(opened, table=table, columns=columns, left_out=why)
 
 
 # --- catalogues joined ---------------------------------------------------------------------

@@ -21,6 +21,8 @@ from msfa_core.typing import FloatArray
 _ENOUGH: Final = 3  # rows that have all of the columns
 _HOT: Final = 7000.0  # K; stars of such Teff …
 _LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are supergiants, or in m/s²
+_GIANTS: Final = 4800.0  # K; beyond it stars of the giant branch have …
+_LEAST_OF_GIANTS: Final = 1.5  # … more than this
 _FASTEST_SHIFT: Final = 0.002  # 600 km/s: no table of stars is faster in the middle
 _LARGEST_SHARE: Final = 0.06  # mass fraction of metals
 _DISTANCES: Final = frozenset(
@@ -136,20 +138,34 @@ def unlikely(
     beside : collection of str
         All names of the table, in lower case.
     """
-    found = {}
-    if {"teff", "logg"} <= values.keys() and "logg" not in have_units:
-        teff, logg = _numbers(values["teff"]), _numbers(values["logg"])
-        hot = logg[(teff >= _HOT) & np.isfinite(logg)]
-        if len(hot) >= _ENOUGH and (middle := float(np.median(hot))) < _LEAST_GRAVITY:
-            found["logg"] = (
-                f"its middle value {middle:.3g} of {len(hot):,} stars hotter than {_HOT:,.0f} K "
-                "would make them supergiants: it can be log g in m/s², 2 dex less; give its unit "
-                "(cm/s2 or m/s2)"
-            )
+    found: dict[str, str] = {}
+    if "logg" in values and "logg" not in have_units:
+        why = _no_gravity(_numbers(values["logg"]), values.get("teff"))
+        found |= {"logg": why} if why else {}
     if "z" in values and names["z"].strip().lower() == "z":
         why = _no_shift(_numbers(values["z"]), values.keys(), beside)
         found |= {"z": why} if why else {}
     return found
+
+
+def _no_gravity(logg: FloatArray, temperatures: pd.Series | None) -> str:
+    """Return why log g without a unit can be in m/s²; nothing where it cannot."""
+    remedy = "it can be log g in m/s², 2 dex less; give its unit (cm/s2 or m/s2)"
+    kinds = [("", np.ones(len(logg), bool), _LEAST_GRAVITY)]
+    if temperatures is not None and np.isfinite(teff := _numbers(temperatures)).any():
+        kinds = [
+            (f" hotter than {_HOT:,.0f} K", teff >= _HOT, _LEAST_GRAVITY),
+            (f" of {_GIANTS:,.0f} to {_HOT:,.0f} K", (teff >= _GIANTS) & (teff < _HOT),
+             _LEAST_OF_GIANTS),
+        ]  # fmt: skip
+    for which, rows, least in kinds:
+        some = logg[rows & np.isfinite(logg)]
+        if len(some) >= _ENOUGH and (middle := float(np.median(some))) < least:
+            would = (
+                "would make them supergiants" if which else "is that of supergiants, or of giants"
+            )
+            return f"its middle value {middle:.3g} of {len(some):,} stars{which} {would}: {remedy}"
+    return ""
 
 
 def _numbers(column: pd.Series) -> FloatArray:

@@ -20,6 +20,7 @@ from msfa_core.tables.quantities import Quantity, limit_words, quantity
 from msfa_core.tables.raw import RawColumn, RawTable
 from msfa_core.tables.report import EXAMPLES, Cells, Understood
 from msfa_core.tables.said import of_all, otherwise
+from msfa_core.tables.scales import differ, said_above, scaled, unit_in_words
 from msfa_core.tables.units import (
     ASTROMETRIC_ERRORS,
     Conversion,
@@ -167,6 +168,7 @@ class Reading:
             raise UnitProblem(f"its name says {found.unit}, its unit {said}")
         if one.name == "ref_epoch":
             column = replace(column, values=without_letter(column.values))
+        said = self._unit_in_words(one, column, said)
         values, bad, missing, how = self.read(one, column, said)
         if bad.any():
             self.check_cells(column, bad, int(missing.sum()), one)
@@ -209,8 +211,25 @@ class Reading:
             return
         why = otherwise(one.name, column.about)
         why = why or of_all(one.name, column.name, self.raw.names, self.raw.text)
+        why = why or scaled(one, self._words_of(one, column))
         if why:
             raise UnitProblem(why)
+
+    def _words_of(self, one: Quantity, column: RawColumn) -> str:
+        """Return all that the file says of a column in words."""
+        above = said_above(one.name, column.name, self.raw.text)
+        return " . ".join(filter(None, (column.about, above)))
+
+    def _unit_in_words(self, one: Quantity, column: RawColumn, said: str | None) -> str | None:
+        """Return the unit of a column, be it said in words alone; two that differ are none."""
+        worded = "" if self.trusted else unit_in_words(one, self._words_of(one, column))
+        if not worded or (is_text(column.values) and is_sexagesimal(said)):
+            return said
+        if not says_nothing(said) and differ(str(said), worded):
+            raise UnitProblem(
+                f"its unit is {said!r}, and the file says in words that it is {worded}"
+            )
+        return worded if says_nothing(said) else said
 
     def _less_none(
         self, one: Quantity, column: RawColumn, values: FloatArray, missing: BoolArray

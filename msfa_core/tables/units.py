@@ -49,6 +49,7 @@ _SEXAGESIMAL: Final = re.compile(
 )
 _LOGARITHM_OF: Final = re.compile(r"(?:log(?:10)?|dex)\s*[\[(](.+)[\])]", re.IGNORECASE)
 _FULL_CIRCLE: Final = 2 * np.pi
+_HEIGHT_OF_A_FIELD: Final = 10.0  # deg; a plate of LAMOST has 5
 ASTROMETRIC_ERRORS: Final = ("parallax_error_mas", "pmra_error", "pmdec_error")
 _GAIA_ERROR: Final = (0.004, 5.0)  # mas, mas/yr: from the brightest to the faintest of Gaia
 _ENOUGH: Final = 3  # rows to judge by, where no error tells
@@ -382,6 +383,16 @@ def could_be_hours(ra: FloatArray) -> bool:
     """Tell whether right ascensions in degrees could be hours."""
     finite = ra[np.isfinite(ra)]
     return bool(len(finite)) and bool((finite >= 0).all() and (finite <= 24.0).all())  # noqa: PLR2004
+
+
+def are_small_numbers(ra: FloatArray, dec: FloatArray) -> bool:
+    """Tell whether right ascensions are all such as hours are, of stars far apart in declination.
+
+    A field at small right ascension is seldom higher than a plate of LAMOST.
+    """
+    known = np.isfinite(ra) & np.isfinite(dec)
+    enough = int(known.sum()) >= _ENOUGH
+    return enough and could_be_hours(ra[known]) and float(np.ptp(dec[known])) > _HEIGHT_OF_A_FIELD
 
 
 def could_be_radians(ra: FloatArray, dec: FloatArray) -> bool:

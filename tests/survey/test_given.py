@@ -15,7 +15,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.flags import CmdFlag
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spine.run import run
-from msfa_core.stars.crossmatch import settled
+from msfa_core.stars.crossmatch import CATALOGUE_USE, settled
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import gaia_table, give, known_tables
 from msfa_core.survey.ingest import Storing, ingest
@@ -233,6 +233,25 @@ def test_hours_are_told_where_some_stars_near_ra_0_meet_the_survey_in_degrees_to
     found = settled(table, spectra, 3.0)
     assert found.table["ra"].tolist() == pytest.approx(stars["ra"].tolist())
     assert "so do more of them" in found.columns["ra"].how
+
+
+def test_places_that_meet_no_spectrum_as_degrees_nor_as_hours_are_refused(survey, tmp_path):
+    elsewhere = TRUTH[["ra", "dec"]].assign(ra=(TRUTH["ra"] + 7.0) % 360 / 15)
+    elsewhere.to_csv(tmp_path / "known.csv", index=False)
+    with pytest.raises(CatalogueError, match="in degrees or in hours: give its unit"):
+        give(survey, known=[tmp_path / "known.csv"])
+    elsewhere.rename(columns={"ra": "ra_hours"}).to_csv(tmp_path / "known.csv", index=False)
+    assert "0 spectra matched" in give(survey, known=[tmp_path / "known.csv"])[0]
+
+
+def test_hours_of_a_catalogue_are_no_places_of_spectra_that_have_none(survey):
+    spectra = TRUTH[["obsid"]].assign(ra=np.nan, dec=np.nan)
+    rows = TRUTH[["obsid", "ra", "dec", "g_mag"]].assign(ra=TRUTH["ra"] / 15)
+    found = settled(of_frame(rows, CATALOGUE_USE), spectra, 3.0)
+    assert not found.has("ra")
+    assert found.has("obsid", "g_mag")
+    assert "ra_hours" in found.left_out["ra"]
+    assert settled(of_frame(TRUTH[["obsid", "ra", "dec"]], CATALOGUE_USE), spectra, 3.0).has("ra")
 
 
 def test_a_column_of_identifiers_that_slipped_refuses_the_table(survey, tmp_path):
