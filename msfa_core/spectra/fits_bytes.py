@@ -13,7 +13,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -103,7 +103,12 @@ def card_unit(unit: Hdu, key: str) -> str:
 
     The FITS standard (4.0, section 4.3.2) has it at the head, SDSS at the end.
     """
-    found = _UNIT.search(unit.comment(key))
+    return _unit_in(unit.comment(key))
+
+
+@lru_cache(maxsize=1024)
+def _unit_in(comment: str) -> str:
+    found = _UNIT.search(comment)
     return "" if found is None else (found[1] or found[2]).strip().lower()
 
 
@@ -112,10 +117,9 @@ class PlainHdu:
 
     def __init__(self, path: Path, raw: bytes, start: int) -> None:
         end = _find_end(path, raw, start)
-        keys = np.ndarray((end - start) // _CARD, f"S{_KEY}", raw, start, (_CARD,)).tolist()
-        # Walking backwards leaves the first of repeated cards, the one that counts.
-        self._cards = dict(zip(keys[::-1], range(end - _CARD, start - 1, -_CARD), strict=True))
-        self._raw, self._header = raw, (start, end)
+        keys = np.ndarray(((end - start) // _CARD, _KEY), "u1", raw, start, (_CARD, 1))
+        self._cards, self._remarks = _places(keys.tobytes())
+        self._raw, self._start = raw, start
         n_axes = self._count("NAXIS", _MOST_FIELDS)
         self._axes = [self._count(f"NAXIS{i}", LARGEST) for i in range(1, n_axes + 1)]
         self._data = start + _whole_blocks(end + _CARD - start)
@@ -129,37 +133,35 @@ class PlainHdu:
 
     def card(self, key: str) -> Any:
         """Return the value of a header card; None when absent or undefined."""
-        at = self._cards.get(key.ljust(_KEY).encode())
-        return None if at is None else _card_value(self._raw[at + _KEY : at + _CARD])
+        at = self._cards.get(key)
+        if at is None:
+            return None
+        at += self._start
+        return _card_value(self._raw[at : at + _CARD - _KEY])
 
     def comment(self, key: str) -> str:
         """Return the comment of a card; empty when there is none."""
-        at = self._cards.get(key.ljust(_KEY).encode())
+        at = self._cards.get(key)
         if at is None:
             return ""
-        text = self._raw[at + _KEY : at + _CARD].decode("latin-1")[2:].lstrip()
-        if text.startswith("'"):
-            text = text[1:].replace("''", "").partition("'")[2]
-        return text.partition("/")[2]
+        at += self._start
+        return _card_comment(self._raw[at : at + _CARD - _KEY])
 
     def remarks(self, word: str) -> list[str]:
         """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
-        if self._cards.keys().isdisjoint(_REMARKS):
-            return []
-        start, end = self._header
-        sought, text = word.encode(), self._raw[start:end].lower()
-        lines, at = [], text.find(sought)
-        while at >= 0:
-            card = start + at - at % _CARD
-            if self._raw[card : card + _KEY] in _REMARKS:
-                lines.append(self._raw[card + _KEY : card + _CARD].decode("latin-1"))
-            at = text.find(sought, at - at % _CARD + _CARD)
-        return lines
+        return [text for text, small in self._lines if word in small]
+
+    @cached_property
+    def _lines(self) -> list[tuple[str, str]]:
+        """Lines of their own, each as it is and in small letters."""
+        starts = [self._start + at for at in self._remarks]
+        return [_remark(self._raw[start : start + _CARD - _KEY]) for start in starts]
 
     def which(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has."""
-        padded = _padded(keys)
-        return [padded[key] for key in padded.keys() & self._cards.keys()]
+        if self._cards.keys().isdisjoint(keys):
+            return []
+        return [key for key in keys if key in self._cards]
 
     def _count(self, key: str, largest: int) -> int:
         """Value of a card that counts something; 0 when absent."""
@@ -181,7 +183,7 @@ class PlainHdu:
         """Whether the unit is a binary table."""
         return self.card("XTENSION") == "BINTABLE"
 
-    @property
+    @cached_property
     def image(self) -> NDArray[Any] | None:
         """The image; None for a table or an empty unit."""
         axes = self._axes
@@ -238,9 +240,26 @@ class PlainHdu:
 
 
 @lru_cache(maxsize=64)
-def _padded(keys: tuple[str, ...]) -> dict[bytes, str]:
-    """Return keys of cards as headers spell them -> as they are."""
-    return {key.ljust(_KEY).encode(): key for key in keys}
+def _places(keys: bytes) -> tuple[dict[str, int], list[int]]:
+    """Return where the texts of a header are; spectra of one release share the order of cards.
+
+    Parameters
+    ----------
+    keys : bytes
+        The keywords of all cards, eight bytes each.
+
+    Returns
+    -------
+    dict
+        Keyword -> byte, from the beginning of the header, at which the text behind it begins.
+    list of int
+        The same of the lines of their own (COMMENT, HISTORY).
+    """
+    words = [keys[i : i + _KEY] for i in range(0, len(keys), _KEY)]
+    places: dict[str, int] = {}
+    for i, word in enumerate(words):  # the first of repeated cards is the one that counts
+        places.setdefault(word.decode("latin-1").rstrip(" "), i * _CARD + _KEY)
+    return places, [i * _CARD + _KEY for i, word in enumerate(words) if word in _REMARKS]
 
 
 def _find_end(path: Path, raw: bytes, start: int) -> int:
@@ -257,8 +276,12 @@ def _whole_blocks(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
+@lru_cache(maxsize=4096)
 def _card_value(raw: bytes) -> Any:
-    """Value of the 72 bytes behind a keyword; None when there is none."""
+    """Value of the 72 bytes behind a keyword; None when there is none.
+
+    Most cards are those of the spectrum before; in bounds, since some differ in each.
+    """
     if not raw.startswith(b"= "):
         return None
     text = raw[2:].lstrip()
@@ -274,6 +297,22 @@ def _card_value(raw: bytes) -> Any:
     if text not in _WORDS:
         raise UnusualFits("card value")
     return _WORDS[text]
+
+
+@lru_cache(maxsize=4096)
+def _remark(raw: bytes) -> tuple[str, str]:
+    """Return a line of words as it is, and in small letters."""
+    text = raw.decode("latin-1")
+    return text, text.lower()
+
+
+@lru_cache(maxsize=4096)
+def _card_comment(raw: bytes) -> str:
+    """Comment of the 72 bytes behind a keyword."""
+    text = raw.decode("latin-1")[2:].lstrip()
+    if text.startswith("'"):
+        text = text[1:].replace("''", "").partition("'")[2]
+    return text.partition("/")[2]
 
 
 def _string_value(text: str) -> str:

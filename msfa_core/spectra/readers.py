@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,7 +138,7 @@ def read_spectrum(path: str | Path) -> Spectrum:
         When the file is damaged, of another kind, or without a usable pixel; one line with
         its name, the reason and the remedy.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     return _spectrum_in(path, read_bytes(path))
 
 
@@ -195,10 +196,10 @@ def _check(path: Path, content: Content) -> None:
     wavelength, (flux, ivar, *masks) = content.wavelength, content.pixels
     if len({len(array) for array in (wavelength, flux, ivar, *masks)}) != 1 or len(flux) <= 1:
         raise problem(path, "its arrays differ in length or are empty", "download it again")
-    if n := int(np.isnan(wavelength).sum()):
-        reason = f"wavelengths do not increase: {n:,} of {len(wavelength):,} are NaN"
-        raise problem(path, reason, "leave these pixels out, or download it again")
     if not (wavelength[1:] > wavelength[:-1]).all():
+        if n := np.count_nonzero(np.isnan(wavelength)):
+            reason = f"wavelengths do not increase: {n:,} of {len(wavelength):,} are NaN"
+            raise problem(path, reason, "leave these pixels out, or download it again")
         reason = "wavelengths do not increase along the spectrum"
         if (wavelength[1:] < wavelength[:-1]).all():
             reason = f"wavelengths run backwards, {wavelength[0]:.1f} to {wavelength[-1]:.1f} Å"
@@ -226,9 +227,9 @@ def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float
         Of the header; NaN for none.
     """
     wavelength = content.wavelength
-    low, high = np.searchsorted(wavelength, np.array(G_BAND, wavelength.dtype)).tolist()
+    low, high = wavelength.searchsorted(np.array(G_BAND, wavelength.dtype)).tolist()
     sorted_power = np.sort(power[low:high:_NOISE_EVERY])  # NaN at the end
-    sorted_power = sorted_power[np.searchsorted(sorted_power, 0.0, "right") :]
+    sorted_power = sorted_power[sorted_power.searchsorted(0.0, "right") :]
     if len(sorted_power) < _NOISE_PIXELS:
         return
     snr = math.sqrt(sorted_power[len(sorted_power) // 2])
@@ -257,15 +258,14 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]
     flux, ivar, andmask, _ = content.pixels
     if flux.dtype.kind != "f":
         flux = flux.astype(np.float64)  # products of whole numbers overflow
-    beyond = np.isfinite(ivar) & (ivar > _LARGEST_IVAR)
-    if beyond.any():
+    if ivar.dtype != np.float32 and (beyond := (ivar > _LARGEST_IVAR) & np.isfinite(ivar)).any():
         reason = f"its inverse variance reaches {ivar[beyond].max():.3g}, beyond single precision"
         raise problem(path, reason, "give the flux in another unit, such as 1e-17 erg/s/cm2/A")
-    finite = np.isfinite(flux)
     power = flux * ivar * flux
     usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != _NO_FLUX)
     if not usable.any():
         reason = "no pixel has both a flux and an inverse variance"
+        finite = np.isfinite(flux)
         if not finite.any():
             reason = "flux is NaN everywhere"
         elif not (ivar > 0).any():
@@ -277,24 +277,24 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]
         raise problem(path, f"no usable pixel: {reason}", "download it again or leave it out")
     if content.pixel_bits:
         andmask = andmask >> content.pixel_bits
-    bad: NDArray[np.bool_] = (andmask != 0) | ~usable
-    _check_share(path, flux, usable, bad)
+    good = usable & (andmask == 0)
+    _check_share(path, flux, usable, good)
     _check_noise(path, content, power, snr_g)
-    return bad
+    return ~good
 
 
 def _check_share(
-    path: Path, flux: NDArray[Any], usable: NDArray[np.bool_], bad: NDArray[np.bool_]
+    path: Path, flux: NDArray[Any], usable: NDArray[np.bool_], good: NDArray[np.bool_]
 ) -> None:
     """Refuse a mask that leaves next to nothing, and a flux that is nowhere positive."""
-    n_good, n_usable = (np.count_nonzero(rows) for rows in (~bad, usable))
+    n_good, n_usable = np.count_nonzero(good), np.count_nonzero(usable)
     if n_good < _FEWEST_GOOD * n_usable:
         n_marked = n_usable - n_good
         which = "each pixel" if not n_good else f"{n_marked:,} of {n_usable:,} pixels"
         reason = f"no usable pixel: its and-mask marks {which} as bad"
         remedy = "set the and-mask of good pixels to 0, or leave the file out"
         raise problem(path, reason, remedy)
-    if not (flux[~bad] > 0).any():
+    if not (flux.item(good.argmax()) > 0 or ((flux > 0) & good).any()):
         reason = "its flux is zero or negative in all good pixels"
         raise problem(path, reason, "download it again, or leave the file out")
 
@@ -375,13 +375,18 @@ def _meta(primary: Hdu, content: Content) -> dict[str, Any]:
         elif name == "z_err":
             value = as_redshift(value, name, card_unit(primary, key))
         else:
-            value = clean(str(value))
-            if is_missing(value):
-                continue
+            value = _said(str(value))
         if value is not None:
             meta[name] = value
     meta["andmask"], meta["ormask"] = content.pixels.andmask, content.pixels.ormask
     return meta | content.meta
+
+
+@lru_cache(maxsize=4096)
+def _said(word: str) -> str | None:
+    """Text of a card without what programs wrap around it; None for no value."""
+    word = clean(word)
+    return None if is_missing(word) else word
 
 
 def _obsid(path: Path, primary: Hdu, meta: dict[str, Any]) -> int:

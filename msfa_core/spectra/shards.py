@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.durable import sync, write_error
 from msfa_core.errors import SurveyError
-from msfa_core.spectra.spectrum import Spectra, Spectrum, log_pixels, on_grid
+from msfa_core.spectra.spectrum import Spectra, Spectrum, log_offset, log_pixels, on_grid
 
 BAD: Final = 1  # ANDMASK ≠ 0 or ivar ≤ 0
 SOFT: Final = 2  # ORMASK ≠ 0: a warning
@@ -289,8 +289,7 @@ def _stack(
 
 def _offset(wavelength: NDArray[np.floating]) -> float:
     """Return how far all pixels lie beside the grid [pixel]; 0 when that is rounding."""
-    position = np.log10(wavelength.astype(np.float64)) / LAMOST_GRID.step
-    offset = float(np.median(position - np.rint(position)))
+    offset = log_offset(wavelength, LAMOST_GRID.step)
     return offset if abs(offset) > _ROUNDING else 0.0
 
 

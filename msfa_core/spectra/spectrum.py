@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from html import escape
 from typing import Any, overload
 
@@ -206,15 +207,28 @@ def log_pixels(wavelength: NDArray[np.floating], step: float) -> NDArray[np.int6
     Returns
     -------
     (pixel,) int64 array or None
-        log10 λ in whole steps; None when a pixel is off the grid by a tenth of a pixel or
-        more, or when pixels are left out in between.
+        log10 λ in whole steps, not to be written to; None when a pixel is off the grid by a
+        tenth of a pixel or more, or when pixels are left out in between.
     """
-    if not np.all(np.isfinite(wavelength) & (wavelength > 0)):
-        return None
-    position = np.log10(wavelength.astype(np.float64)) / step
+    return _log_grid(wavelength.tobytes(), wavelength.dtype.str, step)[0]
+
+
+def log_offset(wavelength: NDArray[np.floating], step: float) -> float:
+    """Return how far the pixels lie beside such a grid, in the median [pixel]; NaN for none."""
+    return _log_grid(wavelength.tobytes(), wavelength.dtype.str, step)[1]
+
+
+@lru_cache(maxsize=64)
+def _log_grid(wavelength: bytes, dtype: str, step: float) -> tuple[NDArray[np.int64] | None, float]:
+    """Pixel numbers and offset of wavelengths, which most spectra of a survey share."""
+    values = np.frombuffer(wavelength, dtype).astype(np.float64)
+    if not np.all(np.isfinite(values) & (values > 0)):
+        return None, np.nan
+    position = np.log10(values) / step
     pixel = np.rint(position).astype(np.int64)
+    pixel.setflags(write=False)
     aligned = np.abs(position - pixel).max() < _ON_GRID and np.all(np.diff(pixel) == 1)
-    return pixel if aligned else None
+    return pixel if aligned else None, float(np.median(position - pixel))
 
 
 def on_grid(spectra: Sequence[Spectrum], grid: LogGrid = LAMOST_GRID) -> Spectra:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import lzma
+import os
 import re
 import zlib
 from pathlib import Path
@@ -15,8 +16,7 @@ import deflate
 from msfa_core.errors import ReadError
 
 _GZIP: Final = b"\x1f\x8b"
-_GZIP_DEFLATE: Final = b"\x1f\x8b\x08"  # how a member begins
-_SIZE_FIELD: Final = 4  # bytes at the end of a member: its size, inflated
+_SUMS: Final = 8  # bytes at the end of a member: its checksum and size, inflated
 _GZIP_WINDOW: Final = 31  # zlib's number for "gzip header and checksum, largest window"
 _WEB_PAGE: Final = re.compile(
     rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|\?xml|!--)", re.I
@@ -45,7 +45,8 @@ def read_bytes(path: Path) -> bytes:
         When there is no such file, or it is empty, a folder, cut short, or a web page.
     """
     try:
-        raw = path.read_bytes() if path.stat().st_size <= LARGEST else None
+        with path.open("rb", buffering=0) as file:
+            raw = file.read() if os.fstat(file.fileno()).st_size <= LARGEST else None
     except FileNotFoundError:
         raise problem(path, "no such file", "check the path") from None
     except IsADirectoryError:
@@ -100,12 +101,15 @@ def is_archive(raw: bytes) -> bool:
 
 
 def _inflate(path: Path, raw: bytes) -> bytes:
-    """Inflate a gzip stream: one member of the promised size at once, others with care."""
-    promised = int.from_bytes(raw[-_SIZE_FIELD:], "little")
-    if 0 < promised <= LARGEST and raw.find(_GZIP_DEFLATE, 1) < 0:
+    """Inflate a gzip stream: one member at once, others with care.
+
+    The stream is one member when its last bytes are the checksum and size of the first.
+    """
+    checksum, promised = (int.from_bytes(part, "little") for part in (raw[-_SUMS:-4], raw[-4:]))
+    if 0 < promised <= LARGEST:
         with contextlib.suppress(deflate.DeflateError, ValueError):
             content = bytes(deflate.gzip_decompress(raw))
-            if len(content) == promised:
+            if len(content) == promised and deflate.crc32(content) == checksum:
                 return content
     return _inflate_members(path, raw)
 

@@ -335,6 +335,19 @@ def test_gzip_stream_of_two_members_is_read_whole(tmp_path, share):
     assert read_spectrum(path).flux.tobytes() == arrays()[0].tobytes()
 
 
+def test_cards_in_another_order_and_of_other_values_are_those_of_their_file(tmp_path):
+    files = {}
+    for obsid, ra, in_order in ((3, 10.0, True), (4, 40.0, True), (5, 70.0, False)):
+        path = image_file(tmp_path / f"{obsid}.fits", arrays(), OBSID=obsid, RA=ra, DESIG="")
+        if not in_order:
+            header = fits.getheader(path)
+            fits.PrimaryHDU(arrays(), fits.Header(header.cards[::-1])).writeto(path, overwrite=True)
+        files[path] = (obsid, ra)
+    for path, expected in [*files.items()] * 2:
+        spectrum = read_spectrum(path)
+        assert (spectrum.obsid, spectrum.ra) == expected
+
+
 def test_padding_behind_a_gzip_stream_is_ignored(tmp_path):
     path = zipped(image_file(tmp_path / NAME, arrays(), OBSID=3))
     path.write_bytes(path.read_bytes() + bytes(512))

@@ -6,7 +6,14 @@ from pytest import approx
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.errors import SpectrumError
-from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra, log_pixels, on_grid
+from msfa_core.spectra.spectrum import (
+    Spectra,
+    Spectrum,
+    as_spectra,
+    log_offset,
+    log_pixels,
+    on_grid,
+)
 
 WAVELENGTH = LAMOST_GRID.wavelength
 
@@ -85,6 +92,17 @@ def test_half_a_pixel_off_the_grid_is_off():
     assert log_pixels(WAVELENGTH * 10**0.5e-4, 1e-4) is None
     assert log_pixels(np.delete(WAVELENGTH, 7), 1e-4) is None
     assert log_pixels(np.array([-1.0, 5000.0]), 1e-4) is None
+
+
+def test_the_pixels_of_wavelengths_met_before_cannot_be_spoiled():
+    first = log_pixels(WAVELENGTH, 1e-4)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+    assert log_pixels(WAVELENGTH.copy(), 1e-4)[0] == 35682
+    assert log_pixels(WAVELENGTH.astype(np.float32), 1e-4)[0] == 35682
+    shifted = WAVELENGTH * 10**0.05e-4
+    assert log_offset(shifted, 1e-4) == pytest.approx(0.05, abs=1e-6)
+    assert log_offset(WAVELENGTH, 1e-4) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_weights_that_are_no_weights_become_zero_and_masked():
