@@ -32,33 +32,31 @@ def on_server_loaded(server_context: Any) -> None:
     SparePage(server_context.application_context)
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)
-    warm_up(None if maker is None else maker.can_open)
-    if maker is not None:  # meanwhile
-        threading.Thread(target=_read_page, name="read-page", daemon=True).start()
-    else:
-        threading.Thread(target=read_survey, args=(survey,), name="read", daemon=True).start()
+    is_read = threading.Event()
+    warm_up(None if maker is None else maker.can_open, is_read)
+    path = survey if maker is None else None
+    threading.Thread(target=_read, args=(path, is_read), name="read", daemon=True).start()
 
 
-def _read_page() -> None:
-    """Import what the first page needs."""
+def _read(path: Path | None, is_read: threading.Event) -> None:
+    """Import what the first page needs, and read its survey where there is one."""
     import dashboard.app  # noqa: F401, PLC0415
+
+    gc.freeze()  # what was imported stays: it is not looked through again at each collection
+    try:
+        if path is not None:
+            read_survey(path)
+    finally:
+        is_read.set()
 
 
 def read_survey(path: Path) -> None:
-    """Read what all pages share of a survey; what cannot be read is said by the page.
-
-    Where its stars are so many that planes are images, what draws those is compiled meanwhile.
-    """
-    from dashboard.planes.axis import warm_up as compile_images  # noqa: PLC0415
-    from dashboard.planes.layer import POINTS_LIMIT  # noqa: PLC0415
+    """Read what all pages share of a survey; what cannot be read is said by the page."""
     from dashboard.state.data import give_back, shared_data  # noqa: PLC0415
     from msfa_core.errors import MsfaError  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
     try:
-        survey = Survey.open(path)
-        if survey.n_rows > POINTS_LIMIT:
-            threading.Thread(target=compile_images, name="images", daemon=True).start()
-        give_back(shared_data(survey))
+        give_back(shared_data(Survey.open(path)))
     except (MsfaError, OSError) as error:
         logger.info("not read ahead: %s", error)

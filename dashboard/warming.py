@@ -18,7 +18,7 @@ BREATH_SECONDS: Final = 1.5  # after a page: its reviewer looks at the first sta
 page_is_painted = threading.Event()
 
 
-def warm_up(after: threading.Event | None = None) -> threading.Thread:
+def warm_up(after: threading.Event | None, is_read: threading.Event) -> threading.Thread:
     """Make ready in the background what the first reviewer would wait for.
 
     Parameters
@@ -26,13 +26,17 @@ def warm_up(after: threading.Event | None = None) -> threading.Thread:
     after : Event, optional
         The demo survey is being made until then, and the kernels are compiled on the way: they
         are taken from disk after that.
+    is_read : Event
+        The survey is being read until then, and no page can be there.
     """
-    thread = threading.Thread(target=_make_ready, args=(after,), name="warm-up", daemon=True)
+    thread = threading.Thread(
+        target=_make_ready, args=(after, is_read), name="warm-up", daemon=True
+    )
     thread.start()
     return thread
 
 
-def _make_ready(after: threading.Event | None) -> None:
+def _make_ready(after: threading.Event | None, is_read: threading.Event) -> None:
     if after is not None:
         after.wait()
     from msfa_core.balmer.fit import fit_lines  # noqa: PLC0415 (numba)
@@ -40,6 +44,7 @@ def _make_ready(after: threading.Event | None) -> None:
 
     spectrum = some_spectrum()
     fit_lines(spectrum)
+    is_read.wait()
     if page_is_painted.wait(PAGE_SECONDS):
         time.sleep(BREATH_SECONDS)  # an import holds the interpreter: not while the page is made
     try:

@@ -45,7 +45,6 @@ KEPT_TO = {  # heavy libraries and the units allowed to import them
     "panel": {"main", "app", "views", "planes", "state", "theme"},
     "holoviews": {"app", "views", "planes", "theme"},
     "bokeh": {"app", "views", "planes", "theme", "state"},
-    "datashader": {"planes", "app"},
     "sqlalchemy": {"vetting"},
     "alembic": {"vetting"},
     "typer": {"cli"},

@@ -30,7 +30,7 @@ SPREAD: Final = 0.6  # images sparser than this share get larger dots …
 SPREAD_MAX: Final = 2  # … of at most so many pixels on either side
 TAILS: Final = (0.2, 99.8)  # percentiles that the frame keeps in view
 PADDING: Final = 0.06  # of the range, on either side
-OPACITY: Final = 24  # bits of a pixel below those that say how opaque it is
+NO_INK: Final = "#000000"  # of a group that has no colour: it has no stars
 LASSO_VERTICES: Final = 200  # a longer lasso is thinned
 DIMENSIONS: Final = (
     "d02_hdelta", "fm_hdelta", "d02_hgamma", "fm_hgamma", "width_hgamma", "shape_hgamma",
@@ -226,31 +226,24 @@ def count_image(
     (height, width) uint32 array
         RGBA, rows running upwards.
     """
-    import xarray as xr  # noqa: PLC0415 (as below)
-    from datashader.transfer_functions import (  # noqa: PLC0415 (a second; few surveys need it)
-        dynspread,
-        shade,
-    )
-
-    counted = xr.DataArray(
-        counts_in_pixels(frame, names, window, size),
-        dims=("y", "x", "group"),
-        coords={"group": frame["group"].cat.categories.to_numpy(object)},
-    )
-    alone = len(colour) == 1
-    drawn = counted.sum("group") if alone else counted
-    coloured: dict[str, Any] = (
-        {"cmap": next(iter(colour.values()))} if alone else {"color_key": dict(colour)}
-    )
-    shaded = shade(drawn, min_alpha=IMAGE_MIN_ALPHA, rescale_discrete_levels=True, **coloured)
-    image: NDArray[np.uint32] = dynspread(shaded, threshold=SPREAD, max_px=SPREAD_MAX).to_numpy()
-    return np.where(image >> OPACITY, image, np.uint32(0))
+    counts = spread_where_sparse(counts_in_pixels(frame, names, window, size))
+    total = counts.sum(axis=2)
+    image = np.zeros(total.shape, dtype=np.uint32)
+    there = total > 0
+    stars, level, pixels = np.unique(total[there], return_inverse=True, return_counts=True)
+    share = np.cumsum(pixels) / max(int(there.sum()), 1)  # of the pixels with no more stars
+    alpha = (IMAGE_MIN_ALPHA + (255 - IMAGE_MIN_ALPHA) * share)[level]
+    words = frame["group"].cat.categories
+    ink = np.array([list(bytes.fromhex(colour.get(word, NO_INK)[1:])) for word in words])
+    mixed = counts[there] @ ink / stars[level][:, None]
+    image[there] = np.column_stack([mixed, alpha]).round().astype(np.uint8).view("<u4")[:, 0]
+    return image
 
 
 def counts_in_pixels(
     frame: pd.DataFrame, names: Names, window: Window, size: tuple[int, int]
 ) -> NDArray[np.uint32]:
-    """(height, width, group) numbers of stars; nothing is compiled for it, whatever their number.
+    """(height, width, group) numbers of stars; whatever their number.
 
     Parameters
     ----------
@@ -268,7 +261,36 @@ def counts_in_pixels(
     return counts.reshape(height, width, n_groups).astype(np.uint32)
 
 
-def warm_up() -> None:
-    """Compile what datashader needs for an image, before the first reviewer waits for it."""
-    frame = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 1.0], "group": pd.Categorical(["a", "b"])})
-    count_image(frame, {"a": "#000000", "b": "#ffffff"}, ("x", "y"), (0, 1, 0, 1), IMAGE_SIZE)
+def spread_where_sparse(counts: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Count a star in the pixels around its own, too, where few have another beside them.
+
+    Parameters
+    ----------
+    counts : (height, width, group) array
+
+    Returns
+    -------
+    (height, width, group) array
+        Each star is a disc of up to `SPREAD_MAX` pixels around its own.
+    """
+    filled = np.asarray(counts.any(axis=2), dtype=bool)
+    n_filled, radius = max(int(filled.sum()), 1), 0
+    while radius < SPREAD_MAX and _beside(filled, 2 * radius + 2).sum() <= SPREAD * n_filled:
+        radius += 1
+    around = np.arange(-radius, radius + 1)
+    height, width = filled.shape
+    wide = np.pad(counts, ((radius, radius), (radius, radius), (0, 0)))
+    discs = np.zeros_like(counts)
+    for up in around:
+        for right in around[around**2 + up**2 <= radius**2]:
+            across = slice(radius + right, radius + right + width)
+            discs += wide[radius + up : radius + up + height, across]
+    return discs
+
+
+def _beside(filled: BoolArray, reach: int) -> BoolArray:
+    """Tell of each filled pixel whether another lies within ``reach`` pixels up, down, aside."""
+    side = 2 * reach + 1
+    summed = np.pad(np.pad(filled, reach).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    n = summed[side:, side:] - summed[:-side, side:] - summed[side:, :-side]
+    return filled & (n + summed[:-side, :-side] > 1)

@@ -1,6 +1,6 @@
 """Planes on the screen: all stars, the brushed ones, and a ring around the star on screen.
 
-Few stars are drawn as points that can be pointed at, many as an image counted by datashader.
+Few stars are drawn as points that can be pointed at, many as an image of their numbers.
 Everything is updated in place: no model is made after the first drawing.
 """
 

@@ -6,6 +6,7 @@ from bokeh.events import SelectionGeometry, Tap
 from pytest import approx
 
 from dashboard.planes.axis import (
+    IMAGE_MIN_ALPHA,
     Axis,
     Groups,
     class_groups,
@@ -14,6 +15,7 @@ from dashboard.planes.axis import (
     frame_limits,
     inside_geometry,
     inside_polygon,
+    spread_where_sparse,
     survey_dataset,
 )
 from dashboard.planes.layer import POINTS_LIMIT
@@ -107,6 +109,29 @@ def test_an_image_has_each_star_at_its_place_in_the_colour_of_its_group():
     assert (low & 0xFF, (low >> 16) & 0xFF) == (255, 0)  # red, blue bytes of RGBA
     assert (high & 0xFF, (high >> 16) & 0xFF) == (0, 255)
     assert image[4, 36] == image[36, 4] == 0
+
+
+def test_a_pixel_mixes_the_colours_of_its_stars_by_number_and_is_denser_with_more():
+    x = [0.5] * 4 + [2.5]
+    frame = pd.DataFrame({"x": x, "y": 0.5, "group": pd.Categorical(list("aaabb"))})
+    image = count_image(frame, {"a": "#c80000", "b": "#0000c8"}, ("x", "y"), (0, 3, 0, 1), (3, 1))
+    many, none, one = image.view(np.uint8).reshape(3, 4)
+    assert many.tolist() == [150, 0, 50, 255]
+    assert one[:3].tolist() == [0, 0, 200]
+    assert IMAGE_MIN_ALPHA < one[3] < 255
+    assert not none.any()
+
+
+def test_lonely_stars_are_drawn_as_discs_and_dense_ones_as_they_are():
+    lonely = np.zeros((21, 21, 1), dtype=np.uint32)
+    lonely[3, 3] = lonely[15, 16] = 2
+    shown = spread_where_sparse(lonely)[..., 0]
+    assert shown[3].tolist()[:7] == [0, 2, 2, 2, 2, 2, 0]
+    assert shown[:, 16].tolist()[12:19] == [0, 2, 2, 2, 2, 2, 0]
+    assert shown[1, 1] == 0  # a disc, no square
+    assert shown.sum() == 2 * 2 * 13
+    dense = np.ones((9, 9, 2), dtype=np.uint32)
+    assert (spread_where_sparse(dense) == dense).all()
 
 
 def test_stars_are_counted_in_the_pixel_in_which_they_lie_edges_included():

@@ -113,10 +113,10 @@ def test_the_title_says_loudly_that_stars_are_simulated_and_more_are_coming(plac
 
 
 def test_the_app_opens_without_what_few_pages_need():
-    """Each of these takes half a second to two: networks, images of many stars, distributions."""
+    """Each of these takes half a second to two: networks, clusters, distributions."""
     code = (
         "import sys, dashboard.app; "
-        "late = {'torch', 'datashader', 'dask', 'scipy.stats', 'sklearn', 'matplotlib'}; "
+        "late = {'torch', 'dask', 'scipy.stats', 'sklearn', 'matplotlib'}; "
         "print(*sorted(late & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,15 +2,12 @@
 
 import contextlib
 import gc
-import threading
 import time
 from pathlib import Path
 
 import panel as pn
 import pytest
 
-import dashboard.planes.axis
-import dashboard.planes.layer
 from dashboard.app_hooks import read_survey
 from dashboard.state import Labels, Queue, Screen, Session, Status, Verdicts, shared_data
 from msfa_core.errors import SurveyError
@@ -114,16 +111,9 @@ def test_what_a_session_does_not_have_cannot_be_set(state):
         state.blind = True
 
 
-def test_a_survey_is_read_before_the_first_page_is_asked_for(survey, tmp_path, monkeypatch):
+def test_a_survey_is_read_before_the_first_page_is_asked_for(survey, tmp_path):
     pn.state.cache.clear()
-    is_compiled = threading.Event()
-    monkeypatch.setattr(dashboard.planes.axis, "warm_up", is_compiled.set)
-    assert survey.n_rows == len(survey.table()) > 2
     read_survey(survey.path)
-    assert not is_compiled.is_set()  # its planes are points
-    monkeypatch.setattr(dashboard.planes.layer, "POINTS_LIMIT", 2)
-    read_survey(survey.path)
-    assert is_compiled.wait(10)
     (held,) = pn.state.cache.values()
     assert held.n_sessions == 0
     session = Session(Survey(survey.path), "anna")
