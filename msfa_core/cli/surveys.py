@@ -138,6 +138,9 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
         print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept{how}")
     for file, obsid in report.changed[:_REASONS]:
         print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was read anew")
+    if report.passed_over:
+        endings = ", ".join(f"{n:,} {ending}" for ending, n in report.passed_over.items())
+        print(f"passed over, no spectra by their names: {endings}")
     for line in report.tables:
         say_table(line)
     useful = (

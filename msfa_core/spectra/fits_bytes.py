@@ -47,7 +47,11 @@ _COLUMN_TYPES: Final[dict[str, tuple[str | None, int]]] = {
 }
 _TFORM: Final = re.compile(r"(\d*)([A-Z])")
 _INTEGER: Final = re.compile(rb"[+-]\d+")
-_UNIT: Final = re.compile(r"^\s*\[([^\]]+)\]|\[([^\]]+)\]\s*$")
+_UNIT: Final = re.compile(
+    r"^\s*\[([^\]]+)\]|\[([^\]]+)\]\s*$"
+    r"|(?:\bin\s+|\()(hours?|hrs?|h|radians?|rad|arcmin|arcsec|k?m/s|k?m s-1)(?![\w/])",
+    re.IGNORECASE,
+)
 _REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
 _WORDS: Final = {b"T": True, b"F": False, b"": None}
 
@@ -99,9 +103,10 @@ class Hdu(Protocol):
 
 
 def card_unit(unit: Hdu, key: str) -> str:
-    """Return the unit in brackets at either end of a card's comment, lower case; else nothing.
+    """Return the unit that a card's comment says, lower case; else nothing.
 
-    The FITS standard (4.0, section 4.3.2) has it at the head, SDSS at the end.
+    The FITS standard (4.0, section 4.3.2) has it in brackets at the head, SDSS at the end, others
+    in words (``redshift in km/s``).
     """
     return _unit_in(unit.comment(key))
 
@@ -109,7 +114,7 @@ def card_unit(unit: Hdu, key: str) -> str:
 @lru_cache(maxsize=1024)
 def _unit_in(comment: str) -> str:
     found = _UNIT.search(comment)
-    return "" if found is None else (found[1] or found[2]).strip().lower()
+    return "" if found is None else str(found[1] or found[2] or found[3]).strip().lower()
 
 
 class PlainHdu:
@@ -206,6 +211,8 @@ class PlainHdu:
         if self._layout is None:
             self._layout = {}
             offset = 0
+            if self.card("XTENSION") == "TABLE":
+                raise UnusualFits("a table of text")
             n_columns = self._count("TFIELDS", _MOST_FIELDS) if self.is_table else 0
             if n_columns and len(self._axes) != len(("row bytes", "rows")):
                 raise UnusualFits("table axes")
@@ -413,6 +420,43 @@ class _AstropyHdu:
                 return np.where(stored == int(null), np.nan, values)
             except Exception as error:  # see astropy_units
                 raise problem(self._path, f"is damaged FITS ({error})", AGAIN) from None
+
+
+class BothCards:
+    """A unit behind an empty primary one (fpack, and other repackers), with the cards of both.
+
+    Parameters
+    ----------
+    primary, unit : Hdu
+        The cards of the latter count first.
+    """
+
+    columns: Sequence[str] = ()
+
+    def __init__(self, primary: Hdu, unit: Hdu) -> None:
+        self._units = (unit, primary)
+        self.name, self.image = unit.name, unit.image
+
+    def card(self, key: str) -> Any:
+        """Return the value of a card of the image, else of the primary unit."""
+        values = (unit.card(key) for unit in self._units)
+        return next((value for value in values if value is not None), None)
+
+    def comment(self, key: str) -> str:
+        """Return the comment of such a card."""
+        return next((unit.comment(key) for unit in self._units if unit.card(key) is not None), "")
+
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of both headers in which there is a word."""
+        return [line for unit in self._units for line in unit.remarks(word)]
+
+    def which(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that either header has."""
+        return [key for key in keys if self.card(key) is not None]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Refuse: an image has no columns."""
+        raise KeyError(name)
 
 
 def astropy_units(path: Path, raw: bytes) -> list[Hdu]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import SPEED_OF_LIGHT
-from msfa_core.spectra.fits_bytes import Hdu, UnusualFits
+from msfa_core.spectra.fits_bytes import BothCards, Hdu, UnusualFits
 from msfa_core.spectra.unpacking import problem
 from msfa_core.tables.cells import angle, clean, is_missing, number
 from msfa_core.tables.quantities import is_plausible
@@ -24,6 +24,9 @@ _SDSS_G: Final = 1  # of SN_MEDIAN in u, g, r, i, z
 _SDSS_PLACES: Final = (("PLUG_RA", "PLUG_DEC"), ("RACAT", "DECCAT"), ("FIBER_RA", "FIBER_DEC"))
 _ARMS: Final = ("B", "R")  # of the medium-resolution survey
 _EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the names of its units
+_BAD_PIXELS: Final = (  # columns that are 0 where a pixel is good, the first one counts
+    *("ANDMASK", "AND_MASK", "PIXMASK", "MASK", "QUALITY", "QUAL", "DQ", "BPM", "BADPIX"),
+)
 _SHOWN: Final = 8  # columns named in a message
 _FIRST: Final = 8  # pixels looked at before all
 _TELLING: Final = 50  # pixels: no flux of so many rises throughout
@@ -50,7 +53,14 @@ _LENGTHS: Final = {  # Å
 _IN_ANGSTROMS: Final = re.compile(  # and what is no unit
     r"|.*(ang|ång).*|aa?|å|å|0?\.1\s*nm|10\*?\*?\^?\(?-10\)?\s*m|vac\w*|air|none|-+|unitless"
 )
-_GIVE_A_SPECTRUM: Final = "give a LAMOST or SDSS spectrum"
+_GIVE_A_SPECTRUM: Final = (
+    "give a LAMOST or SDSS spectrum, or write yours as a table with the columns FLUX, IVAR (1/σ²) "
+    "and WAVELENGTH (vacuum Å)"
+)
+_SAME_STEP: Final = 0.01  # of steps that two cards give
+_SAME_WAVELENGTH: Final = 1e-5  # of ratios: single precision has 1e-7
+_SAME_START: Final = 1e-5  # of logarithms: a tenth of a pixel
+_LINEAR: Final = 100.0  # a first pixel beyond is no logarithm
 
 
 class Pixels(NamedTuple):
@@ -114,6 +124,7 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
         if unit.name not in ("COADD", "") or "FLUX" not in names or "IVAR" not in names:
             continue
         if "WAVELENGTH" in names:
+            _check_alone(path, unit, units)
             wavelength = _in_angstroms(path, unit)
             return Content("lamost-table", wavelength, _columns(path, unit), units=(unit,))
         if "LOGLAM" in names:
@@ -125,6 +136,9 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
     ]
     if any(unit.name.startswith(_EXPOSURES) for unit in exposures):
         return _lamost_medium(path, exposures)
+    if any("V_RAD" in unit.columns for unit in exposures):
+        reason = "is a star of SDSS-V (mwmStar): its wavelengths are at rest (V_RAD was taken off)"
+        raise problem(path, reason, "give its spec-FIELD-MJD-CATALOGID.fits")
     if len(exposures) == 1 and "WAVELENGTH" in exposures[0].columns:  # under another name
         unit = exposures[0]
         wavelength = _in_angstroms(path, unit)
@@ -142,40 +156,16 @@ def read_layout(path: Path, primary: Hdu, units: Iterable[Hdu]) -> Content:
     )
 
 
-class _Behind:
-    """An image behind an empty primary unit (fpack, and other repackers), with the cards of both.
-
-    Parameters
-    ----------
-    primary, unit : Hdu
-    """
-
-    columns: Sequence[str] = ()
-
-    def __init__(self, primary: Hdu, unit: Hdu) -> None:
-        self._units = (unit, primary)
-        self.name, self.image = unit.name, unit.image
-
-    def card(self, key: str) -> Any:
-        """Return the value of a card of the image, else of the primary unit."""
-        values = (unit.card(key) for unit in self._units)
-        return next((value for value in values if value is not None), None)
-
-    def comment(self, key: str) -> str:
-        """Return the comment of such a card."""
-        return next((unit.comment(key) for unit in self._units if unit.card(key) is not None), "")
-
-    def remarks(self, word: str) -> list[str]:
-        """Return the lines of both headers in which there is a word."""
-        return [line for unit in self._units for line in unit.remarks(word)]
-
-    def which(self, keys: tuple[str, ...]) -> list[str]:
-        """Return those of some cards that either header has."""
-        return [key for key in keys if self.card(key) is not None]
-
-    def column(self, name: str) -> NDArray[Any]:
-        """Refuse: an image has no columns."""
-        raise KeyError(name)
+def _check_alone(path: Path, unit: Hdu, units: Iterable[Hdu]) -> None:
+    """Refuse a file of two spectra, and a table that says its wavelengths twice, and differs."""
+    same = [one for one in units if one.name == unit.name and set(unit.columns) == set(one.columns)]
+    if len(same) > 1:
+        reason = f"holds {len(same)} tables {unit.name or 'without a name'} of a spectrum"
+        raise problem(path, reason, "write each as a file of its own, with its obsid")
+    if "LOGLAM" in unit.columns:
+        apart = np.abs(_loglam(path, unit) / _in_angstroms(path, unit) - 1.0)
+        if not np.nanmax(apart, initial=0.0) < _SAME_WAVELENGTH:
+            raise problem(path, "WAVELENGTH and LOGLAM differ", "take out the column that is wrong")
 
 
 def unit_of_cards(units: Iterable[Hdu]) -> Hdu:
@@ -192,7 +182,7 @@ def unit_of_cards(units: Iterable[Hdu]) -> Hdu:
     image = unit.image
     if image is None or image.ndim != len(("row", "pixel")) or len(image) != len(_IMAGE_ROWS):
         return primary
-    return _Behind(primary, unit)
+    return BothCards(primary, unit)
 
 
 def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
@@ -212,11 +202,11 @@ def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
     rows = str(primary.card("EXTEN0")).lower()
     if "wavelength" in rows or ("subcontinuum" not in rows and _is_monotonic(third)):
         return Content("lamost-image", third, pixels)
-    first, step = primary.card("COEFF0"), primary.card("COEFF1")
-    if not (isinstance(first, float | int) and isinstance(step, float | int)):
+    first, step = as_number(primary.card("COEFF0")), as_number(primary.card("COEFF1"))
+    if not (np.isfinite(first) and np.isfinite(step)):
         reason = "has neither a wavelength row nor the cards COEFF0 and COEFF1"
         raise problem(path, reason, "download it again or give another release of the file")
-    wavelength = _log_linear(_first_pixel(path, primary, first, step), float(step), len(flux))
+    wavelength = _log_linear(_first_pixel(path, primary, first, step), step, len(flux))
     return Content("lamost-image-subcontinuum", wavelength, pixels)
 
 
@@ -226,6 +216,7 @@ def _first_pixel(path: Path, primary: Hdu, first: float, step: float) -> float:
     Whoever cuts pixels off (IRAF's imcopy) moves CRPIX1, the pixel of CRVAL1, and leaves COEFF0.
     """
     reference = as_number(primary.card("CRPIX1"))
+    _check_scale(path, primary, first, step)
     if not np.isfinite(reference) or reference == 1.0:
         return float(first)
     if as_number(primary.card("CRVAL1")) != first:
@@ -234,6 +225,27 @@ def _first_pixel(path: Path, primary: Hdu, first: float, step: float) -> float:
         )
         raise problem(path, reason, "give the file as it was downloaded")
     return float(first + (1.0 - reference) * step)
+
+
+def _check_scale(path: Path, primary: Hdu, first: float, step: float) -> None:
+    """Refuse a header whose two scales differ: whoever bins pixels changes one of them."""
+    keys = [key for key in ("CD1_1", "CDELT1") if primary.card(key) not in (None, 0, 1)][:1]
+    doubts = [
+        (key, "COEFF1", abs(as_number(primary.card(key)) / step - 1) > _SAME_STEP) for key in keys
+    ]
+    if as_number(primary.card("CRPIX1")) in (1.0, 0.0):
+        begins = as_number(primary.card("CRVAL1"))
+        doubts.append(("CRVAL1", "COEFF0", abs(begins - first) > _SAME_START))
+    if as_number(primary.card("CRVAL1")) > _LINEAR:  # the cards of another, linear scale
+        return
+    for key, other, differs in doubts:
+        if differs:
+            reason = f"{key} = {primary.card(key)} and {other} = {primary.card(other)} contradict"
+            raise problem(
+                path,
+                f"{reason} each other: its pixels were binned or shifted",
+                "give the file as it was downloaded",
+            )
 
 
 @lru_cache(maxsize=64)
@@ -284,7 +296,7 @@ def _columns(path: Path, unit: Hdu) -> Pixels:
     """Flux, inverse variance, and-mask and or-mask; a mask that is missing is zero."""
     flux, ivar = _numbers(path, unit, "FLUX"), _numbers(path, unit, "IVAR")
     masks = []
-    for names in (("ANDMASK", "AND_MASK", "PIXMASK", "MASK"), ("ORMASK", "OR_MASK", "PIXMASK")):
+    for names in (_BAD_PIXELS, ("ORMASK", "OR_MASK", "PIXMASK")):
         found = [_numbers(path, unit, name) for name in names if name in unit.columns]
         masks.append(_bits(found[0]) if found else np.zeros(flux.shape, dtype=np.int32))
     return Pixels(flux, ivar, *masks)
@@ -314,7 +326,8 @@ def _sdss(path: Path, unit: Hdu, units: Iterable[Hdu]) -> Content:
             meta = _sdss_object(other)
             break
     pixels = _columns(path, unit)
-    bits = 0 if "MASK" in unit.columns else _SDSS_PIXEL_BITS  # the name is not one of SDSS
+    is_lamost = "LAMOST" in str(next(iter(units)).card("TELESCOP")).upper()  # written anew
+    bits = 0 if is_lamost or "MASK" in unit.columns else _SDSS_PIXEL_BITS  # MASK is not of SDSS
     return Content("sdss", _loglam(path, unit), pixels, meta, bits, (unit,))
 
 

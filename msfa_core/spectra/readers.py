@@ -22,7 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import G_BAND
-from msfa_core.spectra.fits_bytes import Hdu, PlainFits, UnusualFits, astropy_units, card_unit
+from msfa_core.spectra.fits_bytes import (
+    BothCards,
+    Hdu,
+    PlainFits,
+    UnusualFits,
+    astropy_units,
+    card_unit,
+)
 from msfa_core.spectra.layouts import (
     Content,
     as_degrees,
@@ -67,6 +74,7 @@ _SNR_FACTOR: Final = 5.0  # between header and pixels; 1.4 among real spectra
 _TELLING_SNR: Final = 3.0  # below, headers and pixels differ by chance
 _SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real spectra
 _WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
+_NO_SIGNAL: Final = 1e-3  # S/N of a pixel: flux and inverse variance are on other scales
 _NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
 _MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
 
@@ -168,6 +176,8 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     """Recognise the layout and make the spectrum."""
     primary = unit_of_cards(units)
     content = read_layout(path, primary, units)
+    if content.layout == "lamost-table" and primary.card("OBSID") is None:
+        primary = BothCards(content.units[0], primary)  # of tables that other programs wrote
     _check(path, content)
     check_flux(path, (primary, *content.units))
     wavelength, done = to_house(path, primary, content)
@@ -244,7 +254,7 @@ def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float
     apart = 1.0 if agree else _WITH_HEADER
     too_large = scatter > _SCATTER[1] / apart and snr > min(_USUAL_SNR[1], told)
     too_small = _NO_NOISE < scatter < _SCATTER[0] * apart and snr < max(_USUAL_SNR[0], told)
-    if too_large or too_small:
+    if too_large or too_small or snr < _NO_SIGNAL:
         said = "" if agree else f" (the header says {told:.3g})"
         reason = (
             f"its inverse variance makes a S/N of {snr:.3g} in g{said}, and neighbouring pixels "

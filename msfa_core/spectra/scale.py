@@ -26,7 +26,7 @@ _FRAMES_OF_EARTH: Final = ("TOPO", "GEO")  # SPECSYS; FITS standard 4.0, table 2
 _FRAMES_OF_SUN: Final = ("HELIO", "BARY")
 _MEDIUM: Final = (  # cards that name it
     *("AIRORVAC", "WAVEREF", "AIRVAC", "AIR_VAC", "AIR-VAC", "VACAIR", "VACORAIR", "WAVETYPE"),
-    *("WAVEMED", "MEDIUM", "WAVSCALE", "LAMTYPE"),
+    *("WAVEMED", "MEDIUM", "WAVSCALE", "LAMTYPE", "WAVESYS", "WAVE_SYS", "WAVE-SYS", "WAVELTYP"),
 )
 _VACUUM: Final = ("VACUUM", "INVACUUM", "VACWAVE", "WAVEVAC", "VAC")  # cards of yes and no
 _AIR: Final = ("AIR", "INAIR", "AIRWAVE", "WAVEAIR", "AIR_WAVE", "WAVE_AIR")
@@ -38,6 +38,7 @@ _SAYS_AIR: Final = re.compile(
 _SAYS_VACUUM: Final = re.compile(r"\bvac", re.IGNORECASE)
 _AIR_OF_COLUMN: Final = re.compile(r"\bair\b|\bobs\.atmos\b|\bawav\b", re.IGNORECASE)
 _AT_REST: Final = ("RESTFRAM", "RESTFRM", "RESTFRA", "REST_FR", "ATREST", "DEREDSHI", "ZCORR")
+_TAKEN_OFF: Final = ("DOPCOR", "DOPCOR01")  # what IRAF writes when it takes a shift off
 _SAYS_REST: Final = re.compile(
     r"\b(wave\w*|spectr\w*|lambda)[^.\n]{0,40}\b(in|at|to)\s+(the\s+)?rest([\s-]*frame)?\b"
     r"|\b(rest[\s-]*frame)\s+(wave\w*|spectr\w*)",
@@ -47,6 +48,10 @@ _SAYS_NOTHING: Final = re.compile(r"(?!)")
 _NEGATED: Final = re.compile(r"\b(not|never|without)\b", re.IGNORECASE)
 
 _PER_WAVELENGTH: Final = "convert it to flux per wavelength, as LAMOST's"
+
+_LOGARITHM: Final = re.compile(
+    r"\b(log(10)?|ln)\s*(\(|of\b|flux|lambda|wave|scale)|logarithm", re.I
+)
 
 # What the unit of a flux must not say: the colours of the spectrum would be others
 _OTHER_FLUX: Final = {
@@ -138,6 +143,7 @@ def _check_rest(path: Path, primary: Hdu, units: Iterable[Hdu]) -> None:
         return
     for unit in units:
         said = next((key for key in unit.which(_AT_REST) if _is(unit.card(key), "t")), "")
+        said = said or next(iter(unit.which(_TAKEN_OFF)), "")
         said = said or _in_words(unit, "rest", _SAYS_REST, _SAYS_NOTHING)
         if said:
             reason = f"says that its wavelengths are at rest ({said}), and has a shift Z beside it"
@@ -173,6 +179,11 @@ def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> ND
 def check_flux(path: Path, units: Iterable[Hdu]) -> None:
     """Refuse a flux whose unit says that it is none per wavelength; most files say no unit."""
     for unit in units:
+        for i, name in enumerate(unit.columns, start=1):
+            words = unit.comment(f"TTYPE{i}") if name in ("FLUX", "WAVELENGTH") else ""
+            if words and _LOGARITHM.search(words):
+                reason = f"{name} is a logarithm, as its header says ({words.strip()!r})"
+                raise problem(path, reason, "give it as it is, wavelengths in vacuum Å")
         said = [unit.card("BUNIT")]
         said += [
             unit.card(f"TUNIT{i}") for i, name in enumerate(unit.columns, start=1) if name == "FLUX"

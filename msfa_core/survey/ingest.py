@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,6 +65,8 @@ class IngestReport:
         Files that hold another spectrum than before, and were read anew.
     differing : dict of str to str
         Of the duplicates, files that hold something else than the one that is kept, and what.
+    passed_over : dict of str to int
+        Files in folders that are no spectra by their names, by ending.
     """
 
     n_files: int
@@ -76,10 +79,17 @@ class IngestReport:
     tables: tuple[str, ...] = ()
     changed: tuple[tuple[str, int], ...] = ()
     differing: dict[str, str] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
-def find_files(paths: Iterable[str | Path]) -> list[Path]:
+def find_files(paths: Iterable[str | Path], passed_over: Counter[str] | None = None) -> list[Path]:
     """Return the spectra and archives among files and folders, searched to any depth.
+
+    Parameters
+    ----------
+    paths : files or folders
+    passed_over : Counter, optional
+        Counts the files of folders that are none by their names, by ending.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def find_files(paths: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in given:
         if path.is_dir():
-            found.update(dict.fromkeys(_spectra_below(path)))
+            found.update(dict.fromkeys(_spectra_below(path, passed_over)))
         elif path.exists():
             found[path.absolute()] = None
         else:
@@ -104,7 +114,7 @@ def find_files(paths: Iterable[str | Path]) -> list[Path]:
     return list(found)
 
 
-def _spectra_below(folder: Path) -> list[Path]:
+def _spectra_below(folder: Path, passed_over: Counter[str] | None) -> list[Path]:
     """Return the spectra below a folder in the order of their paths; links are followed once."""
     found, seen = [], set()
     for here, below, names in os.walk(folder.absolute(), followlinks=True):
@@ -113,11 +123,12 @@ def _spectra_below(folder: Path) -> list[Path]:
             below.clear()
             continue
         seen.add(real)
-        found += [
-            Path(here, name)
-            for name in names
-            if name.lower().endswith((*SUFFIXES, *ARCHIVES, *CLOSED)) and not name.startswith(".")
-        ]
+        shown = [name for name in names if not name.startswith(".")]
+        some = [name for name in shown if name.lower().endswith((*SUFFIXES, *ARCHIVES, *CLOSED))]
+        found += [Path(here, name) for name in some]
+        if passed_over is not None and len(some) < len(shown):
+            others = set(shown) - set(some)
+            passed_over.update(Path(name).suffix.lower() or "no ending" for name in others)
     return sorted(found)
 
 
@@ -191,7 +202,8 @@ def ingest(
     """
     began = time.monotonic()
     paths = list(paths)
-    files = find_files(paths) if paths or not catalogues else []
+    passed_over: Counter[str] = Counter()
+    files = find_files(paths, passed_over) if paths or not catalogues else []
     tables = read_catalogues(catalogues)
     if survey.is_simulated and paths:
         raise SurveyError(
@@ -222,6 +234,7 @@ def ingest(
             tables=(*(one.line for one in joined), *restored),
             changed=tuple(store.changed),
             differing=store.differing,
+            passed_over=dict(passed_over.most_common()),
             seconds=time.monotonic() - began,
         )
         _record(survey, report, paths)
@@ -266,6 +279,7 @@ def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -
         changed=len(report.changed),
         duplicates=len(report.duplicates),
         differing=len(report.differing),
+        passed_over=report.passed_over,
         rejected=len(report.rejected),
         catalogues=report.joined,
         seconds=round(report.seconds, 1),

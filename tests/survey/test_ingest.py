@@ -206,6 +206,13 @@ def test_only_spectra_are_looked_at_and_links_in_circles_end(files):
     assert find_files([files / "readme.txt"]) == [files / "readme.txt"]
 
 
+def test_files_of_a_folder_that_are_no_spectra_by_their_names_are_counted(survey, files):
+    for name in ("a.csv", "b.csv", "c.fits.Z", ".hidden"):
+        (files / name).write_text("x")
+    report = ingest(survey, [files])
+    assert (report.n_stored, report.passed_over) == (24, {".csv": 2, ".z": 1})
+
+
 def test_a_folder_without_spectra_and_a_missing_path_are_named(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(ReadError, match="nothing: no spectra found"):
