@@ -36,7 +36,7 @@ def caption() -> Words:
 
 
 def caption_html(lines: Sequence[str], tooltip: str) -> str:
-    """Return the small print; whole in its tooltip, where a small screen cuts it."""
+    """Return the small print; all of it, and its sources, in its tooltip."""
     told = [line for line in lines if line]
     title = escape("\n".join([*told, tooltip]), quote=True)
     return "".join(f"<div title='{title}'>{escape(line)}</div>" for line in told)

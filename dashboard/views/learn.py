@@ -242,6 +242,6 @@ def _card(title: str, lines: list[str]) -> str:
     """Return words for the card; whatever is in them stays text."""
     told = "".join(f"<div>{escape(line)}</div>" for line in lines)
     return (
-        '<div role="status" aria-live="polite" style="font-size:13px;line-height:1.4">'
+        '<div role="status" aria-live="polite" style="font-size:12px;line-height:1.3">'
         f"<b>LEARN · {escape(title)}</b>{told}</div>"
     )

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import panel as pn
 
+from dashboard.planes.linked import sentence_html
 from dashboard.theme import css_variables, palette, stylesheet
 from msfa_core.survey.demo import FIRST_STARS, STARS_AT_ONCE
 
@@ -49,7 +50,7 @@ def making_html(maker: Maker) -> str:
 
 def error_page(title: str, words: str) -> pn.Column:
     """Return a page that says what is wrong and what to do."""
-    return letter(f"<h1>{escape(title)}</h1><p>{escape(words)}</p>")
+    return letter(f"<h1>{escape(title)}</h1><p>{sentence_html(words)}</p>")
 
 
 def letter(html: str, *more: pn.viewable.Viewable) -> pn.Column:

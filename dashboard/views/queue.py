@@ -47,8 +47,7 @@ COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
 P_BHB_WORDS: Final = "stage 2 says BHB with this probability; near 1 what it lacks: 1−2e-3 is 0.998"
 WIDTHS: Final = {"mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32}  # px
-USUAL_DIGITS: Final = 10  # of the obsids of LAMOST
-OBSID_LEAST: Final = 70  # px, for as many
+OBSID_LEAST: Final = 70  # px, for the ten digits of LAMOST
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 
@@ -451,10 +450,6 @@ class QueueView(pn.viewable.Viewer):
             self.scope.value = "all"
 
     # --- the list ----------------------------------------------------------------------------
-    def _has_long_ids(self) -> bool:
-        """Tell whether an obsid needs more room than a small screen has."""
-        return any(len(str(obsid)) > USUAL_DIGITS for obsid in self.state.queue.obsids[:PAGE])
-
     def _show_all(self) -> None:
         """Leave no filter in force."""
         self.verdict.value, self.reason.value = "", ""
@@ -491,9 +486,6 @@ class QueueView(pn.viewable.Viewer):
         self.widen.visible = not len(self.state.queue.obsids) and len(self.state.verdicts.table) > 0
         self._agree()
         self._say_filters()
-        css = ["msfa-queue-table", *(["msfa-long-ids"] if self._has_long_ids() else [])]
-        if self.table.css_classes != css:
-            self.table.css_classes = css
         self._show_page(max(self.state.screen.place, 0) // PAGE)
         self._follow()
 

@@ -11,7 +11,7 @@ from dashboard import making
 from dashboard.app import VettingApp
 from dashboard.making import DemoMaker, options
 from dashboard.views.header import header_html
-from dashboard.views.letters import making_html
+from dashboard.views.letters import error_page, making_html
 from msfa_core.constants import STEPS
 from msfa_core.spine.demo import make_demo
 from msfa_core.survey.demo import demo_left
@@ -121,3 +121,10 @@ def test_the_app_opens_without_what_few_pages_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_page_that_says_what_to_do_shows_commands_as_such_and_nothing_as_html():
+    page = error_page("No <b>survey</b>", "no file <x>: `msfa ingest S` makes one")
+    (said,) = [pane.object for pane in page if hasattr(pane, "object")]
+    assert "No &lt;b&gt;survey" in said
+    assert "no file &lt;x&gt;: <code>msfa ingest S</code> makes one" in said

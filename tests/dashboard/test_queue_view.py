@@ -169,14 +169,8 @@ def test_what_a_reviewer_was_unsure_of_comes_again_at_the_end(state):
     assert second in state.queue.obsids
 
 
-def test_an_obsid_has_all_the_room_that_is_left_and_says_where_it_is_cut(view, state):
+def test_an_obsid_has_all_the_room_that_is_left(view):
     assert set(view.table.widths) == set(COLUMNS) - {"obsid"}
-    assert "msfa-long-ids" not in view.table.css_classes
-    state.queue.obsids = np.array([], dtype=np.int64)
-    assert "msfa-long-ids" not in view.table.css_classes
-    view._has_long_ids = lambda: True
-    view._refill()
-    assert "msfa-long-ids" in view.table.css_classes
 
 
 def test_blind_reviewers_see_neither_the_machine_nor_each_other(state, survey):
