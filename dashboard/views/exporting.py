@@ -24,6 +24,7 @@ from msfa_core.errors import ExportError, MsfaError
 from msfa_core.rules import n_stars, unidentified_sentence
 from msfa_core.survey.funnel import funnel_in_words
 from msfa_core.survey.subsets import quoted, subset_filter
+from msfa_core.tables.beside import flags_left_out
 from msfa_core.tables.export import PROVENANCE_SUFFIX, choose_columns, export
 from msfa_core.vetting.filters import Filter, verdict_filters
 from msfa_core.vetting.record import anonymous
@@ -125,6 +126,15 @@ def provenance_bytes(
         path = Path(folder) / f"{STEM}.{suffix}"
         export(table, path, columns=columns, header=header)
         return io.BytesIO(path.with_name(path.name + PROVENANCE_SUFFIX).read_bytes())
+
+
+def flags_html(table: pd.DataFrame, names: str) -> str:
+    """Return how many rows are flagged without it going out, as the head of the file says."""
+    told = flags_left_out(choose_columns(table, names), table).items()
+    return "".join(
+        f"<p style='color:{palette().warn}'>{escape(f'{where}: {words}')}.</p>"
+        for where, words in told
+    )
 
 
 class ExportView(Page):
@@ -275,7 +285,7 @@ class ExportView(Page):
         self._words.object = (
             f"{words}<p>Rows: {escape(self.sentence)} · the filters of the queue "
             f"{'count' if self._offered[self.rows] is None else 'do not count'} here.</p>"
-            f"{simulated}"
+            f"{simulated}{'' if obstacle else flags_html(table, self.wanted)}"
         )
         names = "" if obstacle else self.wanted
         self._preview.object = preview_html(table, names) if len(table) and names else ""

@@ -14,6 +14,7 @@ from astropy.table import Table
 from dashboard.state import Session
 from dashboard.views.exporting import ExportView, cell_text, preview_html, verdict_counts
 from msfa_core.columns import PAPER_COLUMNS
+from msfa_core.flags import LabelFlag
 
 FIRST = 1_230_412_000
 NASTY = "<script>alert(1)</script>"
@@ -53,6 +54,19 @@ def test_an_accepted_star_opens_the_download(state, view):
     accept(state, 3)
     assert not view._button.disabled
     assert "1 spectrum of 1 star<" in view._words.object
+
+
+def test_flags_whose_column_does_not_go_out_are_told_on_the_page_as_in_the_file(survey):
+    at_edge = survey.table().assign(label_flags=int(LabelFlag.AT_EDGE))
+    survey.write_table(at_edge)
+    state = Session(survey, "anna")
+    view = ExportView(state=state)
+    accept(state, 3)
+    told = "without its column label_flags: 1 of 1 rows carry one of these flags"
+    assert told in view._words.object
+    assert told in re.sub(r"\s+", " ", view._file().getvalue().decode())
+    view.columns = "full"  # with the column
+    assert "label_flags" not in view._words.object
 
 
 def test_stars_that_nobody_identified_are_counted_with_a_word_of_doubt(survey):
