@@ -21,8 +21,10 @@ def simulated_matches(n, seed, snr=(5.0, 100.0), cls="STAR", z=None, templates=N
     random = np.random.default_rng(seed)
     chosen = templates if templates is not None else TemplateSet.load()
     matcher = matcher_of(chosen)
-    rows = random.choice(np.flatnonzero(chosen.cls == cls), n)
     low, high = (-STAR_Z, STAR_Z) if cls == "STAR" else z
+    there = np.flatnonzero(chosen.cls == cls)
+    reach = [k for k in there if matcher.covers(k, low) and matcher.covers(k, high)]
+    rows = random.choice(reach, n)
     shift = random.uniform(low, high, n)
     ratios = simulated_ratios(n, seed)
     flux = np.full((n, LAMOST_GRID.n_pixels), np.nan)

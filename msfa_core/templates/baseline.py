@@ -50,6 +50,8 @@ def sdss_like(templates: TemplateSet) -> TemplateSet:
         rows = np.flatnonzero((templates.cls == cls) & (templates.basis == ALONE))
         if not len(rows):
             continue
+        n_known = np.isfinite(templates.flux[rows]).sum(axis=1)
+        rows = rows[n_known > n_known.max() // 2]  # not those that serve a few redshifts
         made = _eigen_spectra(templates.flux[rows].astype(np.float64), n)
         flux.append(made.astype(np.float32))
         names.append(np.array([f"{cls.lower()} {k}" for k in range(len(made))]))

@@ -88,8 +88,8 @@ def kind_table(templates: TemplateSet) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index ``kind``; ``n``, ``subclasses``, ``from`` and ``to`` [Å, rest] that all of them
-        cover, ``sources``. Kinds that are missing have n = 0.
+        Index ``kind``; ``n``, ``subclasses``, ``from`` and ``to`` [Å, rest] that they reach
+        together, ``sources``. Kinds that are missing have n = 0.
     """
     kind = np.array(kinds_of(templates))
     ends = templates.wavelength[templates.extent]
@@ -102,8 +102,8 @@ def kind_table(templates: TemplateSet) -> pd.DataFrame:
                 "kind": name,
                 "n": int(own.sum()),
                 "subclasses": " ".join(words[:8]) + (" …" if len(words) > 8 else ""),  # noqa: PLR2004
-                "from": float(ends[own, 0].max()) if own.any() else np.nan,
-                "to": float(ends[own, 1].min()) if own.any() else np.nan,
+                "from": float(ends[own, 0].min()) if own.any() else np.nan,
+                "to": float(ends[own, 1].max()) if own.any() else np.nan,
                 "sources": ", ".join(
                     dict.fromkeys(_source(templates, k) for k in np.flatnonzero(own).tolist())
                 ),

@@ -139,6 +139,7 @@ def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> Float32Arra
     Returns
     -------
     (n, t, z) float32 array
+        −inf where a template does not cover the fit.
     """
     n, (n_cells, n_bins) = len(fit.flux), cells.model.shape
     n_vectors = len(columns)
@@ -149,10 +150,13 @@ def coarse_gain(cells: Cells, columns: FloatArray, fit: Prepared) -> Float32Arra
     bin_products(fit.weight, fit.weight * fit.flux, columns, size, right, normal)
     b = (right.reshape(-1, n_bins) @ cells.model.T).reshape(n, n_vectors, n_cells)
     a = (normal.reshape(-1, n_bins) @ cells.square.T).reshape(n, n_pairs, n_cells)
-    gain = np.empty((n, n_cells), dtype=np.float32)
+    covered = np.empty((n, n_cells), dtype=np.float32)
     for row in range(n):
-        solve_cells(a[row], b[row], gain[row])
-    return gain.reshape(n, len(cells.rows), n_cells // len(cells.rows))
+        solve_cells(a[row], b[row], covered[row])
+    shape = len(cells.rows), -(-len(cells.search.ladder) // cells.search.coarse)
+    gain = np.full((n, shape[0] * shape[1]), -np.inf, dtype=np.float32)
+    gain[:, cells.place] = covered
+    return gain.reshape(n, *shape)
 
 
 def promising(cells: Cells, gain: Float32Array) -> tuple[IntArray, IntArray]:

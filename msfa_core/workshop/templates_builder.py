@@ -20,13 +20,14 @@ from msfa_core.templates.kinds import kind_table, welcome_kinds
 from msfa_core.templates.library import ALONE, TemplateSet
 from msfa_core.templates.read_templates import read_templates
 from msfa_core.typing import FloatArray
-from msfa_core.workshop.templates_galaxies import (
-    GALAXY_GRID,
+from msfa_core.workshop.templates_galaxies import GALAXY_GRID, galaxy_templates
+from msfa_core.workshop.templates_models import model_templates
+from msfa_core.workshop.templates_qsos import (
+    DISTANT_GRID,
     QSO_GRID,
-    galaxy_templates,
+    distant_templates,
     qso_templates,
 )
-from msfa_core.workshop.templates_models import model_templates
 from msfa_core.workshop.templates_rare import rare_templates
 from msfa_core.workshop.templates_stelib import STELIB_GRID, stelib_templates
 
@@ -100,6 +101,7 @@ def build_templates(
         ("STAR", *rare_templates(flux, types, dwarfs), LAMOST_GRID),
         ("GALAXY", *galaxy_templates(flux, types), GALAXY_GRID),
         ("QSO", *qso_templates(flux, types), QSO_GRID),
+        ("QSO", *distant_templates(), DISTANT_GRID),
     ]
     first = min(grid.first for *_, grid in parts)
     last = max(grid.first + grid.n_pixels for *_, grid in parts)

@@ -1,8 +1,7 @@
-"""Galaxy and QSO templates, composed: stellar mixtures with nebular lines, and a power law.
+"""Galaxy templates, composed: mixtures of stars with nebular lines.
 
 Stars are the templates made of STELIB; line ratios of H II regions and of active nuclei are
-round numbers after Osterbrock & Ferland (2006); the QSO follows the composite of Vanden Berk
-et al. (2001, AJ 122, 549), its continuum slopes and main lines.
+round numbers after Osterbrock & Ferland (2006).
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT, 
 from msfa_core.typing import FloatArray
 from msfa_core.workshop.templates_stelib import STELIB_GRID, mk_type
 
-GALAXY_GRID: Final = LogGrid(33500, 6250)  # 2239–9441 Å: up to z = 0.68 as observed above 3760 Å
-QSO_GRID: Final = LogGrid(28350, 11_300)  # 684–9226 Å: up to z = 4.5
+GALAXY_GRID: Final = LogGrid(32760, 6990)  # 1888–9441 Å: up to z = 1 as observed above 3800 Å
 _FWHM: Final = 2.0 * np.sqrt(2.0 * np.log(2.0))
-_VELOCITY_PIXEL: Final = LAMOST_GRID.step * np.log(10) * SPEED_OF_LIGHT  # km/s
-_INSTRUMENT: Final = SPEED_OF_LIGHT / float(LAMOST_RESOLUTION) / _FWHM  # km/s, σ
+VELOCITY_PIXEL: Final = LAMOST_GRID.step * np.log(10) * SPEED_OF_LIGHT  # km/s
+INSTRUMENT: Final = SPEED_OF_LIGHT / float(LAMOST_RESOLUTION) / _FWHM  # km/s, σ
 
 # Share of the light at 5500 Å by code of spectral type; type ranges and luminosity classes.
 POPULATIONS: Final[Mapping[str, Mapping[tuple[float, float, str], float]]] = {
@@ -41,6 +39,28 @@ POPULATIONS: Final[Mapping[str, Mapping[tuple[float, float, str], float]]] = {
 }  # fmt: skip
 # ln f per Å bluewards of what STELIB has, so that f(2500 Å)/f(3500 Å) is 0.2, 0.55 and 1.4
 _BLUE_SLOPE: Final = {"old": 1.6e-3, "intermediate": 6e-4, "young": -3.4e-4}
+# There, breaks and lines: vacuum wavelength [Å], σ [Å], share of the light taken. Of old stars the
+# bands of Fanelli et al. (1990, ApJ 364, 272), of young ones the lines of the gas between them;
+# round numbers, good to a template.
+_BREAKS: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
+    "old": ((2640.0, 0.35), (2900.0, 0.25)),
+    "intermediate": ((2640.0, 0.15),),
+    "young": (),
+}
+_OLD_BANDS: Final = (
+    (2402.0, 14.0, 0.30), (2538.0, 14.0, 0.20), (2609.0, 12.0, 0.30), (2799.5, 9.0, 0.50),
+    (2852.97, 5.0, 0.35), (3000.0, 14.0, 0.20),
+)  # fmt: skip
+_GAS_LINES: Final = (
+    (2344.21, 1.2, 0.30), (2374.46, 1.2, 0.20), (2382.76, 1.2, 0.35), (2586.65, 1.2, 0.30),
+    (2600.17, 1.2, 0.35), (2796.35, 1.4, 0.45), (2803.53, 1.4, 0.40), (2852.97, 1.2, 0.15),
+)  # fmt: skip
+_BANDS: Final = {
+    "old": _OLD_BANDS,
+    "intermediate": tuple((centre, sigma, 0.5 * share) for centre, sigma, share in _OLD_BANDS),
+    "young": _GAS_LINES,
+}
+_BREAK_WIDTH: Final = 15.0  # Å
 
 # Vacuum wavelengths [Å] and strengths relative to Hβ = 1
 _HII: Final = {
@@ -98,6 +118,7 @@ GALAXIES: Final = (
     Galaxy("Sc", 0.30, 0.40, 0.30, _HII, 45.0, 100.0),
     Galaxy("Sd", 0.15, 0.40, 0.45, _METAL_POOR_HII, 70.0, 90.0),
     Galaxy("E+A", 0.25, 0.70, 0.05, _HII, 0.0, 150.0),
+    Galaxy("E+A", 0.05, 0.80, 0.15, _HII, 0.0, 130.0),
     Galaxy("STARBURST", 0.15, 0.25, 0.60, _HII, 110.0, 90.0),
     Galaxy("STARBURST", 0.10, 0.20, 0.70, _METAL_POOR_HII, 250.0, 80.0),
     Galaxy("HII", 0.0, 0.15, 0.85, _METAL_POOR_HII, 700.0, 70.0),
@@ -139,7 +160,17 @@ def population(kind: str, flux: FloatArray, types: list[str]) -> FloatArray:
     result[first:] = total[: GALAXY_GRID.n_pixels - first]
     start = float(np.median(total[:60]))
     result[:first] = start * np.exp(_BLUE_SLOPE[kind] * (grid[:first] - grid[first]))
-    return result
+    return result * _near_uv(kind, grid)
+
+
+def _near_uv(kind: str, wavelength: FloatArray) -> FloatArray:
+    """(pixel,) what breaks and lines bluewards of STELIB leave of the light of a population."""
+    left = np.ones(len(wavelength))
+    for where, share in _BREAKS[kind]:
+        left *= 1.0 - share / (1.0 + np.exp((wavelength - where) / _BREAK_WIDTH))
+    for centre, sigma, share in _BANDS[kind]:
+        left *= 1.0 - share * np.exp(-0.5 * ((wavelength - centre) / sigma) ** 2)
+    return left
 
 
 def galaxy_templates(flux: FloatArray, types: list[str]) -> tuple[list[str], list[str], FloatArray]:
@@ -162,10 +193,10 @@ def galaxy_templates(flux: FloatArray, types: list[str]) -> tuple[list[str], lis
     names, kinds, result = [], [], []
     for k, galaxy in enumerate(GALAXIES):
         stars = sum(getattr(galaxy, kind) * light for kind, light in parts.items())
-        stars = gaussian_filter1d(stars, galaxy.sigma / _VELOCITY_PIXEL, mode="nearest")
+        stars = gaussian_filter1d(stars, galaxy.sigma / VELOCITY_PIXEL, mode="nearest")
         level = float(np.interp(6564.6, GALAXY_GRID.wavelength, gaussian_filter1d(stars, 60)))
         scale = galaxy.halpha * level / galaxy.lines[6564.60]
-        gas = np.hypot(min(galaxy.sigma, 120.0), _INSTRUMENT)
+        gas = np.hypot(min(galaxy.sigma, 120.0), INSTRUMENT)
         result.append(stars + scale * emission_lines(GALAXY_GRID, galaxy.lines, gas))
         names.append(f"galaxy {k + 1}: {galaxy.subclass}, EW Hα {galaxy.halpha:.0f} Å")
         kinds.append(galaxy.subclass)
@@ -185,107 +216,3 @@ def emission_lines(grid: LogGrid, lines: Mapping[float, float], sigma: float) ->
             / np.sqrt(2 * np.pi)
         )
     return total
-
-
-# --- QSO -----------------------------------------------------------------------------------------
-# Vanden Berk et al. (2001): laboratory wavelength (vacuum) [Å], equivalent width [Å], σ [Å].
-# Recalled, not re-read (0.7 for each width): good to a template, not a line list.
-QSO_LINES: Final = (
-    (1033.0, 9.8, 7.8), (1215.67, 92.9, 19.5), (1240.1, 16.0, 12.0), (1305.5, 1.7, 5.4),
-    (1336.6, 0.7, 3.9), (1398.3, 8.1, 14.3), (1549.1, 23.8, 14.3), (1640.4, 2.5, 10.0),
-    (1663.5, 1.5, 8.0), (1857.4, 1.5, 10.0), (1908.7, 21.2, 23.6), (2326.0, 2.0, 22.0),
-    (2798.8, 32.3, 35.0), (3728.5, 1.6, 3.3), (3869.9, 1.4, 5.3), (3971.2, 1.0, 8.0),
-    (4102.9, 5.1, 18.6), (4341.7, 12.6, 20.3), (4862.7, 46.2, 40.4), (4960.3, 3.5, 3.9),
-    (5008.2, 13.2, 6.0), (5877.2, 4.9, 23.4), (6564.6, 194.5, 47.4), (6585.3, 2.0, 3.5),
-    (6718.3, 1.65, 3.1), (6732.7, 1.5, 2.5),
-)  # fmt: skip
-_NARROW: Final = 7.0  # Å: lines with σ below are of the narrow-line region
-# Blends of Fe II: centre, σ [Å], strength over the continuum (after the composite, roughly)
-_IRON: Final = (
-    (2080.0, 60.0, 0.06), (2250.0, 60.0, 0.10), (2420.0, 80.0, 0.15), (2550.0, 70.0, 0.12),
-    (2950.0, 90.0, 0.08), (3200.0, 120.0, 0.06), (4570.0, 70.0, 0.10), (5190.0, 50.0, 0.06),
-    (5300.0, 60.0, 0.07),
-)  # fmt: skip
-_BREAK: Final = 4600.0  # Å: the composite's continuum turns where host galaxies come in
-_SLOPE: Final = -1.56  # of f_λ bluewards of it (α_ν = −0.44), Vanden Berk et al. 2001
-_SLOPE_RED: Final = 0.45  # redwards (α_ν = −2.45)
-_FOREST: Final = 0.70  # mean transmission of the Lyman-α forest at the redshifts of bright QSOs
-_LIMIT: Final = 0.3  # of that, beyond the Lyman limit
-_EDGE: Final = 12.0  # pixels, σ: the QSO clears its surroundings, and no two sight lines are alike
-
-
-@dataclass(frozen=True, slots=True)
-class Quasar:
-    """How one QSO differs from the composite.
-
-    Attributes
-    ----------
-    subclass : str
-    broad, narrow, iron : float
-        Factors on equivalent widths of broad lines, narrow lines and Fe II blends.
-    width : float
-        Factor on the widths of the broad lines.
-    host : float
-        Share of the light of an old and intermediate population at 5500 Å.
-    """
-
-    subclass: str
-    broad: float
-    narrow: float
-    iron: float
-    width: float
-    host: float
-
-
-QUASARS: Final = (
-    Quasar("BROADLINE", 1.0, 1.0, 1.0, 1.0, 0.0),
-    Quasar("BROADLINE", 0.5, 0.6, 1.5, 1.2, 0.0),
-    Quasar("BROADLINE", 1.7, 1.5, 0.6, 0.8, 0.0),
-    Quasar("BROADLINE", 1.0, 0.6, 2.5, 0.5, 0.0),
-    Quasar("BROADLINE", 0.8, 2.5, 0.8, 0.7, 0.25),
-    Quasar("BROADLINE", 0.5, 1.2, 0.6, 1.3, 0.5),
-    Quasar("BROADLINE", 0.4, 4.0, 0.5, 0.6, 0.5),
-    Quasar("BROADLINE", 0.7, 3.0, 1.5, 0.4, 0.0),
-    Quasar("BROADLINE", 0.7, 6.0, 1.0, 0.4, 0.2),
-)
-
-
-def qso_templates(flux: FloatArray, types: list[str]) -> tuple[list[str], list[str], FloatArray]:
-    """Compose the QSOs; stars as in ``galaxy_templates``, for the host galaxies.
-
-    Returns
-    -------
-    name, subclass : (t,) lists of str
-    flux : (t, pixel) array
-        On ``QSO_GRID``.
-    """
-    grid = QSO_GRID.wavelength
-    parts = [population(kind, flux, types) for kind in ("old", "intermediate")]
-    host = np.interp(grid, GALAXY_GRID.wavelength, 0.7 * parts[0] + 0.3 * parts[1])
-    host[grid < GALAXY_GRID.wavelength[0]] = 0.0
-    host = gaussian_filter1d(host, 200.0 / _VELOCITY_PIXEL)
-    absorbed = np.where(grid < 1210.0, _FOREST, 1.0) * np.where(grid < 912.0, _LIMIT, 1.0)  # noqa: PLR2004
-    absorbed = gaussian_filter1d(absorbed, _EDGE, mode="nearest")
-    names, kinds, result = [], [], []
-    for k, quasar in enumerate(QUASARS):
-        slope_red = _SLOPE_RED if quasar.host == 0 else _SLOPE  # the host is there in person
-        power = np.where(grid < _BREAK, (grid / _BREAK) ** _SLOPE, (grid / _BREAK) ** slope_red)
-        shape = np.ones(len(grid))
-        for centre, width, sigma in QSO_LINES:
-            is_narrow = sigma < _NARROW
-            wide = sigma if is_narrow else sigma * quasar.width
-            wide = np.hypot(wide, centre * _INSTRUMENT / SPEED_OF_LIGHT)
-            strength = width * (quasar.narrow if is_narrow else quasar.broad)
-            shape += (
-                strength * np.exp(-0.5 * ((grid - centre) / wide) ** 2) / wide / np.sqrt(2 * np.pi)
-            )
-        for centre, sigma, height in _IRON:
-            shape += quasar.iron * height * np.exp(-0.5 * ((grid - centre) / sigma) ** 2)
-        light = power * shape
-        light *= absorbed
-        at = int(np.searchsorted(grid, 5500.0))
-        total = (1 - quasar.host) * light / power[at] + quasar.host * host
-        result.append(total)
-        names.append(f"QSO {k + 1}: lines x{quasar.broad:g}, host {quasar.host:.0%}")
-        kinds.append(quasar.subclass)
-    return names, kinds, np.array(result)

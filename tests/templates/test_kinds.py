@@ -96,7 +96,7 @@ def test_a_folder_without_a_missing_kind_is_refused(tmp_path):
 def test_the_command_lists_kinds_and_what_is_missing(folder, capsys):
     assert run_cli(["templates", "list"]) == 0
     printed = capsys.readouterr().out
-    assert "345 templates" in printed and "missing: L and T dwarfs\n" in printed
+    assert "362 templates" in printed and "missing: L and T dwarfs\n" in printed
     assert "composed, of no observed spectrum: carbon stars, DA+M pairs, catac" in printed
     assert run_cli(["templates", "list", f"+{folder}"]) == 0
     printed = capsys.readouterr().out

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from distant_spectra import simulated_qsos
 from template_spectra import faulty, simulated_matches, without
 
 from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT, LogGrid
@@ -99,7 +100,8 @@ def test_the_best_of_each_class_is_judged_on_the_same_pixels():
 
 
 @pytest.mark.parametrize(
-    ("cls", "z", "limit"), [("GALAXY", (0.02, 0.5), 5e-4), ("QSO", (0.3, 3.5), 5e-3)]
+    ("cls", "z", "limit"),
+    [("GALAXY", (0.02, 0.5), 5e-4), ("GALAXY", (0.65, 0.98), 7e-4), ("QSO", (0.3, 3.5), 5e-3)],
 )
 def test_galaxies_and_qsos_get_their_class_and_redshift(cls, z, limit):
     spectra = simulated_matches(16, seed=4, snr=(8.0, 30.0), cls=cls, z=z)
@@ -107,6 +109,16 @@ def test_galaxies_and_qsos_get_their_class_and_redshift(cls, z, limit):
     right = found.cls() == cls
     assert right.mean() >= 0.9
     assert np.mean(np.abs(found.z[right, 0] - spectra.z[right]) < limit) >= 0.9
+
+
+def test_qsos_are_found_as_far_as_lyman_alpha_is_seen():
+    """Half of them lie beyond z = 5.15, where C IV has left the range and Lyα's edge is blurred."""
+    spectra = simulated_qsos(32, seed=4, snr=(8.0, 30.0), z=(4.2, 6.1))
+    found = match(spectra, k=1)
+    right = found.cls() == "QSO"
+    assert right.mean() >= 0.9
+    off = np.abs(found.z[right, 0] - spectra.z[right]) / (1 + spectra.z[right]) * SPEED_OF_LIGHT
+    assert np.median(off) < 1000 and np.mean(off < 3000) >= 0.85
 
 
 def test_severe_faults_leave_the_subclass_nearly_alone(stars, some, found):
@@ -247,14 +259,15 @@ def test_the_short_cuts_of_the_search_find_what_a_search_without_them_finds():
     fast = default_searches()
     whole = {  # nearly every template followed up from every step
         "STAR": replace(fast["STAR"], coarse=1, bin_pixels=3, n_templates=80, n_refined=60),
-        "GALAXY": replace(fast["GALAXY"], coarse=2, bin_pixels=2, n_templates=14, n_refined=24),
-        "QSO": replace(fast["QSO"], coarse=2, bin_pixels=4, n_templates=9, n_refined=24),
+        "GALAXY": replace(fast["GALAXY"], coarse=2, bin_pixels=2, n_templates=15, n_refined=24),
+        "QSO": replace(fast["QSO"], coarse=2, bin_pixels=4, n_templates=25, n_refined=24),
     }
     many = 20 if os.environ.get("MSFA_EXPLORE") else 1
     batches = [
         simulated_matches(24 * many, 31, snr=(5, 100)),
-        simulated_matches(12 * many, 32, snr=(3, 40), cls="GALAXY", z=(0.01, 0.6)),
+        simulated_matches(12 * many, 32, snr=(3, 40), cls="GALAXY", z=(0.01, 0.95)),
         simulated_matches(12 * many, 33, snr=(3, 40), cls="QSO", z=(0.1, 4.0)),
+        simulated_qsos(12 * many, 34, snr=(3, 40), z=(4.0, 6.2)),
     ]
     quick, slow = Matcher(templates, fast), Matcher(templates, whole)
     n = n_other = 0
