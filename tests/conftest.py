@@ -38,6 +38,15 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def has_16_bit_products() -> bool:
+    """Whether the processor multiplies in 16 bits; where torch imitates it, 3 spectra take 1 s."""
+    from llvmlite.binding import get_host_cpu_features
+
+    features = get_host_cpu_features()
+    return any(features.get(name) for name in ("avx512bf16", "amx-bf16"))
+
+
+@pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory) -> Path:
     """Folder of two networks with few channels and seeded weights: quick, of no other use."""
     import torch

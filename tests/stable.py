@@ -1,6 +1,8 @@
 """Servers of the dashboard that start at once: importing the app takes seconds.
 
-A *stable* imports the app once and forks a server whenever one is wanted.
+A *stable* imports the app, reads networks, templates and kernels once, and forks a server
+whenever one is wanted: what a server makes ready in the background is there, then. The maps are
+left to the servers, for torch follows no gradients in the fork of a process in which it has.
 """
 
 import atexit
@@ -17,12 +19,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {"BOKEH_RESOURCES": "server", "OMP_NUM_THREADS": "1"}
 _STABLE = """
-import json, os, signal, sys
+import gc, json, os, signal, sys
 sys.path.insert(0, os.getcwd())
 import panel.command, bokeh.server.server, bokeh.command.subcommands.serve
 import dashboard.app, dashboard.making, dashboard.state.spare, msfa_core.vetting.store, psycopg
-import msfa_core.search.two_stages, msfa_core.templates
 from alembic import command
+from msfa_core.search.two_stages import load_search
+from msfa_core.spectra.prepare import prepare
+from msfa_core.spine.ready import compile_measuring, compile_matching, some_spectrum
+compile_measuring()
+compile_matching()
+load_search().classify(prepare(some_spectrum()))
+gc.collect()
+gc.freeze()
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
     given = json.loads(line)

@@ -156,7 +156,7 @@ def test_a_training_needs_a_stage_or_decisions():
 
 
 @pytest.mark.slow
-def test_three_hundred_decisions_help_on_another_survey(tmp_path):
+def test_three_hundred_decisions_help_on_another_survey(tmp_path, has_16_bit_products):
     """A reviewer who errs once in twenty, shown what the search is in doubt about.
 
     Of the networks alone: with model stars beside them there is hardly anything left to learn.
@@ -173,7 +173,7 @@ def test_three_hundred_decisions_help_on_another_survey(tmp_path):
     obsid = np.array(list(said))
     rng = np.random.default_rng(1)
     flux = prepare(survey.spectra(obsid)).flux
-    shown = rng.permutation(obsid[_may_be_bhb(search, flux)])[:300]
+    shown = rng.permutation(obsid[_may_be_bhb(search, flux, has_16_bit_products)])[:300]
     wrong = rng.uniform(size=len(shown)) < 0.05
     other = {"accept": "reject", "reject": "accept"}
     decide(
@@ -185,7 +185,7 @@ def test_three_hundred_decisions_help_on_another_survey(tmp_path):
     elsewhere = simulated_set(
         {"BHB": 200, "A": 200, "B": 200}, 902, snr_range=FAINT, scale="stars", measure=False
     )
-    rows = _may_be_bhb(search, elsewhere.flux)
+    rows = _may_be_bhb(search, elsewhere.flux, has_16_bit_products)
     is_bhb = elsewhere.label[rows] == 0
     doubtful = PreparedSpectra(elsewhere.prepared.obsid[rows], elsewhere.flux[rows])
     right = {}
@@ -196,9 +196,9 @@ def test_three_hundred_decisions_help_on_another_survey(tmp_path):
     assert right["after"] > right["before"] + 0.015
 
 
-def _may_be_bhb(search, flux):
+def _may_be_bhb(search, flux, in_16_bits):
     """(n,) True for spectra that a reviewer is shown: stage 1 gives BHB a tenth at least."""
-    logits = predict_logits(search.stage1, flux, bf16=True)
+    logits = predict_logits(search.stage1, flux, bf16=in_16_bits)
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     return p[:, 0] / p.sum(axis=1) > 0.1
 
