@@ -153,7 +153,7 @@ class VettingApp(pn.viewable.Viewer):
                 "blind": self._toggle_blind,
             }
         )
-        self._asked: Future[News | None] | None = None
+        self._asked: Future[tuple[bool, News | None]] | None = None
         self._stars_to_be = demo_left(survey)
         self.page = self._lay_out()
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
@@ -202,14 +202,23 @@ class VettingApp(pn.viewable.Viewer):
             self._grow()
         if self._asked is not None and not self._asked.done():
             return
-        self._asked = self.state.data.writers.submit(self.state.verdicts.news)
+        self._asked = self.state.data.writers.submit(self._look)
         self._asked.add_done_callback(
             lambda done: in_turn(document, partial(self._take_over, done))
         )
 
-    def _take_over(self, done: Future[News | None]) -> None:
+    def _look(self) -> tuple[bool, News | None]:
+        """Return whether the table is as it was read, and what others decided."""
+        return self.state.data.is_current, self.state.verdicts.news()
+
+    def _take_over(self, done: Future[tuple[bool, News | None]]) -> None:
+        def take_over() -> None:
+            is_current, news = done.result()
+            self.header.doubt(is_current or bool(self._stars_to_be))
+            self.state.take_over(news)
+
         with pn.io.hold():
-            self.state.status.attempt(lambda: self.state.take_over(done.result()))
+            self.state.status.attempt(take_over)
 
     def _keep_in_address(self, *_: Any) -> None:
         """Have the address name what was chosen: it stays over a reload and a change of theme."""

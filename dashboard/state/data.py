@@ -119,6 +119,11 @@ class SurveyData:
         self.survey.close()
 
     @property
+    def is_current(self) -> bool:
+        """Whether the table is still as it was read: no step has rewritten it since."""
+        return self.stamp == _stamp(self.survey)
+
+    @property
     def assignment(self) -> Assignment | None:
         """Who looks at which stars, as the survey says now; None where nobody has been told."""
         path = Path(self.survey.path) / ASSIGNMENT_FILE

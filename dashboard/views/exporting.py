@@ -245,6 +245,11 @@ class ExportView(Page):
                 "other rows.",
                 "the queue": "The queue is empty: widen its filters, or choose other rows.",
             }.get(self.rows, f"There are no {self.rows}: choose other rows.")
+        if not self.state.data.is_current:
+            return (
+                "A step has rewritten the table of this survey since this page read it: press "
+                "reload, then export."
+            )
         try:
             width = len(choose_columns(table, self.wanted))
         except ExportError as error:
@@ -294,6 +299,8 @@ class ExportView(Page):
         """Make the file when the button is pressed; what is refused is said, not raised."""
         table = self._going()
         try:
+            if obstacle := self.obstacle(table):
+                raise ExportError(obstacle)
             content = export_bytes(table, self.suffix, self.wanted, self.header)
         except MsfaError as error:
             self.state.status.say(str(error), "error")

@@ -22,12 +22,17 @@ SHUT_WHILE_BLIND: Final = (
 
 
 def header_html(
-    survey: Survey, n_spectra: int, n_candidates: int | None, n_stars_to_be: int = 0
+    survey: Survey,
+    n_spectra: int,
+    n_candidates: int | None,
+    n_stars_to_be: int = 0,
+    is_current: bool = True,
 ) -> str:
     """Return the title of the page, with a loud label when the survey is made up.
 
     Without a number of candidates the reviewer works blind, and is told so; a demo survey that is
-    still being made says how many stars it will have.
+    still being made says how many stars it will have. A table that was rewritten since it was read
+    is said to be old, as loudly.
     """
     simulated = (
         '<b class="msfa-simulated" title="These stars do not exist: their spectra were computed.">'
@@ -45,6 +50,12 @@ def header_html(
         if n_candidates is None
         else ""
     )
+    if not is_current:
+        badge += (
+            '<b class="msfa-simulated" role="status" title="A step has rewritten the table of this '
+            'survey since this page read it: what is shown is from before.">'
+            "OLD TABLE: press reload</b>"
+        )
     return (
         '<div class="msfa-title"><strong>BHB vetting</strong>'
         f'<span class="msfa-survey">{escape(survey.path.resolve().name)}</span>{simulated}'
@@ -79,10 +90,12 @@ class Header(pn.viewable.Viewer):
         super().__init__()
         self.state, self._leaves = state, leaves
         self._columns = {**first, **{name: leaf.column for name, leaf in leaves.items()}}
-        self._stars_to_be = n_stars_to_be
+        self._stars_to_be, self._is_current = n_stars_to_be, True
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
         self.title = pn.pane.HTML("", sizing_mode="stretch_width", **css)
-        self.state.watch(lambda *_: self.entitle(self._stars_to_be), "verdicts.blind")
+        self.state.watch(
+            lambda *_: self.entitle(self._stars_to_be, self._is_current), "verdicts.blind"
+        )
         self.entitle(n_stars_to_be)
         self._chosen = pn.widgets.RadioButtonGroup(
             options=list(self._columns), value=next(iter(first)),
@@ -110,14 +123,19 @@ class Header(pn.viewable.Viewer):
             stylesheets=[stylesheet()],
         )
 
-    def entitle(self, n_stars_to_be: int = 0) -> None:
+    def doubt(self, is_current: bool) -> None:
+        """Say whether a step has rewritten the table since it was read."""
+        if is_current != self._is_current:
+            self.entitle(self._stars_to_be, is_current)
+
+    def entitle(self, n_stars_to_be: int = 0, is_current: bool = True) -> None:
         """Say what the survey holds now."""
-        self._stars_to_be = n_stars_to_be
+        self._stars_to_be, self._is_current = n_stars_to_be, is_current
         verdicts = self.state.verdicts
         is_one = verdicts.presets["candidates"].predicate(verdicts.data.candidates)
         count = None if verdicts.blind else int(np.sum(is_one))
         self.title.object = header_html(
-            self.state.survey, len(verdicts.table), count, n_stars_to_be
+            self.state.survey, len(verdicts.table), count, n_stars_to_be, is_current
         )
 
     def turn_to(self, name: str) -> None:

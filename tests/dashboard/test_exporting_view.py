@@ -69,6 +69,24 @@ def test_flags_whose_column_does_not_go_out_are_told_on_the_page_as_in_the_file(
     assert "label_flags" not in view._words.object
 
 
+def test_a_table_that_was_rewritten_meanwhile_does_not_go_out_as_it_was_read(state, view):
+    """Its head would tell of the new run, its rows of the old one."""
+    accept(state, 3)
+    assert state.data.is_current
+    survey = state.survey
+    survey.write_table(survey.table().assign(teff=7777.0))
+    assert not state.data.is_current
+    with pytest.raises(param.Skip):
+        view._file()
+    assert "press reload" in state.status.message
+    view.refresh()
+    assert view._button.disabled
+    state.reload()
+    assert state.data.is_current
+    view.refresh()
+    assert not view._button.disabled
+
+
 def test_stars_that_nobody_identified_are_counted_with_a_word_of_doubt(survey):
     survey.write_table(survey.table().assign(uid=pd.NA))
     view = ExportView(state=Session(survey, "anna"))

@@ -128,3 +128,18 @@ def test_a_page_that_says_what_to_do_shows_commands_as_such_and_nothing_as_html(
     (said,) = [pane.object for pane in page if hasattr(pane, "object")]
     assert "No &lt;b&gt;survey" in said
     assert "no file &lt;x&gt;: <code>msfa ingest S</code> makes one" in said
+
+
+def test_a_page_says_loudly_that_a_step_has_rewritten_what_it_shows(survey):
+    app = VettingApp(survey, reviewer="anna")
+    app._follow()
+    app._take_over(app._asked)
+    assert "OLD TABLE" not in app.header.title.object
+    survey.write_table(survey.table().assign(teff=7777.0))
+    app._asked.result()
+    app._follow()
+    app._take_over(app._asked)
+    assert "OLD TABLE: press reload" in app.header.title.object
+    app._reload(None)
+    assert "OLD TABLE" not in app.header.title.object
+    app._close()
