@@ -30,8 +30,8 @@ RECOLOUR_DELAY_MS: Final = 400  # verdicts are painted when the reviewer's keys 
 def caption() -> Words:
     """Return the empty small print under a figure."""
     return Words(
-        "", css_classes=["msfa-plot-caption"], stylesheets=[stylesheet()], margin=(0, 8, 4, 8),
-        sizing_mode="stretch_width",
+        "", css_classes=["msfa-plot-caption", "msfa-plane-caption"], stylesheets=[stylesheet()],
+        margin=(0, 8, 4, 8), sizing_mode="stretch_width",
     )  # fmt: skip
 
 

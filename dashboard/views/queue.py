@@ -45,7 +45,7 @@ _BLIND: Final = (BLIND_SCOPE, ASSIGNED)
 SIGNS: Final = {"accept": "✓", "reject": "✕", "unsure": "?", "disputed": "≠"}
 COLUMNS: Final = ("obsid", "mine", "rec.", "p_bhb", "S/N", "class")
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
-P_BHB_WORDS: Final = "stage 2 says BHB with this probability; near 1 what it lacks: 1−2e-3 is 0.998"
+P_BHB_WORDS: Final = "stage 2 says BHB with this probability; 1−2e-5 is 0.99998"
 WIDTHS: Final = {"mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32}  # px
 OBSID_LEAST: Final = 70  # px, for the ten digits of LAMOST
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
@@ -83,7 +83,7 @@ def not_offered(name: str, value: str, offered: Iterable[Any]) -> str:
 
 
 def probabilities(p: pd.Series) -> NDArray[np.object_]:
-    """Return probabilities in few characters: ``0.87``, and near 1 what they lack, ``1−3e-5``."""
+    """Return probabilities in few characters (`probability_words`)."""
     given = p.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.array([probability_words(value) for value in given], dtype=object)
 
