@@ -154,8 +154,8 @@ def train(
     from msfa_core.training.dataset import split_by_star  # noqa: PLC0415
     from msfa_core.training.loss import Augmentation  # noqa: PLC0415
     from msfa_core.training.on_simulations import NewStarsEachEpoch  # noqa: PLC0415
-    from msfa_core.training.train import TrainConfig  # noqa: PLC0415
     from msfa_core.training.train import train as train_stage  # noqa: PLC0415
+    from msfa_core.training.trainer import TrainConfig  # noqa: PLC0415
     from msfa_core.training.two_stages import train_two_stages  # noqa: PLC0415
 
     _check_source(stage, from_decisions, survey, labels, data, counts, new_stars=new_stars)

@@ -26,7 +26,8 @@ from msfa_core.networks.weights import write_atomically
 from msfa_core.training.dataset import LabelledSpectra, Split, split_by_star, stage_labels
 from msfa_core.training.experiments_report import report
 from msfa_core.training.scores import confusion_matrix, macro_f1, precision_recall_f1
-from msfa_core.training.train import Schedule, TrainConfig, TrainedStage, train
+from msfa_core.training.train import TrainedStage, train
+from msfa_core.training.trainer import Schedule, TrainConfig
 from msfa_core.typing import Progress, no_progress
 
 NETWORKS: Final[Mapping[str, NetworkConfig]] = {

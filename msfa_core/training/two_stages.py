@@ -29,7 +29,8 @@ from msfa_core.training.dataset import (
 from msfa_core.training.evaluate import evaluate
 from msfa_core.training.model_card import TwoStages, write_models
 from msfa_core.training.plane import best_plane_line, compare_with_plane_cut
-from msfa_core.training.train import NewStars, TrainConfig, TrainedStage, train
+from msfa_core.training.train import TrainedStage, train
+from msfa_core.training.trainer import NewStars, TrainConfig
 from msfa_core.typing import Progress, no_progress
 
 TEMPERATURE_RANGE: Final = (0.1, 10.0)

@@ -13,7 +13,7 @@ from msfa_core.networks.msfa_net import MSFANetConfig
 from msfa_core.networks.registry import architecture, build_network, read_config
 from msfa_core.networks.transformer import TransformerConfig
 from msfa_core.networks.weights import load_network, load_weights, save_weights, sha256_of_model
-from msfa_core.training.train import transfer
+from msfa_core.training.trainer import transfer
 
 SMALL = {
     "MSFANet": MSFANetConfig(width=8),

@@ -16,7 +16,8 @@ from msfa_core.networks.msfa_net import MSFANet, MSFANetConfig
 from msfa_core.networks.weights import sha256_of_model
 from msfa_core.training.dataset import split_by_star
 from msfa_core.training.loss import Augmentation, disagreement
-from msfa_core.training.train import TrainConfig, _Trainer, train, transfer
+from msfa_core.training.train import train
+from msfa_core.training.trainer import TrainConfig, Trainer, transfer
 
 TINY = MSFANetConfig(width=4, dropout=0.3)
 QUICK = TrainConfig(network=TINY, epochs=3, batch=20, device="cpu")
@@ -45,7 +46,7 @@ def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(small_set, tmp_
 
 
 def test_a_device_that_goes_away_is_named_and_the_run_goes_on(small_set, tmp_path, monkeypatch):
-    run_epoch = _Trainer.run_epoch
+    run_epoch = Trainer.run_epoch
 
     def lose(trainer, meter):
         if trainer.epoch == 2:
@@ -53,7 +54,7 @@ def test_a_device_that_goes_away_is_named_and_the_run_goes_on(small_set, tmp_pat
             raise RuntimeError("CUDA error: the launch timed out\nCompile with …")
         run_epoch(trainer, meter)
 
-    monkeypatch.setattr(_Trainer, "run_epoch", lose)
+    monkeypatch.setattr(Trainer, "run_epoch", lose)
     with pytest.raises(TrainingError, match=r"cuda failed in epoch 3 \(CUDA error"):
         train(QUICK, small_set, tmp_path / "cut")
     monkeypatch.undo()
@@ -65,7 +66,7 @@ def test_a_fault_on_the_processor_is_no_fault_of_a_device(small_set, tmp_path, m
     def fail(*_):
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(_Trainer, "run_epoch", fail)
+    monkeypatch.setattr(Trainer, "run_epoch", fail)
     with pytest.raises(RuntimeError, match="shapes differ"):
         train(QUICK, small_set, tmp_path)
 

@@ -14,7 +14,7 @@ from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.training import two_stages
 from msfa_core.training.dataset import split_by_star
 from msfa_core.training.evaluation_figures import PICTURES
-from msfa_core.training.train import TrainConfig
+from msfa_core.training.trainer import TrainConfig
 from msfa_core.training.two_stages import fit_temperature, plane_comparison, train_two_stages
 
 QUICK = TrainConfig(network=MSFANetConfig(width=4), epochs=2, batch=20, device="cpu")
