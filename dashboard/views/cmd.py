@@ -424,10 +424,11 @@ class CmdView(LinkedView):
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)
         lines = [
-            self._count + (f" · left out: {chosen}" if chosen else ""),
+            self._count,
             "" if row is None else star_sentence(row),
             "" if row is None else dust_sentence(row),
             self.outside_words(),
+            f"left out: {chosen}" if chosen else "",
         ]
         source = f"{CMD_BP_RP[0].provenance}; no parallax zero point."
         if self.shown != OBSERVED:

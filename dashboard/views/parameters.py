@@ -62,7 +62,7 @@ SHORT: Final = {  # words of the legend
     LabelFlag.AT_EDGE: "at edge",
     LabelFlag.NOT_CONVERGED: "no fit",
 }
-REASON_COLOURS: Final = {  # Okabe & Ito, then Tol: safe for colour-blind eyes
+REASON_COLOURS: Final = {  # Okabe & Ito, then Tol, and a violet: safe for colour-blind eyes
     LabelFlag.HIGH_LOGG: "#E69F00",
     LabelFlag.HIGH_FEH: "#009E73",
     LabelFlag.OUTSIDE_KIEL_BAND: "#CC79A7",
@@ -70,7 +70,7 @@ REASON_COLOURS: Final = {  # Okabe & Ito, then Tol: safe for colour-blind eyes
     LabelFlag.DISAGREES_WITH_PHOTOMETRY: "#999933",
     LabelFlag.POOR_CHI2: "#882255",
     LabelFlag.OUTSIDE_HULL: "#56B4E9",
-    LabelFlag.AT_EDGE: "#44AA99",
+    LabelFlag.AT_EDGE: "#8C6BB1",
     LabelFlag.NOT_CONVERGED: "#7A7A7A",
 }
 NO_LABELS: Final = "this star has no labels"
