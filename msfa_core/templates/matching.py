@@ -30,7 +30,7 @@ from msfa_core.templates.kernels import (
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.refining import RESULTS, refine
 from msfa_core.templates.results import BLUE, RED, Matches
-from msfa_core.templates.shift_errors import least_squares, settled_shifts
+from msfa_core.templates.shift_errors import least_squares, settled_shifts, with_edge
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
 from msfa_core.typing import BoolArray, Float32Array, FloatArray, IntArray, Progress, no_progress
 
@@ -300,6 +300,8 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
         fields["z"][known, 0], fields["z_err"][known, 0] = z[known], error[known]
         same = fields["class_template"][known] == fields["template"][known, :1]
         fields["class_z"][known] = np.where(same, z[known, None], fields["class_z"][known])
+    is_qso = (matcher.templates.cls[fields["template"]] == "QSO") & (fields["template"] >= 0)
+    fields["z_err"] = with_edge(fields["z"], fields["z_err"], is_qso)
     fields |= _residuals(matcher, fit, fields["template"], fields["z"])
     fields["flags"] = _flags(matcher, spectra, fit, fields)
     fields["flags"][_are_featureless(matcher, fit, refined)] |= int(MatchFlag.FEATURELESS)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.polynomial.legendre import legvander
 
-from msfa_core.constants import LAMOST_GRID
+from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT, Certainty, Sourced
 from msfa_core.templates.kernels import products, solve
-from msfa_core.typing import FloatArray, IntArray
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from msfa_core.templates.cells import Matcher
@@ -35,6 +35,31 @@ _BROAD: Final = 100  # pixels: the full width at half maximum of a broad line, 7
 _N_FACTORS: Final = 7  # Legendre polynomials on the model: what is smoother than a line
 _LEAST_FREE: Final = 0.01  # of a pixel's residual; less is the fit's own alone
 _RIDGE: Final = 1e-9  # of the mean diagonal: keeps a missing arm solvable
+
+LAST_Z: Final = Sourced(
+    4.75, "", "C IV 1549 Å leaves the range of the fit: Lyman α alone is left", Certainty.DEFAULT
+)
+EDGE_ERROR: Final = Sourced(
+    1000.0, "km/s", "of its edge, by draws of QSOs that thin the gas near them", Certainty.DEFAULT
+)
+
+
+def with_edge(z: FloatArray, z_err: FloatArray, is_qso: BoolArray) -> FloatArray:
+    """Add to errors of QSOs where the edge of Lyman α lies as the gas near them has it.
+
+    Parameters
+    ----------
+    z, z_err : (...) arrays
+    is_qso : (...) bool array
+
+    Returns
+    -------
+    (...) array
+        ``z_err``, larger where a QSO shows no line but Lyman α.
+    """
+    edge = (1.0 + z) * float(EDGE_ERROR) / SPEED_OF_LIGHT
+    found: FloatArray = np.where(is_qso & (z > float(LAST_Z)), np.hypot(z_err, edge), z_err)
+    return found
 
 
 def settled_shifts(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from distant_spectra import simulated_qsos
 from pytest import approx
 from template_spectra import simulated_matches
 
@@ -70,3 +71,14 @@ def test_narrow_lines_settle_between_the_steps_of_the_search():
     found = match(spectra, own, k=1)
     off = SPEED_OF_LIGHT * (found.z[:, 0] - spectra.z)
     assert np.abs(off).max() < 0.3  # km/s: the vertex through three steps is off by up to 2
+
+
+def test_qsos_that_lyman_alpha_alone_tells_of_are_no_surer_than_its_edge():
+    """Beyond z = 4.75 no line but Lyα is left, whose blue half the gas near the QSO has taken."""
+    spectra = simulated_qsos(60, 8, (10.0, 40.0), (4.8, 6.0))
+    found = match(spectra, TemplateSet.load(), k=2)
+    off = found.z[:, 0] - spectra.z
+    near = (found.cls() == "QSO") & (np.abs(off) * SPEED_OF_LIGHT < 5000 * (1 + spectra.z))
+    assert near.mean() > 0.9
+    pull = (off / found.z_err[:, 0])[near]
+    assert 0.6 < np.sqrt(np.mean(pull**2)) < 1.4
