@@ -18,8 +18,32 @@ from msfa_core.errors import CatalogueError
 
 _DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*|=+(?:[ \t]+=+)+\s*")  # +-----+-----+, === ===
 _NUMBER: Final = re.compile(r"\s*[+-]?\.?\d")
+_DRAWN_BY_SIMBAD: Final = re.compile(r"[-|=\s]*")
+_BELOW_ROWS: Final = re.compile(r"\n\s*(?:\(\d+ rows?\)|\d+ rows? in set[^\n]*)\s*\Z")
+_COMMENT_OF_OTHERS: Final = re.compile(r"[%!]|;(?=[^;\n]*$)", re.MULTILINE)
 _TRUNCATED: Final = re.compile(r"\btruncated result\b|\bmaxtup\s*=", re.IGNORECASE)
 _FEWEST_NAMES: Final = 3  # below a title
+
+
+def without_frame(text: str) -> str:
+    """Return a text without what SIMBAD says before its list, and databases below their rows.
+
+    Comments above the names that begin with ``%`` or ``!`` become such with ``#``.
+    """
+    if text.lstrip().startswith("C.D.S."):
+        lines = text.split("\n")
+        first = next((i for i, line in enumerate(lines) if line.count("|") > 1), 0)
+        rows = [line for line in lines[first + 1 :] if not _DRAWN_BY_SIMBAD.fullmatch(line)]
+        text = "\n".join([lines[first].lstrip("# "), *rows])
+        text = text if lines[first].lstrip("# ")[:1] != "|" else f"row{text}"
+    text = _BELOW_ROWS.sub("\n", text)
+    at = 0
+    while _COMMENT_OF_OTHERS.match(text, at):
+        text = f"{text[:at]}#{text[at + 1 :]}"
+        at = text.find("\n", at) + 1
+        if not at:
+            break
+    return text
 
 
 def undrawn(text: str) -> str:

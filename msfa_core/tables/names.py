@@ -32,7 +32,13 @@ _UNIT_SUFFIX: Final[dict[str, str | None]] = {
     "ms": "m/s", "m_s": "m/s", "mps": "m/s", "k": "K", "kk": "kK", "mag": "mag", "mjy": "mJy",
     "jy": "Jy",
 }  # fmt: skip
-_OF_TODAY: Final = re.compile(r"(?:J|eq\.?\s*)?2000(?:\.0)?|ICRS|FK5|hms|dms", re.IGNORECASE)
+_TYPED: Final = re.compile(  # as services write the type of a column into its name
+    r"(?P<name>.+?)\s*:\s*(?:big|small)?(?:int(?:eger)?|float|real|double|string|text|long|short"
+    r"|(?:var)?char(?:\(\d+\))?|bool(?:ean)?)(?:8|16|32|64)?"
+)
+_OF_TODAY: Final = re.compile(
+    r"(?:J|eq\.?\s*)?2000(?:\.0)?|ICRS(?:,\s*J2000(?:/2000)?)?|FK5|hms|dms", re.IGNORECASE
+)
 _COMBINED: Final = "combined_"  # before the names in answers of LAMOST's forms
 _LOGARITHM: Final = re.compile(r"(?:log_?10|log|lg)[\s_]*\(?(?P<name>[a-z_]+)\)?", re.IGNORECASE)
 _SIDE: Final = re.compile(r"(?P<name>.+?)[_.]?(?P<side>[12ab]|gaia|lamost|x|y)", re.IGNORECASE)
@@ -191,7 +197,9 @@ def _readings(name: str) -> list[tuple[str, Found] | None]:
     as_written = _BRACKETS.fullmatch(_bare(name))  # K is no k
     slash = _SLASH.fullmatch(_bare(name))
     unit_said = (as_written["square"] or as_written["round"]) if as_written else ""
-    if slash and unit_of(slash["unit"]) is not None:
+    if typed := _TYPED.fullmatch(key):
+        out[1] = typed["name"], Found(name)
+    elif slash and unit_of(slash["unit"]) is not None:
         out[1] = plain(slash["name"]), Found(name, slash["unit"])
     elif bracket and _OF_TODAY.fullmatch(unit_said):
         out[1] = bracket["name"], Found(name)

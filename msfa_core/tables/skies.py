@@ -50,7 +50,15 @@ _LATITUDE: Final = Quantity("latitude", "dec", "deg", -90.0, 90.0, "the poles ar
 _TOGETHER: Final = (  # names of a column that holds both
     *("coord", "coords", "coordinate", "coordinates", "skycoord", "sky_coord", "radec", "ra_dec"),
     *("ra,dec", "ra/dec", "ra_de", "rade", "position", "positions", "pos", "place", "radec_j2000"),
-    *("coord_j2000", "coordinates_j2000", "coord_icrs", "pos_eq", "raj2000_dej2000", "coo"),
+    *(
+        "coord_j2000",
+        "coordinates_j2000",
+        "coord_icrs",
+        "pos_eq",
+        "raj2000_dej2000",
+        "coo",
+        "coord1",
+    ),
 )
 _NAMED: Final = (  # names of a column of names that may give places
     *("designation", "desig", "lamost", "sdss", "iau_name", "iauname", "name", "starname", "star"),

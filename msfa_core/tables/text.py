@@ -22,6 +22,7 @@ from msfa_core.tables.heads import (
     lacks_a_name,
     last_words,
     undrawn,
+    without_frame,
     without_names_again,
 )
 
@@ -31,6 +32,11 @@ _RULE: Final = re.compile(r"\s*\|?\s*:?-{2,}[\s\-|;,+:]*")
 _SNIFFED: Final = 30  # lines
 _WORDS_OF_A_NAME: Final = 3
 _ENOUGH_DECIMALS: Final = 7  # what is cut behind them matters no more
+_TYPE: Final = re.compile(  # what tells a row of types (RDB: 10N, S)
+    r"|\d*[NSMD]|(?:big|small)?int(?:eger)?(?:8|16|32|64)?|long|short|real|double(?: precision)?"
+    r"|float(?:16|32|64)?|str(?:ing)?|(?:var)?char(?:\(\d+\))?|text|bool(?:ean)?|object|date",
+    re.IGNORECASE,
+)
 _UNIT_WORDS: Final = frozenset(  # what tells a row of units
     (
         *("deg", "degree", "degrees", "rad", "hourangle", "hour", "hours", "mas", "mas/yr"),
@@ -116,7 +122,7 @@ def text_tables(path: Path, text: str, formats: str) -> list[TextTable]:
     text = re.sub(r"\A\s*sep=(.)\n", "", text)  # of Excel; the header says it too
     if re.match(r"\s*#\s*%ECSV", text):
         return [_ecsv(path, text, formats, ended)]
-    text = undrawn(text)
+    text = undrawn(without_frame(text))
     parts = _vizier(text)
     if parts is not None:
         return [_vizier_table(path, part, formats, ended) for part in parts]
@@ -332,12 +338,15 @@ def _without_unit_row(
     first = {name: str(values.iloc[0]).strip() for name, values in columns.items()}
     if all(_BRACKETED.fullmatch(word) for word in first.values() if word):
         first = {name: word[1:-1].strip() for name, word in first.items()}
+    rest = {name: values.iloc[1:].reset_index(drop=True) for name, values in columns.items()}
+    if sum(map(bool, first.values())) > 1 and all(map(_TYPE.fullmatch, first.values())):
+        return rest, {}
     if not sum(word.strip("'\"").lower() in _UNIT_WORDS for word in first.values()) > 1:
         return columns, {}
     if any(_NUMBER.fullmatch(word) for word in first.values()):
         return columns, {}
     units = {name: word for name, word in first.items() if word}
-    return {name: values.iloc[1:].reset_index(drop=True) for name, values in columns.items()}, units
+    return rest, units
 
 
 # --- ECSV ------------------------------------------------------------------------------------

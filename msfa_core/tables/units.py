@@ -203,10 +203,8 @@ def _converted(  # noqa: PLR0911  a line per odd unit
         return values - (_JULIAN if said.strip().upper() == "JD" else 0.0)
     if one.unit == "yr" and unit == u.d:
         return np.where(values > _JULIAN, 2000.0 + (values - 2451545.0) / 365.25, np.nan)
-    if one.unit == "mag" and (_is_plain(unit) or _is_magnitude(unit)):
-        if unit == u.dimensionless_unscaled or _is_magnitude(unit):
-            return values
-        return values * (1e-3 if str(unit) == "mmag" else 1.0)
+    if one.unit == "mag" and (unit == u.dimensionless_unscaled or _is_magnitude(unit)):
+        return values
     try:
         if isinstance(house, u.function.FunctionUnitBase) and not isinstance(
             unit, u.function.FunctionUnitBase

@@ -16,6 +16,7 @@ from msfa_core.stars.crossmatch import CATALOGUE_USE
 from msfa_core.tables import large
 from msfa_core.tables.door import open_table
 from msfa_core.tables.report import line
+from msfa_core.tables.row_keys import PLACE_USE
 
 
 def opened(tmp_path, content, use=GAIA_USE, name="t.csv"):
@@ -301,3 +302,64 @@ def test_what_refuses_a_table_refuses_a_long_one(tmp_path, monkeypatch):
     assert large.open_large(tmp_path / "t.fits", CATALOGUE_USE) is None  # read whole, and refused
     with pytest.raises(CatalogueError, match="2 tables that could be meant"):
         open_table(tmp_path / "t.fits", CATALOGUE_USE)
+
+
+# --- rows, names and lines that are none of the table's ----------------------------------------
+TYPES = {
+    "services": lambda names: ["long", *["double"] * (len(names) - 1)],
+    "pandas": lambda names: ["int64", *["float64"] * (len(names) - 1)],
+    "RDB": lambda names: ["20N", *["N"] * (len(names) - 1)],
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_row_of_types_below_the_names_is_none_of_the_table(tmp_path, kind):
+    table = truth()
+    names, *rows = csv_text(table, "\t").splitlines()
+    types = "\t".join(TYPES[kind](names.split("\t")))
+    found = opened(tmp_path, "\n".join([names, types, *rows]) + "\n")
+    assert differences(table, found) == []
+    assert len(found) == len(table)
+
+
+@pytest.mark.parametrize("mark", ["%", "!", ";"])
+def test_other_marks_than_a_hash_may_begin_comments_and_the_names(tmp_path, mark):
+    table = truth()
+    text = csv_text(table)
+    assert differences(table, opened(tmp_path, f"{mark} stars\n{mark} of mine\n{text}")) == []
+    found = opened(tmp_path, f"{mark}{text}")
+    assert differences(table, found) == []
+    assert found.has("obsid")
+
+
+def test_names_with_types_of_casjobs_are_names(tmp_path):
+    table = truth()
+    typed = {
+        house: f"{name}:{'BigInt' if house in IDS else 'Float'}" for house, name in NAMES.items()
+    }
+    found = opened(tmp_path, csv_text(table, names=typed))
+    assert set(found.table) >= set(table)
+    assert differences(table, found) == []
+
+
+@pytest.mark.parametrize("end", ["(12 rows)\n", "12 rows in set (0.01 sec)\n"])
+def test_what_a_database_writes_below_its_rows_is_no_row(tmp_path, end):
+    table = truth()
+    found = opened(tmp_path, csv_text(table, "|") + end)
+    assert (len(found), differences(table, found)) == (len(table), [])
+
+
+def test_a_list_of_simbad_is_read(tmp_path):
+    head = "C.D.S.  -  SIMBAD4 rel 1.8\n\nNumber of objects: 2\n\n"
+    names = " # |identifier|typ|coord1 (ICRS,J2000/2000)|Mag V\n---|---|---|---|---\n"
+    rows = "1  |HD 1|*|12 00 00.00 -01 30 00.0|9.1\n2  |HD 2|*|00 30 00.00 +41 15 00.0|9.8\n"
+    found = opened(tmp_path, head + names + rows, PLACE_USE, "simbad.txt")
+    assert found.table["ra"].tolist() == pytest.approx([180.0, 7.5])
+    assert found.table["dec"].tolist() == pytest.approx([-1.5, 41.25])
+
+
+def test_magnitudes_in_dex_are_none(tmp_path):
+    made = astropy_table(truth())
+    made["phot_g_mean_mag"].unit = "dex"
+    made.write(tmp_path / "t.ecsv", format="ascii.ecsv")
+    assert "dex" in open_table(tmp_path / "t.ecsv", GAIA_USE).left_out["phot_g_mean_mag"]
