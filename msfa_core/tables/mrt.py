@@ -17,6 +17,8 @@ _DEGREES: Final = re.compile(  # whole ones, which have no sign where they are â
 _PACKED: Final = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 _FILLING: Final = "\ue000"  # of no alphabet
 _SECTION: Final = re.compile(r"^-{4,}\s*$", re.MULTILINE)
+_NOTE: Final = re.compile(r"Note\s*\((\w{1,3})\)\s*:")
+_MARK: Final = re.compile(r"\((\w{1,3})\)")
 _RULES: Final = 3  # lines of dashes around heading and columns of a description
 # Some authors leave fields empty, or fill them with dashes, without declaring a null value.
 _DASHES: Final = [(text, "0") for text in ("", "--", "---", "----", "-----", "...")]
@@ -77,14 +79,32 @@ def _description(readme: str, name: str) -> list[str] | None:
     starts = [m.start() for m in re.finditer(f"^{_DESCRIPTION}", readme, flags=re.MULTILINE)]
     sections = []
     for start in starts:
-        rules = [match.end() for match in _SECTION.finditer(readme, start)][:_RULES]
-        if len(rules) == _RULES:
-            sections.append(readme[start : rules[-1]].splitlines())
+        rules = [match.end() for match in _SECTION.finditer(readme, start)][: _RULES + 1]
+        has_notes = len(rules) > _RULES and _NOTE.match(readme[rules[-2] : rules[-1]].lstrip())
+        if len(rules) >= _RULES:
+            end = rules[-1] if has_notes else rules[_RULES - 1]
+            sections.append(readme[start:end].splitlines())
     for section in sections:
         patterns = re.split(r"[,\s]+", section[0].partition(":")[2].strip())
         if any(fnmatch(name, pattern) for pattern in patterns if pattern):
             return section
     return sections[0] if len(sections) == 1 else None
+
+
+def _notes(lines: list[str]) -> dict[str, str]:
+    """Return what the notes below a description say, by their marks (``Note (1): â€¦``)."""
+    notes: dict[str, str] = {}
+    mark = ""
+    for line in lines:
+        begins = _NOTE.match(line)
+        if begins:
+            mark = begins[1]
+            notes[mark] = line[begins.end() :].strip()
+        elif line.startswith(("---", "===")):
+            mark = ""
+        elif mark:
+            notes[mark] += f" {line.strip()}"
+    return notes
 
 
 def read_mrt(lines: list[str], dashes_are_missing: bool = True) -> Any:
@@ -108,6 +128,12 @@ def read_mrt(lines: list[str], dashes_are_missing: bool = True) -> Any:
     fill = _DASHES if dashes_are_missing else [("", "0")]
     table = text_tables.read(lines, format="cds", fill_values=fill)
     table.remove_columns([name for name in table.colnames if name.startswith("---")])
+    notes = _notes(lines)
+    for name in table.colnames:
+        marks = _MARK.findall(str(table[name].description or "")) if notes else []
+        said = [notes[mark] for mark in marks if mark in notes]
+        if said:
+            table[name].description = " . ".join([str(table[name].description), *said])
     for name in table.colnames:
         if table[name].dtype.kind == "U":
             for row, text in enumerate(np.asarray(table[name])):

@@ -36,8 +36,8 @@ _SPELLINGS: Final = {
     "vegamag": "mag", "[cm/s2]": "dex(cm/s2)", "log(cm/s2)": "dex(cm/s2)",
     "log(cm.s**-2)": "dex(cm/s2)", "log(cgs)": "dex(cm/s2)", "cgs": "dex(cm/s2)",
     "log cgs": "dex(cm/s2)", "[m/s2]": "dex(m/s2)", "log(m/s2)": "dex(m/s2)",
-    "[sun]": "dex", "[-]": "dex", "day": "d", "days": "d", "julian year": "yr", "year": "yr",
-    "years": "yr", "julian years": "yr",
+    "[sun]": "dex", "dex(sun)": "dex", "[-]": "dex", "day": "d", "days": "d", "julian year": "yr",
+    "year": "yr", "years": "yr", "julian years": "yr",
     "time[julian years]": "yr", "angle[deg]": "deg", "angle[mas]": "mas",
     "angular velocity[mas/year]": "mas/yr", "magnitude[mag]": "mag", "velocity[km/s]": "km/s",
     "temperature[k]": "K", "gravsurface[log cgs]": "dex(cm/s2)", "abundances[dex]": "dex",
@@ -205,6 +205,8 @@ def _converted(  # noqa: PLR0911  a line per odd unit
         return np.where(values > _JULIAN, 2000.0 + (values - 2451545.0) / 365.25, np.nan)
     if one.unit == "mag" and (unit == u.dimensionless_unscaled or _is_magnitude(unit)):
         return values
+    if one.unit == "mag" and _is_plain(unit):
+        raise UnitProblem(f"its unit {said!r} is none of magnitudes: 1 dex is −2.5 mag")
     try:
         if isinstance(house, u.function.FunctionUnitBase) and not isinstance(
             unit, u.function.FunctionUnitBase

@@ -167,3 +167,43 @@ def test_gravities_of_cool_stars_are_judged_by_their_temperature(tmp_path, teff,
     rows["logg"] += 0.01 * np.arange(6)
     rows.to_csv(tmp_path / "t.csv", index=False)
     assert open_table(tmp_path / "t.csv", CATALOGUE_USE).has("logg") == is_kept
+
+
+# --- what CDS and AAS write ------------------------------------------------------------------
+RULE = "-" * 80
+ABOUT = f"""Byte-by-byte Description of file: t.dat
+{RULE}
+   Bytes Format Units   Label  Explanations
+{RULE}
+   1-  9 I9     ---     obsid  LAMOST number
+  11- 18 F8.3   km/s    RV     Velocity (1)
+  20- 25 F6.3   [Sun]   [Fe/H] Metallicity (a)
+{RULE}
+"""
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+@pytest.mark.parametrize(
+    ("note", "is_kept"),
+    [
+        ("Velocities were\n    multiplied by 0.1.", False),
+        ("In the Galactic standard of rest.", False),
+        ("From cross-correlation.", True),
+    ],
+)
+def test_notes_below_a_description_are_of_the_columns_that_bear_their_mark(
+    tmp_path, note, is_kept, is_apart
+):
+    rows = "\n".join(
+        f"{obsid:9d} {rv:8.3f} {feh:6.3f}"
+        for obsid, rv, feh in zip(OBSID, TRUE["rv"], TRUE["feh"], strict=True)
+    )
+    about = f"{ABOUT}Note (1): {note}\nNote (a): On the scale of the Sun.\n{RULE}\n"
+    file = tmp_path / ("t.dat" if is_apart else "t.mrt")
+    file.write_text(rows + "\n" if is_apart else f"Title: T\n{'=' * 80}\n{about}{rows}\n")
+    if is_apart:
+        (tmp_path / "ReadMe").write_text(f"J/X/1  Stars\n{'=' * 80}\n{about}\n{'=' * 80}\n(End)\n")
+    found = open_table(file, CATALOGUE_USE)
+    assert found.table["feh"].tolist() == pytest.approx(TRUE["feh"])
+    assert found.has("rv") == is_kept
+    assert is_kept or " ".join(note.split())[:14] in found.left_out["RV"]
