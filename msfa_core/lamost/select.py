@@ -26,11 +26,13 @@ from msfa_core.rules import SEARCHED, STAR, domain_conditions, outside_domain
 from msfa_core.stars.crossmatch import ALSO_TAKEN, CATALOGUE_NAMES
 from msfa_core.tables.cells import clean, numbers
 from msfa_core.tables.export import export
-from msfa_core.tables.pieces import open_catalogue
+from msfa_core.tables.large import Said, said_of
+from msfa_core.tables.pieces import Catalogue, open_catalogue
 from msfa_core.tables.quantities import quantity
 from msfa_core.tables.read import SENTINELS
 from msfa_core.tables.reading import UNREADABLE_SHARE
 from msfa_core.tables.row_keys import as_ids
+from msfa_core.tables.scales import differ, said_above, scaled, unit_in_words
 from msfa_core.tables.units import UnitProblem, convert, is_sexagesimal, says_nothing
 from msfa_core.typing import BoolArray, FloatArray, Progress, no_progress
 
@@ -182,6 +184,7 @@ def select(
     source = open_catalogue(catalogue)
     columns = columns_of(source.names, str(catalogue))
     _check_units(columns, source.units(), str(catalogue))
+    _check_words(columns, source, str(catalogue))
     chosen = Choosing(cuts or Cuts())
 
     read = [0, 1]
@@ -238,6 +241,32 @@ def columns_of(names: Sequence[str], what: str) -> dict[str, str]:
             "Give a general catalogue of LAMOST's low-resolution survey."
         )
     return found
+
+
+def _check_words(columns: Mapping[str, str], source: Catalogue, what: str) -> None:
+    """Refuse columns of which the file says in words that they are on another scale.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    said = Said({})
+    with contextlib.suppress(CatalogueError, OSError, EOFError):  # which its rows say better
+        said = said_of(source)
+    for house, name in columns.items():
+        one = quantity(house)
+        if one.kind in ("id", "text"):
+            continue
+        above = said_above(house, name, said.text)
+        words = " . ".join(filter(None, (said.about.get(name, ""), above)))
+        why, unit = scaled(one, words), unit_in_words(one, words)
+        if unit and differ(unit, one.unit or "km/s"):
+            why = f"it is in {unit}, as the file says ({words[:70]!r})"
+        if why or (unit and not one.unit):
+            raise CatalogueError(
+                f"{what}: column {name}: {why or f'it is in {unit}'}, and not as in LAMOST's "
+                "catalogues; convert it, or take it out."
+            )
 
 
 def _check_units(columns: Mapping[str, str], said: Mapping[str, str], what: str) -> None:
@@ -327,7 +356,7 @@ class Choosing:
         if not self.kept:
             words = ", ".join(f"{n:,} {name}" for name, n in counts.items())
             raise CatalogueError(f"{what}: no spectrum passes the cuts ({words}); none written.")
-        table = _typed(pa.concat_tables(self.kept, promote_options="permissive"))
+        table = _typed(pa.concat_tables(self.kept, promote_options="permissive"), what)
         self.kept = []
         nameless = table["obsid"].isna()
         twice = table["obsid"].duplicated() & ~nameless
@@ -358,11 +387,15 @@ def _words(values: pa.ChunkedArray) -> pd.Series:
     return words.replace(wrapped) if wrapped else words
 
 
-def _typed(table: pa.Table) -> pd.DataFrame:
+def _typed(table: pa.Table, what: str) -> pd.DataFrame:
     """Return rows with the types of their columns; what stands for "no value" is missing."""
     columns: dict[str, pd.Series] = {}
     for name in table.column_names:
         values = table[name]
+        if name == "obsid" and pa.types.is_float32(values.type):
+            raise CatalogueError(
+                f"{what}: its obsids are in single precision, which rounds them: give integers."
+            )
         if name == "obsid":
             columns[name] = as_ids(_as_series(values), "obsid")
         elif name in _TEXT or (name in BY_NAME and BY_NAME[name].kind == "str"):

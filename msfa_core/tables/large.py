@@ -6,6 +6,7 @@ What is read is judged by the same rules as any table from outside, on the rows 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -176,7 +177,7 @@ def open_large(path: str | Path, use: Use) -> LargeTable | None:
     if found.rivals:
         names = {house: [one.name for one in rivals] for house, rivals in found.rivals.items()}
         raise problem(path, f"has columns that differ in case only ({names})", "rename one")
-    return LargeTable(path, source.kind, tuple(source.names), _said(source, use), use)
+    return LargeTable(path, source.kind, tuple(source.names), said_of(source, use), use)
 
 
 def _n_tables(path: Path) -> int:
@@ -198,11 +199,27 @@ def _has_obsid(values: pa.ChunkedArray, obsids: pa.Array) -> np.ndarray[Any, Any
     return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False), bool)
 
 
-def _said(source: Catalogue, use: Use) -> Said:
+def said_of(source: Catalogue, use: Use | None = None) -> Said:
+    """Return what a file says of its columns.
+
+    Parameters
+    ----------
+    source : Catalogue
+    use : Use, optional
+        What the beginning of a text must be fit for.
+
+    Raises
+    ------
+    CatalogueError
+        When it is not.
+    """
     if source.kind == "FITS":
         from astropy.io import fits  # noqa: PLC0415  slow to import
 
-        with fits.open(source.path, memmap=True, lazy_load_hdus=True) as units:
+        with (
+            warnings.catch_warnings(action="ignore"),  # of a file cut short its rows will tell
+            fits.open(source.path, memmap=True, lazy_load_hdus=True) as units,
+        ):
             table = next(unit for unit in units if hasattr(unit, "columns"))
             named = {one.name: str(one.unit) for one in table.columns if one.unit}
             cards = f"{units[0].header!r}\n{table.header!r}"
@@ -216,7 +233,8 @@ def _said(source: Catalogue, use: Use) -> Said:
         RawColumn(name, values, head.units.get(name), about=head.about.get(name, ""))
         for name, values in head.columns.items()
     ]
-    understand(RawTable("", first, {}, (), head.comments), use, str(source.path))  # or refused here
+    if use is not None:
+        understand(RawTable("", first, {}, (), head.comments), use, str(source.path))
     names = dict(zip(head.columns, source.names, strict=False))
     units, about = (
         {names[name]: said for name, said in words.items() if name in names}

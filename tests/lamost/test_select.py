@@ -353,3 +353,34 @@ def test_a_column_in_another_unit_than_lamosts_is_refused(tmp_path, unit, is_our
     else:
         with pytest.raises(CatalogueError, match=f"column teff is in '{unit}'.*and not in K"):
             select(path, out)
+
+
+# --- what a file says in words --------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("snrg", "S/N in g times 10"),
+        ("snrg", "S/N in dB"),
+        ("z", "velocity in km/s"),
+        ("ra", "right ascension in hours"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["fits", "csv"])
+def test_columns_on_another_scale_by_the_words_of_their_file_are_refused(
+    tmp_path, name, words, kind
+):
+    table, path = general(40), tmp_path / f"a.{kind}"
+    if kind == "fits":
+        unit = fits.table_to_hdu(Table.from_pandas(table))
+        unit.header.comments[f"TTYPE{list(table).index(name) + 1}"] = words
+        unit.writeto(path)
+    else:
+        path.write_text(f"# {name}: {words}\n{table.to_csv(index=False)}")
+    with pytest.raises(CatalogueError, match=f"column {name}.*convert it, or take it out"):
+        select(path, tmp_path / "out.csv")
+
+
+def test_obsids_in_single_precision_are_refused(tmp_path):
+    table = general(40).assign(obsid=(600_000_001 + np.arange(40)).astype(np.float32))
+    with pytest.raises(CatalogueError, match="single precision"):
+        select(write(table, tmp_path / "a.fits"), tmp_path / "out.csv")
