@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from astropy import units
 from astropy.io import fits
 
@@ -27,7 +28,7 @@ from msfa_core.counting import counted
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.tables.beside import flags_in_words, flags_left_out, own_column
-from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless
+from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless, tidied, tidy
 from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
 
 FITS_NO_INTEGER: Final = -(2**63)  # TNULL of integers
@@ -40,7 +41,6 @@ COLUMN_STEPS: Final = tuple(dict.fromkeys(column.step for column in COLUMNS))
 _DEFAULT_TITLE: Final = "Blue horizontal-branch star candidates from LAMOST spectra"
 _NUMBERS: Final = re.compile(r"-?\d[\d.-]*")  # LAMOST's way of listing several
 _XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 Writer = Callable[[Path, Sequence[Column], pd.DataFrame, Mapping[str, str]], None]
 
@@ -183,7 +183,7 @@ def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
         except (TypeError, ValueError, OverflowError) as error:
             raise ExportError(f"Column {column.name} is not {column.kind}: {error}.") from error
         if column.kind == "str":
-            values = values.map(_tidy, na_action="ignore").astype("str")  # all missing: else floats
+            values = tidied(values)
             if column.name == "file":  # folders of the one who exports tell a reader nothing
                 values = values.str.replace(r"^.*[/\\\\]", "", regex=True)
             values = values.where(values != "").astype("str")
@@ -191,14 +191,9 @@ def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     return pd.DataFrame(data)
 
 
-def _tidy(text: str) -> str:
-    """Return text without control characters (line ends and tabs stay)."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
-
-
 def _header(header: Mapping[str, str] | None, n_rows: int) -> dict[str, str]:
     """Return the header with title, authors, table and software filled in."""
-    given = {str(key): " ".join(_tidy(str(text)).split()) for key, text in (header or {}).items()}
+    given = {str(key): " ".join(tidy(str(text)).split()) for key, text in (header or {}).items()}
     defaults = {
         "title": _DEFAULT_TITLE,
         "authors": "(not stated)",
@@ -397,8 +392,7 @@ def _write_parquet(
     path: Path, columns: Sequence[Column], table: pd.DataFrame, header: Mapping[str, str]
 ) -> None:
     """Write parquet; units, UCDs and descriptions ride with the fields."""
-    import pyarrow as pa  # noqa: PLC0415  # only this format needs it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415  # only this format needs it
 
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     fields = [

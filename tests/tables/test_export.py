@@ -26,7 +26,14 @@ from msfa_core.errors import ExportError
 from msfa_core.tables import export as export_module
 from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, export
 from msfa_core.tables.formats import read_file
-from msfa_core.tables.guards import FORMULA_STARTS, as_written, escaped, unescaped
+from msfa_core.tables.guards import (
+    FORMULA_STARTS,
+    as_written,
+    escaped,
+    tidied,
+    tidy,
+    unescaped,
+)
 from msfa_core.tables.mrt_writer import to_ascii
 from msfa_core.tables.own import read_export
 
@@ -546,3 +553,12 @@ def test_flags_that_occur_are_explained_and_columns_beside_have_their_units(tmp_
     if suffix == "csv":
         units = {name: one["unit"] for name, one in json.loads(said)["columns"].items()}
     assert (units["parallax_error_mas"], units["teff_catalogue"]) == ("mas", "K")
+
+
+@given(
+    words=st.lists(st.one_of(st.none(), st.text("aZ~! \t\n\r\0\x1c\x85\xa0é\u2003１", max_size=4)))
+)
+def test_a_column_is_tidied_as_each_of_its_cells(words):
+    values = pd.Series(words, dtype="object").astype("str")
+    each = values.map(tidy, na_action="ignore").astype("str")
+    pd.testing.assert_series_equal(tidied(values), each)
