@@ -32,6 +32,7 @@ def on_server_loaded(server_context: Any) -> None:
     SparePage(server_context.application_context)
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)
+    gc.freeze()  # what was imported stays; before any page, which would never be given back
     is_read = threading.Event()
     warm_up(None if maker is None else maker.can_open, is_read)
     path = survey if maker is None else None
@@ -42,7 +43,6 @@ def _read(path: Path | None, is_read: threading.Event) -> None:
     """Import what the first page needs, and read its survey where there is one."""
     import dashboard.app  # noqa: F401, PLC0415
 
-    gc.freeze()  # what was imported stays: it is not looked through again at each collection
     try:
         if path is not None:
             read_survey(path)
