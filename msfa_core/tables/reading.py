@@ -26,6 +26,7 @@ from msfa_core.tables.units import (
     Conversion,
     UnitProblem,
     check_middle,
+    check_shifts,
     convert,
     follow,
     from_logarithm,
@@ -189,6 +190,8 @@ class Reading:
             conversion = follow(self.leaders[one.follows], values, one)
         else:
             conversion = convert(values, said, one)
+        if one.name == "z":
+            check_shifts(values, conversion)
         self.leaders[one.name] = conversion
         if not how and conversion.unit and not _same(conversion.unit, one.unit):
             guessed = "" if conversion.said else ", by its range"

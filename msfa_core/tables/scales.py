@@ -28,7 +28,8 @@ _SCALES: Final = (  # each with the number, where it counts, in a group
                re.IGNORECASE),
     re.compile(rf"(?:\bdivided\s+by|(?<=\s)/)\s*({_NUMBER})", re.IGNORECASE),
     re.compile(rf"\bin\s+({_ROUND})\s*[a-zµμ\"%]", re.IGNORECASE),
-    re.compile(rf"[\[(]\s*({_ROUND})\s*[a-zµμ][\w/.^*\s-]*[\])]", re.IGNORECASE),
+    re.compile(rf"[\[(]\s*({_ROUND})\s*[a-zµμ][\w/.^*-]*(?:\s(?:s|yr)[\^*]*-?\d)?[\])]",
+               re.IGNORECASE),
     re.compile(r"[\[(]\s*(10\s*(?:\^|\*\*)\s*[{(]?\s*[-+−]?\s*\d+[})]?|10[-−+]\d+|1e[-+]?\d+|0?\.0*1)"
                r"\s*[\])]", re.IGNORECASE),
 )  # fmt: skip
@@ -45,6 +46,8 @@ _BEFORE: Final = re.compile(  # format, limits and "no value" of CDS
     r"^\s*(?:\([A-Z]\d+(?:\.\d+)?\)\s*)?(?:[\[\]][-+\d.]*/[-+\d.]*[\[\]])?\s*\??(?:=\S+)?\s*"
 )
 _NEAR_ONE: Final = (0.5, 2.0)  # errors are inflated by such factors, and stay errors
+_OF_A_SCALE: Final = (0.4, 2.5)  # and quantities corrected (E(B-V) of SFD times 0.86)
+_DERIVED: Final = re.compile(r"\b(?:from|using|by|with)\b[^.;]*$", re.IGNORECASE)
 
 _IN_BRACKETS: Final = re.compile(r"[\[(]([^\[\]()]*(?:\([^()]*\))?[^\[\]()]*)[\])]")
 _BEHIND_IN: Final = re.compile(
@@ -96,8 +99,9 @@ def scaled(one: Quantity, about: str) -> str:
         return ""
     found = [match for rule in _SCALES for match in rule.finditer(about) if _counts(match[1], one)]
     found += _PARTS.finditer(about)
-    if one.name not in _LOGARITHMS:
-        found += _LOGARITHM.finditer(about)
+    if one.name not in _LOGARITHMS and (one.unit != "mag" or one.name == "ebv"):
+        logs = _LOGARITHM.finditer(about)
+        found += [match for match in logs if not _DERIVED.search(about[: match.start()])]
         found += [] if "_err" in one.name else _SHARE.finditer(about)
     found += _NATURAL.finditer(about)
     for match in found:
@@ -119,9 +123,8 @@ def _counts(number: str, one: Quantity) -> bool:
         )
     except (ValueError, ZeroDivisionError, OverflowError):
         return False
-    if "_err" in one.name:
-        return not _NEAR_ONE[0] < size < _NEAR_ONE[1]
-    return size not in (0.0, 1.0)
+    low, high = _NEAR_ONE if "_err" in one.name else _OF_A_SCALE
+    return size != 0.0 and not low < size < high
 
 
 @lru_cache(maxsize=4096)

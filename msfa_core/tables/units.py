@@ -268,6 +268,19 @@ def check_middle(values: FloatArray, one: Quantity) -> None:
         raise UnitProblem(f"its middle value would be {middle:.3g} {one.unit}: {why}")
 
 
+def check_shifts(values: FloatArray, conversion: Conversion) -> None:
+    """Refuse Doppler shifts that a file calls velocities: no table has stars below 20 m/s alone.
+
+    Raises
+    ------
+    UnitProblem
+    """
+    finite = np.abs(values[np.isfinite(values)])
+    is_velocity = conversion.said and conversion.unit not in ("", quantity("z").unit)
+    if is_velocity and len(finite) >= _ENOUGH and 0.0 < finite.max() < _LARGEST_SHIFT:
+        raise UnitProblem(f"the file says {conversion.unit}, and its numbers are Doppler shifts")
+
+
 # --- no unit said ----------------------------------------------------------------------------
 def judged(values: FloatArray, one: Quantity) -> Conversion:  # noqa: PLR0911  a line per quantity
     """Let the range of a column decide on its unit, where the file does not say one.

@@ -135,11 +135,24 @@ def test_a_unit_that_contradicts_the_words_beside_it_is_refused(tmp_path):
         ("teff", "[3000/40000] Teff from the observation log (1)"),
         ("snr_g", "S/N per pixel of 0.9 A"),
         ("parallax_over_error", "Parallax divided by its error"),
+        ("ebv", "E(B-V) from SFD, times 0.86"),
+        ("teff", "Effective temperature (100 K steps), from log(Teff)"),
+        ("g_mag", "2.5 log10 of the mean flux, and a zero point"),
+        ("snr_g", "S/N (10 min exposure)"),
     ],
 )
 def test_words_that_say_no_scale(house, words):
     assert scaled(quantity(house), words) == ""
     assert unit_in_words(quantity(house), words) == ""
+
+
+@pytest.mark.parametrize(("factor", "is_kept"), [(1.0, False), (299_792.458, True)])
+def test_shifts_whose_words_name_a_velocity_are_not_taken_for_one(tmp_path, factor, is_kept):
+    z = pd.DataFrame({"obsid": OBSID, "z": TRUE["rv"] / 299_792.458 * factor})
+    (tmp_path / "t.csv").write_text(f"# z: shift (cz = velocity in km/s)\n{z.to_csv(index=False)}")
+    found = open_table(tmp_path / "t.csv", CATALOGUE_USE)
+    assert found.has("z") == is_kept
+    assert is_kept or "its numbers are Doppler shifts" in found.left_out["z"]
 
 
 def test_our_own_descriptions_say_no_other_unit():
