@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import pandas as pd
+import panel as pn
 import param
 
 from dashboard.state.answers import Answers
@@ -131,13 +132,14 @@ class Session:
 
     def _change_reviewer(self) -> None:
         """Know the new reviewer's own verdicts, and begin with what is left to do."""
-        self.verdicts.know_reviewer()
-        self.queue.arrange()
-        self.verdicts.changed()
-        star = self.screen.star
-        is_judged = star is not None and self.verdicts.mine[self.data.row(star.obsid)]
-        if is_judged and not self.is_linked:
-            self.screen.go(iter(self.screen.left_to_do()))
+        with pn.io.hold():
+            self.verdicts.know_reviewer()
+            self.queue.arrange()
+            self.verdicts.changed()
+            star = self.screen.star
+            is_judged = star is not None and self.verdicts.mine[self.data.row(star.obsid)]
+            if is_judged and not self.is_linked:
+                self.screen.go(iter(self.screen.left_to_do()))
 
     # --- verdicts ----------------------------------------------------------------------------
     def decide(

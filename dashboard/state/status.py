@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import panel as pn
 import param
 
 from dashboard.state.part import Part
@@ -27,9 +28,14 @@ class Status(Part):
         self.param.update(message=message, tone=tone)
 
     def attempt(self, action: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-        """Do it; what the project refuses becomes the status line. Return whether it was done."""
+        """Do it; what the project refuses becomes the status line. Return whether it was done.
+
+        All that changes goes to the browser as one message: of what changes twice, the first value
+        would else come last, by a slower way.
+        """
         try:
-            action(*args, **kwargs)
+            with pn.io.hold():
+                action(*args, **kwargs)
         except MsfaError as error:
             logger.warning("refused: %s", error)
             self.say(str(error), "error")

@@ -3,6 +3,10 @@
 import signal
 import sqlite3
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from local_postgres import own_server
 from served_dashboard import (
@@ -306,6 +310,35 @@ def test_a_reload_and_a_change_of_theme_keep_filter_order_and_tab(chromium, smal
         assert page.locator(".msfa-sentence").count() == 0
         page.context.close()
     assert_quiet(log)
+
+
+def test_after_a_reload_every_caption_is_of_the_table_read_anew(chromium, small_survey, tmp_path):
+    """What changed twice in one turn reached the browser in the wrong order."""
+    table = small_survey / "candidates.parquet"
+    whole = pq.read_table(table)
+    no_place = pa.nulls(len(whole), whole.schema.field("bp_rp").type)
+    at = whole.schema.get_field_index("bp_rp")
+    with served(small_survey, tmp_path / "server.log", MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        placed = page.get_by_text("this star: BP−RP")
+        for _ in range(8):  # a star that has a place
+            if placed.count():
+                break
+            press(page, "ArrowRight")
+            page.wait_for_timeout(300)
+        for columns, words in ((no_place, "this star has no place"), (None, "this star: BP−RP")):
+            field = whole.schema.field(at)
+            new = whole if columns is None else whole.set_column(at, field, columns)
+            keep = pa.array(np.arange(len(whole)) > 0)
+            new = new.set_column(at, field, pc.if_else(keep, new["bp_rp"], pa.scalar(0.1)))
+            pq.write_table(new, tmp_path / "new.parquet")
+            (tmp_path / "new.parquet").rename(table)
+            page.get_by_role("button", name="reload").click()
+            page.get_by_text(words).first.wait_for(timeout=20_000)
+            page.wait_for_timeout(500)
+            assert page.get_by_text(words).count() == 1
+        page.context.close()
+    assert_quiet(tmp_path / "server.log")
 
 
 def test_a_server_that_hangs_is_told_within_a_second(chromium, small_survey, tmp_path):
