@@ -290,9 +290,22 @@ def candidate_sentence(settings: Settings) -> str:
     return f"in the search domain, {rule_sentence(settings.rule, settings.bhb_threshold)}"
 
 
+AT_THE_LIMIT: Final = 0.16  # chance to be inside of a star one standard error beyond a limit
+
+
 def region_sentence(selection: str) -> str:
     """Say what it means that a spectrum lies inside the D0.2–fm region."""
     return f"Hδ and Hγ measured and within the limits of the selection {selection}"
+
+
+def outside_region(table: pd.DataFrame) -> BoolArray:
+    """(n,) True outside the D0.2–fm region by more than the errors allow.
+
+    A star a part of its error beyond a limit has not been seen outside: `AT_THE_LIMIT`. Without
+    a probability (a selection that has none, a line without errors) the values alone decide.
+    """
+    chance = np.nan_to_num(numbers(table, "p_in_bhb_region"))
+    return is_false(table, "in_bhb_region") & ~(chance > AT_THE_LIMIT)
 
 
 # --- stars -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.balmer.locus import above_dividing_line, calcium_loci
-from msfa_core.columns import is_false, is_true, numbers
+from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import StellarClass
 from msfa_core.flags import LabelFlag, MatchFlag
@@ -25,6 +25,7 @@ from msfa_core.rules import (
     PARALLAX_SENTENCE,
     keep_by_rule,
     measured_off_rest,
+    outside_region,
     placed_by_trapezoid,
     redshift_sentences,
     region_sentence,
@@ -110,7 +111,7 @@ def _is_bhb_template(table: pd.DataFrame) -> BoolArray:
 
 
 def _plane(table: pd.DataFrame, _settings: Settings) -> Stances:
-    return _stances(is_true(table, "in_bhb_region"), is_false(table, "in_bhb_region"))
+    return _stances(is_true(table, "in_bhb_region"), outside_region(table))
 
 
 def _cmd(table: pd.DataFrame, _settings: Settings) -> Stances:
@@ -253,6 +254,9 @@ def _say_template(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[
 
 def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
     words = {Stance.FOR: "inside", Stance.AGAINST: "outside", Stance.SILENT: "not measured"}[stance]
+    doubt, chance = "", _number(row, "p_in_bhb_region")
+    if stance == Stance.SILENT and not pd.isna(row.get("in_bhb_region")):
+        words, doubt = "at the limit", f"; inside by chance: {100 * chance:.0f} %"
     values = ", ".join(
         part
         for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ"))
@@ -263,7 +267,7 @@ def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str,
         if part
     )
     rule = region_sentence(settings.selection)
-    return words, f"{words.capitalize()} ({rule})" + (f": {values}." if values else ".")
+    return words, f"{words.capitalize()} ({rule}{doubt})" + (f": {values}." if values else ".")
 
 
 def _say_cmd(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:

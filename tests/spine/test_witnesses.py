@@ -161,6 +161,29 @@ def test_within_its_error_calcium_cannot_tell():
     assert not stances(table, Settings())["Ca K"].any()
 
 
+def test_within_its_errors_the_plane_does_not_speak_against():
+    """D0.2 29.2 ± 2.3 Å beside a limit of 28.5 Å, as on real stars; 29.2 ± 0.2 Å is outside."""
+    x, kp = midway()
+    table = table_of(
+        in_bhb_region=[False, False, False, True],
+        p_in_bhb_region=[0.38, 0.0003, np.nan, 0.55],
+        is_candidate=[True] * 4,
+        predicted_class=["BHB"] * 4,
+        p_bhb=[0.9] * 4,
+        d02_hdelta=[29.2] * 4,
+        kp=[kp] * 4,
+    )
+    said = stances(table, Settings())["D0.2–fm"]
+    assert list(said) == [Stance.SILENT, Stance.AGAINST, Stance.AGAINST, Stance.FOR]
+    box = contradictions(table, Settings())["outside the D0.2–fm box"]
+    assert list(box) == [False, True, True, False]
+    found = {one.name: one for one in witnesses(table.iloc[0], Settings())}["D0.2–fm"]
+    assert found.words == "at the limit" and "38 %" in found.sentence
+    assert {one.name: one for one in witnesses(table.iloc[1], Settings())}[
+        "D0.2–fm"
+    ].words == "outside"
+
+
 def test_what_contradicts_a_candidate_speaks_against_it():
     """The two homes of rules agree: a contradicted candidate has a witness that says so."""
     table = full_table().assign(is_candidate=True, predicted_class="BHB", p_bhb=0.9)
