@@ -72,9 +72,9 @@ def _log_ladder(low: float, high: float, pixels: float) -> FloatArray:
 def default_searches() -> dict[str, Search]:
     """Return how stars, galaxies and QSOs are searched.
 
-    As coarse as the first pass may be: of 2,000 simulated stars, 3,200 galaxies and 3,200 QSOs at
+    As coarse as the first pass may be: of 2,000 simulated stars, 3,200 galaxies and 1,600 QSOs at
     S/N 3 to 100 the best was that of a search without short cuts (finer bins and steps, nearly all
-    templates followed up) for all stars, 99.8 % of the galaxies and 99.9 % of the QSOs.
+    templates followed up) for all stars and 99.8 % of the galaxies and of the QSOs.
     """
     n = round(float(STAR_Z) / float(STAR_STEP))
     stars = np.linspace(-float(STAR_Z), float(STAR_Z), 2 * n + 1)
