@@ -181,17 +181,6 @@ def write_parquet(path: Path, table: pd.DataFrame, notes: dict[str, str] | None 
     write_whole(path, buffer.getvalue().to_pybytes())
 
 
-def parquet_rows(path: Path) -> int:
-    """Return how many rows a parquet file has; 0 when it cannot be read."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowInvalid):
-        return 0
-
-
 def parquet_notes(path: Path) -> dict[str, str]:
     """Return the text kept in a parquet file beside its rows; empty when it cannot be read."""
     import pyarrow as pa  # noqa: PLC0415

@@ -256,7 +256,7 @@ def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str,
     words = {Stance.FOR: "inside", Stance.AGAINST: "outside", Stance.SILENT: "not measured"}[stance]
     doubt, chance = "", _number(row, "p_in_bhb_region")
     if stance == Stance.SILENT and not pd.isna(row.get("in_bhb_region")):
-        words, doubt = "at the limit", f"; inside by chance: {100 * chance:.0f} %"
+        words, doubt = "at the limit", f"; chance to be inside {100 * chance:.0f} %"
     values = ", ".join(
         part
         for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ"))

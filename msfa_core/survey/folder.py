@@ -49,7 +49,6 @@ from msfa_core.durable import (
     held,
     making,
     parquet_notes,
-    parquet_rows,
     write_parquet,
     write_whole,
 )
@@ -253,11 +252,6 @@ class Survey:
         return sorted((self.path / KNOWN_FOLDER).glob("*.parquet"))
 
     # --- table -----------------------------------------------------------------------------
-    @property
-    def n_rows(self) -> int:
-        """Rows of the table on disk, told without reading it; 0 where it cannot be told."""
-        return parquet_rows(self.path / CANDIDATES_FILE)
-
     def table(self) -> pd.DataFrame:
         """Return one row per spectrum, with every column of the contract.
 
