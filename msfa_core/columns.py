@@ -201,6 +201,7 @@ def _place() -> list[Column]:
         Column("ebv", "float", "place", "Reddening E(B-V)", "mag", ".4f", "phot.color.excess"),
         Column("ebv_source", "str", "place", "Where ebv comes from: column, bayestar (3-D map) or sfd (2-D map)", "", "s", "meta.ref"),
         Column("in_cmd_trapezoid", "bool", "place", "Inside the trapezoid of Culpan et al. (2021)", "", "", "meta.code"),
+        Column("p_in_cmd_trapezoid", "float", "place", "Probability, given the errors of parallax and colour, of lying inside the trapezoid", "", ".4f", "stat.probability"),
         Column("cmd_exclusions", "int", "place", "Samples of Culpan et al. (2021) that leave the star out, by bits; 0 = none", "", "d", "meta.code"),
         Column("cmd_flags", "int", "place", "Caveats of the photometry; 0 = good", "", "d", "meta.code.qual"),
     ]

@@ -8,6 +8,7 @@ the headers of exports show.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -291,6 +292,35 @@ def candidate_sentence(settings: Settings) -> str:
 
 
 AT_THE_LIMIT: Final = 0.16  # chance to be inside of a star one standard error beyond a limit
+_SIGMAS: Final = NormalDist().inv_cdf(1 - AT_THE_LIMIT)
+
+
+def is_beyond(excess: ArrayLike, error: ArrayLike) -> BoolArray:
+    """(n,) True where values lie beyond a limit by more than their errors allow.
+
+    A star a part of its error beyond a limit has not been seen beyond it: `AT_THE_LIMIT`.
+
+    Parameters
+    ----------
+    excess : (n,) array
+        How far beyond; negative on the near side.
+    error : (n,) array
+        Without an error (NaN) the value alone decides.
+    """
+    beyond = np.asarray(excess, dtype=np.float64)
+    room = _SIGMAS * np.nan_to_num(np.asarray(error, dtype=np.float64))
+    found: BoolArray = (beyond > 0) & (beyond >= room)
+    return found
+
+
+def beyond_limit(table: pd.DataFrame, name: str, limit: float) -> BoolArray:
+    """(n,) True where a value lies above a limit by more than its error, ``…_err``, allows."""
+    return is_beyond(numbers(table, name) - limit, numbers(table, f"{name}_err"))
+
+
+def _is_surely(outside: BoolArray, chance: FloatArray) -> BoolArray:
+    """(n,) True for what lies outside and has no chance to be inside above `AT_THE_LIMIT`."""
+    return outside & ~(np.nan_to_num(chance) > AT_THE_LIMIT)
 
 
 def region_sentence(selection: str) -> str:
@@ -299,13 +329,11 @@ def region_sentence(selection: str) -> str:
 
 
 def outside_region(table: pd.DataFrame) -> BoolArray:
-    """(n,) True outside the D0.2–fm region by more than the errors allow.
+    """(n,) True outside the D0.2–fm region by more than the errors allow: `AT_THE_LIMIT`.
 
-    A star a part of its error beyond a limit has not been seen outside: `AT_THE_LIMIT`. Without
-    a probability (a selection that has none, a line without errors) the values alone decide.
+    Without a probability (a selection that has none, a line without errors) the values decide.
     """
-    chance = np.nan_to_num(numbers(table, "p_in_bhb_region"))
-    return is_false(table, "in_bhb_region") & ~(chance > AT_THE_LIMIT)
+    return _is_surely(is_false(table, "in_bhb_region"), numbers(table, "p_in_bhb_region"))
 
 
 # --- stars -------------------------------------------------------------------------------------
@@ -442,9 +470,13 @@ def have_good_parallax(table: pd.DataFrame) -> BoolArray:
 
 
 def placed_by_trapezoid(table: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
-    """(n,) True inside, and (n,) True outside the trapezoid; neither without a good parallax."""
+    """(n,) True inside, and (n,) True outside the trapezoid by more than the errors allow.
+
+    Neither without a good parallax, nor `AT_THE_LIMIT`.
+    """
     good = have_good_parallax(table)
-    return good & is_true(table, "in_cmd_trapezoid"), good & is_false(table, "in_cmd_trapezoid")
+    outside = _is_surely(is_false(table, "in_cmd_trapezoid"), numbers(table, "p_in_cmd_trapezoid"))
+    return good & is_true(table, "in_cmd_trapezoid"), good & outside
 
 
 PARALLAX_SENTENCE: Final = f"ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}"
@@ -474,3 +506,17 @@ def in_kiel_band(teff: ArrayLike, logg: ArrayLike) -> BoolArray:
         gravity = np.asarray(logg, dtype=np.float64)
         inside: BoolArray = (gravity > lower) & (gravity < upper)
     return inside
+
+
+def outside_kiel_band(table: pd.DataFrame) -> BoolArray:
+    """(n,) True outside the Kiel band by more than the errors of Teff and log g allow."""
+    teff, logg = numbers(table, "teff"), numbers(table, "logg")
+    logg_err = np.nan_to_num(numbers(table, "logg_err"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        per_kelvin = np.nan_to_num(numbers(table, "teff_err")) / (teff * np.log(10))
+        lower, upper = kiel_band(teff)
+        beyond = [
+            is_beyond(excess, np.hypot(logg_err, slope * per_kelvin))
+            for excess, (slope, _) in zip((lower - logg, logg - upper), KIEL_BAND, strict=True)
+        ]
+    return beyond[0] | beyond[1]

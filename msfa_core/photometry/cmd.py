@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
 
 from msfa_core.columns import check_columns, is_true
 from msfa_core.constants import (
@@ -25,7 +26,7 @@ from msfa_core.constants import (
     PARALLAX_ERROR_MAX,
 )
 from msfa_core.flags import CmdFlag, combined
-from msfa_core.photometry.colours import column, is_absurd
+from msfa_core.photometry.colours import MAG_PER_RELATIVE_ERROR, column, is_absurd
 from msfa_core.photometry.exclusions import exclusion_flags
 from msfa_core.photometry.extinction import dereddened
 from msfa_core.photometry.motion import (
@@ -36,6 +37,9 @@ from msfa_core.photometry.motion import (
 )
 from msfa_core.photometry.zeropoint import parallax_zero_point
 from msfa_core.typing import FloatArray
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_REACH: Final = 7.0  # σ; the normal distribution holds 3e-12 beyond
 
 
 def trapezoid_vertices() -> FloatArray:
@@ -80,6 +84,43 @@ def in_trapezoid(bp_rp: ArrayLike, abs_mag_g: ArrayLike) -> NDArray[np.bool_]:
             & (magnitude > float(CMD_ABS_MAG_BRIGHT))
             & (magnitude < _faint_limit(colour))
         )
+
+
+def p_in_trapezoid(
+    bp_rp: ArrayLike, abs_mag_g: ArrayLike, bp_rp_err: ArrayLike, parallax_over_error: ArrayLike
+) -> FloatArray:
+    """Return the probability that each star lies inside the BHB trapezoid, given its errors.
+
+    The errors of colour and parallax are normal and independent.
+
+    Parameters
+    ----------
+    bp_rp, abs_mag_g : (n,) arrays [mag]
+    bp_rp_err : (n,) array [mag]
+        A colour without an error (NaN) is taken as it is.
+    parallax_over_error : (n,) array
+
+    Returns
+    -------
+    (n,) array
+        NaN where colour, absolute magnitude or the error of the parallax is missing.
+    """
+    colour, absolute = np.asarray(bp_rp, dtype=float), np.asarray(abs_mag_g, dtype=float)
+    over_error = np.asarray(parallax_over_error, dtype=float)
+    spread = np.nan_to_num(np.asarray(bp_rp_err, dtype=float))
+    blue, red = (float(limit) for limit in CMD_BP_RP)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first, last = ndtr((blue - colour) / spread), ndtr((red - colour) / spread)
+    p = np.zeros(colour.shape)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):  # even steps of what colours hold
+        deviate = ndtri(first + (last - first) * (1 + node) / 2).clip(-_REACH, _REACH)
+        faint = _faint_limit(colour + spread * deviate)
+        ends = (
+            ndtr(over_error * (10 ** ((limit - absolute) / 5) - 1))  # of the parallax there
+            for limit in (faint, float(CMD_ABS_MAG_BRIGHT))
+        )
+        p += weight / 2 * np.subtract(*ends)
+    return p * (last - first)
 
 
 def absolute_magnitude(g_mag: ArrayLike, parallax_mas: ArrayLike) -> FloatArray:
@@ -180,9 +221,10 @@ def cmd_position(
     n rows, same index
         ``bp_rp`` [mag], ``abs_mag_g`` and ``abs_mag_g_err`` [mag], both without dust as ``bp_rp0``
         and ``abs_mag_g0`` [mag], ``parallax_mas`` as published and ``parallax_zero_point`` [mas],
-        ``parallax_over_error``, ``in_cmd_trapezoid``, ``reduced_proper_motion`` [mag],
-        ``pm_over_error``, ``tangential_velocity`` and its error [km/s], ``cmd_exclusions``
-        (`CmdExclusion`, missing without Gaia), ``cmd_flags`` (:class:`CmdFlag`).
+        ``parallax_over_error``, ``in_cmd_trapezoid``, ``p_in_cmd_trapezoid``,
+        ``reduced_proper_motion`` [mag], ``pm_over_error``, ``tangential_velocity`` and its error
+        [km/s], ``cmd_exclusions`` (`CmdExclusion`, missing without Gaia), ``cmd_flags``
+        (:class:`CmdFlag`).
         ``in_cmd_trapezoid`` is missing where colour or absolute magnitude is.
 
     Raises
@@ -201,6 +243,7 @@ def cmd_position(
         ratio = np.where(np.isfinite(zero), parallax / parallax_error, over_error)
     absolute = absolute_magnitude(magnitude, parallax)
     bp_rp0, absolute0 = dereddened(colour, absolute, column(gaia, "ebv"))
+    judged = (bp_rp0, absolute0) if deredden else (colour, absolute)
     place = pd.DataFrame(
         {
             "bp_rp": colour,
@@ -213,9 +256,8 @@ def cmd_position(
             "parallax_mas": published,
             "parallax_zero_point": zero,
             "parallax_over_error": over_error,
-            "in_cmd_trapezoid": _trapezoid_or_missing(
-                *((bp_rp0, absolute0) if deredden else (colour, absolute))
-            ),
+            "in_cmd_trapezoid": _trapezoid_or_missing(*judged),
+            "p_in_cmd_trapezoid": p_in_trapezoid(*judged, _colour_error(gaia), ratio),
             **_motions(gaia, magnitude, parallax, parallax_error),
         },
         index=gaia.index,
@@ -245,6 +287,14 @@ def _trapezoid_or_missing(colour: FloatArray, absolute: FloatArray) -> pd.arrays
     inside = pd.array(in_trapezoid(colour, absolute), dtype="boolean")
     inside[~(np.isfinite(colour) & np.isfinite(absolute))] = pd.NA
     return inside
+
+
+def _colour_error(gaia: pd.DataFrame) -> FloatArray:
+    """(n,) error of BP−RP [mag] by the noise of both fluxes; NaN where that is unknown."""
+    with np.errstate(divide="ignore"):
+        noise = [1 / np.abs(column(gaia, f"{band}_flux_over_error")) for band in ("bp", "rp")]
+    error: FloatArray = MAG_PER_RELATIVE_ERROR * np.hypot(*noise)
+    return np.where(np.isfinite(error), error, np.nan)
 
 
 def _motions(

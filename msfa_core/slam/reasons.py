@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from msfa_core.flags import LabelFlag
+from msfa_core.rules import beyond_limit, outside_kiel_band
 
 REASONS: Final = (  # a star with several is shown by the first: what it is, then how it was fitted
     LabelFlag.HIGH_LOGG,
@@ -45,6 +46,30 @@ def flags_at(table: pd.DataFrame, logg_limit: float, feh_limit: float) -> NDArra
         beyond = table[name].to_numpy(np.float64, na_value=np.nan) > limit
         flags = np.where(beyond, flags | int(flag), flags & ~int(flag))
     return flags
+
+
+def beyond_errors(
+    table: pd.DataFrame, logg_limit: float, feh_limit: float
+) -> dict[LabelFlag, NDArray[np.bool_]]:
+    """Tell where labels lie beyond their limits by more than their errors allow.
+
+    Parameters
+    ----------
+    table : n rows
+        With ``teff``, ``logg`` and ``feh``, and their errors where known.
+    logg_limit, feh_limit : float
+        As for `flags_at` [dex].
+
+    Returns
+    -------
+    dict of LabelFlag to (n,) bool array
+        One for each reason that is a limit of labels.
+    """
+    return {
+        LabelFlag.HIGH_LOGG: beyond_limit(table, "logg", logg_limit),
+        LabelFlag.HIGH_FEH: beyond_limit(table, "feh", feh_limit),
+        LabelFlag.OUTSIDE_KIEL_BAND: outside_kiel_band(table),
+    }
 
 
 def first_reason(flags: ArrayLike) -> NDArray[np.int64]:

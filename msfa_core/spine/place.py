@@ -148,11 +148,15 @@ def place(
         settings.match_radius_arcsec,
     )
     own = pd.concat([own, optical], axis=1)
-    result = pd.DataFrame({"obsid": table["obsid"]})
-    for column in columns_of("place"):
-        values = position if column.name in position.columns else own
-        result[column.name] = values[column.name].astype(column.dtype)
-    return result.assign(**{name: own[name] for name in ALSO_KEPT})
+    found = {
+        column.name: (position if column.name in position else own)[column.name].astype(
+            column.dtype
+        )
+        for column in columns_of("place")
+    }
+    return pd.DataFrame(
+        {"obsid": table["obsid"], **found, **{name: own[name] for name in ALSO_KEPT}}
+    )
 
 
 def _joined(
@@ -353,7 +357,7 @@ def _are_candidates(survey: Survey, table: pd.DataFrame) -> pd.Series:
 
 PLACE: Final = Step(
     "place",
-    version=5,
+    version=6,
     work=place,
     columns=("ra", "dec", *GAIA_COLUMNS, *PANSTARRS_COLUMNS, *DATE_COLUMNS),
     inputs=_inputs,

@@ -100,4 +100,6 @@ def written_into(table: pd.DataFrame, result: pd.DataFrame | None) -> pd.DataFra
         return table
     rows = result.drop_duplicates("obsid", keep="last").set_index("obsid")
     rows = rows.reindex(table["obsid"].to_numpy(np.int64)).set_axis(table.index)
-    return table.assign(**{name: rows[name] for name in rows.columns})
+    known = rows.columns.isin(table.columns)
+    table = table.assign(**{name: rows[name] for name in rows.columns[known]})
+    return table if known.all() else pd.concat([table, rows.loc[:, ~known]], axis=1)

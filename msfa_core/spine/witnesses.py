@@ -23,6 +23,8 @@ from msfa_core.constants import StellarClass
 from msfa_core.flags import LabelFlag, MatchFlag
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
+    have_good_parallax,
+    is_beyond,
     keep_by_rule,
     measured_off_rest,
     outside_region,
@@ -33,7 +35,7 @@ from msfa_core.rules import (
     ruled_out_by_stage1,
     ruled_out_sentence,
 )
-from msfa_core.slam.reasons import REASONS, flags_at, has_reason
+from msfa_core.slam.reasons import REASONS, beyond_errors, flags_at, has_reason
 from msfa_core.templates.confidence import CONFIDENCE_MIN
 from msfa_core.templates.second_opinion import template_disagrees
 from msfa_core.templates.spectral_types import Family, spectral_type
@@ -47,6 +49,7 @@ OTHER_STARS: Final = (  # reasons that tell of another star; the rest tell of a 
     LabelFlag.OUTSIDE_KIEL_BAND,
     LabelFlag.DISAGREES_WITH_CLASS,
 )
+LIMIT_WORDS: Final = "at the limit"  # of a witness that is silent there
 NEAR_1: Final = 0.995  # what two digits would write as 1.00
 LEAST_LACKING: Final = 9.5e-5  # of what four digits tell: beyond, what is lacking is told
 SINGLE_PRECISION: Final = float(np.finfo(np.float32).eps)  # of the networks
@@ -122,11 +125,17 @@ def _reasons(table: pd.DataFrame, settings: Settings) -> NDArray[np.int64]:
     return flags_at(table, settings.logg_outlier, settings.feh_outlier)
 
 
+def _of_other_stars(table: pd.DataFrame, settings: Settings) -> dict[LabelFlag, BoolArray]:
+    """Return where each of `OTHER_STARS` holds by more than the errors of the labels."""
+    flags = _reasons(table, settings)
+    beyond = beyond_errors(table, settings.logg_outlier, settings.feh_outlier)
+    return {one: has_reason(flags, one) & beyond.get(one, True) for one in OTHER_STARS}
+
+
 def _labels(table: pd.DataFrame, settings: Settings) -> Stances:
     labelled = np.isfinite(numbers(table, "logg")) & np.isfinite(numbers(table, "feh"))
-    flags = _reasons(table, settings)
-    other = np.logical_or.reduce([has_reason(flags, reason) for reason in OTHER_STARS])
-    return _stances(labelled & ~has_reason(flags), labelled & other)
+    other = np.logical_or.reduce(list(_of_other_stars(table, settings).values()))
+    return _stances(labelled & ~has_reason(_reasons(table, settings)), labelled & other)
 
 
 @functools.cache
@@ -144,9 +153,9 @@ def calcium_teff_max() -> float:
 
 def _calcium(table: pd.DataFrame, _settings: Settings) -> Stances:
     above = above_dividing_line(numbers(table, "kp"), numbers(table, _ABSCISSA), _ABSCISSA)
-    error = np.nan_to_num(numbers(table, "kp_err"))
+    error = numbers(table, "kp_err")
     cool = ~(numbers(table, "teff") > calcium_teff_max())
-    return _stances((above < -error) & cool, above > error)
+    return _stances(is_beyond(-above, error) & cool, is_beyond(above, error))
 
 
 WITNESSES: Final[dict[str, Callable[[pd.DataFrame, Settings], Stances]]] = {
@@ -256,7 +265,7 @@ def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str,
     words = {Stance.FOR: "inside", Stance.AGAINST: "outside", Stance.SILENT: "not measured"}[stance]
     doubt, chance = "", _number(row, "p_in_bhb_region")
     if stance == Stance.SILENT and not pd.isna(row.get("in_bhb_region")):
-        words, doubt = "at the limit", f"; chance to be inside {100 * chance:.0f} %"
+        words, doubt = LIMIT_WORDS, f"; chance to be inside {100 * chance:.0f} %"
     values = ", ".join(
         part
         for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ"))
@@ -271,16 +280,20 @@ def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str,
 
 
 def _say_cmd(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:
-    colour, magnitude = _number(row, "bp_rp"), _number(row, "abs_mag_g")
+    colour = _number(row, "bp_rp")
     if not np.isfinite(colour):
         return "no Gaia", "No Gaia colours joined: msfa run --gaia FILE."
     if stance == Stance.SILENT and not np.isfinite(_number(row, "parallax_mas")):
         return "no parallax", "Gaia gives no parallax of this star."
-    if stance == Stance.SILENT:
+    if stance == Stance.SILENT and not have_good_parallax(pd.DataFrame([row]))[0]:
         return "parallax poor", f"The parallax is not good enough to speak ({PARALLAX_SENTENCE})."
+    place = f"BP−RP {colour:.3f}, {_measured(row, 'abs_mag_g', 'M_G', 2)}"
+    if stance == Stance.SILENT:
+        chance = _number(row, "p_in_cmd_trapezoid")
+        place += f"; chance to be inside {100 * chance:.0f} %"
+        return LIMIT_WORDS, _signed(f"At the limit of the trapezoid of BHB stars: {place}.")
     words = "inside" if stance == Stance.FOR else "outside"
-    place = _signed(f"BP−RP {colour:.3f}, M_G {magnitude:.2f}")
-    return words, f"{words.capitalize()} the trapezoid of BHB stars: {place}."
+    return words, _signed(f"{words.capitalize()} the trapezoid of BHB stars: {place}.")
 
 
 def _say_labels(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
@@ -291,14 +304,21 @@ def _say_labels(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str
     told = ", ".join(part for part in values if part)
     if stance == Stance.FOR:
         return "within limits", f"Within the limits of BHB stars: {told}."
-    flags = int(_reasons(pd.DataFrame([row]), settings)[0])
+    one = pd.DataFrame([row])
+    flags = int(_reasons(one, settings)[0])
     raised = [reason for reason in REASONS if flags & reason]
-    why = "; ".join(reason.sentence for reason in raised)
-    if stance == Stance.AGAINST:
-        return _SHORT[next(r for r in raised if r in _SHORT)], f"Set aside: {why} ({told})."
     if not raised:
         return "not labelled", f"No log g and [Fe/H]{f' ({told})' if told else ''}: msfa run."
-    return "poor fit", f"The labels cannot tell: {why} ({told})."
+    sure = [reason for reason, holds in _of_other_stars(one, settings).items() if holds[0]]
+    unsure = [reason for reason in OTHER_STARS if reason in raised and reason not in sure]
+    why = "; ".join(
+        reason.sentence + (", by less than its error" if reason in unsure else "")
+        for reason in raised
+    )
+    if stance == Stance.AGAINST:
+        return _SHORT[sure[0]], f"Set aside: {why} ({told})."
+    words = LIMIT_WORDS if unsure == raised else "poor fit"
+    return words, f"The labels cannot tell: {why} ({told})."
 
 
 def _say_calcium(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:

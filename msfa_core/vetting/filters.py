@@ -18,6 +18,7 @@ from msfa_core.columns import is_false, is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.rules import (
     are_a_or_b,
+    beyond_limit,
     candidate_sentence,
     domain_sentence,
     have_subclass,
@@ -103,8 +104,8 @@ def contradictions(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArr
         "outside the D0.2–fm box": candidate & outside_region(table),
         "outside the CMD trapezoid": candidate & outside_trapezoid,
         "unlike the training set": candidate & (numbers(table, "novelty") > settings.novelty_max),
-        "log g above the limit": candidate & (numbers(table, "logg") > settings.logg_outlier),
-        "[Fe/H] above the limit": candidate & (numbers(table, "feh") > settings.feh_outlier),
+        "log g above the limit": candidate & beyond_limit(table, "logg", settings.logg_outlier),
+        "[Fe/H] above the limit": candidate & beyond_limit(table, "feh", settings.feh_outlier),
     }
 
 

@@ -12,6 +12,7 @@ from msfa_core.photometry.cmd import (
     corrected_excess_factor,
     excess_factor_sigma,
     in_trapezoid,
+    p_in_trapezoid,
     trapezoid_vertices,
 )
 from msfa_core.rules import have_good_parallax
@@ -173,3 +174,45 @@ def test_705_globular_cluster_members_lie_in_the_trapezoid(real_data):
     members = pd.read_csv(real_data / "catalogues" / "derived" / "gc_members_gaia_cmd.csv")
     assert len(members) == 4907
     assert int(in_trapezoid(members["bp_rp0"], members["M_G0"]).sum()) == 705
+
+
+def test_the_chance_to_be_inside_is_that_of_stars_drawn_from_parallax_and_colour():
+    rng = np.random.default_rng(3)
+    colour = np.array([0.10, 0.52, 0.545, 0.20, -0.095, 0.10])
+    parallax = np.array([0.10, 0.13, 0.079, 0.18, 0.10, 0.047])
+    over_error = np.array([20.0, 6.0, 9.0, 8.0, 8.0, 5.0])
+    colour_error = np.array([0.01, 0.02, 0.02, 0.05, 0.01, 0.01])
+    g_mag = 15.5
+    absolute = absolute_magnitude(g_mag, parallax)
+    found = p_in_trapezoid(colour, absolute, colour_error, over_error)
+    shape = (200_000, len(colour))
+    drawn = parallax * (1 + rng.standard_normal(shape) / over_error)
+    tint = colour + colour_error * rng.standard_normal(shape)
+    truth = in_trapezoid(tint, absolute_magnitude(g_mag, drawn)).mean(axis=0)
+    assert found == pytest.approx(truth, abs=0.005)
+    assert 0.05 < truth[1:].min() < 0.5 < truth[0]  # the cases differ
+
+
+def test_without_an_error_the_colour_decides_and_without_a_place_there_is_no_chance():
+    none, error = np.full(4, np.nan), np.array([20.0, 20.0, 20.0, np.nan])
+    found = p_in_trapezoid([0.10, 0.54, np.nan, 0.10], [0.5] * 4, none, error)
+    assert found[:2] == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert np.isnan(found[2:]).all()
+
+
+def test_a_star_beyond_the_faint_limit_by_its_error_has_the_chance_of_one_sigma():
+    rows = gaia_rows(
+        g_mag=[15.0], bp_rp=[0.1], parallax_mas=[0.3], parallax_error_mas=[0.0375],
+        bp_flux_over_error=[1e6], rp_flux_over_error=[1e6],
+    )  # fmt: skip
+    limit = 10 ** ((2.5 - 2.77 * 0.1 - 15.0 + 10) / 5)  # mas where M_G is that of the limit
+    rows["parallax_mas"] = limit + 0.0375
+    placed = cmd_position(rows)
+    assert not placed["in_cmd_trapezoid"].iloc[0]
+    assert placed["p_in_cmd_trapezoid"].iloc[0] == pytest.approx(0.1587, abs=0.001)
+
+
+def test_dereddened_stars_have_the_chance_of_where_they_are_without_dust():
+    rows = gaia_rows(g_mag=[15.0], bp_rp=[0.8], parallax_mas=[0.14], ebv=[0.4])
+    assert cmd_position(rows)["p_in_cmd_trapezoid"].iloc[0] < 0.01
+    assert cmd_position(rows, deredden=True)["p_in_cmd_trapezoid"].iloc[0] > 0.5

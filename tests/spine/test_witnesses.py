@@ -184,6 +184,74 @@ def test_within_its_errors_the_plane_does_not_speak_against():
     ].words == "outside"
 
 
+def test_within_its_errors_the_cmd_does_not_speak_against():
+    """M_G 2.5 ± 0.4 beside a limit of 2.2, as on real stars; M_G 2.5 ± 0.1 is outside."""
+    table = table_of(
+        is_candidate=[True] * 4,
+        in_cmd_trapezoid=[False, False, False, True],
+        p_in_cmd_trapezoid=[0.24, 0.002, np.nan, 0.6],
+        bp_rp=[0.1] * 4,
+        abs_mag_g=[2.5, 2.5, 2.5, 2.1],
+        parallax_mas=[0.4] * 4,
+        parallax_over_error=[6.0, 20.0, 20.0, 6.0],
+    )
+    said = stances(table, Settings())["CMD"]
+    assert list(said) == [Stance.SILENT, Stance.AGAINST, Stance.AGAINST, Stance.FOR]
+    reason = contradictions(table, Settings())["outside the CMD trapezoid"]
+    assert list(reason) == [False, True, True, False]
+    found = [{w.name: w for w in witnesses(table.iloc[k], Settings())}["CMD"] for k in range(2)]
+    assert found[0].words == "at the limit" and "24 %" in found[0].sentence
+    assert found[1].words == "outside"
+    poor = table.assign(parallax_over_error=2.0)
+    assert witnesses(poor.iloc[0], Settings())[3].words == "parallax poor"
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "error", "flag", "reason"),
+    [
+        ("logg", 4.1, 0.25, LabelFlag.HIGH_LOGG, "log g above the limit"),
+        ("feh", -0.9, 0.20, LabelFlag.HIGH_FEH, "[Fe/H] above the limit"),
+        ("logg", 3.0, 0.25, LabelFlag.OUTSIDE_KIEL_BAND, None),  # the band begins at 3.10
+    ],
+)
+def test_within_its_errors_a_label_does_not_speak_against(label, value, error, flag, reason):
+    labels = {"teff": 8800.0, "logg": 3.4, "feh": -1.6} | {label: value}
+    table = table_of(
+        is_candidate=[True] * 3,
+        **{name: [one] * 3 for name, one in labels.items()},
+        **{f"{label}_err": [error, error / 10, np.nan]},
+        label_flags=[int(flag)] * 3,
+    )
+    said = stances(table, Settings())["labels"]
+    assert list(said) == [Stance.SILENT, Stance.AGAINST, Stance.AGAINST]
+    if reason is not None:
+        assert list(contradictions(table, Settings())[reason]) == [False, True, True]
+    found = [witnesses(table.iloc[k], Settings())[4] for k in range(2)]
+    assert found[0].words == "at the limit"
+    assert flag.sentence in found[0].sentence and "less than its error" in found[0].sentence
+    assert found[1].words != "at the limit" and flag.sentence in found[1].sentence
+
+
+def test_a_sure_reason_speaks_though_another_is_within_its_error():
+    table = table_of(
+        teff=[8800.0], logg=[4.1], logg_err=[0.3], feh=[-0.2], feh_err=[0.1],
+        label_flags=[int(LabelFlag.HIGH_LOGG | LabelFlag.HIGH_FEH)],
+    )  # fmt: skip
+    found = witnesses(table.iloc[0], Settings())[4]
+    assert (found.stance, found.words) == (Stance.AGAINST, "high [Fe/H]")
+    assert "log g above the limit, by less than its error" in found.sentence
+
+
+def test_the_temperature_counts_where_the_kiel_band_is_steep():
+    """In hot stars 1000 K move the band by 0.2 dex: log g alone would be sure of itself."""
+    table = table_of(
+        teff=[9000.0, 9000.0], teff_err=[1000.0, 10.0],
+        logg=[3.0, 3.0], logg_err=[0.05, 0.05], feh=[-1.6, -1.6],
+        label_flags=[int(LabelFlag.OUTSIDE_KIEL_BAND)] * 2,
+    )  # fmt: skip
+    assert list(stances(table, Settings())["labels"]) == [Stance.SILENT, Stance.AGAINST]
+
+
 def test_what_contradicts_a_candidate_speaks_against_it():
     """The two homes of rules agree: a contradicted candidate has a witness that says so."""
     table = full_table().assign(is_candidate=True, predicted_class="BHB", p_bhb=0.9)
