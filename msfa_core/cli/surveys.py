@@ -138,6 +138,10 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
         print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept{how}")
     for file, obsid in report.changed[:_REASONS]:
         print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was read anew")
+    for file, words in report.noted[:_REASONS]:
+        print(f"noted: {file}: {words}")
+    if len(report.noted) > _REASONS:
+        print(f"noted: … and {len(report.noted) - _REASONS:,} more")
     if report.passed_over:
         endings = ", ".join(f"{n:,} {ending}" for ending, n in report.passed_over.items())
         print(f"passed over, no spectra by their names: {endings}")

@@ -8,11 +8,9 @@ left to astropy, which gives the same records.
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,15 +18,17 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from msfa_core.errors import ReadError
+from msfa_core.spectra.fits_units import ones_complement_sum
 from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 
 _BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
-_CARD: Final = 80
+CARD: Final = 80  # bytes
 _KEY: Final = 8
-_MOST_FIELDS: Final = 999  # axes or columns; FITS standard
-_COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")
+_WORD: Final = 4  # bytes that a checksum adds up
+MOST_FIELDS: Final = 999  # axes or columns; FITS standard
 _REMARKS: Final = (b"COMMENT ", b"HISTORY ")
-_END_CARD: Final = b"END".ljust(_CARD)
+_END_CARD: Final = b"END".ljust(CARD)
 _IMAGE_TYPES: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # TFORM letter -> (NumPy type, bytes); None = its bytes are skipped, its values never read here
 _COLUMN_TYPES: Final[dict[str, tuple[str | None, int]]] = {
@@ -90,6 +90,9 @@ class Hdu(Protocol):
     def which(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has."""
 
+    def twice(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has more than once, with other values."""
+
     @property
     def image(self) -> NDArray[Any] | None:
         """The image; None for a table or an empty unit."""
@@ -122,17 +125,19 @@ class PlainHdu:
 
     def __init__(self, path: Path, raw: bytes, start: int) -> None:
         end = _find_end(path, raw, start)
-        keys = np.ndarray(((end - start) // _CARD, _KEY), "u1", raw, start, (_CARD, 1))
-        self._cards, self._remarks = _places(keys.tobytes())
+        keys = np.ndarray(((end - start) // CARD, _KEY), "u1", raw, start, (CARD, 1))
+        self._cards, self._remarks, self._again = _places(keys.tobytes())
         self._raw, self._start = raw, start
-        n_axes = self._count("NAXIS", _MOST_FIELDS)
+        n_axes = self._count("NAXIS", MOST_FIELDS)
         self._axes = [self._count(f"NAXIS{i}", LARGEST) for i in range(1, n_axes + 1)]
-        self._data = start + _whole_blocks(end + _CARD - start)
+        self._data = start + _whole_blocks(end + CARD - start)
         size = self._data_size()
         if self._data + size > len(raw):
             reason = f"data end after {len(raw):,} of {self._data + size:,} bytes (truncated)"
             raise problem(path, reason, AGAIN)
         self.next = self._data + _whole_blocks(size)
+        if "DATASUM" in self._cards:
+            self._check_sum(path)
         self.name = str(self.card("EXTNAME") or "").strip().upper()
         self._layout: dict[str, tuple[int, int, str | None]] | None = None
 
@@ -142,7 +147,7 @@ class PlainHdu:
         if at is None:
             return None
         at += self._start
-        return _card_value(self._raw[at : at + _CARD - _KEY])
+        return _card_value(self._raw[at : at + CARD - _KEY])
 
     def comment(self, key: str) -> str:
         """Return the comment of a card; empty when there is none."""
@@ -150,7 +155,7 @@ class PlainHdu:
         if at is None:
             return ""
         at += self._start
-        return _card_comment(self._raw[at : at + _CARD - _KEY])
+        return _card_comment(self._raw[at : at + CARD - _KEY])
 
     def remarks(self, word: str) -> list[str]:
         """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
@@ -160,13 +165,34 @@ class PlainHdu:
     def _lines(self) -> list[tuple[str, str]]:
         """Lines of their own, each as it is and in small letters."""
         starts = [self._start + at for at in self._remarks]
-        return [_remark(self._raw[start : start + _CARD - _KEY]) for start in starts]
+        return [_remark(self._raw[start : start + CARD - _KEY]) for start in starts]
 
     def which(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has."""
         if self._cards.keys().isdisjoint(keys):
             return []
         return [key for key in keys if key in self._cards]
+
+    def twice(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has more than once, with other values."""
+        if not self._again:
+            return []
+        return [
+            key
+            for key in keys
+            if any(self._value(at) != self.card(key) for at in self._again.get(key, ()))
+        ]
+
+    def _value(self, at: int) -> Any:
+        at += self._start
+        return _card_value(self._raw[at : at + CARD - _KEY])
+
+    def _check_sum(self, path: Path) -> None:
+        """Refuse data that are not those of which the header has the sum."""
+        said = str(self.card("DATASUM")).strip()
+        body = self._raw[self._data : self.next]
+        if said.isdigit() and len(body) % _WORD == 0 and ones_complement_sum(body) != int(said):
+            raise other_data(path)
 
     def _count(self, key: str, largest: int) -> int:
         """Value of a card that counts something; 0 when absent."""
@@ -213,7 +239,7 @@ class PlainHdu:
             offset = 0
             if self.card("XTENSION") == "TABLE":
                 raise UnusualFits("a table of text")
-            n_columns = self._count("TFIELDS", _MOST_FIELDS) if self.is_table else 0
+            n_columns = self._count("TFIELDS", MOST_FIELDS) if self.is_table else 0
             if n_columns and len(self._axes) != len(("row bytes", "rows")):
                 raise UnusualFits("table axes")
             for i in range(1, n_columns + 1):
@@ -247,7 +273,7 @@ class PlainHdu:
 
 
 @lru_cache(maxsize=64)
-def _places(keys: bytes) -> tuple[dict[str, int], list[int]]:
+def _places(keys: bytes) -> tuple[dict[str, int], list[int], dict[str, list[int]]]:
     """Return where the texts of a header are; spectra of one release share the order of cards.
 
     Parameters
@@ -261,18 +287,32 @@ def _places(keys: bytes) -> tuple[dict[str, int], list[int]]:
         Keyword -> byte, from the beginning of the header, at which the text behind it begins.
     list of int
         The same of the lines of their own (COMMENT, HISTORY).
+    dict
+        The same of cards that come again.
     """
     words = [keys[i : i + _KEY] for i in range(0, len(keys), _KEY)]
     places: dict[str, int] = {}
+    again: dict[str, list[int]] = {}
     for i, word in enumerate(words):  # the first of repeated cards is the one that counts
-        places.setdefault(word.decode("latin-1").rstrip(" "), i * _CARD + _KEY)
-    return places, [i * _CARD + _KEY for i, word in enumerate(words) if word in _REMARKS]
+        key, at = word.decode("latin-1").rstrip(" "), i * CARD + _KEY
+        if key in places and word not in _REMARKS:
+            again.setdefault(key, []).append(at)
+        places.setdefault(key, at)
+    remarks = [i * CARD + _KEY for i, word in enumerate(words) if word in _REMARKS]
+    return places, remarks, again
+
+
+def other_data(path: Path) -> ReadError:
+    """Return the error of a file whose data are not those of which its header has the sum."""
+    reason = "its data do not agree with the checksum in its header (DATASUM): they are damaged"
+    remedy = f"{AGAIN}; if you changed them yourself, take DATASUM out of the header"
+    return problem(path, reason, remedy)
 
 
 def _find_end(path: Path, raw: bytes, start: int) -> int:
     """Position of the END card of the header that begins at ``start``."""
     end = raw.find(_END_CARD, start)
-    while end >= 0 and (end - start) % _CARD:
+    while end >= 0 and (end - start) % CARD:
         end = raw.find(_END_CARD, end + 1)
     if end < 0:
         raise problem(path, "the header has no END card (truncated)", AGAIN)
@@ -353,75 +393,6 @@ class PlainFits:
         return self._raw.startswith(b"XTENSION=", start)
 
 
-class _AstropyHdu:
-    """One unit as astropy read it."""
-
-    def __init__(self, path: Path, header: Mapping[str, Any], data: Any) -> None:
-        self._path = path
-        self._header, self._comments = header, getattr(header, "comments", {})
-        self._data = data
-        self.name = str(self.card("EXTNAME") or "").strip().upper()
-        names = getattr(getattr(data, "dtype", None), "names", None)
-        self._names = {} if names is None else {name.strip().upper(): name for name in names[::-1]}
-
-    def card(self, key: str) -> Any:
-        """Return the value of a header card; None when absent or undefined."""
-        from astropy.io.fits import VerifyError  # noqa: PLC0415  see astropy_units
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                value = self._header.get(key)
-        except VerifyError:  # a card that makes no sense says nothing
-            return None
-        if isinstance(value, str):
-            return value.rstrip()
-        return value if isinstance(value, (bool, int, float)) else None
-
-    def comment(self, key: str) -> str:
-        """Return the comment of a card; empty when there is none."""
-        return str(self._comments[key]) if key in self._header else ""
-
-    def remarks(self, word: str) -> list[str]:
-        """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
-        said = (self._header[key] for key in ("COMMENT", "HISTORY") if key in self._header)
-        return [str(line) for lines in said for line in lines if word in str(line).lower()]
-
-    def which(self, keys: tuple[str, ...]) -> list[str]:
-        """Return those of some cards that the header has."""
-        return [key for key in keys if key in self._header]
-
-    @property
-    def image(self) -> NDArray[Any] | None:
-        """The image; None for a table or an empty unit."""
-        if self._data is None or self._names:
-            return None
-        image = np.asarray(self._data)
-        blank = self.card("BLANK")
-        if type(blank) is int and image.dtype.kind in "iu":  # astropy heeds it of scaled images
-            return np.where(image == blank, np.nan, image)
-        return image
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names of the table columns, upper case; empty for an image."""
-        return tuple(self._names)[::-1]
-
-    def column(self, name: str) -> NDArray[Any]:
-        """Return all values of a column as one flat array."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                values = np.asarray(self._data[self._names[name]]).ravel()
-                stored = self._data.view(np.ndarray)[self._names[name]].ravel()
-                null = self._data.columns[self._names[name]].null
-                if null in (None, "") or stored.dtype.kind not in "iu":
-                    return values
-                return np.where(stored == int(null), np.nan, values)
-            except Exception as error:  # see astropy_units
-                raise problem(self._path, f"is damaged FITS ({error})", AGAIN) from None
-
-
 class BothCards:
     """A unit behind an empty primary one (fpack, and other repackers), with the cards of both.
 
@@ -454,36 +425,10 @@ class BothCards:
         """Return those of some cards that either header has."""
         return [key for key in keys if self.card(key) is not None]
 
+    def twice(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that a header has twice, with other values."""
+        return [key for unit in self._units for key in unit.twice(keys)]
+
     def column(self, name: str) -> NDArray[Any]:
         """Refuse: an image has no columns."""
         raise KeyError(name)
-
-
-def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
-    """Read a file that is not plain with astropy, silently.
-
-    Raises
-    ------
-    ReadError
-        When astropy cannot read it either.
-    """
-    from astropy.io import fits  # noqa: PLC0415  slow to import, seldom needed
-
-    _check_counts(path, raw)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with fits.open(io.BytesIO(raw), memmap=False) as units:
-                return [_AstropyHdu(path, unit.header, unit.data) for unit in units]
-        except Exception as error:
-            # What a damaged file makes astropy raise has no bounds.
-            raise problem(path, f"is damaged FITS ({error})", AGAIN) from None
-
-
-def _check_counts(path: Path, raw: bytes) -> None:
-    """Refuse a header that counts to no end: astropy would follow it there."""
-    for found in _COUNTING.finditer(raw):
-        key, number, value = found[1].decode(), found[2].decode(), int(found[3])
-        is_axes = key == "TFIELDS" or (key == "NAXIS" and not number)
-        if found.start() % _CARD == 0 and not 0 <= value <= (_MOST_FIELDS if is_axes else LARGEST):
-            raise problem(path, f"is damaged FITS ({key}{number} = {value})", AGAIN)

@@ -44,7 +44,7 @@ _DOPPLER: Final = {  # of a redshift that a card gives as a velocity
 }
 _LENGTHS: Final = {  # Å
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 10.0),
-    **dict.fromkeys(("um", "micron", "microns", "µm", "micrometer", "micrometers"), 1e4),
+    **dict.fromkeys(("um", "micron", "microns", "µm", "μm", "micrometer", "micrometre"), 1e4),
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e10),
     "cm": 1e8,
     "mm": 1e7,

@@ -22,29 +22,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import G_BAND
-from msfa_core.spectra.fits_bytes import (
-    BothCards,
-    Hdu,
-    PlainFits,
-    UnusualFits,
-    astropy_units,
-    card_unit,
-)
+from msfa_core.spectra.fits_astropy import astropy_units
+from msfa_core.spectra.fits_bytes import BothCards, Hdu, PlainFits, UnusualFits, card_unit
 from msfa_core.spectra.layouts import (
     Content,
-    as_degrees,
     as_number,
     as_redshift,
     read_layout,
     unit_of_cards,
 )
+from msfa_core.spectra.places import place
 from msfa_core.spectra.scale import check_flux, to_house
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.unpacking import problem, read_bytes, unpacked
-from msfa_core.tables.cells import clean, is_missing, number, place_in_name
+from msfa_core.tables.cells import clean, is_missing, number
 from msfa_core.tables.identifiers import identifier
 from msfa_core.tables.quantities import FASTEST_STAR
-from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
 META_CARDS: Final = {
@@ -59,18 +52,23 @@ META_CARDS: Final = {
     "fiberid": "FIBERID",
     "date_obs": "DATE-OBS",  # UTC, middle of the observation
 }
+_ONCE: Final = (  # cards that change what a spectrum means
+    *("OBSID", "RA", "DEC", "PLUG_RA", "PLUG_DEC", "EQUINOX", "RADESYS", "Z", "CLASS", "SUBCLASS"),
+    *("SNRG", "VACUUM", "HELIO", "HELIO_RV", "SPECSYS", "COEFF0", "COEFF1", "BUNIT", "EXTEN0"),
+)
 _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
 _NO_FLUX: Final = -9999.0
 _FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
-_FARTHEST_NAME: Final = 1 / 60  # deg; 4.5 arcsec among real spectra
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
 _LARGEST_IVAR: Final = float(np.finfo(np.float32).max)
 _NOISE_EVERY: Final = 16  # pixels, of which one is looked at
 _NOISE_PIXELS: Final = 20  # least number of them
 _USUAL_SNR: Final = (0.5, 300.0)  # what lies within needs no second look
 _SNR_FACTOR: Final = 5.0  # between header and pixels; 1.4 among real spectra
+_CONFIRMED: Final = (0.2, 5.0)  # σ between neighbours
+_SNR_DENIED: Final = 3.0  # between them where the pixels' own counts instead
 _TELLING_SNR: Final = 3.0  # below, headers and pixels differ by chance
 _SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real spectra
 _WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
@@ -178,6 +176,7 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     content = read_layout(path, primary, units)
     if content.layout == "lamost-table" and primary.card("OBSID") is None:
         primary = BothCards(content.units[0], primary)  # of tables that other programs wrote
+    _check_twice(path, (primary, *content.units))
     _check(path, content)
     check_flux(path, (primary, *content.units))
     wavelength, done = to_house(path, primary, content)
@@ -187,18 +186,12 @@ def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
     return _spectrum(path, primary, content)
 
 
-def _epoch_2000(ra: float, dec: float, primary: Hdu) -> tuple[float, float]:
-    """Place [deg] in the system of today, of a header that is in an older one (FK4, B1950)."""
-    system = str(primary.card("RADESYS") or primary.card("RADECSYS") or "").strip().upper()
-    cards = (primary.card(key) for key in ("EQUINOX", "EPOCH"))  # the latter before 1990
-    said = next((card for card in cards if card is not None), None)
-    equinox = as_number(said.strip().lstrip("BJ") if isinstance(said, str) else said)
-    is_finite = math.isfinite(equinox)
-    is_old = equinox < OLDEST_FK5 if is_finite else system.startswith("FK4")
-    if not is_old or not (math.isfinite(ra) and math.isfinite(dec)):
-        return ra, dec
-    places = to_today(np.array([ra]), np.array([dec]), equinox if is_finite else FK4_EQUINOX)
-    return float(places[0][0]), float(places[1][0])
+def _check_twice(path: Path, units: Iterable[Hdu]) -> None:
+    """Refuse a header that says one thing twice, and differently: readers take either."""
+    for unit in units:
+        for key in unit.twice(_ONCE):
+            reason = f"its header has {key} more than once, with different values"
+            raise problem(path, reason, "take out those that are wrong")
 
 
 def _check(path: Path, content: Content) -> None:
@@ -222,7 +215,7 @@ def _check(path: Path, content: Content) -> None:
         raise problem(path, reason, "convert them to vacuum Å")
 
 
-def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float) -> None:
+def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float) -> float:
     """Refuse an inverse variance that the pixels, or they and the header, deny.
 
     Standard deviations or variances under its name would make every error wrong by orders of
@@ -235,18 +228,25 @@ def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float
         (S/N)².
     snr_g : float
         Of the header; NaN for none.
+
+    Returns
+    -------
+    float
+        S/N in g of some of the pixels, where their scatter confirms it and the header is far
+        from it; NaN elsewhere.
     """
     wavelength = content.wavelength
     low, high = wavelength.searchsorted(np.array(G_BAND, wavelength.dtype)).tolist()
     sorted_power = np.sort(power[low:high:_NOISE_EVERY])  # NaN at the end
     sorted_power = sorted_power[sorted_power.searchsorted(0.0, "right") :]
     if len(sorted_power) < _NOISE_PIXELS:
-        return
+        return math.nan
     snr = math.sqrt(sorted_power[len(sorted_power) // 2])
     told = snr_g if snr_g > _TELLING_SNR else snr
     agree = 1 / _SNR_FACTOR < snr / told < _SNR_FACTOR
-    if agree and _USUAL_SNR[0] < snr < _USUAL_SNR[1]:
-        return
+    is_near = not snr_g < told and 1 / _SNR_DENIED < snr / told < _SNR_DENIED
+    if is_near and _USUAL_SNR[0] < snr < _USUAL_SNR[1]:
+        return math.nan
     flux, ivar = (row[low:high].astype(np.float64) for row in content.pixels[:2])
     second = np.abs(flux[1:-1] - (flux[:-2] + flux[2:]) / 2) * np.sqrt(ivar[1:-1])
     second = second[np.isfinite(second) & (second > 0.0)]
@@ -261,10 +261,11 @@ def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float
             f"differ by {scatter:.2g} σ: it may hold σ or σ², or be that of another flux"
         )
         raise problem(path, reason, "give 1/σ² of the flux that is in the file")
+    return snr if _CONFIRMED[0] < scatter < _CONFIRMED[1] else math.nan
 
 
-def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]:
-    """(pixel,) mask; a file without a single usable pixel is refused."""
+def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.bool_], float]:
+    """(pixel,) mask and S/N in g of the pixels; a file without a usable pixel is refused."""
     flux, ivar, andmask, _ = content.pixels
     if flux.dtype.kind != "f":
         flux = flux.astype(np.float64)  # products of whole numbers overflow
@@ -289,8 +290,7 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> NDArray[np.bool_]
         andmask = andmask >> content.pixel_bits
     good = usable & (andmask == 0)
     _check_share(path, flux, usable, good)
-    _check_noise(path, content, power, snr_g)
-    return ~good
+    return ~good, _check_noise(path, content, power, snr_g)
 
 
 def _check_share(
@@ -309,22 +309,6 @@ def _check_share(
         raise problem(path, reason, "download it again, or leave the file out")
 
 
-def _check_name(path: Path, place: tuple[float, float], designation: str) -> None:
-    """Refuse a position that contradicts the one in the star's name: one of them is wrong."""
-    named = place_in_name(designation)
-    if named is None or not all(map(math.isfinite, place)):
-        return
-    up = place[1] - named[1]
-    across = (place[0] - named[0] + 180.0) % 360.0 - 180.0
-    apart = math.hypot(across * math.cos(math.radians(named[1])), up)
-    if apart > _FARTHEST_NAME:
-        reason = (
-            f"its position {place[0]:.4f} {place[1]:+.4f} deg is {apart:.3g} deg from that in its "
-            f"name ({designation})"
-        )
-        raise problem(path, reason, "correct RA and DEC (degrees), or DESIG, in its header")
-
-
 def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     """Make the record from the arrays and the cards of the primary header."""
     flux, ivar = content.pixels.flux, content.pixels.ivar
@@ -336,12 +320,14 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         z = math.nan  # a velocity in km/s, or a galaxy's
     for key in _SNR_CARDS:
         snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
-    mask = _bad_pixels(path, content, snr_g)
-    if not math.isfinite(snr_g):
-        snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
-    ra, dec = _place(primary, content.layout, meta.pop("place", None))
-    ra, dec = _epoch_2000(ra, dec, primary)
-    _check_name(path, (ra, dec), str(meta.get("designation", "")))
+    mask, snr_pixels = _bad_pixels(path, content, snr_g)
+    if not math.isfinite(snr_g) or _denies(snr_pixels, snr_g):
+        said, snr_g = snr_g, median_snr_g(content.wavelength, flux, ivar, mask)
+        if math.isfinite(said):
+            meta["noted"] = f"S/N in g is {said:g} in its header, {snr_g:.3g} in its pixels: taken"
+    named = identity_from_name(path)
+    planid = str(meta.get("planid") or (named[1] if named else ""))
+    ra, dec = place(path, primary, content.layout, meta.pop("place", None), planid)
     return Spectrum(
         obsid=_obsid(path, primary, meta),
         wavelength=content.wavelength,
@@ -357,20 +343,11 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     )
 
 
-def _place(primary: Hdu, layout: str, of_object: tuple[float, float] | None) -> tuple[float, float]:
-    """Place of the star [deg]; in files of SDSS, RA and DEC are those of the telescope."""
-    prefix = ""
-    if layout == "sdss" and primary.card("PLUG_RA") is not None:
-        prefix = "PLUG_"
-    elif layout == "sdss" and of_object is not None:  # no plug since SDSS-V
-        return of_object
-    elif layout == "sdss" and "SDSS" in str(primary.card("TELESCOP")).upper():
-        return math.nan, math.nan
-    ra, dec = (
-        as_degrees(primary.card(prefix + name), name.lower(), card_unit(primary, prefix + name))
-        for name in ("RA", "DEC")
-    )
-    return (math.nan, math.nan) if ra == dec == 0.0 else (ra, dec)  # cards that were never filled
+def _denies(snr_pixels: float, snr_g: float) -> bool:
+    """Tell whether pixels have another S/N than the header says; theirs counts then."""
+    if not max(snr_pixels, snr_g) > _TELLING_SNR:  # below, they differ by chance
+        return False
+    return not 1 / _SNR_DENIED < snr_g / snr_pixels < _SNR_DENIED
 
 
 def _meta(primary: Hdu, content: Content) -> dict[str, Any]:

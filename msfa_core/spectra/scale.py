@@ -32,10 +32,12 @@ _VACUUM: Final = ("VACUUM", "INVACUUM", "VACWAVE", "WAVEVAC", "VAC")  # cards of
 _AIR: Final = ("AIR", "INAIR", "AIRWAVE", "WAVEAIR", "AIR_WAVE", "WAVE_AIR")
 _TELLING: Final = (*_MEDIUM, *_VACUUM, *_AIR)
 _SAYS_AIR: Final = re.compile(
-    r"\bair[\s_-]*(wave\w*|lambda)|\b(wave\w*|lambda)[^.\n]{0,40}\b(in|are|is)[\s:=]+(\w+\s+)?air\b",
+    r"\bair[\s_-]*(wave\w*|lambda)"
+    r"|\b(wave\w*|lambda)[^.\n]{0,40}(\b(in|are|is)|[:=])[\s:=]*(\w+\s+)?air\b"
+    r"|\bvac(uum)?[\s_-]*(to|2|->)[\s_-]*air",
     re.IGNORECASE,
 )
-_SAYS_VACUUM: Final = re.compile(r"\bvac", re.IGNORECASE)
+_SAYS_VACUUM: Final = re.compile(r"\bvac(?!(uum)?[\s_-]*(to|2|->)[\s_-]*air)", re.IGNORECASE)
 _AIR_OF_COLUMN: Final = re.compile(r"\bair\b|\bobs\.atmos\b|\bawav\b", re.IGNORECASE)
 _AT_REST: Final = ("RESTFRAM", "RESTFRM", "RESTFRA", "REST_FR", "ATREST", "DEREDSHI", "ZCORR")
 _TAKEN_OFF: Final = ("DOPCOR", "DOPCOR01")  # what IRAF writes when it takes a shift off
@@ -47,6 +49,17 @@ _SAYS_REST: Final = re.compile(
 _SAYS_NOTHING: Final = re.compile(r"(?!)")
 _NEGATED: Final = re.compile(r"\b(not|never|without)\b", re.IGNORECASE)
 
+_SAYS_ERROR: Final = re.compile(
+    r"\b(sigma|error|err|uncertainty|std\w*|stdev|standard|rms|noise|variance|var)\b|stat\.error",
+    re.IGNORECASE,
+)
+_SAYS_INVERSE: Final = re.compile(
+    r"inv|ivar|1\s*/|\^\s*-|\*\*\s*-|weight|reciprocal", re.IGNORECASE
+)
+_SQUARED: Final = re.compile(r"\((.*)\)\s*(?:\^|\*\*)?\s*\(?\+?2\)?")
+_LARGEST_LOGARITHM: Final = 5.0  # COEFF0; of linear scales it is a wavelength
+_LARGEST_STEP: Final = 0.01  # COEFF1
+_SAME_PIXEL: Final = 0.03  # 0.02 among real spectra, which round in single precision
 _PER_WAVELENGTH: Final = "convert it to flux per wavelength, as LAMOST's"
 
 _LOGARITHM: Final = re.compile(
@@ -87,6 +100,7 @@ def to_house(path: Path, primary: Hdu, content: Content) -> tuple[NDArray[Any], 
     units = (primary, *content.units)
     _check_frame(path, units)
     _check_rest(path, primary, units)
+    _check_cards(path, primary, content)
     wavelength, scale = content.wavelength, []
     air = next(filter(None, (_air(unit) for unit in units)), "")
     if air:
@@ -177,8 +191,12 @@ def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> ND
 
 
 def check_flux(path: Path, units: Iterable[Hdu]) -> None:
-    """Refuse a flux whose unit says that it is none per wavelength; most files say no unit."""
+    """Refuse a flux whose unit says that it is none per wavelength; most files say no unit.
+
+    What is said of the inverse variance must say that it is one.
+    """
     for unit in units:
+        _check_ivar(path, unit)
         for i, name in enumerate(unit.columns, start=1):
             words = unit.comment(f"TTYPE{i}") if name in ("FLUX", "WAVELENGTH") else ""
             if words and _LOGARITHM.search(words):
@@ -196,6 +214,64 @@ def check_flux(path: Path, units: Iterable[Hdu]) -> None:
             if _is_irradiance(text):
                 reason = f"its flux is per no wavelength (unit {text.strip()!r})"
                 raise problem(path, reason, _PER_WAVELENGTH)
+
+
+def _check_ivar(path: Path, unit: Hdu) -> None:
+    """Refuse σ or σ² under the name of the inverse variance, where words or a unit say so."""
+    said = {"EXTEN0": _second_row(str(unit.card("EXTEN0") or ""))}
+    columns = list(unit.columns)
+    if {"IVAR", "FLUX"} <= set(columns):
+        ivar, flux = (columns.index(name) + 1 for name in ("IVAR", "FLUX"))
+        said |= {key: str(unit.card(key)) for key in unit.which((f"TUCD{ivar}", f"TCOMM{ivar}"))}
+        said["comment of IVAR"] = unit.comment(f"TTYPE{ivar}")
+        units = [str(unit.card(f"TUNIT{i}") or "").strip() for i in (ivar, flux)]
+        if all(units) and (power := _power(*units)):
+            reason = f"its IVAR is {power} by its unit ({units[0]!r}, of a flux in {units[1]!r})"
+            raise problem(path, reason, "give 1/σ² of the flux, in 1/unit²")
+    for where, words in said.items():
+        if words and _SAYS_ERROR.search(words) and not _SAYS_INVERSE.search(words):
+            reason = f"says that its inverse variance is none ({where}: {words.strip()!r})"
+            raise problem(path, reason, "give 1/σ² of the flux that is in the file")
+
+
+def _second_row(order: str) -> str:
+    """Return what LAMOST's card of rows calls the second one: ``Flux, Inverse, Wavelength, …``."""
+    words = order.replace(",", " ").split()
+    return " ".join(words[1:3]) if len(words) > 1 else ""
+
+
+@lru_cache(maxsize=64)
+def _power(ivar: str, flux: str) -> str:
+    """Return what the unit of an inverse variance makes of it: σ or σ²; nothing for 1/σ²."""
+    if ivar == flux:
+        return "σ"
+    squared = _SQUARED.fullmatch(ivar)
+    if squared and squared[1].strip() == flux:
+        return "σ²"
+    one, other = unit_of(ivar), unit_of(flux)
+    if one is None or other is None or other.physical_type == "dimensionless":
+        return ""
+    return next((word for word, n in (("σ", 1), ("σ²", 2)) if one.is_equivalent(other**n)), "")
+
+
+def _check_cards(path: Path, primary: Hdu, content: Content) -> None:
+    """Refuse wavelengths that differ from those of the cards of LAMOST's logarithmic scale."""
+    if content.layout not in ("lamost-image", "lamost-table"):
+        return
+    first, step = as_number(primary.card("COEFF0")), as_number(primary.card("COEFF1"))
+    if not (1.0 < first < _LARGEST_LOGARITHM and 0.0 < step < _LARGEST_STEP):
+        return
+    wavelength = content.wavelength
+    at = np.array([0, len(wavelength) // 2, len(wavelength) - 1])
+    shift = (np.log10(wavelength[at].astype(np.float64)) - first) / step - at
+    cut = np.round(shift[0])  # pixels cut off at the blue end
+    if np.abs(shift - cut).max() > _SAME_PIXEL:
+        reason = (
+            f"its wavelengths differ from those of COEFF0 and COEFF1 by {shift[0]:.2f} to "
+            f"{shift[-1]:.2f} pixels: they were shifted or binned"
+        )
+        remedy = "give the file as it was downloaded, or take COEFF0 and COEFF1 out of its header"
+        raise problem(path, reason, remedy)
 
 
 @lru_cache(maxsize=64)

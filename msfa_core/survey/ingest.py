@@ -5,7 +5,6 @@ The only place that reads foreign spectra: the spine sees only what the survey h
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import Counter
@@ -14,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
 from msfa_core.machine.parallel import in_order, n_cores
-from msfa_core.spectra.readers import identity_from_name
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.archives import ARCHIVES, CLOSED, Read, is_archive, members
@@ -27,16 +24,22 @@ from msfa_core.survey.decisions import restore
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import Given
 from msfa_core.survey.joining import join, read_catalogues
+from msfa_core.survey.sameness import (
+    FIRST_MADE,
+    are_apart,
+    are_equal,
+    difference,
+    is_another,
+    number_of_content,
+)
 from msfa_core.typing import Progress, no_progress
 
 SUFFIXES: Final = (
     *(".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz"),
     *(".fits.bz2", ".fits.xz"),
 )
-FIRST_MADE: Final = 2**52  # numbers from here on were made of a file's name
-_ANOTHER_STAR: Final = 10.0  # arcsec: three times the match radius
-_WORDS: Final = ("class", "subclass", "data_release")
 MANY_FILES: Final = 200  # from here on, worker processes are worth their start
+_NOT_KEPT: Final = ("andmask", "noted")
 CHUNK: Final = 32  # files that a worker reads at a time
 
 
@@ -67,6 +70,8 @@ class IngestReport:
         Of the duplicates, files that hold something else than the one that is kept, and what.
     passed_over : dict of str to int
         Files in folders that are no spectra by their names, by ending.
+    noted : tuple of (file, words)
+        What was taken otherwise than a header says it, or brought to our scale.
     """
 
     n_files: int
@@ -80,6 +85,7 @@ class IngestReport:
     changed: tuple[tuple[str, int], ...] = ()
     differing: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
+    noted: tuple[tuple[str, str], ...] = ()
 
 
 def find_files(paths: Iterable[str | Path], passed_over: Counter[str] | None = None) -> list[Path]:
@@ -139,6 +145,7 @@ class _Read:
     file: str
     spectrum: Spectrum | None
     reason: str = ""
+    noted: str = ""
 
 
 def _read_files(files: Sequence[Path]) -> list[_Read]:
@@ -159,8 +166,12 @@ def _read_file(file: Path, content: Read | None = None, archive: Path | None = N
         reason = " ".join(str(error).split()) or "no further reason given"
         return _Read(str(file), None, f"{file}: cannot be read ({type(error).__name__}: {reason}).")
     kept = {"file_size": said.st_size, "file_mtime_ns": said.st_mtime_ns}
-    meta = {key: value for key, value in spectrum.meta.items() if key != "andmask"}
-    return _Read(str(file), replace(spectrum, file=str(file), meta={**meta, **kept}))
+    meta = {key: value for key, value in spectrum.meta.items() if key not in _NOT_KEPT}
+    words = [str(spectrum.meta[key]) for key in ("noted",) if key in spectrum.meta]
+    if "wavelength_scale" in spectrum.meta:
+        words.append(f"wavelengths {spectrum.meta['wavelength_scale']}")
+    read = replace(spectrum, file=str(file), meta={**meta, **kept})
+    return _Read(str(file), read, noted="; ".join(words))
 
 
 def ingest(
@@ -235,6 +246,7 @@ def ingest(
             changed=tuple(store.changed),
             differing=store.differing,
             passed_over=dict(passed_over.most_common()),
+            noted=tuple(store.noted),
             seconds=time.monotonic() - began,
         )
         _record(survey, report, paths)
@@ -280,6 +292,7 @@ def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -
         duplicates=len(report.duplicates),
         differing=len(report.differing),
         passed_over=report.passed_over,
+        noted=len(report.noted),
         rejected=len(report.rejected),
         catalogues=report.joined,
         seconds=round(report.seconds, 1),
@@ -299,6 +312,7 @@ class Storing:
         self.differing: dict[str, str] = {}
         self.rejected: list[tuple[str, str]] = []
         self.changed: list[tuple[str, int]] = []
+        self.noted: list[tuple[str, str]] = []
         self.replacing: dict[int, Spectrum] = {}
         self.read: list[str] = []
         stored = survey.archive.metadata()
@@ -390,15 +404,17 @@ class Storing:
             self.rejected.append((result.file, result.reason))
             return
         self.read.append(result.file)
+        if result.noted:
+            self.noted.append((result.file, result.noted))
         spectrum = self._numbered(result.spectrum)
         obsid, kept = spectrum.obsid, self.kept.get(spectrum.obsid)
         if kept is None:
             self._keep(spectrum)
         elif kept != result.file:
             self.duplicates.append((result.file, obsid, kept))
-            if words := _difference(self._stored(obsid), spectrum):
+            if words := difference(self._stored(obsid), spectrum):
                 self.differing[result.file] = words
-        elif _are_equal(self._stored(obsid), spectrum):
+        elif are_equal(self._stored(obsid), spectrum):
             self.n_unchanged += 1
         else:
             self.replacing[obsid] = spectrum
@@ -409,14 +425,14 @@ class Storing:
         if spectrum.obsid < FIRST_MADE:
             return spectrum
         earlier = self.obsid_of.get(spectrum.file)  # of this very file
-        if earlier is not None and not _are_apart(self._stored(earlier), spectrum):
+        if earlier is not None and not are_apart(self._stored(earlier), spectrum):
             return replace(spectrum, obsid=earlier)
         kept = self.kept.get(spectrum.obsid)
         if kept is None or (
-            kept != spectrum.file and not _is_another(self._stored(spectrum.obsid), spectrum)
+            kept != spectrum.file and not is_another(self._stored(spectrum.obsid), spectrum)
         ):
             return spectrum
-        return replace(spectrum, obsid=_number_of_content(spectrum))
+        return replace(spectrum, obsid=number_of_content(spectrum))
 
     def _stored(self, obsid: int) -> Spectrum:
         """Return a spectrum that is in hand or in the archive."""
@@ -441,56 +457,3 @@ class Storing:
         for shard in self.survey.archive.append(spectra):
             self.n_stored += len(shard)
             self.progress("ingest", self.n_done, self.total, shard.name)
-
-
-def _are_apart(one: Spectrum, other: Spectrum) -> bool:
-    """Tell whether two spectra are of places too far from each other to be one star."""
-    cos = np.cos(np.radians((one.dec + other.dec) / 2))
-    across = (one.ra - other.ra + 180.0) % 360.0 - 180.0
-    apart = np.hypot(across * cos, one.dec - other.dec) * 3600.0
-    return bool(apart > _ANOTHER_STAR)
-
-
-def _is_another(one: Spectrum, other: Spectrum) -> bool:
-    """Tell whether files of one name hold different spectra: by place, date, or content.
-
-    Where the name tells the observation (local date, plan, spectrograph, fibre), the place alone
-    counts: another release of an observation is that observation.
-    """
-    if _are_apart(one, other):
-        return True
-    if identity_from_name(one.file) is not None:
-        return False
-    dates = [str(spectrum.meta.get("date_obs") or "") for spectrum in (one, other)]
-    return dates[0] != dates[1] or not _are_equal(one, other)
-
-
-def _are_equal(one: Spectrum, other: Spectrum) -> bool:
-    """Tell whether two spectra hold the same numbers, as the archive keeps them."""
-    numbers = [(s.z, s.ra, s.dec, s.snr_g) for s in (one, other)]
-    words = [[str(s.meta.get(key) or "") for key in _WORDS] for s in (one, other)]
-    return (
-        one.flux.shape == other.flux.shape
-        and np.array_equal(numbers[0], numbers[1], equal_nan=True)
-        and words[0] == words[1]
-        and np.array_equal(one.mask, other.mask)
-        and np.array_equal(one.flux, other.flux, equal_nan=True)
-        and np.array_equal(one.ivar, other.ivar, equal_nan=True)
-        and np.allclose(one.wavelength, other.wavelength, rtol=1e-6, atol=0)
-    )
-
-
-def _difference(kept: Spectrum, other: Spectrum) -> str:
-    """Return how files of one obsid differ, in words; empty where they are the same."""
-    if _are_apart(kept, other):
-        return "they are not of one place on the sky: one obsid is wrong"
-    return "" if _are_equal(kept, other) else "they differ"
-
-
-def _number_of_content(spectrum: Spectrum) -> int:
-    """Return a number made of the name, place, date and flux of a file."""
-    place = f"{spectrum.ra:.5f} {spectrum.dec:.5f} {spectrum.meta.get('date_obs', '')}"
-    flux = np.ascontiguousarray(spectrum.flux, dtype=np.float64).tobytes()
-    key = f"content/{Path(spectrum.file).name}/{place}/".encode() + flux
-    digest = hashlib.blake2b(key, digest_size=8).digest()
-    return (int.from_bytes(digest) % FIRST_MADE) | FIRST_MADE

@@ -11,7 +11,7 @@ from pytest import approx
 
 from msfa_core.errors import ReadError
 from msfa_core.spectra import (
-    fits_bytes,
+    fits_astropy,
     layouts,
     prepare,
     read_spectrum,
@@ -94,7 +94,7 @@ def test_real_files_are_plain_enough_for_the_fast_way(real_data, folder, monkeyp
 def test_slow_way_through_astropy_gives_the_same_spectrum(real_data, folder):
     for path in files(real_data, folder)[::7]:
         fast = read_spectrum(path)
-        units = fits_bytes.astropy_units(path, unpacking.read_bytes(path))
+        units = fits_astropy.astropy_units(path, unpacking.read_bytes(path))
         slow = layouts.read_layout(path, units[0], units)
         assert slow.layout == fast.meta["layout"]
         assert slow.wavelength.tobytes() == fast.wavelength.tobytes()

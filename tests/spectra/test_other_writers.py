@@ -117,3 +117,95 @@ def test_a_table_of_text_is_read(tmp_path):
     found = read_spectrum(tmp_path / "a.fits")
     assert found.flux == pytest.approx(FLUX, rel=1e-6)
     assert found.wavelength == pytest.approx(WAVELENGTH)
+
+
+def repeated(path, key, value):
+    """A file whose primary header has a card again."""
+    with fits.open(table(path), mode="update") as units:
+        units[0].header.append(fits.Card(key, value), end=True)
+    return path
+
+
+@pytest.mark.parametrize("key", ["RA", "OBSID", "Z", "SNRG"])
+def test_a_card_that_is_there_twice_and_differs_is_refused(tmp_path, key):
+    path = repeated(tmp_path / "a.fits", key, CARDS[key])
+    assert read_spectrum(path).obsid == CARDS["OBSID"]
+    with pytest.raises(ReadError, match=f"{key} more than once, with different values"):
+        read_spectrum(repeated(path, key, 7 + CARDS[key]))
+
+
+def test_data_that_are_not_those_of_the_checksum_are_refused(tmp_path):
+    for made in (table, image):
+        path = tmp_path / "a.fits"
+        with fits.open(made(tmp_path / "b.fits")) as units:
+            units.writeto(path, checksum=True, overwrite=True)
+        assert read_spectrum(path).obsid == CARDS["OBSID"]
+        with fits.open(path) as units:
+            at = units[-1].fileinfo()["datLoc"]
+        raw = bytearray(path.read_bytes())
+        raw[at + 4001] ^= 0x40
+        path.write_bytes(raw)
+        with pytest.raises(ReadError, match="do not agree with the checksum"):
+            read_spectrum(path)
+
+
+@pytest.mark.parametrize("snr_g", [4000.0, 8.0, 1.0, 0.0, -5.0])
+def test_a_signal_to_noise_that_the_pixels_deny_is_theirs(tmp_path, snr_g):
+    found = read_spectrum(table(tmp_path / "a.fits", SNRG=snr_g))
+    assert found.snr_g == pytest.approx(50.0, rel=0.05)
+    assert found.meta["noted"].startswith(f"S/N in g is {snr_g:g} in its header")
+    assert "noted" not in read_spectrum(table(tmp_path / "a.fits", SNRG=30.0)).meta
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"words": {"IVAR": "1 sigma error"}},
+        {"words": {"IVAR": "variance of the flux"}},
+        {"of_table": {"TUNIT1": "erg/s/cm2/AA", "TUNIT2": "erg/s/cm2/AA"}},
+        {"of_table": {"TUNIT1": "erg/s/cm2/AA", "TUNIT2": "(erg/s/cm2/AA)**2"}},
+        {"of_table": {"TUCD2": "stat.error;phot.flux"}},
+        {"EXTEN0": "Flux, Error, Wavelength, Andmask, Ormask"},
+    ],
+)
+def test_an_inverse_variance_that_words_or_units_deny_is_refused(tmp_path, how):
+    with pytest.raises(ReadError, match="give 1/σ²"):
+        read_spectrum(table(tmp_path / "a.fits", **how))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"words": {"IVAR": "inverse variance (1/sigma^2)"}},
+        {"words": {"IVAR": "inverse variance"}},
+        {"of_table": {"TUNIT1": "erg/s/cm2/AA", "TUNIT2": "(erg/s/cm2/AA)^-2"}},
+        {"of_table": {"TUNIT2": "1/flux^2"}},
+        {"EXTEN0": "Flux Inverse Wavelength Andmask Ormask"},
+    ],
+)
+def test_an_inverse_variance_that_is_called_one_is_read(tmp_path, how):
+    assert (read_spectrum(table(tmp_path / "a.fits", **how)).ivar == IVAR).all()
+
+
+@pytest.mark.parametrize("factor", [1 + 50 / 3700, 1 / 1.0005, 1 / 1.00028])
+def test_wavelengths_that_the_cards_of_their_scale_deny_are_refused(tmp_path, factor):
+    columns = {**COLUMNS, "WAVELENGTH": WAVELENGTH * factor}
+    with pytest.raises(ReadError, match="differ from those of COEFF0 and COEFF1"):
+        read_spectrum(table(tmp_path / "a.fits", columns, **SCALE))
+    assert read_spectrum(table(tmp_path / "a.fits", columns)).wavelength[0] > 0
+    cut = {name: values[20:] for name, values in COLUMNS.items()}
+    assert len(read_spectrum(table(tmp_path / "a.fits", cut, **SCALE)).flux) == N - 20
+
+
+@pytest.mark.parametrize(
+    "words", ["Wavelength scale: air", "vactoair applied to wavelengths", "vacuum to air: done"]
+)
+def test_more_words_may_say_air(tmp_path, words):
+    path = table(tmp_path / "a.fits", of_table={"COMMENT": words})
+    assert read_spectrum(path).wavelength == pytest.approx(air_to_vacuum(WAVELENGTH), rel=1e-9)
+
+
+@pytest.mark.parametrize("words", ["airtovac applied to wavelengths", "wavelengths; airmass: 1.2"])
+def test_words_that_do_not_say_air_leave_wavelengths_as_they_are(tmp_path, words):
+    path = table(tmp_path / "a.fits", of_table={"COMMENT": words})
+    assert read_spectrum(path).wavelength == pytest.approx(WAVELENGTH, rel=1e-12)

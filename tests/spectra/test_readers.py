@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from msfa_core.errors import ReadError
-from msfa_core.spectra.fits_bytes import PlainFits, astropy_units
+from msfa_core.spectra.fits_astropy import astropy_units
+from msfa_core.spectra.fits_bytes import PlainFits
 from msfa_core.spectra.readers import (
     identity_from_name,
     median_snr_g,
@@ -365,7 +366,8 @@ def scaled_image(path):
     rows = arrays(np.float64).round()
     rows[1] = 1
     rows[2] = np.arange(N) + 4000
-    unit = fits.PrimaryHDU(rows.copy(), lamost_header(EXTEN0="Flux Inverse Wavelength", OBSID=11))
+    cards = {"EXTEN0": "Flux Inverse Wavelength", "OBSID": 11, "COEFF0": None, "COEFF1": None}
+    unit = fits.PrimaryHDU(rows.copy(), lamost_header(**cards))
     unit.scale("int16", bscale=1, bzero=5000)
     unit.writeto(path)
     return rows

@@ -23,6 +23,7 @@ from msfa_core.spectra.writers import write_lamost
 from msfa_core.survey import ingest as module
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import find_files, ingest
+from msfa_core.survey.sameness import are_equal
 from msfa_core.survey.status import status
 
 PLAN = SurveyPlan(12, seed=4, chunk=6)
@@ -162,7 +163,7 @@ def test_the_spectra_of_an_archive_in_a_folder_are_read(survey, files, tmp_path,
     assert file == str(packed / "page.fits") and "web page" in reason
     for obsid in whole.archive.obsid:
         one, other = (kept.archive.original(int(obsid)) for kept in (whole, survey))
-        assert module._are_equal(one, other)
+        assert are_equal(one, other)
     names = survey.base_table()["file"]
     assert names.str.startswith(str(packed)).all()
     again = ingest(survey, [inside])

@@ -1,0 +1,132 @@
+"""The units of a FITS file that is not plain (scaled, compressed, odd cards), read by astropy."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.errors import ReadError
+from msfa_core.spectra.fits_bytes import CARD, MOST_FIELDS, Hdu, other_data
+from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
+
+_COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")
+
+
+class _AstropyHdu:
+    """One unit as astropy read it."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any], data: Any) -> None:
+        self._path = path
+        self._header, self._comments = header, getattr(header, "comments", {})
+        self._data = data
+        self.name = str(self.card("EXTNAME") or "").strip().upper()
+        names = getattr(getattr(data, "dtype", None), "names", None)
+        self._names = {} if names is None else {name.strip().upper(): name for name in names[::-1]}
+
+    def card(self, key: str) -> Any:
+        """Return the value of a header card; None when absent or undefined."""
+        from astropy.io.fits import VerifyError  # noqa: PLC0415  see astropy_units
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = self._header.get(key)
+        except VerifyError:  # a card that makes no sense says nothing
+            return None
+        if isinstance(value, str):
+            return value.rstrip()
+        return value if isinstance(value, (bool, int, float)) else None
+
+    def comment(self, key: str) -> str:
+        """Return the comment of a card; empty when there is none."""
+        return str(self._comments[key]) if key in self._header else ""
+
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
+        said = (self._header[key] for key in ("COMMENT", "HISTORY") if key in self._header)
+        return [str(line) for lines in said for line in lines if word in str(line).lower()]
+
+    def which(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has."""
+        return [key for key in keys if key in self._header]
+
+    def twice(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has more than once, with other values."""
+        count = getattr(self._header, "count", None)
+        found = []
+        for key in self.which(keys) if count else ():
+            n = count(key)
+            if n > 1 and len({str(self._header[(key, i)]) for i in range(n)}) > 1:
+                found.append(key)
+        return found
+
+    @property
+    def image(self) -> NDArray[Any] | None:
+        """The image; None for a table or an empty unit."""
+        if self._data is None or self._names:
+            return None
+        image = np.asarray(self._data)
+        blank = self.card("BLANK")
+        if type(blank) is int and image.dtype.kind in "iu":  # astropy heeds it of scaled images
+            return np.where(image == blank, np.nan, image)
+        return image
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the table columns, upper case; empty for an image."""
+        return tuple(self._names)[::-1]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return all values of a column as one flat array."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                values = np.asarray(self._data[self._names[name]]).ravel()
+                stored = self._data.view(np.ndarray)[self._names[name]].ravel()
+                null = self._data.columns[self._names[name]].null
+                if null in (None, "") or stored.dtype.kind not in "iu":
+                    return values
+                return np.where(stored == int(null), np.nan, values)
+            except Exception as error:  # see astropy_units
+                raise problem(self._path, f"is damaged FITS ({error})", AGAIN) from None
+
+
+def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
+    """Read a file that is not plain with astropy, silently.
+
+    Raises
+    ------
+    ReadError
+        When astropy cannot read it either.
+    """
+    from astropy.io import fits  # noqa: PLC0415  slow to import, seldom needed
+
+    _check_counts(path, raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with fits.open(io.BytesIO(raw), memmap=False) as units:
+                if any(unit.verify_datasum() == 0 for unit in units):
+                    raise other_data(path)
+                return [_AstropyHdu(path, unit.header, unit.data) for unit in units]
+        except ReadError:
+            raise
+        except Exception as error:
+            # What a damaged file makes astropy raise has no bounds.
+            raise problem(path, f"is damaged FITS ({error})", AGAIN) from None
+
+
+def _check_counts(path: Path, raw: bytes) -> None:
+    """Refuse a header that counts to no end: astropy would follow it there."""
+    for found in _COUNTING.finditer(raw):
+        key, number, value = found[1].decode(), found[2].decode(), int(found[3])
+        is_axes = key == "TFIELDS" or (key == "NAXIS" and not number)
+        if found.start() % CARD == 0 and not 0 <= value <= (MOST_FIELDS if is_axes else LARGEST):
+            raise problem(path, f"is damaged FITS ({key}{number} = {value})", AGAIN)

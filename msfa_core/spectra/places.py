@@ -1,0 +1,209 @@
+"""Where the star of a spectrum is: what its header says of the place, and what contradicts it.
+
+RA and DEC of a header are degrees of ICRS, in whatever spelling, unit or older equinox the header
+says. What else it says of a place must agree: the name of the star, a second position, galactic
+coordinates, the centre of the spectrograph's field or that of the plate in the name of the plan.
+Right ascensions in hours, in radians, or exchanged with the declination are told by them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from msfa_core.spectra.fits_bytes import Hdu, card_unit
+from msfa_core.spectra.layouts import as_degrees, as_number
+from msfa_core.spectra.unpacking import problem
+from msfa_core.tables.cells import place_in_name
+from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
+
+Place = tuple[float, float]
+
+_SAME: Final = 1 / 60  # deg; 4.5 arcsec among real spectra
+_NAMES: Final = ("DESIG", "OBJNAME", "OBJECT")
+_SAME_STAR: Final = (  # cards that give the place of the star again
+    *(("RA_OBS", "DEC_OBS"), ("OBS_RA", "OBS_DEC"), ("RA_OBJ", "DEC_OBJ"), ("OBJ_RA", "OBJ_DEC")),
+    *(("RA_TARG", "DEC_TARG"), ("TARG_RA", "TARG_DEC"), ("OBJCTRA", "OBJCTDEC")),
+    *(("PLUG_RA", "PLUG_DEC"), ("FIBER_RA", "FIBER_DEC"), ("RA_DEG", "DEC_DEG")),
+)
+_GALACTIC: Final = (("GL", "GB"), ("GLON", "GLAT"))
+_SPECTROGRAPH: Final = ("SPRA", "SPDEC")
+_FIELD: Final = 3.0  # deg from the centre of a spectrograph's; 0.92 among real spectra
+_PLATE: Final = 6.0  # deg from the centre of a plate; 2.5 among real spectra
+_FINE_PLAN: Final = re.compile(r"[A-Z]{1,4}_?(\d{6})([NS])(\d{6})(?!\d)", re.IGNORECASE)
+_COARSE_PLAN: Final = re.compile(r"(?:GAC|VB)_?(\d{3})([NS])(\d{2})(?!\d)", re.IGNORECASE)
+_OTHER_SYSTEMS: Final = re.compile(r"gal|ecl|gappt|super", re.IGNORECASE)
+_UNIT_IN_WORDS: Final = {  # of a comment that says it otherwise than in brackets
+    "deg": re.compile(r"\b(deg|degrees?|d)\b|°", re.IGNORECASE),
+    "h": re.compile(r"\b(hours?|hrs?|hms|hourangle)\b", re.IGNORECASE),
+    "rad": re.compile(r"\b(rad|radians?)\b", re.IGNORECASE),
+}
+_HOURS: Final = re.compile(r"^(hms|hour[\s_-]*angle|decimal hours?)$")
+_LARGEST: Final = {"h": 24.0, "rad": 2 * math.pi}  # right ascension in these units
+_LAST_EQUINOX: Final = 2100.0  # yr
+_J2000: Final = 2000.0  # yr
+_SAME_EQUINOX: Final = 0.01  # yr
+
+
+class _Witness(NamedTuple):
+    """What a header says of the place besides RA and DEC, and how far the star can be from it."""
+
+    ra: float
+    dec: float
+    limit: float
+    words: str
+    remedy: str
+
+
+def place(path: Path, primary: Hdu, layout: str, of_object: Place | None, planid: str) -> Place:
+    """Return the place of the star [deg, ICRS]; NaN where the file gives none.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    primary : Hdu
+    layout : str
+        In files of SDSS, RA and DEC are those of the telescope.
+    of_object : (ra, dec), optional
+        Of the row about the object, in files of SDSS.
+    planid : str
+        Name of the plan; empty when it is not known.
+
+    Raises
+    ------
+    ReadError
+        When two things that the header says of the place contradict each other.
+    """
+    prefix = ""
+    if layout == "sdss" and primary.card("PLUG_RA") is not None:
+        prefix = "PLUG_"
+    elif layout == "sdss" and of_object is not None:  # no plug since SDSS-V
+        return of_object
+    elif layout == "sdss" and "SDSS" in str(primary.card("TELESCOP")).upper():
+        return math.nan, math.nan
+    ra, dec = _pair(primary, prefix + "RA", prefix + "DEC")
+    if ra == dec == 0.0:  # cards that were never filled
+        return math.nan, math.nan
+    ra, dec = _of_today(path, ra, dec, primary)
+    if math.isfinite(ra) and math.isfinite(dec) and not prefix:
+        for one in _witnesses(primary, planid):
+            _check(path, ra, dec, one)
+    return ra, dec
+
+
+def _pair(primary: Hdu, across: str, up: str) -> Place:
+    """Two cards of a position [deg], in whatever unit their comments say."""
+    return (
+        as_degrees(primary.card(across), "ra", _unit(primary, across)),
+        as_degrees(primary.card(up), "dec", _unit(primary, up)),
+    )
+
+
+def _unit(primary: Hdu, key: str) -> str:
+    """Return the unit of a position that its comment says, in brackets or else in words."""
+    said = card_unit(primary, key)
+    if said:
+        return _HOURS.sub("h", said)
+    comment = primary.comment(key)
+    words = (unit for unit, pattern in _UNIT_IN_WORDS.items() if pattern.search(comment))
+    unit = next(words, "") if comment else ""
+    return unit if abs(as_number(primary.card(key))) <= _LARGEST.get(unit, math.inf) else ""
+
+
+def _of_today(path: Path, ra: float, dec: float, primary: Hdu) -> Place:
+    """Place [deg] in ICRS, of a header that says another equinox."""
+    system = str(primary.card("RADESYS") or primary.card("RADECSYS") or "").strip().upper()
+    if _OTHER_SYSTEMS.search(system):
+        reason = f"its place is in another system than the equatorial one (RADESYS = {system!r})"
+        raise problem(path, reason, "give RA and DEC in degrees of ICRS")
+    cards = (primary.card(key) for key in ("EQUINOX", "EPOCH"))  # the latter before 1990
+    said = next((card for card in cards if card is not None), None)
+    equinox = as_number(said.strip().lstrip("BJ") if isinstance(said, str) else said)
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return ra, dec
+    is_finite = math.isfinite(equinox)
+    if equinox < OLDEST_FK5 if is_finite else system.startswith("FK4"):
+        old = to_today(np.array([ra]), np.array([dec]), equinox if is_finite else FK4_EQUINOX)
+        return float(old[0][0]), float(old[1][0])
+    is_equinox = primary.card("EQUINOX") is not None and not system.startswith("ICRS")
+    if (
+        is_equinox
+        and OLDEST_FK5 <= equinox < _LAST_EQUINOX
+        and abs(equinox - _J2000) > _SAME_EQUINOX
+    ):
+        from astropy.coordinates import FK5, SkyCoord  # noqa: PLC0415  slow, seldom used
+
+        there = SkyCoord(ra, dec, unit="deg", frame=FK5(equinox=f"J{equinox}")).icrs
+        return float(there.ra.deg), float(there.dec.deg)
+    return ra, dec
+
+
+def _witnesses(primary: Hdu, planid: str) -> Iterator[_Witness]:
+    """Walk through what a header says of the place besides RA and DEC."""
+    for key in primary.which(_NAMES):
+        name = " ".join(str(primary.card(key)).split())
+        named = place_in_name(name)
+        if named is not None:
+            words = f"that in its name ({name})"
+            yield _Witness(*named, _SAME, words, f"or {key}, in its header")
+    for across, up in _SAME_STAR:
+        if len(primary.which((across, up))) == len((across, up)):
+            other = _pair(primary, across, up)
+            words = f"{across}, {up} ({other[0]:.4f} {other[1]:+.4f})"
+            yield _Witness(*other, _SAME, words, f"or {across} and {up}, in its header")
+    for across, up in _GALACTIC:
+        if len(primary.which((across, up))) == len((across, up)):
+            from astropy.coordinates import SkyCoord  # noqa: PLC0415  slow, seldom used
+
+            lon, lat = as_number(primary.card(across)), as_number(primary.card(up))
+            if math.isfinite(lon) and abs(lat) <= 90.0:  # noqa: PLR2004  deg
+                there = SkyCoord(lon, lat, unit="deg", frame="galactic").icrs
+                words = f"{across}, {up} ({lon:.4f} {lat:+.4f})"
+                remedy = f"or {across} and {up}, in its header"
+                yield _Witness(there.ra.deg, there.dec.deg, _SAME, words, remedy)
+    if len(primary.which(_SPECTROGRAPH)) == len(_SPECTROGRAPH):
+        other = _pair(primary, *_SPECTROGRAPH)
+        words = (
+            f"the centre of its spectrograph's field (SPRA, SPDEC {other[0]:.3f} {other[1]:+.3f})"
+        )
+        yield _Witness(*other, _FIELD, words, "in its header")
+    centre = centre_of_plan(planid)
+    if centre is not None:
+        yield _Witness(*centre, _PLATE, f"the centre of its plate ({planid})", "in its header")
+
+
+def _check(path: Path, ra: float, dec: float, other: _Witness) -> None:
+    """Refuse a position that another contradicts: one of them is wrong."""
+    if not (math.isfinite(other.ra) and math.isfinite(other.dec)) or other.ra == other.dec == 0.0:
+        return
+    up = dec - other.dec
+    across = (ra - other.ra + 180.0) % 360.0 - 180.0
+    apart = math.hypot(across * math.cos(math.radians(other.dec)), up)
+    if apart > other.limit:
+        reason = f"its position {ra:.4f} {dec:+.4f} deg is {apart:.3g} deg from {other.words}"
+        raise problem(path, reason, f"correct RA and DEC (degrees), {other.remedy}")
+
+
+def centre_of_plan(planid: str) -> Place | None:
+    """Return the centre of a plate [deg] that the name of its plan tells; None when it does not.
+
+    ``HD083217N210132V01`` is at 8h 32m 17s, 21° 1′ 32″, ``GAC089N38V2`` at 89°, 38°.
+    """
+    if fine := _FINE_PLAN.match(planid):
+        (h, m, s), (d, n, t) = (re.findall("..", fine[k]) for k in (1, 3))
+        ra = 15.0 * (int(h) + int(m) / 60 + int(s) / 3600)
+        dec = int(d) + int(n) / 60 + int(t) / 3600
+        sign = fine[2]
+    elif coarse := _COARSE_PLAN.match(planid):
+        ra, dec, sign = float(coarse[1]), float(coarse[3]), coarse[2]
+    else:
+        return None
+    if not (0.0 <= ra <= 360.0 and dec <= 90.0):  # noqa: PLR2004  deg
+        return None
+    return ra, -dec if sign.upper() == "S" else dec
