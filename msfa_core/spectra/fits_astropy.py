@@ -59,13 +59,13 @@ class _AstropyHdu:
 
     def twice(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has more than once, with other values."""
-        count = getattr(self._header, "count", None)
-        found = []
-        for key in self.which(keys) if count else ():
-            n = count(key)
-            if n > 1 and len({str(self._header[(key, i)]) for i in range(n)}) > 1:
-                found.append(key)
-        return found
+        header: Any = self._header
+        counts = {key: header.count(key) for key in self.which(keys)}
+        return [
+            key
+            for key, n in counts.items()
+            if n > 1 and len({str(header[(key, i)]) for i in range(n)}) > 1
+        ]
 
     @property
     def image(self) -> NDArray[Any] | None:
