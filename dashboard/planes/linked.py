@@ -139,6 +139,16 @@ class LinkedView(pn.viewable.Viewer):
         self._makers: dict[str, Callable[[], Plane]] = {}
         self._stale: set[str] = set()
         self._recolouring = False
+        self._telling: tuple[Any, ...] = ()
+
+    @property
+    def blind(self) -> bool:
+        """Whether the reviewer works blind: what was measured is shown, and no side of a limit."""
+        return bool(self.state.verdicts.blind)
+
+    def hide_while_blind(self, *parts: Any) -> None:
+        """Name the parts that choose or count by the limits of the machine."""
+        self._telling = parts
 
     def offer(self, makers: Mapping[str, Callable[[], Plane]]) -> None:
         """Offer planes by their keys; each is made when it is first shown."""
@@ -200,8 +210,8 @@ class LinkedView(pn.viewable.Viewer):
 
     def groups(self) -> Groups:
         """Return the colour of every star."""
-        state, name = self.state, "blind" if self.state.verdicts.blind else self.colour
-        make = blind_groups if state.verdicts.blind else GROUPINGS[self.colour]
+        state, name = self.state, "blind" if self.blind else self.colour
+        make = blind_groups if self.blind else GROUPINGS[self.colour]
         news = state.verdicts.version if name == "verdict" else None  # classes outlive verdicts
         key = (state.verdicts.table, self.colours, news)
         return once(state, f"groups {name}", key, lambda: make(state.verdicts.table, self.colours))
@@ -226,6 +236,8 @@ class LinkedView(pn.viewable.Viewer):
     def redraw(self) -> None:
         """Draw the visible plane anew; the others when they are shown."""
         self._stale = set(self.planes)
+        for part in self._telling:
+            part.visible = not self.blind
         if self.in_page:
             self._draw_stale()
             self.describe()
@@ -304,7 +316,7 @@ class LinkedView(pn.viewable.Viewer):
 
     def _recolour_soon(self) -> None:
         """Paint new verdicts after a pause, so that no key waits for it."""
-        if self.colour != "verdict" or self.state.verdicts.blind or self._recolouring:
+        if self.colour != "verdict" or self.blind or self._recolouring:
             return
         document = pn.state.curdoc
         if document is None or document.session_context is None:

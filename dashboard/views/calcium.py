@@ -99,8 +99,8 @@ def sides_sentence(above: FloatArray) -> str:
     return f"BHB side {n - rich:,}, Population I side {rich:,}, beyond the line {len(above) - n:,}"
 
 
-def star_sentence(row: pd.Series, axis: Axis) -> str:
-    """Return KP of this star and its side of the dividing line."""
+def star_sentence(row: pd.Series, axis: Axis, blind: bool = False) -> str:
+    """Return KP of this star and its side of the dividing line; blind, no side."""
     kp, error, x = number(row, "kp"), number(row, "kp_err"), number(row, axis.column)
     if not np.isfinite(kp):
         return "this star has no KP (Ca II K or its side bands are not covered)"
@@ -108,6 +108,8 @@ def star_sentence(row: pd.Series, axis: Axis) -> str:
     words = f"this star: KP {kp:.2f}{spread} Å".replace("-", "−")
     if not np.isfinite(x):
         return f"{words}; no {axis.label.split(' [')[0]}"
+    if blind:
+        return words
     above = float(above_dividing_line([kp], [x], axis.column)[0])
     if not np.isfinite(above):
         return f"{words}, beyond the ends of the line"
@@ -200,6 +202,7 @@ class CalciumView(CheckView):
             "queue BHB side", self.queue_bhb_side,
             "Limit the queue to the stars below the dividing line", "queue-bhb-side",
         )  # fmt: skip
+        self.hide_while_blind(button)
         self._bar = controls(self.plane_switch(), button, pn.layout.HSpacer(), colour_switch(self))
         self.follow()
 
@@ -233,8 +236,8 @@ class CalciumView(CheckView):
         """Return the counts, this star, and what to mind."""
         star, abscissa = self.state.screen.star, ABSCISSAE[self.shown]
         return [
-            self._words,
-            "" if star is None else star_sentence(star.row, abscissa.axis),
+            "" if self.blind else self._words,
+            "" if star is None else star_sentence(star.row, abscissa.axis, self.blind),
             abscissa.caution,
             self.outside_words(),
         ]

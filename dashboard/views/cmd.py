@@ -157,8 +157,8 @@ def left_out(found: Exclusions, chosen: list[CmdExclusion]) -> BoolArray | None:
     return np.logical_or.reduce([found[flag] for flag in chosen]) if found and chosen else None
 
 
-def star_sentence(row: pd.Series) -> str:
-    """Return where this star lies, and what to doubt, in words."""
+def star_sentence(row: pd.Series, blind: bool = False) -> str:
+    """Return where this star lies, and what to doubt, in words; blind, on no side."""
     colour, magnitude = number(row, "bp_rp"), number(row, "abs_mag_g")
     flags = number(row, "cmd_flags")
     caveats = CmdFlag.sentences(int(flags)) if np.isfinite(flags) else []
@@ -166,14 +166,19 @@ def star_sentence(row: pd.Series) -> str:
         return "this star has no place here: " + ("; ".join(caveats) or "no Gaia row joined")
     error = number(row, "abs_mag_g_err")
     spread = f" ± {error:.2f}" if np.isfinite(error) else ""
-    where = "inside" if in_trapezoid([colour], [magnitude])[0] else "outside"
+    where = "" if blind else f", {side_word(colour, magnitude)}"
     doubts = f" · caution: {'; '.join(caveats)}" if caveats else ""
-    words = f"this star: BP−RP {colour:.3f}, M_G {magnitude:.2f}{spread}, {where}"
+    words = f"this star: BP−RP {colour:.3f}, M_G {magnitude:.2f}{spread}{where}"
     return words.replace("-", "−") + doubts
 
 
-def dust_sentence(row: pd.Series) -> str:
-    """Return the reddening of this star and where it comes from."""
+def side_word(colour: float, magnitude: float) -> str:
+    """Return on which side of the trapezoid a place lies."""
+    return "inside" if in_trapezoid([colour], [magnitude])[0] else "outside"
+
+
+def dust_sentence(row: pd.Series, blind: bool = False) -> str:
+    """Return the reddening of this star and where it comes from; blind, no side."""
     ebv = number(row, "ebv")
     if not np.isfinite(ebv):
         return "E(B−V) unknown: no reddening vector"
@@ -182,8 +187,8 @@ def dust_sentence(row: pd.Series) -> str:
     colour, magnitude = (number(row, name) for name in ("bp_rp0", "abs_mag_g0"))
     if not (np.isfinite(colour) and np.isfinite(magnitude)):
         return f"E(B−V) {ebv:.3f}{whence}: no reddening vector"
-    where = "inside" if in_trapezoid([colour], [magnitude])[0] else "outside"
-    words = f"E(B−V) {ebv:.3f}{whence}: without dust {colour:.3f}, {magnitude:.2f}, {where}"
+    where = "" if blind else f", {side_word(colour, magnitude)}"
+    words = f"E(B−V) {ebv:.3f}{whence}: without dust {colour:.3f}, {magnitude:.2f}{where}"
     return words.replace("-", "−")
 
 
@@ -243,6 +248,7 @@ class CmdView(LinkedView):
             pn.layout.HSpacer(),
             colour_switch(self),
         )
+        self.hide_while_blind(self._edit)
         if state.data.settings.deredden_cmd:
             self.shown = DEREDDENED_PLANE
         self.follow()
@@ -380,6 +386,8 @@ class CmdView(LinkedView):
     def redraw(self) -> None:
         """Draw the diagram, or say what is missing."""
         placed = has_gaia(self.state.verdicts.table)
+        if self.blind:
+            self._edit.value = False  # corners count what lies inside
         for part in (self._figure, self._controls):
             part.visible = placed
         self._more.visible = placed and self._edit.value
@@ -424,9 +432,9 @@ class CmdView(LinkedView):
         row = None if star is None else star.row
         chosen = "; ".join(flag.sentence for flag in self.excluded)
         lines = [
-            self._count,
-            "" if row is None else star_sentence(row),
-            "" if row is None else dust_sentence(row),
+            "" if self.blind else self._count,
+            "" if row is None else star_sentence(row, self.blind),
+            "" if row is None else dust_sentence(row, self.blind),
             self.outside_words(),
             f"left out: {chosen}" if chosen else "",
         ]

@@ -118,8 +118,8 @@ def limits_sentence(selection: Selection, line: str) -> str:
     return ", ".join(cut.describe() for cut in selection.cuts[line])
 
 
-def star_sentence(row: pd.Series, line: str, selection: Selection) -> str:
-    """Return the measurement of one line of this star, and whether it lies inside."""
+def star_sentence(row: pd.Series, line: str, selection: Selection | None) -> str:
+    """Return the measurement of one line of this star, and whether it lies in a selection."""
     name = LINE_SYMBOLS[line]
     words = []
     for quantity, text, digits, unit in (("d02", "D0.2", 1, " Å"), ("fm", "fm", 3, "")):
@@ -129,7 +129,7 @@ def star_sentence(row: pd.Series, line: str, selection: Selection) -> str:
         spread = f" ± {error:.{digits}f}" if np.isfinite(error) else ""
         words.append(f"{text} {value:.{digits}f}{spread}{unit}")
     sentence = f"this star: {', '.join(words)}"
-    if line not in selection.lines:
+    if selection is None or line not in selection.lines:
         return sentence
     values = ([number(row, f"{q}_{line}")] for q in ("d02", "fm", "width", "shape"))
     return f"{sentence}, {'inside' if selection.contains(line, *values)[0] else 'outside'}"
@@ -187,6 +187,7 @@ class PlaneView(LinkedView):
         self._caption = caption()
         self._inputs = self._box_inputs()
         self._bar = self._controls()
+        self.hide_while_blind(self._queue_inside)
         self.follow()
         self._show_inputs()
         self.param.watch(
@@ -281,7 +282,7 @@ class PlaneView(LinkedView):
         self._counts = count_sentence(table, selection)
         self._change = ""
         inside = before = np.zeros(len(table), dtype=bool)
-        if selection != self.published:
+        if selection != self.published and not self.blind:
             inside, before = (inside_all(table, one) for one in (selection, self.published))
             self._change = change_sentence(before, inside, self.published.name)
         for changes in self._changes.values():
@@ -295,9 +296,10 @@ class PlaneView(LinkedView):
         say_use(self._use, settings_words(selection) if self._asks else "")
         self._caption.visible = not self._asks  # no room for both and the plane
         lines = [
-            self._change,
-            self._counts,
-            "" if star is None else star_sentence(star.row, line, selection),
+            *([] if self.blind else [self._change, self._counts]),
+            ""
+            if star is None
+            else star_sentence(star.row, line, None if self.blind else selection),
             f"{selection.name}: {limits_sentence(selection, line)}",
             self.outside_words(),
         ]
@@ -398,7 +400,7 @@ class PlaneView(LinkedView):
             margin=(0, 2), align="center", stylesheets=[stylesheet()],
             css_classes=["msfa-select", "msfa-nolabel", "selection-name"],
         )  # fmt: skip
-        button = quiet_button(
+        self._queue_inside = quiet_button(
             "queue inside", self.queue_inside,
             "Limit the queue to the stars inside the selection", "queue-inside",
         )  # fmt: skip
@@ -416,7 +418,11 @@ class PlaneView(LinkedView):
             sizing_mode="stretch_width",
         )  # fmt: skip
         return controls(
-            self.plane_switch(), choice, button, pn.layout.HSpacer(), colour_switch(self)
+            self.plane_switch(),
+            choice,
+            self._queue_inside,
+            pn.layout.HSpacer(),
+            colour_switch(self),
         )
 
     def __panel__(self) -> pn.viewable.Viewable:

@@ -220,6 +220,7 @@ class ParametersView(LinkedView):
             "queue outliers", self.queue_outliers,
             "Limit the queue to the stars that any reason sets aside", "queue-outliers",
         )  # fmt: skip
+        self.hide_while_blind(self._moving, button)
         self._bar = controls(
             self.plane_switch(), self._moving, button, pn.layout.HSpacer(), colour_switch(self)
         )
@@ -262,7 +263,7 @@ class ParametersView(LinkedView):
 
     def groups(self) -> Groups:
         """Return the colour of every star; blind, none: reasons tell of classes, too."""
-        if self.colour != "outlier" or self.state.verdicts.blind:
+        if self.colour != "outlier" or self.blind:
             return super().groups()
         return outlier_groups(self.state.labels.flags, self.unlabelled, self.colours)
 
@@ -277,7 +278,7 @@ class ParametersView(LinkedView):
         super().redraw()
 
     def _show_parts(self) -> None:
-        labelled, blind = has_labels(self.state.verdicts.table), self.state.verdicts.blind
+        labelled, blind = has_labels(self.state.verdicts.table), self.blind
         for part in (self._figures, self._caption, self._bar):
             part.visible = labelled
         self._sliders.visible = labelled and self._moving.value and not blind
@@ -286,7 +287,7 @@ class ParametersView(LinkedView):
 
     def _draw_stale(self) -> None:
         super()._draw_stale()  # the reasons have a legend of their own, with counts
-        own = self.colour == "outlier" and not self.state.verdicts.blind
+        own = self.colour == "outlier" and not self.blind
         self.plane(self.shown).show_legend(not own)
 
     def count(self) -> None:
@@ -295,7 +296,7 @@ class ParametersView(LinkedView):
         self._sentence = counts_sentence(flags, self.unlabelled)
         within = int((~has_reason(flags) & ~self.unlabelled).sum())
         words = legend_html(self.state.labels.reason_counts(), within, self.state)
-        self._legend.object = "" if self.state.verdicts.blind else f"<div>{words}</div>"
+        self._legend.object = "" if self.blind else f"<div>{words}</div>"
 
     def _move_limits(self) -> None:
         for name, limit in self._limits.items():
@@ -305,12 +306,11 @@ class ParametersView(LinkedView):
     def describe(self) -> None:
         """Write the caption."""
         star = self.state.screen.star
-        blind = self.state.verdicts.blind
-        lines = ["" if blind else self._sentence]
+        lines = ["" if self.blind else self._sentence]
         if star is not None:
             reasons = self.state.labels.reasons_of(star.obsid)
-            told = values_sentence(star.row) if blind else star_sentence(star.row, reasons)
-            origin = "" if blind else origin_sentence(star.row)
+            told = values_sentence(star.row) if self.blind else star_sentence(star.row, reasons)
+            origin = "" if self.blind else origin_sentence(star.row)
             lines.append(" · ".join(part for part in (told, origin) if part))
         lines.append(self.outside_words())
         sources = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import threading
 from types import SimpleNamespace
 
@@ -16,9 +17,11 @@ from panel.io.state import set_curdoc
 from tornado.ioloop import IOLoop
 
 from dashboard.app import VettingApp
+from dashboard.planes.linked import LinkedView
 from dashboard.state import CoAdded, Session, shared_data
 from dashboard.views.compare import CompareView
 from dashboard.views.exporting import ExportView
+from dashboard.views.places import PLANES
 from dashboard.views.queue import QueueView
 from dashboard.views.spectrum import SpectrumView
 from msfa_core.errors import StoreError
@@ -224,3 +227,30 @@ def test_a_page_that_nobody_waited_for_gives_back_its_survey_too(survey, monkeyp
     monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
     pn.state.cache.clear()
     assert asyncio.run(visit()) == (1, 0)
+
+
+def in_sight(part):
+    """What of a layout can be seen: itself and what it holds, unless it is put away."""
+    inner = getattr(part, "objects", []) if isinstance(part, pn.layout.ListLike) else []
+    return [part, *(one for held in inner for one in in_sight(held))] if part.visible else []
+
+
+@pytest.mark.parametrize("plane", list(PLANES))
+def test_blind_no_plane_says_on_which_side_of_a_limit_a_star_lies_nor_how_many_do(survey, plane):
+    app = VettingApp(survey, reviewer="anna")
+    app.places["lower"].choose(plane)
+    view = app.places["lower"].view(plane)
+    app.state.verdicts.blind = True
+    keys = view.param["shown"].objects if isinstance(view, LinkedView) else [""]
+    for key in keys:
+        if key:
+            view.shown = key
+        shown = in_sight(pn.panel(view))
+        texts = [str(getattr(part, "object", "")) for part in shown]
+        texts += [str(getattr(part, "label", "")) for part in shown]
+        told = " ".join(texts).replace("outside the frame", "")
+        found = re.search(r"\b(inside|outside|BHB side|set aside|queue \w+)\b", told)
+        assert found is None, (plane, key, found)
+    app.state.verdicts.blind = False
+    if plane in ("D0.2–fm", "CMD"):
+        assert "inside" in view._caption.object

@@ -1,5 +1,6 @@
 """What a reviewer must be able to believe: typed words, links, tabs, slow and dead servers."""
 
+import re
 import signal
 import sqlite3
 
@@ -23,6 +24,22 @@ from served_dashboard import (
 from msfa_core.vetting.store import Store
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
+
+SIDES = re.compile(r"\b(inside|outside|BHB side|Population I side|set aside|log g >)")
+ALL_TEXT = """() => {
+  const found = []
+  const walk = (root) => {
+    for (const e of root.querySelectorAll("*")) {
+      const box = e.getBoundingClientRect()
+      if (["SCRIPT", "STYLE"].includes(e.tagName) || !box.width || !box.height) continue
+      const own = [...e.childNodes].filter(node => node.nodeType === 3)
+      found.push(...own.map(node => node.textContent), e.title ?? "", e.ariaLabel ?? "")
+      if (e.shadowRoot) walk(e.shadowRoot)
+    }
+  }
+  walk(document)
+  return found
+}"""  # of what can be seen or pointed at
 
 
 def click_row(page, row):
@@ -287,6 +304,18 @@ def test_blind_is_kept_over_a_reload_and_shuts_what_tells_of_others(
         page.get_by_role("button", name="Vet", exact=True).click()
         for word in ("candidates", "stage 1", "networks say", "A1V"):
             assert page.get_by_text(word).count() == 0, word
+        chooser = page.locator(".msfa-chooser-lower select")
+        for plane in chooser.locator("option").all_inner_texts():
+            chooser.select_option(label=plane)
+            switches = page.locator(".msfa-place").nth(1).locator(".plane-switch button")
+            page.wait_for_timeout(700)
+            for switch in switches.all() or [None]:
+                if switch is not None:
+                    switch.click()
+                    page.wait_for_timeout(500)
+                told = "\n".join(page.evaluate(ALL_TEXT)).replace("outside the frame", "")
+                found = SIDES.search(told)
+                assert found is None, (plane, told[max(0, found.start() - 80) : found.end() + 80])
         page.context.close()
     assert_quiet(log)
 
