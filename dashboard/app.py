@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import panel as pn
+from bokeh.document import Document
 
 from dashboard.making import DemoMaker
 from dashboard.planes.cells import counted
 from dashboard.state import News, Session
 from dashboard.state.defaults import know_defaults
+from dashboard.state.gone import let_go
 from dashboard.state.sending import send_in_few_frames
 from dashboard.state.spare import may_wait
 from dashboard.state.styles import carry_styles
@@ -159,7 +161,7 @@ class VettingApp(pn.viewable.Viewer):
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             pn.state.onload(self._begin_following)
             # a browser that leaves before the page is drawn never loads it
-            pn.state.on_session_destroyed(lambda _: self._close())
+            pn.state.on_session_destroyed(partial(self._close, pn.state.curdoc))
             if not (self.state.verdicts.door.login or self.state.data.assignment):
                 may_wait(pn.state.curdoc, partial(self._is_as_now, self._made_from()))
 
@@ -184,10 +186,11 @@ class VettingApp(pn.viewable.Viewer):
     def _read_reference(self, path: str | Path) -> None:
         self.reference = reference_stars(path)
 
-    def _close(self) -> None:
+    def _close(self, document: Document, _context: object) -> None:
         """Let go of everything; the page has gone."""
         self.verdict.ring.end()
         self.state.close()
+        let_go(document, self.page)
 
     def _begin_following(self) -> None:
         page_is_painted.set()

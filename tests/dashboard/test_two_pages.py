@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 import threading
+import weakref
 from types import SimpleNamespace
 
 import panel as pn
@@ -254,3 +255,39 @@ def test_blind_no_plane_says_on_which_side_of_a_limit_a_star_lies_nor_how_many_d
     app.state.verdicts.blind = False
     if plane in ("D0.2–fm", "CMD"):
         assert "inside" in view._caption.object
+
+
+@pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
+@pytest.mark.parametrize("is_drawn", [False, True])
+def test_of_a_page_that_has_gone_nothing_is_kept(survey, monkeypatch, is_drawn):
+    kept = []
+
+    def make(document):
+        with set_curdoc(document):
+            app = VettingApp(survey, reviewer="anna")
+            pn.panel(app).server_doc(document)
+            kept.append([weakref.ref(one) for one in (document, app, app.state, app.page)])
+
+    request = SimpleNamespace(
+        arguments={}, cookies={}, headers={}, uri="/", path="/", protocol="http", host="localhost"
+    )
+
+    async def visit(name):
+        page = Application(FunctionHandler(make), DocumentLifecycleHandler())
+        context = ApplicationContext(page, io_loop=IOLoop.current())
+        session = await context.create_session_if_needed(ID(name), request)
+        session.document.to_json()
+        if is_drawn:
+            pn.state._schedule_on_load(session.document, None)
+            await asyncio.sleep(0.5)
+        await context._discard_session(session, lambda _: True)
+        del session, context, page
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
+    pn.state.cache.clear()
+    for number in range(3):
+        asyncio.run(visit(f"page {number}"))
+    gc.collect()
+    left = [[one() is not None for one in page] for page in kept]
+    assert left[:2] == [[False] * 4] * 2  # what was last asked may be held a moment
