@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from msfa_core.columns import BY_NAME, Column
 from msfa_core.config import Settings
 from msfa_core.errors import CatalogueError, ConfigError, ExportError
+from msfa_core.lamost.placed import check_places
 from msfa_core.rules import SEARCHED, STAR, domain_conditions, outside_domain
 from msfa_core.stars.crossmatch import ALSO_TAKEN, CATALOGUE_NAMES
 from msfa_core.tables.cells import clean, numbers
@@ -43,6 +44,7 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {  # house name -> names in catalogu
 }
 _OWN_NAMES: Final = ("designation", "obsdate", "lmjd", "mjd", "planid", "spid", "fiberid", "z_err")
 _TEXT: Final = ("class", "subclass", "designation", "obsdate", "planid", "data_release", "ps_id")
+_IN_DEGREES: Final = ("radeg", "dedeg")  # names that say so
 _SAID: Final = {"obsid": "observation number", "snr_g": "S/N in g"}
 _MIB: Final = 2**20  # bytes
 
@@ -199,6 +201,10 @@ def select(
         "catalogue": f"{source.path.name} ({source.kind}), {source.path.stat().st_size} bytes",
         "sha256 of the catalogue": _sha256(source.path),
     }
+    places = [columns[name] for name in ("ra", "dec") if name in columns]
+    chosen.says_degrees = any(name.lower() in _IN_DEGREES for name in places) or all(
+        not says_nothing(source.units().get(name)) for name in places
+    )
     return chosen.write(out, about, overwrite, began, str(catalogue))
 
 
@@ -300,6 +306,7 @@ class Choosing:
         self.n_read = 0
         self.left = dict.fromkeys(cuts.conditions, 0)
         self.n_strange, self.strange = 0, ""
+        self.says_degrees = False
         self.kept: list[pa.Table] = []
 
     def take(self, piece: pa.Table) -> None:
@@ -358,6 +365,7 @@ class Choosing:
             raise CatalogueError(f"{what}: no spectrum passes the cuts ({words}); none written.")
         table = _typed(pa.concat_tables(self.kept, promote_options="permissive"), what)
         self.kept = []
+        check_places(table, what, self.says_degrees)
         nameless = table["obsid"].isna()
         twice = table["obsid"].duplicated() & ~nameless
         table = table[~(nameless | twice)].sort_values("obsid", ignore_index=True)

@@ -111,11 +111,12 @@ def card_unit(unit: Hdu, key: str) -> str:
     The FITS standard (4.0, section 4.3.2) has it in brackets at the head, SDSS at the end, others
     in words (``redshift in km/s``).
     """
-    return _unit_in(unit.comment(key))
+    return unit_in(unit.comment(key))
 
 
 @lru_cache(maxsize=1024)
-def _unit_in(comment: str) -> str:
+def unit_in(comment: str) -> str:
+    """Return the unit that a comment says, lower case; else nothing."""
     found = _UNIT.search(comment)
     return "" if found is None else str(found[1] or found[2] or found[3]).strip().lower()
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from msfa_core.spectra.fits_bytes import Hdu, card_unit
+from msfa_core.spectra.fits_bytes import Hdu, unit_in
 from msfa_core.spectra.layouts import as_degrees, as_number
 from msfa_core.spectra.unpacking import problem
 from msfa_core.tables.cells import place_in_name
@@ -33,6 +34,9 @@ _SAME_STAR: Final = (  # cards that give the place of the star again
 )
 _GALACTIC: Final = (("GL", "GB"), ("GLON", "GLAT"))
 _SPECTROGRAPH: Final = ("SPRA", "SPDEC")
+_TELLING: Final = tuple(
+    (*_NAMES, *(key for pair in (*_SAME_STAR, *_GALACTIC, _SPECTROGRAPH) for key in pair))
+)
 _FIELD: Final = 3.0  # deg from the centre of a spectrograph's; 0.92 among real spectra
 _PLATE: Final = 6.0  # deg from the centre of a plate; 2.5 among real spectra
 _FINE_PLAN: Final = re.compile(r"[A-Z]{1,4}_?(\d{6})([NS])(\d{6})(?!\d)", re.IGNORECASE)
@@ -107,13 +111,20 @@ def _pair(primary: Hdu, across: str, up: str) -> Place:
 
 def _unit(primary: Hdu, key: str) -> str:
     """Return the unit of a position that its comment says, in brackets or else in words."""
-    said = card_unit(primary, key)
+    said, in_brackets = _said_unit(primary.comment(key))
+    if in_brackets or not said:
+        return said
+    return said if abs(as_number(primary.card(key))) <= _LARGEST.get(said, math.inf) else ""
+
+
+@lru_cache(maxsize=256)
+def _said_unit(comment: str) -> tuple[str, bool]:
+    """Return the unit in a comment, and whether it is in brackets."""
+    said = unit_in(comment)
     if said:
-        return _HOURS.sub("h", said)
-    comment = primary.comment(key)
+        return _HOURS.sub("h", said), True
     words = (unit for unit, pattern in _UNIT_IN_WORDS.items() if pattern.search(comment))
-    unit = next(words, "") if comment else ""
-    return unit if abs(as_number(primary.card(key))) <= _LARGEST.get(unit, math.inf) else ""
+    return next(words, ""), False
 
 
 def _of_today(path: Path, ra: float, dec: float, primary: Hdu) -> Place:
@@ -146,36 +157,37 @@ def _of_today(path: Path, ra: float, dec: float, primary: Hdu) -> Place:
 
 def _witnesses(primary: Hdu, planid: str) -> Iterator[_Witness]:
     """Walk through what a header says of the place besides RA and DEC."""
-    for key in primary.which(_NAMES):
-        name = " ".join(str(primary.card(key)).split())
+    said = primary.which(_TELLING)
+    for key in _NAMES:
+        name = " ".join(str(primary.card(key)).split()) if key in said else ""
         named = place_in_name(name)
         if named is not None:
-            words = f"that in its name ({name})"
-            yield _Witness(*named, _SAME, words, f"or {key}, in its header")
+            yield _Witness(*named, _SAME, f"that in its name ({name})", f"or {key}, in its header")
     for across, up in _SAME_STAR:
-        if len(primary.which((across, up))) == len((across, up)):
+        if across in said and up in said:
             other = _pair(primary, across, up)
-            words = f"{across}, {up} ({other[0]:.4f} {other[1]:+.4f})"
+            words = f"{across}, {up}"
             yield _Witness(*other, _SAME, words, f"or {across} and {up}, in its header")
     for across, up in _GALACTIC:
-        if len(primary.which((across, up))) == len((across, up)):
-            from astropy.coordinates import SkyCoord  # noqa: PLC0415  slow, seldom used
-
-            lon, lat = as_number(primary.card(across)), as_number(primary.card(up))
-            if math.isfinite(lon) and abs(lat) <= 90.0:  # noqa: PLR2004  deg
-                there = SkyCoord(lon, lat, unit="deg", frame="galactic").icrs
-                words = f"{across}, {up} ({lon:.4f} {lat:+.4f})"
-                remedy = f"or {across} and {up}, in its header"
-                yield _Witness(there.ra.deg, there.dec.deg, _SAME, words, remedy)
-    if len(primary.which(_SPECTROGRAPH)) == len(_SPECTROGRAPH):
-        other = _pair(primary, *_SPECTROGRAPH)
-        words = (
-            f"the centre of its spectrograph's field (SPRA, SPDEC {other[0]:.3f} {other[1]:+.3f})"
-        )
-        yield _Witness(*other, _FIELD, words, "in its header")
+        if across in said and up in said:
+            yield from _galactic(primary, across, up)
+    if _SPECTROGRAPH[0] in said and _SPECTROGRAPH[1] in said:
+        words = "the centre of its spectrograph's field (SPRA, SPDEC)"
+        yield _Witness(*_pair(primary, *_SPECTROGRAPH), _FIELD, words, "in its header")
     centre = centre_of_plan(planid)
     if centre is not None:
         yield _Witness(*centre, _PLATE, f"the centre of its plate ({planid})", "in its header")
+
+
+def _galactic(primary: Hdu, across: str, up: str) -> Iterator[_Witness]:
+    """Give a place in galactic coordinates, where the cards hold one."""
+    from astropy.coordinates import SkyCoord  # noqa: PLC0415  slow, seldom used
+
+    lon, lat = as_number(primary.card(across)), as_number(primary.card(up))
+    if math.isfinite(lon) and abs(lat) <= 90.0:  # noqa: PLR2004  deg
+        there = SkyCoord(lon, lat, unit="deg", frame="galactic").icrs
+        remedy = f"or {across} and {up}, in its header"
+        yield _Witness(there.ra.deg, there.dec.deg, _SAME, f"{across}, {up}", remedy)
 
 
 def _check(path: Path, ra: float, dec: float, other: _Witness) -> None:
@@ -186,10 +198,14 @@ def _check(path: Path, ra: float, dec: float, other: _Witness) -> None:
     across = (ra - other.ra + 180.0) % 360.0 - 180.0
     apart = math.hypot(across * math.cos(math.radians(other.dec)), up)
     if apart > other.limit:
-        reason = f"its position {ra:.4f} {dec:+.4f} deg is {apart:.3g} deg from {other.words}"
+        reason = (
+            f"its position {ra:.4f} {dec:+.4f} deg is {apart:.3g} deg from {other.words}, "
+            f"{other.ra:.4f} {other.dec:+.4f}"
+        )
         raise problem(path, reason, f"correct RA and DEC (degrees), {other.remedy}")
 
 
+@lru_cache(maxsize=256)
 def centre_of_plan(planid: str) -> Place | None:
     """Return the centre of a plate [deg] that the name of its plan tells; None when it does not.
 

@@ -5,6 +5,7 @@ What can be brought to vacuum wavelengths in the frame of the Sun is; the rest i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -262,10 +263,10 @@ def _check_cards(path: Path, primary: Hdu, content: Content) -> None:
     if not (1.0 < first < _LARGEST_LOGARITHM and 0.0 < step < _LARGEST_STEP):
         return
     wavelength = content.wavelength
-    at = np.array([0, len(wavelength) // 2, len(wavelength) - 1])
-    shift = (np.log10(wavelength[at].astype(np.float64)) - first) / step - at
-    cut = np.round(shift[0])  # pixels cut off at the blue end
-    if np.abs(shift - cut).max() > _SAME_PIXEL:
+    last = len(wavelength) - 1
+    shift = [(math.log10(wavelength.item(at)) - first) / step - at for at in (0, last // 2, last)]
+    cut = round(shift[0])  # pixels cut off at the blue end
+    if max(abs(one - cut) for one in shift) > _SAME_PIXEL:
         reason = (
             f"its wavelengths differ from those of COEFF0 and COEFF1 by {shift[0]:.2f} to "
             f"{shift[-1]:.2f} pixels: they were shifted or binned"

@@ -30,6 +30,10 @@ def from_fits(content: bytes) -> list[RawTable]:
         if not numbered:
             raise ValueError("the FITS file holds no table")
         for i, unit in numbered:
+            if unit.verify_datasum() == 0:
+                name = unit.name or str(i)
+                raise ValueError(f"the data of {name} do not agree with their checksum, DATASUM")
+        for i, unit in numbered:
             name = unit.name or str(i)
             said = {column.name: column.unit for column in unit.columns}
             words = fits_words(unit.header, unit.columns.names)

@@ -1,8 +1,8 @@
 """Formats: the content of a file, not its name, says how it is read.
 
 The libraries read the formats: astropy (FITS, VOTable, ECSV, MRT, CDS, IPAC), pyarrow (Parquet,
-Feather, delimited text). Here is what surrounds them: packing, encodings, several tables in a
-file, and a message where a format cannot be read.
+Feather, Arrow streams, ORC, delimited text). Here is what surrounds them: packing, encodings,
+several tables in a file, and a message where a format cannot be read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather
+import pyarrow.ipc
 import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
@@ -31,12 +32,14 @@ from msfa_core.tables.raw import RawColumn, RawFile, RawTable, problem, renamed,
 from msfa_core.tables.text import text_tables
 
 KNOWN_FORMATS: Final = (
-    "CSV (comma, |, ; or tab), VizieR TSV, FITS, VOTable, ECSV, MRT, JSON, Parquet or Feather"
+    "CSV (comma, |, ; or tab), VizieR TSV, FITS, VOTable, ECSV, MRT, JSON, Parquet, Feather, Arrow "
+    "or ORC"
 )
 _NO_TABLES: Final = (  # beginning of the content, what it is, what to do
     (b"\x89HDF\r\n\x1a\n", "is an HDF5 file", "save the table as FITS, VOTable, Parquet or CSV"),
     (b"\xd0\xcf\x11\xe0", "is a spreadsheet of the old Excel format", "save the table as CSV"),
     (b"SQLite format 3\x00", "is an SQLite database", "save the table as CSV or Parquet"),
+    (b"#ASDF", "is an ASDF file", "save the table as FITS, ECSV or Parquet"),
     (b"%PDF", "is a PDF document", "give the table that belongs to it"),
     (b"\x93NUMPY", "is a NumPy array without names", "save the table as CSV or FITS"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive", "unpack it"),
@@ -46,6 +49,7 @@ _NO_TABLES: Final = (  # beginning of the content, what it is, what to do
     (b"\x80\x04\x95", "is a Python pickle, which is never opened", "save the table as CSV"),
 )
 
+_END_OF_STREAM: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow; its messages begin alike
 _LATEX: Final = re.compile(rb"\\begin\s*\{(tabular|deluxetable|longtable|table)|\\documentclass")
 _VOTABLE: Final = re.compile(rb"<(?:\w+:)?votable\b", re.IGNORECASE)
 _ASTROPY: Final = b"table_meta_yaml"  # key under which astropy describes a Parquet file
@@ -138,6 +142,16 @@ def _refuse_others(path: Path, content: bytes) -> None:
         raise problem(path, "is LaTeX", f"give {KNOWN_FORMATS}")
 
 
+def _refuse_markup(path: Path, lower: bytes) -> None:
+    """Refuse pages and other XML by the beginning of the content, in small letters."""
+    if lower.startswith((b"<!doctype html", b"<html", b"<head")):
+        raise problem(path, "holds a web page, not a table", "download it again")
+    if lower.startswith(b"<table") or b"<tbody" in lower:
+        raise problem(path, "is an HTML table", f"give {KNOWN_FORMATS}")
+    if lower.startswith((b"<?xml", b"<")):
+        raise problem(path, "is XML, but no VOTable", f"give {KNOWN_FORMATS}")
+
+
 def _reader(path: Path, content: bytes) -> tuple[str, Reader]:  # noqa: PLR0911  a line per format
     """Choose how to read the content by its beginning."""
     _refuse_others(path, content)
@@ -147,14 +161,15 @@ def _reader(path: Path, content: bytes) -> tuple[str, Reader]:  # noqa: PLR0911 
         return "Parquet", _from_parquet
     if content.startswith((b"ARROW1", b"FEA1")):
         return "Feather", _from_feather
+    if content.startswith(_END_OF_STREAM[:4]):
+        return "Arrow", lambda raw: _from_stream(path, raw)
+    if content.startswith(b"ORC"):
+        return "ORC", _from_orc
     head = content[:65536].lstrip(b"\xef\xbb\xbf \t\r\n")
     lower = head[:200].lower()
     if _VOTABLE.search(head):
         return "VOTable", lambda raw: from_votable(path, raw)
-    if lower.startswith((b"<!doctype html", b"<html", b"<head")):
-        raise problem(path, "holds a web page, not a table", "download it again")
-    if lower.startswith((b"<?xml", b"<")):
-        raise problem(path, "is XML, but no VOTable", f"give {KNOWN_FORMATS}")
+    _refuse_markup(path, lower)
     if lower.startswith((b"[", b"{")):
         return "JSON", lambda raw: _from_json(path, raw)
     lines = mrt_lines(path, content)
@@ -181,7 +196,7 @@ def _is_ipac(head: bytes) -> bool:
     )
 
 
-# --- Parquet, Feather ------------------------------------------------------------------------
+# --- Parquet, Feather, Arrow, ORC ---------------------------------------------------------------
 def _from_parquet(content: bytes) -> list[RawTable]:
     file = pyarrow.parquet.ParquetFile(pa.BufferReader(content))
     said = (file.schema_arrow.metadata or {}).get(_ASTROPY, b"").decode()
@@ -213,6 +228,20 @@ def _told_by_astropy(schema: pa.Schema) -> tuple[dict[str, str], dict[str, str]]
 
 def _from_feather(content: bytes) -> list[RawTable]:
     return [arrow_table(pyarrow.feather.read_table(pa.BufferReader(content)))]
+
+
+def _from_stream(path: Path, content: bytes) -> list[RawTable]:
+    """Read the messages of an Arrow stream; one that was cut between two of them lacks its end."""
+    if not content.endswith(_END_OF_STREAM):
+        raise problem(path, "is an Arrow stream without its end: it is cut short", "save it again")
+    with pyarrow.ipc.open_stream(pa.BufferReader(content)) as stream:
+        return [arrow_table(stream.read_all())]
+
+
+def _from_orc(content: bytes) -> list[RawTable]:
+    from pyarrow import orc  # noqa: PLC0415  seldom used
+
+    return [arrow_table(orc.ORCFile(pa.BufferReader(content)).read())]
 
 
 def arrow_table(table: pa.Table) -> RawTable:

@@ -42,6 +42,9 @@ _OF_TODAY: Final = re.compile(
 _COMBINED: Final = "combined_"  # before the names in answers of LAMOST's forms
 _LOGARITHM: Final = re.compile(r"(?:log_?10|log|lg)[\s_]*\(?(?P<name>[a-z_]+)\)?", re.IGNORECASE)
 _SIDE: Final = re.compile(r"(?P<name>.+?)[_.]?(?P<side>[12ab]|gaia|lamost|x|y)", re.IGNORECASE)
+_OF_PANDAS: Final = ("x", "y")  # sides of a merge whose tables both have a column
+_MERGED: Final = re.compile(r"_[xy]$")
+_PLACE: Final = ("ra", "dec")
 _OTHER_BANDS: Final = {  # of Pan-STARRS, SDSS and their kin, beside a g that is theirs
     "gmag": {"rmag", "imag", "umag", "zmag", "ymag"},
     "g_mag": {"r_mag", "i_mag", "u_mag", "z_mag", "y_mag"},
@@ -177,7 +180,7 @@ def recognise(
                 break
             if house in found:
                 break
-    _take_sides(names, vocabulary if sides else {}, found, beside, doubtful)
+    rivals |= _take_sides(names, vocabulary if sides else {}, found, beside, doubtful)
     doubtful |= {
         str(name): why
         for house, (kindred, why) in _KINDRED.items()
@@ -289,8 +292,16 @@ def _take_sides(
     found: dict[str, Found],
     beside: Sequence[str],
     doubtful: dict[str, str],
-) -> None:
-    """Fill in from pair tables (``ra_1``, ``ra_2``): the side of what is found already."""
+) -> dict[str, tuple[Found, ...]]:
+    """Fill in from pair tables (``ra_1``, ``ra_2``): the side of what is found already.
+
+    Returns
+    -------
+    dict of str to tuple of Found
+        Columns that pandas called ``_x`` and ``_y`` as both tables had one: nothing tells which
+        is meant. Places of either table will do.
+    """
+    rivals: dict[str, tuple[Found, ...]] = {}
     order = {name: i for i, name in enumerate(names)}
     places = [order[found[name].name] for name in beside if name in found]
     places = places or [order[one.name] for one in found.values()]
@@ -312,6 +323,9 @@ def _take_sides(
                 options.append((far, -order[name], name))
         if options:
             found[house] = Found(min(options)[2])
+            merged = [Found(name) for *_, name in sorted(options) if _MERGED.search(name)]
+            if len(merged) == len(_OF_PANDAS) and house not in _PLACE:
+                rivals[house] = tuple(merged)
     ra, dec = (found.get(one) if one in vocabulary else None for one in ("ra", "dec"))
     if ra is not None and dec is not None:  # both of one side
         side = _SIDE.fullmatch(plain(ra.name))
@@ -322,3 +336,4 @@ def _take_sides(
                 match = _SIDE.fullmatch(plain(name))
                 if match and match["name"] in names_of_dec and match["side"] == side["side"]:
                     found["dec"] = Found(name)
+    return rivals

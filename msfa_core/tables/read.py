@@ -44,7 +44,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     path : str or Path
         CSV (delimiter ``,``, ``|``, ``;`` or tab; comments above the header), FITS, VOTable,
         ECSV, machine-readable table (MRT, or CDS data with its ReadMe beside it), VizieR TSV,
-        JSON, Parquet, Feather; packed or not. Of several tables the first, or ``FILE#TABLE``.
+        JSON, Parquet, Feather, Arrow, ORC; packed or not. Of several tables the first, or
+        ``FILE#TABLE``.
 
     Returns
     -------

@@ -1,13 +1,17 @@
 """Tables as other programs write them: R, TOPCAT, services of the virtual observatory."""
 
+import io
 import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.ipc
 import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from outside_tables import IDS, NAMES, UNITS, astropy_table, cells, csv_text, differences, truth
+from pyarrow import orc
 
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
@@ -363,3 +367,57 @@ def test_magnitudes_in_dex_are_none(tmp_path):
     made["phot_g_mean_mag"].unit = "dex"
     made.write(tmp_path / "t.ecsv", format="ascii.ecsv")
     assert "dex" in open_table(tmp_path / "t.ecsv", GAIA_USE).left_out["phot_g_mean_mag"]
+
+
+# --- Arrow, ORC, checksums, merges ------------------------------------------------------------
+def arrow_stream(table):
+    out = io.BytesIO()
+    named = pa.Table.from_pandas(table.rename(columns=NAMES), preserve_index=False)
+    with pa.ipc.new_stream(out, named.schema) as writer:
+        writer.write_table(named)
+    return out.getvalue()
+
+
+def test_an_arrow_stream_is_a_table_and_one_without_its_end_is_cut(tmp_path):
+    content = arrow_stream(truth())
+    assert differences(truth(), opened(tmp_path, content, name="t.arrows")) == []
+    with pytest.raises(CatalogueError, match="Arrow stream without its end"):
+        opened(tmp_path, content[:-8], name="t.arrows")
+
+
+def test_orc_is_a_table(tmp_path):
+    named = pa.Table.from_pandas(truth().rename(columns=NAMES), preserve_index=False)
+    orc.write_table(named, tmp_path / "t.orc")
+    assert differences(truth(), open_table(tmp_path / "t.orc", GAIA_USE)) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"#ASDF 1.0.0\n", "ASDF"), (b"<table border='1'>\n", "HTML table")]
+)
+def test_other_files_are_named(tmp_path, content, what):
+    with pytest.raises(CatalogueError, match=f"is an {what}.*(give|save) "):
+        opened(tmp_path, content)
+
+
+def test_a_fits_table_of_another_checksum_is_refused(tmp_path):
+    path = tmp_path / "t.fits"
+    unit = fits.BinTableHDU(astropy_table(truth()), name="GAIA")
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(path, checksum=True)
+    assert differences(truth(), open_table(path, GAIA_USE)) == []
+    with fits.open(path) as units:
+        at = units[1].fileinfo()["datLoc"]
+    raw = bytearray(path.read_bytes())
+    raw[at + 41] ^= 0x40
+    path.write_bytes(raw)
+    with pytest.raises(CatalogueError, match="GAIA do not agree with their checksum"):
+        open_table(path, GAIA_USE)
+
+
+def test_of_two_columns_that_a_merge_named_alike_neither_is_taken_where_they_differ(tmp_path):
+    table = truth().rename(columns=NAMES)
+    name = NAMES["g_mag"]
+    merged = table.rename(columns={name: f"{name}_x"}).assign(**{f"{name}_y": table[name]})
+    assert differences(truth(), opened(tmp_path, merged.to_csv(index=False))) == []
+    merged[f"{name}_y"] += 0.5
+    with pytest.raises(CatalogueError, match=f"{name}_x and {name}_y could both be g_mag"):
+        opened(tmp_path, merged.to_csv(index=False))
