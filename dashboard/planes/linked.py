@@ -338,5 +338,6 @@ class LinkedView(pn.viewable.Viewer):
             self.state.queue.brush(
                 obsids, f"{counted(len(obsids), 'spectrum', 'spectra')} brushed in {label}"
             )
+            self.state.status.calm()
 
         return brush

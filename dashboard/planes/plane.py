@@ -46,7 +46,6 @@ from msfa_core.typing import BoolArray, FloatArray
 
 TAP_REACH: Final = 12.0  # a tap selects the nearest star within so many screen pixels
 TAP_FRAME: Final = (360.0, 240.0)  # screen size assumed until the browser tells
-LEGEND_ROOM: Final = 0.09  # of the height, above the stars: the legend of the groups hides none
 SLOTS: Final = 7  # the most groups that the legend of a plane names
 STAR_FIELDS: Final = ("x", "y", "left", "right", "bottom", "top", "obsid")
 CIRCLE: Final = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -250,10 +249,7 @@ class Plane:
         frames = [frame_limits(x, self.x), frame_limits(y, self.y)]
         if self._equal:
             starts, ends = zip(*frames, strict=True)
-            frames = [(min(starts), max(ends) + LEGEND_ROOM * (max(ends) - min(starts)))] * 2
-        else:
-            start, end = frames[1]
-            frames[1] = (start, end + LEGEND_ROOM * (end - start))  # of a flipped axis, too
+            frames = [(min(starts), max(ends))] * 2
         for (start, end), shown in zip(frames, (plot.x_range, plot.y_range), strict=True):
             shown.update(start=start, end=end, reset_start=start, reset_end=end)
 
@@ -284,13 +280,12 @@ class Plane:
                 for slot in range(SLOTS)
             ],
             orientation="horizontal",
-            location="top_left",
-            margin=1,
+            location="left",
+            margin=0,
             padding=1,
             spacing=8,
             border_line_color=None,
-            background_fill_color=self.colours.surface,
-            background_fill_alpha=0.7,
+            background_fill_color=None,
             label_text_color=self.colours.text,
             label_text_font=FONT,
             label_text_font_size="11px",
@@ -301,7 +296,7 @@ class Plane:
             label_width=6,
             styles=LEGEND_STYLES,
         )
-        self.figure.add_layout(legend)  # in the frame: a small screen is for the plane
+        self.figure.add_layout(legend, "above")  # in the frame it would lie over stars
         return legend
 
     def _tell_groups(self, groups: Groups, present: BoolArray) -> None:

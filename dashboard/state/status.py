@@ -27,6 +27,11 @@ class Status(Part):
         """Write the status line."""
         self.param.update(message=message, tone=tone)
 
+    def calm(self) -> None:
+        """Take away what was refused: something else was done since."""
+        if self.tone == "error":
+            self.say("")
+
     def attempt(self, action: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Do it; what the project refuses becomes the status line. Return whether it was done.
 

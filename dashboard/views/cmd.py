@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 COLOUR: Final = Axis("bp_rp", "BP−RP [mag]", limits=(-0.8, 1.6), always=(-0.4, 0.8), digits=3)
 MAGNITUDE: Final = Axis(
-    "abs_mag_g", "M_G [mag]", limits=(-4.0, 13.5), always=(-2.0, 5.0),
+    "abs_mag_g", "M_G [mag]", limits=(-6.0, 13.5), always=(-2.0, 5.0),
     error="abs_mag_g_err", flipped=True,
 )  # fmt: skip
 AXES: Final = {  # keys of the planes; the paper's figure is as observed

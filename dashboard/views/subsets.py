@@ -52,20 +52,21 @@ class SubsetChooser:
         )  # fmt: skip
         self.menus = (self.subset, self.subsets, self.forget)
         self._held: dict[str, Subset] = {}
-        self.naming.param.watch(self._name, "value")
+        self.naming.param.watch(lambda *_: self._name(), "enter_pressed")  # its value comes twice
         self.subset.param.watch(lambda event: self.combine(event.new), "value")
         self.subsets.param.watch(self._take, "value")
         self.forget.on_click(lambda _: self._forget())
         state.watch(self._follow_subset, "queue.filters", "verdicts.blind")
 
-    def _name(self, event: Any) -> None:
+    def _name(self) -> None:
         """Name what is brushed: it can be asked for from then on, by colleagues too."""
-        if not event.new.strip():
+        written = self.naming.value
+        if not written.strip():
             return
         queue, status = self.state.queue, self.state.status
 
         def name() -> None:
-            made = queue.name_brush(event.new)
+            made = queue.name_brush(written)
             status.say(
                 f"named: {made.name} · {counted(len(made.obsids), 'spectrum', 'spectra')}", "saved"
             )
@@ -77,8 +78,10 @@ class SubsetChooser:
     def combine(self, combination: str) -> None:
         """Put a combination of named subsets in force; what cannot be read changes nothing."""
         if combination.strip() == self.state.queue.combination:
+            self.state.status.calm()
             return
         if self.state.status.attempt(self.state.queue.limit_to, combination):
+            self.state.status.calm()
             self.state.screen.first()
 
     def _take(self, event: Any) -> None:

@@ -261,8 +261,7 @@ class VerdictBar(Script):
                 answer = self._go_on(answer)
             self._store(keep, state.decided, answer)
         else:
-            if state.status.tone == "error":
-                state.status.say("")  # it was about what is left now
+            state.status.calm()  # a refusal was about what is left now
             if action == "next":
                 state.screen.next()
             elif action == "previous":

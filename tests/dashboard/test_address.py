@@ -68,7 +68,7 @@ def test_a_combination_of_subsets_is_shared_by_the_address(survey, monkeypatch):
     obsid = page.state.data.obsid
     for name, rows in (("a & b", obsid[:9]), ("c", obsid[3:5])):
         page.state.queue.brush(rows, "brushed")
-        page.queue.named.naming.value = name
+        page.state.queue.name_brush(name)
     page.state.queue.brush((), "")
     page.queue.scope.value = "all"
     page.queue.named.subset.value = '"a & b" and not c'

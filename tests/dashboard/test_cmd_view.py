@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bokeh.models import Legend
 from pytest import approx
 
 from dashboard.planes.axis import inside_polygon
@@ -143,3 +144,10 @@ def test_no_mark_of_the_legend_hangs_on_the_star_on_screen(view):
     plane = view.planes["as observed"]
     marks = {mark.data_source for item in plane._legend.items for mark in item.renderers}
     assert marks and not marks & {plane.star, plane.ellipse, plane.epochs}
+
+
+def test_no_legend_lies_over_stars(view):
+    """In the demo those beyond the bright end of the frame lay under the names of the classes."""
+    figure = view.planes["as observed"].figure
+    outside = [part for part in (*figure.above, *figure.below) if isinstance(part, Legend)]
+    assert {*outside} == {*figure.select({"type": Legend})}

@@ -1,5 +1,7 @@
 """The queue as the reviewer sees it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -281,15 +283,22 @@ def test_probabilities_near_one_are_told_apart():
     assert list(probabilities(p)) == expected
 
 
+def written(field, text):
+    """What a browser sends when something is typed and Enter pressed: a value, then an event."""
+    field.value = text
+    field._process_event(SimpleNamespace(event_name="enter-pressed", value_input=text))
+
+
 def test_a_brush_is_named_and_a_colleague_combines_it(view, state, survey):
     obsid = state.data.obsid
     assert not view.named.naming.visible
     state.queue.brush(obsid[:6], "6 spectra brushed in the CMD")
     assert view.named.naming.visible
-    view.named.naming.value = "<i>left</i> ones"
+    written(view.named.naming, "<i>left</i> ones")
     state.queue.brush(obsid[4:9], "5 spectra brushed in the sky")
-    view.named.naming.value = "right"
+    written(view.named.naming, "right")
     assert view.named.naming.value == ""
+    assert (state.status.tone, state.status.message) == ("saved", "named: right · 5 spectra")
     state.queue.brush((), "")
     assert not view.named.naming.visible
     bert = Session(survey, "bert")
@@ -316,11 +325,13 @@ def test_what_cannot_be_combined_is_said_and_changes_nothing(view, state):
     assert state.status.tone == "error"
     assert list(state.queue.obsids) == before
     assert view.named.subset.value == "nobody and"  # to be mended, not lost
+    view.named.subset.value = ""
+    assert state.status.message == ""  # it was about what is no longer written
 
 
 def test_only_who_named_a_subset_is_offered_to_forget_it(view, state, survey):
     state.queue.brush(state.data.obsid[:6], "6 spectra")
-    view.named.naming.value = "six"
+    written(view.named.naming, "six")
     view.add.value = True
     view.named.subset.value = "six"
     assert view.named.forget.visible
@@ -334,7 +345,7 @@ def test_only_who_named_a_subset_is_offered_to_forget_it(view, state, survey):
 
 def test_blind_hides_subsets_and_what_they_choose(view, state):
     state.queue.brush(state.data.obsid[:6], "6 spectra")
-    view.named.naming.value = "bhbs"
+    written(view.named.naming, "bhbs")
     view.named.subset.value = "bhbs"
     state.verdicts.blind = True
     assert state.queue.combination == "" and not view.named.naming.visible

@@ -1,5 +1,7 @@
 """The dashboard as a reviewer meets it: a server, a browser, a keyboard."""
 
+import time
+
 import pytest
 from served_dashboard import (
     PAINTED,
@@ -13,6 +15,10 @@ from served_dashboard import (
     served,
 )
 from small_survey import FIRST_OBSID
+
+from msfa_core.rules import n_stars
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.subsets import subsets
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
@@ -211,4 +217,73 @@ def test_every_panel_opens_without_an_error_and_fetches_nothing_from_elsewhere(
         assert [url for url in asked if not url.startswith(own)] == []
         assert errors == []
         page.close()
+    assert_quiet(log)
+
+
+def brushed(page, where, left, top, right, bottom):
+    """Draw a box in a plane, in shares of its frame, and wait for the queue to follow."""
+    frame = page.locator(".msfa-place:visible").nth(where).locator("canvas").first.bounding_box()
+    ends = [
+        (frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
+        for x, y in ((left, top), (right, bottom))
+    ]
+    page.mouse.move(*ends[0])
+    page.mouse.down()
+    page.mouse.move(*ends[1], steps=5)
+    page.mouse.up()
+    page.locator(".msfa-sentence button", has_text="brushed in").wait_for(timeout=20_000)
+
+
+def assert_listed(page, survey, obsids):
+    """Wait until the queue is of these spectra; rows that are scrolled away are not in the page."""
+    table = Survey.open(survey).table()
+    n = n_stars(table[table["obsid"].isin(obsids)])
+    page.get_by_text(f"0 of {n} stars vetted").wait_for(timeout=20_000)
+    cells = page.locator(".msfa-queue-table .tabulator-row [tabulator-field=obsid]")
+    until = time.monotonic() + 20
+    while not (found := {int(one) for one in cells.all_inner_texts()}) or not found <= obsids:
+        assert time.monotonic() < until, (found, obsids)
+        page.wait_for_timeout(100)
+
+
+def test_brushes_are_named_combined_and_handed_on_by_the_address(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server, "?show=all")
+        for where, name in ((0, "wide ones"), (1, "blue")):
+            brushed(page, where, 0.2, 0.1, 0.65 - 0.1 * where, 0.8)
+            page.locator(".msfa-naming input").click()
+            page.keyboard.type(name)
+            page.keyboard.press("Enter")
+            page.get_by_role("status").get_by_text(f"named: {name} ·").wait_for(timeout=20_000)
+            page.locator(".msfa-sentence button", has_text="brushed in").click()
+            page.locator(".msfa-naming").wait_for(state="hidden")
+        held = {name: set(one.obsids.tolist()) for name, one in subsets(small_survey).items()}
+        assert all(held.values()) and held["wide ones"] != held["blue"]
+        page.get_by_role("button", name="+ filter").click()
+        for combination, chosen in (
+            ('"wide ones" or blue', held["wide ones"] | held["blue"]),
+            ('blue and not "wide ones"', held["blue"] - held["wide ones"]),
+            ('not (blue or "wide ones")', None),
+            ('blue and "wide ones"', held["blue"] & held["wide ones"]),
+        ):
+            page.locator(".msfa-subset input").fill(combination)
+            page.keyboard.press("Enter")
+            page.get_by_role("button", name=f"in subset {combination}").wait_for(timeout=20_000)
+            if chosen:
+                assert_listed(page, small_survey, chosen)
+        page.locator(".msfa-subset input").fill("blue and nobody")
+        page.keyboard.press("Enter")
+        refusal = page.get_by_role("status").get_by_text("there is no subset 'nobody'")
+        refusal.wait_for(timeout=20_000)
+        page.locator(".msfa-subset input").fill("blue")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="in subset blue").wait_for(timeout=20_000)
+        refusal.wait_for(state="detached")
+        page.wait_for_function("() => location.search.includes('subset=blue')")
+        handed_on = open_page(chromium, server, page.url[page.url.index("?") :])
+        handed_on.get_by_role("button", name="in subset blue").wait_for(timeout=20_000)
+        assert_listed(handed_on, small_survey, held["blue"])
+        for one in (handed_on, page):
+            one.context.close()
     assert_quiet(log)
