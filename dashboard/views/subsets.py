@@ -60,7 +60,7 @@ class SubsetChooser:
 
     def _name(self) -> None:
         """Name what is brushed: it can be asked for from then on, by colleagues too."""
-        written = self.naming.value
+        written = self.naming.value or ""
         if not written.strip():
             return
         queue, status = self.state.queue, self.state.status
