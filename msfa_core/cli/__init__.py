@@ -16,6 +16,7 @@ import typer
 from msfa_core import __version__
 from msfa_core.cli import (  # noqa: F401 (they register their commands)
     doctor,
+    evaluate,
     lamost,
     novelty,
     place,

@@ -11,8 +11,9 @@ from small_survey import make_small_survey
 
 from msfa_core.errors import ExportError
 from msfa_core.products.report import gather, write_figures, write_page, write_pdf
-from msfa_core.products.report.page import SMALL, page_html
+from msfa_core.products.report.page import page_html
 from msfa_core.products.report.paper import _example, _StarSheet
+from msfa_core.products.report.star_by_star import SMALL
 from msfa_core.survey.figures.judged import agreement, reliability
 from msfa_core.survey.folder import Survey
 from msfa_core.vetting.decision import Decision, Verdict

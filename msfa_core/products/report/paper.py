@@ -14,7 +14,8 @@ from msfa_core.constants import FIT_LINES
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.products.report.gather import Report, StarStory
-from msfa_core.products.report.page import SMALL, checked
+from msfa_core.products.report.page import checked
+from msfa_core.products.report.star_by_star import SMALL
 from msfa_core.survey.figures.panel import Panel, about_one
 from msfa_core.survey.figures.printed import (
     GREEN,
