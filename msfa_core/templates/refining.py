@@ -2,7 +2,7 @@
 
 Every question to the pixels (a template at a redshift: by how much does it lower χ²?) is put for
 many at once, in float64: what is read of a spectrum and of the characteristic vectors serves
-``GROUP`` models, and the sums stay in registers.
+``GROUPS`` times ``GROUP`` models, and the sums stay in registers.
 """
 
 from __future__ import annotations
@@ -19,37 +19,40 @@ from msfa_core.templates.kernels import PIXELS, shifted, solve
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 GROUP: Final = 4  # models summed side by side
+GROUPS: Final = 4  # of them asked one after the other while what they share is in the caches
 SETTLED: Final = 0.05  # of χ²: a parabola foretold it that well
 RESULTS: Final = 5  # what `refine` gives: step, gain there, z, its error, gain at z
 _APART: Final = 0.01  # of the distance of two places: nearer ones say nothing of a curvature
 
 
 @compiled(part=True)
-def _add_products(left, start, right, size, sums):  # type: ignore[no-untyped-def]
-    """Add the products of ``size`` pixels of rows of ``left`` with the ``GROUP`` rows of ``right``.
+def _add_products(left, start, right, n_groups, size, sums):  # type: ignore[no-untyped-def]
+    """Add the products of ``size`` pixels of rows of ``left`` with the rows of ``right``.
 
-    ``left`` has an even number of rows: two of them meet four, eight sums at a time.
+    ``left`` has an even number of rows: two of them meet the four of a group, eight sums at a time.
     """
     for q in range(0, len(left), 2):
         one, two = left[q, start : start + size], left[q + 1, start : start + size]
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
-        for i in range(size):
-            a0 += one[i] * right[0, i]
-            a1 += one[i] * right[1, i]
-            a2 += one[i] * right[2, i]
-            a3 += one[i] * right[3, i]
-            b0 += two[i] * right[0, i]
-            b1 += two[i] * right[1, i]
-            b2 += two[i] * right[2, i]
-            b3 += two[i] * right[3, i]
-        sums[0, q] += a0
-        sums[1, q] += a1
-        sums[2, q] += a2
-        sums[3, q] += a3
-        sums[0, q + 1] += b0
-        sums[1, q + 1] += b1
-        sums[2, q + 1] += b2
-        sums[3, q + 1] += b3
+        for g in range(0, n_groups * GROUP, GROUP):
+            r0, r1, r2, r3 = right[g], right[g + 1], right[g + 2], right[g + 3]
+            a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+            for i in range(size):
+                a0 += one[i] * r0[i]
+                a1 += one[i] * r1[i]
+                a2 += one[i] * r2[i]
+                a3 += one[i] * r3[i]
+                b0 += two[i] * r0[i]
+                b1 += two[i] * r1[i]
+                b2 += two[i] * r2[i]
+                b3 += two[i] * r3[i]
+            sums[g, q] += a0
+            sums[g + 1, q] += a1
+            sums[g + 2, q] += a2
+            sums[g + 3, q] += a3
+            sums[g, q + 1] += b0
+            sums[g + 1, q + 1] += b1
+            sums[g + 2, q + 1] += b2
+            sums[g + 3, q + 1] += b3
 
 
 @compiled
@@ -81,17 +84,13 @@ def gains_at(  # type: ignore[no-untyped-def]
     gains : (k,)
         Filled; −1 where a template does not cover the fit.
     """
-    m, first = weight.shape[1], 0
-    model, square, right = (
-        np.zeros((GROUP, m)),
-        np.empty((GROUP, PIXELS)),
-        np.empty((GROUP, PIXELS)),
-    )
-    normal, side = np.empty((GROUP, len(pairs))), np.empty((GROUP, len(columns)))
+    m, first, most = weight.shape[1], 0, GROUPS * GROUP
+    model, square, right = np.zeros((most, m)), np.empty((most, PIXELS)), np.empty((most, PIXELS))
+    normal, side = np.empty((most, len(pairs))), np.empty((most, len(columns)))
     a, solution = np.empty((n_vectors, n_vectors)), np.empty(n_vectors)
     while first < len(row):
         several, near = 0, row[first]
-        while several < GROUP and first + several < len(row) and row[first + several] == near:
+        while several < most and first + several < len(row) and row[first + several] == near:
             t = template[first + several]
             where = starts[t] - np.log10(1.0 + redshift[first + several]) / step
             position = int(np.floor(where))
@@ -101,18 +100,19 @@ def gains_at(  # type: ignore[no-untyped-def]
             else:
                 shifted(splines[t], position, where - position, model[several])
             several += 1
+        n_groups = (several + GROUP - 1) // GROUP
         normal[:, :] = 0.0
         side[:, :] = 0.0
         for start in range(0, m, PIXELS):
             size = min(PIXELS, m - start)
             here, there = weight[near, start : start + size], weighted[near, start : start + size]
-            for g in range(GROUP):
+            for g in range(n_groups * GROUP):
                 one, squares, products = model[g, start : start + size], square[g], right[g]
                 for i in range(size):
                     squares[i] = here[i] * one[i] * one[i]
                     products[i] = there[i] * one[i]
-            _add_products(pairs, start, square, size, normal)
-            _add_products(columns, start, right, size, side)
+            _add_products(pairs, start, square, n_groups, size, normal)
+            _add_products(columns, start, right, n_groups, size, side)
         for g in range(several):
             if gains[first + g] == 0.0:
                 at = 0
