@@ -89,19 +89,11 @@ def solve_cells(a, b, gain):  # type: ignore[no-untyped-def]
 
 
 @compiled(part=True)
-def _sum_bins(values, size, sums):  # type: ignore[no-untyped-def]
-    """Fill ``sums`` with the sums of ``size`` values each."""
-    whole = len(values) // size
-    for b in range(whole):
-        total = 0.0
-        for i in range(b * size, (b + 1) * size):
-            total += values[i]
-        sums[b] = total
-    if whole < len(sums):
-        total = 0.0
-        for i in range(whole * size, len(values)):
-            total += values[i]
-        sums[whole] = total
+def _lay_out(values, size, laid):  # type: ignore[no-untyped-def]
+    """Fill ``laid`` (pixel of a bin, bin) with values, bin after bin; zeros behind the last."""
+    laid[:, :] = 0.0
+    for i in range(len(values)):
+        laid[i % size, i // size] = values[i]
 
 
 @compiled
@@ -119,17 +111,30 @@ def bin_products(weight, weighted, columns, size, right, normal):  # type: ignor
     normal : (n, vector (vector + 1) / 2, bin) float32
         Filled with those of ``weight`` times two, row by row of the lower triangle.
     """
-    n_vectors, m = columns.shape
-    one = np.empty(m)
+    n_vectors, n_bins = len(columns), right.shape[2]
+    vectors = np.empty((n_vectors, size, n_bins))
+    for j in range(n_vectors):
+        _lay_out(columns[j], size, vectors[j])
+    here, there = np.empty((size, n_bins)), np.empty((size, n_bins))
+    one, sums = np.empty((size, n_bins)), np.empty(n_bins)
     for row in range(len(weight)):
+        _lay_out(weight[row], size, here)
+        _lay_out(weighted[row], size, there)
         for j in range(n_vectors):
-            for i in range(m):
-                one[i] = weighted[row, i] * columns[j, i]
-            _sum_bins(one, size, right[row, j])
+            sums[:] = 0.0
+            for i in range(size):
+                for c in range(n_bins):
+                    sums[c] += there[i, c] * vectors[j, i, c]
+                    one[i, c] = here[i, c] * vectors[j, i, c]
+            for c in range(n_bins):
+                right[row, j, c] = sums[c]
             for k in range(j + 1):
-                for i in range(m):
-                    one[i] = weight[row, i] * columns[j, i] * columns[k, i]
-                _sum_bins(one, size, normal[row, j * (j + 1) // 2 + k])
+                sums[:] = 0.0
+                for i in range(size):
+                    for c in range(n_bins):
+                        sums[c] += one[i, c] * vectors[k, i, c]
+                for c in range(n_bins):
+                    normal[row, j * (j + 1) // 2 + k, c] = sums[c]
 
 
 @compiled
