@@ -130,13 +130,18 @@ def survey_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _surveys_let_go() -> Iterator[None]:
-    """Close what the sessions of a module shared: a server has few surveys, the suite hundreds."""
+    """Close what the sessions of a module shared: a server has few surveys, the suite hundreds.
+
+    What outlives the module is not looked through again for garbage: among the remains of hundreds
+    of pages each look took a second, and tests take many.
+    """
     yield
     for key, data in list(pn.state.cache.items()):
         if isinstance(data, SurveyData):
             data.close()
             del pn.state.cache[key]
     gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
