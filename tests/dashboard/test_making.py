@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from bokeh.document import Document
 
 from dashboard import making
 from dashboard.app import VettingApp
@@ -142,4 +143,4 @@ def test_a_page_says_loudly_that_a_step_has_rewritten_what_it_shows(survey):
     assert "OLD TABLE: press reload" in app.header.title.object
     app._reload(None)
     assert "OLD TABLE" not in app.header.title.object
-    app._close()
+    app._close(Document(), None)

@@ -9,6 +9,7 @@ from bokeh.application import Application
 from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.core.types import ID
+from bokeh.document import Document
 from bokeh.models import Div
 from bokeh.server.contexts import ApplicationContext
 from bokeh.util.token import generate_jwt_token
@@ -306,4 +307,4 @@ def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(
     assert app._is_as_now(made_from)
     change(survey)
     assert not app._is_as_now(made_from)
-    app._close()
+    app._close(Document(), None)
