@@ -8,9 +8,7 @@ import numpy as np
 import panel as pn
 import param
 from bokeh.models import (
-    BoxAnnotation,
     ColumnDataSource,
-    CustomJS,
     HoverTool,
     Legend,
     LegendItem,
@@ -31,17 +29,16 @@ from dashboard.theme import (
     stylesheet,
 )
 from dashboard.views.epochs import epoch_colours
+from dashboard.views.marked_lines import MarkedLines
 from dashboard.views.saliency import ROOM, draw_strips, strip_names, strips
 from dashboard.views.spectrum_data import (
     GRID,
     bad_pixels,
     empty,
-    line_markers,
     spectrum_data,
     title_of,
 )
 from dashboard.views.template import AXIS_WIDTH, TemplateOverlay
-from msfa_core.constants import ARM_JOINT, SPEED_OF_LIGHT
 from msfa_core.errors import MsfaError
 from msfa_core.spectra.display import flux_limits, flux_unit, shown_wavelength, smoothed_flux
 from msfa_core.spectra.spectrum import Spectrum
@@ -62,12 +59,9 @@ TOGGLES: Final = {  # parameters of the state that a button turns on
     "with_template": "template",
     "why": "why",
 }
-VELOCITY_LIMIT: Final = 600  # km/s, of the slider
 MAX_EPOCHS: Final = 6
 _AFTER_ALL_VIEWS: Final = 100  # precedence of a watcher
-_NAME_WIDTH: Final = 12.0  # px, of the upright name of a line
 _NAME_ROOM: Final = 0.08  # of the height, kept free for the names of lines
-_WIDE: Final = 1600.0  # Å: with more on screen only the main lines are named
 
 
 class SpectrumView(pn.viewable.Viewer):
@@ -91,7 +85,6 @@ class SpectrumView(pn.viewable.Viewer):
             "smooth": ColumnDataSource(empty("x", "y")),
             "epochs": ColumnDataSource({"xs": [], "ys": [], "name": [], "colour": []}),
             "coadd": ColumnDataSource(empty("x", "y")),
-            "lines": ColumnDataSource(line_markers(np.nan, True)),
             "strips": ColumnDataSource(strips(None, np.nan, True, self._colours)),
             "strip names": ColumnDataSource(strip_names(None, True, np.nan)),
         }
@@ -133,28 +126,8 @@ class SpectrumView(pn.viewable.Viewer):
         name_downloads(plot, "spectrum")
         plot.yaxis[0].ticker.desired_num_ticks = 4
         plot.yaxis[0].formatter = PrintfTickFormatter(format="%.1f")  # of one width: no relayout
-        height = Range1d(0.0, 1.0)  # of the names of lines: a box zoom leaves it alone
-        plot.extra_y_ranges = {"height": height}
-        stay = CustomJS(
-            code="if (cb_obj.start !== 0 || cb_obj.end !== 1) cb_obj.setv({start: 0, end: 1})"
-        )
-        height.js_on_change("start", stay)
-        height.js_on_change("end", stay)
-        self._joint = BoxAnnotation(
-            left=ARM_JOINT[0],
-            right=ARM_JOINT[1],
-            fill_color=colours.muted,
-            fill_alpha=0.08,
-            line_color=None,
-            level="underlay",
-        )
-        plot.add_layout(self._joint)
         plot.add_layout(Span(location=0.0, dimension="width", line_color=colours.line))
-        self._add_lines(plot, colours)
-        self._own = Span(
-            location=0.0, dimension="height", line_color=colours.ring, line_width=1.2, visible=False
-        )
-        plot.add_layout(self._own)
+        self.lines = MarkedLines(plot, colours, self.state.status.say)
         source = self._sources["flux"]
         plot.varea("x", "low", "high", source=source, fill_color=colours.band, fill_alpha=0.55)
         self._epochs = plot.multi_line(
@@ -234,71 +207,6 @@ class SpectrumView(pn.viewable.Viewer):
             if self._legend_items[name].visible != is_drawn:
                 self._legend_items[name].visible = is_drawn
 
-    def _add_lines(self, plot: figure, colours: Palette) -> None:
-        """Draw the marked lines and their names; minor names appear when zoomed in."""
-        source = self._sources["lines"]
-        colour = {
-            "balmer": colours.accent,
-            "metal": colours.bad,
-            "helium": colours.helium,
-            "sky": colours.muted,
-            "telluric": colours.muted,
-        }
-        source.data["colour"] = [colour[kind] for kind in source.data["kind"]]
-        source.data["label"] = [
-            name if main else ""
-            for name, main in zip(source.data["name"], source.data["main"], strict=True)
-        ]
-        source.data["alpha"] = [0.55 if main else 0.25 for main in source.data["main"]]
-        plot.vspan(
-            x="x",
-            source=source,
-            line_color="colour",
-            line_alpha="alpha",
-            line_dash=[3, 3],
-            level="underlay",
-        )
-        plot.text(
-            "x",
-            0.985,
-            text="label",
-            source=source,
-            y_range_name="height",
-            angle=np.pi / 2,
-            anchor="top_right",
-            x_offset=2,
-            text_color="colour",
-            text_font_size="10px",
-            background_fill_color=colours.surface,  # it is read over the spectrum, too
-            background_fill_alpha=0.75,
-            level="annotation",
-        )
-        plot.x_range.js_on_change(
-            "end",
-            CustomJS(
-                args={"source": source, "plot": plot, "wide": _WIDE, "room": _NAME_WIDTH},
-                code="""
-                const {start, end} = plot.x_range
-                const is_wide = Math.abs(end - start) > wide
-                const scale = (plot.inner_width || 600) / Math.abs(end - start)
-                const data = source.data
-                const {main} = data
-                const order = Array.from(main.keys()).sort((i, j) => main[j] - main[i])
-                const label = data.name.map(() => "")
-                const named = []
-                for (const i of order) {
-                    if (is_wide && !data.main[i]) continue
-                    // a name that would be printed over another waits until there is room
-                    if (named.some(x => Math.abs(x - data.x[i]) * scale < room)) continue
-                    named.push(data.x[i])
-                    label[i] = data.name[i]
-                }
-                if (label.join() !== Array.from(data.label).join())
-                    source.data = {...data, label}
-                """,
-            ),
-        )
-
     def _build_controls(self) -> None:
         css: dict[str, Any] = {"stylesheets": [stylesheet()], "margin": (0, 2)}
         self._preset = pn.widgets.RadioButtonGroup(
@@ -329,29 +237,6 @@ class SpectrumView(pn.viewable.Viewer):
             width=66,
             css_classes=["msfa-select", "msfa-nolabel"],
             **css,
-        )
-        self._own_line = pn.widgets.TextInput(
-            label="own line, rest wavelength [vacuum Å]", placeholder="line [Å]", width=56,
-            css_classes=["msfa-search", "msfa-own-line"], **css,
-        )  # fmt: skip
-        self._own_line.param.watch(lambda *_: self._draw_own_line(), "value")
-        self._velocity = pn.widgets.IntSlider(
-            label="RV [km/s]",
-            start=-VELOCITY_LIMIT,
-            end=VELOCITY_LIMIT,
-            step=5,
-            value=0,
-            width=62,
-            css_classes=["msfa-slider"],
-            **css,
-        )
-        self._velocity.jscallback(
-            args={"source": self._sources["lines"], "c": SPEED_OF_LIGHT},
-            value="""
-            const data = source.data
-            const x = data.base.map((x, i) => data.moves[i] ? x * (1 + cb_obj.value / c) : x)
-            source.data = {...data, x}
-            """,
         )
         self._preset.param.watch(lambda event: self._go_to(RANGES[event.new]), "value")
         self._frame.param.watch(lambda event: self.param.update(rest=event.new), "value")
@@ -401,9 +286,7 @@ class SpectrumView(pn.viewable.Viewer):
             return
         spectrum = star.spectrum
         rest = self.rest and bool(np.isfinite(spectrum.z))
-        self._draw_lines(spectrum.z, rest)
-        if self._own.visible:
-            self._draw_own_line()
+        self.lines.draw(spectrum.z, rest)
         self._sources["bad"].data = bad_pixels(spectrum, rest)
         self._sources["smooth"].data = self._smoothed(spectrum, rest)
         self._sources["flux"].data = spectrum_data(spectrum, rest)
@@ -426,28 +309,6 @@ class SpectrumView(pn.viewable.Viewer):
         """Tell the browser which star its screen now shows; sent after every view's data."""
         star = self.state.screen.star
         self._sources["flux"].tags = ["" if star is None else str(star.obsid)]
-
-    def _draw_lines(self, z: float, rest: bool) -> None:
-        source = self._sources["lines"]
-        markers = line_markers(z, rest)
-        self._velocity.value = 0
-        source.data = {**source.data, **markers}
-        shift = 1.0 + z if rest else 1.0
-        self._joint.update(left=ARM_JOINT[0] / shift, right=ARM_JOINT[1] / shift)
-
-    def _draw_own_line(self) -> None:
-        """Draw the line that the reviewer names, where it lies at the star's velocity."""
-        try:
-            wavelength = float((self._own_line.value or "nan").replace(",", "."))
-        except ValueError:
-            self.state.status.say(f"{self._own_line.value!r} is no wavelength in Å.", "error")
-            wavelength = float("nan")
-        star = self.state.screen.star
-        z = np.nan if star is None else star.spectrum.z
-        shift = 1.0 if self.rest or not np.isfinite(z) else 1.0 + z
-        drawn = wavelength * shift
-        self._own.update(location=drawn if np.isfinite(drawn) else 0.0)
-        self._own.visible = bool(np.isfinite(drawn))
 
     def _smoothed(self, spectrum: Spectrum, rest: bool) -> dict[str, NDArray[Any]]:
         self._flux.glyph.line_alpha = 1.0 if self.smoothing == 1 else 0.35
@@ -531,8 +392,8 @@ class SpectrumView(pn.viewable.Viewer):
             self._smooth,
             *self._toggles.values(),
             self._height,
-            self._own_line,
-            self._velocity,
+            self.lines.own,
+            self.lines.velocity,
             sizing_mode="stretch_width",
             height=30,
             margin=0,

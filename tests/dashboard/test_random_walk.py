@@ -220,8 +220,8 @@ class Walk:
             [
                 spectrum.step_smoothing,
                 lambda: setattr(spectrum, "rest", not spectrum.rest),
-                lambda: setattr(spectrum._velocity, "value", self.rng.randrange(-300, 300)),
-                lambda: setattr(spectrum._own_line, "value", self.rng.choice(["4481.3", "no", ""])),
+                lambda: setattr(spectrum.lines.velocity, "value", self.rng.randrange(-300, 300)),
+                lambda: setattr(spectrum.lines.own, "value", self.rng.choice(["4481.3", "no", ""])),
             ]
         )()
 

@@ -116,9 +116,9 @@ def test_other_epochs_are_laid_over_when_asked_for(view, state):
 
 
 def test_a_trial_velocity_does_not_leak_to_the_next_star(view, state):
-    view._velocity.value = 200
+    view.lines.velocity.value = 200
     state.screen.next()
-    assert view._velocity.value == 0
+    assert view.lines.velocity.value == 0
 
 
 def test_the_title_names_the_star_and_its_file(state):

@@ -45,14 +45,14 @@ def test_what_others_decide_moves_neither_zoom_nor_sliders_nor_the_queue(survey)
     mine, other = Session(survey, "anna"), Session(survey, "bert")
     view = SpectrumView(state=mine)
     view.figure.y_range.update(start=-3.0, end=7.0)
-    view._velocity.value = 120
+    view.lines.velocity.value = 120
     on_screen = mine.screen.selected
     other.screen.select(on_screen)
     other.decide("accept", painted_obsid=on_screen)
     mine.follow()
     assert [d.reviewer for d in mine.screen.star.decisions] == ["bert"]  # it is known
     assert (view.figure.y_range.start, view.figure.y_range.end) == (-3.0, 7.0)
-    assert view._velocity.value == 120
+    assert view.lines.velocity.value == 120
     assert mine.screen.selected == on_screen
 
 

@@ -8,6 +8,8 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow]
 SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
 FETCHED = """() => Object.fromEntries(performance.getEntriesByType("resource")
   .filter(one => one.name.startsWith("http")).map(one => [one.name, one.encodedBodySize]))"""
+OWN_LINE = """Bokeh.documents.flatMap(one => [...one._all_models.values()])
+  .find(one => one.type === "Span" && one.tags.length)?.location"""
 SLACK = 0.03  # of a share of the width: gaps and frames
 
 
@@ -105,6 +107,15 @@ def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_
         page.locator(".msfa-on-star, .msfa-recent").last.wait_for()
         assert "cosmic ray" in page.locator("ol.msfa-recent li").first.inner_text()
         page.wait_for_selector(PAINTED)
+        own = page.locator(".msfa-own-line input")
+        own.fill("4472.7")
+        own.press("Enter")
+        page.wait_for_function(f"{OWN_LINE} === 4472.7", timeout=10_000)
+        page.get_by_role("slider", name="RV [km/s]").focus()
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")  # 5 km/s: the slider moves it with the others
+        moved = 4472.7 * (1 + 20 / 299_792.458)
+        page.wait_for_function(f"Math.abs({OWN_LINE} - {moved}) < 1e-6", timeout=10_000)
         page.set_viewport_size({"width": 911, "height": 512})  # 1366×768 at 150 %
         page.wait_for_timeout(1000)
         buttons = [one.bounding_box() for one in page.locator(".msfa-verdict button:visible").all()]
