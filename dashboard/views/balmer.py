@@ -219,8 +219,7 @@ class LinePlot:
         there = np.isfinite(window.flux)
         self.used.data = pixels(window, window.used & there)
         self.left_out.data = pixels(window, ~window.used & there)
-        fitted = np.isfinite(window.model)
-        self.model.data = {"x": window.wavelength[fitted], "y": window.model[fitted]}
+        self.model.data = dict(zip("xy", window.curve, strict=True))
         found = levels(window, *(float(v[0, k]) for v in (fits.d02, fits.fm, fits.centre)))
         for name, source in self.levels.items():
             source.data = found[name]

@@ -32,6 +32,7 @@ from msfa_core.balmer.locus import (
     dividing_line,
 )
 from msfa_core.columns import numbers
+from msfa_core.spine.witnesses import calcium_teff_max
 from msfa_core.typing import FloatArray
 
 KP: Final = Axis("kp", "KP (Ca II K) [Å]", (-1.0, 7.0), (-0.4, 6.2), "kp_err")
@@ -60,7 +61,7 @@ class Abscissa:
     remedy : tuple of str
         Title and sentences where its column is missing.
     caution : str
-        What to mind when reading the plane.
+        What to mind when reading the plane; ``hottest`` stands for where Ca II K ends to tell.
     """
 
     axis: Axis
@@ -72,7 +73,7 @@ ABSCISSAE: Final = {
     "Hδ": Abscissa(
         replace(line_axes("hdelta")[0], limits=(10.0, 40.0), always=(14.0, 37.0)),
         NO_INDEX,
-        "hotter than 8,700 K (dotted): below the line at any [Fe/H]; see BP−RP",
+        "hotter than {hottest:,.0f} K (dotted): below the line at any [Fe/H]; see BP−RP",
     ),
     "BP−RP": Abscissa(
         replace(COLOUR, limits=(-0.35, 0.65), always=(-0.2, 0.5)),
@@ -238,7 +239,7 @@ class CalciumView(CheckView):
         return [
             "" if self.blind else self._words,
             "" if star is None else star_sentence(star.row, abscissa.axis, self.blind),
-            abscissa.caution,
+            abscissa.caution.format(hottest=calcium_teff_max()),
             self.outside_words(),
         ]
 

@@ -438,7 +438,9 @@ class CmdView(LinkedView):
             self.outside_words(),
             f"left out: {chosen}" if chosen else "",
         ]
-        source = f"{CMD_BP_RP[0].provenance}; no parallax zero point."
+        off = self.state.data.settings.parallax_zero_point
+        zero_point = "parallax zero point taken off" if off else "no parallax zero point"
+        source = f"{CMD_BP_RP[0].provenance}; {zero_point}."
         if self.shown != OBSERVED:
             source += f" Extinction: {EXTINCTION_PER_EBV['g'].provenance}."
         self._caption.object = caption_html(lines, source)

@@ -166,7 +166,7 @@ class EpochsView(pn.viewable.Viewer):
         plot = new_figure(
             colours, tools="pan,wheel_zoom,reset,save", min_height=130,
             x_range=DataRange1d(range_padding=0.1), y_range=DataRange1d(range_padding=0.15),
-            x_axis_label="spectrum", y_axis_label="radial velocity [km/s]",
+            x_axis_label="spectrum", y_axis_label="velocity [km/s]",
         )  # fmt: skip
         name_downloads(plot, "velocities")
         plot.xaxis[0].formatter = PrintfTickFormatter(format="%.0f")

@@ -135,6 +135,10 @@ def _measure(
     return raw, covariance, scratch, m, coefficients
 
 
+_CORE: Final = 4.0  # Å on either side of the centre that are drawn finer than pixels
+_CORE_POINTS: Final = 16
+
+
 @dataclass(frozen=True, slots=True)
 class LineWindow:
     """One fitted line as a plot needs it.
@@ -151,6 +155,9 @@ class LineWindow:
         Pixels that entered the fit.
     model, residual : (pixel,) arrays
         SWS profile, and flux − model; NaN when the line could not be measured.
+    curve : (2, point) array
+        Wavelength and flux of the profile as a line to draw: the pixels, and between them its
+        core, which is sharper than a pixel where c < 1.
     continuum : float
         SWS n.
     d02_edges : (float, float) [Å]
@@ -168,6 +175,7 @@ class LineWindow:
     used: NDArray[np.bool_]
     model: FloatArray
     residual: FloatArray
+    curve: FloatArray
     continuum: float
     d02_edges: tuple[float, float]
     d02_level: float
@@ -213,6 +221,9 @@ def line_window(spectra: Any, fits: LineFits, row: int, line: str) -> LineWindow
         *(getattr(sws, name)[[row]] for name in ("depth", "width", "shape", "centre", "continuum"))
     )
     model = sws_profile(wavelength, alone)[0]
+    core = float(alone.centre[0]) + np.linspace(-_CORE, _CORE, 2 * _CORE_POINTS + 1)
+    drawn = np.union1d(wavelength, core[np.isfinite(core)])
+    curve = np.stack([drawn, sws_profile(drawn, alone)[0]])
     n, half = float(alone.continuum[0]), float(line_width_d02(alone)[0]) / 2
     return LineWindow(
         obsid=int(one.obsid[0]),
@@ -223,6 +234,7 @@ def line_window(spectra: Any, fits: LineFits, row: int, line: str) -> LineWindow
         used=used,
         model=model,
         residual=flux - model,
+        curve=curve[:, np.isfinite(curve[1])],
         continuum=n,
         d02_edges=(float(alone.centre[0]) - half, float(alone.centre[0]) + half),
         d02_level=(1 - D02_LEVEL) * n,

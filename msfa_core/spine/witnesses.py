@@ -266,20 +266,26 @@ def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str,
     doubt, chance = "", _number(row, "p_in_bhb_region")
     if stance == Stance.SILENT and not pd.isna(row.get("in_bhb_region")):
         words, doubt = LIMIT_WORDS, f"; chance to be inside {100 * chance:.0f} %"
-    values = ", ".join(
-        part
-        for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ"))
-        for part in (
-            _measured(row, f"d02_{line}", f"D0.2 {name}", 1, " Å"),
-            _measured(row, f"fm_{line}", "fm", 3),
-        )
-        if part
-    )
+    parts = []
+    for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ")):
+        width = _measured(row, f"d02_{line}", f"D0.2 {name}", 1, " Å")
+        parts += [width, _measured(row, f"fm_{line}", "fm" if width else f"fm {name}", 3)]
+    values = ", ".join(part for part in parts if part)
     rule = region_sentence(settings.selection)
     return words, f"{words.capitalize()} ({rule}{doubt})" + (f": {values}." if values else ".")
 
 
-def _say_cmd(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, str]:
+def _place_words(row: pd.Series, deredden: bool) -> str:
+    """Return the place that was judged: as observed, or without dust."""
+    names, words = ("bp_rp", "abs_mag_g"), ("BP−RP", "M_G")
+    if deredden:
+        names, words = ("bp_rp0", "abs_mag_g0"), ("(BP−RP)₀", "M_G,₀")
+    colour, magnitude, error = (_number(row, name) for name in (*names, "abs_mag_g_err"))
+    spread = f" ± {error:.2f}" if np.isfinite(error) else ""
+    return f"{words[0]} {colour:.3f}, {words[1]} {magnitude:.2f}{spread}"
+
+
+def _say_cmd(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
     colour = _number(row, "bp_rp")
     if not np.isfinite(colour):
         return "no Gaia", "No Gaia colours joined: msfa run --gaia FILE."
@@ -287,7 +293,7 @@ def _say_cmd(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[str, 
         return "no parallax", "Gaia gives no parallax of this star."
     if stance == Stance.SILENT and not have_good_parallax(pd.DataFrame([row]))[0]:
         return "parallax poor", f"The parallax is not good enough to speak ({PARALLAX_SENTENCE})."
-    place = f"BP−RP {colour:.3f}, {_measured(row, 'abs_mag_g', 'M_G', 2)}"
+    place = _place_words(row, settings.deredden_cmd)
     if stance == Stance.SILENT:
         chance = _number(row, "p_in_cmd_trapezoid")
         place += f"; chance to be inside {100 * chance:.0f} %"

@@ -247,6 +247,9 @@ def test_the_window_shows_the_pixels_and_the_model_of_the_fit(batch):
         edges = sws_profile(np.array([low, high]), fits.parameters(line))[3]
         assert edges == approx(window.d02_level)
         assert np.ptp(window.wavelength) == approx(140, abs=2)
+        core = fits.continuum[3, k] - fits.depth[3, k]
+        assert window.curve[1].min() == approx(core, abs=1e-9)  # pixels beside it miss it
+        assert np.ptp(window.curve[0]) == np.ptp(window.wavelength)
 
 
 def test_a_window_of_a_lost_line_shows_the_data_without_a_model(batch):

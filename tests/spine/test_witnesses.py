@@ -252,6 +252,18 @@ def test_the_temperature_counts_where_the_kiel_band_is_steep():
     assert list(stances(table, Settings())["labels"]) == [Stance.SILENT, Stance.AGAINST]
 
 
+def test_a_core_without_a_width_is_told_with_its_line():
+    row = table_of(fm_hgamma=[0.851], fm_hgamma_err=[0.182]).iloc[0]
+    assert witnesses(row, Settings())[2].sentence.endswith(": fm Hγ 0.851 ± 0.182.")
+
+
+def test_the_cmd_tells_the_place_that_was_judged():
+    row = full_table().assign(bp_rp0=0.05, abs_mag_g0=0.6, abs_mag_g_err=0.2).iloc[0]
+    told = [witnesses(row, Settings(deredden_cmd=on))[3].sentence for on in (False, True)]
+    assert told[0].endswith("BP−RP 0.100, M_G 0.80 ± 0.20.")
+    assert told[1].endswith("(BP−RP)₀ 0.050, M_G,₀ 0.60 ± 0.20.")
+
+
 def test_what_contradicts_a_candidate_speaks_against_it():
     """The two homes of rules agree: a contradicted candidate has a witness that says so."""
     table = full_table().assign(is_candidate=True, predicted_class="BHB", p_bhb=0.9)
