@@ -37,7 +37,7 @@ def know(
     (n,) DataFrame
         ``obsid, known_in``.
     """
-    from msfa_core.stars.crossmatch import mark_known  # noqa: PLC0415
+    from msfa_core.stars.known import mark_known  # noqa: PLC0415
 
     listed = mark_known(rows, dict(tables), radius_arcsec)
     return pd.DataFrame({"obsid": rows["obsid"], "known_in": listed.array})

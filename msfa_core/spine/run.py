@@ -260,7 +260,7 @@ def _record_choice(survey: Survey, settings: Settings) -> bool:
 
 def _known_counts(table: pd.DataFrame) -> dict[str, list[int]]:
     """Return spectra and stars among the candidates that known catalogues list, and the rest."""
-    from msfa_core.stars.crossmatch import known_counts  # noqa: PLC0415
+    from msfa_core.stars.known import known_counts  # noqa: PLC0415
 
     return known_counts(table[is_true(table, "is_candidate")]).as_dict()
 

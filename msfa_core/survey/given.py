@@ -197,7 +197,8 @@ def _read(survey: Survey, path: Path) -> pd.DataFrame:
 
 
 def _known(survey: Survey, path: Path, spectra: pd.DataFrame, pending: list[Given]) -> Given:
-    from msfa_core.stars.crossmatch import known_match, settled  # noqa: PLC0415
+    from msfa_core.stars.crossmatch import settled  # noqa: PLC0415
+    from msfa_core.stars.known import known_match  # noqa: PLC0415
     from msfa_core.tables.door import open_table  # noqa: PLC0415
     from msfa_core.tables.row_keys import PLACE_USE  # noqa: PLC0415
 

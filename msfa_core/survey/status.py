@@ -280,7 +280,7 @@ def _outside(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
 
 def _known(survey: Survey, table: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Return what the known catalogues list among the candidates, and what is left."""
-    from msfa_core.stars.crossmatch import known_counts  # noqa: PLC0415
+    from msfa_core.stars.known import known_counts  # noqa: PLC0415
 
     names = known_names(survey)
     if not names:

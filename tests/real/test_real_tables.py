@@ -9,8 +9,9 @@ from astropy.io import ascii as astropy_ascii
 from astropy.io import fits
 
 from msfa_core.columns import PAPER_COLUMNS, conform
-from msfa_core.stars.crossmatch import drop_known, join_catalogue, mark_known, match_sky
+from msfa_core.stars.crossmatch import join_catalogue, match_sky
 from msfa_core.stars.epochs import assign_uids
+from msfa_core.stars.known import drop_known, mark_known
 from msfa_core.tables.export import FORMATS, export
 from msfa_core.tables.row_keys import positions
 

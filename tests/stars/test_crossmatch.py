@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 
 from msfa_core.errors import CatalogueError
 from msfa_core.stars import sky
-from msfa_core.stars.crossmatch import (
-    drop_known,
-    join_catalogue,
-    known_counts,
-    mark_known,
-    match_sky,
-)
+from msfa_core.stars.crossmatch import join_catalogue, match_sky
+from msfa_core.stars.known import drop_known, known_counts, mark_known
 from msfa_core.tables.row_keys import as_ids, file_key, positions
 
 ARCSEC = 1.0 / 3600.0
