@@ -1,9 +1,9 @@
 # The dashboard and the command line in one image: docker build --tag msfa-bhb:0.1.0 .
-# TORCH_INDEX: address of torch's wheels for processors; without it pip takes what it finds, which on
-# Linux brings several GB for graphics cards.
+# TORCH_INDEX: where torch's wheels for processors are, which are of the same version; with
+# --build-arg TORCH_INDEX= pip takes those for graphics cards, which bring several GB on Linux.
 FROM python:3.12.8-slim-bookworm
 
-ARG TORCH_INDEX=""
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 NUMBA_CACHE_DIR=/home/msfa/kernels
 
 WORKDIR /src

@@ -57,3 +57,12 @@ def test_the_image_copies_files_that_exist_and_runs_as_nobody_special():
                 assert (ROOT / source).exists(), line
     users = [line.split()[1] for line in lines if line.startswith("USER")]
     assert users and users[-1] != "root"
+
+
+def test_the_image_takes_torch_for_processors_unless_it_is_told_otherwise():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("ARG TORCH_INDEX=")] == [
+        "ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+    ]
+    first = next(line for line in lines if line.startswith("RUN pip install"))
+    assert first.endswith(' ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch')
