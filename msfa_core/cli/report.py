@@ -47,6 +47,8 @@ def report(
 
     if verdict and candidates:
         raise typer.BadParameter("Give --verdict or --candidates, not both.")
+    if out.suffix.lower() != ".html":
+        raise typer.BadParameter(f"{out} does not end in .html: name the file so.")
     checked(out, ".html", overwrite)  # before anything long begins
     on_paper = out.with_suffix(".pdf")
     if pdf:

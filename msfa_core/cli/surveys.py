@@ -315,6 +315,7 @@ def export(
     """Write the table: the spectra of accepted stars, unless told otherwise."""
     from msfa_core.rules import n_stars, unidentified_sentence  # noqa: PLC0415 (pandas)
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.survey.status import changed_settings  # noqa: PLC0415
     from msfa_core.tables.export import export as write  # noqa: PLC0415
     from msfa_core.tables.export import named_columns, writer_of  # noqa: PLC0415
 
@@ -364,6 +365,8 @@ def export(
     doubt = unidentified_sentence(table)
     held = counted_spectra(len(table), n_stars(table)) + (f", {doubt}" if doubt else "")
     print(f"{out}: {held} ({words})")
+    for line in changed_settings(source):
+        print(line)
 
 
 def _header(source: Survey, words: str, rows: pd.DataFrame) -> dict[str, str]:

@@ -374,7 +374,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
             else f"`msfa ingest {typed(path)} --catalogue FILE`, then `msfa run {typed(path)}`",
         ),
     ]
-    lines = _changed_settings(survey)
+    lines = changed_settings(survey)
     for lacks, what, remedy in checks:
         lacking = int(lacks.sum())
         if lacking:
@@ -389,7 +389,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _changed_settings(survey: Survey) -> list[str]:
+def changed_settings(survey: Survey) -> list[str]:
     """Return what ``msfa.toml`` says now and the table does not follow yet."""
     used, now = survey.settings_used.of_results(), survey.settings.of_results()
     return [

@@ -18,6 +18,7 @@ import pandas as pd
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.typing import FloatArray
 
+_NEAR_ONE: Final = 0.005  # 1,500 km/s
 _ENOUGH: Final = 3  # rows that have all of the columns
 _HOT: Final = 7000.0  # K; stars of such Teff …
 _LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are supergiants, or in m/s²
@@ -178,6 +179,8 @@ def _no_shift(z: FloatArray, houses: Collection[str], beside: Collection[str]) -
     if len(z) < _ENOUGH:
         return ""
     low, middle, high = float(z.min()), float(np.median(np.abs(z))), float(z.max())
+    if abs(middle - 1.0) < _NEAR_ONE and high - low < 4 * _NEAR_ONE:
+        return f"it is {low:.6g} to {high:.6g}, which looks like 1 + z: give z itself"
     remedy = "call a Doppler shift redshift, or z with z_err beside it"
     are_shares = 0.0 < low < high < _LARGEST_SHARE and bool({"teff", "logg"} & set(houses))
     knows_metals = "feh" in houses or bool({"z_err", "zerr", "e_z"} & set(beside))

@@ -36,6 +36,7 @@ _KEYS: Final = ("obsid", "file")
 _BESIDE: Final = ("ref_epoch", "epoch", "equinox")  # which tell of others
 _HEAD: Final = 2**18  # bytes that say what the columns are
 _TEXT: Final = 65536  # characters of a header
+_MOST: Final = 0.5  # of a column's first rows
 _CHUNK: Final = 2**22
 
 
@@ -104,6 +105,8 @@ class LargeTable:
         keys = set(file_key(files.dropna()))
         kept, n_rows = [], 0
         for piece in open_catalogue(self.path).pieces(columns):
+            if "obsid" in found and not n_rows:
+                self._check_rounded(piece.column(found["obsid"].name))
             n_rows += len(piece)
             mask = np.zeros(len(piece), bool)
             if "obsid" in found:
@@ -126,6 +129,13 @@ class LargeTable:
             names=self.names,
             unused=(*opened.unused, *self._not_read(columns)),
         )
+
+    def _check_rounded(self, obsids: pa.ChunkedArray) -> None:
+        """Refuse obsids that were rounded: of the rows that are kept, each would seem true."""
+        judged = read_identifiers(obsids.to_pandas().astype("str"))
+        if judged.how and judged.rounded.mean() > _MOST:
+            reason = f"its obsids went through {judged.how}, which rounds them"
+            raise problem(self.path, reason, "give them as whole numbers")
 
     def _not_read(self, columns: list[str]) -> list[str]:
         """Return the columns of which nothing is wanted, where the use wants them named."""
@@ -176,7 +186,8 @@ def open_large(path: str | Path, use: Use) -> LargeTable | None:
         return None
     if found.rivals:
         names = {house: [one.name for one in rivals] for house, rivals in found.rivals.items()}
-        raise problem(path, f"has columns that differ in case only ({names})", "rename one")
+        reason = f"has columns of which either could be meant ({names})"
+        raise problem(path, reason, "rename the one that is not")
     return LargeTable(path, source.kind, tuple(source.names), said_of(source, use), use)
 
 

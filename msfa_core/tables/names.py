@@ -323,9 +323,8 @@ def _take_sides(
                 options.append((far, -order[name], name))
         if options:
             found[house] = Found(min(options)[2])
-            merged = [Found(name) for *_, name in sorted(options) if _MERGED.search(name)]
-            if len(merged) == len(_OF_PANDAS) and house not in _PLACE:
-                rivals[house] = tuple(merged)
+            if either := _either(house, [name for *_, name in sorted(options)]):
+                rivals[house] = either
     ra, dec = (found.get(one) if one in vocabulary else None for one in ("ra", "dec"))
     if ra is not None and dec is not None:  # both of one side
         side = _SIDE.fullmatch(plain(ra.name))
@@ -337,3 +336,12 @@ def _take_sides(
                 if match and match["name"] in names_of_dec and match["side"] == side["side"]:
                     found["dec"] = Found(name)
     return rivals
+
+
+def _either(house: str, names: list[str]) -> tuple[Found, ...]:
+    """Return columns of a pair table of which nothing tells which is meant; none where one does."""
+    merged = [name for name in names if _MERGED.search(name)]
+    if len(merged) == len(_OF_PANDAS) and house not in _PLACE:
+        return tuple(map(Found, merged))
+    is_pair = house == "obsid" and len(names) > 1  # labels may be of either spectrum
+    return tuple(map(Found, names)) if is_pair else ()

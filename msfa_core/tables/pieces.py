@@ -230,6 +230,8 @@ def _csv_layout(path: Path, stream: IO[bytes]) -> tuple[tuple[str, ...], str, by
         header = commented.decode("utf-8").strip()
     else:
         first = _line(path, stream)
+    while first and not first.strip():  # blank lines between the names and the rows
+        first = _line(path, stream)
     delimiter = max(_DELIMITERS, key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     if len(names) <= 1:

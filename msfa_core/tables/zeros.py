@@ -49,6 +49,9 @@ def unfilled(reading: Reading) -> None:
         still = np.logical_and.reduce([zero[name] for name in _MOTION])
         for name in _MOTION:
             none[name] |= still & ~still.all()
+    if {"ra", "dec"} <= set(none):  # no star is there to a millionth of a degree
+        nowhere = zero["ra"] & zero["dec"]
+        none |= {name: none[name] | nowhere for name in ("ra", "dec")}
     for name, rows in none.items():
         fresh = int((rows & reading.values[name].notna().to_numpy(bool)).sum())
         if fresh:

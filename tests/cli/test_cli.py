@@ -833,3 +833,19 @@ def test_the_next_command_can_be_typed_as_it_is_said(tmp_path, one_file, capsys)
     assert shlex.split(said.removeprefix("next: msfa run ")) == [str(survey)]
     assert msfa("status", survey) == 0
     assert f"`msfa run {shlex.quote(str(survey))}`" in capsys.readouterr().out
+
+
+def test_an_export_tells_of_settings_that_its_table_does_not_follow(ingested, tmp_path, capsys):
+    assert msfa("run", ingested, "--quiet") == 0
+    assert msfa("export", ingested, tmp_path / "a.csv", "--all") == 0
+    assert "the table follows" not in capsys.readouterr().out
+    with (ingested / "msfa.toml").open("a") as settings:
+        settings.write("snr_min = 30.0\n")
+    assert msfa("export", ingested, tmp_path / "b.csv", "--all") == 0
+    said = capsys.readouterr().out
+    assert "the setting snr_min = 30.0: the table follows snr_min = 10.0" in said
+
+
+def test_a_report_of_another_ending_is_wrong_usage(ingested, tmp_path, capsys):
+    assert msfa("report", ingested, tmp_path / "a.doc") == Exit.USAGE
+    assert "does not end in .html" in capsys.readouterr().err

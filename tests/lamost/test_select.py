@@ -180,6 +180,15 @@ def test_comments_bom_trailing_delimiters_and_line_ends_do_not_matter(tmp_path):
     assert (read_table(tmp_path / "o.csv")["obsid"] == expected(table)).all()
 
 
+def test_blank_lines_behind_the_names_hide_no_rows(tmp_path):
+    table = general(50)
+    text = table.to_csv(index=False)
+    (tmp_path / "a.csv").write_text(text.replace("\n", "\n\n\n", 1))
+    (tmp_path / "b.csv").write_text(text)
+    counts = [select(tmp_path / f"{k}.csv", tmp_path / f"{k}_out.csv").counts for k in "ab"]
+    assert counts[0] == counts[1]
+
+
 def test_an_obsid_that_comes_twice_is_counted_and_kept_once(tmp_path):
     table = general()
     double = pd.concat([table, table.iloc[:100]], ignore_index=True)

@@ -421,3 +421,59 @@ def test_of_two_columns_that_a_merge_named_alike_neither_is_taken_where_they_dif
     merged[f"{name}_y"] += 0.5
     with pytest.raises(CatalogueError, match=f"{name}_x and {name}_y could both be g_mag"):
         opened(tmp_path, merged.to_csv(index=False))
+
+
+# --- what is the same in long tables ----------------------------------------------------------
+def labels(**columns):
+    rng = np.random.default_rng(4)
+    n = 40
+    obsid = 101_000_001 + 7 * rng.choice(10**6, n, replace=False)
+    table = pd.DataFrame({"obsid": obsid, "teff": rng.uniform(7200.0, 9800.0, n).round(1)})
+    return table.assign(**columns)
+
+
+def long(tmp_path, monkeypatch, text, obsids):
+    (tmp_path / "t.csv").write_text(text)
+    monkeypatch.setattr(large, "LARGE", 0)
+    table = large.open_large(tmp_path / "t.csv", CATALOGUE_USE)
+    return table.rows_of(np.unique(obsids.to_numpy()), pd.Series([], dtype="str")).table
+
+
+def test_blank_lines_behind_the_names_do_not_end_a_long_table(tmp_path, monkeypatch):
+    table = labels()
+    text = table.to_csv(index=False).replace("\n", "\n\n")
+    assert len(long(tmp_path, monkeypatch, text, table["obsid"])) == len(table)
+
+
+def test_obsids_of_a_long_table_that_single_precision_rounded_are_refused(tmp_path, monkeypatch):
+    table = labels()
+    rounded = table.assign(obsid=table["obsid"].astype(np.float32).astype(np.int64))
+    with pytest.raises(CatalogueError, match="single precision, which rounds them"):
+        long(tmp_path, monkeypatch, rounded.to_csv(index=False), table["obsid"])
+
+
+def test_of_two_obsids_in_a_row_neither_is_taken(tmp_path, monkeypatch):
+    table = labels().rename(columns={"obsid": "obsid_1"})
+    assert opened(tmp_path, table.to_csv(index=False), CATALOGUE_USE).has("obsid")
+    pair = table.assign(obsid_2=table["obsid_1"] + 1)
+    with pytest.raises(CatalogueError, match="obsid_1.*could both be obsid"):
+        opened(tmp_path, pair.to_csv(index=False), CATALOGUE_USE)
+    with pytest.raises(CatalogueError, match="either could be meant.*obsid_2"):
+        long(tmp_path, monkeypatch, pair.to_csv(index=False), table["obsid_1"])
+
+
+def test_one_plus_z_is_no_shift(tmp_path):
+    z = np.random.default_rng(3).normal(0.0, 4e-4, 40).round(7)
+    found = opened(tmp_path, labels(z=1 + z).to_csv(index=False), CATALOGUE_USE)
+    assert "1 + z" in found.left_out["z"]
+    assert opened(tmp_path, labels(z=z).to_csv(index=False), CATALOGUE_USE).has("z")
+
+
+def test_a_place_of_two_zeros_is_none(tmp_path):
+    rng = np.random.default_rng(3)
+    table = labels(ra=rng.uniform(0, 360, 40).round(5), dec=rng.uniform(-9, 60, 40).round(5))
+    table.loc[2, ["ra", "dec"]] = 0.0
+    table.loc[3, "ra"] = 0.0
+    found = opened(tmp_path, table.to_csv(index=False), CATALOGUE_USE).table
+    assert found["ra"].isna().tolist() == [i == 2 for i in range(40)]
+    assert found["ra"][3] == 0.0
