@@ -44,14 +44,15 @@ _DOPPLER: Final = {  # of a redshift that a card gives as a velocity
 }
 _LENGTHS: Final = {  # Å
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 10.0),
-    **dict.fromkeys(("um", "micron", "microns", "µm", "μm", "micrometer", "micrometre"), 1e4),
+    **dict.fromkeys(("um", "micron", "microns", "µm", "μm"), 1e4),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1e4),
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e10),
     "cm": 1e8,
     "mm": 1e7,
     "pm": 1e-2,
 }
 _IN_ANGSTROMS: Final = re.compile(  # and what is no unit
-    r"|.*(ang|ång).*|aa?|å|å|0?\.1\s*nm|10\*?\*?\^?\(?-10\)?\s*m|vac\w*|air|none|-+|unitless"
+    r"|.*(ang|ång).*|aa?|å|å|0?\.1\s*nm|1e-10\s*m|10\*?\*?\^?\(?-10\)?\s*m|vac\w*|air|none|-+|unitless"
 )
 _GIVE_A_SPECTRUM: Final = (
     "give a LAMOST or SDSS spectrum, or write yours as a table with the columns FLUX, IVAR (1/σ²) "

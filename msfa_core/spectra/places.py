@@ -34,6 +34,7 @@ _SAME_STAR: Final = (  # cards that give the place of the star again
 )
 _GALACTIC: Final = (("GL", "GB"), ("GLON", "GLAT"))
 _SPECTROGRAPH: Final = ("SPRA", "SPDEC")
+_BORESIGHT: Final = ("RADEG", "DECDEG")  # of SDSS; 1.4 deg among real spectra
 _TELLING: Final = tuple(
     (*_NAMES, *(key for pair in (*_SAME_STAR, *_GALACTIC, _SPECTROGRAPH) for key in pair))
 )
@@ -95,8 +96,8 @@ def place(path: Path, primary: Hdu, layout: str, of_object: Place | None, planid
     if ra == dec == 0.0:  # cards that were never filled
         return math.nan, math.nan
     ra, dec = _of_today(path, ra, dec, primary)
-    if math.isfinite(ra) and math.isfinite(dec) and not prefix:
-        for one in _witnesses(primary, planid):
+    if math.isfinite(ra) and math.isfinite(dec):
+        for one in _of_telescope(primary) if prefix else _witnesses(primary, planid):
             _check(path, ra, dec, one)
     return ra, dec
 
@@ -177,6 +178,13 @@ def _witnesses(primary: Hdu, planid: str) -> Iterator[_Witness]:
     centre = centre_of_plan(planid)
     if centre is not None:
         yield _Witness(*centre, _PLATE, f"the centre of its plate ({planid})", "in its header")
+
+
+def _of_telescope(primary: Hdu) -> Iterator[_Witness]:
+    """Give where the telescope of SDSS pointed: each fibre is near it."""
+    if len(primary.which(_BORESIGHT)) == len(_BORESIGHT):
+        words = "where the telescope pointed (RADEG, DECDEG)"
+        yield _Witness(*_pair(primary, *_BORESIGHT), _FIELD, words, "in its header")
 
 
 def _galactic(primary: Hdu, across: str, up: str) -> Iterator[_Witness]:

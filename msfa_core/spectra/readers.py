@@ -192,6 +192,12 @@ def _check_twice(path: Path, units: Iterable[Hdu]) -> None:
         for key in unit.twice(_ONCE):
             reason = f"its header has {key} more than once, with different values"
             raise problem(path, reason, "take out those that are wrong")
+        n_columns = unit.card("TFIELDS") if unit.columns else None
+        names = [unit.card(f"TTYPE{i}") for i in range(1, (n_columns or 0) + 1)]
+        upper = [str(name).strip().upper() for name in names if name]
+        if len(upper) > len(set(upper)):
+            name = next(one for one in upper if upper.count(one) > 1)
+            raise problem(path, f"has two columns {name}", "take out the one that is wrong")
 
 
 def _check(path: Path, content: Content) -> None:
@@ -326,6 +332,7 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         if math.isfinite(said):
             meta["noted"] = f"S/N in g is {said:g} in its header, {snr_g:.3g} in its pixels: taken"
     named = identity_from_name(path)
+    _check_identity(path, named, meta)
     planid = str(meta.get("planid") or (named[1] if named else ""))
     ra, dec = place(path, primary, content.layout, meta.pop("place", None), planid)
     return Spectrum(
@@ -341,6 +348,17 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         file=str(path),
         meta=meta,
     )
+
+
+def _check_identity(path: Path, named: tuple[str | int, ...] | None, meta: dict[str, Any]) -> None:
+    """Refuse a file whose name and header tell of two observations: one of them is wrong."""
+    if named is None or meta["layout"] == "sdss":
+        return
+    for key, said in zip(("lmjd", "planid", "spid", "fiberid"), named, strict=True):
+        card = meta.get(key)
+        if card is not None and str(card).strip().upper() != str(said).upper():
+            reason = f"its name says {key} {said} and its header {META_CARDS[key]} = {card}"
+            raise problem(path, reason, "give it the name it had, or correct the header")
 
 
 def _denies(snr_pixels: float, snr_g: float) -> bool:

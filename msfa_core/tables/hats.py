@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -27,6 +28,7 @@ from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 _PARTITION: Final = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)")
 _SAYS_SO: Final = ("hats.properties", "properties", "partition_info.csv", "collection.properties")
+_NO_OBJECTS: Final = ("margin", "association", "index", "map")  # dataproduct_type
 _NEAR_ORDER: Final = 12  # cells of 52 arcsec, and their neighbours: what is kept of a partition
 _READ_AROUND: Final = 1 / 60  # deg around a star, where a partition may end
 
@@ -57,12 +59,14 @@ def open_hats(path: str | Path, use: Use, ra: FloatArray, dec: FloatArray) -> Ou
         When it holds no partitions, or has no positions.
     """
     path = Path(path)
-    partitions = _partitions(path)
+    main = _main_table(path)
+    partitions = _partitions(main)
     known = np.isfinite(ra) & np.isfinite(dec)
     ra, dec = ra[known], dec[known]
+    _check_whole(main, partitions, ra, dec)
     wanted = _wanted(partitions, ra, dec)
     first = wanted[0] if wanted else next(iter(partitions.values()))[0]
-    schema = pa.parquet.read_schema(first)
+    schema = _schema(path, first)
     found = recognise(schema.names, use.vocabulary, use.beside).found
     if not {"ra", "dec"} <= set(found):
         raise problem(path, f"has no positions ({', '.join(schema.names[:8])} …)", "name another")
@@ -78,7 +82,8 @@ def open_hats(path: str | Path, use: Use, ra: FloatArray, dec: FloatArray) -> Ou
         here = [table.column(name).to_numpy().astype(np.float64) for name in place]
         inside: BoolArray = np.isin(_cells(_NEAR_ORDER, here[0], here[1]), near)
         parts.append(table.filter(pa.array(inside)))
-    table = pa.concat_tables(parts) if parts else schema.empty_table().select(columns)
+    empty = schema.empty_table().select(columns)
+    table = pa.concat_tables(parts, promote_options="permissive") if parts else empty
     raw = arrow_table(table)
     opened = understand(RawTable("", raw.columns, raw.left_out), use, str(path))
     digest = hashlib.sha256("\n".join(str(one) for one in partitions).encode()).hexdigest()[:16]
@@ -92,6 +97,63 @@ def open_hats(path: str | Path, use: Use, ra: FloatArray, dec: FloatArray) -> Ou
         checksum=digest,
         notes=(*opened.notes, note),
     )
+
+
+def _schema(path: Path, file: Path) -> pa.Schema:
+    try:
+        return pa.parquet.read_schema(file)
+    except (OSError, pa.ArrowException) as error:
+        raise problem(path, f"{file.name} cannot be read ({error})", "copy it again") from None
+
+
+def _properties(path: Path) -> dict[str, str]:
+    """Return what the files of properties of a catalogue say."""
+    said: dict[str, str] = {}
+    for name in ("collection.properties", "properties", "hats.properties"):
+        file = path / name
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+        said |= {key.strip(): value.strip() for key, _, value in pairs}
+    return said
+
+
+def _main_table(path: Path) -> Path:
+    """Return the folder of the objects: a collection has margins and indexes beside it.
+
+    Raises
+    ------
+    CatalogueError
+        When there is none, or the folder holds no objects.
+    """
+    name = _properties(path).get("hats_primary_table_url", "")
+    main = path / name
+    if not main.is_dir():
+        raise problem(path, f"its table {name} is not there", "copy the whole collection")
+    kind = _properties(main).get("dataproduct_type", "")
+    if kind in _NO_OBJECTS:
+        raise problem(path, f"is no catalogue of objects but its {kind}", "name the catalogue")
+    return main
+
+
+def _check_whole(
+    path: Path, partitions: dict[tuple[int, int], list[Path]], ra: FloatArray, dec: FloatArray
+) -> None:
+    """Refuse a catalogue that lists partitions with stars of the survey and does not have them."""
+    listed = path / "partition_info.csv"
+    if not listed.is_file() or not len(ra):
+        return
+    table = pd.read_csv(listed, skipinitialspace=True)
+    if not {"Norder", "Npix"} <= set(table.columns):
+        return
+    lacking = [
+        f"Norder={order}/…/Npix={pixel}"
+        for order, some in table.groupby("Norder")["Npix"]
+        for pixel in sorted(set(some) & set(_cells(int(order), ra, dec).tolist()))
+        if (order, pixel) not in partitions
+    ]
+    if lacking:
+        which = f"{len(lacking):,} of its partitions in which the survey has stars ({lacking[0]}"
+        raise problem(path, f"lacks {which}{', …' if lacking[1:] else ''})", "copy them, too")
 
 
 def _partitions(path: Path) -> dict[tuple[int, int], list[Path]]:

@@ -209,3 +209,29 @@ def test_more_words_may_say_air(tmp_path, words):
 def test_words_that_do_not_say_air_leave_wavelengths_as_they_are(tmp_path, words):
     path = table(tmp_path / "a.fits", of_table={"COMMENT": words})
     assert read_spectrum(path).wavelength == pytest.approx(WAVELENGTH, rel=1e-12)
+
+
+NAMED = "spec-57000-HD082632N233107V01_sp03-012.fits"
+OBSERVED = {"LMJD": 57000, "PLANID": "HD082632N233107V01", "SPID": 3, "FIBERID": "12"}
+
+
+@pytest.mark.parametrize("key", ["LMJD", "PLANID", "SPID", "FIBERID"])
+def test_a_file_whose_name_and_header_tell_of_two_observations_is_refused(tmp_path, key):
+    assert read_spectrum(table(tmp_path / NAMED, **OBSERVED)).obsid == CARDS["OBSID"]
+    other = "HD082632N233107V02" if key == "PLANID" else 57
+    with pytest.raises(ReadError, match=f"its name says .* and its header {key} = "):
+        read_spectrum(table(tmp_path / NAMED, **{**OBSERVED, key: other}))
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path):
+    path = table(tmp_path / "a.fits", {**COLUMNS, "OTHER": FLUX})
+    path.write_bytes(path.read_bytes().replace(b"'OTHER   '", b"'FLUX    '"))
+    with pytest.raises(ReadError, match="has two columns FLUX"):
+        read_spectrum(path)
+
+
+@pytest.mark.parametrize("unit", ["Micrometers", "micrometre", "um"])
+def test_wavelengths_in_micrometres_are_converted(tmp_path, unit):
+    columns = {**COLUMNS, "WAVELENGTH": WAVELENGTH / 1e4}
+    found = read_spectrum(table(tmp_path / "a.fits", columns, of_table={"TUNIT3": unit}))
+    assert found.wavelength == pytest.approx(WAVELENGTH)

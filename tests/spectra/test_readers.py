@@ -242,7 +242,7 @@ def test_file_without_a_number_is_known_by_date_plan_spectrograph_and_fibre(tmp_
     first = read_spectrum(image_file(tmp_path / NAME, rows))
     copy = read_spectrum(zipped(image_file(tmp_path / NAME, rows)))
     renamed = read_spectrum(image_file(tmp_path / "mystar.fits", rows))
-    other = read_spectrum(image_file(tmp_path / NAME.replace("007", "008"), rows))
+    other = read_spectrum(image_file(tmp_path / NAME.replace("007", "008"), rows, FIBERID=8))
     assert first.obsid == copy.obsid == renamed.obsid == obsid_from_name(f"/any/where/{NAME}.gz")
     assert other.obsid != first.obsid
     assert 2**52 <= first.obsid < 2**53
@@ -311,7 +311,7 @@ def test_sdss_bits_of_the_whole_fibre_do_not_mask_its_pixels(tmp_path, bit, bad)
 def test_arms_of_a_medium_resolution_file_are_joined_by_wavelength(tmp_path):
     arms = [arm("COADD_B", 4950, 5350, 400), arm("COADD_R", 6300, 6800, 500, 2.0)]
     arms.append(arm("B-83906016", 4950, 5350, 410, 9.0, ["PIXMASK"]))
-    spectrum = read_spectrum(medium_file(tmp_path / "med-58268-H_sp12-076.fits", *arms))
+    spectrum = read_spectrum(medium_file(tmp_path / "med-55862-B6212_sp06-007.fits", *arms))
     assert spectrum.flux.tolist() == [1.0] * 400 + [2.0] * 500
     assert spectrum.wavelength[[0, -1]] == approx([4950, 6800], rel=1e-6)
     assert spectrum.meta["resolution"] == "medium"
@@ -754,3 +754,15 @@ def test_an_older_equinox_may_be_text_or_under_its_old_name(tmp_path, equinox):
         cards = {key: equinox, "DESIG": ""}
         ra = read_spectrum(image_file(tmp_path / "a.fits", arrays(), **cards)).ra
         assert ra == pytest.approx(151.14, abs=0.02)
+
+
+def test_a_fibre_of_sdss_that_is_far_from_where_the_telescope_pointed_is_refused(tmp_path):
+    path = sdss_file(tmp_path / "spec-0266-51602-0013.fits")
+    for ra, is_near in ((146.5, True), (9.8, False)):
+        with fits.open(path, mode="update") as units:
+            units[0].header.update({"RADEG": ra, "DECDEG": 0.06})
+        if is_near:
+            assert read_spectrum(path).ra == 146.9341
+        else:
+            with pytest.raises(ReadError, match="where the telescope pointed"):
+                read_spectrum(path)
