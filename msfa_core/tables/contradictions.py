@@ -20,6 +20,8 @@ from msfa_core.typing import FloatArray
 
 _NEAR_ONE: Final = 0.005  # 1,500 km/s
 _ENOUGH: Final = 3  # rows that have all of the columns
+_GOOD_PARALLAX: Final = 5.0  # σ
+_LUMINOSITIES: Final = (-7.0, 18.0)  # mag in G, of supergiants and of coolest white dwarfs
 _HOT: Final = 7000.0  # K; stars of such Teff …
 _LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are supergiants, or in m/s²
 _GIANTS: Final = 4800.0  # K; beyond it stars of the giant branch have …
@@ -143,6 +145,9 @@ def unlikely(
     if "logg" in values and "logg" not in have_units:
         why = _no_gravity(_numbers(values["logg"]), values.get("teff"))
         found |= {"logg": why} if why else {}
+    if {"g_mag", "parallax_mas"} <= values.keys():
+        why = _no_luminosity(values, names)
+        found |= dict.fromkeys(("g_mag", "parallax_mas"), why) if why else {}
     if "z" in values and names["z"].strip().lower() == "z":
         why = _no_shift(_numbers(values["z"]), values.keys(), beside)
         found |= {"z": why} if why else {}
@@ -167,6 +172,24 @@ def _no_gravity(logg: FloatArray, temperatures: pd.Series | None) -> str:
             )
             return f"its middle value {middle:.3g} of {len(some):,} stars{which} {would}: {remedy}"
     return ""
+
+
+def _no_luminosity(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
+    """Return why a magnitude and a parallax are hardly of one star; nothing where they are."""
+    g_mag, parallax = (_numbers(values[name]) for name in ("g_mag", "parallax_mas"))
+    known = np.isfinite(g_mag) & (parallax > 0)
+    if "parallax_error_mas" in values:
+        known &= parallax > _GOOD_PARALLAX * _numbers(values["parallax_error_mas"])
+    if known.sum() < _ENOUGH:
+        return ""
+    middle = float(np.median(g_mag[known] + 5 * np.log10(parallax[known]) - 10))
+    if _LUMINOSITIES[0] < middle < _LUMINOSITIES[1]:
+        return ""
+    return (
+        f"{names['g_mag']} and {names['parallax_mas']} would make an absolute magnitude of "
+        f"{middle:.3g} in the middle, as no stars have: one of them is something else than it is "
+        "called (an absolute magnitude, a distance); take that one out of the file"
+    )
 
 
 def _numbers(column: pd.Series) -> FloatArray:

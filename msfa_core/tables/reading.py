@@ -20,7 +20,7 @@ from msfa_core.tables.quantities import Quantity, limit_words, quantity
 from msfa_core.tables.raw import RawColumn, RawTable
 from msfa_core.tables.report import EXAMPLES, Cells, Understood
 from msfa_core.tables.said import of_all, otherwise
-from msfa_core.tables.scales import differ, said_above, scaled, unit_in_words
+from msfa_core.tables.scales import differ, said_above, said_of_one, scaled, unit_in_words
 from msfa_core.tables.units import (
     ASTROMETRIC_ERRORS,
     Conversion,
@@ -212,7 +212,8 @@ class Reading:
         """
         if self.trusted:
             return
-        why = otherwise(one.name, column.about)
+        above = said_of_one(column.name, self.raw.text)
+        why = otherwise(one.name, column.about) or otherwise(one.name, above)
         why = why or of_all(one.name, column.name, self.raw.names, self.raw.text)
         why = why or scaled(one, self._words_of(one, column))
         if why:

@@ -63,15 +63,19 @@ _SAYS: Final = (
         _pattern(
             r"\b(de-?redden\w*|unreddened|intrinsic)\b"
             r"|\b(extinction|reddening|dust|absorption)[\s-]*(corrected|free)\b"
-            r"|\bcorrected\s+(for|from|of)\s+([\w()]+[\s-]+){0,3}"
+            r"|\b(corrected|correction|correcting)\s+(for|from|of)\s+([\w()]+[\s-]+){0,3}"
             r"(extinction|reddening|absorption|dust)\b"
+            r"|\b(extinction|reddening|absorption|dust|A_?G)\s+(is\s+|was\s+)?"
+            r"(removed|subtracted|taken\s+(off|out))\b|\bG\s*[-−]\s*A_?\(?G\b"
         ),
         None,
         "free of dust already",
     ),
     _Says(
         _MAGNITUDES,
-        _pattern(r"\babsolute\s+([\w()]+[\s-]+){0,4}(mag\w*|brightness)|\bphys\.magAbs"),
+        _pattern(
+            r"\babsolute\s+([\w()]+[\s-]+){0,4}(mag\w*|brightness)|\bphys\.magAbs|^\W*M_?\(?G\)?\W*$"
+        ),
         None,
         "an absolute magnitude",
     ),
@@ -95,7 +99,9 @@ _SAYS: Final = (
         _pattern(
             r"\bheight\b|\bvertical\b|\bplane\b|\bcartesian\b|\bgalactocentric\b"
             r"|\bmass\s+fraction|\bmetal\w*\s+(mass|content|abundance)|\bphotometric\s+redshift"
-            r"|\bphot\.mag|\bmagnitude\b"
+            r"|\bphot\.mag|\bmagnitude\b|\b1\s*\+\s*z\b|\bz[\s-]+coordinate\b|^\W*metallicity\b"
+            r"|\bgalactic\s+(frame|rest|standard)|\b(geocentric|topocentric|lsr)\b"
+            r"|\blocal\s+standard\b"
         ),
         None,
         "no Doppler shift",
@@ -105,6 +111,8 @@ _SAYS: Final = (
         _pattern(
             r"\b(photometric|spectro\w*|dynamical|orbital|predicted)\s+parallax"
             r"|\bparallax\s+(from|of)\s+(the\s+)?(distance|model|photometr)|\bpos\.distance"
+            r"|^\W*(inverse\s+|heliocentric\s+)?distance\b|\bdistance\s+modulus\b"
+            r"|\bparallax\s*(over|/|divided\s+by)\s*(its\s+)?(standard\s+)?(error|uncertainty)"
         ),
         None,
         "no measured parallax",
@@ -114,7 +122,9 @@ _SAYS: Final = (
         _pattern(
             r"\b(no|without|not\s+\w+|excluding)\s+(\w+\s+){0,3}cos"
             r"|\b(galactic|ecliptic)\s+(longitude|latitude)|\bpos\.(galactic|ecliptic)"
-            r"|\b(solar|sun'?s?)\s+(reflex\s+)?motion|\breflex\b"
+            r"|\b(solar|sun'?s?)[\s-]+(reflex\s+)?motion|\breflex\b"
+            r"|\btotal\s+proper\s+motion|\bs\s*/\s*yr\b|\bseconds\s+of\s+time\b"
+            r"|\btangential\s+velocity|\btransverse\s+velocity"
         ),
         None,
         "another motion than that on the sky, cos δ included",
@@ -127,9 +137,45 @@ _SAYS: Final = (
     ),
     _Says(
         frozenset(("feh",)),
-        _pattern(r"\bA\(Fe\)|\blog\s*eps\w*|\b12\s*\+|\bmass\s+fraction|\[\s*(a|alpha|α)\s*/"),
+        _pattern(
+            r"\bA\(Fe\)|\blog\s*eps\w*|\b12\s*\+|\bmass\s+fraction|\[\s*(a|alpha|α)\s*/"
+            r"|\bZ\s*/\s*Z_?\(?(sun|solar|☉|⊙)"
+        ),
         _pattern(r"\[\s*(Fe|M)\s*/\s*H\s*\]"),
         "no [Fe/H]",
+    ),
+    _Says(
+        frozenset(("feh",)),
+        _pattern(r"\[\s*Fe\s*/\s*H\s*\]\s*\+\s*\d"),
+        None,
+        "no [Fe/H]",
+    ),
+    _Says(
+        frozenset(("teff",)),
+        _pattern(
+            r"\b(celsius|centigrade|fahrenheit)\b|\b5040\s*/|\breciprocal\b|\binverse\b"
+            r"|\b(colou?r|excitation|brightness|dust|companion'?s?)\s+temperature"
+        ),
+        None,
+        "no effective temperature in K",
+    ),
+    _Says(
+        _GRAVITIES,
+        _pattern(
+            r"\bln\b|\bnatural\s+log|\bg\s*/\s*g_?\(?sun\b|\b(relative\s+to|in\s+units\s+of)\s+(the\s+)?"
+            r"(sun|solar)|^\W*(surface\s+)?gravity\b[^.;]*\blinear\b"
+        ),
+        None,
+        "no log g of cm/s²",
+    ),
+    _Says(
+        frozenset(("snr_g",)),
+        _pattern(
+            r"\bsquared?\b|\bnoise[\s-]*(to|/|over)[\s-]*signal\b"
+            r"|\b(of|in|for)\s+(the\s+)?[uriz][\s-]*(band|filter)\b"
+        ),
+        None,
+        "no S/N in g",
     ),
     _Says(
         _GRAVITIES,
@@ -152,6 +198,7 @@ _SAYS: Final = (
             r"\bvariances?\b|\bsquared?\b|\bfractional\b|\brelative\s+(error|uncertainty)"
             r"|\b(in|as)\s+(a\s+)?per\s?cent(age)?\b|\bper\s?cent(age)?\s+(error|uncertainty)"
             r"|\b9[0579](\.\d)?\s*(%|per\s?cent)|\b[2-5](\.\d)?[\s-]*(sigma|σ)(?![\s-]*clip)"
+            r"|\bfull\s+(width|range)"
         ),
         None,
         "no standard deviation",

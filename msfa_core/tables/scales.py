@@ -208,12 +208,10 @@ def said_above(house: str, name: str, text: str) -> str:
         return ""
     told = []
     named = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)")
-    heading = re.compile(
-        rf"^\W*(?:col(?:umn)?\.?\s*\d*\W+)?{re.escape(name)}\s*(?:[:=\t—–-]|\s\s|[\[(])"
-    )
+    heading = _heading(name)
     for line in _lines(text):
         if heading.search(line):
-            told.append(heading.sub(lambda m: m[0][-1] if m[0][-1] in "[(" else "", line, count=1))
+            told.append(_less_heading(heading, line))
             continue
         for part in re.split(r";|(?<=[a-z)\]])\.\s|,\s", line):
             is_named = len(name) > _FEWEST_LETTERS and named.search(part)
@@ -221,3 +219,24 @@ def said_above(house: str, name: str, text: str) -> str:
             if (is_named and not re.search(r"[{}]", part)) or any(k.search(part) for k in kinds):
                 told.append(part)
     return " . ".join(told)
+
+
+def said_of_one(name: str, text: str) -> str:
+    """Return the lines above a table that begin with the name of a column, less the name."""
+    if name not in text:
+        return ""
+    heading = _heading(name)
+    lines = (line for line in _lines(text) if heading.search(line))
+    return " . ".join(_less_heading(heading, line) for line in lines)
+
+
+@lru_cache(maxsize=1024)
+def _heading(name: str) -> re.Pattern[str]:
+    """Beginning of a line that is about one column."""
+    return re.compile(
+        rf"^\W*(?:col(?:umn)?\.?\s*\d*\W+)?{re.escape(name)}\s*(?:[:=\t—–-]|\s\s|[\[(])"
+    )
+
+
+def _less_heading(heading: re.Pattern[str], line: str) -> str:
+    return heading.sub(lambda m: m[0][-1] if m[0][-1] in "[(" else "", line, count=1)

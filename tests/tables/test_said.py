@@ -8,6 +8,7 @@ import pytest
 from astropy.coordinates import FK4, SkyCoord
 from astropy.io import fits
 from astropy.io.votable import from_table
+from astropy.table import Table
 from outside_tables import NAMES, astropy_table, csv_text, truth
 
 from msfa_core.columns import COLUMNS
@@ -454,3 +455,105 @@ def test_the_ucds_of_gaias_own_columns_leave_them_what_they_are():
         ("ra", "Right ascension pos.eq.ra;meta.main"),
     ):
         assert otherwise(house, about) == ""
+
+
+# --- comments and more words -------------------------------------------------------------------
+OTHERWISE = {
+    "phot_g_mean_mag": [
+        "extinction corrected", "magnitude after correction for extinction", "G - A_G", "M_G",
+        "absolute magnitude", "magnitude (extinction removed)", "AB magnitude",
+    ],
+    "pmra": [
+        "mu_alpha (no cos dec factor)", "solar-motion corrected", "total proper motion",
+        "coordinate angle (s/yr)", "tangential velocity",
+    ],
+    "parallax": [
+        "distance in kpc", "distance modulus", "inverse distance", "parallax over error",
+        "photometric parallax",
+    ],
+    "teff": ["5040/Teff", "temperature in degrees Celsius", "colour temperature"],
+    "logg": ["ln g", "log(g/gsun)", "log g relative to the Sun"],
+    "feh": ["Z/Zsun", "A(Fe)", "[Fe/H] + 7.5", "metal mass fraction"],
+    "z": ["1+z", "z coordinate", "redshift relative to LSR"],
+    "snr_g": ["S/N squared", "noise to signal", "S/N of the r band"],
+    "teff_err": ["2 sigma error", "full width of the 68% interval", "variance"],
+}  # fmt: skip
+AS_NAMED = {
+    "phot_g_mean_mag": [
+        "apparent magnitude, not corrected for extinction", "G-band mean magnitude (Vega)",
+    ],
+    "pmra": ["proper motion in RA times cos(dec), in mas/yr"],
+    "parallax": ["Absolute stellar parallax of the source at the reference epoch"],
+    "teff": ["effective temperature, from log g and colours"],
+    "logg": ["log10 of the surface gravity in cgs"],
+    "feh": ["iron abundance relative to the Sun"],
+    "z": ["heliocentric redshift"],
+    "snr_g": ["signal to noise ratio of g filter"],
+    "teff_err": ["1 sigma error"],
+}  # fmt: skip
+
+
+def small(use):
+    rng = np.random.default_rng(6)
+    n = 30
+    if use is GAIA_USE:
+        return pd.DataFrame(
+            {
+                "source_id": 10**18 + rng.choice(10**9, n, replace=False),
+                "ra": rng.uniform(0.0, 360.0, n).round(6), "dec": rng.uniform(-9, 60, n).round(6),
+                "phot_g_mean_mag": rng.uniform(11.0, 17.0, n).round(4),
+                "parallax": rng.uniform(0.2, 2.0, n).round(4),
+                "parallax_error": rng.uniform(0.02, 0.05, n).round(4),
+                "pmra": rng.normal(0.0, 9.0, n).round(3), "pmdec": rng.normal(0.0, 9.0, n).round(3),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(
+        {
+            "obsid": 101_000_000 + rng.choice(10**7, n, replace=False),
+            "teff": rng.uniform(7200.0, 9800.0, n).round(1),
+            "teff_err": rng.uniform(30.0, 120.0, n).round(1),
+            "logg": rng.uniform(2.9, 4.3, n).round(3), "feh": rng.uniform(-2.5, -0.5, n).round(3),
+            "z": rng.normal(0.0, 4e-4, n).round(7), "snr_g": rng.uniform(12.0, 90.0, n).round(1),
+        }
+    )  # fmt: skip
+
+
+def left_out(tmp_path, name, words, is_comment):
+    use = GAIA_USE if name in small(GAIA_USE) else CATALOGUE_USE
+    table = small(use)
+    if is_comment:
+        (tmp_path / "t.csv").write_text(f"# {name}: {words}\n{table.to_csv(index=False)}")
+        return open_table(tmp_path / "t.csv", use).left_out
+    described = Table.from_pandas(table)
+    described[name].description = words
+    described.write(tmp_path / "t.ecsv", format="ascii.ecsv")
+    return open_table(tmp_path / "t.ecsv", use).left_out
+
+
+@pytest.mark.parametrize("is_comment", [True, False], ids=["comment", "description"])
+@pytest.mark.parametrize(
+    ("name", "words"), [(key, one) for key, every in OTHERWISE.items() for one in every]
+)
+def test_words_that_make_a_column_another_quantity_count(tmp_path, name, words, is_comment):
+    assert name in left_out(tmp_path, name, words, is_comment)
+
+
+@pytest.mark.parametrize("is_comment", [True, False], ids=["comment", "description"])
+@pytest.mark.parametrize(
+    ("name", "words"), [(key, one) for key, every in AS_NAMED.items() for one in every]
+)
+def test_words_that_say_what_the_name_says_change_nothing(tmp_path, name, words, is_comment):
+    assert left_out(tmp_path, name, words, is_comment) == {}
+
+
+def test_a_magnitude_and_a_parallax_of_no_star_contradict_each_other(tmp_path):
+    table = small(GAIA_USE)
+    assert open_table_of(table, tmp_path).left_out == {}
+    table["phot_g_mean_mag"] /= 10  # as absolute magnitudes would be
+    found = open_table_of(table, tmp_path)
+    assert {"phot_g_mean_mag", "parallax"} <= found.left_out.keys()
+
+
+def open_table_of(table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    return open_table(tmp_path / "t.csv", GAIA_USE)
