@@ -305,10 +305,10 @@ class LinkedView(pn.viewable.Viewer):
         """Return how many stars lie beyond the frame of the visible plane, and whether this one."""
         plane, star = self.plane(self.shown), self.state.screen.star
         lie = counted(plane.n_outside, "spectrum lies", "spectra lie")
-        words = [f"{lie} outside the frame"] if plane.n_outside else []
+        words = f"{lie} outside the frame" if plane.n_outside else ""
         if star is not None and plane.places(star.row) and not plane.holds(star.row):
-            words.append("this star lies outside the frame (zoom out)")
-        return "; ".join(words)
+            words += ", this star too (zoom out)" if words else "this star lies outside the frame"
+        return words
 
     def _show(self) -> None:
         self._place[0] = self._pane()

@@ -73,7 +73,7 @@ ABSCISSAE: Final = {
     "Hδ": Abscissa(
         replace(line_axes("hdelta")[0], limits=(10.0, 40.0), always=(14.0, 37.0)),
         NO_INDEX,
-        "hotter than {hottest:,.0f} K (dotted): below the line at any [Fe/H]; see BP−RP",
+        "dotted, hotter than {hottest:,.0f} K: below the line at any [Fe/H], see BP−RP",
     ),
     "BP−RP": Abscissa(
         replace(COLOUR, limits=(-0.35, 0.65), always=(-0.2, 0.5)),

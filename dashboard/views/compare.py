@@ -298,6 +298,8 @@ class CompareView(Page):
         final = [decision for decision in said if decision.is_final]
         rule = self.state.data.settings.verdict_rule
         words = f"no final verdict yet; of record is {VERDICT_RULES[rule]}"
+        if not said:
+            words = "nobody has decided on the star on screen: choose one of the list"
         if final:
             by, when = final[0].reviewer, final[0].decided_at[:10]
             words = f"final verdict: {final[0].verdict}, by {by} on {when}"

@@ -205,7 +205,7 @@ ORDERS: Final = {
     order.name: order
     for order in (
         Order("p_bhb", "p_bhb, highest first", lambda t: -numbers(t, "p_bhb")),
-        Order("doubt", "most doubtful first", _sureness),
+        Order("doubt", "most doubtful first, by either stage", _sureness),
         Order("snr_g", "S/N, highest first", lambda t: -numbers(t, "snr_g")),
         Order("faint", "S/N, lowest first", lambda t: numbers(t, "snr_g")),
         Order("novelty", "strangest first", lambda t: -numbers(t, "novelty")),

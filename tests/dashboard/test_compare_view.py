@@ -63,6 +63,15 @@ def test_the_columns_carry_the_reviewers_names_as_text(view, reviewed, survey):
     assert (sent["one"], sent["other"]) == ("anna", "&lt;script&gt;alert(1)&lt;/script&gt;")
 
 
+def test_a_star_that_nobody_judged_is_not_offered_as_if_it_were_of_the_list(view, reviewed):
+    state, obsids = reviewed
+    state.screen.select(max(state.data.obsid.tolist()))
+    assert not state.screen.star.decisions
+    assert "nobody has decided on the star on screen" in view._record.object
+    state.screen.select(obsids[3])
+    assert "no final verdict yet" in view._record.object
+
+
 def test_the_disputed_stars_become_the_queue(view, reviewed):
     state, obsids = reviewed
     view.queue_disputed()
