@@ -330,7 +330,9 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     if not math.isfinite(snr_g) or _denies(snr_pixels, snr_g):
         said, snr_g = snr_g, median_snr_g(content.wavelength, flux, ivar, mask)
         if math.isfinite(said):
-            meta["noted"] = f"S/N in g is {said:g} in its header, {snr_g:.3g} in its pixels: taken"
+            meta["noted"] = (
+                f"S/N in g is {said:g} in its header; that of its pixels, {snr_g:.3g}, was taken"
+            )
     named = identity_from_name(path)
     _check_identity(path, named, meta)
     planid = str(meta.get("planid") or (named[1] if named else ""))

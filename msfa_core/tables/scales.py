@@ -63,6 +63,7 @@ _SPELLED: Final = {
     "microarcseconds": "uas", "arcseconds": "arcsec", "arcminutes": "arcmin", "degrees": "deg",
     "kelvins": "K", "magnitudes": "mag", "metres": "m",
 }  # fmt: skip
+_NAME_OF_MAGNITUDE: Final = re.compile(r"(?!m?mag$)\w+mag")  # (Gmag) is a name, no giga-mag
 _NO_UNITS: Final = re.compile(  # words that the parser of units takes for some
     r"(?!k$)[a-z]|as|at|au|bin|pa|cd|min|an|the|sun|gal|ct|ph|pix|arc", re.IGNORECASE
 )
@@ -143,6 +144,8 @@ def unit_in_words(one: Quantity, about: str) -> str:
     words = [*said, *behind, *([last[1].strip()] if last else [])]
     for word in words:
         if _NO_UNITS.fullmatch(word) and not (word in said and word == "h" and one.kind == "ra"):
+            continue
+        if one.unit == "mag" and _NAME_OF_MAGNITUDE.fullmatch(word):
             continue
         spelled = _SPELLED.get(word.lower(), _PER.sub("/", word))
         if one.unit == "mag" and _OF_FLUX.fullmatch(word):

@@ -481,6 +481,7 @@ OTHERWISE = {
 AS_NAMED = {
     "phot_g_mean_mag": [
         "apparent magnitude, not corrected for extinction", "G-band mean magnitude (Vega)",
+        "G-band mean magnitude (Gmag)",
     ],
     "pmra": ["proper motion in RA times cos(dec), in mas/yr"],
     "parallax": ["Absolute stellar parallax of the source at the reference epoch"],
