@@ -76,7 +76,7 @@ def make_small_survey(path, n_stars=24, seed=7, first_obsid=FIRST_OBSID):
         for _ in range(2 if star % 6 == 0 else 1):
             obsid = first_obsid + len(spectra)
             snr, velocity = rng.uniform(15, 120), rng.normal(0, 150)
-            file = f"spec-55977-GAC_060N28_V1_sp01-{len(spectra):03d}.fits.gz"
+            file = f"spec-55977-F5597702_sp01-{len(spectra):03d}.fits.gz"
             spectra.append(star_spectrum(obsid, width, depth, velocity, snr, rng, file))
             rows.append(
                 {

@@ -38,7 +38,7 @@ def rows_of(start, n):
         "obsdate": pa.array(["2014-03-01"] * n),
         "lmjd": rng.integers(55_800, 60_000, n),
         "mjd": rng.integers(55_800, 60_000, n),
-        "planid": pa.array(["HD123456N123456B01"] * n),
+        "planid": pa.array(["F5597702"] * n),
         "spid": rng.integers(1, 17, n),
         "fiberid": rng.integers(1, 251, n),
         "ra_obs": ra,
