@@ -18,6 +18,7 @@ _ASTROMETRY: Final = (
     *("pmra", "pmra_error", "pmdec", "pmdec_error"),
 )
 _MOTION: Final = ("parallax_mas", "pmra", "pmdec")  # no star has 0 in all of them
+_MANY: Final = 10  # rows: no star of a table is at 0, 0 to a millionth of a degree
 _LABELS: Final = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
 _BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
 _TELLS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # whose 0 says it, of what
@@ -49,7 +50,7 @@ def unfilled(reading: Reading) -> None:
         still = np.logical_and.reduce([zero[name] for name in _MOTION])
         for name in _MOTION:
             none[name] |= still & ~still.all()
-    if {"ra", "dec"} <= set(none):  # no star is there to a millionth of a degree
+    if {"ra", "dec"} <= set(none) and len(none["ra"]) >= _MANY:  # of few, one may be a test
         nowhere = zero["ra"] & zero["dec"]
         none |= {name: none[name] | nowhere for name in ("ra", "dec")}
     for name, rows in none.items():
