@@ -24,11 +24,12 @@ def on_server_loaded(server_context: Any) -> None:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     from dashboard.making import DemoMaker, options  # noqa: PLC0415
-    from dashboard.state.files import serve_files_lightly  # noqa: PLC0415
+    from dashboard.state.files import keep_what_is_asked_for, serve_files_lightly  # noqa: PLC0415
     from dashboard.state.spare import SparePage  # noqa: PLC0415
     from dashboard.warming import warm_up  # noqa: PLC0415
 
     serve_files_lightly()
+    keep_what_is_asked_for()
     SparePage(server_context.application_context)
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)

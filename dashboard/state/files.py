@@ -1,15 +1,19 @@
-"""What is handed out besides pages: squeezed once, kept by browsers, and no more than is used."""
+"""What is handed out besides pages: squeezed once, kept by browsers, and no more than is used.
+
+And where who names no page is sent: to the page, with all that was asked for.
+"""
 
 from __future__ import annotations
 
 import gzip
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bokeh.resources import Resources
 from bokeh.server.views.multi_root_static_handler import MultiRootStaticHandler
-from tornado.web import StaticFileHandler
+from panel.io.server import RootHandler
+from tornado.web import RequestHandler, StaticFileHandler
 
 DAY: Final = 86_400  # s
 SQUEEZED: Final = (".js", ".css", ".svg")
@@ -36,6 +40,17 @@ def _add_headers(self: StaticFileHandler, path: str) -> None:  # noqa: ARG001
         body = _squeezed(file, file.stat().st_mtime_ns)
         self.set_header("Content-Encoding", "gzip")
         vars(self).update(get_content=lambda *_: body, get_content_size=lambda: len(body))
+
+
+def _redirect(self: RootHandler, url: str, *rest: Any, **options: Any) -> None:
+    """Send on whoever named no page, with all that the address asks for: blind, a star."""
+    asked = self.request.query if "?" not in url else ""
+    RequestHandler.redirect(self, f"{url}?{asked}" if asked else url, *rest, **options)
+
+
+def keep_what_is_asked_for() -> None:
+    """Have the address of the server open its page as that of the page itself would."""
+    RootHandler.redirect = _redirect
 
 
 def serve_files_lightly() -> None:

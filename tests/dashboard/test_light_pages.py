@@ -5,22 +5,27 @@ import gzip
 
 import pytest
 from bokeh.resources import Resources
+from bokeh.server.auth_provider import NullAuth
 from bokeh.server.views.multi_root_static_handler import MultiRootStaticHandler
 from panel.io.resources import CDN_DIST, LOCAL_DIST
+from panel.io.server import RootHandler
 from tornado.httpclient import AsyncHTTPClient
-from tornado.web import Application, StaticFileHandler
+from tornado.web import Application, RequestHandler, StaticFileHandler
 
-from dashboard.state.files import serve_files_lightly
+from dashboard.state.files import keep_what_is_asked_for, serve_files_lightly
 from dashboard.state.styles import _Carried, _text
 
+OF_ROOT = {"prefix": "", "index": None, "use_redirect": True}
 SCRIPT = b"const star = 1;\n" * 400
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(StaticFileHandler, "set_extra_headers", lambda *_: None)
+    monkeypatch.setattr(RootHandler, "redirect", RequestHandler.redirect)
     monkeypatch.setattr(Resources, "_default_components", Resources._default_components)
     serve_files_lightly()
+    keep_what_is_asked_for()
     (tmp_path / "a.js").write_bytes(SCRIPT)
     (tmp_path / "a.png").write_bytes(SCRIPT)
     return tmp_path
@@ -32,13 +37,16 @@ def fetched(folder, address, **headers):
             [
                 (r"/ours/(.*)", StaticFileHandler, {"path": str(folder)}),
                 (r"/theirs/(.*)", MultiRootStaticHandler, {"root": {"panel": folder}}),
+                (r"/", RootHandler, {"applications": {"/dashboard": None}, **OF_ROOT}),
             ]
         )
+        app.auth_provider = NullAuth()
         server = app.listen(0, "127.0.0.1")
         port = next(iter(server._sockets.values())).getsockname()[1]
         try:
             return await AsyncHTTPClient().fetch(
                 f"http://127.0.0.1:{port}/{address}", decompress_response=False, headers=headers,
+                follow_redirects=False, raise_error=False,
             )  # fmt: skip
         finally:
             server.stop()
@@ -91,3 +99,12 @@ def test_a_page_carries_the_text_of_style_sheets_that_are_served_from_here(dist)
     assert f"{LOCAL_DIST}css/button.css" in sheets
     assert ".bk-btn" in sheets[f"{LOCAL_DIST}css/button.css"].css
     assert "https://example.org/static/other.css" not in sheets
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("", "./dashboard"), ("?blind=1&obj=7", "./dashboard?blind=1&obj=7")],
+)
+def test_an_address_without_a_page_keeps_what_it_asks_for(folder, asked, given):
+    answer = fetched(folder, asked)
+    assert (answer.code, answer.headers["Location"]) == (302, given)
