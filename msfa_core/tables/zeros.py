@@ -50,7 +50,7 @@ def unfilled(reading: Reading) -> None:
         still = np.logical_and.reduce([zero[name] for name in _MOTION])
         for name in _MOTION:
             none[name] |= still & ~still.all()
-    if {"ra", "dec"} <= set(none) and len(none["ra"]) >= _MANY:  # of few, one may be a test
+    if {"ra", "dec"} <= set(none) and len(none["ra"]) >= _MANY:  # a short list may mean it
         nowhere = zero["ra"] & zero["dec"]
         none |= {name: none[name] | nowhere for name in ("ra", "dec")}
     for name, rows in none.items():
