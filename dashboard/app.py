@@ -36,7 +36,8 @@ from dashboard.views.keyboard import Keyboard
 from dashboard.views.learn import LearnView
 from dashboard.views.page import Leaf
 from dashboard.views.places import N_ALWAYS, PLACES, PLANES, PlanePlace
-from dashboard.views.queue import QueueView, not_offered
+from dashboard.views.queue import QueueView
+from dashboard.views.queue_words import not_offered
 from dashboard.views.spectrum import SpectrumView
 from dashboard.views.strip import CLASSES, NARROW, WIDE, StarStrip
 from dashboard.views.team import TeamPage

@@ -107,7 +107,7 @@ def pages(n=600_000):
     import pandas as pd
 
     from dashboard.state.data import in_one_piece
-    from dashboard.views.queue import PAGE, queue_page
+    from dashboard.views.queue_words import PAGE, queue_page
     from msfa_core.columns import conform
     from msfa_core.config import Settings
     from msfa_core.vetting.filters import ORDERS, preset_filters

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from dashboard.state import Session
-from dashboard.views import queue
-from dashboard.views.queue import (
+from dashboard.views import queue, queue_words
+from dashboard.views.queue import QueueView
+from dashboard.views.queue_words import (
     COLUMNS,
-    QueueView,
     pace_words,
     probabilities,
     progress_html,
@@ -72,7 +72,8 @@ def test_progress_is_told_in_words(state):
 
 
 def test_a_long_queue_is_sent_page_by_page(monkeypatch, state):
-    monkeypatch.setattr(queue, "PAGE", 6)
+    for module in (queue, queue_words):
+        monkeypatch.setattr(module, "PAGE", 6)
     view = QueueView(state=state)
     assert len(view.table.value) == 6
     assert view.pager.object == f"1–6 of {len(state.queue.obsids)}"

@@ -34,7 +34,7 @@ from dashboard.views.calcium_lens import header_html as calcium_words
 from dashboard.views.classes import class_html
 from dashboard.views.epochs import EpochsView, epochs_html
 from dashboard.views.places import PLANES
-from dashboard.views.queue import SIGNS, queue_page
+from dashboard.views.queue_words import SIGNS, queue_page
 from dashboard.views.spectrum_data import spectrum_data, title_of
 from dashboard.views.strip import strip_content
 from msfa_core.vetting.agreement import latest_by_reviewer
