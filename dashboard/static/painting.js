@@ -51,7 +51,12 @@ function leave_legends_alone() {
     else this._paint_glyphs()
   }
   legend.request_layout = function () {
-    if (this.layout != null) request_layout.call(this) // it stands beside the frame
+    if (this.layout == null) return // it lies in the frame
+    const {width, height} = this.el.getBoundingClientRect()
+    const depth = this.panel.is_horizontal ? height : width // beside the frame, that alone moves it
+    if (depth === this.msfa_depth) return
+    this.msfa_depth = depth
+    request_layout.call(this)
   }
   legend._render_items = function () {
     if (this._should_rerender_items) {

@@ -27,6 +27,10 @@ from dashboard.views.queue import QueueView
 from dashboard.views.spectrum import SpectrumView
 from msfa_core.errors import StoreError
 
+REQUEST = SimpleNamespace(
+    arguments={}, cookies={}, headers={}, uri="/", path="/", protocol="http", host="localhost"
+)
+
 # bokeh fills the queue table in a way that pandas is giving up
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index")
 
@@ -181,14 +185,10 @@ def test_a_page_left_with_overlays_drawn_gives_back_its_survey(survey, monkeypat
             pn.panel(app).server_doc(document)
             states.append(app.state)
 
-    request = SimpleNamespace(
-        arguments={}, cookies={}, headers={}, uri="/", path="/", protocol="http", host="localhost"
-    )
-
     async def visit():
         page = Application(FunctionHandler(make), DocumentLifecycleHandler())
         context = ApplicationContext(page, io_loop=IOLoop.current())
-        session = await context.create_session_if_needed(ID("overlays"), request)
+        session = await context.create_session_if_needed(ID("overlays"), REQUEST)
 
         def overlay():
             with set_curdoc(session.document):
@@ -216,11 +216,9 @@ def test_a_page_that_nobody_waited_for_gives_back_its_survey_too(survey, monkeyp
             app = VettingApp(survey, reviewer="anna")
             states.append(app.state)
 
-    request = SimpleNamespace(arguments={}, cookies={}, headers={}, uri="/", path="/")
-
     async def visit():
         context = ApplicationContext(Application(FunctionHandler(make), DocumentLifecycleHandler()))
-        session = await context.create_session_if_needed(ID("unseen"), request)
+        session = await context.create_session_if_needed(ID("unseen"), REQUEST)
         held = states[0].data.n_sessions
         await context._discard_session(session, lambda _: True)
         return held, states[0].data.n_sessions
@@ -268,14 +266,10 @@ def test_of_a_page_that_has_gone_nothing_is_kept(survey, monkeypatch, is_drawn):
             pn.panel(app).server_doc(document)
             kept.append([weakref.ref(one) for one in (document, app, app.state, app.page)])
 
-    request = SimpleNamespace(
-        arguments={}, cookies={}, headers={}, uri="/", path="/", protocol="http", host="localhost"
-    )
-
     async def visit(name):
         page = Application(FunctionHandler(make), DocumentLifecycleHandler())
         context = ApplicationContext(page, io_loop=IOLoop.current())
-        session = await context.create_session_if_needed(ID(name), request)
+        session = await context.create_session_if_needed(ID(name), REQUEST)
         session.document.to_json()
         if is_drawn:
             pn.state._schedule_on_load(session.document, None)

@@ -25,6 +25,7 @@ from msfa_core.vetting.store import Store
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
+IS_LOWER = """plane => (new URLSearchParams(location.search).get("lower") || "CMD") === plane"""
 SIDES = re.compile(r"\b(inside|outside|BHB side|Population I side|set aside|log g >)")
 ALL_TEXT = """() => {
   const found = []
@@ -307,6 +308,7 @@ def test_blind_is_kept_over_a_reload_and_shuts_what_tells_of_others(
         chooser = page.locator(".msfa-chooser-lower select")
         for plane in chooser.locator("option").all_inner_texts():
             chooser.select_option(label=plane)
+            page.wait_for_function(IS_LOWER, arg=plane, timeout=30_000)  # the server knows it
             switches = page.locator(".msfa-place").nth(1).locator(".plane-switch button")
             page.wait_for_timeout(700)
             for switch in switches.all() or [None]:
