@@ -5,6 +5,7 @@ const NAME_EVERY = 1500 // ms: views are made as they are opened
 const NAMED_WITHIN = 500 // ms
 const FIELDS = new Set(["INPUT", "TEXTAREA", "SELECT"])
 const IN_MENUS = new Set(["Enter", " ", "ArrowUp", "ArrowDown", "Tab"])
+const IN_SLIDERS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"])
 const TO_VERDICT_BAR = new Set([
   "accept", "reject", "unsure", "suggestion", "undo", "next", "previous", "comment", "flag",
   "confidence",
@@ -90,6 +91,14 @@ function name_controls() {
   }
 }
 
+const is_slider = (target) => target instanceof Element && target.matches("[role=slider]")
+
+const in_focus = () => {
+  let held = document.activeElement
+  while (held?.shadowRoot?.activeElement) held = held.shadowRoot.activeElement
+  return held
+}
+
 export function render({model}) {
   quicken_painting()
   const help = build_help(model.keys, model.groups)
@@ -110,6 +119,7 @@ export function render({model}) {
     const is_menu = target instanceof HTMLSelectElement // its own keys are ↑ ↓, space and return
     if (is_field(target) && !is_menu) return
     if (is_menu && IN_MENUS.has(event.key)) return
+    if (is_slider(target) && IN_SLIDERS.has(event.key)) return
     const is_button = target instanceof Element && target.closest(BUTTONS)
     if (is_button && (event.key === "Enter" || event.key === " ")) return
     const key = table.get(event.key) ?? table.get(event.key.toLowerCase())
@@ -124,8 +134,11 @@ export function render({model}) {
     } else model.send_msg({action: key.action})
   }
 
-  // A slider or a menu that keeps the focus would take the arrow keys from the queue.
+  // A slider or a menu that the mouse leaves with the focus would take the arrow keys from the
+  // queue; one that was reached by keys keeps them.
   const on_release = (event) => {
+    const held = in_focus()
+    if (is_slider(held)) held.blur() // the mouse may have been let go beside it
     const target = event.composedPath()[0]
     if (!(target instanceof HTMLElement)) return
     const takes_text = target.tagName === "TEXTAREA" || target.matches("input[type=text], input:not([type])")

@@ -111,11 +111,16 @@ def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_
         own.fill("4472.7")
         own.press("Enter")
         page.wait_for_function(f"{OWN_LINE} === 4472.7", timeout=10_000)
+        here = names.inner_text()
         page.get_by_role("slider", name="RV [km/s]").focus()
         for _ in range(4):
-            page.keyboard.press("ArrowRight")  # 5 km/s: the slider moves it with the others
+            page.keyboard.press("ArrowRight")  # 5 km/s: it moves all lines, and no other star comes
         moved = 4472.7 * (1 + 20 / 299_792.458)
         page.wait_for_function(f"Math.abs({OWN_LINE} - {moved}) < 1e-6", timeout=10_000)
+        assert names.inner_text() == here
+        page.get_by_role("slider", name="RV [km/s]").click()  # the mouse gives the keys back
+        press(page, "ArrowRight")
+        assert names.inner_text() != here
         page.set_viewport_size({"width": 911, "height": 512})  # 1366×768 at 150 %
         page.wait_for_timeout(1000)
         buttons = [one.bounding_box() for one in page.locator(".msfa-verdict button:visible").all()]
