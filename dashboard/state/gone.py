@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import panel as pn
@@ -12,7 +12,7 @@ from panel.links import Callback
 _ENDED_BY_PANEL: Final = frozenset({"_periodic", "_locations", "_notifications", "_templates"})
 
 
-def let_go(document: Document | None, page: pn.viewable.Viewable) -> None:
+def let_go(document: Document, page: pn.viewable.Viewable) -> None:
     """Have Panel forget a page that has gone; else every page that was ever opened stays.
 
     Panel's tables by document, and the one of what runs in the browser, have weak keys; but what
@@ -22,17 +22,12 @@ def let_go(document: Document | None, page: pn.viewable.Viewable) -> None:
 
     Parameters
     ----------
-    document : Document, optional
+    document : Document
     page : Viewable
         What the document shows.
     """
     for name, table in vars(type(pn.state)).items():
         if isinstance(table, WeakKeyDictionary) and name not in _ENDED_BY_PANEL:
-            _forget(table, document)
+            table.pop(document, None)
     for part in page.select():
-        _forget(Callback.registry, part)
-
-
-def _forget(table: WeakKeyDictionary[Any, Any], key: object) -> None:
-    if key is not None:
-        table.pop(key, None)
+        Callback.registry.pop(part, None)
