@@ -92,6 +92,11 @@ def run_cli(arguments: list[str]) -> int:
     except BrokenPipeError:  # `msfa status S | head`
         nobody_reads()
         code = Exit.DONE
+    except OSError as error:  # the disk, a folder or a permission, wherever it was met
+        where = error.filename or error.filename2
+        reason = error.strerror or str(error)
+        say(f"msfa: {where}: {reason}" if where else f"msfa: {reason}")
+        code = Exit.FAILED
     if code == Exit.INTERRUPTED:
         say("msfa: stopped; what was finished is kept, and the same command goes on from there")
     return code

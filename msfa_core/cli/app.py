@@ -47,6 +47,24 @@ Workers = Annotated[
 ]
 
 
+def spare(out: Path | None) -> Path | None:
+    """Refuse, as the callback of an option or argument, to write over what a survey consists of.
+
+    Raises
+    ------
+    BadParameter
+    """
+    from msfa_core.survey.folder import OWN, is_survey  # noqa: PLC0415
+
+    where = out.resolve() if out else Path()
+    for folder in where.parents if out else ():
+        if is_survey(folder) and (first := where.relative_to(folder).parts[0]) in OWN:
+            raise typer.BadParameter(
+                f"{out} is what the survey {folder} consists of ({first}): name another place"
+            )
+    return out
+
+
 @contextmanager
 def wrong_usage(option: str) -> Iterator[None]:
     """Call what is wrong with an option or argument wrong usage, whoever found it (exit code 2)."""

@@ -187,7 +187,7 @@ def place(folder: Path) -> Iterator[Finding]:
     yield Finding(tone, f"{free:.1f} GB free in {there.resolve()}")
     if not os.access(there, os.W_OK):
         yield Finding("!!", f"{there.resolve()} cannot be written by this user")
-    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+    if (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8":
         yield Finding("--", f"the terminal speaks {sys.stdout.encoding}: set PYTHONUTF8=1")
 
 

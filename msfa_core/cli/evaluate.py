@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msfa_core.cli.app import Quiet, Workers, app
+from msfa_core.cli.app import Quiet, Workers, app, spare
 from msfa_core.cli.show import say_labels, show_progress
 
 if TYPE_CHECKING:
@@ -41,13 +41,20 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of tables and pictures (SURVEY/evaluation or ./evaluation)."),
+        typer.Option(
+            help="Folder of tables and pictures (SURVEY/evaluation or ./evaluation).",
+            callback=spare,
+            file_okay=False,
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Without a survey: of the simulation, unlike the training's.", min=0)
     ] = 2024,
     share: Annotated[
-        float, typer.Option(help="Without a survey: this many times the paper's counts.")
+        float,
+        typer.Option(
+            help="Without a survey: this many times the paper's counts.", min=1e-4, max=100
+        ),
     ] = 0.2,
     like_the_paper: Annotated[
         bool,

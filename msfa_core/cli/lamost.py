@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, app, wrong_usage
+from msfa_core.cli.app import Quiet, app, spare, wrong_usage
 from msfa_core.cli.show import say, show_progress
 from msfa_core.counting import counted
 from msfa_core.errors import DownloadError, SurveyError, typed
@@ -59,17 +59,21 @@ def select(
     from msfa_core.lamost.select import Cuts, check_format  # noqa: PLC0415
     from msfa_core.lamost.select import select as choose  # noqa: PLC0415
 
-    cuts = Cuts(
-        load_settings(snr_min=snr).snr_min,
-        star.strip().upper(),
-        tuple(part.strip().upper() for part in subclass.split(",") if part.strip()),
-    )
+    least = load_settings().snr_min
+    with wrong_usage("--snr"):
+        least = least if snr is None else load_settings(snr_min=snr).snr_min
+    with wrong_usage("--class, --subclass"):
+        begins = tuple(part.strip().upper() for part in subclass.split(",") if part.strip())
+        cuts = Cuts(least, star.strip().upper(), begins)
     if online != (out is None):
         raise typer.BadParameter("Give CATALOGUE and OUT, or OUT alone with --online.")
     if (dr or version or server) and not online:
         raise typer.BadParameter("--dr, --version and --server go with --online.")
     with wrong_usage("OUT"):
-        check_format(out or catalogue)
+        spare(made := out or catalogue)
+        check_format(made)
+    if out is not None and out.resolve() == catalogue.resolve():
+        raise typer.BadParameter(f"{out} is the catalogue itself: name another file for OUT.")
     with show_progress(quiet) as progress:
         if out is not None:
             _print_selected(choose(catalogue, out, cuts, overwrite, progress))
@@ -80,7 +84,8 @@ def select(
         from msfa_core.lamost.token import lamost_token  # noqa: PLC0415
 
         check_out(catalogue, overwrite)  # before the network is used
-        service = Service(server or SERVER, lamost_token())
+        with wrong_usage("--server"):
+            service = Service(server or SERVER, lamost_token())
         release = service.release(dr, version)
         _print_selected(select_online(service, release, catalogue, cuts, overwrite, progress))
 
@@ -129,7 +134,9 @@ def download(
         bool, typer.Option("--releases", help="List what the service has, and stop.")
     ] = False,
     connections: Annotated[int, typer.Option(help="At a time.", min=1, max=16)] = 4,
-    rate: Annotated[float, typer.Option(help="Spectra asked for per second.", min=0.01)] = 5.0,
+    rate: Annotated[
+        float, typer.Option(help="Spectra asked for per second.", min=0.01, max=1000)
+    ] = 5.0,
     server: Annotated[str, typer.Option(help="OpenAPI in place of LAMOST's.")] = "",
     quiet: Quiet = False,
 ) -> None:
@@ -139,7 +146,8 @@ def download(
     from msfa_core.lamost.service import SERVER, Patience, Service  # noqa: PLC0415
     from msfa_core.lamost.token import lamost_token  # noqa: PLC0415
 
-    service = Service(server or SERVER, lamost_token(), Patience(per_second=rate))
+    with wrong_usage("--server"):
+        service = Service(server or SERVER, lamost_token(), Patience(per_second=rate))
     if releases:
         print("\n".join(map(str, service.releases())))
         return

@@ -36,7 +36,7 @@ def place(
     ] = "",
     archives: Annotated[
         str, typer.Option(help="What --online asks for: gaia, panstarrs, or both.")
-    ] = "gaia,panstarrs",
+    ] = "",
     batch: Annotated[int, typer.Option(help="Stars of one question.", min=1, max=20_000)] = 1000,
     candidates: Annotated[
         bool, typer.Option("--candidates", help="Fetch for candidates of the search only.")
@@ -52,9 +52,11 @@ def place(
     for path in [*(gaia or []), *(panstarrs or [])]:
         if not split_path(path)[0].exists():
             raise ReadError(f"{path}: no such file; check the name of the table.")
-    if (server or candidates) and not online:
-        raise typer.BadParameter("--server and --candidates say how to fetch: add --online.")
-    asked = [one.strip() for one in archives.split(",") if one.strip()]
+    if (server or candidates or archives) and not online:
+        raise typer.BadParameter(
+            "--server, --archives and --candidates say what to fetch and how: add --online."
+        )
+    asked = [one.strip() for one in (archives or ",".join(_ARCHIVES)).split(",") if one.strip()]
     if not asked or set(asked) - set(_ARCHIVES):
         raise typer.BadParameter("--archives takes gaia, panstarrs, or gaia,panstarrs.")
     opened = Survey(survey)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, app
+from msfa_core.cli.app import Quiet, SurveyArgument, app, spare
 from msfa_core.cli.show import say, show_progress
 from msfa_core.cli.surveys import VerdictChoice
 from msfa_core.counting import counted
@@ -18,7 +18,12 @@ _REASONS: Final = 10  # products that failed, named on the screen
 @app.command()
 def products(
     survey: SurveyArgument,
-    folder: Annotated[Path, typer.Argument(help="Folder that gets the files.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder that gets the files.", show_default=False, callback=spare, file_okay=False
+        ),
+    ],
     every: Annotated[
         bool, typer.Option("--all", help="All spectra: what is done when nothing is chosen.")
     ] = False,

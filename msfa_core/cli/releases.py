@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msfa_core.cli.app import app
+from msfa_core.cli.app import app, spare
 
 
 @app.command("compare-releases")
@@ -18,7 +18,10 @@ def compare_releases(
     b: Annotated[
         Path, typer.Argument(help="Survey, or a full export: as it is now.", show_default=False)
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder that gets the page and tables.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that gets the page and tables.", callback=spare, file_okay=False),
+    ] = None,
     limits: Annotated[
         Path | None,
         typer.Option(help="File of limits (.toml); beyond one of them the exit code is 1."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, app
+from msfa_core.cli.app import Quiet, SurveyArgument, app, spare
 from msfa_core.cli.show import show_progress
 from msfa_core.cli.surveys import VerdictChoice
 from msfa_core.counting import counted, counted_of
@@ -16,7 +16,10 @@ from msfa_core.counting import counted, counted_of
 @app.command()
 def report(
     survey: SurveyArgument,
-    out: Annotated[Path, typer.Argument(help="File ending in .html.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Argument(help="File ending in .html.", show_default=False, callback=spare),
+    ],
     verdict: Annotated[
         VerdictChoice | None,
         typer.Option(help="Stars told of one by one (accept when not given)."),
@@ -29,7 +32,11 @@ def report(
     ] = False,
     figures: Annotated[
         Path | None,
-        typer.Option(help="Folder that gets the figures of a paper, as PNG and PDF."),
+        typer.Option(
+            help="Folder that gets the figures of a paper, as PNG and PDF.",
+            callback=spare,
+            file_okay=False,
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it is there.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.cli.app import SurveyArgument, app, spare
 from msfa_core.cli.show import say, say_labels
 from msfa_core.cli.stop import stop_if_asked
 from msfa_core.errors import ConfigError
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 slam_app = typer.Typer(no_args_is_help=True, help="Train and judge the model of stellar labels.")
 app.add_typer(slam_app, name="slam")
 
-Out = Annotated[Path, typer.Argument(help="Model to write (.npz); its checksum goes beside it.")]
+Out = Annotated[
+    Path,
+    typer.Argument(help="Model to write (.npz); its checksum goes beside it.", callback=spare),
+]
 Labels = Annotated[
     Path | None, typer.Option(help="Table with obsid, teff, logg and feh, for --survey.")
 ]
@@ -62,6 +65,8 @@ def train(
     from msfa_core.slam.train import Setting, train_slam  # noqa: PLC0415
     from msfa_core.slam.validation import cross_validate, without_colours  # noqa: PLC0415
 
+    if folds == 1:
+        raise typer.BadParameter("--folds takes 0 for none, or 2 and more.")
     data, source = _training_set(grid, survey, labels, stars, seed)
     if not colours:
         data = without_colours(data)
@@ -119,9 +124,11 @@ def _training_set(
     from msfa_core.slam.sources import from_survey, read_grid  # noqa: PLC0415
 
     if grid is not None and survey is not None:
-        raise ConfigError("give --grid or --survey, not both.")
+        raise typer.BadParameter("Give --grid or --survey, not both.")
     if (survey is None) != (labels is None):
-        raise ConfigError("--survey needs --labels FILE with obsid, teff, logg and feh, and back.")
+        raise typer.BadParameter(
+            "--survey needs --labels FILE with obsid, teff, logg and feh, and back."
+        )
     if grid is not None:
         return read_grid(grid), {"source": f"grid {grid.name}"}
     if survey is not None and labels is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.cli.app import SurveyArgument, app, spare
 from msfa_core.counting import counted
 from msfa_core.errors import StoreError
 
@@ -43,7 +43,9 @@ def check(survey: SurveyArgument) -> None:
 @store_app.command()
 def backup(
     survey: SurveyArgument,
-    out: Annotated[Path, typer.Argument(help="SQLite file to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="SQLite file to write.", show_default=False, callback=spare)
+    ],
 ) -> None:
     """Write all decisions to one file, while people work."""
     from msfa_core.survey.folder import Survey  # noqa: PLC0415

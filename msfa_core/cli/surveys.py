@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app, wrong_usage
+from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app, spare, wrong_usage
 from msfa_core.cli.show import Until, say, say_table, show_progress
 from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import ExportError, ReadError, SurveyError, typed
@@ -50,7 +50,11 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same survey.", min=0)] = 20,
     write_fits: Annotated[
         Path | None,
-        typer.Option(help="Folder that gets LAMOST files, gaia.csv and truth.csv as well."),
+        typer.Option(
+            help="Folder that gets LAMOST files, gaia.csv and truth.csv as well.",
+            callback=spare,
+            file_okay=False,
+        ),
     ] = None,
     fits_layout: Annotated[
         LayoutChoice,
@@ -208,6 +212,8 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Classify, measure, match, place, check, label and identify the spectra of a survey."""
+    from msfa_core.balmer.region import check_selection  # noqa: PLC0415
+    from msfa_core.search.prior import shares_of  # noqa: PLC0415
     from msfa_core.spine.run import check_steps  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.tables.packing import split_path  # noqa: PLC0415
@@ -220,6 +226,12 @@ def run(
     chosen = steps.split(",") if steps else None
     with wrong_usage("--steps"):
         check_steps(chosen, ())
+    if selection:
+        with wrong_usage("--selection"):
+            check_selection(selection)
+    if prior:
+        with wrong_usage("--prior"):
+            shares_of(prior)
     with show_progress(quiet) as progress:
         report = run_spine(
             survey,
@@ -278,7 +290,9 @@ def export(
     out: Annotated[
         Path,
         typer.Argument(
-            help="File ending in .mrt, .fits, .vot, .csv or .parquet.", show_default=False
+            help="File ending in .mrt, .fits, .vot, .csv or .parquet.",
+            show_default=False,
+            callback=spare,
         ),
     ],
     every: Annotated[
@@ -321,6 +335,8 @@ def export(
 
     if every and (verdict or subset):
         raise typer.BadParameter("Give --all alone, without --verdict and --subset.")
+    if mec and columns != "paper":
+        raise typer.BadParameter("Give --mec without --columns: it has columns of its own.")
     with wrong_usage("OUT"):
         writer_of(out)
     source = Survey(survey)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.cli.app import SurveyArgument, app, spare, wrong_usage
 from msfa_core.counting import counted
-from msfa_core.errors import StoreError, typed
+from msfa_core.errors import ExportError, StoreError, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,11 +72,16 @@ def assign(
     from msfa_core.survey.decisions import known_answers  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.vetting.assignment import (  # noqa: PLC0415
+        checked_names,
         deal,
         read_assignment,
         write_assignment,
     )
 
+    shared = _share(overlap)
+    if reviewers:
+        with wrong_usage("--reviewers"):
+            checked_names(reviewers.split(","), per_star, shared)
     source = Survey(survey)
     if not reviewers:
         _say_progress(source)
@@ -92,7 +97,7 @@ def assign(
         chosen,
         reviewers.split(","),
         per_star=per_star,
-        overlap=_share(overlap),
+        overlap=shared,
         seed=seed,
         known=known_answers(source, known) if share else {},
         training=share,
@@ -171,8 +176,15 @@ def cite(
     survey: SurveyArgument,
     out: Annotated[
         Path | None,
-        typer.Argument(help="BibTeX file to write; the screen when not given.", show_default=False),
+        typer.Argument(
+            help="BibTeX file to write; the screen when not given.",
+            show_default=False,
+            callback=spare,
+        ),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+    ] = False,
 ) -> None:
     """Name what was used as BibTeX: data, dust map, zero point, methods, software."""
     from msfa_core.durable import write_whole  # noqa: PLC0415
@@ -184,5 +196,7 @@ def cite(
     if out is None:
         print(text, end="")
         return
+    if out.exists() and not overwrite:
+        raise ExportError(f"{out} exists; name another file, or replace it with --overwrite.")
     write_whole(out, text.encode())
     print(f"{out}: {len(used(source)) + 1} entries")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msfa_core.cli.app import app
+from msfa_core.cli.app import app, spare
 
 templates = typer.Typer(help="Make a set of templates for the step match.", no_args_is_help=True)
 app.add_typer(templates, name="templates")
@@ -31,7 +31,9 @@ def list_kinds(
 
 @templates.command()
 def build(
-    out: Annotated[Path, typer.Argument(help="File to write (.npz).", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="File to write (.npz).", show_default=False, callback=spare)
+    ],
     stelib: Annotated[
         Path | None,
         typer.Option(help="Folder of the STELIB spectra; else the stars of the shipped set."),

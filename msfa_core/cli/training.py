@@ -86,7 +86,11 @@ def train(
     ] = None,
     share: Annotated[
         float,
-        typer.Option(help="Without a survey: simulate this many times the paper's counts."),
+        typer.Option(
+            help="Without a survey: simulate this many times the paper's counts.",
+            min=1e-4,
+            max=100,
+        ),
     ] = 1.0,
     data: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msfa_core.cli.app import SurveyArgument, app
+from msfa_core.cli.app import SurveyArgument, app, spare
 from msfa_core.cli.show import say
 from msfa_core.errors import SurveyError
 
@@ -22,7 +22,14 @@ def validate(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder that gets tables, pictures and validation.md.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that gets tables, pictures and validation.md.",
+            callback=spare,
+            file_okay=False,
+        ),
+    ],
     radius: Annotated[
         float, typer.Option(help="Match radius of positions [arcsec]; 0 for the setting.", min=0)
     ] = 0.0,

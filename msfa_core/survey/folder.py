@@ -90,6 +90,12 @@ RENAMED_FILE: Final = "renamed.json"  # reviewers, as signed and as they are cal
 REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
+OWN: Final = (  # what a survey consists of: nothing that a command writes may take its place
+    *(ARCHIVE_FOLDER, CATALOGUE_FOLDER, KNOWN_FOLDER, STEPS_FOLDER, "gaia", "panstarrs"),
+    *("gaia_online", "panstarrs_online", "subsets", "roles.toml", "assignments.parquet"),
+    *(SETTINGS_FILE, CANDIDATES_FILE, DECISIONS_FILE, RENAMED_FILE, REJECTED_FILE),
+    *(PROVENANCE_FILE, LOCK_FILE),
+)
 _VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
 
@@ -421,9 +427,8 @@ class Survey:
             with self.store() as store:
                 names = set(store.standing()["reviewer"].tolist())
             if old not in names:
-                raise StoreError(
-                    f"Nobody called {old!r} has decided here; there are {', '.join(sorted(names))}."
-                )
+                there = ", ".join(sorted(names)) or "nobody yet"
+                raise StoreError(f"Nobody called {old!r} has decided here; there are: {there}.")
             if not new or new in names:
                 raise StoreError(f"{new!r} is somebody else's name here, or none; take another.")
             said = {signed: new if now == old else now for signed, now in self.renamed.items()}

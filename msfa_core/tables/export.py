@@ -170,6 +170,8 @@ def named_columns(text: str, table: pd.DataFrame) -> list[str]:
             f"columns = {text!r}: {', '.join(unknown)} is no set ({', '.join(sets)}) and no column "
             "of the table; give sets, or names as data/docs/numbers.md lists them."
         )
+    if not words:
+        raise ExportError(f"columns = {text!r} names none; give sets ({', '.join(sets)}) or names.")
     names = [name for word in words for name in sets.get(word, [word])]
     return list(dict.fromkeys(names))
 

@@ -102,8 +102,11 @@ def deal(
     StoreError
         When nobody or nothing is given, a name comes twice, or there are too few reviewers.
     """
-    names = sorted(reviewer_name(name) for name in reviewers)
-    _check(names, len(obsids), per_star, overlap, training)
+    names = checked_names(reviewers, per_star, overlap)
+    if not len(obsids):
+        raise StoreError("No star to assign: widen the choice of stars.")
+    if not (0 <= overlap <= 1 and 0 <= training < 1):
+        raise StoreError("overlap and training are shares: from 0 % to 100 %.")
     rng = np.random.default_rng(seed)
     order = rng.permutation(np.unique(np.asarray(obsids, dtype=np.int64)))
     times = np.full(len(order), per_star)
@@ -131,21 +134,26 @@ def deal(
     return Assignment(table, said)
 
 
-def _check(names: list[str], n_stars: int, per_star: int, overlap: float, training: float) -> None:
+def checked_names(reviewers: Sequence[str], per_star: int = 1, overlap: float = 1.0) -> list[str]:
+    """Return the names of reviewers in order.
+
+    Raises
+    ------
+    StoreError
+        When nobody is given, a name comes twice, or there are too few for each star.
+    """
+    names = sorted(reviewer_name(name) for name in reviewers)
     if not names or "" in names:
         raise StoreError("Nobody to assign stars to: give the names of the reviewers.")
     if len(set(names)) < len(names):
         raise StoreError("A reviewer is named twice; give each name once.")
-    if not n_stars:
-        raise StoreError("No star to assign: widen the choice of stars.")
     least = per_star if overlap >= 1.0 else max(per_star, 2)
     if not 1 <= least <= len(names):
         raise StoreError(
             f"{least} reviewers per star, and only {len(names)} named ({', '.join(names)}): give "
             f"--per-star from 1 to {len(names)}, or name more."
         )
-    if not (0 <= overlap <= 1 and 0 <= training < 1):
-        raise StoreError("overlap and training are shares: from 0 % to 100 %.")
+    return names
 
 
 def _cards(names: list[str], times: NDArray[np.int64], rng: np.random.Generator) -> list[list[str]]:

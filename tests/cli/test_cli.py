@@ -117,6 +117,31 @@ def test_status_needs_no_torch(ingested):
         ["simulate", "S", "--stars", "0"],
         ["train", "3"],
         ["train", "1", "--survey", "S"],
+        ["select", "c.csv", "o.csv", "--snr", "nan"],
+        ["select", "c.csv", "o.csv", "--snr", "-inf"],
+        ["select", "c.csv", "o.csv", "--class", ""],
+        ["select", "c.csv", "o.csv", "--subclass", ","],
+        ["select", "c.csv", "c.csv", "--overwrite"],
+        ["select", "o.csv", "--online", "--server", "lamost"],
+        ["download", "D", "--releases", "--server", "lamost"],
+        ["download", "D", "--releases", "--rate", "inf"],
+        ["run", "S", "--selection", "mine"],
+        ["run", "S", "--selection", "mine: hdelta d02 28..17"],
+        ["run", "S", "--prior", "BHB nan, A 1"],
+        ["place", "S", "--archives", "gaia"],
+        ["export", "S", "x.csv", "--mec", "--columns", "teff"],
+        ["evaluate", "--share", "nan"],
+        ["evaluate", "--share", "-1"],
+        ["train", "1", "--share", "nan"],
+        ["assign", "S", "--reviewers", ","],
+        ["assign", "S", "--reviewers", "anna,anna"],
+        ["assign", "S", "--reviewers", "anna", "--per-star", "2"],
+        ["assign", "S", "--reviewers", "anna,bert", "--overlap", "nan"],
+        ["slam", "train", "m.npz", "--folds", "1"],
+        ["slam", "train", "m.npz", "--survey", "S"],
+        ["slam", "train", "m.npz", "--survey", "S", "--labels", "l.csv", "--grid", "g.npz"],
+        ["validate", "S", "--reference", "r.csv", "--out", "O", "--radius", "nan"],
+        ["compare-releases", "A", "B", "--radius", "nan"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments, capsys, tmp_path, monkeypatch):
@@ -124,6 +149,84 @@ def test_wrong_usage_ends_with_2(arguments, capsys, tmp_path, monkeypatch):
     assert run_cli(arguments) == 2
     assert "Error" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "S", "x.csv", "--all", "--columns", ","],
+        ["validate", "S", "--reference", "r.csv", "--out", "a_file"],
+        ["evaluate", "S", "--labels", "r.csv", "--out", "a_file"],
+        ["compare-releases", "S", "S", "--out", "a_file"],
+        ["products", "S", "a_file"],
+        ["report", "S", "r.html", "--figures", "a_file"],
+    ],
+)
+def test_wrong_usage_that_only_a_survey_shows_ends_with_2(
+    arguments, ingested, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").write_text("mine")
+    assert run_cli(arguments) == 2
+    assert "Error" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["S", "a_file"]
+    assert Path("a_file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "S", "S/candidates.parquet", "--all", "--overwrite"],
+        ["export", "S", "S/archive/t.csv", "--all"],
+        ["cite", "S", "S/msfa.toml"],
+        ["cite", "S", "link/provenance.json"],
+        ["products", "S", "S/archive"],
+        ["report", "S", "S/steps/r.html", "--candidates"],
+        ["validate", "S", "--reference", "r.csv", "--out", "S/archive"],
+        ["evaluate", "S", "--out", "S/steps"],
+        ["compare-releases", "S", "S", "--out", "S/archive"],
+        ["store", "backup", "S", "S/archive/b.sqlite"],
+        ["select", "c.csv", "S/rejected.csv", "--overwrite"],
+        ["templates", "build", "S/archive/t.npz"],
+        ["slam", "train", "S/archive/slam.npz"],
+        ["simulate", "other", "--write-fits", "S/archive"],
+    ],
+)
+def test_nothing_is_written_over_what_a_survey_consists_of(
+    arguments, ingested, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("S")
+    Path("c.csv").write_text("obsid,ra,dec,snrg,class,subclass\n1,2,3,20,STAR,A1V\n")
+    Path("r.csv").write_text("obsid,label\n1,BHB\n")
+    survey = Path("S")
+    before = {path: path.read_bytes() for path in sorted(survey.rglob("*")) if path.is_file()}
+    assert run_cli(arguments) == 2
+    assert "consists of" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    now = {path: path.read_bytes() for path in sorted(survey.rglob("*")) if path.is_file()}
+    assert now == before
+
+
+def test_a_bibliography_is_replaced_only_when_allowed(ingested, tmp_path, capsys):
+    mine = tmp_path / "refs.bib"
+    mine.write_text("@article{mine}")
+    assert msfa("cite", ingested, mine) == 1
+    assert "--overwrite" in the_one_line(capsys)
+    assert mine.read_text() == "@article{mine}"
+    assert msfa("cite", ingested, mine, "--overwrite") == 0
+    assert "@article{mine}" not in mine.read_text()
+
+
+def test_a_place_that_cannot_be_written_is_one_line(ingested, tmp_path, capsys, monkeypatch):
+    (tmp_path / "r.csv").write_text(f"obsid,label\n{Survey(ingested).obsid[0]},BHB\n")
+
+    def refused(self, *_args, **_more):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    capsys.readouterr()
+    assert msfa("compare-releases", ingested, ingested, "--out", tmp_path / "O") == 1
+    assert "O: Permission denied" in capsys.readouterr().err.splitlines()[-1]
 
 
 # --- bad input: one line that names the file, a non-zero exit, no half-written survey ------------
@@ -818,8 +921,8 @@ def test_slam_trains_on_a_grid_of_ones_own_and_is_judged_on_a_survey(ingested, t
     asked = ("--labels", tmp_path / "labels.csv", "--model", model)
     assert msfa("slam", "evaluate", ingested, *asked) == 0
     assert "spectra have labels from both" in capsys.readouterr().out
-    assert msfa("slam", "train", model, "--survey", ingested) == 1
-    assert "--survey needs --labels" in the_one_line(capsys)
+    assert msfa("slam", "train", model, "--survey", ingested) == 2
+    assert "--survey needs --labels" in capsys.readouterr().err
     assert msfa("slam", "train", model, "--grid", tmp_path / "labels.csv") == 1
     assert "cannot be read as .npz" in the_one_line(capsys)
 

@@ -55,8 +55,8 @@ def test_stars_are_shared_and_progress_is_told(survey, capsys):
 def test_an_assignment_that_cannot_be_made_says_why(survey, capsys):
     for arguments, code, word in (
         (("assign", survey), 1, "no assignment"),
-        (("assign", survey, "--reviewers", "Ann,Ann"), 1, "named twice"),
-        (("assign", survey, "--reviewers", "Ann", "--per-star", "2"), 1, "2 reviewers per star"),
+        (("assign", survey, "--reviewers", "Ann,Ann"), 2, "named twice"),
+        (("assign", survey, "--reviewers", "Ann", "--per-star", "2"), 2, "2 reviewers per star"),
         (("assign", survey, "--reviewers", TEAM, "--filter", "nice"), 2, "no filter"),
         (("assign", survey, "--reviewers", TEAM, "--overlap", "110%"), 2, "not between"),
         (("assign", survey, "--reviewers", TEAM, "--training", "many"), 2, "no share"),
