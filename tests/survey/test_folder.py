@@ -14,6 +14,7 @@ from msfa_core import durable
 from msfa_core.columns import COLUMNS, columns_of
 from msfa_core.config import OF_RESULTS, Settings, settings_help
 from msfa_core.constants import LAMOST_GRID
+from msfa_core.durable import COLUMNS_AT_ONCE, read_parquet, write_parquet
 from msfa_core.errors import ConfigError, SurveyError
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey, is_survey
@@ -315,3 +316,29 @@ def test_the_header_of_an_export_says_every_setting_that_its_columns_follow_from
     assert "templates = my_templates" in said
     assert "/home" not in said
     assert set(OF_RESULTS) <= {one.split(" = ")[0] for one in said.split(", ")}
+
+
+def test_a_table_is_read_back_as_it_was_written_group_by_group(tmp_path):
+    n, rng = 50, np.random.default_rng(8)
+    columns = {"obsid": pd.array(10**17 + np.arange(n), dtype="Int64")}
+    for i in range(2 * COLUMNS_AT_ONCE):
+        columns |= {
+            f"x{i}": np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n)),
+            f"n{i}": pd.array(rng.integers(9, size=n), dtype="Int64"),
+            f"is{i}": pd.array([True, None] * (n // 2), dtype="boolean"),
+            f"word{i}": pd.Series(["Ж", None] * (n // 2), dtype="str"),
+        }
+    table = pd.DataFrame(columns)
+    table.loc[3, ["n0", "is1"]] = pd.NA
+    for name, rows in (("all", table), ("none", table[:0]), ("few", table[["obsid"]])):
+        path = tmp_path / f"{name}.parquet"
+        write_parquet(path, rows, {"note": "kept"})
+        pd.testing.assert_frame_equal(read_parquet(path), pd.read_parquet(path))
+        pd.testing.assert_frame_equal(read_parquet(path), rows)
+
+
+def test_a_table_of_others_is_read_whatever_its_index(tmp_path):
+    table = pd.DataFrame({"obsid": [5, 6]}, index=pd.Index(["a", "b"], name="who"))
+    table.to_parquet(tmp_path / "theirs.parquet")
+    read = read_parquet(tmp_path / "theirs.parquet")
+    assert read["obsid"].tolist() == [5, 6]
