@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,22 +38,40 @@ def models(tiny_models, monkeypatch):
     return tiny_models
 
 
-@pytest.fixture
-def survey(lamost_files, tmp_path):
-    """A survey of 24 simulated spectra in shards of 10, nothing done yet."""
-    made = Survey.create(tmp_path / "survey", shard_size=10)
+@pytest.fixture(scope="module")
+def ingested(lamost_files, tmp_path_factory):
+    """A survey of 24 simulated spectra in shards of 10; the tests work on copies of it."""
+    made = Survey.create(tmp_path_factory.mktemp("ingested") / "survey", shard_size=10)
     ingest(made, [lamost_files])
-    return made
+    return made.path
 
 
 @pytest.fixture(scope="module")
-def finished(lamost_files, tiny_models, tmp_path_factory):
-    """The same survey after an undisturbed run."""
-    path = tmp_path_factory.mktemp("finished") / "survey"
-    made = Survey.create(path, shard_size=10, models=str(tiny_models))
-    ingest(made, [lamost_files])
-    run(made, workers=1)
-    return made.table()
+def worked_through(ingested, tiny_models, tmp_path_factory):
+    """The same survey after an undisturbed run of all steps; as above."""
+    path = shutil.copytree(ingested, tmp_path_factory.mktemp("worked_through") / "survey")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MSFA_MODELS", str(tiny_models))
+        run(path, workers=1)
+    return path
+
+
+@pytest.fixture
+def survey(ingested, tmp_path):
+    """A survey of which nothing is done yet."""
+    return Survey(shutil.copytree(ingested, tmp_path / "survey"))
+
+
+@pytest.fixture
+def done(worked_through, tmp_path):
+    """A survey of which every step is done."""
+    return Survey(shutil.copytree(worked_through, tmp_path / "done"))
+
+
+@pytest.fixture(scope="module")
+def finished(worked_through):
+    """The table of an undisturbed run."""
+    return Survey(worked_through).table()
 
 
 def result_files(survey):
@@ -108,14 +127,13 @@ def test_probabilities_are_those_of_the_networks_on_the_prepared_spectra(survey)
     assert table["predicted_class"].tolist() == found.predicted_class.tolist()
 
 
-def test_a_second_run_does_no_work(survey, monkeypatch):
-    run(survey, workers=1)
-    before, said = result_files(survey), survey.provenance
+def test_a_second_run_does_no_work(done, monkeypatch):
+    before, said = result_files(done), done.provenance
     monkeypatch.setattr(Part, "do", lambda part: pytest.fail("worked again"))
-    report = run(survey, workers=1)
+    report = run(done, workers=1)
     assert not report.did_work
-    assert result_files(survey) == before
-    assert survey.provenance == said
+    assert result_files(done) == before
+    assert done.provenance == said
 
 
 def test_processes_give_the_same_table_as_this_process(survey, finished):
@@ -225,36 +243,31 @@ def _die_on_the_second_shard(part):
     return pd.DataFrame({"obsid": []})
 
 
-def test_force_does_everything_again_and_gives_the_same(survey):
-    run(survey, workers=1)
-    before = survey.table()
-    report = run(survey, ["measure", "identify"], force=True, workers=1)
+def test_force_does_everything_again_and_gives_the_same(done):
+    before = done.table()
+    report = run(done, ["measure", "identify"], force=True, workers=1)
     assert [step.n_done for step in report.steps] == [3, 1]
-    pd.testing.assert_frame_equal(survey.table(), before)
+    pd.testing.assert_frame_equal(done.table(), before)
 
 
-def test_new_spectra_are_the_only_ones_worked_on(survey, lamost_files, tmp_path):
-    wavelength = survey.archive.original(survey.archive.obsid[0]).wavelength
-    run(survey, workers=1)
+def test_new_spectra_are_the_only_ones_worked_on(done, lamost_files, tmp_path):
+    wavelength = done.archive.original(done.archive.obsid[0]).wavelength
     rng = np.random.default_rng(5)
     flux = rng.normal(100, 1, len(wavelength)).astype(np.float32)
     new = Spectrum(77, wavelength, flux, np.ones_like(flux), np.zeros(len(flux), bool), z=0.0)
-    survey.archive.append([new])
-    report = run(survey, workers=1)
+    done.archive.append([new])
+    report = run(done, workers=1)
     by_step = {step.step: (step.n_done, step.n_skipped) for step in report.steps}
     assert by_step["measure"] == (1, 3)
     assert by_step["classify"] == (1, 3)
     assert by_step["know"] == (1, 0)
-    assert survey.table().set_index("obsid").loc[77, "p_bhb"] >= 0
+    assert done.table().set_index("obsid").loc[77, "p_bhb"] >= 0
 
 
-def test_other_weights_are_classified_again_and_nothing_else(survey, tiny_models, tmp_path):
-    import shutil
-
+def test_other_weights_are_classified_again_and_nothing_else(done, tiny_models, tmp_path):
     from msfa_core.networks.weights import load_weights, save_weights, write_checksums
 
-    run(survey, workers=1)
-    before = survey.table()
+    before = done.table()
     other = shutil.copytree(tiny_models, tmp_path / "other")
     model, card = load_weights(other / "stage2.safetensors")
     state = model.state_dict()
@@ -262,63 +275,60 @@ def test_other_weights_are_classified_again_and_nothing_else(survey, tiny_models
     model.load_state_dict(state)
     save_weights(model, other / "stage2.safetensors", card)
     write_checksums(other)
-    (survey.path / "msfa.toml").write_text(f'shard_size = 10\nmodels = "{other}"\n')
+    (done.path / "msfa.toml").write_text(f'shard_size = 10\nmodels = "{other}"\n')
     os.environ.pop("MSFA_MODELS")
-    report = run(survey, workers=1)
-    done = {step.step for step in report.steps if step.n_done}
-    assert done == {"classify"}
-    assert (survey.table()["p_bhb"] != before["p_bhb"]).all()
-    assert survey.table()["d02_hdelta"].equals(before["d02_hdelta"])
+    report = run(done, workers=1)
+    assert {step.step for step in report.steps if step.n_done} == {"classify"}
+    assert (done.table()["p_bhb"] != before["p_bhb"]).all()
+    assert done.table()["d02_hdelta"].equals(before["d02_hdelta"])
 
 
 def test_a_new_threshold_or_selection_changes_the_table_without_looking_at_spectra(
-    survey, monkeypatch
+    done, monkeypatch
 ):
-    run(survey, workers=1)
     monkeypatch.setattr(SurveyShard, "spectra", lambda shard: pytest.fail("looked at spectra"))
     monkeypatch.setenv("MSFA_BHB_THRESHOLD", "0")
     monkeypatch.setenv("MSFA_SELECTION", "xue2011")
     monkeypatch.setenv("MSFA_SNR_MIN", "0")
-    run(survey, workers=1)
-    table = survey.table()
+    run(done, workers=1)
+    table = done.table()
     expected = table["in_search_domain"] & (table["predicted_class"] == "BHB")
     assert table["is_candidate"].tolist() == expected.tolist()
     monkeypatch.setenv("MSFA_SELECTION", "nobody1999")
     with pytest.raises(ConfigError, match="nobody1999"):
-        run(survey, workers=1)
+        run(done, workers=1)
 
 
 def test_class_shares_of_the_sky_change_the_table_and_are_taken_back_with_the_setting(
-    survey, monkeypatch
+    done, monkeypatch
 ):
-    run(survey, workers=1)
-    before = survey.table()
+    before = done.table()
     with pytest.raises(ConfigError, match="do not say how many stars"):
-        run(survey, workers=1, prior="lamost")
+        run(done, workers=1, prior="lamost")
     monkeypatch.setattr(SurveyShard, "spectra", lambda shard: pytest.fail("looked at spectra"))
     trained = Trained({"BHB": 9, "A": 9, "B": 9, "HSD": 9, "WD": 9}, ("A", "HSD"))
     monkeypatch.setattr(Trained, "of", lambda models: trained)
     for _ in range(2):  # from what the networks said, however often
-        run(survey, workers=1, prior="lamost")
-        table = survey.table()
+        run(done, workers=1, prior="lamost")
+        table = done.table()
         assert (table["p_bhb"] < before["p_bhb"]).all()
         assert (table["p_class_bhb"] < before["p_class_bhb"]).all()
         odds = table["p_bhb"] / (1 - table["p_bhb"]) / (before["p_bhb"] / (1 - before["p_bhb"]))
         assert odds.to_numpy() == pytest.approx(0.047 / 0.843 * 2, rel=1e-3)
     with pytest.raises(ConfigError, match="sum to 1"):
-        run(survey, workers=1, prior="BHB 0.5, A 0.8, B 0.1, HSD 0.02, WD 0.03")
-    run(survey, workers=1)
-    pd.testing.assert_frame_equal(survey.table(), before)
+        run(done, workers=1, prior="BHB 0.5, A 0.8, B 0.1, HSD 0.02, WD 0.03")
+    run(done, workers=1)
+    pd.testing.assert_frame_equal(done.table(), before)
 
 
 def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(
-    survey, monkeypatch
+    done, monkeypatch
 ):
     from msfa_core.balmer.selection import parse_selection
 
     mine = "mine: hdelta d02 5..35, fm ..0.6; hgamma b 2..15, c 0.5..1.6"
-    run(survey, workers=1, selection=mine)
-    table = survey.table()
+    run(done, workers=1, selection=mine)
+    table = done.table()
     chosen = parse_selection(mine)
     inside = table[["d02_hdelta", "fm_hdelta", "d02_hgamma", "fm_hgamma"]].notna().all(axis=1)
     for line in chosen.lines:
@@ -330,27 +340,26 @@ def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(
     assert p[inside].mean() > p[~inside].mean()
     assert p.dropna().between(0, 1).all()
     monkeypatch.setenv("MSFA_SELECTION", mine)
-    counts = status(survey).counts
+    counts = status(done).counts
     assert counts["candidates within the cuts of Hδ"] >= counts["candidates in the D0.2–fm region"]
     assert "candidates within the cuts of Hγ" in counts
-    run(survey, workers=1, selection="odd: hdelta d02 17..28, c 0.8..1.2")
-    assert survey.table()["p_in_bhb_region"].isna().all()  # no common distribution is known
+    run(done, workers=1, selection="odd: hdelta d02 17..28, c 0.8..1.2")
+    assert done.table()["p_in_bhb_region"].isna().all()  # no common distribution is known
     with pytest.raises(ConfigError, match="the lower limit comes first"):
-        run(survey, workers=1, selection="mine: hdelta d02 28..17")
+        run(done, workers=1, selection="mine: hdelta d02 28..17")
 
 
-def test_no_step_touches_a_decision(survey):
+def test_no_step_touches_a_decision(done):
     from msfa_core.vetting.decision import Decision, Verdict
 
-    run(survey, workers=1)
-    obsid = int(survey.archive.obsid[3])
-    store = survey.store()
+    obsid = int(done.archive.obsid[3])
+    store = done.store()
     store.append_decision(Decision(obsid, "", Verdict.ACCEPT, "Ann", comment="nice"))
     before = store.decisions()
-    run(survey, force=True, workers=1)
+    run(done, force=True, workers=1)
     assert store.decisions() == before
     store.close()
-    row = survey.table_with_verdicts().set_index("obsid").loc[obsid]
+    row = done.table_with_verdicts().set_index("obsid").loc[obsid]
     assert (row["verdict"], row["comment"]) == ("accept", "nice")
 
 
@@ -508,21 +517,21 @@ def test_a_candidate_needs_the_domain_and_both_stages():
     assert kept.isna().tolist() == [False] * 4 + [True]
 
 
-def test_medium_resolution_is_stored_and_left_out_of_the_search(survey):
+def test_medium_resolution_is_stored_and_left_out_of_the_search(done):
     wavelength = np.concatenate([np.arange(4950, 5350, 0.15), np.arange(6300, 6800, 0.15)])
     n = len(wavelength)
     said = {"resolution": "medium", "layout": "lamost-medium", "class": "STAR", "subclass": "A1"}
     new = Spectrum(
         5, wavelength, np.ones(n), np.ones(n), np.zeros(n, bool), z=0.0, snr_g=50, meta=said
     )
-    survey.archive.append([new])
-    run(survey, workers=1)
-    row = survey.table().set_index("obsid").loc[5]
+    done.archive.append([new])
+    run(done, workers=1)
+    row = done.table().set_index("obsid").loc[5]
     assert np.isnan(row["p_bhb"])
     assert pd.isna(row["predicted_class"])
     assert row["in_search_domain"] == False  # noqa: E712
     assert row["balmer_flags_hdelta"] > 0
-    report = status(survey)
+    report = status(done)
     assert report.counts["of medium resolution, outside the search"] == 1
 
 
@@ -558,17 +567,16 @@ def test_a_survey_in_use_is_not_run(survey):
         run(survey)
 
 
-def test_status_tells_what_is_there_what_was_done_and_what_is_missing(survey):
+def test_status_tells_what_is_there_what_was_done_and_what_is_missing(survey, done):
     before = status(survey)
     assert [step.time for step in before.steps] == [""] * len(STEPS)
-    run(survey, workers=1)
-    survey.reject([("bad.fits", "empty")])
-    report = status(survey.path)
+    done.reject([("bad.fits", "empty")])
+    report = status(done.path)
     assert report.n_spectra == sum(report.by_layout.values()) == sum(report.by_class.values()) == 24
-    assert report.n_stars == survey.table()["uid"].nunique()
-    done = {step.step: step for step in report.steps}
-    assert all(done[name].n_done == 24 for name in ("classify", "measure", "match", "label"))
-    assert done["identify"].n_done == 24
+    assert report.n_stars == done.table()["uid"].nunique()
+    of_step = {step.step: step for step in report.steps}
+    assert all(of_step[name].n_done == 24 for name in ("classify", "measure", "match", "label"))
+    assert of_step["identify"].n_done == 24
     assert report.n_rejected == 1
     text = "\n".join(report.lines())
     for words in (
