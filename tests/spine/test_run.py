@@ -1,9 +1,11 @@
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,6 @@ from msfa_core.errors import CatalogueError, ConfigError, SurveyError
 from msfa_core.flags import CmdFlag, LabelFlag
 from msfa_core.rules import are_candidates, in_search_domain
 from msfa_core.search.prior import Trained
-from msfa_core.search.two_stages import load_search
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spine.demo import make_demo
@@ -80,6 +81,8 @@ def result_files(survey):
 
 
 def test_a_run_fills_the_columns_of_every_step(survey):
+    from msfa_core.search.two_stages import load_search
+
     report = run(survey, workers=1)
     table = survey.table()
     assert [step.step for step in report.steps] == list(STEPS)
@@ -321,9 +324,7 @@ def test_class_shares_of_the_sky_change_the_table_and_are_taken_back_with_the_se
     pd.testing.assert_frame_equal(done.table(), before)
 
 
-def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(
-    done, monkeypatch
-):
+def test_limits_of_ones_own_are_used_like_a_named_selection_and_counted_by_line(done, monkeypatch):
     from msfa_core.balmer.selection import parse_selection
 
     mine = "mine: hdelta d02 5..35, fm ..0.6; hgamma b 2..15, c 0.5..1.6"
@@ -590,6 +591,14 @@ def test_status_tells_what_is_there_what_was_done_and_what_is_missing(survey, do
     assert "no Gaia row" in text
 
 
+@pytest.fixture
+def kernels_are_there(monkeypatch):
+    """No process is started to compile kernels that an earlier test has compiled."""
+    ready = contextlib.nullcontext(SimpleNamespace(join=lambda: None))
+    monkeypatch.setattr("msfa_core.spine.demo.compiling_beside", lambda: ready)
+
+
+@pytest.mark.usefixtures("kernels_are_there")
 def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatch):
     plan = SurveyPlan(1500, seed=3, chunk=10, epochs=0.5)
     monkeypatch.setattr("msfa_core.spine.demo.demo_plan", lambda: plan)
@@ -626,6 +635,7 @@ def test_the_demo_is_made_whole_or_not_at_all_and_only_once(tmp_path, monkeypatc
         make_demo(tmp_path / "other")
 
 
+@pytest.mark.usefixtures("kernels_are_there")
 def test_the_first_stars_of_the_demo_are_there_before_the_others(tmp_path, monkeypatch):
     plan = SurveyPlan(1500, seed=3)
     monkeypatch.setattr("msfa_core.spine.demo.demo_plan", lambda: plan)

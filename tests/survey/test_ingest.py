@@ -420,7 +420,7 @@ def test_a_simulation_that_was_stopped_goes_on_and_another_one_is_refused(tmp_pa
 @pytest.mark.parametrize("layout", ["lamost-table", "lamost-image"])
 def test_written_files_are_the_simulated_spectra(tmp_path, layout):
     made = Survey.create(tmp_path / "made", simulated=True)
-    simulate(made, PLAN, tmp_path / "fits", layout=layout)
+    simulate(made, PLAN, tmp_path / "fits", workers=1, layout=layout)
     read = Survey.create(tmp_path / "read")
     report = ingest(read, [tmp_path / "fits"], [tmp_path / "fits" / "truth.csv"])
     assert report.n_stored == len(made.archive)

@@ -16,7 +16,9 @@ from msfa_core.training.on_simulations import NewStarsEachEpoch
 
 
 @pytest.mark.slow
-def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(tmp_path):
+def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(
+    tmp_path, monkeypatch
+):
     arguments = [
         *("train", "both", "--quiet"),
         *("--run", str(tmp_path / "run"), "--models", str(tmp_path / "models")),
@@ -32,6 +34,8 @@ def test_one_command_simulates_trains_and_writes_models_that_the_search_loads(tm
     assert len(search.classify(data.prepared)) == len(data)
     figures = json.loads((tmp_path / "models" / "evaluation.json").read_text())
     assert "MSFA-Net, two stages" in figures["plane"]
+    assert list((tmp_path / "models").glob("*.png"))
+    monkeypatch.setattr("msfa_core.training.model_card.write_figures", lambda *_: [])  # as before
     assert run_cli(arguments) == 0  # resumes: nothing left to do
     assert run_cli([*arguments, "--batch", "8"]) == 1  # another run in the same folder
     on = [*arguments, "--run", str(tmp_path / "on"), "--models", str(tmp_path / "on" / "models")]
