@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.errors import ReadError
-from msfa_core.spectra.fits_bytes import CARD, MOST_FIELDS, Hdu, other_data
+from msfa_core.spectra.fits_bytes import MOST_FIELDS, Hdu, other_data
+from msfa_core.spectra.fits_cards import CARD
 from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 
 _COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")

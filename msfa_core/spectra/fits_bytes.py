@@ -19,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.errors import ReadError
+from msfa_core.spectra.fits_cards import CARD, Cards, UnusualFits, same_cards
 from msfa_core.spectra.fits_units import ones_complement_sum
 from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 
 _BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
-CARD: Final = 80  # bytes
-_KEY: Final = 8
+_EXTENSION: Final = ("XTENSION",)
 _WORD: Final = 4  # bytes that a checksum adds up
 MOST_FIELDS: Final = 999  # axes or columns; FITS standard
-_REMARKS: Final = (b"COMMENT ", b"HISTORY ")
 _END_CARD: Final = b"END".ljust(CARD)
 _IMAGE_TYPES: Final = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # TFORM letter -> (NumPy type, bytes); None = its bytes are skipped, its values never read here
@@ -46,18 +45,11 @@ _COLUMN_TYPES: Final[dict[str, tuple[str | None, int]]] = {
     "Q": (None, 16),
 }
 _TFORM: Final = re.compile(r"(\d*)([A-Z])")
-_INTEGER: Final = re.compile(rb"[+-]\d+")
 _UNIT: Final = re.compile(
     r"^\s*\[([^\]]+)\]|\[([^\]]+)\]\s*$"
     r"|(?:\bin\s+|\()(hours?|hrs?|h|radians?|rad|arcmin|arcsec|k?m/s|k?m s-1)(?![\w/])",
     re.IGNORECASE,
 )
-_REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
-_WORDS: Final = {b"T": True, b"F": False, b"": None}
-
-
-class UnusualFits(Exception):  # noqa: N818
-    """The file is not plain; astropy has to read it. Never leaves the readers."""
 
 
 class Hdu(Protocol):
@@ -126,9 +118,11 @@ class PlainHdu:
 
     def __init__(self, path: Path, raw: bytes, start: int) -> None:
         end = _find_end(path, raw, start)
-        keys = np.ndarray(((end - start) // CARD, _KEY), "u1", raw, start, (CARD, 1))
-        self._cards, self._remarks, self._again = _places(keys.tobytes())
-        self._raw, self._start = raw, start
+        text = raw[start:end]
+        cards = same_cards(text) if start else Cards(text)
+        self.card, self.comment = cards.__getitem__, cards.comment
+        self.remarks, self.which, self.twice = cards.remarks, cards.which, cards.twice
+        self._raw = raw
         n_axes = self._count("NAXIS", MOST_FIELDS)
         self._axes = [self._count(f"NAXIS{i}", LARGEST) for i in range(1, n_axes + 1)]
         self._data = start + _whole_blocks(end + CARD - start)
@@ -137,56 +131,11 @@ class PlainHdu:
             reason = f"data end after {len(raw):,} of {self._data + size:,} bytes (truncated)"
             raise problem(path, reason, AGAIN)
         self.next = self._data + _whole_blocks(size)
-        if "DATASUM" in self._cards:
+        if cards["DATASUM"] is not None:
             self._check_sum(path)
         self.name = str(self.card("EXTNAME") or "").strip().upper()
-        self._layout: dict[str, tuple[int, int, str | None]] | None = None
-
-    def card(self, key: str) -> Any:
-        """Return the value of a header card; None when absent or undefined."""
-        at = self._cards.get(key)
-        if at is None:
-            return None
-        at += self._start
-        return _card_value(self._raw[at : at + CARD - _KEY])
-
-    def comment(self, key: str) -> str:
-        """Return the comment of a card; empty when there is none."""
-        at = self._cards.get(key)
-        if at is None:
-            return ""
-        at += self._start
-        return _card_comment(self._raw[at : at + CARD - _KEY])
-
-    def remarks(self, word: str) -> list[str]:
-        """Return the lines of its own (COMMENT, HISTORY) in which a header has a word."""
-        return [text for text, small in self._lines if word in small]
-
-    @cached_property
-    def _lines(self) -> list[tuple[str, str]]:
-        """Lines of their own, each as it is and in small letters."""
-        starts = [self._start + at for at in self._remarks]
-        return [_remark(self._raw[start : start + CARD - _KEY]) for start in starts]
-
-    def which(self, keys: tuple[str, ...]) -> list[str]:
-        """Return those of some cards that the header has."""
-        if self._cards.keys().isdisjoint(keys):
-            return []
-        return [key for key in keys if key in self._cards]
-
-    def twice(self, keys: tuple[str, ...]) -> list[str]:
-        """Return those of some cards that the header has more than once, with other values."""
-        if not self._again:
-            return []
-        return [
-            key
-            for key in keys
-            if any(self._value(at) != self.card(key) for at in self._again.get(key, ()))
-        ]
-
-    def _value(self, at: int) -> Any:
-        at += self._start
-        return _card_value(self._raw[at : at + CARD - _KEY])
+        self._columns: tuple[str, ...] | None = None if cards.which(_EXTENSION) else ()
+        self._image: NDArray[Any] | None = None
 
     def _check_sum(self, path: Path) -> None:
         """Refuse data that are not those of which the header has the sum."""
@@ -215,9 +164,14 @@ class PlainHdu:
         """Whether the unit is a binary table."""
         return self.card("XTENSION") == "BINTABLE"
 
-    @cached_property
+    @property
     def image(self) -> NDArray[Any] | None:
         """The image; None for a table or an empty unit."""
+        if self._image is None:
+            self._image = self._view()
+        return self._image
+
+    def _view(self) -> NDArray[Any] | None:
         axes = self._axes
         if not axes or self.is_table:
             return None
@@ -231,36 +185,39 @@ class PlainHdu:
     @property
     def columns(self) -> Sequence[str]:
         """Names of the table columns, upper case; empty for an image."""
-        return tuple(self._table_layout())
+        if self._columns is None:
+            self._columns = tuple(self._table_layout)
+        return self._columns
 
+    @cached_property
     def _table_layout(self) -> dict[str, tuple[int, int, str | None]]:
         """Name -> (offset in the row, repeat, NumPy type) of each column."""
-        if self._layout is None:
-            self._layout = {}
-            offset = 0
-            if self.card("XTENSION") == "TABLE":
-                raise UnusualFits("a table of text")
-            n_columns = self._count("TFIELDS", MOST_FIELDS) if self.is_table else 0
-            if n_columns and len(self._axes) != len(("row bytes", "rows")):
-                raise UnusualFits("table axes")
-            for i in range(1, n_columns + 1):
-                form = _TFORM.match(str(self.card(f"TFORM{i}")))
-                if not form or form[2] not in _COLUMN_TYPES:
-                    raise UnusualFits("table column")
-                repeat = int(form[1] or 1)
-                dtype, width = _COLUMN_TYPES[form[2]]
-                if any(self.card(f"{key}{i}") is not None for key in ("TSCAL", "TZERO", "TNULL")):
-                    dtype = None
-                name = str(self.card(f"TTYPE{i}") or "").strip().upper()
-                self._layout.setdefault(name, (offset, repeat, dtype))
-                offset += repeat * width
-            if self._layout and offset != self._axes[0]:
-                raise UnusualFits("row length")
-        return self._layout
+        card = self.card
+        layout: dict[str, tuple[int, int, str | None]] = {}
+        offset = 0
+        if card("XTENSION") == "TABLE":
+            raise UnusualFits("a table of text")
+        n_columns = self._count("TFIELDS", MOST_FIELDS) if self.is_table else 0
+        if n_columns and len(self._axes) != len(("row bytes", "rows")):
+            raise UnusualFits("table axes")
+        for i in range(1, n_columns + 1):
+            form = _TFORM.match(str(card(f"TFORM{i}")))
+            if not form or form[2] not in _COLUMN_TYPES:
+                raise UnusualFits("table column")
+            repeat = int(form[1] or 1)
+            dtype, width = _COLUMN_TYPES[form[2]]
+            if any(card(f"{key}{i}") is not None for key in ("TSCAL", "TZERO", "TNULL")):
+                dtype = None
+            name = str(card(f"TTYPE{i}") or "").strip().upper()
+            layout.setdefault(name, (offset, repeat, dtype))
+            offset += repeat * width
+        if layout and offset != self._axes[0]:
+            raise UnusualFits("row length")
+        return layout
 
     def column(self, name: str) -> NDArray[Any]:
         """Return all values of a column as one flat array."""
-        offset, repeat, dtype = self._table_layout()[name]
+        offset, repeat, dtype = self._table_layout[name]
         if dtype is None:
             raise UnusualFits("column type")
         row_bytes, rows = self._axes
@@ -271,36 +228,6 @@ class PlainHdu:
             shape, dtype, buffer=self._raw, offset=self._data + offset, strides=(row_bytes, item)
         )
         return view.ravel()
-
-
-@lru_cache(maxsize=64)
-def _places(keys: bytes) -> tuple[dict[str, int], list[int], dict[str, list[int]]]:
-    """Return where the texts of a header are; spectra of one release share the order of cards.
-
-    Parameters
-    ----------
-    keys : bytes
-        The keywords of all cards, eight bytes each.
-
-    Returns
-    -------
-    dict
-        Keyword -> byte, from the beginning of the header, at which the text behind it begins.
-    list of int
-        The same of the lines of their own (COMMENT, HISTORY).
-    dict
-        The same of cards that come again.
-    """
-    words = [keys[i : i + _KEY] for i in range(0, len(keys), _KEY)]
-    places: dict[str, int] = {}
-    again: dict[str, list[int]] = {}
-    for i, word in enumerate(words):  # the first of repeated cards is the one that counts
-        key, at = word.decode("latin-1").rstrip(" "), i * CARD + _KEY
-        if key in places and word not in _REMARKS:
-            again.setdefault(key, []).append(at)
-        places.setdefault(key, at)
-    remarks = [i * CARD + _KEY for i, word in enumerate(words) if word in _REMARKS]
-    return places, remarks, again
 
 
 def other_data(path: Path) -> ReadError:
@@ -322,55 +249,6 @@ def _find_end(path: Path, raw: bytes, start: int) -> int:
 
 def _whole_blocks(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
-
-
-@lru_cache(maxsize=4096)
-def _card_value(raw: bytes) -> Any:
-    """Value of the 72 bytes behind a keyword; None when there is none.
-
-    Most cards are those of the spectrum before; in bounds, since some differ in each.
-    """
-    if not raw.startswith(b"= "):
-        return None
-    text = raw[2:].lstrip()
-    if text.startswith(b"'"):
-        return _string_value(text.decode("latin-1"))
-    text = text.partition(b"/")[0].rstrip()
-    if text.isdigit():
-        return int(text)
-    if _REAL.fullmatch(text):
-        return float(text.replace(b"D", b"E").replace(b"d", b"e"))
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if text not in _WORDS:
-        raise UnusualFits("card value")
-    return _WORDS[text]
-
-
-@lru_cache(maxsize=4096)
-def _remark(raw: bytes) -> tuple[str, str]:
-    """Return a line of words as it is, and in small letters."""
-    text = raw.decode("latin-1")
-    return text, text.lower()
-
-
-@lru_cache(maxsize=4096)
-def _card_comment(raw: bytes) -> str:
-    """Comment of the 72 bytes behind a keyword."""
-    text = raw.decode("latin-1")[2:].lstrip()
-    if text.startswith("'"):
-        text = text[1:].replace("''", "").partition("'")[2]
-    return text.partition("/")[2]
-
-
-def _string_value(text: str) -> str:
-    """Text between the quotes; a doubled quote is a quote."""
-    end = text.find("'", 1)
-    while end >= 0 and text[end + 1 : end + 2] == "'":
-        end = text.find("'", end + 2)
-    if end < 0 or text[1:end].endswith("&"):
-        raise UnusualFits("long or open string")
-    return text[1:end].replace("''", "'").rstrip()
 
 
 class PlainFits:

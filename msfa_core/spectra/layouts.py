@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import SPEED_OF_LIGHT
-from msfa_core.spectra.fits_bytes import BothCards, Hdu, UnusualFits
+from msfa_core.spectra.fits_bytes import BothCards, Hdu
+from msfa_core.spectra.fits_cards import UnusualFits
+from msfa_core.spectra.header_numbers import as_degrees, as_number
 from msfa_core.spectra.unpacking import problem
-from msfa_core.tables.cells import angle, clean, is_missing, number
-from msfa_core.tables.quantities import is_plausible
+from msfa_core.tables.cells import clean, is_missing
 
 _IMAGE_ROWS: Final = ("flux", "inverse variance", "wavelength", "and-mask", "or-mask")
 _SDSS_PIXEL_BITS: Final = 16  # bits below tell of the whole fibre, not of the pixel
@@ -30,18 +30,6 @@ _BAD_PIXELS: Final = (  # columns that are 0 where a pixel is good, the first on
 _SHOWN: Final = 8  # columns named in a message
 _FIRST: Final = 8  # pixels looked at before all
 _TELLING: Final = 50  # pixels: no flux of so many rises throughout
-_SENTINELS: Final = (-999.0, -9999.0)
-_CIRCLE: Final = 360.0  # deg
-_DEGREES: Final = {  # of an angle that a card gives in another unit
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "hourangle"), 15.0),
-    **dict.fromkeys(("rad", "radian", "radians"), 180.0 / np.pi),
-    **dict.fromkeys(("arcmin", "arcminutes"), 1 / 60),
-    **dict.fromkeys(("arcsec", "arcseconds"), 1 / 3600),
-}
-_DOPPLER: Final = {  # of a redshift that a card gives as a velocity
-    **dict.fromkeys(("km/s", "km s-1", "km s**-1", "km.s-1", "kms", "kms-1"), 1 / SPEED_OF_LIGHT),
-    **dict.fromkeys(("m/s", "m s-1", "m s**-1", "m.s-1"), 1e-3 / SPEED_OF_LIGHT),
-}
 _LENGTHS: Final = {  # Å
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 10.0),
     **dict.fromkeys(("um", "micron", "microns", "µm", "μm"), 1e4),
@@ -262,9 +250,10 @@ def _is_monotonic(values: NDArray[Any]) -> bool:
     """Whether the values rise or fall throughout, as wavelengths do."""
     if len(values) <= 1:
         return True
-    step = values.item(1) - values.item(0)
-    rises = values[1:] > values[:-1] if step > 0 else values[1:] < values[:-1]
-    return bool(rises[:_FIRST].all() and rises.all())  # few pixels tell a flux
+    if values.item(1) - values.item(0) <= 0:
+        values = values[::-1]
+    first = values[: _FIRST + 1]  # few pixels tell a flux
+    return bool((first[1:] > first[:-1]).all() and (values[1:] > values[:-1]).all())
 
 
 def _numbers(path: Path, unit: Hdu, name: str) -> NDArray[Any]:
@@ -283,14 +272,22 @@ def _in_angstroms(path: Path, unit: Hdu) -> NDArray[Any]:
     """Column WAVELENGTH [Å], of which the file may say another unit."""
     wavelength = _numbers(path, unit, "WAVELENGTH")
     said = str(unit.card(f"TUNIT{list(unit.columns).index('WAVELENGTH') + 1}") or "")
-    word = re.sub(r"\s*\(.*\)\s*$|'", "", said).strip().lower()
-    if _IN_ANGSTROMS.fullmatch(word) or "angstrom" in said.lower():
+    factor = _in_length(said)
+    if factor == 1.0:
         return wavelength
-    factor = _LENGTHS.get(word)
     if factor is None:
         reason = f"the unit of its wavelengths is {said.strip()!r}, which is no known length"
         raise problem(path, reason, "convert them to vacuum Å, unit Angstrom")
     return wavelength.astype(np.float64) * factor
+
+
+@lru_cache(maxsize=64)
+def _in_length(unit: str) -> float | None:
+    """Return a unit of wavelengths [Å]; 1 where it is no other, None where it is no length."""
+    word = re.sub(r"\s*\(.*\)\s*$|'", "", unit).strip().lower()
+    if _IN_ANGSTROMS.fullmatch(word) or "angstrom" in unit.lower():
+        return 1.0
+    return _LENGTHS.get(word)
 
 
 def _columns(path: Path, unit: Hdu) -> Pixels:
@@ -305,10 +302,7 @@ def _columns(path: Path, unit: Hdu) -> Pixels:
 
 def _bits(values: NDArray[Any]) -> NDArray[np.integer]:
     """Mask values as integers; what is no number becomes a bit, thus bad."""
-    if values.dtype.kind in "iu":
-        return values
-    with np.errstate(invalid="ignore"):
-        return values.astype(np.int32)
+    return values if values.dtype.kind in "iu" else values.astype(np.int32)
 
 
 def _loglam(path: Path, unit: Hdu) -> NDArray[np.float64]:
@@ -391,46 +385,3 @@ def _exposure_quality(path: Path, unit: Hdu) -> float:
 def native(values: NDArray[Any]) -> NDArray[Any]:
     """Return the values in the byte order of the machine, their precision kept."""
     return values.astype(values.dtype.newbyteorder("="))
-
-
-def as_number(value: Any, quantity: str = "") -> float:
-    """Return a value of a file as a float.
-
-    Parameters
-    ----------
-    value : number or text
-        Text as in a table from outside: ``'12,5'``, ``'−0.001'``.
-    quantity : str
-        House name: what no star can have (z = −9) is no value.
-
-    Returns
-    -------
-    float
-        NaN when absent, no number, a sentinel or beyond the limits of the quantity.
-    """
-    if isinstance(value, str):
-        read = number(value)
-        value = float("nan") if read is None else read
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        return float("nan")
-    if found in _SENTINELS or not (quantity == "" or is_plausible(quantity, found)):
-        return float("nan")
-    return found
-
-
-def as_degrees(value: Any, quantity: str, unit: str = "") -> float:
-    """Return a position of a header in degrees, ``ra`` or ``dec``; text may be sexagesimal.
-
-    A unit that the card names (`card_unit`) is believed of a number.
-    """
-    if isinstance(value, str) and number(value) is None:
-        return as_number(angle(value, hours=quantity == "ra"), quantity)
-    degrees = as_number(as_number(value) * _DEGREES.get(unit, 1.0), quantity)
-    return degrees % _CIRCLE if quantity == "ra" and not 0.0 <= degrees <= _CIRCLE else degrees
-
-
-def as_redshift(value: Any, quantity: str, unit: str = "") -> float:
-    """Return ``z`` or ``z_err`` of a header as a redshift, where the card names a velocity too."""
-    return as_number(as_number(value) * _DOPPLER.get(unit, 1.0), quantity)

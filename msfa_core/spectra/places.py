@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from msfa_core.spectra.fits_bytes import Hdu, unit_in
-from msfa_core.spectra.layouts import as_degrees, as_number
+from msfa_core.spectra.header_numbers import as_degrees, as_number
 from msfa_core.spectra.unpacking import problem
 from msfa_core.tables.cells import place_in_name
 from msfa_core.tables.said import FK4_EQUINOX, OLDEST_FK5, to_today
@@ -55,16 +54,6 @@ _J2000: Final = 2000.0  # yr
 _SAME_EQUINOX: Final = 0.01  # yr
 
 
-class _Witness(NamedTuple):
-    """What a header says of the place besides RA and DEC, and how far the star can be from it."""
-
-    ra: float
-    dec: float
-    limit: float
-    words: str
-    remedy: str
-
-
 def place(path: Path, primary: Hdu, layout: str, of_object: Place | None, planid: str) -> Place:
     """Return the place of the star [deg, ICRS]; NaN where the file gives none.
 
@@ -97,8 +86,10 @@ def place(path: Path, primary: Hdu, layout: str, of_object: Place | None, planid
         return math.nan, math.nan
     ra, dec = _of_today(path, ra, dec, primary)
     if math.isfinite(ra) and math.isfinite(dec):
-        for one in _of_telescope(primary) if prefix else _witnesses(primary, planid):
-            _check(path, ra, dec, one)
+        if prefix:
+            _check_telescope(path, primary, (ra, dec))
+        else:
+            _check_witnesses(path, primary, (ra, dec), planid)
     return ra, dec
 
 
@@ -131,11 +122,12 @@ def _said_unit(comment: str) -> tuple[str, bool]:
 def _of_today(path: Path, ra: float, dec: float, primary: Hdu) -> Place:
     """Place [deg] in ICRS, of a header that says another equinox."""
     system = str(primary.card("RADESYS") or primary.card("RADECSYS") or "").strip().upper()
-    if _OTHER_SYSTEMS.search(system):
+    if system and _OTHER_SYSTEMS.search(system):
         reason = f"its place is in another system than the equatorial one (RADESYS = {system!r})"
         raise problem(path, reason, "give RA and DEC in degrees of ICRS")
-    cards = (primary.card(key) for key in ("EQUINOX", "EPOCH"))  # the latter before 1990
-    said = next((card for card in cards if card is not None), None)
+    said = primary.card("EQUINOX")
+    if said is None:
+        said = primary.card("EPOCH")  # before 1990
     equinox = as_number(said.strip().lstrip("BJ") if isinstance(said, str) else said)
     if not (math.isfinite(ra) and math.isfinite(dec)):
         return ra, dec
@@ -156,61 +148,72 @@ def _of_today(path: Path, ra: float, dec: float, primary: Hdu) -> Place:
     return ra, dec
 
 
-def _witnesses(primary: Hdu, planid: str) -> Iterator[_Witness]:
-    """Walk through what a header says of the place besides RA and DEC."""
+def _check_witnesses(path: Path, primary: Hdu, here: Place, planid: str) -> None:
+    """Hold against a place what its header says of it besides RA and DEC."""
     said = primary.which(_TELLING)
     for key in _NAMES:
         name = " ".join(str(primary.card(key)).split()) if key in said else ""
-        named = place_in_name(name)
+        named = place_in_name(name) if "+" in name or "-" in name else None
         if named is not None:
-            yield _Witness(*named, _SAME, f"that in its name ({name})", f"or {key}, in its header")
+            where = f"that in its name ({name})"
+            _check(path, here, named, _SAME, where, f"or {key}, in its header")
     for across, up in _SAME_STAR:
         if across in said and up in said:
             other = _pair(primary, across, up)
-            words = f"{across}, {up}"
-            yield _Witness(*other, _SAME, words, f"or {across} and {up}, in its header")
+            where = f"{across}, {up}"
+            _check(path, here, other, _SAME, where, f"or {across} and {up}, in its header")
     for across, up in _GALACTIC:
         if across in said and up in said:
-            yield from _galactic(primary, across, up)
+            _check_galactic(path, primary, here, across, up)
     if _SPECTROGRAPH[0] in said and _SPECTROGRAPH[1] in said:
-        words = "the centre of its spectrograph's field (SPRA, SPDEC)"
-        yield _Witness(*_pair(primary, *_SPECTROGRAPH), _FIELD, words, "in its header")
+        where = "the centre of its spectrograph's field (SPRA, SPDEC)"
+        _check(path, here, _pair(primary, *_SPECTROGRAPH), _FIELD, where, "in its header")
     centre = centre_of_plan(planid)
     if centre is not None:
-        yield _Witness(*centre, _PLATE, f"the centre of its plate ({planid})", "in its header")
+        where = f"the centre of its plate ({planid})"
+        _check(path, here, centre, _PLATE, where, "in its header")
 
 
-def _of_telescope(primary: Hdu) -> Iterator[_Witness]:
-    """Give where the telescope of SDSS pointed: each fibre is near it."""
+def _check_telescope(path: Path, primary: Hdu, here: Place) -> None:
+    """Hold against a place where the telescope of SDSS pointed: each fibre is near it."""
     if len(primary.which(_BORESIGHT)) == len(_BORESIGHT):
-        words = "where the telescope pointed (RADEG, DECDEG)"
-        yield _Witness(*_pair(primary, *_BORESIGHT), _FIELD, words, "in its header")
+        where = "where the telescope pointed (RADEG, DECDEG)"
+        _check(path, here, _pair(primary, *_BORESIGHT), _FIELD, where, "in its header")
 
 
-def _galactic(primary: Hdu, across: str, up: str) -> Iterator[_Witness]:
-    """Give a place in galactic coordinates, where the cards hold one."""
+def _check_galactic(path: Path, primary: Hdu, here: Place, across: str, up: str) -> None:
+    """Hold against a place one in galactic coordinates, where the cards hold one."""
     from astropy.coordinates import SkyCoord  # noqa: PLC0415  slow, seldom used
 
     lon, lat = as_number(primary.card(across)), as_number(primary.card(up))
     if math.isfinite(lon) and abs(lat) <= 90.0:  # noqa: PLR2004  deg
         there = SkyCoord(lon, lat, unit="deg", frame="galactic").icrs
-        remedy = f"or {across} and {up}, in its header"
-        yield _Witness(there.ra.deg, there.dec.deg, _SAME, f"{across}, {up}", remedy)
+        other, where = (there.ra.deg, there.dec.deg), f"{across}, {up}"
+        _check(path, here, other, _SAME, where, f"or {across} and {up}, in its header")
 
 
-def _check(path: Path, ra: float, dec: float, other: _Witness) -> None:
-    """Refuse a position that another contradicts: one of them is wrong."""
-    if not (math.isfinite(other.ra) and math.isfinite(other.dec)) or other.ra == other.dec == 0.0:
+def _check(path: Path, here: Place, other: Place, limit: float, where: str, remedy: str) -> None:
+    """Refuse a position that another contradicts: one of them is wrong.
+
+    Parameters
+    ----------
+    here, other : (ra, dec) [deg]
+    limit : float [deg]
+        How far the star can be from the other one.
+    where, remedy : str
+        For the message.
+    """
+    (ra, dec), (far, up) = here, other
+    if not (math.isfinite(far) and math.isfinite(up)) or far == up == 0.0:
         return
-    up = dec - other.dec
-    across = (ra - other.ra + 180.0) % 360.0 - 180.0
-    apart = math.hypot(across * math.cos(math.radians(other.dec)), up)
-    if apart > other.limit:
+    across = (ra - far + 180.0) % 360.0 - 180.0
+    apart = math.hypot(across * math.cos(math.radians(up)), dec - up)
+    if apart > limit:
         reason = (
-            f"its position {ra:.4f} {dec:+.4f} deg is {apart:.3g} deg from {other.words}, "
-            f"{other.ra:.4f} {other.dec:+.4f}"
+            f"its position {ra:.4f} {dec:+.4f} deg is {apart:.3g} deg from {where}, "
+            f"{far:.4f} {up:+.4f}"
         )
-        raise problem(path, reason, f"correct RA and DEC (degrees), {other.remedy}")
+        raise problem(path, reason, f"correct RA and DEC (degrees), {remedy}")
 
 
 @lru_cache(maxsize=256)

@@ -9,9 +9,7 @@ neither an observation number nor a signal-to-noise ratio.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
@@ -23,14 +21,11 @@ from numpy.typing import NDArray
 
 from msfa_core.constants import G_BAND
 from msfa_core.spectra.fits_astropy import astropy_units
-from msfa_core.spectra.fits_bytes import BothCards, Hdu, PlainFits, UnusualFits, card_unit
-from msfa_core.spectra.layouts import (
-    Content,
-    as_number,
-    as_redshift,
-    read_layout,
-    unit_of_cards,
-)
+from msfa_core.spectra.fits_bytes import BothCards, Hdu, PlainFits, card_unit
+from msfa_core.spectra.fits_cards import UnusualFits
+from msfa_core.spectra.header_numbers import as_number, as_redshift
+from msfa_core.spectra.layouts import Content, read_layout, unit_of_cards
+from msfa_core.spectra.names import identity_from_name, made_obsid, obsid_from_name
 from msfa_core.spectra.places import place
 from msfa_core.spectra.scale import check_flux, to_house
 from msfa_core.spectra.spectrum import Spectrum
@@ -75,54 +70,6 @@ _WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts,
 _NO_SIGNAL: Final = 1e-3  # S/N of a pixel: flux and inverse variance are on other scales
 _NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
 _MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
-
-_LAMOST_NAME: Final = re.compile(r"(?:spec|med)-(\d+)-(.+)_sp(\d+)-(\d+)", re.I)
-_SDSS_NAME: Final = re.compile(r"spec-(\d+)-(\d+)-(\d+)", re.I)
-# Made numbers lie above every LAMOST number and below 2**53, where a float is still exact.
-_MADE_BITS: Final = 52
-
-
-def identity_from_name(name: str | Path) -> tuple[int, str, int, int] | None:
-    """Return what the name of a LAMOST file says about the observation.
-
-    Parameters
-    ----------
-    name : str or Path
-        ``spec-{LMJD}-{PLANID}_sp{SPID}-{FIBERID}.fits[.gz]``, with or without a folder.
-
-    Returns
-    -------
-    (lmjd, planid, spid, fiberid) or None
-        None when the name follows another pattern.
-    """
-    match = _LAMOST_NAME.match(Path(name).name)
-    if not match:
-        return None
-    return int(match[1]), match[2], int(match[3]), int(match[4])
-
-
-def obsid_from_name(name: str | Path) -> int:
-    """Return a number for an observation whose file has none.
-
-    The same local date, plan, spectrograph and fibre (SDSS: plate, date and fibre) give the same
-    number on every machine; it lies between 2**52 and 2**53, so that it never meets a LAMOST
-    number and survives a float.
-    """
-    return _made_obsid(name, identity_from_name(name))
-
-
-def _made_obsid(name: str | Path, identity: tuple[int, str, int, int] | None) -> int:
-    stem = re.sub(r"\.(gz|fits?)$", "", re.sub(r"\.gz$", "", Path(name).name, flags=re.I))
-    sdss = _SDSS_NAME.fullmatch(stem)
-    if identity:
-        lmjd, planid, spid, fiberid = identity
-        key = f"lamost/{lmjd}/{planid.upper()}/{spid}/{fiberid}"
-    elif sdss:
-        key = f"sdss/{int(sdss[1])}/{int(sdss[2])}/{int(sdss[3])}"
-    else:
-        key = f"file/{stem}"
-    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    return (int.from_bytes(digest) >> (64 - _MADE_BITS)) | (1 << _MADE_BITS)
 
 
 def read_spectrum(path: str | Path) -> Spectrum:
@@ -192,8 +139,9 @@ def _check_twice(path: Path, units: Iterable[Hdu]) -> None:
         for key in unit.twice(_ONCE):
             reason = f"its header has {key} more than once, with different values"
             raise problem(path, reason, "take out those that are wrong")
-        n_columns = unit.card("TFIELDS") if unit.columns else None
-        names = [unit.card(f"TTYPE{i}") for i in range(1, (n_columns or 0) + 1)]
+        if not unit.columns:
+            continue
+        names = [unit.card(f"TTYPE{i}") for i in range(1, (unit.card("TFIELDS") or 0) + 1)]
         upper = [str(name).strip().upper() for name in names if name]
         if len(upper) > len(set(upper)):
             name = next(one for one in upper if upper.count(one) > 1)
@@ -242,8 +190,9 @@ def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float
         from it; NaN elsewhere.
     """
     wavelength = content.wavelength
-    low, high = wavelength.searchsorted(np.array(G_BAND, wavelength.dtype)).tolist()
-    sorted_power = np.sort(power[low:high:_NOISE_EVERY])  # NaN at the end
+    low, high = wavelength.searchsorted(_band(wavelength.dtype)).tolist()
+    sorted_power = power[low:high:_NOISE_EVERY].copy()
+    sorted_power.sort()  # NaN at the end
     sorted_power = sorted_power[sorted_power.searchsorted(0.0, "right") :]
     if len(sorted_power) < _NOISE_PIXELS:
         return math.nan
@@ -270,17 +219,28 @@ def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float
     return snr if _CONFIRMED[0] < scatter < _CONFIRMED[1] else math.nan
 
 
+@lru_cache
+def _band(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the limits of g in the precision of wavelengths."""
+    return np.array(G_BAND, dtype)
+
+
 def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.bool_], float]:
     """(pixel,) mask and S/N in g of the pixels; a file without a usable pixel is refused."""
     flux, ivar, andmask, _ = content.pixels
     if flux.dtype.kind != "f":
         flux = flux.astype(np.float64)  # products of whole numbers overflow
-    if ivar.dtype != np.float32 and (beyond := (ivar > _LARGEST_IVAR) & np.isfinite(ivar)).any():
+    if (
+        ivar.dtype != np.float32
+        and (beyond := ivar > _LARGEST_IVAR).any()
+        and (beyond := beyond & np.isfinite(ivar)).any()
+    ):
         reason = f"its inverse variance reaches {ivar[beyond].max():.3g}, beyond single precision"
         raise problem(path, reason, "give the flux in another unit, such as 1e-17 erg/s/cm2/A")
     power = flux * ivar * flux
     usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != _NO_FLUX)
-    if not usable.any():
+    n_usable = int(np.count_nonzero(usable))
+    if not n_usable:
         reason = "no pixel has both a flux and an inverse variance"
         finite = np.isfinite(flux)
         if not finite.any():
@@ -295,15 +255,13 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.
     if content.pixel_bits:
         andmask = andmask >> content.pixel_bits
     good = usable & (andmask == 0)
-    _check_share(path, flux, usable, good)
+    _check_share(path, flux, n_usable, good)
     return ~good, _check_noise(path, content, power, snr_g)
 
 
-def _check_share(
-    path: Path, flux: NDArray[Any], usable: NDArray[np.bool_], good: NDArray[np.bool_]
-) -> None:
+def _check_share(path: Path, flux: NDArray[Any], n_usable: int, good: NDArray[np.bool_]) -> None:
     """Refuse a mask that leaves next to nothing, and a flux that is nowhere positive."""
-    n_good, n_usable = np.count_nonzero(good), np.count_nonzero(usable)
+    n_good = np.count_nonzero(good)
     if n_good < _FEWEST_GOOD * n_usable:
         n_marked = n_usable - n_good
         which = "each pixel" if not n_good else f"{n_marked:,} of {n_usable:,} pixels"
@@ -409,7 +367,7 @@ def _obsid(path: Path, primary: Hdu, meta: dict[str, Any]) -> int:
     identity = identity_from_name(path)
     if identity is None and all(key in meta for key in ("lmjd", "planid", "spid", "fiberid")):
         identity = (meta["lmjd"], meta["planid"], meta["spid"], meta["fiberid"])
-    return _made_obsid(path, identity)
+    return made_obsid(path, identity)
 
 
 def median_snr_g(

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.fits_bytes import Hdu
-from msfa_core.spectra.layouts import Content, as_number
+from msfa_core.spectra.header_numbers import as_number
+from msfa_core.spectra.layouts import Content
 from msfa_core.spectra.unpacking import problem
 from msfa_core.tables.units import unit_of
 
@@ -47,6 +48,7 @@ _SAYS_REST: Final = re.compile(
     r"|\b(rest[\s-]*frame)\s+(wave\w*|spectr\w*)",
     re.IGNORECASE,
 )
+_SPELLINGS: Final = {"f": ("f", "false", "0", "n", "no"), "t": ("t", "true", "1", "y", "yes")}
 _SAYS_NOTHING: Final = re.compile(r"(?!)")
 _NEGATED: Final = re.compile(r"\b(not|never|without)\b", re.IGNORECASE)
 
@@ -174,8 +176,7 @@ def _moves_with_earth(unit: Hdu) -> bool:
 
 def _is(card: Any, answer: str) -> bool:
     """Tell whether a card of yes or no gives an answer, in any spelling; absent, it gives none."""
-    spellings = {"f": ("f", "false", "0", "n", "no"), "t": ("t", "true", "1", "y", "yes")}
-    return str(card).strip().lower() in spellings[answer]
+    return card is not None and str(card).strip().lower() in _SPELLINGS[answer]
 
 
 def _seen_from_the_sun(path: Path, primary: Hdu, wavelength: NDArray[Any]) -> NDArray[np.float64]:

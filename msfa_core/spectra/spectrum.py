@@ -71,7 +71,7 @@ class Spectrum:
                 f"obsid {self.obsid}: wavelength, flux, ivar and mask have shapes {shapes}; "
                 "give four one-dimensional arrays of equal length."
             )
-        if shape[0] <= 1 or not np.all(self.wavelength[1:] > self.wavelength[:-1]):
+        if shape[0] <= 1 or not (self.wavelength[1:] > self.wavelength[:-1]).all():
             raise SpectrumError(
                 f"obsid {self.obsid}: wavelength must increase along the spectrum "
                 f"({len(self.wavelength)} pixels given); reverse or sort the arrays first."

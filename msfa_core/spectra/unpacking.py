@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import zlib
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -45,8 +46,11 @@ def read_bytes(path: Path) -> bytes:
         When there is no such file, or it is empty, a folder, cut short, or a web page.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            raw = file.read() if os.fstat(file.fileno()).st_size <= LARGEST else None
+        with FileIO(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            raw = file.read(size + 1) if size <= LARGEST else None
+            if raw is not None and len(raw) != size:  # no plain file, or one that grows
+                raw += file.readall()
     except FileNotFoundError:
         raise problem(path, "no such file", "check the path") from None
     except IsADirectoryError:

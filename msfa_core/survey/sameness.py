@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from msfa_core.spectra.readers import identity_from_name
+from msfa_core.spectra.names import identity_from_name
 from msfa_core.spectra.spectrum import Spectrum
 
 FIRST_MADE: Final = 2**52  # numbers from here on were made of a file's name

@@ -136,7 +136,7 @@ QUANTITIES: Final[dict[str, Quantity]] = {one.name: one for one in _all()}
 
 def quantity(name: str) -> Quantity:
     """Return a quantity by its house name; an unknown one is a number without unit or limits."""
-    return QUANTITIES.get(name, Quantity(name))
+    return QUANTITIES.get(name) or Quantity(name)
 
 
 def is_plausible(name: str, value: float) -> bool:

@@ -7,7 +7,8 @@ from astropy.io import fits
 from msfa_core.constants import SPEED_OF_LIGHT
 from msfa_core.errors import ReadError
 from msfa_core.spectra.air import air_to_vacuum
-from msfa_core.spectra.readers import obsid_from_name, read_spectrum
+from msfa_core.spectra.names import obsid_from_name
+from msfa_core.spectra.readers import read_spectrum
 
 WAVELENGTH = np.arange(4000.0, 7000.0, 2.0)
 

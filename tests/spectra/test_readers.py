@@ -13,10 +13,9 @@ from pytest import approx
 from msfa_core.errors import ReadError
 from msfa_core.spectra.fits_astropy import astropy_units
 from msfa_core.spectra.fits_bytes import PlainFits
+from msfa_core.spectra.names import identity_from_name, obsid_from_name
 from msfa_core.spectra.readers import (
-    identity_from_name,
     median_snr_g,
-    obsid_from_name,
     read_spectrum,
 )
 from msfa_core.spectra.unpacking import read_bytes
