@@ -58,6 +58,7 @@ _NO_FLUX: Final = -9999.0
 _FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
 _LARGEST_IVAR: Final = float(np.finfo(np.float32).max)
+_NEAR_LARGEST: Final = 1e-3 * _LARGEST_IVAR
 _NOISE_EVERY: Final = 16  # pixels, of which one is looked at
 _NOISE_PIXELS: Final = 20  # least number of them
 _USUAL_SNR: Final = (0.5, 300.0)  # what lies within needs no second look
@@ -255,8 +256,17 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.
     if content.pixel_bits:
         andmask = andmask >> content.pixel_bits
     good = usable & (andmask == 0)
+    if n_usable < ivar.size:
+        _check_overflow(path, ivar)
     _check_share(path, flux, n_usable, good)
     return ~good, _check_noise(path, content, power, snr_g)
+
+
+def _check_overflow(path: Path, ivar: NDArray[Any]) -> None:
+    """Refuse an inverse variance that single precision turned to infinity in some pixels."""
+    if (ivar == np.inf).any() and ivar[ivar < np.inf].max(initial=0.0) > _NEAR_LARGEST:
+        reason = "its inverse variance went beyond single precision in some pixels, and is lost"
+        raise problem(path, reason, "give the flux in another unit, such as 1e-17 erg/s/cm2/A")
 
 
 def _check_share(path: Path, flux: NDArray[Any], n_usable: int, good: NDArray[np.bool_]) -> None:

@@ -382,3 +382,23 @@ def test_a_wavelength_that_is_none_is_named(tmp_path):
         units[1].data["WAVELENGTH"][5] = np.nan
     with pytest.raises(ReadError, match="do not increase: 1 of 1,500 are NaN"):
         read_spectrum(path)
+
+
+def test_an_inverse_variance_that_single_precision_lost_is_refused_with_the_remedy(tmp_path):
+    """As whoever follows our advice writes a flux in erg/s/cm2/A: FLUX, IVAR as float32."""
+    rng = np.random.default_rng(3)
+    sigma = np.linspace(1.2e-19, 3e-20, len(WAVELENGTH))
+    flux = 3e-18 + rng.normal(0, sigma)
+    with np.errstate(over="ignore"):
+        ivar = (1 / sigma**2).astype(np.float32)
+    assert 0.2 < np.isinf(ivar).mean() < 0.8
+    arrays = {"FLUX": flux.astype(np.float32), "IVAR": ivar, "WAVELENGTH": WAVELENGTH}
+    columns = [fits.Column(name, "E", array=values) for name, values in arrays.items()]
+    table = fits.BinTableHDU.from_columns(columns, name="COADD")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
+    with pytest.raises(ReadError, match="beyond single precision in some.*in another unit"):
+        read_spectrum(tmp_path / "a.fits")
+    table.data["FLUX"] *= 1e17  # errors of zero where nothing was measured: bad, and no more
+    table.data["IVAR"] = np.where(np.arange(len(ivar)) < 50, np.inf, 1 / (sigma * 1e17) ** 2)
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "b.fits")
+    assert np.flatnonzero(read_spectrum(tmp_path / "b.fits").mask).tolist() == list(range(50))
