@@ -84,6 +84,11 @@ class TrainingError(MsfaError):
     """A training set or run cannot give a model."""
 
 
+def shown(path: object) -> str:
+    """Return a path, or words about one, as any table holds it: what is no UTF-8 as escapes."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def typed(path: object) -> str:
     """Return a path as one types it in a shell: quoted where it has blanks or signs."""
     return shlex.quote(str(path))

@@ -66,6 +66,8 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     logging.basicConfig(level=logging.WARNING, format="msfa: %(message)s")
     heed_signals()
+    for stream in (sys.stdout, sys.stderr):  # a path that is no UTF-8, a terminal that is ASCII
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(run_cli(sys.argv[1:]))
 
 

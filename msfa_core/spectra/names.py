@@ -59,5 +59,5 @@ def made_obsid(name: str | Path, identity: tuple[int, str, int, int] | None) -> 
         key = f"sdss/{int(sdss[1])}/{int(sdss[2])}/{int(sdss[3])}"
     else:
         key = f"file/{stem}"
-    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return (int.from_bytes(digest) >> (64 - _MADE_BITS)) | (1 << _MADE_BITS)

@@ -53,7 +53,7 @@ from msfa_core.durable import (
     write_parquet,
     write_whole,
 )
-from msfa_core.errors import SurveyError, typed
+from msfa_core.errors import SurveyError, shown, typed
 from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.spectrum import Spectra, Spectrum
@@ -133,6 +133,11 @@ class Survey:
                 f"{self.path} is not a survey (a folder with {SETTINGS_FILE} and "
                 f"{PROVENANCE_FILE}): name a survey, or a new folder to make one."
             )
+        if shown(self.path) != str(self.path):
+            raise SurveyError(
+                f"{shown(self.path)}: its name is no UTF-8: rename the folder, or go into the "
+                "folder that it lies in and name it from there."
+            )
         self.archive = Archive(self.path / ARCHIVE_FOLDER)
         self._catalogues = Catalogues(self.path / CATALOGUE_FOLDER)
         self._matches = Matches(self.path / CANDIDATES_FILE)
@@ -163,6 +168,8 @@ class Survey:
             When something is there already, or the folder cannot be written.
         """
         path = Path(path)
+        if shown(path) != str(path):  # tables and arrays could not be opened there
+            raise SurveyError(f"{shown(path)}: its name is no UTF-8: name the survey otherwise.")
         if is_survey(path):
             raise SurveyError(f"{path} is a survey already: open it, or name a new folder.")
         if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from msfa_core.counting import counted
 from msfa_core.durable import write_parquet
-from msfa_core.errors import SurveyError
+from msfa_core.errors import SurveyError, shown
 from msfa_core.survey.folder import KNOWN_FOLDER, Survey
 from msfa_core.survey.unmatched import none_matched, none_of, too_coarse
 from msfa_core.tables.report import Matched, OutsideTable, as_record, check_slipped
@@ -35,6 +35,7 @@ _ENDINGS: Final = re.compile(
     r"\.(csv|tsv|txt|dat|fits?|fts|vot|votable|xml|ecsv|mrt|parquet|feather|json|tbl|gz|bz2|xz|zip)$",
     re.IGNORECASE,
 )
+_LONGEST_NAME: Final = 200  # bytes of 255 that a file's name may have
 _PART: Final = re.compile(r"(\d{4,}) (.*)\.parquet")
 _SHOWN: Final = 3
 _TELLING: Final = ("g_mag", "bp_rp", "parallax_mas", "pmra", "pmdec", "ebv")
@@ -144,7 +145,7 @@ def next_place(folder: Path, name: str, pending: Sequence[Given] = ()) -> Path:
     paths = [*folder.glob("*.parquet"), *(one.path for one in pending if one.path.parent == folder)]
     found = [_PART.fullmatch(path.name) for path in paths]
     last = max((int(one[1]) for one in found if one), default=0)
-    safe = re.sub(r"[/\\\x00]", "_", name)
+    safe = re.sub(r"[/\\\x00]", "_", shown(name)).encode()[-_LONGEST_NAME:].decode(errors="ignore")
     return folder / f"{last + 1:04d} {safe}.parquet"
 
 

@@ -6,6 +6,7 @@ The only place that reads foreign spectra: the spine sees only what the survey h
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from typing import Final
 
 import pandas as pd
 
-from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError
+from msfa_core.errors import CatalogueError, MsfaError, ReadError, SurveyError, shown
 from msfa_core.machine.parallel import in_order, n_cores
 from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
@@ -158,20 +159,26 @@ def _read_file(file: Path, content: Read | None = None, archive: Path | None = N
     from msfa_core.spectra.readers import read_spectrum, spectrum_of  # noqa: PLC0415
 
     try:
-        spectrum = read_spectrum(file) if content is None else spectrum_of(file, content())
         said = (archive or file).stat()
+        if stat.S_ISFIFO(said.st_mode) or stat.S_ISSOCK(said.st_mode):
+            raise ReadError(f"{file}: is a pipe, which may wait for ever; give a file.")
+        spectrum = read_spectrum(file) if content is None else spectrum_of(file, content())
     except MsfaError as error:
-        return _Read(str(file), None, str(error))
+        return _Read(shown(file), None, shown(error))
+    except FileNotFoundError:
+        reason = f"{file}: no such file; where it is a link, what it leads to is gone."
+        return _Read(shown(file), None, shown(reason))
     except Exception as error:  # one strange file must not stop thousands of others
         reason = " ".join(str(error).split()) or "no further reason given"
-        return _Read(str(file), None, f"{file}: cannot be read ({type(error).__name__}: {reason}).")
+        reason = f"{file}: cannot be read ({type(error).__name__}: {reason})."
+        return _Read(shown(file), None, shown(reason))
     kept = {"file_size": said.st_size, "file_mtime_ns": said.st_mtime_ns}
     meta = {key: value for key, value in spectrum.meta.items() if key not in _NOT_KEPT}
     words = [str(spectrum.meta[key]) for key in ("noted",) if key in spectrum.meta]
     if "wavelength_scale" in spectrum.meta:
         words.append(f"wavelengths {spectrum.meta['wavelength_scale']}")
-    read = replace(spectrum, file=str(file), meta={**meta, **kept})
-    return _Read(str(file), read, noted="; ".join(words))
+    read = replace(spectrum, file=shown(file), meta={**meta, **kept})
+    return _Read(read.file, read, noted="; ".join(words))
 
 
 def ingest(
@@ -284,7 +291,7 @@ def _by_name(joined: Sequence[Given]) -> dict[str, int]:
 def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -> None:
     survey.record(
         "ingest",
-        paths=[str(Path(path).absolute()) for path in paths],
+        paths=[shown(Path(path).absolute()) for path in paths],
         files=report.n_files,
         stored=report.n_stored,
         unchanged=report.n_unchanged,
@@ -357,7 +364,7 @@ class Storing:
             for name, content in members(archive, SUFFIXES):
                 n += 1
                 file = archive / name
-                if self.unchanged.get(str(file)) == stamp:
+                if self.unchanged.get(shown(file)) == stamp:
                     self.n_done += 1
                     self.n_unchanged += 1
                 else:
@@ -369,9 +376,9 @@ class Storing:
                     f"{archive}: holds no spectra (files ending in {', '.join(SUFFIXES)}); give "
                     "the archive that does."
                 )
-            self.read.append(str(archive))
+            self.read.append(shown(archive))
         except ReadError as error:
-            self.rejected.append((str(archive), str(error)))
+            self.rejected.append((shown(archive), shown(error)))
             n += 1
         self.n_within += n - 1
 
@@ -392,7 +399,7 @@ class Storing:
             self.replacing = {}
 
     def _is_stored(self, file: Path) -> bool:
-        known = self.unchanged.get(str(file))
+        known = self.unchanged.get(shown(file))
         if known is None:
             return False
         said = file.stat()

@@ -41,6 +41,7 @@ def append_provenance(path: Path, step: str, details: dict[str, Any]) -> None:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
     said = {"step": step, "time": now(), "software": __version__, "command": command, **details}
     text = json.dumps([*entries, said], indent=1, ensure_ascii=False, default=_plain)
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # of the command
     write_whole(path, (text + "\n").encode())
 
 

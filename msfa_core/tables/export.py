@@ -402,7 +402,8 @@ def _write_parquet(
         for number, column in enumerate(columns)
     ]
     notes = {**(arrow.schema.metadata or {}), b"msfa": json.dumps(dict(header)).encode()}
-    pq.write_table(arrow.cast(pa.schema(fields, metadata=notes)), path, compression="zstd")
+    with path.open("wb") as file:  # pyarrow opens no names that are no UTF-8
+        pq.write_table(arrow.cast(pa.schema(fields, metadata=notes)), file, compression="zstd")
 
 
 def _about(column: Column) -> dict[str, str]:

@@ -12,6 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -101,7 +102,9 @@ def _guards(path: Path, kind: str, content: bytes) -> Callable[[str], str] | Non
     """Return what undoes the guards that our own exports put around text; None without any."""
     if kind == "text":
         beside = path.with_name(f"{path.name}.provenance.json")
-        said = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+        said = ""
+        with suppress(OSError):  # not there, or too long a name to be there
+            said = beside.read_text(encoding="utf-8", errors="replace")
         return (lambda text: text.removeprefix("'")) if json.dumps(GUARDED)[1:-1] in said else None
     if kind in ("MRT", "FITS"):
         head = b"".join(content[: 2**18].split())

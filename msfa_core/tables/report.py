@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from msfa_core.counting import counted
-from msfa_core.errors import CatalogueError
+from msfa_core.errors import CatalogueError, shown
 
 EXAMPLES: Final = 3  # cells or rows named
 _SHOWN: Final = 4  # columns named in the line
@@ -116,6 +116,11 @@ class OutsideTable:
     n_rows: int = 0
     names: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold names that are no UTF-8 as any table and file of ours can."""
+        object.__setattr__(self, "name", shown(self.name))
+        object.__setattr__(self, "path", shown(self.path))
 
     def __len__(self) -> int:
         """Return the number of rows."""

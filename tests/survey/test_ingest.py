@@ -195,6 +195,49 @@ def test_archives_that_cannot_be_read_are_named_and_the_rest_goes_on(survey, fil
         assert word in reasons[str(files / name)]
 
 
+def test_names_that_are_no_utf_8_stop_nothing_and_pipes_are_not_waited_for(survey, files):
+    first, second = find_files([files])[:2]
+    odd = files / "odd"
+    odd.mkdir()
+    first.rename(odd / os.fsdecode(b"a\xe9.fits.gz"))
+    (odd / os.fsdecode(b"b\xff.fits")).write_bytes(b"SIMPLE")
+    os.mkfifo(odd / "c.fits")
+    (odd / "d.fits").symlink_to(odd / "nowhere")
+    report = ingest(survey, [files])
+    assert report.n_stored == 24
+    reasons = dict(report.rejected)
+    assert [name.rpartition("/")[2] for name in sorted(reasons)] == [
+        "b\\xff.fits",
+        "c.fits",
+        "d.fits",
+    ]
+    assert "is a pipe" in reasons[str(odd / "c.fits")]
+    assert "what it leads to is gone" in reasons[str(odd / "d.fits")]
+    assert survey.table()["file"].str.endswith("a\\xe9.fits.gz").sum() == 1
+    assert ingest(survey, [files]).n_unchanged == 24
+    given = read_spectrum(second).obsid
+    catalogue = odd / os.fsdecode(b"my\xff.csv")
+    for name in (catalogue, odd / f"{'n' * 240}.csv"):
+        name.write_text(f"obsid,teff,logg,feh\n{given},8123,3.4,-1.2\n")
+        ingest(survey, (), [name])
+        row = survey.table().set_index("obsid").loc[given]
+        assert row["teff"] == 8123.0
+        name.write_text(f"obsid,teff,logg,feh\n{given},8124,3.4,-1.2\n")
+    ingest(survey, (), [catalogue])
+    assert survey.table().set_index("obsid").loc[given, "teff"] == 8124.0
+    Survey(survey.path).provenance  # noqa: B018 (it is read)
+
+
+def test_a_survey_whose_name_is_no_utf_8_is_refused_before_anything_is_made(tmp_path):
+    name = tmp_path / os.fsdecode(b"s\xff")
+    with pytest.raises(SurveyError, match="no UTF-8"):
+        Survey.create(name)
+    assert not name.exists()
+    Survey.create(tmp_path / "ok").path.rename(name)
+    with pytest.raises(SurveyError, match="rename the folder"):
+        Survey(name)
+
+
 def test_only_spectra_are_looked_at_and_links_in_circles_end(files):
     (files / "readme.txt").write_text("x")
     (files / "._hidden.fits").write_bytes(b"x")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -351,6 +352,13 @@ def test_parquet_fields_carry_units_and_the_file_its_header(mixed, tmp_path):
     assert json.loads(schema.metadata[b"msfa"])["title"] == "BHB stars"
     assert (tmp_path / f"bhb.parquet{PROVENANCE_SUFFIX}").exists()
     pd.testing.assert_frame_equal(pd.read_parquet(path), mixed[list(PAPER_COLUMNS)])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_name_that_is_no_utf_8_can_be_written(tmp_path, suffix):
+    path = tmp_path / f"{os.fsdecode(b'out_of_caf' + bytes([233]))}.{suffix}"
+    export(TABLE_6, path)
+    assert path.stat().st_size > 0
 
 
 # --- what is refused -----------------------------------------------------------------------
