@@ -34,7 +34,7 @@ def sync(path: Path) -> None:
 
 def write_error(path: Path, error: OSError) -> SurveyError:
     """Say in one line why a survey could not be written, and what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return SurveyError(
             f"the disk is full: nothing more could be written to {path}. What was stored before "
             "is complete; free some space and give the same command again."

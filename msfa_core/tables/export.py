@@ -11,6 +11,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -99,10 +100,17 @@ def export(
         raise ExportError(f"{path} exists; name another file, or replace it with --overwrite.")
     if not path.parent.is_dir():
         raise ExportError(f"{path.parent} is not a folder; make it first.")
-    if write in (_write_csv, _write_parquet):
-        beside = path.with_name(path.name + PROVENANCE_SUFFIX)
-        _atomically(beside, lambda part: _write_provenance(part, chosen, notes))
-    _atomically(path, lambda part: write(part, chosen, typed, notes))
+    try:
+        with ExitStack() as both:  # what lies beside a table tells of it: both are new, or none
+            if write in (_write_csv, _write_parquet):
+                beside = path.with_name(path.name + PROVENANCE_SUFFIX)
+                _write_provenance(both.enter_context(replacing(beside)), chosen, notes)
+            write(both.enter_context(replacing(path)), chosen, typed, notes)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ExportError(
+            f"{path} cannot be written: {reason}; check the folder and its free space."
+        ) from error
     return path
 
 
@@ -171,7 +179,7 @@ def named_columns(text: str, table: pd.DataFrame) -> list[str]:
             "of the table; give sets, or names as data/docs/numbers.md lists them."
         )
     if not words:
-        raise ExportError(f"columns = {text!r} names none; give sets ({', '.join(sets)}) or names.")
+        raise ExportError(f"No column is chosen; give sets ({', '.join(sets)}), or names.")
     names = [name for word in words for name in sets.get(word, [word])]
     return list(dict.fromkeys(names))
 
@@ -204,18 +212,6 @@ def _header(header: Mapping[str, str] | None, n_rows: int) -> dict[str, str]:
     }
     first = {key: given.get(key) or text for key, text in defaults.items()}
     return first | {key: text for key, text in given.items() if key not in first and text}
-
-
-def _atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Write to a file beside the target and move it there once it is on disk."""
-    try:
-        with replacing(path) as part:
-            write(part)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ExportError(
-            f"{path} cannot be written: {reason}; check the folder and its free space."
-        ) from error
 
 
 # --- FITS ----------------------------------------------------------------------------------

@@ -421,6 +421,22 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeyp
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_what_lies_beside_a_table_is_that_of_its_rows(tmp_path, monkeypatch, suffix):
+    """A disk that fills between the two had left the old rows beside the new provenance."""
+    path = export(TABLE_6, tmp_path / f"t.{suffix}", header={"table": "all of them"})
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+
+    def disk_full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export_module, f"_write_{suffix}", disk_full)
+    monkeypatch.setattr(export_module, "_WRITERS", {suffix: disk_full})
+    with pytest.raises(ExportError, match="No space left"):
+        export(TABLE_6.iloc[:1], path, header={"table": "one"}, overwrite=True)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+
+
 def test_capital_suffixes_and_text_paths_do(tmp_path):
     path = export(TABLE_6, str(tmp_path / "T.FITS"))
     assert isinstance(path, Path)
