@@ -24,12 +24,8 @@ sys.path.insert(0, os.getcwd())
 import panel.command, bokeh.server.server, bokeh.command.subcommands.serve
 import dashboard.app, dashboard.making, dashboard.state.spare, msfa_core.vetting.store, psycopg
 from alembic import command
-from msfa_core.search.two_stages import load_search
-from msfa_core.spectra.prepare import prepare
-from msfa_core.spine.ready import compile_measuring, compile_matching, some_spectrum
-compile_measuring()
-compile_matching()
-load_search().classify(prepare(some_spectrum()))
+from msfa_core.spine.ready import compile_kernels
+compile_kernels()
 gc.collect()
 gc.freeze()
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)

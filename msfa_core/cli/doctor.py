@@ -163,7 +163,11 @@ def kernels() -> Iterator[Finding]:
     from msfa_core.spine.ready import compile_kernels, kernels_kept_in  # noqa: PLC0415
 
     began = time.process_time()
-    compile_kernels()
+    try:
+        compile_kernels()
+    except MsfaError as error:
+        yield Finding("!!", str(error))
+        return
     seconds = time.process_time() - began
     folder, is_kept = kernels_kept_in()
     if is_kept:

@@ -34,9 +34,10 @@ def some_spectrum() -> Spectrum:
 
 
 def compile_kernels() -> None:
-    """Measure and match one spectrum, so that the kernels lie on disk for every other process."""
+    """Take one spectrum through the steps, so that the kernels lie on disk for other processes."""
     compile_measuring()
     compile_matching()
+    compile_classifying()
 
 
 def compile_measuring() -> None:
@@ -54,6 +55,14 @@ def compile_matching() -> None:
     from msfa_core.templates import match, read_templates  # noqa: PLC0415 (numba)
 
     match(some_spectrum(), read_templates(""))
+
+
+def compile_classifying() -> None:
+    """Classify one spectrum."""
+    from msfa_core.search.two_stages import load_search  # noqa: PLC0415 (torch)
+    from msfa_core.spectra.prepare import prepare  # noqa: PLC0415
+
+    load_search().classify(prepare(some_spectrum()))
 
 
 def _compile_beside() -> None:

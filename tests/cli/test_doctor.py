@@ -64,6 +64,20 @@ def test_altered_and_missing_weights_are_found(monkeypatch, tmp_path, fault):
     assert "restore it" in bad[0]
 
 
+def test_what_the_kernels_lack_is_a_finding_and_the_rest_is_looked_at(monkeypatch, capsys):
+    from msfa_core.errors import ModelError
+
+    def lack():
+        raise ModelError("stage1.safetensors is missing: restore it")
+
+    monkeypatch.setattr("msfa_core.spine.ready.compile_kernels", lack)
+    assert run_cli(["doctor"]) == 1
+    said = capsys.readouterr()
+    assert "stage1.safetensors is missing" in said.out
+    assert "GB free" in said.out
+    assert "must be mended" in said.err
+
+
 def test_a_folder_that_cannot_be_there_is_said(tmp_path):
     assert "!!" in tones(doctor.place(tmp_path / "a" / "b")).values()
     assert set(tones(doctor.place(tmp_path)).values()) <= {"ok", "--"}
