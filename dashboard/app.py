@@ -18,7 +18,7 @@ from bokeh.document import Document
 from dashboard.making import DemoMaker
 from dashboard.planes.cells import counted
 from dashboard.state import News, Session
-from dashboard.state.defaults import know_defaults
+from dashboard.state.defaults import know_defaults, walk_what_is_set
 from dashboard.state.gone import let_go
 from dashboard.state.sending import send_in_few_frames
 from dashboard.state.spare import may_wait
@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 take_messages_in_turn()
 send_in_few_frames()
 know_defaults()
+walk_what_is_set()
 
 LAST: Final = 1_000  # precedence of what waits for all drawing
 PANEL_HEIGHT: Final = 460  # pixels of a panel in a cell

@@ -205,10 +205,11 @@ export function render({model, view}) {
   open_flags.setAttribute("aria-expanded", "false")
   const show_flags = (is_shown) => {
     flags.hidden = !is_shown
+    open_flags.setAttribute("aria-expanded", String(is_shown))
+    if (!is_shown) return // at each star: where they lie is measured when they are asked for
     const room = bar.clientWidth - flags.offsetWidth - 8 // over its button, and whole
     flags.style.left = `${Math.max(8, Math.min(open_flags.getBoundingClientRect().left - bar.getBoundingClientRect().left, room))}px`
-    open_flags.setAttribute("aria-expanded", String(is_shown))
-    if (is_shown) flag_buttons[0]?.[1].focus()
+    flag_buttons[0]?.[1].focus()
   }
   open_flags.addEventListener("click", () => show_flags(flags.hidden))
   flags.addEventListener("keydown", event => {
