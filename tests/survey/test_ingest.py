@@ -17,6 +17,7 @@ from astropy.io import fits
 from msfa_core.errors import CatalogueError, ReadError, SurveyError
 from msfa_core.simulate.filling import simulate
 from msfa_core.simulate.survey import SurveyPlan
+from msfa_core.spectra import files as module_of_files
 from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.spectra.writers import write_lamost
@@ -65,7 +66,7 @@ def test_every_file_of_a_folder_is_stored_with_what_it_says(survey, files):
 def test_files_stored_before_are_not_read_again(survey, files, monkeypatch):
     ingest(survey, [files])
     before = survey.table()
-    monkeypatch.setattr(module, "_read_files", lambda chunk: pytest.fail("read again"))
+    monkeypatch.setattr(module, "read_files", lambda chunk: pytest.fail("read again"))
     report = ingest(survey, [files])
     assert (report.n_stored, report.n_unchanged) == (0, 24)
     pd.testing.assert_frame_equal(survey.table(), before)
@@ -130,17 +131,14 @@ def test_bad_files_are_listed_with_the_reason_and_the_rest_goes_on(survey, files
 
 
 def test_a_strange_failure_of_the_reader_costs_one_file(survey, files, monkeypatch):
-    from msfa_core.spectra import readers
-
     strange = find_files([files])[3]
-    read = readers.read_spectrum
 
     def failing(path):
         if path == strange:
             raise RuntimeError("never\nseen")
-        return read(path)
+        return read_spectrum(path)
 
-    monkeypatch.setattr(readers, "read_spectrum", failing)
+    monkeypatch.setattr(module_of_files, "read_spectrum", failing)
     report = ingest(survey, [files])
     assert report.n_stored == 23
     assert report.rejected == (
