@@ -106,11 +106,12 @@ class Verdicts(Part):
         self._recent.clear()
         self._last_seen = self.data.store.last_decision_id()
         stand = self.data.store.standing()
-        vet = verdict_of_record(stand, self.data.candidates, self.data.settings.verdict_rule)
+        vet = verdict_of_record(
+            stand, self.data.candidates, self.data.settings.verdict_rule, _IN_MEMORY_TEXT
+        )
         table = self.data.candidates.copy(deep=False)
         for name in _VET:
-            values = vet[name].set_axis(table.index)
-            table[name] = values.astype(_IN_MEMORY_TEXT) if values.dtype == "str" else values
+            table[name] = vet[name].set_axis(table.index)
         self.mine = self._verdicts_by(self.reviewer, stand)
         self.param.update(table=table, version=self.version + 1)
 

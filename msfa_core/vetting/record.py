@@ -316,7 +316,10 @@ def star_of_row(candidates: pd.DataFrame) -> tuple[pd.Index, NDArray[np.int64]]:
 
 
 def verdict_of_record(
-    decisions: pd.DataFrame | Iterable[Decision], candidates: pd.DataFrame, rule: str
+    decisions: pd.DataFrame | Iterable[Decision],
+    candidates: pd.DataFrame,
+    rule: str,
+    text: str | pd.StringDtype = "str",
 ) -> pd.DataFrame:
     """Return the judgement in force for every candidate.
 
@@ -331,6 +334,8 @@ def verdict_of_record(
         With ``obsid`` and, where identified, ``uid``.
     rule : str
         One of `constants.VERDICT_RULES`.
+    text : str or dtype, optional
+        How words are held in memory.
 
     Returns
     -------
@@ -358,12 +363,10 @@ def verdict_of_record(
     final = rows[rows["is_final"]].drop_duplicates("star", keep="last").set_index("star")
     by_star = pd.concat([_of_one(own[alone], final), _of_many(own[~alone], final, rule)])
     place = by_star.index.get_indexer(star)
+    kinds = {c.name: text if c.dtype == "str" else c.dtype for c in columns_of("vet")}
     vet = {
-        column.name: pd.Series(
-            by_star[column.name].astype(column.dtype).array.take(place, allow_fill=True),
-            index=index,
-        )
-        for column in columns_of("vet")
+        name: pd.Series(by_star[name].astype(kind).array.take(place, allow_fill=True), index=index)
+        for name, kind in kinds.items()
     }
     return pd.DataFrame(vet, index=index).assign(n_reviews=lambda t: t["n_reviews"].fillna(0))
 
