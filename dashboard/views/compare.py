@@ -295,6 +295,8 @@ class CompareView(Page):
         for pane, name in zip(self._sides, (self.first, self.second), strict=True):
             own = [d for d in said if d.reviewer == name and not d.is_final]
             pane.object = decision_html(own[0] if own else None, name)
+        for button in self._settlers:
+            button.disabled = not said  # there is nothing to settle
         final = [decision for decision in said if decision.is_final]
         rule = self.state.data.settings.verdict_rule
         words = f"no final verdict yet; of record is {VERDICT_RULES[rule]}"

@@ -68,8 +68,10 @@ def test_a_star_that_nobody_judged_is_not_offered_as_if_it_were_of_the_list(view
     state.screen.select(max(state.data.obsid.tolist()))
     assert not state.screen.star.decisions
     assert "nobody has decided on the star on screen" in view._record.object
+    assert all(button.disabled for button in view._settlers)
     state.screen.select(obsids[3])
     assert "no final verdict yet" in view._record.object
+    assert not any(button.disabled for button in view._settlers)
 
 
 def test_the_disputed_stars_become_the_queue(view, reviewed):
