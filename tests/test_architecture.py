@@ -1,7 +1,9 @@
 """The arrows of the house: a module imports only from the lines below its own, none in a circle."""
 
 import ast
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -63,18 +65,31 @@ def unit_of(parts: tuple[str, ...]) -> str:
     return parts[1]
 
 
-def imported_names(path: Path) -> list[tuple[str, ...]]:
-    """Return every imported dotted name, relative imports resolved, as tuples of parts."""
+class Said(NamedTuple):
+    """What a module says that a rule looks at; read once for all of them."""
+
+    names: list[tuple[str, ...]]  # every imported one, relative imports resolved, in its parts
+    prints: bool
+    archive: list[int]  # lines that reach for an attribute of this name
+
+
+@cache
+def said_in(path: Path) -> Said:
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     names: list[tuple[str, ...]] = []
+    prints, archive = False, []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Call):
+            prints |= getattr(node.func, "id", "") == "print"
+        elif isinstance(node, ast.Attribute) and node.attr == "archive":
+            archive.append(node.lineno)
+        elif isinstance(node, ast.Import):
             names += [tuple(alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
             names += [(*base, alias.name) for alias in node.names]
-    return names
+    return Said(names, prints, archive)
 
 
 def own_unit(path: Path) -> str:
@@ -89,7 +104,7 @@ def test_every_module_has_a_line():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down(path):
     own = own_unit(path)
-    for name in imported_names(path):
+    for name in said_in(path).names:
         if name[0] in {"msfa_core", "dashboard"} and len(name) > 1:
             target = unit_of(name)
             same_unit = target == own or {target, own} <= FOUNDATION
@@ -104,12 +119,7 @@ def test_imports_point_down(path):
 def test_the_core_never_prints():
     for path in MODULES:
         if path.relative_to(ROOT).parts[0] == "msfa_core" and own_unit(path) != "cli":
-            calls = [
-                node
-                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
-            ]
-            assert not calls, f"{path} prints; only cli.py does"
+            assert not said_in(path).prints, f"{path} prints; only cli.py does"
 
 
 def test_the_archive_is_reached_through_the_survey_only():
@@ -117,11 +127,7 @@ def test_the_archive_is_reached_through_the_survey_only():
     for path in MODULES:
         if own_unit(path) in {"survey", "spectra"}:
             continue
-        reached = [
-            node.lineno
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Attribute) and node.attr == "archive"
-        ]
+        reached = said_in(path).archive
         assert not reached, f"{path}, lines {reached}: take Survey.spectra, spectrum or shards"
 
 
@@ -140,7 +146,7 @@ def arrows_between_modules() -> tuple[list[str], list[tuple[int, int]]]:
     pairs = {
         (own, number[name])
         for own, path in enumerate(MODULES)
-        for parts in imported_names(path)
+        for parts in said_in(path).names
         for name in (".".join(parts), ".".join(parts[:-1]))
         if name in number and number[name] != own
     }

@@ -7,7 +7,7 @@ import pytest
 
 from msfa_core.cli import run_cli
 from msfa_core.errors import TrainingError
-from msfa_core.networks.inference import predict_features, predict_logits
+from msfa_core.networks.inference import predict_features, predict_logits, softmax
 from msfa_core.networks.weights import (
     MODELS_FOLDER,
     STAGE_FILES,
@@ -18,7 +18,6 @@ from msfa_core.search.two_stages import TwoStageSearch
 from msfa_core.simulate.filling import simulate
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra.prepare import prepare
-from msfa_core.spectra.spectrum import PreparedSpectra
 from msfa_core.survey.folder import Survey
 from msfa_core.training import from_decisions
 from msfa_core.training.from_decisions import decided_spectra, train_from_decisions
@@ -187,10 +186,11 @@ def test_three_hundred_decisions_help_on_another_survey(tmp_path, has_16_bit_pro
     )
     rows = _may_be_bhb(search, elsewhere.flux, has_16_bit_products)
     is_bhb = elsewhere.label[rows] == 0
-    doubtful = PreparedSpectra(elsewhere.prepared.obsid[rows], elsewhere.flux[rows])
+    doubtful = elsewhere.flux[rows]
     right = {}
     for name, models in (("before", search), ("after", TwoStageSearch.load(learnt.models))):
-        said = models.classify(doubtful).p_bhb >= models.threshold
+        logits = predict_logits(models.stage2, doubtful)  # stage 1 is the same: p_bhb of classify
+        said = softmax(logits, models.temperature[1])[:, 0] >= models.threshold
         right[name] = float((said == is_bhb).mean())
     print(f"\n{len(shown)} decisions; right of {len(is_bhb)} spectra of another survey: {right}")
     assert right["after"] > right["before"] + 0.015
