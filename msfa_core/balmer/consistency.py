@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.stats import mad_std
 from numpy.typing import ArrayLike
 
 
@@ -36,6 +35,8 @@ def agreement(first: ArrayLike, second: ArrayLike) -> Agreement:
     first, second : (n,) arrays
         In one unit; NaN where missing.
     """
+    from astropy.stats import mad_std  # noqa: PLC0415  slow to import
+
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
     difference = difference[np.isfinite(difference)]
     if not difference.size:

@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from astropy import units
-from astropy.io import fits
 
 from msfa_core import __version__
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column, columns_of
@@ -31,6 +29,9 @@ from msfa_core.errors import ExportError
 from msfa_core.tables.beside import flags_in_words, flags_left_out, own_column
 from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless, tidied, tidy
 from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 FITS_NO_INTEGER: Final = -(2**63)  # TNULL of integers
 FITS_NO_FLAG: Final = -1  # TNULL of yes/no columns: FITS logicals lose what is missing
@@ -219,6 +220,8 @@ def _write_fits(
     path: Path, columns: Sequence[Column], table: pd.DataFrame, header: Mapping[str, str]
 ) -> None:
     """Write a binary table with units, UCDs (TUCD) and descriptions (TCOMM)."""
+    from astropy.io import fits  # noqa: PLC0415  slow to import: the first page would wait
+
     parts = [_fits_column(column, table[column.name]) for column in columns]
     hdu = fits.BinTableHDU.from_columns(fits.ColDefs(parts), name="CANDIDATES")
     for number, column in enumerate(columns, start=1):
@@ -244,6 +247,8 @@ def _write_fits(
 
 
 def _fits_column(column: Column, values: pd.Series) -> fits.Column:
+    from astropy.io import fits  # noqa: PLC0415
+
     unit = _standard_unit(column, "fits") or None
     if column.kind == "int":
         numbers = values.fillna(FITS_NO_INTEGER).to_numpy(np.int64)
@@ -265,6 +270,8 @@ def _described(column: Column, *, says_unit: bool) -> str:
 
 def _standard_unit(column: Column, standard: str) -> str:
     """Return the unit as FITS or VOUnit writes it, empty where it has no dex or percent."""
+    from astropy import units  # noqa: PLC0415  slow to import
+
     if not column.unit:
         return ""
     try:

@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from astropy import units
 
 from msfa_core.columns import Column
 from msfa_core.durable import WRITING
@@ -175,6 +174,8 @@ def _notes(notes: Mapping[str, str]) -> str:
 
 def _cds_unit(unit: str) -> str:
     """Return a unit as the CDS writes it; ``dex(1)`` is ``[-]``."""
+    from astropy import units  # noqa: PLC0415  slow to import
+
     return units.Unit(unit).to_string("cds").replace(" ", "") if unit else "---"
 
 
