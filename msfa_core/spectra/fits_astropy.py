@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +57,10 @@ class _AstropyHdu:
     def which(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has."""
         return [key for key in keys if key in self._header]
+
+    def answers(self, question: Callable[[Hdu], bool]) -> bool:
+        """Return False: nothing is remembered of files that are not plain."""
+        return False
 
     def twice(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has more than once, with other values."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.errors import ReadError
-from msfa_core.spectra.fits_cards import CARD, Cards, UnusualFits, same_cards
+from msfa_core.spectra.fits_cards import ALL, CARD, REMARKS, Cards, UnusualFits, same_cards
 from msfa_core.spectra.fits_units import ones_complement_sum
 from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 
@@ -85,6 +85,12 @@ class Hdu(Protocol):
     def twice(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that the header has more than once, with other values."""
 
+    def answers(self, question: Callable[[Hdu], bool]) -> bool:
+        """Return the answer to a question to the header, that of one that says the same.
+
+        False where nothing is remembered of such a header.
+        """
+
     @property
     def image(self) -> NDArray[Any] | None:
         """The image; None for a table or an empty unit."""
@@ -122,6 +128,7 @@ class PlainHdu:
         cards = same_cards(text) if start else Cards(text)
         self.card, self.comment = cards.__getitem__, cards.comment
         self.remarks, self.which, self.twice = cards.remarks, cards.which, cards.twice
+        self._cards = cards
         self._raw = raw
         n_axes = self._count("NAXIS", MOST_FIELDS)
         self._axes = [self._count(f"NAXIS{i}", LARGEST) for i in range(1, n_axes + 1)]
@@ -136,6 +143,15 @@ class PlainHdu:
         self.name = str(self.card("EXTNAME") or "").strip().upper()
         self._columns: tuple[str, ...] | None = None if cards.which(_EXTENSION) else ()
         self._image: NDArray[Any] | None = None
+
+    def answers(self, question: Callable[[Hdu], bool]) -> bool:
+        """Return the answer to a question to the header alone, that of one that says the same."""
+        answer = self._cards.answer(question)
+        if answer is None:
+            heard = _Heard(self)
+            answer = question(heard)
+            self._cards.remember(question, heard.keys, answer)
+        return bool(answer)
 
     def _check_sum(self, path: Path) -> None:
         """Refuse data that are not those of which the header has the sum."""
@@ -230,6 +246,51 @@ class PlainHdu:
         return view.ravel()
 
 
+class _Heard:
+    """A unit that remembers what of its header it was asked for."""
+
+    image = None
+
+    def __init__(self, unit: PlainHdu) -> None:
+        self._unit, self.name, self.keys = unit, unit.name, {"EXTNAME"}
+        self.which = unit.which  # the order of the cards tells
+
+    def card(self, key: str) -> Any:
+        """Return the value of a header card."""
+        self.keys.add(key)
+        return self._unit.card(key)
+
+    def comment(self, key: str) -> str:
+        """Return the comment of a card."""
+        self.keys.add(key)
+        return self._unit.comment(key)
+
+    def remarks(self, word: str) -> list[str]:
+        """Return the lines of its own in which a header has a word."""
+        self.keys.add(REMARKS)
+        return self._unit.remarks(word)
+
+    def twice(self, keys: tuple[str, ...]) -> list[str]:
+        """Return those of some cards that the header has twice, with other values."""
+        self.keys.add(ALL)
+        return self._unit.twice(keys)
+
+    def answers(self, question: Callable[[Hdu], bool]) -> bool:
+        """Return the answer to another question."""
+        return question(self)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the table columns."""
+        if self._unit.which(_EXTENSION):
+            self.keys.add(ALL)
+        return self._unit.columns
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Refuse: a header has no values."""
+        raise KeyError(name)
+
+
 def other_data(path: Path) -> ReadError:
     """Return the error of a file whose data are not those of which its header has the sum."""
     reason = "its data do not agree with the checksum in its header (DATASUM): they are damaged"
@@ -303,6 +364,10 @@ class BothCards:
     def which(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that either header has."""
         return [key for key in keys if self.card(key) is not None]
+
+    def answers(self, question: Callable[[Hdu], bool]) -> bool:
+        """Return False: of two headers nothing is remembered."""
+        return False
 
     def twice(self, keys: tuple[str, ...]) -> list[str]:
         """Return those of some cards that a header has twice, with other values."""

@@ -14,6 +14,9 @@ import numpy as np
 
 CARD: Final = 80  # bytes; FITS standard 4.0, section 3.3
 _KEY: Final = 8
+REMARKS: Final = "lines of its own"  # no keyword has so many letters
+ALL: Final = "all cards, but the sums"
+_SUMS: Final = ("CHECKSUM", "DATASUM")  # another one in each file
 _REMARKS: Final = (b"COMMENT ", b"HISTORY ")
 _INTEGER: Final = re.compile(rb"[+-]\d+")
 _REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
@@ -44,6 +47,8 @@ class _Order:
         Keywords that were asked for -> those of them that the header has.
     latest : dict
         Keyword -> text and value of the spectrum before, which most cards share.
+    answers : dict
+        Question -> places that it looked at, what stood there, and the answer, latest.
     """
 
     places: dict[str, int]
@@ -51,6 +56,7 @@ class _Order:
     again: dict[str, list[int]]
     which: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
     latest: dict[str, tuple[bytes, Any]] = field(default_factory=dict)
+    answers: dict[Any, tuple[list[int], bytes, Any]] = field(default_factory=dict)
 
 
 class Cards(dict[str, Any]):
@@ -109,6 +115,28 @@ class Cards(dict[str, Any]):
         if again.keys().isdisjoint(keys):
             return []
         return [key for key in keys if key in again and self._differs(key)]
+
+    def answer(self, question: Any) -> Any:
+        """Return the answer of a header that said the same where it was looked at; else None."""
+        known = self._order.answers.get(question)
+        return known[2] if known is not None and self._at(known[0]) == known[1] else None
+
+    def remember(self, question: Any, keys: set[str], answer: Any) -> None:
+        """Keep an answer, and the keywords (REMARKS, ALL) that it rests on."""
+        order = self._order
+        places = {order.places[key] for key in keys if key in order.places}
+        if REMARKS in keys:
+            places.update(order.remarks)
+        if ALL in keys:
+            own = {order.places.get(key) for key in _SUMS}
+            everywhere = range(_KEY, len(self._text), CARD)
+            places.update(place for place in everywhere if place not in own)
+        where = sorted(places)
+        order.answers[question] = where, self._at(where), answer
+
+    def _at(self, places: list[int]) -> bytes:
+        text = self._text
+        return b"".join([text[at : at + CARD - _KEY] for at in places])
 
     def _differs(self, key: str) -> bool:
         """Tell whether a card that comes again says something else there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -252,8 +253,10 @@ def _is_monotonic(values: NDArray[Any]) -> bool:
         return True
     if values.item(1) - values.item(0) <= 0:
         values = values[::-1]
-    first = values[: _FIRST + 1]  # few pixels tell a flux
-    return bool((first[1:] > first[:-1]).all() and (values[1:] > values[:-1]).all())
+    first = values[: _FIRST + 1].tolist()  # few pixels tell a flux
+    if not all(map(operator.lt, first, first[1:])):
+        return False
+    return bool((values[1:] > values[:-1]).all())
 
 
 def _numbers(path: Path, unit: Hdu, name: str) -> NDArray[Any]:

@@ -27,7 +27,7 @@ from msfa_core.spectra.header_numbers import as_number, as_redshift
 from msfa_core.spectra.layouts import Content, read_layout, unit_of_cards
 from msfa_core.spectra.names import identity_from_name, made_obsid, obsid_from_name
 from msfa_core.spectra.places import place
-from msfa_core.spectra.scale import check_flux, to_house
+from msfa_core.spectra.scale import check_flux, check_names, says_nothing, to_house
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.unpacking import problem, read_bytes, unpacked
 from msfa_core.tables.cells import clean, is_missing, number
@@ -118,16 +118,21 @@ def _spectrum_in(path: Path, raw: bytes) -> Spectrum:
             return _read_units(path, astropy_units(path, raw))
 
 
-def _read_units(path: Path, units: Iterable[Hdu]) -> Spectrum:
+def _read_units(path: Path, found: Iterable[Hdu]) -> Spectrum:
     """Recognise the layout and make the spectrum."""
-    primary = unit_of_cards(units)
-    content = read_layout(path, primary, units)
+    primary = unit_of_cards(found)
+    content = read_layout(path, primary, found)
     if content.layout == "lamost-table" and primary.card("OBSID") is None:
         primary = BothCards(content.units[0], primary)  # of tables that other programs wrote
-    _check_twice(path, (primary, *content.units))
+    units = (primary, *content.units)
+    is_plain = all(unit.answers(says_nothing) for unit in units)
+    _check_twice(path, units)
+    if not is_plain:
+        check_names(path, units)
     _check(path, content)
-    check_flux(path, (primary, *content.units))
-    wavelength, done = to_house(path, primary, content)
+    if not is_plain:
+        check_flux(path, units)
+    wavelength, done = to_house(path, primary, content, is_plain)
     if done:
         meta = {**content.meta, "wavelength_scale": done}
         content = replace(content, wavelength=wavelength, meta=meta)
@@ -140,13 +145,6 @@ def _check_twice(path: Path, units: Iterable[Hdu]) -> None:
         for key in unit.twice(_ONCE):
             reason = f"its header has {key} more than once, with different values"
             raise problem(path, reason, "take out those that are wrong")
-        if not unit.columns:
-            continue
-        names = [unit.card(f"TTYPE{i}") for i in range(1, (unit.card("TFIELDS") or 0) + 1)]
-        upper = [str(name).strip().upper() for name in names if name]
-        if len(upper) > len(set(upper)):
-            name = next(one for one in upper if upper.count(one) > 1)
-            raise problem(path, f"has two columns {name}", "take out the one that is wrong")
 
 
 def _check(path: Path, content: Content) -> None:

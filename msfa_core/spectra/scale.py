@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.errors import ReadError
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.fits_bytes import Hdu
+from msfa_core.spectra.fits_cards import UnusualFits
 from msfa_core.spectra.header_numbers import as_number
 from msfa_core.spectra.layouts import Content
 from msfa_core.spectra.unpacking import problem
@@ -79,7 +81,35 @@ _OTHER_FLUX: Final = {
 }
 
 
-def to_house(path: Path, primary: Hdu, content: Content) -> tuple[NDArray[Any], str]:
+def says_nothing(unit: Hdu) -> bool:
+    """Tell whether a header leaves flux and wavelengths as they are, and denies nothing of itself.
+
+    What `check_names`, `check_flux` and `to_house` would find, but for the cards of a logarithmic
+    scale, of which the pixels know more.
+    """
+    try:
+        for check in (check_names, check_flux, _check_frame):
+            check(Path(), (unit,))
+        return not (_air(unit) or _moves_with_earth(unit) or _rest(unit))
+    except (ReadError, UnusualFits):
+        return False
+
+
+def check_names(path: Path, units: Iterable[Hdu]) -> None:
+    """Refuse a table with two columns of one name: readers take either."""
+    for unit in units:
+        if not unit.columns:
+            continue
+        names = [unit.card(f"TTYPE{i}") for i in range(1, (unit.card("TFIELDS") or 0) + 1)]
+        upper = [str(name).strip().upper() for name in names if name]
+        if len(upper) > len(set(upper)):
+            name = next(one for one in upper if upper.count(one) > 1)
+            raise problem(path, f"has two columns {name}", "take out the one that is wrong")
+
+
+def to_house(
+    path: Path, primary: Hdu, content: Content, is_plain: bool = False
+) -> tuple[NDArray[Any], str]:
     """Bring the wavelengths of a file to vacuum, as seen from the Sun.
 
     Parameters
@@ -88,6 +118,8 @@ def to_house(path: Path, primary: Hdu, content: Content) -> tuple[NDArray[Any], 
         For messages.
     primary : Hdu
     content : Content
+    is_plain : bool
+        Its headers say nothing (`says_nothing`).
 
     Returns
     -------
@@ -100,6 +132,9 @@ def to_house(path: Path, primary: Hdu, content: Content) -> tuple[NDArray[Any], 
     ReadError
         When the file says of its wavelengths what cannot be undone, or contradicts itself.
     """
+    if is_plain:
+        _check_cards(path, primary, content)
+        return content.wavelength, ""
     units = (primary, *content.units)
     _check_frame(path, units)
     _check_rest(path, primary, units)
@@ -159,12 +194,17 @@ def _check_rest(path: Path, primary: Hdu, units: Iterable[Hdu]) -> None:
     if not as_number(primary.card("Z")):  # 0: nothing would be taken twice
         return
     for unit in units:
-        said = next((key for key in unit.which(_AT_REST) if _is(unit.card(key), "t")), "")
-        said = said or next(iter(unit.which(_TAKEN_OFF)), "")
-        said = said or _in_words(unit, "rest", _SAYS_REST, _SAYS_NOTHING)
+        said = _rest(unit)
         if said:
             reason = f"says that its wavelengths are at rest ({said}), and has a shift Z beside it"
             raise problem(path, reason, "give the wavelengths as observed, or Z = 0")
+
+
+def _rest(unit: Hdu) -> str:
+    """Return where a header says that its wavelengths are at rest; nothing if it does not."""
+    said = next((key for key in unit.which(_AT_REST) if _is(unit.card(key), "t")), "")
+    said = said or next(iter(unit.which(_TAKEN_OFF)), "")
+    return said or _in_words(unit, "rest", _SAYS_REST, _SAYS_NOTHING)
 
 
 def _moves_with_earth(unit: Hdu) -> bool:

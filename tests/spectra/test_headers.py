@@ -122,6 +122,28 @@ def test_wavelengths_in_air_are_converted(tmp_path, cards, in_air):
     assert ("wavelength_scale" in spectrum.meta) == in_air
 
 
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [({"VACUUM": True}, {"VACUUM": False}), ({"SPECSYS": "HELIOCEN"}, {"SPECSYS": "GALACTOC"}),
+     ({"HISTORY": "reduced"}, {"HISTORY": "wavelengths in air"}),
+     ({"BUNIT": "counts"}, {"BUNIT": "Jy"}),
+     ({"EXTEN0": "Flux Inverse Wavelength"}, {"EXTEN0": "Flux Sigma Wavelength"}),
+     ({"of_table": {"TUNIT1": "count"}}, {"of_table": {"TUNIT1": "mag"}}),
+     ({"of_table": {"TTYPE2": ("IVAR", "of the flux")}},
+      {"of_table": {"TTYPE2": ("IVAR", "sigma of the flux")}})],
+)  # fmt: skip
+def test_what_a_header_says_is_not_taken_from_the_file_before(tmp_path, plain, other):
+    first = write(tmp_path / "a.fits", OBSID=7, **plain)
+    second = write(tmp_path / "b.fits", OBSID=8, **other)  # the same cards in the same order
+    for _ in range(2):
+        assert "wavelength_scale" not in read_spectrum(first).meta
+        try:
+            scale = read_spectrum(second).meta.get("wavelength_scale")
+        except ReadError:
+            scale = "refused"
+        assert scale
+
+
 @pytest.mark.parametrize("card", [{"VACUUM": False}, {"AIRORVAC": "air"}, {"WAVEREF": "Air"}])
 def test_what_the_header_of_the_table_says_of_its_wavelengths_counts(tmp_path, card):
     spectrum = read_spectrum(write(tmp_path / "a.fits", of_table=card, OBSID=7))
