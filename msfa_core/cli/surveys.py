@@ -151,6 +151,10 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
         print(f"passed over, no spectra by their names: {endings}")
     for line in report.tables:
         say_table(line)
+    for name in report.came_before:
+        print(
+            f"{name} came before the new spectra: give it again with --catalogue to join it to them"
+        )
     useful = (
         report.n_stored
         or report.n_unchanged
@@ -329,7 +333,7 @@ def export(
     """Write the table: the spectra of accepted stars, unless told otherwise."""
     from msfa_core.rules import n_stars, unidentified_sentence  # noqa: PLC0415 (pandas)
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
-    from msfa_core.survey.status import changed_settings  # noqa: PLC0415
+    from msfa_core.survey.status import not_followed  # noqa: PLC0415
     from msfa_core.tables.export import export as write  # noqa: PLC0415
     from msfa_core.tables.export import named_columns, writer_of  # noqa: PLC0415
 
@@ -381,7 +385,7 @@ def export(
     doubt = unidentified_sentence(table)
     held = counted_spectra(len(table), n_stars(table)) + (f", {doubt}" if doubt else "")
     print(f"{out}: {held} ({words})")
-    for line in changed_settings(source):
+    for line in not_followed(source):
         print(line)
 
 

@@ -85,6 +85,11 @@ class Catalogues:
         written = path.stat().st_mtime_ns
         return any(own.stat().st_mtime_ns > written for own in self._paths())
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the files that hold them, in the order in which they count."""
+        return [path.name for path in self._paths()]
+
     def rows(self, obsid: NDArray[np.int64]) -> pd.DataFrame | None:
         """Return what they say of spectra: (n,) rows of what completes one; None without any."""
         merged = self._current()

@@ -85,6 +85,7 @@ CATALOGUE_FOLDER: Final = "catalogues"
 KNOWN_FOLDER: Final = "known"
 STEPS_FOLDER: Final = "steps"
 USED: Final = "msfa_settings"  # note of the table: what its columns follow from
+FOLLOWED: Final = "catalogues"  # those that were joined when they were
 CANDIDATES_FILE: Final = "candidates.parquet"
 DECISIONS_FILE: Final = "vetting.sqlite"
 RENAMED_FILE: Final = "renamed.json"  # reviewers, as signed and as they are called now
@@ -300,6 +301,13 @@ class Survey:
             used["models"] = str(self.own_models)
         return replace(self.settings, **used)
 
+    @property
+    def not_followed(self) -> list[str]:
+        """Catalogues that were joined after the steps ran; some of what they say is not in yet."""
+        text = parquet_notes(self.path / CANDIDATES_FILE).get(FOLLOWED)
+        names = self._catalogues.names if text else []
+        return [name for name in names if name not in json.loads(text or "[]")]
+
     def write_table(
         self,
         table: pd.DataFrame,
@@ -328,11 +336,12 @@ class Survey:
             raise SurveyError("the table needs one row per obsid: some are missing or come twice.")
         table = table.drop(columns=list(_VET_COLUMNS)).reset_index(drop=True)
         path = self.path / CANDIDATES_FILE
-        said = parquet_notes(path).get(USED)
+        said = {key: text for key, text in parquet_notes(path).items() if key in (USED, FOLLOWED)}
         if used:
             own = {"models": OWN_MODELS} if used.models == str(self.own_models) else {}
-            said = json.dumps(used.of_results() | own)
-        write_parquet(path, table, {**(notes or {}), **({USED: said} if said else {})})
+            said = {USED: json.dumps(used.of_results() | own)}
+            said[FOLLOWED] = json.dumps(self._catalogues.names)
+        write_parquet(path, table, {**(notes or {}), **said})
 
     def refresh_table(self, before: pd.DataFrame | None = None) -> None:
         """Write the table anew with what files and catalogues now say; results of steps stay.

@@ -22,8 +22,8 @@ from msfa_core.spectra.shards import layout_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.archives import ARCHIVES, CLOSED, is_archive, members
 from msfa_core.survey.decisions import restore
-from msfa_core.survey.folder import Survey
-from msfa_core.survey.given import Given
+from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
+from msfa_core.survey.given import Given, name_of, numbered
 from msfa_core.survey.joining import join, read_catalogues
 from msfa_core.survey.sameness import (
     FIRST_MADE,
@@ -72,6 +72,8 @@ class IngestReport:
         Files in folders that are no spectra by their names, by ending.
     noted : tuple of (file, words)
         What was taken otherwise than a header says it, or brought to our scale.
+    came_before : tuple of str
+        Catalogues that were joined before the new spectra came, of which they know nothing.
     """
 
     n_files: int
@@ -86,6 +88,7 @@ class IngestReport:
     differing: dict[str, str] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
     noted: tuple[tuple[str, str], ...] = ()
+    came_before: tuple[str, ...] = ()
 
 
 def find_files(paths: Iterable[str | Path], passed_over: Counter[str] | None = None) -> list[Path]:
@@ -211,6 +214,7 @@ def ingest(
             differing=store.differing,
             passed_over=dict(passed_over.most_common()),
             noted=tuple(store.noted),
+            came_before=_came_before(survey, joined) if store.n_stored else (),
             seconds=time.monotonic() - began,
         )
         _record(survey, report, paths)
@@ -243,6 +247,14 @@ def _by_name(joined: Sequence[Given]) -> dict[str, int]:
         )
         for name, one in zip(names, joined, strict=True)
     }
+
+
+def _came_before(survey: Survey, joined: Sequence[Given]) -> tuple[str, ...]:
+    """Return the catalogues of a survey but those that were joined just now."""
+    now = {one.path for one in joined}
+    return tuple(
+        name_of(path) for path in numbered(survey.path / CATALOGUE_FOLDER) if path not in now
+    )
 
 
 def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -> None:

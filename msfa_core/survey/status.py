@@ -31,7 +31,7 @@ from msfa_core.rules import (
     words_of,
 )
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
-from msfa_core.survey.given import known_names
+from msfa_core.survey.given import known_names, name_of
 from msfa_core.typing import BoolArray
 
 IN_DOMAIN: Final = "in the search domain"  # keys of `StatusReport.counts`
@@ -374,7 +374,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
             else f"`msfa ingest {typed(path)} --catalogue FILE`, then `msfa run {typed(path)}`",
         ),
     ]
-    lines = changed_settings(survey)
+    lines = not_followed(survey)
     for lacks, what, remedy in checks:
         lacking = int(lacks.sum())
         if lacking:
@@ -389,10 +389,14 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def changed_settings(survey: Survey) -> list[str]:
-    """Return what ``msfa.toml`` says now and the table does not follow yet."""
+def not_followed(survey: Survey) -> list[str]:
+    """Return what ``msfa.toml`` and catalogues say now and the table does not follow yet."""
     used, now = survey.settings_used.of_results(), survey.settings.of_results()
     return [
+        f"the catalogue {name_of(Path(name))} was joined after the steps ran; "
+        f"`msfa run {typed(survey.path)}` makes the table follow it"
+        for name in survey.not_followed
+    ] + [
         f"the setting {name} = {now[name]}: the table follows {name} = {value}; "
         f"`msfa run {typed(survey.path)}` makes it follow"
         for name, value in used.items()

@@ -950,6 +950,50 @@ def test_an_export_tells_of_settings_that_its_table_does_not_follow(ingested, tm
     assert "the setting snr_min = 30.0: the table follows snr_min = 10.0" in said
 
 
+def test_an_export_tells_of_catalogues_that_its_table_does_not_follow(ingested, tmp_path, capsys):
+    obsids = [int(one) for one in Survey(ingested).obsid]
+    table = tmp_path / "labels.csv"
+
+    def said(*command):
+        capsys.readouterr()
+        assert msfa(*command) == 0
+        return capsys.readouterr().out
+
+    def exported(name):
+        return said(
+            "export", ingested, tmp_path / name, "--all", "--columns", "obsid,teff_catalogue"
+        )
+
+    for step, teff in enumerate((8000, 9000)):
+        rows = "".join(f"{obsid},{teff},3.3,-1.5\n" for obsid in obsids)
+        table.write_text(f"obsid,teff,logg,feh\n{rows}")
+        msfa("ingest", ingested, "--catalogue", table)
+        if step:
+            assert "labels.csv was joined after the steps ran" in exported("a.csv")
+            assert "labels.csv was joined after the steps ran" in said("status", ingested)
+        assert msfa("run", ingested, "--quiet", "--steps", "measure") == 0
+        assert "was joined after" not in exported(f"{teff}.csv") + said("status", ingested)
+        assert (pd.read_csv(tmp_path / f"{teff}.csv")["teff_catalogue"] == teff).all()
+
+
+def test_new_spectra_are_said_to_be_in_no_catalogue_that_came_before(
+    lamost_files, tmp_path, capsys
+):
+    files = find_files([lamost_files])
+    obsids = [read_spectrum(file).obsid for file in files]
+    (tmp_path / "c.csv").write_text("obsid,teff\n" + "".join(f"{one},8000\n" for one in obsids))
+    survey = tmp_path / "S"
+    assert msfa("ingest", survey, *files[:5], "--catalogue", tmp_path / "c.csv") == 0
+    assert "came before" not in capsys.readouterr().out
+    assert msfa("ingest", survey, *files[:5]) == 0
+    assert "came before" not in capsys.readouterr().out
+    assert msfa("ingest", survey, *files) == 0
+    said = capsys.readouterr().out
+    assert "c.csv came before the new spectra: give it again with --catalogue" in said
+    assert msfa("ingest", survey, *files, "--catalogue", tmp_path / "c.csv") == 0
+    assert "came before" not in capsys.readouterr().out
+
+
 def test_a_report_of_another_ending_is_wrong_usage(ingested, tmp_path, capsys):
     assert msfa("report", ingested, tmp_path / "a.doc") == Exit.USAGE
     assert "does not end in .html" in capsys.readouterr().err
