@@ -20,6 +20,7 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
         *("gaia_source_id", "source_id", "gaia_dr3_source_id", "gaia_edr3_source_id"),
         *("gaiadr3", "gaiaedr3", "gaia_dr3_id", "gaia_edr3_id", "gaia_dr3", "gaia_edr3"),
         *("dr3_source_id", "edr3_source_id", "source_id_dr3", "source_id_edr3", "dr3_id"),
+        *("gaiadr3_source_id", "gaiaedr3_source_id", "gaia_sourceid", "gaiasourceid"),
         *("gaia_id", "gaiaid", "sourceid", "source", "dr3name", "edr3name", "gaia_name"),
         *("gaia", "designation"),
     ),
@@ -47,7 +48,10 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "h_mag_err": ("h_mag_err", "h_msigcom", "e_hmag", "h_mag_error"),
     "ks_mag_err": ("ks_mag_err", "ks_msigcom", "k_msigcom", "e_kmag", "ks_mag_error"),
     "parallax_mas": ("parallax_mas", "parallax", "plx", "varpi"),
-    "parallax_error_mas": ("parallax_error_mas", "parallax_error", "e_plx", "parallax_err"),
+    "parallax_error_mas": (
+        *("parallax_error_mas", "parallax_error", "e_plx", "parallax_err", "e_parallax"),
+        *("plx_error", "plx_err", "parallax_unc", "sigma_parallax"),
+    ),
     "parallax_over_error": ("parallax_over_error", "rplx"),
     "pmra": (
         *("pmra", "pm_ra", "pmra*", "pmra_cosdec", "pm_ra_cosdec", "pmracosdec", "pmracosde"),
@@ -70,8 +74,11 @@ _OF_GAIA: Final = (  # of which joined tables say that they are Gaia's: gaia_par
     *("g_mag", "bp_mag", "rp_mag", "bp_rp", "parallax_mas", "parallax_error_mas", "pmra", "pmdec"),
     *("parallax_over_error", "pmra_error", "pmdec_error", "ref_epoch", "excess_factor"),
 )
+_RELEASES: Final = ("gaia", "gaiadr3", "gaiaedr3", "gaia_dr3", "gaia_edr3")  # before their names
 for _name in _OF_GAIA:
-    GAIA_ALIASES[_name] += tuple(f"gaia_{alias}" for alias in GAIA_ALIASES[_name])
+    GAIA_ALIASES[_name] += tuple(
+        f"{said}_{alias}" for said in _RELEASES for alias in GAIA_ALIASES[_name]
+    )
 GAIA_USE: Final = Use(
     "a Gaia table",
     GAIA_ALIASES,

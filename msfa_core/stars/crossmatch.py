@@ -83,7 +83,7 @@ CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "logg": ("logg", "logg_lasp", "log_g", "log(g)"),
     "logg_err": ("logg_err", "logg_lasp_err", "e_logg", "e_log(g)"),
     "feh": ("feh", "feh_lasp", "[fe/h]", "fe_h", "fe/h"),
-    "feh_err": ("feh_err", "feh_lasp_err", "e_[fe/h]", "e_feh", "e_fe_h"),
+    "feh_err": ("feh_err", "feh_lasp_err", "e_[fe/h]", "e_feh", "e_fe_h", "fe_h_err"),
 }
 # Taken along under their own names: other identifiers, dates, velocities, LAMOST's own D0.2
 ALSO_TAKEN: Final = (*("designation", "mjd", "lmjd", "rv", "rv_err", "hdelta_d02", "hgamma_d02"),)

@@ -21,6 +21,8 @@ from msfa_core.typing import FloatArray
 _NEAR_ONE: Final = 0.005  # 1,500 km/s
 _ENOUGH: Final = 3  # rows that have all of the columns
 _GOOD_PARALLAX: Final = 5.0  # σ
+_NEGATIVE: Final = -0.1  # mas; parallaxes below it in the middle of a table are none …
+_NEGATIVE_SIGMA: Final = -3.0  # … or below so many errors
 _LUMINOSITIES: Final = (-7.0, 18.0)  # mag in G, of supergiants and of coolest white dwarfs
 _HOT: Final = 7000.0  # K; stars of such Teff …
 _LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are supergiants, or in m/s²
@@ -148,6 +150,8 @@ def unlikely(
     if {"g_mag", "parallax_mas"} <= values.keys():
         why = _no_luminosity(values, names)
         found |= dict.fromkeys(("g_mag", "parallax_mas"), why) if why else {}
+    if "parallax_mas" in values and (why := _no_parallax(values)):
+        found["parallax_mas"] = why
     if "z" in values and names["z"].strip().lower() == "z":
         why = _no_shift(_numbers(values["z"]), values.keys(), beside)
         found |= {"z": why} if why else {}
@@ -189,6 +193,20 @@ def _no_luminosity(values: Mapping[str, pd.Series], names: Mapping[str, str]) ->
         f"{names['g_mag']} and {names['parallax_mas']} would make an absolute magnitude of "
         f"{middle:.3g} in the middle, as no stars have: one of them is something else than it is "
         "called (an absolute magnitude, a distance); take that one out of the file"
+    )
+
+
+def _no_parallax(values: Mapping[str, pd.Series]) -> str:
+    """Return why a column is hardly one of parallaxes: noise makes few of them so negative."""
+    parallax = _numbers(values["parallax_mas"])
+    error = values.get("parallax_error_mas")
+    limit = _NEGATIVE if error is None else _NEGATIVE_SIGMA * _numbers(error)
+    known = np.isfinite(parallax) & np.isfinite(limit)
+    if known.sum() < _ENOUGH or not np.median((parallax - limit)[known]) < 0:
+        return ""
+    return (
+        f"its middle value is {np.median(parallax[known]):.3g} mas, farther below zero than errors "
+        "bring one: it is a logarithm, or its sign is turned; give the parallax itself"
     )
 
 

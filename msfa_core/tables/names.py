@@ -251,7 +251,7 @@ def _doubt(house: str, name: str, alias: str, lower: set[str]) -> str:
         All names beside it.
     """
     key = alias.lower()
-    if house == "g_mag" and key in _OTHER_BANDS and not plain(name).startswith("gaia"):
+    if house == "g_mag" and key in _OTHER_BANDS and "gaia" not in plain(name):
         is_gaias = alias != key and _is_spelled(name, alias)
         return _doubt_of_g(key, is_gaias, lower)
     if house == "ebv" and key in _ERRORS_OF_COLOUR and _bare(name).startswith("e_"):

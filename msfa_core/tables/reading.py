@@ -39,7 +39,8 @@ from msfa_core.typing import BoolArray, FloatArray
 
 UNREADABLE_SHARE: Final = 0.1  # of a column: beyond it the file is something else than it says
 _IMPLAUSIBLE_SHARE: Final = 0.5
-_IMPLAUSIBLE_SHIFTS: Final = 0.2  # of a column called z, which may be km/s or a height
+_IMPLAUSIBLE_SHARES: Final = {"z": 0.2, "ra": 0.1, "dec": 0.1}  # z may be km/s or a height; a
+# place beyond the sky is a slip of one row, or another angle (from the pole) in all of them
 _NO_VALUES: Final = (-999.0, -9999.0, -99999.0, -999.9, -9999.9, -999.99, -999.999)
 _NO_VALUES_OF: Final = {
     "ra": (-99.0, -99.9, -99.99, -99.999, -1.0),
@@ -345,9 +346,10 @@ class Reading:
         if one.kind in ("ra", "dec"):
             cells = self.cells(column, beyond, "is no place on the sky")
         strange = beyond & ~_says_none(column.values, beyond)
-        share = _IMPLAUSIBLE_SHIFTS if one.name == "z" else _IMPLAUSIBLE_SHARE
+        share = _IMPLAUSIBLE_SHARES.get(one.name, _IMPLAUSIBLE_SHARE)
         if strange.sum() > share * finite.sum():
-            raise UnitProblem(f"most of it cannot be {one.name}: {cells.words()}")
+            much = "most" if strange.sum() > _IMPLAUSIBLE_SHARE * finite.sum() else "much"
+            raise UnitProblem(f"{much} of it cannot be {one.name}: {cells.words()}")
         check_middle(np.where(beyond & ~strange, np.nan, values), one)
         self.implausible.append(cells)
         return np.where(beyond, np.nan, values)

@@ -304,6 +304,36 @@ def test_a_column_called_z_can_be_metals_or_a_height(tmp_path, z, others, reason
         assert renamed.table["z"].tolist() == list(z)
 
 
+@pytest.mark.parametrize("has_errors", [True, False])
+@pytest.mark.parametrize("wrong", [np.log10, np.negative])
+def test_parallaxes_far_below_zero_are_none(tmp_path, wrong, has_errors):
+    plx = np.linspace(0.05, 0.9, 12)
+    columns = {"source_id": np.arange(12) * 128 + 10**17, "phot_g_mean_mag": 15.0, "parallax": plx}
+    columns |= {"parallax_error": 0.03} if has_errors else {}
+    for made, is_taken in ((plx, True), (wrong(plx), False)):
+        pd.DataFrame(columns | {"parallax": made}).to_csv(tmp_path / "t.csv", index=False)
+        found = open_table(tmp_path / "t.csv", GAIA_USE)
+        assert found.has("parallax_mas") == is_taken
+    assert "logarithm, or its sign" in found.left_out["parallax"]
+    faint = np.random.default_rng(1).normal(0.03, 0.5, 300)  # of far stars, errors as large
+    columns = {"source_id": np.arange(300) + 10**17, "phot_g_mean_mag": 20.0, "parallax": faint}
+    columns |= {"parallax_error": 0.5} if has_errors else {}
+    pd.DataFrame(columns).to_csv(tmp_path / "t.csv", index=False)
+    assert open_table(tmp_path / "t.csv", GAIA_USE).has("parallax_mas")
+
+
+def test_angles_from_the_pole_are_no_declinations(tmp_path):
+    dec = np.linspace(-60, 80, 12)
+    columns = {"source_id": np.arange(12) * 128 + 10**17, "phot_g_mean_mag": 15.0, "ra": 10.0}
+    slip = np.where(np.arange(12) == 3, 102.5, dec)
+    none = np.where(np.arange(12) < 5, 999.0, dec)
+    for made, is_taken in ((slip, True), (none, True), (90 - dec, False)):
+        pd.DataFrame(columns | {"dec": made}).to_csv(tmp_path / "t.csv", index=False)
+        found = open_table(tmp_path / "t.csv", GAIA_USE)
+        assert found.has("dec") == is_taken
+    assert "much of it cannot be dec" in found.left_out["dec"]
+
+
 def test_columns_that_differ_in_case_and_value_are_refused(tmp_path):
     with pytest.raises(CatalogueError, match="Hmag and hmag could both be h_mag"):
         opened(tmp_path, "ra,dec,Gmag,Hmag,hmag\n1,2,15,14,13\n")
