@@ -25,6 +25,7 @@ _CARD: Final = 80
 _VALUE_END: Final = 30  # column where a value of fixed format ends
 _COMMENTARY: Final = 72  # characters of a HISTORY or COMMENT card
 _WORD: Final = 0xFFFFFFFF  # 32 bits
+_BYTES: Final = 4  # of a word
 _SUM_DIGITS: Final = 10  # of a 32-bit number
 _PUNCTUATION: Final = (*b":;<=>?@", *b"[\\]^_`")  # between digits, capitals and small letters
 _NO_CHECKSUM: Final = "0" * 16  # while the sum is taken
@@ -172,9 +173,28 @@ class Unit:
         return bytes(header) + body
 
 
-def ones_complement_sum(content: bytes) -> int:
+def ones_complement_sum(content: bytes | memoryview) -> int:
     """Return the 32-bit ones'-complement sum of whole words (FITS standard 4.0, appendix J)."""
     return _folded(int(np.frombuffer(content, ">u4").sum(dtype=np.uint64)))
+
+
+class RunningSum:
+    """The 32-bit ones'-complement sum of data that come in pieces of any length."""
+
+    def __init__(self) -> None:
+        self._total, self._rest = 0, b""
+
+    def add(self, content: bytes) -> None:
+        """Add the next piece."""
+        content = self._rest + content if self._rest else content
+        whole = len(content) // _BYTES * _BYTES
+        self._total = _folded(self._total + ones_complement_sum(memoryview(content)[:whole]))
+        self._rest = content[whole:]
+
+    @property
+    def value(self) -> int:
+        """Of all pieces, filled up with zeros to a whole word."""
+        return _folded(self._total + int.from_bytes(self._rest.ljust(_BYTES, b"\0")))
 
 
 def _folded(total: int) -> int:

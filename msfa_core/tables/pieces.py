@@ -26,6 +26,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
+from msfa_core.spectra.fits_units import RunningSum
 from msfa_core.tables.cells import MISSING_WORDS
 from msfa_core.tables.heads import OpenQuotes, piece_without_names
 from msfa_core.tables.text import text_tables
@@ -379,8 +380,8 @@ def _table_columns(header: Any) -> Any:
 
 def _fits_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iterator[pa.Table]:
     with _opened(catalogue.path, told) as stream:
-        header, _ = _table_header(catalogue.path, stream)
-        columns = _table_columns(header)
+        header, size = _table_header(catalogue.path, stream)
+        columns, running = _table_columns(header), RunningSum()
         dtype = columns.dtype.newbyteorder(">")
         left, width = int(header["NAXIS2"]), int(header["NAXIS1"])
         if dtype.itemsize != width:
@@ -392,12 +393,18 @@ def _fits_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iter
             if len(content) < n * width:
                 reason = f"ends {left - len(content) // width:,} rows too early (cut short)"
                 raise _problem(catalogue.path, reason, "download it again")
+            running.add(content)
             rows = np.frombuffer(content, dtype)
             left -= n
             for name in (one for one in names if rows[one].ndim != 1):
                 reason = f"column {name} holds an array per row, not one value"
                 raise _problem(catalogue.path, reason, "take it out of the file")
             yield pa.table({name: _fits_values(rows[name], by_name[name]) for name in names})
+        said = str(header.get("DATASUM", "")).strip()
+        running.add(stream.read(size - int(header["NAXIS2"]) * width))  # of columns of any length
+        if said.isdigit() and running.value != int(said):
+            reason = f"the data of {header.get('EXTNAME', 'its table')} do not agree with their "
+            raise _problem(catalogue.path, f"{reason}checksum, DATASUM", "download it again")
 
 
 def _fits_values(values: Any, column: Any) -> pa.Array:

@@ -17,7 +17,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
 from msfa_core.photometry.panstarrs import PANSTARRS_USE
 from msfa_core.stars.crossmatch import CATALOGUE_USE
-from msfa_core.tables import large
+from msfa_core.tables import large, pieces
 from msfa_core.tables.door import open_table
 from msfa_core.tables.report import line
 from msfa_core.tables.row_keys import PLACE_USE
@@ -411,6 +411,39 @@ def test_a_fits_table_of_another_checksum_is_refused(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(CatalogueError, match="GAIA do not agree with their checksum"):
         open_table(path, GAIA_USE)
+
+
+NO_FILES = pd.Series([], dtype="str")
+
+
+@pytest.mark.parametrize("has_heap", [False, True])
+def test_a_long_fits_table_of_another_checksum_is_refused(tmp_path, monkeypatch, has_heap):
+    monkeypatch.setattr(large, "LARGE", 0)
+    monkeypatch.setattr(pieces, "ROWS", 3)  # of 17 bytes: no whole words
+    path = tmp_path / "t.fits"
+    columns = [
+        fits.Column("obsid", "K", array=np.arange(7) + 1),
+        fits.Column("teff", "D", array=8000.0 + np.arange(7)),
+        fits.Column("flag", "B", array=np.arange(7)),
+    ]
+    if has_heap:
+        lists = np.array([np.arange(k, dtype="i2") for k in range(1, 8)], dtype=object)
+        columns.append(fits.Column("list", "PI()", array=lists))
+    units = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="STARS")])
+    units.writeto(path, checksum=True)
+    found = large.open_large(path, CATALOGUE_USE).rows_of(np.array([1, 2, 3]), NO_FILES)
+    assert len(found.table) > 0
+    with fits.open(path) as units:
+        at = units[1].fileinfo()["datLoc"]
+        size = units[1].header["NAXIS1"] * units[1].header["NAXIS2"] + units[1].header["PCOUNT"]
+    for place in (9, size - 1):
+        raw = bytearray(path.read_bytes())
+        raw[at + place] ^= 0x40
+        (tmp_path / "b.fits").write_bytes(raw)
+        with pytest.raises(CatalogueError, match="STARS do not agree with their checksum"):
+            large.open_large(tmp_path / "b.fits", CATALOGUE_USE).rows_of(
+                np.array([1, 2, 3]), NO_FILES
+            )
 
 
 def test_of_two_columns_that_a_merge_named_alike_neither_is_taken_where_they_differ(tmp_path):
