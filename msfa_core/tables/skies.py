@@ -7,6 +7,7 @@ them, leave no doubt; names such as J123456.78−010203.4 give a place where not
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,10 +43,32 @@ _SYSTEMS: Final[dict[str, tuple[str, Vocabulary]]] = {  # in words -> frame of a
             "lat": ("ecl_lat", "elat", "_elat", "ecliptic_latitude", "ecliptic_lat"),
         },
     ),
+    "B1950": (
+        "fk4",  # of that equinox, unless it is told otherwise
+        {
+            "lon": (
+                *("rab1950", "_rab1950", "ra_b1950", "ra1950", "ra_1950", "radeg1950"),
+                *("ra_fk4", "alpha1950", "alpha_1950"),
+            ),
+            "lat": (
+                *("deb1950", "_deb1950", "dec_b1950", "dec1950", "dec_1950", "dedeg1950"),
+                *(
+                    "decb1950",
+                    "de_b1950",
+                    "de1950",
+                    "de_1950",
+                    "dec_fk4",
+                    "delta1950",
+                    "delta_1950",
+                ),
+            ),
+        },
+    ),
 }
 _SHORT: Final = ("l", "b")  # may be anything: the file must say that they are angles
 _GALACTIC: Final = re.compile(r"\bgalactic\b", re.IGNORECASE)
 _LONGITUDE: Final = Quantity("longitude", "dec", "deg", -360.0, 720.0, "the circle has 360 degrees")
+_RIGHT_ASCENSION: Final = replace(_LONGITUDE, kind="ra")  # sexagesimal ones are hours
 _LATITUDE: Final = Quantity("latitude", "dec", "deg", -90.0, 90.0, "the poles are at ±90 degrees")
 _TOGETHER: Final = (  # names of a column that holds both
     *("coord", "coords", "coordinate", "coordinates", "skycoord", "sky_coord", "radec", "ra_dec"),
@@ -102,7 +125,8 @@ def _is_sure(reading: Reading, found: Found, system: str) -> bool:
 def _from_system(reading: Reading, system: str, frame: str, lon: Found, lat: Found) -> None:
     from astropy.coordinates import SkyCoord  # noqa: PLC0415  slow to import, seldom used
 
-    across, up = (_angle(reading, one, what) for one, what in ((lon, _LONGITUDE), (lat, _LATITUDE)))
+    longitude = _RIGHT_ASCENSION if frame == "fk4" else _LONGITUDE
+    across, up = (_angle(reading, one, what) for one, what in ((lon, longitude), (lat, _LATITUDE)))
     known = np.isfinite(across) & np.isfinite(up)
     there = SkyCoord(across[known], up[known], unit="deg", frame=frame).icrs
     ra, dec = np.full(len(across), np.nan), np.full(len(across), np.nan)

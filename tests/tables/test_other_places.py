@@ -43,6 +43,23 @@ def test_places_in_another_system_are_brought_to_icrs(tmp_path, system, names):
     assert "→ ICRS" in line(found)
 
 
+@pytest.mark.parametrize("written", ["degrees", "sexagesimal"])
+@pytest.mark.parametrize("names", ["RAB1950\tDEB1950", "ra_1950\tdec_1950", "RA1950\tDE1950"])
+def test_places_whose_names_say_1950_are_brought_to_icrs(tmp_path, names, written):
+    there = STARS.transform_to("fk4")
+    columns = [there.ra.deg, there.dec.deg]
+    if written == "sexagesimal":
+        columns = [
+            there.ra.to_string("hour", sep=":", precision=4),
+            there.dec.to_string("deg", sep=":", precision=3),
+        ]
+    found = opened(tmp_path, names, columns)
+    assert_places(found)
+    assert "B1950 → ICRS" in line(found)
+    today = opened(tmp_path, f"{names}\tRAJ2000\tDEJ2000", [*columns, RA, DEC])
+    assert today.table["ra"].tolist() == RA
+
+
 def test_a_unit_of_such_places_is_believed(tmp_path):
     there = STARS.galactic
     Table({"glon": there.l.to(u.rad), "glat": there.b.to(u.rad)}).write(tmp_path / "t.fits")
