@@ -16,6 +16,27 @@ import pyarrow.compute as pc
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 
+DELIMITERS: Final = ",|;\t"
+NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+UNIT_WORDS: Final = frozenset(  # what tells a row of units
+    (
+        *("deg", "degree", "degrees", "rad", "hourangle", "hour", "hours", "mas", "mas/yr"),
+        *("mas yr-1", "mas.yr-1", "mas.yr**-1", "mas / yr", "arcsec", "arcsec/yr", "uas", "mag"),
+        *(
+            "km/s",
+            "km.s**-1",
+            "m/s",
+            "k",
+            "kk",
+            "h:m:s",
+            "d:m:s",
+            "yr",
+            "dex",
+            "angle[deg]",
+            "magnitude[mag]",
+        ),
+    )
+)
 _DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*|=+(?:[ \t]+=+)+\s*")  # +-----+-----+, === ===
 _NUMBER: Final = re.compile(r"\s*[+-]?\.?\d")
 _DRAWN_BY_SIMBAD: Final = re.compile(r"[-|=\s]*")
@@ -250,3 +271,29 @@ def piece_without_names(path: Path, piece: pa.Table) -> pa.Table:
             check_order(path, list(cells.values()), names, "a row")
         keep.append(not is_one)
     return piece.filter(pa.array(keep))
+
+
+def commented_names(comments: Sequence[str], row: str) -> tuple[str, str]:
+    """Return the comments that hold the names of the columns and, below, their units, if any.
+
+    The last comment, unless another has as many fields as the first row and the last has not.
+    """
+    said = [one for one in comments if one.strip()]
+    fit = [one for one in said if len(_fields(one)) == len(_fields(row)) > 1]
+    fit = [one for one in fit if not looks_like_data(one)]
+    are_units = len(fit) > 1 and sum(one.lower() in UNIT_WORDS for one in _fields(fit[-1])) > 1
+    units = fit.pop() if are_units else ""
+    return (fit[-1] if fit else said[-1] if said else ""), units
+
+
+def _fields(line: str) -> list[str]:
+    """Return the fields of a line between delimiters, or between blanks where it has none."""
+    fields = re.split(rf"[{DELIMITERS}]", line.strip())
+    return line.split() if len(fields) == 1 else fields
+
+
+def looks_like_data(line: str) -> bool:
+    """Whether a field of the line is a number."""
+    return any(
+        NUMBER.fullmatch(one.strip().strip("\"'").replace(",", ".")) for one in _fields(line)
+    )

@@ -115,6 +115,9 @@ def _member(path: Path, archive: dict[str, Callable[[], bytes]], wanted: str) ->
         chosen, rest = tables, wanted
     if len(chosen) != 1:
         listed = ", ".join(tables[:_SHOWN]) or "none"
+        if tables and all(name.endswith(".npy") for name in tables):
+            reason = f"is a NumPy archive of {len(tables)} arrays ({listed})"
+            raise problem(path, reason, "save the table as CSV or FITS")
         reason = f"is an archive of {len(tables)} tables ({listed})"
         raise problem(path, reason, f"unpack it, or name one as {path.name}#NAME")
     try:

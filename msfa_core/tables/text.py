@@ -16,18 +16,21 @@ import pyarrow.csv
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.heads import (
+    DELIMITERS,
+    NUMBER,
+    UNIT_WORDS,
     check_quotes,
+    commented_names,
     cut_short,
     is_title,
     lacks_a_name,
     last_words,
+    looks_like_data,
     undrawn,
     without_frame,
     without_names_again,
 )
 
-DELIMITERS: Final = ",|;\t"
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _RULE: Final = re.compile(r"\s*\|?\s*:?-{2,}[\s\-|;,+:]*")
 _SNIFFED: Final = 30  # lines
 _WORDS_OF_A_NAME: Final = 3
@@ -36,25 +39,6 @@ _TYPE: Final = re.compile(  # what tells a row of types (RDB: 10N, S)
     r"|\d*[NSMD]|(?:big|small)?int(?:eger)?(?:8|16|32|64)?|long|short|real|double(?: precision)?"
     r"|float(?:16|32|64)?|str(?:ing)?|(?:var)?char(?:\(\d+\))?|text|bool(?:ean)?|object|date",
     re.IGNORECASE,
-)
-_UNIT_WORDS: Final = frozenset(  # what tells a row of units
-    (
-        *("deg", "degree", "degrees", "rad", "hourangle", "hour", "hours", "mas", "mas/yr"),
-        *("mas yr-1", "mas.yr-1", "mas.yr**-1", "mas / yr", "arcsec", "arcsec/yr", "uas", "mag"),
-        *(
-            "km/s",
-            "km.s**-1",
-            "m/s",
-            "k",
-            "kk",
-            "h:m:s",
-            "d:m:s",
-            "yr",
-            "dex",
-            "angle[deg]",
-            "magnitude[mag]",
-        ),
-    )
 )
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
 _WORTH_THREADS: Final = 2**22  # characters
@@ -178,10 +162,11 @@ def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
         if not rest:
             break
     first, _, after = rest.partition("\n")
-    header = next((one for one in reversed(comments) if one.strip()), "")
-    is_row = _looks_like_data(first) or _are_units(first)
-    if header and is_row and not _looks_like_data(header):
-        return "\n".join(comments[:-1]), header.strip(), rest, ()
+    header, units = commented_names(comments, first)
+    is_row = looks_like_data(first) or _are_units(first)
+    if header and is_row and not looks_like_data(header):
+        above = "\n".join(one for one in comments if one not in (header, units))
+        return above, header.strip(), f"{units.strip()}\n{rest}" if units else rest, ()
     below = after.lstrip("\n")
     second, _, rows = below.partition("\n")
     if second and is_title(first, second, sniff(second, rows)):
@@ -190,18 +175,10 @@ def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:
     return "\n".join(comments), first, after, ()
 
 
-def _looks_like_data(line: str) -> bool:
-    """Whether a field of the line is a number."""
-    fields = re.split(rf"[{DELIMITERS}]", line)
-    if len(fields) == 1:
-        fields = line.split()
-    return any(_NUMBER.fullmatch(one.strip().strip("\"'").replace(",", ".")) for one in fields)
-
-
 def _are_units(line: str) -> bool:
     """Tell whether a line holds units and nothing else (``deg,deg,mag``)."""
     words = [word.strip("\"' ()[]").lower() for word in re.split(rf"[{DELIMITERS}]", line)]
-    return sum(map(bool, words)) > 1 and {word for word in words if word} <= _UNIT_WORDS
+    return sum(map(bool, words)) > 1 and {word for word in words if word} <= UNIT_WORDS
 
 
 def sniff(header: str, body: str) -> str:
@@ -237,7 +214,7 @@ def _separated_by_blanks(path: Path, header: str, body: str) -> tuple[str, str] 
 
 def _check_header(path: Path, header: str, names: list[str], formats: str) -> None:
     """Refuse a first line that cannot be the names of columns."""
-    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    numbers = [name for name in names if NUMBER.fullmatch(name)]
     if numbers and len(numbers) == len([name for name in names if name]):
         raise _problem(path, "has no header line", "put the names of the columns in the first line")
     if len(names) == 1 and len(header.split()) > _WORDS_OF_A_NAME:
@@ -341,9 +318,9 @@ def _without_unit_row(
     rest = {name: values.iloc[1:].reset_index(drop=True) for name, values in columns.items()}
     if sum(map(bool, first.values())) > 1 and all(map(_TYPE.fullmatch, first.values())):
         return rest, {}
-    if not sum(word.strip("'\"").lower() in _UNIT_WORDS for word in first.values()) > 1:
+    if not sum(word.strip("'\"").lower() in UNIT_WORDS for word in first.values()) > 1:
         return columns, {}
-    if any(_NUMBER.fullmatch(word) for word in first.values()):
+    if any(NUMBER.fullmatch(word) for word in first.values()):
         return columns, {}
     units = {name: word for name, word in first.items() if word}
     return rest, units

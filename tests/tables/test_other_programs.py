@@ -261,6 +261,28 @@ def test_the_epoch_of_dr2_tells_the_release_with_its_letter_too(tmp_path):
     assert "Gaia DR2" in found.left_out["source_id"]
 
 
+@pytest.mark.parametrize("below", ["# fixlen = T\n# rows: 3\n", "# --- deg deg mag\n", ""])
+@pytest.mark.parametrize("mark", [" ", ",", "\t"])
+def test_names_in_a_comment_above_others_are_names(tmp_path, below, mark):
+    """As astropy writes ``ascii.commented_header``: the names first, then what else is said."""
+    rows = [(10**17 + 128 * k, 10.5 + k, -3.25, 15.5) for k in range(3)]
+    text = "# source_id ra dec phot_g_mean_mag\n" + below
+    text += "".join(" ".join(map(repr, row)) + "\n" for row in rows)
+    lines = [
+        one
+        if one.startswith(("# fix", "# rows"))
+        else "# " + mark.join(one[2:].split())
+        if one.startswith("#")
+        else mark.join(one.split())
+        for one in text.splitlines()
+    ]
+    (tmp_path / "t.txt").write_text("\n".join(lines) + "\n")
+    found = open_table(tmp_path / "t.txt", GAIA_USE)
+    assert found.table["gaia_source_id"].tolist() == [row[0] for row in rows]
+    assert found.table["dec"].tolist() == [-3.25] * 3
+    assert found.table["g_mag"].tolist() == [15.5] * 3
+
+
 def test_a_table_between_rules_is_read(tmp_path):
     rule = "===== ======"
     text = "\n".join([rule, "obsid   teff", rule, "    7 8000.5", "    8 8100.5", rule]) + "\n"
