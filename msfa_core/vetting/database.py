@@ -71,14 +71,14 @@ class Database:
         self.name: Final = (
             str(self.url.database) if self.is_file else self.url.render_as_string()
         )  # a password is masked
-        only_read = _only_read(self.url) if self.is_file else None
+        as_it_lies = only_read(self.url) if self.is_file else None
         refusal = (
             ""
-            if only_read is None
+            if as_it_lies is None
             else "The decisions may only be read: copy the survey into a folder of your own to "
             f"decide, or have {self.name} made writable."
         )
-        self.engine: Final = _engine(only_read or self.url, self.name)
+        self.engine: Final = _engine(as_it_lies or self.url, self.name)
         self.refusal_to_write = ""
         self._turn = threading.Lock()
         self.is_for_pages = False  # which nobody may hold up
@@ -279,7 +279,7 @@ def as_url(place: str | Path) -> sa.URL:
     return url
 
 
-def _only_read(url: sa.URL) -> sa.URL | None:
+def only_read(url: sa.URL) -> sa.URL | None:
     """Return how to open an SQLite file that cannot be written; None for any other.
 
     SQLite makes two files beside it even to read; where it cannot, the file counts as at rest,
@@ -297,6 +297,12 @@ def _only_read(url: sa.URL) -> sa.URL | None:
     is_at_rest = not log.exists() or not log.stat().st_size
     query = {"uri": "true", "mode": "ro"} | ({"immutable": "1"} if is_at_rest else {})
     return sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+
+
+def name_for_sqlite(url: sa.URL) -> str:
+    """Return what `sqlite3.connect` takes, with ``uri=True``, for a file that is only read."""
+    query = "&".join(f"{key}={value}" for key, value in url.query.items() if key != "uri")
+    return f"{url.database}?{query}"
 
 
 def _engine(url: sa.URL, name: str) -> sa.Engine:

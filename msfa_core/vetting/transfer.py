@@ -23,6 +23,7 @@ import pandas as pd
 
 from msfa_core.counting import counted
 from msfa_core.errors import StoreError
+from msfa_core.vetting.database import as_url, name_for_sqlite, only_read
 from msfa_core.vetting.decision import Decision
 from msfa_core.vetting.store import Store
 
@@ -105,7 +106,12 @@ def history_of(source: str) -> list[Decision]:
 
 def _copy_sqlite(source: Path, target: Path) -> None:
     """Copy a database as it is at one moment, into one file."""
-    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+    as_it_lies = only_read(as_url(source))
+    said = str(source) if as_it_lies is None else name_for_sqlite(as_it_lies)
+    with (
+        closing(sqlite3.connect(said, uri=as_it_lies is not None)) as one,
+        closing(sqlite3.connect(target)) as other,
+    ):
         one.backup(other)
         other.execute("PRAGMA journal_mode = DELETE")
 

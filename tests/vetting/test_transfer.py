@@ -1,5 +1,8 @@
 """Decisions move between stores without loss, once, and completely or not at all."""
 
+import os
+import sqlite3
+
 import pandas as pd
 import pytest
 import sqlalchemy as sa
@@ -159,3 +162,28 @@ def test_a_store_of_the_first_schema_is_taken_over_and_its_file_left_alone(tmp_p
     with Store(tmp_path / "new.sqlite") as new:
         assert take_over(new, rows).n_new == 4
         assert take_over(new, rows).n_new == 0
+
+
+def test_a_store_that_can_only_be_read_is_backed_up_and_taken_over(tmp_path, monkeypatch):
+    """SQLite writes beside a file even to read it, and says so as if the copy were at fault."""
+    path = tmp_path / "theirs" / "vetting.sqlite"
+    path.parent.mkdir()
+    with Store(path) as store:
+        store.append_decision(Decision(obsid=7, uid="", verdict=Verdict.ACCEPT, reviewer="Ann"))
+    plain = sqlite3.connect
+
+    def connect(place, **more):
+        if str(place) == str(path):
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+        return plain(place, **more)
+
+    monkeypatch.setattr("msfa_core.vetting.transfer.sqlite3.connect", connect)
+    monkeypatch.setattr(
+        "os.access", lambda place, mode: mode != os.W_OK or "theirs" not in str(place)
+    )
+    assert [row.obsid for row in history_of(str(path))] == [7]
+    with Store(path) as store:
+        back_up(store, tmp_path / "copy.sqlite")
+    with Store(tmp_path / "copy.sqlite") as copy:
+        assert [row.obsid for row in copy.decisions()] == [7]
+    assert sorted(path.parent.iterdir()) == [path]
