@@ -134,6 +134,8 @@ def open_catalogue(path: str | Path) -> Catalogue:
         When it is none of these.
     """
     path = Path(path)
+    if path.is_fifo():
+        raise _problem(path, "is a pipe, which can be read only once", "give a file")
     with _damage(path):
         with path.open("rb") as file:
             if file.read(4) == b"PAR1":

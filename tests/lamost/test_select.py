@@ -1,5 +1,6 @@
 import gzip
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -393,3 +394,9 @@ def test_obsids_in_single_precision_are_refused(tmp_path):
     table = general(40).assign(obsid=(600_000_001 + np.arange(40)).astype(np.float32))
     with pytest.raises(CatalogueError, match="single precision"):
         select(write(table, tmp_path / "a.fits"), tmp_path / "out.csv")
+
+
+def test_a_pipe_is_refused_before_anything_of_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(CatalogueError, match="pipe, which can be read only once; give a file"):
+        select(tmp_path / "pipe.csv", tmp_path / "out.csv", Cuts(10.0))
