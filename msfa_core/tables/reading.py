@@ -348,7 +348,8 @@ class Reading:
         strange = beyond & ~_says_none(column.values, beyond)
         share = _IMPLAUSIBLE_SHARES.get(one.name, _IMPLAUSIBLE_SHARE)
         if strange.sum() > share * finite.sum():
-            much = "most" if strange.sum() > _IMPLAUSIBLE_SHARE * finite.sum() else "much"
+            is_part = one.name != "z" and strange.sum() <= _IMPLAUSIBLE_SHARE * finite.sum()
+            much = "much" if is_part else "most"
             raise UnitProblem(f"{much} of it cannot be {one.name}: {cells.words()}")
         check_middle(np.where(beyond & ~strange, np.nan, values), one)
         self.implausible.append(cells)
