@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from msfa_core.errors import ReadError
 from msfa_core.spectra.fits_cards import ALL, CARD, REMARKS, Cards, UnusualFits, same_cards
-from msfa_core.spectra.fits_units import ones_complement_sum
 from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
+from msfa_core.tables.packing import ones_complement_sum
 
 _BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
 _EXTENSION: Final = ("XTENSION",)

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
+from msfa_core.tables.packing import WORD, folded, ones_complement_sum
 
 BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
 TEXT: Final = 68  # characters of a string that one card holds
 _CARD: Final = 80
 _VALUE_END: Final = 30  # column where a value of fixed format ends
 _COMMENTARY: Final = 72  # characters of a HISTORY or COMMENT card
-_WORD: Final = 0xFFFFFFFF  # 32 bits
-_BYTES: Final = 4  # of a word
 _SUM_DIGITS: Final = 10  # of a 32-bit number
 _PUNCTUATION: Final = (*b":;<=>?@", *b"[\\]^_`")  # between digits, capitals and small letters
 _NO_CHECKSUM: Final = "0" * 16  # while the sum is taken
@@ -167,40 +166,10 @@ class Unit:
         sum_of_data = ones_complement_sum(body)
         digits = f"{sum_of_data:<{_SUM_DIGITS}}".encode("ascii")
         header[self._datasum_at : self._datasum_at + _SUM_DIGITS] = digits
-        total = _folded(ones_complement_sum(bytes(header)) + sum_of_data)
-        code = _as_text(_WORD - total)
+        total = folded(ones_complement_sum(bytes(header)) + sum_of_data)
+        code = _as_text(WORD - total)
         header[self._checksum_at : self._checksum_at + len(code)] = code
         return bytes(header) + body
-
-
-def ones_complement_sum(content: bytes | memoryview) -> int:
-    """Return the 32-bit ones'-complement sum of whole words (FITS standard 4.0, appendix J)."""
-    return _folded(int(np.frombuffer(content, ">u4").sum(dtype=np.uint64)))
-
-
-class RunningSum:
-    """The 32-bit ones'-complement sum of data that come in pieces of any length."""
-
-    def __init__(self) -> None:
-        self._total, self._rest = 0, b""
-
-    def add(self, content: bytes) -> None:
-        """Add the next piece."""
-        content = self._rest + content if self._rest else content
-        whole = len(content) // _BYTES * _BYTES
-        self._total = _folded(self._total + ones_complement_sum(memoryview(content)[:whole]))
-        self._rest = content[whole:]
-
-    @property
-    def value(self) -> int:
-        """Of all pieces, filled up with zeros to a whole word."""
-        return _folded(self._total + int.from_bytes(self._rest.ljust(_BYTES, b"\0")))
-
-
-def _folded(total: int) -> int:
-    while total > _WORD:
-        total = (total & _WORD) + (total >> 32)
-    return total
 
 
 @lru_cache(maxsize=4096)

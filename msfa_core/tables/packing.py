@@ -16,8 +16,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+import numpy as np
+
 from msfa_core.tables.raw import problem
 
+WORD: Final = 0xFFFFFFFF  # 32 bits
+_BYTES: Final = 4  # of a word
 _SHOWN: Final = 8  # tables named in a message
 _PACKED: Final[tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...]] = (
     (b"\x1f\x8b", "gzip", gzip.decompress),
@@ -148,3 +152,35 @@ def decoded(content: bytes) -> tuple[str, tuple[str, ...]]:
         with contextlib.suppress(UnicodeDecodeError):
             return content.decode("cp1252"), ("read as Windows-1252, for it is not UTF-8",)
     return content.decode("latin-1"), ("read as Latin-1, for it is not UTF-8",)
+
+
+# --- checksums of FITS ------------------------------------------------------------------------
+def ones_complement_sum(content: bytes | memoryview) -> int:
+    """Return the 32-bit ones'-complement sum of whole words (FITS standard 4.0, appendix J)."""
+    return folded(int(np.frombuffer(content, ">u4").sum(dtype=np.uint64)))
+
+
+class RunningSum:
+    """The 32-bit ones'-complement sum of data that come in pieces of any length."""
+
+    def __init__(self) -> None:
+        self._total, self._rest = 0, b""
+
+    def add(self, content: bytes) -> None:
+        """Add the next piece."""
+        content = self._rest + content if self._rest else content
+        whole = len(content) // _BYTES * _BYTES
+        self._total = folded(self._total + ones_complement_sum(memoryview(content)[:whole]))
+        self._rest = content[whole:]
+
+    @property
+    def value(self) -> int:
+        """Of all pieces, filled up with zeros to a whole word."""
+        return folded(self._total + int.from_bytes(self._rest.ljust(_BYTES, b"\0")))
+
+
+def folded(total: int) -> int:
+    """Return a sum of words as the standard folds it into 32 bits."""
+    while total > WORD:
+        total = (total & WORD) + (total >> 32)
+    return total

@@ -26,9 +26,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from msfa_core.errors import CatalogueError
-from msfa_core.spectra.fits_units import RunningSum
 from msfa_core.tables.cells import MISSING_WORDS
 from msfa_core.tables.heads import OpenQuotes, piece_without_names
+from msfa_core.tables.packing import RunningSum
 from msfa_core.tables.text import text_tables
 
 ROWS: Final = 200_000  # of a piece
