@@ -150,6 +150,17 @@ def as_in(table, survey):
     return table
 
 
+@contextlib.contextmanager
+def imported_once(*modules):
+    """Workers of Dask, and those that replace them, are forks of a process with these modules."""
+    import dask.config
+    from distributed.utils import get_mp_context
+
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context().set_forkserver_preload(["distributed", *modules])
+        yield
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_table_whatever_dies(survey, finished, monkeypatch):
     """Workers killed in mid-shard (MSFA_KILLS of them, 2 when not set), then the scheduler."""
@@ -170,9 +181,12 @@ def test_a_dask_cluster_gives_the_same_table_whatever_dies(survey, finished, mon
         if step == "match" and part:
             cluster.close()
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
-    ) as cluster:
+    with (
+        imported_once("msfa_core.spine.run", "msfa_core.search.two_stages", "msfa_core.templates"),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+    ):
         address = cluster.scheduler_address
         with monkeypatch.context() as patch:
             patch.setattr("msfa_core.spine.cluster.__version__", "9.9")
