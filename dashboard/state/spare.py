@@ -13,6 +13,7 @@ import gc
 import logging
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final
 
@@ -117,6 +118,7 @@ class SparePage:
         self._key: tuple[Any, ...] = ()  # of what lies ready
         self._is_fit: Callable[[], bool] = lambda: False
         self.ready: ServerSession | None = None
+        self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spare")
         vars(contexts)["create_session_if_needed"] = self.session
 
     async def session(
@@ -229,7 +231,7 @@ class SparePage:
     async def _check(self, page: ServerSession) -> None:
         """Throw the page away when it is not true any more, and make another; others may wait."""
         loop = IOLoop.current()
-        is_true = self.ready is page and await loop.run_in_executor(None, self._try_fit)
+        is_true = self.ready is page and await loop.run_in_executor(self._checker, self._try_fit)
         if self.ready is not page:
             return
         if is_true:

@@ -21,8 +21,8 @@ _REMARKS: Final = (b"COMMENT ", b"HISTORY ")
 _INTEGER: Final = re.compile(rb"[+-]\d+")
 _REAL: Final = re.compile(rb"[+-]?(\d+\.\d*|\.\d+|\d+(?=[EeDd]))([EeDd][+-]?\d+)?")
 _PLAIN: Final = re.compile(  # whole numbers, real ones, words
-    rb"= *(?:(?:([+-]?\d+)|([+-]?(?:\d+\.\d*|\.\d+)(?:[Ee][+-]?\d+)?)) *(?:/|\Z)"
-    rb"|'([^'&]*)'(?!'))"
+    rb"= +(?:(?:([+-]?\d+)|([+-]?(?:\d+\.\d*|\.\d+)(?:[Ee][+-]?\d+)?)) *(?:/|\Z)"
+    rb"|'([^'&]*)' *(?:/|\Z))"
 )
 _WORDS: Final = {b"T": True, b"F": False, b"": None}
 
@@ -219,6 +219,7 @@ def _string_value(text: str) -> str:
     end = text.find("'", 1)
     while end >= 0 and text[end + 1 : end + 2] == "'":
         end = text.find("'", end + 2)
-    if end < 0 or text[1:end].endswith("&"):
+    is_closed = end >= 0 and text[end + 1 :].lstrip(" ")[:1] in ("", "/")
+    if not is_closed or text[1:end].endswith("&"):
         raise UnusualFits("long or open string")
     return text[1:end].replace("''", "'").rstrip()
