@@ -50,8 +50,8 @@ def lamost(files):
 
 
 @pytest.fixture(autouse=True)
-def _nobody(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
+def _nobody(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("nobody")))
     monkeypatch.delenv("MSFA_LAMOST_TOKEN", raising=False)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -412,7 +412,7 @@ def test_obsids_are_read_from_lists_and_tables(tmp_path):
         b"[605006007, 605006008]",
         b'"605006007",\r\n"605006008",\r\n',
         b"605006007.0\n605006008.0\n",
-        gzip.compress(b"605006007\n605006008\n"),
+        gzip.compress(b"605006007\n605006008\n", mtime=0),
     ],
 )
 def test_a_list_is_one_however_it_was_saved(tmp_path, content):
