@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, wraps
+from itertools import chain
 from typing import Any, Final
 
 from bokeh.core.has_props import HasProps
@@ -90,7 +91,7 @@ def walk_what_is_set() -> None:
         if issubclass(kind, Model):
             visitor(value)
         elif issubclass(kind, list | tuple | dict):
-            for one in (*value, *value.values()) if issubclass(kind, dict) else value:
+            for one in chain.from_iterable(value.items()) if issubclass(kind, dict) else value:
                 if type(one) not in _SAME_EVERY_TIME:
                     look_into(one, visitor)
         elif kind not in _SAME_EVERY_TIME:

@@ -46,7 +46,7 @@ def test_pages_of_any_theme_are_written_as_bokeh_writes_them(monkeypatch):
 
 
 def found(root):
-    return [model.id for model in root.references()]
+    return [model.id for model in util.collect_models(root)]  # (of a set, the order is chance)
 
 
 def looked_for_anywhere(root, monkeypatch):
