@@ -9,7 +9,7 @@ import pandas as pd
 
 from msfa_core.counting import counted
 
-__all__ = ["counted", "digits_of", "is_missing", "number", "share_words", "star_name"]
+__all__ = ["counted", "digits_of", "is_missing", "number", "sigma_words", "star_name"]
 
 MOST_DIGITS: Final = 5
 
@@ -32,13 +32,12 @@ def digits_of(error: float, digits: int) -> int:
     return max(digits, min(MOST_DIGITS, math.ceil(-math.log10(2 * error))))
 
 
-def share_words(share: float) -> str:
-    """Return a share between 0 and 1 to three digits; neither nothing nor all unless it is."""
-    if 0 < share < 0.0005:  # noqa: PLR2004
-        return "<0.001"
-    if 0.9995 <= share < 1:  # noqa: PLR2004
-        return ">0.999"
-    return f"{share:.3f}"
+def sigma_words(difference: float, error: float) -> str:
+    """Return a difference in units of its error, `` (2.8σ)`` or `` (42σ)``; nothing without one."""
+    if not error > 0 or not math.isfinite(difference):
+        return ""
+    ratio = abs(difference) / error
+    return f" ({ratio:.1f}σ)" if ratio < 9.95 else f" ({ratio:.0f}σ)"  # noqa: PLR2004
 
 
 def star_name(row: pd.Series) -> str:

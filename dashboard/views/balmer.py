@@ -144,7 +144,7 @@ def header_html(fits: LineFits, line: str) -> str:
         f"<div><strong>{LINE_SYMBOLS[line]}</strong> &nbsp; "
         f"D0.2 <strong>{value('d02', 2, '&thinsp;Å')}</strong> &nbsp; "
         f"fm <strong>{value('fm', 3)}</strong></div>"
-        f"<div class='msfa-fit-values'>{quantities}</div><div>{flags}</div>"
+        f"<div class='msfa-fit-values msfa-two-lines'>{quantities}</div><div>{flags}</div>"
     )
 
 

@@ -13,7 +13,7 @@ import panel as pn
 from bokeh.models import GlyphRenderer
 
 from dashboard.planes.axis import Axis
-from dashboard.planes.cells import number
+from dashboard.planes.cells import number, sigma_words
 from dashboard.planes.checks import CheckView
 from dashboard.planes.guides import draw_curves, draw_dots, draw_words, explain
 from dashboard.planes.linked import colour_switch, controls, quiet_button
@@ -114,7 +114,7 @@ def star_sentence(row: pd.Series, axis: Axis, blind: bool = False) -> str:
     above = float(above_dividing_line([kp], [x], axis.column)[0])
     if not np.isfinite(above):
         return f"{words}, beyond the ends of the line"
-    sigma = f" ({abs(above) / error:.1f}σ)" if error > 0 else ""
+    sigma = sigma_words(above, error)
     side = "above the line: Population I side" if above > 0 else "below the line: BHB side"
     return f"{words}, {abs(above):.2f} Å{sigma} {side}"
 

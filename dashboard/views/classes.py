@@ -11,7 +11,7 @@ import pandas as pd
 import panel as pn
 import param
 
-from dashboard.planes.cells import counted, is_missing, number, share_words, star_name
+from dashboard.planes.cells import counted, is_missing, number, star_name
 from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Star
 from dashboard.theme import stylesheet
@@ -20,6 +20,7 @@ from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES
 from msfa_core.flags import MatchFlag
 from msfa_core.rules import outside_domain_sentences
+from msfa_core.spine.witnesses import probability_words
 from msfa_core.vetting.filters import TEMPLATE_DISAGREES
 
 _EVEN_ODDS: Final = 1.0  # novelty below which a spectrum is as usual as most
@@ -29,7 +30,7 @@ def _bar(name: str, probability: Any, css: str, mark: float | None = None) -> st
     """Return one labelled bar of a probability."""
     known = not is_missing(probability)
     width = 100.0 * float(np.clip(probability, 0.0, 1.0)) if known else 0.0
-    number = share_words(float(probability)) if known else "–"
+    number = probability_words(float(probability)) if known else "–"
     line = f'<i class="msfa-mark" style="left:{100 * mark:.1f}%"></i>' if mark is not None else ""
     return (
         f'<div class="msfa-bar {css}"><span class="msfa-bar-name">{escape(name)}</span>'

@@ -11,7 +11,7 @@ import pandas as pd
 import panel as pn
 
 from dashboard.planes.axis import Axis
-from dashboard.planes.cells import number
+from dashboard.planes.cells import counted, number, sigma_words
 from dashboard.planes.checks import CheckView
 from dashboard.planes.guides import draw_diagonal
 from dashboard.planes.linked import colour_switch, controls
@@ -85,14 +85,15 @@ CHECKS: Final = {
 
 
 def agreement_sentence(table: pd.DataFrame, check: Check) -> str:
-    """Return how the second measurement differs from the first, over all stars."""
+    """Return how the second measurement differs from the first, over all spectra."""
     found = agreement(numbers(table, check.x.column), numbers(table, check.y.column))
     if not found.n:
-        return f"no star has {check.quantity} of both"
+        return f"no spectrum has {check.quantity} of both"
+    spectra = counted(found.n, "spectrum", "spectra")
     median = f"{found.median:+.{check.digits}f}".replace("-", "−")
     return (
         f"{check.second} − {check.first}: median {median}{check.unit}, scatter "
-        f"{found.scatter:.{check.digits}f}{check.unit} (robust σ, {found.n:,} stars)"
+        f"{found.scatter:.{check.digits}f}{check.unit} (robust σ, {spectra})"
     )
 
 
@@ -107,8 +108,10 @@ def star_sentence(row: pd.Series, check: Check) -> str:
         spread = f" ± {error:.{check.digits}f}" if np.isfinite(error) else ""
         words.append(f"{name} {value:.{check.digits}f}{spread}")
     difference = values[1] - values[0]
-    error = float(np.sqrt(np.nansum(np.square(errors))))
-    sigma = f" ({abs(difference) / error:.1f}σ)" if error > 0 else ""
+    given = [axis.error for axis in (check.x, check.y)]
+    known = [e for e, name in zip(errors, given, strict=True) if name]  # one missing: no σ
+    error = float(np.sqrt(np.sum(np.square(known)))) if known else np.nan
+    sigma = sigma_words(difference, error)
     change = f"{difference:+.{check.digits}f}".replace("-", "−")
     return f"this star: {', '.join(words)}{check.unit}: {change}{check.unit}{sigma}"
 

@@ -45,8 +45,8 @@ BLIND_SCOPE: Final = "all"  # others tell what machines say of the stars in them
 _BLIND: Final = (BLIND_SCOPE, ASSIGNED)
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
 P_BHB_WORDS: Final = "stage 2 says BHB with this probability; 1−2e-5 is 0.99998"
-WIDTHS: Final = {"mine": 30, "rec.": 28, "p_bhb": 42, "S/N": 30, "class": 32}  # px
-OBSID_LEAST: Final = 70  # px, for the ten digits of LAMOST
+WIDTHS: Final = {"mine": 29, "rec.": 26, "p_bhb": 42, "S/N": 29, "class": 32}  # px
+OBSID_LEAST: Final = 68  # px, for the ten digits of LAMOST
 _VERDICTS: Final = ("with verdict", "without verdict", "accept", "reject", "unsure", "disputed")
 
 

@@ -34,6 +34,7 @@ from dashboard.views.saliency import ROOM, draw_strips, strip_names, strips
 from dashboard.views.spectrum_data import (
     GRID,
     bad_pixels,
+    clear_corner,
     empty,
     spectrum_data,
     title_of,
@@ -187,14 +188,14 @@ class SpectrumView(pn.viewable.Viewer):
             for name, mark in marks.items()
         }
         epochs = LegendItem(label={"field": "name"}, renderers=[self._epochs])
-        legend = Legend(
+        self._legend = Legend(
             items=[*self._legend_items.values(), epochs], location="top_right", spacing=0,
             padding=2, margin=2, label_text_font_size="10px", label_height=11, glyph_height=11,
             glyph_width=14, label_standoff=3, border_line_color=None, background_fill_alpha=0.6,
             background_fill_color=colours.surface, label_text_color=colours.muted,
             styles=LEGEND_STYLES,
         )  # fmt: skip
-        plot.add_layout(legend)
+        plot.add_layout(self._legend)
 
     def _name_marks(self) -> None:
         """Name the overlays that are drawn, and no others."""
@@ -384,6 +385,11 @@ class SpectrumView(pn.viewable.Viewer):
         high += room
         unit = flux_unit(star.spectrum)
         self.figure.y_range.update(start=low / unit, end=high / unit)
+        corner = clear_corner(
+            self._sources["flux"].data, (x_range.start, x_range.end), (low / unit, high / unit)
+        )
+        if self._legend.location != corner:
+            self._legend.location = corner
 
     def __panel__(self) -> pn.viewable.Viewable:
         controls = pn.Row(

@@ -15,6 +15,8 @@ from msfa_core.spectra.display import error_of, flux_unit, shown_wavelength
 from msfa_core.spectra.spectrum import Spectrum
 
 MAIN_LINES: Final = ("Ca II K", "Hδ", "Hγ", "He I 4471", "Hβ", "Mg I b", "Na I D2", "Hα")
+LEGEND_SHARE: Final = (0.13, 0.4)  # of the width and the height of the frame that it takes
+STAR_Z: Final = 0.01  # below it a shift is told as a velocity
 GRID: Final = np.float32  # what the browser needs
 
 
@@ -92,11 +94,36 @@ def _velocity_words(used: float, said: float, blind: bool) -> str:
     """Say at which velocity the spectrum is shown, and where it is not that of its file."""
     if not math.isfinite(used):
         return "no z: observed wavelengths"
-    told = f"RV {used * SPEED_OF_LIGHT:+.0f} km/s"
+    is_star = abs(used) < STAR_Z
+    told = f"RV {used * SPEED_OF_LIGHT:+.0f} km/s" if is_star else f"z {used:+.4f}"
     if blind or used == said:
         return f"{'' if blind else 'header '}{told}".replace("-", "−")
-    header = f"{said * SPEED_OF_LIGHT:+.0f}" if math.isfinite(said) else "none"
+    if not math.isfinite(said):
+        header = "none"
+    elif is_star and abs(said) < STAR_Z:
+        header = f"{said * SPEED_OF_LIGHT:+.0f}"
+    else:
+        header = f"z {said:+.4f}"
     return f"template {told} (header {header})".replace("-", "−")
+
+
+def clear_corner(
+    pixels: dict[str, NDArray[Any]], across: tuple[float, float], up: tuple[float, float]
+) -> str:
+    """Return the right-hand corner of the frame in which fewer pixels lie, for the legend.
+
+    Parameters
+    ----------
+    pixels : dict of str to array
+        ``x`` and ``y`` of the spectrum.
+    across, up : (float, float)
+        Limits of the axes.
+    """
+    depth, height = LEGEND_SHARE
+    near = (pixels["x"] > across[1] - depth * (across[1] - across[0])) & (pixels["x"] <= across[1])
+    level = (pixels["y"][near] - up[0]) / (up[1] - up[0])
+    is_high, is_low = np.sum(level > 1 - height), np.sum(level < height)
+    return "bottom_right" if is_high > is_low else "top_right"
 
 
 def file_of(spectrum: Spectrum) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Solution, Star
 from dashboard.theme import Palette, new_figure, save_with, stylesheet
-from dashboard.views.spectrum_data import GRID, empty
+from dashboard.views.spectrum_data import GRID, STAR_Z, empty
 from msfa_core.constants import RV_FLOOR, SPEED_OF_LIGHT
 from msfa_core.flags import MatchFlag
 from msfa_core.spectra.display import flux_unit
@@ -24,7 +24,6 @@ AXIS_WIDTH: Final = 52  # px: spectrum and strip begin at the same wavelength
 LEAST_RESIDUAL: Final = 0.05  # of the median flux: the strip never zooms in further
 MOST: Final = 99.0  # percentile of the residuals that fits in
 MARGIN: Final = 1.2
-STAR_Z: Final = 0.01  # below it a shift is told as a velocity
 WAITING: Final = "matching with the templates …"
 
 

@@ -50,7 +50,7 @@ OTHER_STARS: Final = (  # reasons that tell of another star; the rest tell of a 
     LabelFlag.DISAGREES_WITH_CLASS,
 )
 LIMIT_WORDS: Final = "at the limit"  # of a witness that is silent there
-NEAR_1: Final = 0.995  # what two digits would write as 1.00
+NEAR_0: Final = 0.0005  # what three digits would write as 0.000
 LEAST_LACKING: Final = 9.5e-5  # of what four digits tell: beyond, what is lacking is told
 SINGLE_PRECISION: Final = float(np.finfo(np.float32).eps)  # of the networks
 
@@ -187,11 +187,14 @@ def stances(table: pd.DataFrame, settings: Settings) -> dict[str, Stances]:
 
 # --- in words ----------------------------------------------------------------------------------
 def probability_words(p: float) -> str:
-    """Return a probability in few characters: ``0.87``, ``0.9994``, and beyond ``1−3e-5``."""
+    """Return a probability in few characters: ``0.870``, ``0.9994``, and beyond ``1−3e-5``.
+
+    Neither nothing nor all unless it is.
+    """
     if not np.isfinite(p):
         return ""
-    if p < NEAR_1:
-        return f"{p:.2f}"
+    if 0 < p < NEAR_0:
+        return "<0.001"
     if 1 - p > LEAST_LACKING:
         return f"{p:.3f}" if 1 - p > 10 * LEAST_LACKING else f"{p:.4f}"
     lacks = f"{1 - p:.0e}".replace("e-0", "e-")

@@ -69,7 +69,7 @@ def test_the_caption_gives_offset_and_scatter_of_all_stars_and_of_this_one(joine
     view = LineChecksView(state=joined)
     view.shown = "LAMOST Hδ"
     assert "LAMOST − ours: median +0.50 Å, scatter 0.00 Å" in view._caption.object
-    assert "59 stars" in view._caption.object
+    assert "59 spectra" in view._caption.object
     assert "+0.50 Å (" in view._caption.object
 
 
@@ -78,6 +78,10 @@ def test_the_difference_of_a_star_is_in_units_of_its_combined_error(joined):
     row["d02_hdelta"], row["d02_hgamma"] = 24.0, 22.0
     row["d02_hdelta_err"], row["d02_hgamma_err"] = 0.3, 0.4
     assert star_sentence(row, CHECKS["D0.2"]).endswith("−2.00 Å (4.0σ)")
+    row["d02_hgamma"] = 17.0
+    assert star_sentence(row, CHECKS["D0.2"]).endswith("−7.00 Å (14σ)")
+    row["d02_hgamma_err"] = np.nan  # the other error alone would make the difference too sure
+    assert star_sentence(row, CHECKS["D0.2"]).endswith("−7.00 Å")
     row["d02_hgamma"] = np.nan
     assert star_sentence(row, CHECKS["D0.2"]) == "this star has no D0.2 of Hγ"
 

@@ -32,6 +32,14 @@ def test_all_six_probabilities_are_shown_with_the_threshold(state):
     assert 'class="msfa-mark" style="left:50.0%"' in html
 
 
+def test_the_bars_write_a_probability_as_queue_and_strip_do(state):
+    star = with_row(state.screen.star, p_bhb=0.99938, p_class_bhb=0.99997, p_class_a=3e-5)
+    html = html_of(star, state)
+    assert ">0.9994<" in html
+    assert ">1−3e-5<" in html
+    assert ">&lt;0.001<" in html
+
+
 def test_contradictions_are_loud(state):
     html = html_of(state.screen.star, state, disagreements=["stage 1 and stage 2 disagree"])
     assert 'class="msfa-contra">✕ stage 1 and stage 2 disagree' in html
@@ -113,7 +121,7 @@ def test_the_panel_follows_the_state(state):
 
 @pytest.mark.parametrize(
     ("share", "words"),
-    [(0.0, "0.000"), (3e-4, "&lt;0.001"), (0.25, "0.250"), (0.9997, "&gt;0.999"), (1.0, "1.000")],
+    [(0.0, "0.000"), (3e-4, "&lt;0.001"), (0.25, "0.250"), (0.9997, "0.9997"), (1.0, "1")],
 )
 def test_a_probability_is_nothing_or_all_only_where_it_is(state, share, words):
     html = html_of(with_row(state.screen.star, p_class_wd=share, p_class_a=0.5), state)

@@ -280,7 +280,7 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
 
 def test_probabilities_near_one_are_told_apart():
     p = pd.Series([0.31, 0.87, 0.994, 0.99963, 0.9999997, 1.0, np.nan])
-    expected = ["0.31", "0.87", "0.99", "0.9996", "1−3e-7", "1", ""]
+    expected = ["0.310", "0.870", "0.994", "0.9996", "1−3e-7", "1", ""]
     assert list(probabilities(p)) == expected
 
 

@@ -11,7 +11,13 @@ import pytest
 from dashboard.state import Explained
 from dashboard.views.saliency import STRIPS
 from dashboard.views.spectrum import PAINTED, SpectrumView
-from dashboard.views.spectrum_data import bad_pixels, line_markers, spectrum_data, title_of
+from dashboard.views.spectrum_data import (
+    bad_pixels,
+    clear_corner,
+    line_markers,
+    spectrum_data,
+    title_of,
+)
 from msfa_core.constants import BALMER_LINES, NETWORK_GRID, SPEED_OF_LIGHT
 from msfa_core.spectra.display import flux_unit
 
@@ -141,6 +147,44 @@ def test_the_title_says_where_the_velocity_is_from(state, said, blind, told):
     spectrum = replace(star.spectrum, z=0.0005)
     shown = replace(star, spectrum=spectrum, row=pd.Series({**star.row, "z": said}))
     assert f" · {told} · " in title_of(shown, blind)
+
+
+@pytest.mark.parametrize(
+    ("used", "said", "told"),
+    [
+        (0.1006, 0.1006, "header z +0.1006"),
+        (2.3456, 0.0005, "template z +2.3456 (header z +0.0005)"),
+        (0.0005, 0.1006, "template RV +150 km/s (header z +0.1006)"),
+    ],
+)
+def test_a_redshift_is_not_told_as_a_velocity(state, used, said, told):
+    star = state.screen.star
+    spectrum = replace(star.spectrum, z=used)
+    shown = replace(star, spectrum=spectrum, row=pd.Series({**star.row, "z": said}))
+    assert f" · {told} · " in title_of(shown)
+
+
+@pytest.mark.parametrize(
+    ("flux", "corner"),
+    [
+        (lambda x: 2 - 1.5 * x, "top_right"),  # a hot star
+        (lambda x: 0.2 + 1.6 * x, "bottom_right"),  # a cool one
+        (lambda x: np.full_like(x, np.nan), "top_right"),
+    ],
+)
+def test_the_legend_lies_in_the_corner_that_the_spectrum_leaves_free(flux, corner):
+    x = np.linspace(3700.0, 9000.0, 500)
+    pixels = {"x": x, "y": flux((x - 3700) / 5300)}
+    assert clear_corner(pixels, (3700.0, 9100.0), (0.0, 2.0)) == corner
+
+
+def test_the_legend_follows_the_star(view, state):
+    star = state.screen.star
+    slope = np.linspace(2.0, 0.2, len(star.spectrum.flux))
+    for tilt, corner in ((slope, "top_right"), (slope[::-1], "bottom_right"), (slope, "top_right")):
+        flux = (star.spectrum.flux * tilt).astype(np.float32)
+        state.screen.star = replace(star, spectrum=replace(star.spectrum, flux=flux))
+        assert view._legend.location == corner
 
 
 def test_no_star_is_drawn_as_nothing(view, state):

@@ -281,8 +281,9 @@ def test_what_contradicts_a_candidate_speaks_against_it():
 @pytest.mark.parametrize(
     ("p", "words"),
     [
-        (0.87, "0.87"), (0.9958, "0.996"), (0.9988, "0.999"), (0.99938, "0.9994"),
-        (0.9999, "0.9999"), (0.99997, "1−3e-5"), (1.0, "1"), (0.0, "0.00"), (np.nan, ""),
+        (0.87, "0.870"), (0.4968, "0.497"), (3e-4, "<0.001"),
+        (0.9958, "0.996"), (0.9988, "0.999"), (0.99938, "0.9994"),
+        (0.9999, "0.9999"), (0.99997, "1−3e-5"), (1.0, "1"), (0.0, "0.000"), (np.nan, ""),
     ],
 )  # fmt: skip
 def test_near_one_a_probability_has_more_digits_and_then_tells_what_it_lacks(p, words):

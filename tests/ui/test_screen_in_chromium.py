@@ -132,6 +132,30 @@ def test_a_witness_opens_its_plane_and_flags_open_above_the_bar(chromium, small_
     assert_quiet(log)
 
 
+def test_no_number_of_the_queue_is_cut_off_beside_the_bar_that_scrolls(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        for width, height in [(w, 600) for w in (1366, 1440, 1536, 1600, 1680)] + [(1366, 1200)]:
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(900)
+            holder = page.locator(".msfa-queue-table .tabulator-tableholder")
+            room, inner = holder.evaluate("e => [e.clientWidth, e.scrollWidth]")
+            high, deep = holder.evaluate("e => [e.clientHeight, e.scrollHeight]")
+            assert (deep > high) == (height == 600)  # whether it scrolls
+            assert inner <= room, width
+            cut = page.locator(".msfa-queue-table .tabulator-cell:visible").evaluate_all(
+                "all => all.filter(e => e.scrollWidth > e.clientWidth)"
+                ".map(e => [e.getAttribute('tabulator-field'), e.textContent])"
+            )
+            assert not [one for one in cut if one[0] != "obsid"], (width, cut)
+            assert page.locator(".tabulator-col:visible", has_text="S/N").count(), width
+        page.context.close()
+    assert_quiet(log)
+
+
 def lie_over(one, other):
     """Tell whether two boxes share more than an edge."""
     return all(
