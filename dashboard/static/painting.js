@@ -9,6 +9,8 @@ export function quicken_painting() {
   find_nothing_unasked()
   make_no_models()
   keep_within_frames()
+  measure_axes_once()
+  write_letters_once()
 }
 
 const prototype_of = (path, name) => Bokeh.require(path)[name].prototype
@@ -164,4 +166,84 @@ function make_no_models() {
 function keep_within_frames() {
   const renderer = prototype_of("models/renderers/glyph_renderer", "GlyphRendererView")
   Object.defineProperty(renderer, "needs_clip", {get() { return true }})
+}
+
+// Bokeh works out the ticks of an axis six times a star and measures its numbers four times: asking
+// whether they need another room, then for each part that it paints. Between two changes of the
+// ranges, of the axis or of the letters they are the same.
+function measure_axes_once() {
+  const axis = prototype_of("models/axes/axis", "AxisView")
+  const {NumericalRange} = Bokeh.require("models/ranges/numerical_range")
+  const {extents, tick_coords} = Object.getOwnPropertyDescriptors(axis)
+  const {compute_labels, connect_signals, _init_major_labels} = axis
+  let letters = 0 // how often letters came late
+  document.fonts.addEventListener("loadingdone", () => { letters += 1 })
+
+  const known = (view) => {
+    const {ranges: [along, across], loc, _axis_label_view} = view
+    if (!(along instanceof NumericalRange && across instanceof NumericalRange)) return {}
+    const now = [along.start, along.end, loc, letters, _axis_label_view]
+    if (!now.every((value, n) => Object.is(value, view.msfa_known?.of[n]))) view.msfa_known = {of: now}
+    return view.msfa_known
+  }
+  axis.connect_signals = function () {
+    connect_signals.call(this)
+    const {model} = this
+    for (const {change} of [model, model.ticker, model.formatter]) {
+      this.connect(change, () => { this.msfa_known = null })
+    }
+  }
+  axis._init_major_labels = async function () {
+    await _init_major_labels.call(this)
+    this.msfa_known = null
+  }
+  Object.defineProperty(axis, "tick_coords", {
+    get() { return known(this).ticks ??= tick_coords.get.call(this) },
+  })
+  Object.defineProperty(axis, "extents", {
+    get() { return known(this).extents ??= extents.get.call(this) },
+  })
+  axis.compute_labels = function (ticks) {
+    const axis = known(this)
+    if (ticks !== axis.ticks?.major[this.dimension]) return compute_labels.call(this, ticks)
+    return axis.labels ??= compute_labels.call(this, ticks)
+  }
+}
+
+// Bokeh measures a word each time that it asks where it lies, and draws its outline after it, though
+// that has no colour.
+function write_letters_once() {
+  const box = prototype_of("core/graphics", "TextBox")
+  const {_size, paint} = box
+  box._size = function () {
+    const {text, font, text_height_metric, line_height, width, height} = this
+    const now = [text, font, text_height_metric, line_height, width, height]
+    if (!now.every((value, n) => value === this.msfa_size?.of[n])) {
+      this.msfa_size = {of: now, size: _size.call(this)}
+    }
+    return this.msfa_size.size
+  }
+  box.paint = function (ctx) {
+    const is_plain = !this.text.includes("\n") && this.align !== "justify" && this.width == null
+      && this.height == null && this.outline_color.endsWith(" / 0)")
+    if (!is_plain || this.text === "") {
+      paint.call(this, ctx)
+      return
+    }
+    const {position: {sx, sy}, angle} = this
+    const {width, height, metrics} = this._size()
+    const {x, y} = this._computed_position({width, height}, metrics, 1)
+    ctx.save()
+    ctx.fillStyle = this.color
+    ctx.font = this.font
+    ctx.textAlign = "left"
+    ctx.textBaseline = "alphabetic"
+    if (angle != null && angle !== 0) {
+      ctx.translate(sx, sy)
+      ctx.rotate(angle)
+      ctx.translate(-sx, -sy)
+    }
+    ctx.fillText(this.text, x, y + this._text_line(metrics).ascent)
+    ctx.restore()
+  }
 }

@@ -1,7 +1,9 @@
 """What makes a star quick to paint, as counts that do not depend on how busy the machine is."""
 
+from itertools import pairwise
+
 import pytest
-from served_dashboard import assert_quiet, open_page, press, served
+from served_dashboard import PAINTED, assert_quiet, open_page, press, served
 from small_survey import FIRST_OBSID
 
 pytestmark = pytest.mark.ui
@@ -87,3 +89,85 @@ def test_another_star_is_painted_without_the_styles_of_the_page_being_worked_out
         assert all(marks)  # a legend that is built anew is painted
         page.context.close()
     assert_quiet(log)
+
+
+AXES = """() => {
+  const seen = new Set(), drawn = []
+  const walk = (view) => {
+    if (seen.has(view)) return
+    seen.add(view)
+    if (view.canvas_view != null && view.is_displayed && view.el.checkVisibility()) {
+      const {ctx, el} = view.canvas_view.primary, ratio = el.width / view.bbox.width
+      for (const {layout, model, panel, bbox: {x, y, width, height}} of view.axis_views) {
+        if (layout == null || Math.min(width, height) < 3) continue
+        // the background's own edge is blurred, and of another depth at each paint
+        const inner = [x + 1, y + 1, width - 2, height - 2]
+        const {data} = ctx.getImageData(...inner.map(v => v * ratio))
+        const sum = data.reduce((sum, v, n) => (sum * 31 + v * (n % 4 + 1)) % 1e9, 7)
+        drawn.push([`${panel.side} ${model.axis_label}`, x, y, width, height, sum])
+      }
+    }
+    for (const child of [...view.children_views?.() ?? [], ...view.child_views ?? []]) walk(child)
+  }
+  for (const root of Bokeh.index.roots ?? Object.values(Bokeh.index)) walk(root)
+  return drawn
+}"""  # of each axis in sight: where it lies and what is painted there
+EACH = """(change) => {
+  const seen = new Set()
+  const walk = (view) => {
+    if (seen.has(view)) return
+    seen.add(view)
+    const is_seen = view.canvas_view != null && view.is_displayed && view.el.checkVisibility()
+    if (is_seen) change(view.model)
+    for (const child of [...view.children_views?.() ?? [], ...view.child_views ?? []]) walk(child)
+  }
+  for (const root of Bokeh.index.roots ?? Object.values(Bokeh.index)) walk(root)
+}"""
+CHANGES = {
+    "room": """({x_range, y_range}) => {
+  const width = x_range.end - x_range.start, height = y_range.end - y_range.start
+  x_range.setv({start: x_range.start + 0.31 * width, end: x_range.end - 0.123 * width})
+  y_range.setv({start: y_range.start - 1234 * height, end: y_range.end})
+}""",
+    "letters": """({left: [axis]}) => axis?.setv({major_label_text_font_size: "15px"})""",
+    "words": """({left: [axis]}) => axis?.setv({axis_label: "another"})""",
+    "ticks": """({left: [axis]}) => {
+  if (axis?.ticker.properties.desired_num_ticks) axis.ticker.setv({desired_num_ticks: 3})
+}""",
+    "numbers": """({left: [axis]}) => {
+  if (axis?.formatter.properties.power_limit_high) axis.formatter.setv({power_limit_high: 1})
+}""",
+}  # of every figure in sight
+KEEP_WITHIN = """() => Object.defineProperty(
+  Bokeh.require("models/renderers/glyph_renderer").GlyphRendererView.prototype, "needs_clip",
+  {get() { return true }})"""  # as the app does: Bokeh draws stars outside the frame over an axis
+
+
+STEPS = (None, "ArrowRight", "ArrowRight", *CHANGES, "ArrowRight")
+
+
+def test_axes_are_painted_as_bokeh_paints_them(chromium, small_survey, tmp_path):
+    log, drawn = tmp_path / "server.log", []
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        for is_quick in (True, False):
+            context = chromium.new_context()
+            if not is_quick:
+                context.add_init_script("globalThis.msfa_painting = true")
+            page = context.new_page()
+            page.goto(f"{server.url}?obj={FIRST_OBSID}")
+            page.wait_for_selector(PAINTED, timeout=120_000)
+            if not is_quick:
+                page.evaluate(KEEP_WITHIN)
+            for change in STEPS:
+                if change in CHANGES:
+                    page.evaluate(f"({EACH})({CHANGES[change]})")
+                elif change:
+                    page.keyboard.press(change)
+                page.wait_for_timeout(1000)
+                drawn.append(page.evaluate(AXES))
+            context.close()
+    quick, plain = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
+    assert len(plain[0]) > 12
+    assert all(before != after for before, after in pairwise(plain))
+    for step, ours, bokehs in zip(STEPS, quick, plain, strict=True):
+        assert [one for one in zip(ours, bokehs, strict=True) if one[0] != one[1]] == [], step
