@@ -274,6 +274,10 @@ KP_REPEAT_ERROR: Final = Sourced(
     0.03, "", "share of KP by which repeat LAMOST spectra of 60 stars differ beyond their noise",
     Certainty.VERIFIED,
 )  # fmt: skip
+EW_REPEAT_ERROR: Final = Sourced(
+    0.005, "", "share of the band by which equivalent widths of 13 pairs of repeat LAMOST spectra "
+    "of S/N above 60 differ beyond their noise", Certainty.VERIFIED,
+)  # fmt: skip
 KP_K12_MAX: Final = Sourced(5.0, "Å", "Beers et al. 1999: K12 counts below", Certainty.RECALLED)
 
 # --- photometry (Culpan et al. 2021, A&A 654, A107) ---------------------------------------
@@ -403,11 +407,25 @@ LABEL_EXTERNAL_ERROR: Final = {  # of real stars, beyond the errors of the fit
     "feh": Sourced(0.23, "dex", _REAL, Certainty.VERIFIED),
 }
 _HOT: Final = "30 spectra of B and late-A stars of MILES and STELIB come out 8 % cool, ± 4 %"
-TEFF_EXTERNAL_ERROR_HOT: Final = (  # where the scale of Teff is extrapolated, it grows to …
-    Sourced(9400.0, "K", f"from here on: {_HOT}", Certainty.VERIFIED),
-    Sourced(10_000.0, "K", f"up to here: {_HOT}", Certainty.VERIFIED),
-    Sourced(850.0, "K", f"and stays: {_HOT}", Certainty.VERIFIED),
-)
+_COOL: Final = "25 spectra of F stars of STELIB scatter by 0.6 dex, those of LAMOST's labels alike"
+_HOT_METALS: Final = "18 spectra of B and late-A stars of MILES and STELIB: −0.2 ± 0.5 dex"
+LABEL_EXTERNAL_ERROR_BEYOND: Final = {  # of Teff: it grows from …, up to …, and stays there at …
+    "teff": (  # where the scale of Teff is extrapolated
+        Sourced(9400.0, "K", f"from here on: {_HOT}", Certainty.VERIFIED),
+        Sourced(10_000.0, "K", f"up to here: {_HOT}", Certainty.VERIFIED),
+        Sourced(850.0, "K", f"and stays: {_HOT}", Certainty.VERIFIED),
+    ),
+    "logg": (  # where Balmer lines no longer tell gravity
+        Sourced(7500.0, "K", f"from here on: {_COOL}", Certainty.VERIFIED),
+        Sourced(7150.0, "K", f"down to here: {_COOL}", Certainty.VERIFIED),
+        Sourced(0.6, "dex(cm/s2)", f"and stays: {_COOL}", Certainty.VERIFIED),
+    ),
+    "feh": (  # where metal lines are too weak for this resolution
+        Sourced(9600.0, "K", f"from here on: {_HOT_METALS}", Certainty.VERIFIED),
+        Sourced(10_000.0, "K", f"up to here: {_HOT_METALS}", Certainty.VERIFIED),
+        Sourced(0.45, "dex", f"and stays: {_HOT_METALS}", Certainty.VERIFIED),
+    ),
+}
 LABEL_CHI2_MAX: Final = Sourced(3.0, "", "reduced χ² of a label fit", Certainty.DEFAULT)
 KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan et al. 2024)
     (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),

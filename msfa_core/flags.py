@@ -93,6 +93,7 @@ class MatchFlag(SentenceFlag):
     REMATCHED = 64, "best after a fit together with a polynomial"
     ALIKE = 128, "the next solution is as good and of nearly the same subclass"
     FEATURELESS = 256, "no line speaks: a continuum alone fits as well, so no class is known"
+    REDDENED = 512, "redder than a template's continuum can be made: class and velocity in doubt"
 
 
 class LabelFlag(SentenceFlag):

@@ -37,7 +37,7 @@ SEARCHED: Final = ("A", "B")  # first letters of the subclass
 SHIFTS_APART: Final = 60.0  # km/s; headers and trusted matches of real stars differ by 4 ± 4
 SIGMAS_APART: Final = 5.0  # of the match
 _NO_SHIFT: Final = int(MatchFlag.NO_SOLUTION | MatchFlag.AT_EDGE | MatchFlag.FEATURELESS)
-_UNTRUSTED: Final = _NO_SHIFT | int(MatchFlag.LOW_CONFIDENCE)
+_UNTRUSTED: Final = _NO_SHIFT | int(MatchFlag.LOW_CONFIDENCE | MatchFlag.REDDENED)
 OF_REST: Final = ("template_z", "template_z_err", "template_class", "template_flags")
 OWN_STAR: Final = "spectra of one uid are one star; without a uid, a spectrum is its own star"
 

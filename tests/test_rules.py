@@ -185,6 +185,7 @@ def test_a_redshift_is_contradicted_by_a_trusted_star_far_off_alone():
         (-117, -60, 10, "STAR", 0, False),  # 57 km/s
         (-117, -17, 25, "STAR", 0, False),  # four of its errors
         (-117, 80, 10, "STAR", int(MatchFlag.LOW_CONFIDENCE), False),
+        (-117, 80, 10, "STAR", int(MatchFlag.REDDENED), False),
         (-117, 80, 10, "STAR", int(MatchFlag.ALIKE), True),
         (-117, 80, 10, "GALAXY", 0, False),
         (np.nan, 80, 10, "STAR", 0, False),
@@ -204,7 +205,7 @@ def test_a_redshift_is_contradicted_by_a_trusted_star_far_off_alone():
     assert rules.redshift_is_contradicted(table).tolist() == expected
     assert not rules.redshift_is_contradicted(table[["z"]]).any()
     rest = np.where(expected, table["template_z"], table["z"])
-    rest[6] = table.loc[6, "template_z"]  # nobody else gives one
+    rest[7] = table.loc[7, "template_z"]  # nobody else gives one
     assert np.array_equal(rules.rest_redshifts(table), rest, equal_nan=True)
     assert np.array_equal(rules.rest_redshifts(table[["z"]]), table["z"], equal_nan=True)
     used, not_used = rules.redshift_sentences()

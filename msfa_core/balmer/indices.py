@@ -18,6 +18,7 @@ from msfa_core.balmer.continuum import solve_spd
 from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.balmer.results import LineFits
 from msfa_core.constants import (
+    EW_REPEAT_ERROR,
     KP_BANDS_AIR,
     KP_K6_MAX,
     KP_K12_MAX,
@@ -250,10 +251,15 @@ def line_indices(spectra: Spectra | Spectrum | Sequence[Spectrum] | Any) -> pd.D
     -------
     DataFrame
         ``n`` rows: ``obsid``, ``kp``, ``ew_mgii4481``, ``ew_hei4471``, ``ew_siii4130``,
-        ``ew_feii4233``, each with ``_err`` [Å]; NaN where not covered.
+        ``ew_feii4233``, each with ``_err`` [Å]; NaN where not covered. Errors hold what repeat
+        spectra differ by beyond their noise (``constants.KP_REPEAT_ERROR``, ``EW_REPEAT_ERROR``).
     """
     kp = calcium_k(spectra)[["obsid", "kp", "kp_err"]]
-    return pd.concat([kp, equivalent_widths(spectra, EW_BANDS).drop(columns="obsid")], axis=1)
+    widths = equivalent_widths(spectra, EW_BANDS).drop(columns="obsid")
+    for name, band in EW_BANDS.items():
+        least = float(EW_REPEAT_ERROR) * (band.high - band.low)
+        widths[f"{name}_err"] = np.hypot(widths[f"{name}_err"], least)
+    return pd.concat([kp, widths], axis=1)
 
 
 def without_wrong_frames(table: pd.DataFrame, fits: LineFits) -> pd.DataFrame:

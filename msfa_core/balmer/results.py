@@ -30,6 +30,7 @@ from msfa_core.typing import FloatArray
 D02_BIAS_TRUSTED: Final = 0.082
 FM_BIAS_TRUSTED: Final = 0.065
 _BIAS_FADE: Final = 8  # power of its fading beyond
+_NEVER: Final = 1e9  # times that: nothing is taken off, and the power does not overflow
 DISAGREEMENT_FM: Final = 0.10  # between Hδ and Hγ
 DISAGREEMENT_D02: Final = 0.3  # relative
 DISAGREEMENT_SIGMA: Final = 4.0
@@ -302,4 +303,5 @@ def _trust(relative_error: FloatArray, half: float) -> FloatArray:
     There the series means little, and the error varies with the value itself: values without
     bias would have pulls that are not centred.
     """
-    return np.asarray(1 / (1 + np.abs(relative_error / half) ** _BIAS_FADE))
+    far = np.minimum(np.abs(relative_error / half), _NEVER)
+    return np.asarray(1 / (1 + far**_BIAS_FADE))

@@ -12,8 +12,8 @@ from msfa_core.constants import (
     FEH_OUTLIER,
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
+    LABEL_EXTERNAL_ERROR_BEYOND,
     LOGG_OUTLIER,
-    TEFF_EXTERNAL_ERROR_HOT,
 )
 from msfa_core.flags import LabelFlag
 from msfa_core.rules import in_kiel_band, kiel_band
@@ -73,15 +73,18 @@ def external_errors(teff: FloatArray) -> dict[str, FloatArray]:
     Parameters
     ----------
     teff : (n,) array [K]
-        As found. Above 9400 K the scale of Teff is extrapolated, and its error grows.
+        As found. Errors grow where stars like those that the scale was found on end: of Teff and
+        [Fe/H] to the hot side, of log g to the cool one (``LABEL_EXTERNAL_ERROR_BEYOND``).
 
     Returns
     -------
     dict of str to (n,) array [K, dex, dex]
     """
-    out = {name: np.full(np.shape(teff), least) for name, least in _LEAST_ERROR.items()}
-    begin, end, most = (float(one) for one in TEFF_EXTERNAL_ERROR_HOT)
-    out["teff"] = np.interp(teff, [begin, end], [_LEAST_ERROR["teff"], most])
+    out = {}
+    for name, beyond in LABEL_EXTERNAL_ERROR_BEYOND.items():
+        begin, end, most = (float(one) for one in beyond)
+        share = np.clip((np.asarray(teff) - begin) / (end - begin), 0.0, 1.0)
+        out[name] = _LEAST_ERROR[name] + share * (most - _LEAST_ERROR[name])
     return out
 
 

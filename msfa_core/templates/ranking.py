@@ -14,7 +14,13 @@ import numpy as np
 from msfa_core.constants import Sourced
 from msfa_core.errors import SpectrumError
 from msfa_core.flags import MatchFlag
-from msfa_core.templates.confidence import CONFIDENCE_MIN, Calibration, confidence
+from msfa_core.templates.confidence import (
+    CONFIDENCE_MIN,
+    REDDENING_MAX,
+    Calibration,
+    confidence,
+    fitted_reddening,
+)
 from msfa_core.templates.library import ALONE
 from msfa_core.templates.rematch import is_accepted, polynomial_rematch
 from msfa_core.templates.residuals import end_residuals
@@ -137,6 +143,7 @@ def rank(
     value = confidence(matches, calibration)
     value[(flags & int(MatchFlag.FEATURELESS)) != 0] *= 0.0
     flags[value[:, 0] < CONFIDENCE_MIN] |= int(MatchFlag.LOW_CONFIDENCE)
+    flags[fitted_reddening(matches)[:, 0] > float(REDDENING_MAX)] |= int(MatchFlag.REDDENED)
     return replace(matches, confidence=value, flags=flags)
 
 

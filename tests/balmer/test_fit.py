@@ -18,6 +18,7 @@ from msfa_core.balmer import (
     sws_profile,
 )
 from msfa_core.balmer.flags import FATAL
+from msfa_core.balmer.results import _trust
 from msfa_core.balmer.selection import Selection
 from msfa_core.balmer.sws import core_flux_fm
 from msfa_core.columns import columns_of
@@ -456,3 +457,7 @@ def test_a_batch_of_spoilt_spectra_comes_back_complete(star):
     assert len(fits) == len(spoilt)
     for row, (_, flag) in enumerate(BAD.values()):
         assert flag in flags_of(fits, row)
+
+
+def test_a_bias_of_errors_beyond_all_measure_is_not_taken_off():
+    assert _trust(np.array([0.0, 1e60, np.inf]), 0.08).tolist() == approx([1.0, 0.0, 0.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msfa_core.balmer.indices import calcium_k
+from msfa_core.balmer.indices import EW_BANDS, calcium_k, line_indices
 from msfa_core.products import write_products
 from msfa_core.spectra import coadd, read_spectrum
 from msfa_core.spectra.coadd import coadd_epochs
@@ -67,6 +67,24 @@ def test_errors_of_velocities_and_of_calcium_are_what_repeats_scatter_by(repeats
         assert len(pulls) >= N_STARS
         assert 0.8 < width < 1.2, name
         assert (np.abs(pulls) > 3).mean() < 0.05, name
+
+
+def test_errors_of_equivalent_widths_have_the_floor_that_repeats_show(repeats):
+    table, spectra = repeats
+    table = table[table["snr_g"] > 60]
+    measured = line_indices([spectra[obsid] for obsid in table["obsid"]])
+    table = table.merge(measured, on="obsid")
+    pulls = []
+    for name in EW_BANDS:
+        for _, rows in table.groupby("GroupID"):
+            for (_, a), (_, b) in combinations(rows.iterrows(), 2):
+                pulls.append((a[name] - b[name]) / np.hypot(a[f"{name}_err"], b[f"{name}_err"]))
+    pulls = np.array(pulls)[np.isfinite(pulls)]
+    width = 1.4826 * np.median(np.abs(pulls))
+    print(f"equivalent widths: {len(pulls)} pairs, pulls {width:.2f} wide")
+    assert len(pulls) >= 40
+    assert 0.75 < width < 1.15
+    assert (np.abs(pulls) > 3).mean() < 0.05
 
 
 def test_the_time_of_the_headers_is_the_minute_of_the_exposures(repeats):

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+import bench_slam
 from bench_slam import TEFF_OF_THE_SCALE, library_stars
 
 from msfa_core.flags import LabelFlag
@@ -64,3 +65,26 @@ def test_errors_of_temperatures_cover_stars_hotter_than_their_scale(real_data):
     pulls = pulls[(found.flags & int(doubtful) == 0) & np.isfinite(pulls) & (found.teff > 9500.0)]
     assert len(pulls) >= 8
     assert np.sqrt(np.mean(pulls**2)) < 1.3
+
+
+@pytest.mark.parametrize(
+    ("label", "classes", "found_between", "snr"),
+    [
+        ("logg", ("A", "F"), (6450.0, 7150.0), 20.0),  # Balmer lines no longer tell gravity
+        ("feh", ("A", "B"), (9700.0, 13_400.0), 60.0),  # metal lines are weak
+    ],
+)
+def test_errors_cover_stars_beyond_those_of_the_scale(
+    real_data, monkeypatch, label, classes, found_between, snr
+):
+    """Cool ones at S/N 20, where noise hides from χ² that the model does not fit."""
+    monkeypatch.setattr(bench_slam, "LIBRARY_SNR", snr)
+    spectra, table = library_stars(real_data, ("miles", "stelib"), classes, (6000.0, 14_500.0))
+    found = predict_labels(spectra)
+    doubtful = LabelFlag.POOR_CHI2 | LabelFlag.AT_EDGE | LabelFlag.OUTSIDE_HULL
+    low, high = found_between
+    rows = (found.flags & int(doubtful) == 0) & (found.teff > low) & (found.teff < high)
+    truth = table[["teff", "logg", "feh"]].to_numpy(float)
+    pulls = differences(found, truth)[f"{label}_pull"][rows & (truth[:, 1] > 2.4)].dropna()
+    assert len(pulls) >= 12
+    assert 0.6 < np.sqrt(np.mean(pulls**2)) < 1.3

@@ -8,6 +8,7 @@ from msfa_core.constants import LABEL_EXTERNAL_ERROR
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import (
     disagrees_with_class,
+    external_errors,
     in_kiel_band,
     kiel_band,
     label_flags,
@@ -69,6 +70,13 @@ def test_labels_disagree_with_a_class_only_beyond_two_errors():
     expected = [False, False, True, False, True, False, True, True, False, False]
     assert disagrees_with_class(table).tolist() == expected
     assert not disagrees_with_class(table.drop(columns="predicted_class")).any()
+
+
+def test_errors_grow_where_the_stars_that_the_scale_was_found_on_end():
+    found = external_errors(np.array([6500.0, 8500.0, 12_000.0]))
+    assert found["teff"].tolist() == [180.0, 180.0, 850.0]
+    assert found["logg"].tolist() == [0.6, 0.21, 0.21]
+    assert found["feh"].tolist() == [0.23, 0.23, 0.45]
 
 
 def test_oddness_is_zero_for_an_ordinary_star_and_grows_with_every_reason():

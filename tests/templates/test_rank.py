@@ -18,7 +18,7 @@ from msfa_core.templates.confidence import (
     confidence,
     continuum_bend,
 )
-from msfa_core.templates.continuum import characteristic_vectors, simulated_ratios
+from msfa_core.templates.continuum import characteristic_vectors, extinction, simulated_ratios
 from msfa_core.templates.library import ALONE, TemplateSet
 from msfa_core.templates.matching import match, model_of
 from msfa_core.templates.ranking import rank
@@ -227,6 +227,17 @@ def test_a_spectrum_without_lines_has_no_class_that_can_be_trusted(featureless):
     assert ((found.flags & MatchFlag.FEATURELESS) != 0).all()
     assert ((found.flags & MatchFlag.LOW_CONFIDENCE) != 0).all()
     assert (found.confidence[:, 0] == 0).all()
+
+
+def test_stars_redder_than_their_continuum_can_be_made_say_so():
+    """At E(B−V) = 2 the best template is a cooler one: believe the flag, not the class."""
+    one = model_flux(["ms"] * 4, [8200, 9500, 12_000, 16_000], [3.2, 4, 4, 4],
+                     [-1.6, 0, 0, 0], [-1.07] * 4)  # fmt: skip
+    for ebv, reddened in ((0.0, False), (0.5, False), (1.0, False), (2.0, True)):
+        flux = one * 10 ** (-0.4 * ebv * extinction(LAMOST_GRID.wavelength))
+        some = noisy(flux / np.median(flux, axis=1, keepdims=True), [40, 40, 40, 40])
+        found = rank(match(some), some)
+        assert (((found.flags & MatchFlag.REDDENED) != 0) == reddened).all(), ebv
 
 
 def test_lines_that_noise_leaves_are_no_lack_of_them():
