@@ -14,6 +14,7 @@ from msfa_core.errors import ReadError, typed
 
 _STEPS: Final = ("place", "check", "identify")  # a star's name may hang on its source
 _ARCHIVES: Final = ("gaia", "panstarrs")
+_BATCH: Final = 1000  # stars of one question
 
 
 @app.command()
@@ -37,7 +38,10 @@ def place(
     archives: Annotated[
         str, typer.Option(help="What --online asks for: gaia, panstarrs, or both.")
     ] = "",
-    batch: Annotated[int, typer.Option(help="Stars of one question.", min=1, max=20_000)] = 1000,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Stars of one question.", min=1, max=20_000, show_default="1000"),
+    ] = None,
     candidates: Annotated[
         bool, typer.Option("--candidates", help="Fetch for candidates of the search only.")
     ] = False,
@@ -52,10 +56,12 @@ def place(
     for path in [*(gaia or []), *(panstarrs or [])]:
         if not split_path(path)[0].exists():
             raise ReadError(f"{path}: no such file; check the name of the table.")
-    if (server or candidates or archives) and not online:
+    if (server or candidates or archives or batch) and not online:
         raise typer.BadParameter(
-            "--server, --archives and --candidates say what to fetch and how: add --online."
+            "--server, --archives, --batch and --candidates say what to fetch and how: "
+            "add --online."
         )
+    stars = batch or _BATCH
     asked = [one.strip() for one in (archives or ",".join(_ARCHIVES)).split(",") if one.strip()]
     if not asked or set(asked) - set(_ARCHIVES):
         raise typer.BadParameter("--archives takes gaia, panstarrs, or gaia,panstarrs.")
@@ -68,10 +74,10 @@ def place(
                 tell=say_table,
             )  # fmt: skip
         if online and "gaia" in asked:
-            reports["Gaia"] = fetch_online(opened, progress, server, batch, candidates)
+            reports["Gaia"] = fetch_online(opened, progress, server, stars, candidates)
         if online and "panstarrs" in asked:
             reports["Pan-STARRS"] = fetch_panstarrs_online(
-                opened, progress, server, batch, candidates
+                opened, progress, server, stars, candidates
             )
         run_spine(opened, _STEPS, progress=progress)
     for name, report in reports.items():

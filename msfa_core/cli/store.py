@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msfa_core.cli.app import SurveyArgument, app, spare
+from msfa_core.cli.app import SurveyArgument, app, spare, wrong_usage
 from msfa_core.counting import counted
 from msfa_core.errors import StoreError
 
@@ -69,10 +69,20 @@ def import_(
     dry_run: DryRun = False,
 ) -> None:
     """Take over the decisions of a colleague's copy, a backup or a table; twice changes nothing."""
+    _check_url(source, "SOURCE")
     if "://" in source or _is_database(source):
         _take(survey, source, dry_run)
     else:
         _take_table(survey, source, dry_run)
+
+
+def _check_url(place: str, argument: str) -> None:
+    """Call a database URL of another kind wrong usage (exit code 2); files are looked for later."""
+    from msfa_core.vetting.database import as_url  # noqa: PLC0415
+
+    if "://" in place:
+        with wrong_usage(argument):
+            as_url(place)
 
 
 @store_app.command()
@@ -98,6 +108,7 @@ def migrate(
     from msfa_core.vetting.store import Store  # noqa: PLC0415
     from msfa_core.vetting.transfer import take_over  # noqa: PLC0415
 
+    _check_url(target, "TARGET")
     with Survey(survey).store(as_signed=True) as store, Store(target) as other:
         _say(take_over(other, store.decisions(), dry_run=dry_run), dry_run)
         print(f'set database = "{other.name}" in {survey}/msfa.toml to use it')

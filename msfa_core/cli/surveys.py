@@ -360,7 +360,9 @@ def export(
     if subset:
         from msfa_core.survey.subsets import subset_filter, subsets  # noqa: PLC0415
 
-        named = subset_filter(subset, subsets(source.path))
+        known = subsets(source.path)
+        with wrong_usage("--subset"):
+            named = subset_filter(subset, known)
         words = f"{words if verdict else 'spectra'} {named.sentence}"
         table = table[named.predicate(table)]
         if table.empty:

@@ -51,16 +51,9 @@ _SYSTEMS: Final[dict[str, tuple[str, Vocabulary]]] = {  # in words -> frame of a
                 *("ra_fk4", "alpha1950", "alpha_1950"),
             ),
             "lat": (
-                *("deb1950", "_deb1950", "dec_b1950", "dec1950", "dec_1950", "dedeg1950"),
-                *(
-                    "decb1950",
-                    "de_b1950",
-                    "de1950",
-                    "de_1950",
-                    "dec_fk4",
-                    "delta1950",
-                    "delta_1950",
-                ),
+                *("deb1950", "_deb1950", "decb1950", "de_b1950", "dec_b1950", "dedeg1950"),
+                *("de1950", "de_1950", "dec1950", "dec_1950"),
+                *("dec_fk4", "delta1950", "delta_1950"),
             ),
         },
     ),
@@ -73,15 +66,8 @@ _LATITUDE: Final = Quantity("latitude", "dec", "deg", -90.0, 90.0, "the poles ar
 _TOGETHER: Final = (  # names of a column that holds both
     *("coord", "coords", "coordinate", "coordinates", "skycoord", "sky_coord", "radec", "ra_dec"),
     *("ra,dec", "ra/dec", "ra_de", "rade", "position", "positions", "pos", "place", "radec_j2000"),
-    *(
-        "coord_j2000",
-        "coordinates_j2000",
-        "coord_icrs",
-        "pos_eq",
-        "raj2000_dej2000",
-        "coo",
-        "coord1",
-    ),
+    *("coord_j2000", "coordinates_j2000", "coord_icrs", "raj2000_dej2000"),
+    *("pos_eq", "coo", "coord1"),
 )
 _NAMED: Final = (  # names of a column of names that may give places
     *("designation", "desig", "lamost", "sdss", "iau_name", "iauname", "name", "starname", "star"),

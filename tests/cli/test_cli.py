@@ -114,6 +114,10 @@ def test_status_needs_no_torch(ingested):
         ["run", "S", "--workers", "2", "--scheduler", "tcp://x:1"],
         ["run", "S", "--workers", "-1"],
         ["run", "S", "--steps", "clasify"],
+        ["place", "S", "--batch", "100"],
+        ["place", "S", "--candidates"],
+        ["store", "migrate", "S", "mysql://host/name"],
+        ["store", "import", "S", "oracle://host/name"],
         ["simulate", "S", "--stars", "0"],
         ["train", "3"],
         ["train", "1", "--survey", "S"],
@@ -534,8 +538,10 @@ def test_a_named_subset_goes_out(ingested, tmp_path, capsys):
     assert export("--subset", "bright", "--verdict", "reject") == 0
     assert pd.read_csv(out)["obsid"].tolist() == [obsids[5]]
     capsys.readouterr()
-    assert export("--subset", "brihgt") == 1
-    assert 'there are: bright, "odd labels"' in the_one_line(capsys)
+    assert export("--subset", "brihgt") == 2
+    assert 'there are: bright, "odd labels"' in capsys.readouterr().err
+    assert export("--subset", "bright and") == 2
+    assert "a name is missing" in capsys.readouterr().err
     assert export("--subset", "bright and not bright") == 1
     assert "no spectra in subset" in the_one_line(capsys)
 
