@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,9 @@ _BELOW_ROWS: Final = re.compile(r"\n\s*(?:\(\d+ rows?\)|\d+ rows? in set[^\n]*)\
 _COMMENT_OF_OTHERS: Final = re.compile(r"[%!]|;(?=[^;\n]*$)", re.MULTILINE)
 _TRUNCATED: Final = re.compile(r"\btruncated result\b|\bmaxtup\s*=", re.IGNORECASE)
 _FEWEST_NAMES: Final = 3  # below a title
+_LISTED: Final = re.compile(  # of SExtractor: number, name, words, [unit]
+    r"#\s*(?P<at>\d+)\s+(?P<name>[^\W\d]\S*)(?:\s+(?P<words>[^\[\]]*))?(?:\[(?P<unit>[^\[\]]*)\])?"
+)
 
 
 def without_frame(text: str) -> str:
@@ -284,6 +288,42 @@ def commented_names(comments: Sequence[str], row: str) -> tuple[str, str]:
     are_units = len(fit) > 1 and sum(one.lower() in UNIT_WORDS for one in _fields(fit[-1])) > 1
     units = fit.pop() if are_units else ""
     return (fit[-1] if fit else said[-1] if said else ""), units
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNames:
+    """Names of columns, a line each, as SExtractor writes them: number, name, words, [unit].
+
+    Attributes
+    ----------
+    columns : (name, unit, words) of each column; those of a vector are numbered
+    rows : str
+    """
+
+    columns: tuple[tuple[str, str, str], ...]
+    rows: str
+
+
+def listed_names(text: str) -> ListedNames | None:
+    """Return names that lines of comments above the rows list by number; None where none do."""
+    listed: list[re.Match[str]] = []
+    rest = text.lstrip("\n")
+    while rest.startswith("#"):
+        line, _, rest = rest.partition("\n")
+        said = _LISTED.fullmatch(line.rstrip())
+        if said and int(said["at"]) > (int(listed[-1]["at"]) if listed else 0):
+            listed.append(said)
+    width = len(rest.lstrip("\n").partition("\n")[0].split())
+    first = [int(one["at"]) for one in listed]
+    is_list = len(listed) > 1 and first[0] == 1 and first[-1] <= width
+    if not is_list or not looks_like_data(rest.lstrip("\n").partition("\n")[0]):
+        return None
+    columns = []
+    for one, at, end in zip(listed, first, [*first[1:], width + 1], strict=True):
+        unit, words = one["unit"] or "", (one["words"] or "").strip()
+        columns += [(f"{one['name']}_{k}" if k > 1 else one["name"], unit, words)
+                    for k in range(1, end - at + 1)]  # fmt: skip
+    return ListedNames(tuple(columns), rest)
 
 
 def _fields(line: str) -> list[str]:

@@ -198,7 +198,7 @@ def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
     if _THOUSANDS.fullmatch(word):
         return _Word(int(re.sub(r"\D", "", word)))
     try:
-        exact = Decimal(word)
+        exact = Decimal(word.replace("_", "?"))  # 1_01 are two numbers, whatever Python says
     except InvalidOperation:
         return _Word(unreadable=True)
     if not exact.is_finite():

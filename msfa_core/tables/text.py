@@ -19,12 +19,14 @@ from msfa_core.tables.heads import (
     DELIMITERS,
     NUMBER,
     UNIT_WORDS,
+    ListedNames,
     check_quotes,
     commented_names,
     cut_short,
     is_title,
     lacks_a_name,
     last_words,
+    listed_names,
     looks_like_data,
     undrawn,
     without_frame,
@@ -106,6 +108,9 @@ def text_tables(path: Path, text: str, formats: str) -> list[TextTable]:
     text = re.sub(r"\A\s*sep=(.)\n", "", text)  # of Excel; the header says it too
     if re.match(r"\s*#\s*%ECSV", text):
         return [_ecsv(path, text, formats, ended)]
+    listed = listed_names(text)
+    if listed is not None:
+        return [_listed_table(path, listed, formats, ended)]
     text = undrawn(without_frame(text))
     parts = _vizier(text)
     if parts is not None:
@@ -145,6 +150,17 @@ def _table(
         notes = (*notes, *cut)
     columns, units = _without_unit_row(columns)
     return TextTable("", columns, units, notes, comments[:_COMMENTS_KEPT], repeated=again)
+
+
+def _listed_table(path: Path, listed: ListedNames, formats: str, ended: bool) -> TextTable:
+    """Return a table whose names are listed above it: rows of fields between blanks."""
+    names = distinct_names([name for name, _, _ in listed.columns])
+    body = _as_tabs(listed.rows.strip("\n"))
+    table = _table(path, "\t".join(names), body, "", formats, ended, delimiter="\t")
+    said = {name: one for name, one in zip(names, listed.columns, strict=True)}
+    units = {name: unit for name, (_, unit, _) in said.items() if unit}
+    about = {name: words for name, (_, _, words) in said.items() if words}
+    return replace(table, units=table.units | units, about=about)
 
 
 def _split_header(text: str) -> tuple[str, str, str, tuple[str, ...]]:

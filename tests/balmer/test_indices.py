@@ -17,7 +17,13 @@ from msfa_core.balmer.indices import (
     without_wrong_frames,
 )
 from msfa_core.columns import columns_of
-from msfa_core.constants import KP_REPEAT_ERROR, LAMOST_GRID, LINE_LIST, SPEED_OF_LIGHT
+from msfa_core.constants import (
+    EW_REPEAT_ERROR,
+    KP_REPEAT_ERROR,
+    LAMOST_GRID,
+    LINE_LIST,
+    SPEED_OF_LIGHT,
+)
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra
 
@@ -83,7 +89,10 @@ def test_the_errors_are_those_of_the_scatter():
     table = line_indices(noisy)
     for name in ("kp", *EW_BANDS):
         scatter = table[name].std()
-        beyond = float(KP_REPEAT_ERROR) * table[name].median() if name == "kp" else 0.0
+        if name == "kp":
+            beyond = float(KP_REPEAT_ERROR) * table[name].median()
+        else:
+            beyond = float(EW_REPEAT_ERROR) * (EW_BANDS[name].high - EW_BANDS[name].low)
         assert np.hypot(scatter, beyond) == approx(table[f"{name}_err"].median(), rel=0.1)
 
 

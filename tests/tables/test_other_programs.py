@@ -532,3 +532,40 @@ def test_a_place_of_two_zeros_is_none(tmp_path):
     found = opened(tmp_path, table.to_csv(index=False), CATALOGUE_USE).table
     assert found["ra"].isna().tolist() == [i == 2 for i in range(40)]
     assert found["ra"][3] == 0.0
+
+
+# --- names listed above the rows, as SExtractor writes them ------------------------------------
+SEXTRACTOR = """\
+#   1 NUMBER                 Running object number                              [count]
+#   2 ALPHA_J2000            Right ascension of barycenter (J2000)              [deg]
+#   3 DELTA_J2000            Declination of barycenter (J2000)                  [deg]
+#   4 MAG_APER               Fixed aperture magnitude vector                    [mag]
+#   6 FLAGS                  Extraction flags
+         1  150.1163213   2.2057654  15.1234 15.2   0
+         2  150.2163213  -2.3057654  16.1234 16.3   3
+"""
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_names_listed_by_number_above_the_rows_are_names(tmp_path, ending):
+    found = opened(tmp_path, SEXTRACTOR.replace("\n", ending), PLACE_USE, "t.cat")
+    assert found.table["ra"].tolist() == [150.1163213, 150.2163213]
+    assert found.table["dec"].tolist() == [2.2057654, -2.3057654]
+
+
+def test_units_listed_with_the_names_count(tmp_path):
+    text = "# 1 source_id Gaia\n# 2 phot_g_mean_mag G [mag]\n# 3 parallax plx [arcsec]\n"
+    found = opened(tmp_path, text + "4611686018427387903 14.5 0.0005\n", name="t.txt")
+    assert found.table["gaia_source_id"].tolist() == [4611686018427387903]
+    assert found.table["parallax_mas"].tolist() == pytest.approx([0.5])
+
+
+def test_numbered_remarks_above_a_header_are_remarks(tmp_path):
+    text = "# 1 star was left out\n# 2 more were added\nobsid,ra,dec\n7,10.5,20.5\n"
+    assert opened(tmp_path, text, PLACE_USE).table["ra"].tolist() == [10.5]
+
+
+def test_two_numbers_with_a_line_between_them_are_no_identifier(tmp_path):
+    text = "obsid,ra,dec\n1_01,10.5,20.5\n102,11.5,21.5\n"
+    with pytest.raises(CatalogueError, match="'1_01'"):
+        opened(tmp_path, text, PLACE_USE)
