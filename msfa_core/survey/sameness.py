@@ -57,7 +57,9 @@ def difference(kept: Spectrum, other: Spectrum) -> str:
     """Return how files of one obsid differ, in words; empty where they are the same."""
     if are_apart(kept, other):
         return "they are not of one place on the sky: one obsid is wrong"
-    return "" if are_equal(kept, other) else "they differ"
+    if are_equal(kept, other):
+        return ""
+    return "they differ: to take it instead, put it in that one's place, by its name, and ingest it"
 
 
 def number_of_content(spectrum: Spectrum) -> int:

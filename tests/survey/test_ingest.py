@@ -108,6 +108,22 @@ def test_what_else_a_file_of_the_same_obsid_holds_is_said(survey, files, change,
     assert bool(words) == bool(report.differing)
 
 
+def test_a_newer_release_takes_the_place_of_a_spectrum_as_the_words_say(survey, files):
+    first = find_files([files])[0]
+    newer = shutil.copy(first, files.parent / "newer.fits.gz")
+    with fits.open(newer) as units:
+        units[0].header["SNRG"] = 3.0
+        units.writeto(newer, overwrite=True)
+    report = ingest(survey, [first, newer])
+    assert "put it in that one's place, by its name" in report.differing[str(newer)]
+    shutil.copy(newer, first)
+    again = ingest(survey, [first])
+    obsid = read_spectrum(newer).obsid
+    assert again.changed == ((str(first), obsid),)
+    row = survey.table().set_index("obsid").loc[obsid]
+    assert (row["snr_g"], row["file"]) == (3.0, str(first))
+
+
 def test_bad_files_are_listed_with_the_reason_and_the_rest_goes_on(survey, files):
     (files / "empty.fits").write_bytes(b"")
     (files / "page.fits").write_text("<!doctype html><html>Please log in</html>")
