@@ -26,6 +26,7 @@ from msfa_core.spectra.fits_cards import UnusualFits
 from msfa_core.spectra.header_numbers import as_number, as_redshift
 from msfa_core.spectra.layouts import Content, read_layout, unit_of_cards
 from msfa_core.spectra.names import identity_from_name, made_obsid, obsid_from_name
+from msfa_core.spectra.noise import check_noise, denies
 from msfa_core.spectra.places import place
 from msfa_core.spectra.scale import check_flux, check_names, says_nothing, to_house
 from msfa_core.spectra.spectrum import Spectrum
@@ -59,18 +60,6 @@ _FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
 _LARGEST_IVAR: Final = float(np.finfo(np.float32).max)
 _NEAR_LARGEST: Final = 1e-3 * _LARGEST_IVAR
-_NOISE_EVERY: Final = 16  # pixels, of which one is looked at
-_NOISE_PIXELS: Final = 20  # least number of them
-_USUAL_SNR: Final = (0.5, 300.0)  # what lies within needs no second look
-_SNR_FACTOR: Final = 5.0  # between header and pixels; 1.4 among real spectra
-_CONFIRMED: Final = (0.2, 5.0)  # σ between neighbours
-_SNR_DENIED: Final = 3.0  # between them where the pixels' own counts instead
-_TELLING_SNR: Final = 3.0  # below, headers and pixels differ by chance
-_SCATTER: Final = (0.03, 50.0)  # σ between neighbours; 0.23 … 4 among real spectra
-_WITH_HEADER: Final = 10.0  # so much less will do where the header contradicts, too
-_NO_SIGNAL: Final = 1e-3  # S/N of a pixel: flux and inverse variance are on other scales
-_NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
-_MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
 
 
 def read_spectrum(path: str | Path) -> Spectrum:
@@ -168,62 +157,6 @@ def _check(path: Path, content: Content) -> None:
         raise problem(path, reason, "convert them to vacuum Å")
 
 
-def _check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float) -> float:
-    """Refuse an inverse variance that the pixels, or they and the header, deny.
-
-    Standard deviations or variances under its name would make every error wrong by orders of
-    magnitude, and every fit one to a few pixels. In real spectra neighbouring pixels scatter
-    within a factor of four of what the inverse variance says.
-
-    Parameters
-    ----------
-    power : (pixel,) array
-        (S/N)².
-    snr_g : float
-        Of the header; NaN for none.
-
-    Returns
-    -------
-    float
-        S/N in g of some of the pixels, where their scatter confirms it and the header is far
-        from it; NaN elsewhere.
-    """
-    wavelength = content.wavelength
-    low, high = wavelength.searchsorted(_band(wavelength.dtype)).tolist()
-    sorted_power = power[low:high:_NOISE_EVERY].copy()
-    sorted_power.sort()  # NaN at the end
-    sorted_power = sorted_power[sorted_power.searchsorted(0.0, "right") :]
-    if len(sorted_power) < _NOISE_PIXELS:
-        return math.nan
-    snr = math.sqrt(sorted_power[len(sorted_power) // 2])
-    told = snr_g if snr_g > _TELLING_SNR else snr
-    agree = 1 / _SNR_FACTOR < snr / told < _SNR_FACTOR
-    is_near = not snr_g < told and 1 / _SNR_DENIED < snr / told < _SNR_DENIED
-    if is_near and _USUAL_SNR[0] < snr < _USUAL_SNR[1]:
-        return math.nan
-    flux, ivar = (row[low:high].astype(np.float64) for row in content.pixels[:2])
-    second = np.abs(flux[1:-1] - (flux[:-2] + flux[2:]) / 2) * np.sqrt(ivar[1:-1])
-    second = second[np.isfinite(second) & (second > 0.0)]
-    scatter = float(np.median(second)) / _MEDIAN_SECOND if len(second) else 0.0
-    apart = 1.0 if agree else _WITH_HEADER
-    too_large = scatter > _SCATTER[1] / apart and snr > min(_USUAL_SNR[1], told)
-    too_small = _NO_NOISE < scatter < _SCATTER[0] * apart and snr < max(_USUAL_SNR[0], told)
-    if too_large or too_small or snr < _NO_SIGNAL:
-        said = "" if agree else f" (the header says {told:.3g})"
-        reason = (
-            f"its inverse variance makes a S/N of {snr:.3g} in g{said}, and neighbouring pixels "
-            f"differ by {scatter:.2g} σ: it may hold σ or σ², or be that of another flux"
-        )
-        raise problem(path, reason, "give 1/σ² of the flux that is in the file")
-    return snr if _CONFIRMED[0] < scatter < _CONFIRMED[1] else math.nan
-
-
-@lru_cache
-def _band(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the limits of g in the precision of wavelengths."""
-    return np.array(G_BAND, dtype)
-
-
 def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.bool_], float]:
     """(pixel,) mask and S/N in g of the pixels; a file without a usable pixel is refused."""
     flux, ivar, andmask, _ = content.pixels
@@ -257,7 +190,7 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.
     if n_usable < ivar.size:
         _check_overflow(path, ivar)
     _check_share(path, flux, n_usable, good)
-    return ~good, _check_noise(path, content, power, snr_g)
+    return ~good, check_noise(path, content, power, snr_g)
 
 
 def _check_overflow(path: Path, ivar: NDArray[Any]) -> None:
@@ -293,7 +226,7 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
     for key in _SNR_CARDS:
         snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
     mask, snr_pixels = _bad_pixels(path, content, snr_g)
-    if not math.isfinite(snr_g) or _denies(snr_pixels, snr_g):
+    if not math.isfinite(snr_g) or denies(snr_pixels, snr_g):
         said, snr_g = snr_g, median_snr_g(content.wavelength, flux, ivar, mask)
         if math.isfinite(said):
             meta["noted"] = (
@@ -327,13 +260,6 @@ def _check_identity(path: Path, named: tuple[str | int, ...] | None, meta: dict[
         if card is not None and str(card).strip().upper() != str(said).upper():
             reason = f"its name says {key} {said} and its header {META_CARDS[key]} = {card}"
             raise problem(path, reason, "give it the name it had, or correct the header")
-
-
-def _denies(snr_pixels: float, snr_g: float) -> bool:
-    """Tell whether pixels have another S/N than the header says; theirs counts then."""
-    if not max(snr_pixels, snr_g) > _TELLING_SNR:  # below, they differ by chance
-        return False
-    return not 1 / _SNR_DENIED < snr_g / snr_pixels < _SNR_DENIED
 
 
 def _meta(primary: Hdu, content: Content) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import collections
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from astropy.io import fits
 from pytest import approx
 
+from msfa_core.constants import G_BAND
 from msfa_core.errors import ReadError
 from msfa_core.spectra import (
     fits_astropy,
@@ -19,6 +21,7 @@ from msfa_core.spectra import (
     unpacking,
 )
 from msfa_core.spectra.spectrum import log_pixels, on_grid
+from msfa_core.spectra.writers import write_lamost
 
 pytestmark = pytest.mark.real
 COUNTS = {"lamost": 316, "sdss": 13, "sdss_sky": 45, "lamost_mrs": 8}
@@ -190,3 +193,30 @@ def test_text_spectra_are_refused_by_name(real_data):
     path = next((real_data / "rrlyrae" / "sdss").iterdir())
     with pytest.raises(ReadError, match="is not a FITS file"):
         read_spectrum(path)
+
+
+@pytest.mark.parametrize(("kind", "power"), [("σ", 1), ("σ²", 2)])
+def test_an_inverse_variance_that_is_none_is_refused_though_its_signal_to_noise_is_usual(
+    real_data, tmp_path, kind, power
+):
+    """On the flux scale at which S/N is twice the header's: neither it nor the scatter is odd."""
+    read = refused = 0
+    for path in sorted((real_data / "lamost").rglob("*.fits.gz"))[::8]:
+        one = read_spectrum(path)
+        if not one.snr_g > 3:
+            continue
+        good = one.ivar > 0
+        wrong = np.where(good, np.where(good, one.ivar, 1.0) ** (-power / 2), 0.0)
+        green = good & (one.wavelength > G_BAND[0]) & (one.wavelength < G_BAND[1])
+        snr = np.median(one.flux[green] * np.sqrt(wrong[green]))
+        scale = (2 * one.snr_g / snr) ** (1 / (1 + power / 2))
+        flux, ivar = one.flux * scale, wrong * scale**power
+        bad = replace(one, flux=flux.astype(np.float32), ivar=ivar.astype(np.float32))
+        write_lamost(bad, tmp_path / "bad.fits")
+        read += 1
+        try:
+            read_spectrum(tmp_path / "bad.fits")
+        except ReadError as error:
+            refused += "σ or σ²" in str(error)
+    assert read > 30
+    assert refused >= 0.95 * read
