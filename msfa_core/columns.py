@@ -239,6 +239,7 @@ def _vet() -> list[Column]:
         Column("agreement", "float", "vet", "Share of reviewers that share the verdict of record (where disputed: the most frequent one)", "", ".2f", "stat.probability"),
         Column("verdicts_by_reviewer", "str", "vet", "Verdict of each reviewer, as `Ann: accept; Bob: reject as A`", "", "s", "meta.code"),
         Column("comments_by_reviewer", "str", "vet", "Comment of each reviewer that wrote one", "", "s", "meta.note"),
+        Column("issues_by_reviewer", "str", "vet", "Issue flags of each reviewer that set some", "", "s", "meta.note"),
         Column("dates_by_reviewer", "str", "vet", "When each reviewer decided (UTC, ISO 8601)", "", "s", "time.processing"),
     ]
 

@@ -309,7 +309,8 @@ class BalmerView(pn.viewable.Viewer):
         }
         self.plots = {line: LinePlot(line, self.colours) for line in FIT_LINES}
         self.headers = {line: Words("", **small) for line in FIT_LINES}
-        self._legend = pn.pane.HTML(legend_html(self.colours), **small)
+        classes = ["msfa-fit-words", "msfa-fit-legend"]
+        self._legend = pn.pane.HTML(legend_html(self.colours), **small | {"css_classes": classes})
         self.draw()
         self.state.watch(lambda *_: self.draw(), "screen.star")
 

@@ -34,6 +34,7 @@ from msfa_core.vetting.record import standing
 
 NOBODY: Final = "–"
 PAIR: Final = 2
+FEW_STARS: Final = 10  # below this a kappa is the chance of a star or two
 LISTED: Final = ("obsid", "star", "one", "other", "p_bhb", "of record")
 _LEAST_WIDTHS: Final = {"obsid": 84, "star": 150}  # px: numbers are seen whole
 TYPED: Final = 100_000  # characters: a comment that is too long is refused, none is cut off
@@ -65,11 +66,15 @@ def _pair(names: list[str], first: str, second: str) -> tuple[str, str]:
     return first, second if second in others else next(iter(others), NOBODY)
 
 
-def kappa_words(kappa: float) -> str:
-    """Return a kappa and what it is called: ``0.72 (substantial)``."""
+def kappa_words(kappa: float, n_stars: int) -> str:
+    """Return a kappa and what it is called: ``0.72 (substantial)``; of few stars, no more."""
     if not np.isfinite(kappa):
         return "undefined (nothing in common, or only one thing ever said)"
-    return f"{kappa:.2f} ({kappa_in_words(kappa)})".replace("-", "−")
+    if n_stars < FEW_STARS:
+        named = f"of {counted(n_stars, 'star', 'stars')}: too few to tell"
+    else:
+        named = kappa_in_words(kappa)
+    return f"{kappa:.2f} ({named})".replace("-", "−")
 
 
 def agreement_html(verdicts: pd.DataFrame, first: str, second: str) -> str:
@@ -80,12 +85,12 @@ def agreement_html(verdicts: pd.DataFrame, first: str, second: str) -> str:
     lines = [
         f"{counted(len(both), 'star was', 'stars were')} judged by both; "
         f"the same was said of {same:,}{share}",
-        f"Cohen's κ = {kappa_words(cohen_kappa(both[first], both[second]))}",
+        f"Cohen's κ = {kappa_words(cohen_kappa(both[first], both[second]), len(both))}",
     ]
     if verdicts.shape[1] > PAIR:
-        lines.append(
-            f"all {verdicts.shape[1]} reviewers: Fleiss' κ = {kappa_words(fleiss_kappa(verdicts))}"
-        )
+        n_shared = int((verdicts.notna().sum(axis=1) > 1).sum())
+        kappa = kappa_words(fleiss_kappa(verdicts), n_shared)
+        lines.append(f"all {verdicts.shape[1]} reviewers: Fleiss' κ = {kappa}")
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 

@@ -84,8 +84,14 @@ def preview_html(table: pd.DataFrame, columns: str) -> str:
         "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
         for row in zip(*cells, strict=True)
     )
+    more = (
+        f"<p class='msfa-hint'>the first {PREVIEW_ROWS} of {len(table):,} rows</p>"
+        if len(table) > PREVIEW_ROWS
+        else ""
+    )
     return (
         f"<table class='msfa-preview'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"{more}"
     )
 
 
@@ -207,7 +213,9 @@ class ExportView(Page):
 
     def _going(self) -> pd.DataFrame:
         """Return the rows that are chosen, without names where nobody is to be named."""
-        table = self.outgoing()
+        return self._unnamed(self.outgoing())
+
+    def _unnamed(self, table: pd.DataFrame) -> pd.DataFrame:
         return anonymous(table) if self.anonymous else table
 
     @property
@@ -293,7 +301,8 @@ class ExportView(Page):
             f"{simulated}{'' if obstacle else flags_html(table, self.wanted)}"
         )
         names = "" if obstacle else self.wanted
-        self._preview.object = preview_html(table, names) if len(table) and names else ""
+        shown = self._unnamed(table) if names else table
+        self._preview.object = preview_html(shown, names) if len(table) and names else ""
 
     def _file(self) -> io.BytesIO:
         """Make the file when the button is pressed; what is refused is said, not raised."""

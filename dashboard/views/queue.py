@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import panel as pn
 
+from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.state.queue import ORDERS
 from dashboard.state.screen import KEYS_WAIT
@@ -100,8 +101,8 @@ class QueueView(pn.viewable.Viewer):
             **wide,
         )
         self.widen = pn.widgets.Button(
-            label=f"show all {len(state.verdicts.table):,} spectra", visible=False,
-            css_classes=["msfa-lift", "msfa-widen"], **wide,
+            label=f"show all: {counted(len(state.verdicts.table), 'spectrum', 'spectra')}",
+            visible=False, css_classes=["msfa-lift", "msfa-widen"], **wide,
         )  # fmt: skip
         self.add = pn.widgets.Toggle(
             label="+ filter", css_classes=["msfa-chips", "msfa-add-filter"], stylesheets=css,

@@ -51,6 +51,7 @@ OTHER_STARS: Final = (  # reasons that tell of another star; the rest tell of a 
 )
 LIMIT_WORDS: Final = "at the limit"  # of a witness that is silent there
 NEAR_0: Final = 0.0005  # what three digits would write as 0.000
+EVEN_CHANCE: Final = 0.5
 LEAST_LACKING: Final = 9.5e-5  # of what four digits tell: beyond, what is lacking is told
 SINGLE_PRECISION: Final = float(np.finfo(np.float32).eps)  # of the networks
 
@@ -267,8 +268,11 @@ def _say_template(row: pd.Series, _settings: Settings, stance: Stance) -> tuple[
 def _say_plane(row: pd.Series, settings: Settings, stance: Stance) -> tuple[str, str]:
     words = {Stance.FOR: "inside", Stance.AGAINST: "outside", Stance.SILENT: "not measured"}[stance]
     doubt, chance = "", _number(row, "p_in_bhb_region")
+    told = f"; chance to be inside {100 * chance:.0f} %"
     if stance == Stance.SILENT and not pd.isna(row.get("in_bhb_region")):
-        words, doubt = LIMIT_WORDS, f"; chance to be inside {100 * chance:.0f} %"
+        words, doubt = LIMIT_WORDS, told
+    elif stance == Stance.FOR and chance < EVEN_CHANCE:  # inside by its values, not by its errors
+        doubt = told
     parts = []
     for line, name in (("hdelta", "Hδ"), ("hgamma", "Hγ")):
         width = _measured(row, f"d02_{line}", f"D0.2 {name}", 1, " Å")

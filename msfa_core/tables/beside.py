@@ -101,12 +101,14 @@ def flags_in_words(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, 
 def flags_left_out(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, str]:
     """Return how many rows are flagged where values go out without the column of their flags.
 
+    Rows of several verdicts without the column that tells them apart are counted by verdict.
+
     Parameters
     ----------
     columns : sequence of Column
         What goes out.
     table : (n,) DataFrame
-        With the columns of flags, as far as there are any.
+        With the columns of flags and ``verdict``, as far as there are any.
     """
     names, said = {column.name for column in columns}, {}
     for name, kind in FLAGS_OF.items():
@@ -120,4 +122,15 @@ def flags_left_out(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, 
                 f"{int((flags != 0).sum())} of {len(table)} rows carry one of these flags; "
                 f"{'; '.join(words)}"
             )
-    return said
+    return said | _verdicts_left_out(names, table)
+
+
+def _verdicts_left_out(names: set[str], table: pd.DataFrame) -> dict[str, str]:
+    """Return how the verdicts are spread where rows of several go out without their column."""
+    if "verdict" in names or "verdict" not in table or not table["verdict"].notna().any():
+        return {}
+    counts = table["verdict"].astype("object").fillna("no verdict").value_counts()
+    if len(counts) == 1:
+        return {}
+    words = (f"{word}: {n}" for word, n in sorted(counts.items()))
+    return {"without its column verdict": f"rows of several verdicts, {'; '.join(words)}"}

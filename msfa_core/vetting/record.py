@@ -36,8 +36,13 @@ from msfa_core.vetting.decision import DECISION_COLUMNS, FINAL_FLAG, Decision, d
 
 DISPUTED: Final = "disputed"  # reviewers disagree, and no final verdict has settled it
 _NEEDS_QUOTES: Final = re.compile(r'^["\s]|[;\n"]|\s$|: |:$')
-_LISTED: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
+_LISTED: Final = (
+    "verdicts_by_reviewer", "comments_by_reviewer", "issues_by_reviewer", "dates_by_reviewer",
+)  # fmt: skip
 _PART: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^;]*?): ("(?:[^"\\]|\\.)*"|[^;]*)(?:; |$)')
+
+
+_TEXTS: Final = ("verdict_class", "comment", "decided_at", "issue_flags")
 
 
 class _Said(NamedTuple):
@@ -50,6 +55,7 @@ class _Said(NamedTuple):
     comment: str
     decided_at: str
     is_final: bool
+    issue_flags: str = ""  # with semicolons between them
 
 
 def rule_in_words(rule: str) -> str:
@@ -108,6 +114,9 @@ def _by_reviewer_columns(own: Sequence[_Said]) -> dict[str, Any]:
         "comments_by_reviewer": listed(
             [(said.reviewer, said.comment) for said in named if said.comment]
         ) or np.nan,
+        "issues_by_reviewer": listed(
+            [(said.reviewer, _issues_text(said)) for said in named if _issues_text(said)]
+        ) or np.nan,
         "dates_by_reviewer": listed([(said.reviewer, said.decided_at) for said in named]),
     }  # fmt: skip
 
@@ -116,6 +125,11 @@ def _verdict_text(said: _Said) -> str:
     """Return a verdict, with the class and whether it is final: ``reject as HSD, final``."""
     text = said.verdict + (f" as {said.verdict_class}" if said.verdict_class else "")
     return f"{text}, final" if said.is_final else text
+
+
+def _issues_text(said: _Said) -> str:
+    """Return the issue flags that a reviewer set: ``cosmic ray, sky``."""
+    return ", ".join(one for one in said.issue_flags.split(";") if one not in ("", FINAL_FLAG))
 
 
 def listed(pairs: Iterable[tuple[str, str]]) -> str:
@@ -247,7 +261,7 @@ def vet_columns(decisions: Iterable[Decision], rule: str) -> dict[str, Any]:
     counting = [
         _Said(
             d.reviewer, str(d.verdict), d.verdict_class, d.confidence, d.comment, d.decided_at,
-            d.is_final,
+            d.is_final, ";".join(d.issue_flags),
         )
         for d in standing(decisions)
     ]  # fmt: skip
@@ -377,7 +391,7 @@ def _complete(decisions: pd.DataFrame) -> pd.DataFrame:
     for name, kind in DECISION_COLUMNS.items():
         if name not in rows:
             rows[name] = pd.Series("" if kind == "str" else pd.NA, index=rows.index, dtype=kind)
-    texts = {name: rows[name].fillna("") for name in ("verdict_class", "comment", "decided_at")}
+    texts = {name: rows[name].fillna("") for name in _TEXTS}
     return rows.assign(**texts)
 
 
@@ -397,6 +411,8 @@ def _of_one(own: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
     counting = pd.concat([own.loc[~has_final, fields], final.loc[own.index[has_final], fields]])
     record = counting.loc[own.index]
     comments = [listed([(one.reviewer, one.comment)]) if one.comment else np.nan for one in said]
+    set_flags = [(one.reviewer, _issues_text(one)) for one in said]
+    issues = [listed([(name, text)]) if text else np.nan for name, text in set_flags]
     return record.assign(
         verdict_class=record["verdict_class"].where(record["verdict_class"] != ""),
         comment=record["comment"].where(record["comment"] != ""),
@@ -404,6 +420,7 @@ def _of_one(own: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
         agreement=(record["verdict"] == own["verdict"]).astype("float64"),
         verdicts_by_reviewer=[listed([(one.reviewer, _verdict_text(one))]) for one in said],
         comments_by_reviewer=pd.array(comments, dtype="str"),
+        issues_by_reviewer=pd.array(issues, dtype="str"),
         dates_by_reviewer=[listed([(one.reviewer, one.decided_at)]) for one in said],
     )
 

@@ -69,6 +69,30 @@ def test_flags_whose_column_does_not_go_out_are_told_on_the_page_as_in_the_file(
     assert "label_flags" not in view._words.object
 
 
+def test_vetted_stars_of_several_verdicts_are_not_mixed_without_a_word(state, view):
+    accept(state, 3)
+    view.rows = "every vetted star"
+    assert "several verdicts" not in view._words.object
+    state.screen.select(FIRST + 6)
+    state.decide("reject", painted_obsid=FIRST + 6)
+    told = "without its column verdict: rows of several verdicts, accept: 1; reject: 1"
+    assert told in view._words.object
+    view.columns = "full"
+    assert "several verdicts" not in view._words.object
+
+
+def test_the_first_rows_are_shown_as_they_go_out_and_counted(state, view):
+    accept(state, 3)
+    view.columns = "full"
+    assert "<td>anna</td>" in view._preview.object
+    view.anonymous = True
+    assert "anna" not in view._preview.object
+    assert "<td>R1</td>" in view._preview.object
+    assert "the first" not in view._preview.object
+    view.rows = "every spectrum"
+    assert "the first 8 of 60 rows" in view._preview.object
+
+
 def test_a_table_that_was_rewritten_meanwhile_does_not_go_out_as_it_was_read(state, view):
     """Its head would tell of the new run, its rows of the old one."""
     accept(state, 3)

@@ -233,6 +233,17 @@ def test_the_head_counts_flags_whose_column_does_not_go_out(tmp_path):
     assert "64 = a label on the edge" in text
 
 
+def test_rows_of_several_verdicts_do_not_go_out_without_a_word_of_it(tmp_path):
+    table = TABLE_6.assign(verdict=pd.array(["accept", "reject", None], dtype="str"))
+    text = " ".join(export(table, tmp_path / "t.mrt").read_text().split())
+    told = "without its column verdict: rows of several verdicts, accept: 1; no verdict: 1; reject"
+    assert told in text
+    names = [*PAPER_COLUMNS, "verdict"]
+    assert "several verdicts" not in export(table, tmp_path / "v.mrt", columns=names).read_text()
+    one = TABLE_6.assign(verdict="accept")
+    assert "several verdicts" not in export(one, tmp_path / "a.mrt").read_text()
+
+
 def test_a_machine_readable_table_has_units_and_descriptions_and_no_text_for_missing(
     mixed, tmp_path
 ):

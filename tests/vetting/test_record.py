@@ -79,6 +79,20 @@ def test_reviewers_who_agree_make_the_verdict_and_the_latest_of_them_speaks_for_
     assert by_reviewer(row["comments_by_reviewer"]) == {"Ann": "first"}
 
 
+def test_issue_flags_go_out_by_reviewer_and_the_one_of_a_final_verdict_is_no_issue():
+    row = of_record(
+        decided(1, 10, "accept", "Ann", issue_flags=("cosmic ray", "bad continuum")),
+        decided(2, 10, "reject", "Bob"),
+        decided(3, 10, "accept", "Cid", issue_flags=("final", "sky")),
+    )
+    assert by_reviewer(row["issues_by_reviewer"]) == {
+        "Ann": "cosmic ray, bad continuum", "Cid": "sky"
+    }  # fmt: skip
+    alone = of_record(decided(1, 10, "unsure", "Ann", issue_flags=("emission",)))
+    assert alone["issues_by_reviewer"] == "Ann: emission"
+    assert pd.isna(of_record(decided(1, 10, "unsure", "Ann"))["issues_by_reviewer"])
+
+
 def test_a_class_that_reviewers_do_not_share_is_nobodys():
     row = of_record(
         decided(1, 10, "reject", "Ann", verdict_class="A"),
