@@ -88,10 +88,21 @@ def check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float)
 def _check_sense(path: Path, content: Content) -> None:
     """Refuse an inverse variance that is large where neighbouring pixels scatter much.
 
-    Whatever the scale: of σ and σ² the scatter goes as a positive power, of 1/σ² as −1/2.
+    Of σ and σ² the scatter goes as a positive power, of 1/σ² as −1/2; and it is theirs in size,
+    which that of lines, where these are all there is, is not. One pixel in so many is looked at,
+    and medians of pieces of all pixels where these say so.
     """
     flux, ivar = content.pixels[:2]
-    if _power(flux, ivar, _NOISE_EVERY) > _RISES and _power(flux, ivar) > _RISES_SURELY:
+    some = _seconds(flux, ivar, _NOISE_EVERY)
+    if len(some[0]) < _NOISE_PIXELS or _power(*some) < _RISES:
+        return
+    second, scale = _seconds(flux, ivar, 1)
+    sizes = (float(np.median(second / of)) / _MEDIAN_SECOND for of in (scale, np.sqrt(scale)))
+    n = len(second) // _PIECES
+    pieces = (np.median(one[: n * _PIECES].reshape(_PIECES, n), axis=1) for one in (second, scale))
+    if _power(*pieces) > _RISES_SURELY and any(
+        _CONFIRMED[0] < size < _CONFIRMED[1] for size in sizes
+    ):
         reason = (
             "its inverse variance is large where neighbouring pixels differ most: it may hold σ "
             "or σ²"
@@ -99,29 +110,26 @@ def _check_sense(path: Path, content: Content) -> None:
         raise problem(path, reason, "give 1/σ² of the flux that is in the file")
 
 
-def _power(flux: NDArray[Any], ivar: NDArray[Any], every: int = 0) -> float:
-    """Return the power of ivar by which second differences go; −∞ where nothing tells.
-
-    Of one pixel in so many, or of the medians of pieces of all pixels.
-    """
-    step = every or 1
+def _seconds(
+    flux: NDArray[Any], ivar: NDArray[Any], step: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return second differences, of one pixel in so many, and what is called ivar there."""
     end = (len(flux) - 2) // step * step
     left, middle, right = (flux[k : end + k : step].astype(np.float64) for k in range(3))
     second = np.abs(middle - (left + right) / 2)
     scale = ivar[1 : end + 1 : step].astype(np.float64)
     good = np.flatnonzero((scale > 0) & (second > 0) & np.isfinite(second))
-    second, scale = second[good], scale[good]
-    if len(good) < _NOISE_PIXELS * _PIECES // (every or 1):
-        return -math.inf
-    if not every:
-        n = len(good) // _PIECES
-        second, scale = (
-            np.median(one[: n * _PIECES].reshape(_PIECES, n), axis=1) for one in (second, scale)
-        )
+    return second[good], scale[good]
+
+
+def _power(second: NDArray[np.float64], scale: NDArray[np.float64]) -> float:
+    """Return the power of ivar by which second differences go; −∞ where it hardly changes."""
     x = np.log(scale)
     x -= x.mean()
     lever = x.dot(x)
-    return x.dot(np.log(second)) / lever if lever > _LEAST_LEVER**2 * len(x) else -math.inf
+    if not lever > _LEAST_LEVER**2 * len(x):
+        return -math.inf
+    return float(x.dot(np.log(second)) / lever)
 
 
 @lru_cache
