@@ -57,6 +57,7 @@ _SAID: Final = {  # house name -> what other tools call it, the first present co
     "decided_at": ("decided_at", "timestamp", "vetted_at"),
 }
 _NOTHING: Final = ("", "nan", "none", "null", "<na>", "--")
+_FIRST_YEAR: Final = 1990  # 1970 and 1 stand for no date
 _CLOCKS_APART: Final = timedelta(days=1)  # of two machines, at most
 _SHOWN: Final = 8  # names in a message
 _BY_REVIEWER: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
@@ -359,12 +360,15 @@ def _moment(text: str) -> str:
     ------
     StoreError
         When it lies ahead: such a verdict would count before all that its reviewer gives from now
-        on.
+        on. Or before any survey of spectra: programs write such a date where they have none.
     """
     said = _in_utc(text)
     with contextlib.suppress(ValueError, TypeError):  # the check of a decision says what it lacks
-        if datetime.fromisoformat(said) > datetime.now(UTC) + _CLOCKS_APART:
+        moment = datetime.fromisoformat(said)
+        if moment > datetime.now(UTC) + _CLOCKS_APART:
             raise StoreError(f"decided_at {text!r} is in the future; correct it.")
+        if moment.year < _FIRST_YEAR:
+            raise StoreError(f"decided_at {text!r} is long before any vetting; leave it empty.")
     return said
 
 

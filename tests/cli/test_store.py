@@ -144,6 +144,7 @@ def test_each_row_of_another_tool_is_a_decision_with_who_said_it_and_when(
         ("decided_at", "02.01.2026", "is not an ISO 8601 time"),
         ("decided_at", "2026-01-02 10:00:00", "give it in UTC, ending with Z"),
         ("decided_at", "2199-01-02T10:00:00Z", "is in the future"),
+        ("decided_at", "1970-01-01T00:00:00Z", "long before any vetting"),
         ("comment", "x" * 5000, "5000 characters, at most 4000"),
     ],
 )
