@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import param
 from numpy.typing import NDArray
 
@@ -12,13 +13,15 @@ from dashboard.state.part import Part
 from dashboard.state.verdicts import Verdicts
 from msfa_core.constants import FEH_OUTLIER, LOGG_OUTLIER
 from msfa_core.flags import LabelFlag
-from msfa_core.slam.reasons import REASONS, flags_at, has_reason
+from msfa_core.slam.reasons import REASONS, beyond_errors, flags_at, has_reason
 from msfa_core.vetting.filters import Filter
 
 LOGG_RANGE: Final = (3.0, 5.0)  # dex, of the sliders
 FEH_RANGE: Final = (-2.5, 0.5)
 STEP: Final = 0.05
 ANY_REASON, NO_REASON = "any", "none"
+_MEASURED: Final = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
+_YES: Final = (True,)  # of a reason that is no limit
 
 
 class Labels(Part):
@@ -55,9 +58,24 @@ class Labels(Part):
         return {reason: int(has_reason(flags, reason).sum()) for reason in REASONS}
 
     def reasons_of(self, obsid: int) -> list[str]:
-        """Return every reason against a spectrum, in words."""
-        flags = int(self.flags[self._verdicts.data.row(obsid)])
-        return [self.reason_sentence(reason) for reason in REASONS if flags & reason]
+        """Return every reason against a spectrum, in words, and where its error allows another.
+
+        A witness weighs the errors, and is silent of such a reason: nobody is to read two things.
+        """
+        row, table = self._verdicts.data.row(obsid), self._verdicts.table
+        flags = int(self.flags[row])
+        if not flags:
+            return []
+        labels = pd.DataFrame(
+            {name: table[name].iloc[[row]] for name in _MEASURED if name in table}
+        )
+        beyond = beyond_errors(labels, self.logg_limit, self.feh_limit)
+        return [
+            self.reason_sentence(reason)
+            + ("" if beyond.get(reason, _YES)[0] else ", by less than its error")
+            for reason in REASONS
+            if flags & reason
+        ]
 
     def reason_sentence(self, reason: LabelFlag) -> str:
         """Return a reason in words, with the limit in force."""

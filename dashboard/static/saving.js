@@ -121,7 +121,8 @@ globalThis.msfa_save = async (view, name, kind, below) => {
   const blob = kind === "png" ? await as_png(figure) : new Blob([figure.text], {type: "image/svg+xml"})
   const link = document.createElement("a")
   link.href = URL.createObjectURL(blob)
-  link.download = `${name}.${kind}`
+  const star = all_of(document, ".msfa-strip-names").next().value?.textContent.match(/^\d+(?= )/)
+  link.download = `${star ? `${star[0]}-` : ""}${name}.${kind}` // of ten stars, ten names
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
 }

@@ -119,7 +119,10 @@ def limits_sentence(selection: Selection, line: str) -> str:
 
 
 def star_sentence(row: pd.Series, line: str, selection: Selection | None) -> str:
-    """Return the measurement of one line of this star, and whether it lies in a selection."""
+    """Return the measurement of one line of this star, and whether it lies in a selection.
+
+    The witness asks both lines: where the other one says otherwise, that is said here too.
+    """
     name = LINE_SYMBOLS[line]
     words = []
     for quantity, text, digits, unit in (("d02", "D0.2", 1, " Å"), ("fm", "fm", 3, "")):
@@ -131,8 +134,21 @@ def star_sentence(row: pd.Series, line: str, selection: Selection | None) -> str
     sentence = f"this star: {', '.join(words)}"
     if selection is None or line not in selection.lines:
         return sentence
-    values = ([number(row, f"{q}_{line}")] for q in ("d02", "fm", "width", "shape"))
-    return f"{sentence}, {'inside' if selection.contains(line, *values)[0] else 'outside'}"
+    said = {one: _side(row, one, selection) for one in selection.lines}
+    others = [
+        f"; {LINE_SYMBOLS[one]} {side}"
+        for one, side in said.items()
+        if one != line and side != said[line]
+    ]
+    return f"{sentence}, {said[line]}{''.join(others)}"
+
+
+def _side(row: pd.Series, line: str, selection: Selection) -> str:
+    """Return on which side of the cuts of one line a star lies."""
+    values = [[number(row, f"{q}_{line}")] for q in ("d02", "fm", "width", "shape")]
+    if np.isnan(values).all():
+        return "not measured"
+    return "inside" if selection.contains(line, *values)[0] else "outside"
 
 
 def boxes_of(selection: Selection) -> dict[str, Box]:

@@ -42,6 +42,13 @@ _SCOPES: Final = (
     "in domain",
     "all",
 )
+_PLAIN: Final = {  # in the menu; what is chosen stands above it as a whole sentence
+    "outside box": "candidates outside the box",
+    "disagreement": "witnesses disagree",
+    "template disagrees": "template contradicts networks",
+    "doubtful": "p_bhb 0.2 to 0.8",
+    "in domain": "in the search domain",
+}
 BLIND_SCOPE: Final = "all"  # others tell what machines say of the stars in them
 _BLIND: Final = (BLIND_SCOPE, ASSIGNED)
 SIGN_WORDS: Final = "verdicts: ✓ accept  ✕ reject  ? unsure  ≠ disputed; rec. = of record"
@@ -63,7 +70,7 @@ class QueueView(pn.viewable.Viewer):
         css = [stylesheet()]
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": css, "margin": 0}
         presets = state.verdicts.presets
-        names = {"all": "all spectra", ASSIGNED: "assigned to me"}
+        names = {"all": "all spectra", ASSIGNED: "assigned to me"} | _PLAIN
         offered = [
             name for name in _SCOPES if name != ASSIGNED or state.data.assignment is not None
         ]

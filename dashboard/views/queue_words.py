@@ -160,7 +160,8 @@ def progress_html(state: Session) -> str:
         words = shareless_words(state) if lacks_share(state) else empty_words(state)
         return f'<div class="msfa-progress-words">{escape(words)}</div>'
     share = 100.0 * vetted / total if total else 0.0
-    pace = pace_words(state)
+    is_elsewhere = state.screen.star is not None and state.screen.place < 0
+    pace = "the star on screen is not in this queue" if is_elsewhere else pace_words(state)
     return (
         f'<div class="msfa-progress-words">{escape(progress_words(state))}</div>'
         f'<div class="msfa-progress-track"><i style="width:{share:.1f}%"></i></div>'

@@ -243,9 +243,21 @@ def test_the_provenance_of_the_selection_is_on_the_screen(view):
 def test_the_sentence_of_a_star_says_inside_or_outside(state):
     row = state.verdicts.table.iloc[0].copy()
     row["d02_hdelta"], row["fm_hdelta"] = 22.0, 0.2
-    assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith("inside")
+    row["d02_hgamma"], row["fm_hgamma"] = 22.0, 0.2
+    assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith(", inside")
     row["fm_hdelta"] = 0.4
-    assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith("outside")
+    assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith("outside; Hγ inside")
+
+
+def test_a_star_that_one_line_puts_inside_is_told_with_what_the_other_says(state):
+    """The witness asks both lines: beside *outside* the caption had said *inside*."""
+    row = state.verdicts.table.iloc[0].copy()
+    row["d02_hdelta"], row["fm_hdelta"], row["d02_hgamma"], row["fm_hgamma"] = 26.0, 0.2, 30.1, 0.3
+    assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith("inside; Hγ outside")
+    assert star_sentence(row, "hgamma", SELECTIONS["ju2024"]).endswith("outside; Hδ inside")
+    for name in ("d02", "fm", "width", "shape"):
+        row[f"{name}_hgamma"] = np.nan
+    assert star_sentence(row, "hdelta", SELECTIONS["ju2024"]).endswith("inside; Hγ not measured")
 
 
 def test_reloading_a_changed_survey_draws_the_new_stars(state, view, survey):

@@ -102,6 +102,21 @@ def test_a_star_with_several_reasons_lists_all_of_them(state, view):
     assert "[Fe/H] &gt;" not in view._caption.object
 
 
+def test_a_limit_passed_by_less_than_the_error_is_said_to_be_so_as_the_witness_does(survey):
+    table = survey.table().assign(
+        teff=9000.0, teff_err=150.0, logg=[4.05, 4.5] * 30, logg_err=0.1, feh=-0.9, feh_err=0.2,
+        label_flags=0,
+    )  # fmt: skip
+    survey.write_table(table)
+    state = Session(survey, "anna")
+    near, far = (int(table["obsid"].iloc[k]) for k in (0, 1))
+    told = state.labels.reasons_of(near)
+    assert told[:2] == [
+        "log g > 4.00, by less than its error", "[Fe/H] > −1.00, by less than its error"
+    ]  # fmt: skip
+    assert state.labels.reasons_of(far)[0] == "log g > 4.00"
+
+
 def test_a_star_is_told_with_its_errors_and_reasons(state):
     row = state.verdicts.table.iloc[0].copy()
     row["teff"], row["logg"], row["feh"] = 9000.0, 3.4, -1.8

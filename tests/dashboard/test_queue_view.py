@@ -278,6 +278,18 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
     assert "nothing was classified yet" in unclassified.progress.object
 
 
+def test_a_star_that_was_searched_for_is_said_to_lie_outside_the_queue(state):
+    view = QueueView(state=state)
+    assert "not in this queue" not in view.progress.object
+    away = np.setdiff1d(state.data.obsid, state.queue.obsids)
+    state.screen.select(int(away[0]))
+    view._follow()
+    assert "the star on screen is not in this queue" in view.progress.object
+    state.screen.select(int(state.queue.obsids[0]))
+    view._follow()
+    assert "not in this queue" not in view.progress.object
+
+
 def test_probabilities_near_one_are_told_apart():
     p = pd.Series([0.31, 0.87, 0.994, 0.99963, 0.9999997, 1.0, np.nan])
     expected = ["0.310", "0.870", "0.994", "0.9996", "1−3e-7", "1", ""]

@@ -32,7 +32,9 @@ def test_a_saved_figure_has_its_caption_and_the_resolution_of_a_print(
             page.locator(".msfa-solutions").first.wait_for()
             page.wait_for_timeout(1500)
         for kind in ("SVG", "PNG"):
-            saved[kind] = save(page, panel, kind).path()
+            download = save(page, panel, kind)
+            assert download.suggested_filename.startswith(f"{star}-")
+            saved[kind] = download.path()
         text = ElementTree.parse(saved["SVG"])
         words = " ".join(" ".join(text.getroot().itertext()).split())
         assert f"{star} = " in words, words
