@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from served_dashboard import PAINTED, assert_quiet, open_page, press, served
 from small_survey import FIRST_OBSID
@@ -123,7 +124,18 @@ EACH = """(change) => {
   }
   for (const root of Bokeh.index.roots ?? Object.values(Bokeh.index)) walk(root)
 }"""
+SPECTRUM = """() => {
+  let pixels
+  const painted = ({canvas_view, frame, model}) => {
+    if (pixels || !model.below[0]?.axis_label?.includes("[vacuum Å]")) return
+    const {ctx, el} = canvas_view.primary, {x, y, width, height} = frame.bbox
+    pixels = ctx.getImageData(x + 1, y + 1, width - 2, height - 2)
+  }
+  EACH(painted)
+  return [pixels.height, pixels.width, Array.from(pixels.data)]
+}""".replace("EACH", "(" + EACH.replace("change(view.model)", "change(view)") + ")")
 CHANGES = {
+    "few": """({x_range}) => { if (x_range.end > 8000) x_range.setv({start: 4000, end: 4200}) }""",
     "room": """({x_range, y_range}) => {
   const width = x_range.end - x_range.start, height = y_range.end - y_range.start
   x_range.setv({start: x_range.start + 0.31 * width, end: x_range.end - 0.123 * width})
@@ -146,8 +158,8 @@ KEEP_WITHIN = """() => Object.defineProperty(
 STEPS = (None, "ArrowRight", "ArrowRight", *CHANGES, "ArrowRight")
 
 
-def test_axes_are_painted_as_bokeh_paints_them(chromium, small_survey, tmp_path):
-    log, drawn = tmp_path / "server.log", []
+def test_figures_are_painted_as_bokeh_paints_them(chromium, small_survey, tmp_path):
+    log, drawn, spectra = tmp_path / "server.log", [], []
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
         for is_quick in (True, False):
             context = chromium.new_context()
@@ -165,9 +177,20 @@ def test_axes_are_painted_as_bokeh_paints_them(chromium, small_survey, tmp_path)
                     page.keyboard.press(change)
                 page.wait_for_timeout(1000)
                 drawn.append(page.evaluate(AXES))
+                if change in (None, "ArrowRight", "few"):
+                    *shape, pixels = page.evaluate(SPECTRUM)
+                    spectra.append(np.array(pixels, dtype=int).reshape(*shape, 4))
             context.close()
     quick, plain = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
     assert len(plain[0]) > 12
     assert all(before != after for before, after in pairwise(plain))
     for step, ours, bokehs in zip(STEPS, quick, plain, strict=True):
         assert [one for one in zip(ours, bokehs, strict=True) if one[0] != one[1]] == [], step
+    half = len(spectra) // 2
+    for n, (ours, bokehs) in enumerate(zip(spectra[:half], spectra[half:], strict=True)):
+        off = np.abs(ours - bokehs).max(axis=2)  # of 255; an edge that is blurred differently
+        assert (off > 60).mean() < 0.005, n
+        assert (off > 120).mean() < 0.0005, n
+    zoomed = np.abs(spectra[3] - spectra[half + 3])
+    assert zoomed.max() < 60  # every point is there
+    assert (zoomed > 0).mean() < 0.002
