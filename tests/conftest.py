@@ -5,14 +5,15 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Two processes test at once; with two threads each they take three times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no fault of the code; and a change is judged by the same examples each time,
 # as long as MSFA_EXPLORE is not set: then they are new ones.
-settings.register_profile("same", deadline=None, derandomize=True)
-settings.register_profile("new", deadline=None)
+BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **BUSY)
+settings.register_profile("new", **BUSY)
 settings.load_profile("new" if os.environ.get("MSFA_EXPLORE") else "same")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 

@@ -19,7 +19,7 @@ from msfa_core.vetting.transfer import check
 KILLS = int(os.environ.get("MSFA_KILLS", "1"))  # per store; 100 for the figure that is published
 LONGEST = 2.0  # s that a server lives after its first verdict
 CUT = float(os.environ.get("MSFA_CUT", "0"))  # s at least without network; 20 for the figure
-NEXT = 3.0  # s, in which the page goes on meanwhile
+NEXT = STORE_DEADLINE - 2  # s, in which the page goes on: it waits for no store
 PATIENCE = 40.0  # s more, until a verdict that is given again is stored
 
 pytestmark = pytest.mark.slow

@@ -17,6 +17,9 @@ from tornado.websocket import websocket_connect
 
 N = int(os.environ.get("MSFA_SESSIONS", "12"))  # 200 for the figure that is published
 BATCH = 3
+# Threads that a busy machine may ask for after the first look: places of pools (read-ahead,
+# answers, ...) that were not needed until then. They are kept, and no more with more sessions.
+SPARE = 5
 UNUSED = 4000  # ms: after them the server gives back a page that was left
 READY = {
     "events": [
@@ -87,7 +90,7 @@ def more(process, first):
         grown = {name: n for name, n in (now[1] - first[1]).items() if "socket:" not in name}
         # SQLite keeps a closed handle of its file while another connection holds a lock on it
         is_tidy = set(grown.values()) <= {1} and all("vetting.sqlite" in name for name in grown)
-        if is_tidy and now[0] <= first[0] + 1:
+        if is_tidy and now[0] <= first[0] + SPARE:
             break
     return now, grown
 
@@ -112,7 +115,7 @@ def test_sessions_and_replaced_tables_are_given_back(survey, tmp_path):
         last, grown = more(server.process, first)
     assert "Traceback" not in log.read_text()
     print(f"\n{N} sessions: threads {first[0]} -> {last[0]}, {first[2]:.0f} -> {last[2]:.0f} MB")
-    assert last[0] <= first[0] + 1
+    assert last[0] <= first[0] + SPARE < first[0] + N - 2 * BATCH  # not one a session
     assert set(grown) <= {str(survey.path / "vetting.sqlite")}
     assert sum(grown.values()) <= 1
     assert last[2] < first[2] + 50

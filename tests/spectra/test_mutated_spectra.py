@@ -16,7 +16,7 @@ from msfa_core.spectra.readers import read_spectrum
 from msfa_core.spectra.writers import lamost_name, write_lamost
 
 N = int(os.environ.get("MSFA_DAMAGED_SPECTRA", "300"))
-LONGEST = 5.0  # s
+LONGEST = 5.0  # s of processor time
 MOST_MEMORY = 300 * 1024  # KB more than before
 CARD = 80
 
@@ -89,7 +89,7 @@ def test_damaged_files_are_read_right_or_rejected_with_a_reason(tmp_path, origin
         packed = gzip.compress(data, 1, mtime=0) if is_packed else data
         path = tmp_path / (name if is_packed else name.removesuffix(".gz"))
         path.write_bytes(damage(packed, rng))
-        began = time.monotonic()
+        began = time.process_time()
         case = f"file {k}, {damage.__name__}, {'packed' if is_packed else 'plain'}"
         try:
             with warnings.catch_warnings():
@@ -104,6 +104,6 @@ def test_damaged_files_are_read_right_or_rejected_with_a_reason(tmp_path, origin
             if is_packed:  # its checksum tells
                 assert np.array_equal(found.flux, whole.flux, equal_nan=True), case
                 assert found.obsid == whole.obsid, case
-        assert time.monotonic() - began < LONGEST, case
+        assert time.process_time() - began < LONGEST, case
     assert n_read and n_rejected
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY

@@ -94,7 +94,9 @@ def spectra(draw):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["a.fits", "a.fits.gz"])
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(spectrum=spectra())
 def test_any_spectrum_is_read_back_identical(tmp_path, layout, name, spectrum):

@@ -1,7 +1,6 @@
 """The paper's budget: part after part, until the time is up, and on from there."""
 
 import json
-import time
 
 import pytest
 import typer
@@ -12,7 +11,7 @@ from msfa_core.training import paper_budget
 from msfa_core.training.paper_budget import PARTS, RECORD_FILE, Budget, main, run_budget
 
 WRITES = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2])"
-SLEEPS = "import time; time.sleep(60)"
+SLEEPS = "import time; time.sleep(86400)"
 
 
 @pytest.fixture
@@ -54,9 +53,8 @@ def test_what_is_done_is_passed_over(short, tmp_path):
 
 def test_time_that_is_up_interrupts_and_the_same_line_goes_on(short, tmp_path):
     short["evaluate"] = SLEEPS
-    began = time.monotonic()
+    list(run_budget(tmp_path / "out", Budget(), parts=PARTS[:2]))  # however long they take
     said = list(run_budget(tmp_path / "out", Budget(), minutes=2 / 60))
-    assert time.monotonic() - began < 30
     assert "time is up" in said[-1] and said[-1].startswith("evaluate")
     short.clear()
     said = list(run_budget(tmp_path / "out", Budget()))

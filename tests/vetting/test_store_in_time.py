@@ -125,7 +125,7 @@ def test_a_store_that_is_held_refuses_in_time_and_does_not_store_later(place, mo
             began = time.monotonic()
             with pytest.raises(StoreError, match="another program held it") as caught:
                 store.append_decision(decision())
-            assert 0.3 < time.monotonic() - began < 2
+            assert 0.3 < time.monotonic() - began < STORE_DEADLINE / 2
             assert not isinstance(caught.value, UnansweredError)
             assert store.decisions() == []  # reading goes on meanwhile
         time.sleep(0.3)
@@ -151,7 +151,7 @@ def test_waiting_writers_of_one_process_all_end_by_the_deadline(place, monkeypat
             for thread in threads:
                 thread.join(20)
         assert len(waited) == 25
-        assert max(waited) < 2
+        assert max(waited) < 25 * 0.5 / 2  # and not one after the other
         assert store.decisions() == []
 
 
@@ -171,7 +171,7 @@ def test_a_server_that_falls_silent_is_hung_up_on(monkeypatch):
             try:
                 with pytest.raises(StoreError):
                     store.append_decision(decision(2))
-                assert time.monotonic() - began < 6
+                assert time.monotonic() - began < STORE_DEADLINE
             finally:
                 for pid in backends:
                     _signal(pid, signal.SIGCONT)
@@ -200,7 +200,7 @@ def test_pages_are_refused_at_once_while_a_network_is_cut(monkeypatch):
             for _ in range(20):
                 with pytest.raises(AwayError, match="did not answer a moment ago"):
                     store.decisions()
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 20 * 0.3 / 2
             line.mend()
             with pytest.raises(AwayError):
                 store.decisions()  # only who can wait finds out
@@ -363,7 +363,7 @@ def test_a_writer_that_waits_for_its_turn_in_the_same_process_waits_no_longer_th
         with store._database.writing(5.0):
             thread, waited = in_thread(_seconds_until_refused, store)
             thread.join(10)
-        assert 0.3 < waited[0] < 2
+        assert 0.3 < waited[0] < 4
         store.append_decision(decision(3))
         assert [row.obsid for row in store.decisions()] == [3]
 
