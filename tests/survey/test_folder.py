@@ -318,7 +318,9 @@ def test_the_header_of_an_export_says_every_setting_that_its_columns_follow_from
     assert set(OF_RESULTS) <= {one.split(" = ")[0] for one in said.split(", ")}
 
 
-def test_a_table_is_read_back_as_it_was_written_group_by_group(tmp_path):
+@pytest.mark.parametrize("many", [-1, durable.MANY_ROWS])
+def test_a_table_is_read_back_as_it_was_written_group_by_group(tmp_path, monkeypatch, many):
+    monkeypatch.setattr(durable, "MANY_ROWS", many)
     n, rng = 50, np.random.default_rng(8)
     columns = {"obsid": pd.array(10**17 + np.arange(n), dtype="Int64")}
     for i in range(2 * COLUMNS_AT_ONCE):
