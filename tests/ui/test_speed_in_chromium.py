@@ -68,7 +68,7 @@ def test_another_star_is_painted_without_the_styles_of_the_page_being_worked_out
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
         page = open_page(chromium, server, f"?obj={FIRST_OBSID}")  # of two epochs
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(700)
         assert page.evaluate(WATCH_SHEETS) > 20
         words = page.locator(".msfa-place:visible").get_by_text("its other epochs")
         shown = [words.first.is_visible()]
@@ -158,6 +158,17 @@ KEEP_WITHIN = """() => Object.defineProperty(
 STEPS = (None, "ArrowRight", "ArrowRight", *CHANGES, "ArrowRight")
 
 
+def settled(page, before):
+    """Axes as they are drawn when they have changed and change no more."""
+    now = None
+    for _ in range(60):
+        page.wait_for_timeout(300)
+        last, now = now, page.evaluate(AXES)
+        if last == now != before:
+            break
+    return now
+
+
 def test_figures_are_painted_as_bokeh_paints_them(chromium, small_survey, tmp_path):
     log, drawn, spectra = tmp_path / "server.log", [], []
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
@@ -175,8 +186,7 @@ def test_figures_are_painted_as_bokeh_paints_them(chromium, small_survey, tmp_pa
                     page.evaluate(f"({EACH})({CHANGES[change]})")
                 elif change:
                     page.keyboard.press(change)
-                page.wait_for_timeout(1000)
-                drawn.append(page.evaluate(AXES))
+                drawn.append(settled(page, drawn[-1] if change else None))
                 if change in (None, "ArrowRight", "few"):
                     *shape, pixels = page.evaluate(SPECTRUM)
                     spectra.append(np.array(pixels, dtype=int).reshape(*shape, 4))
