@@ -34,7 +34,6 @@ from msfa_core.vetting.record import standing
 
 NOBODY: Final = "–"
 PAIR: Final = 2
-FEW_STARS: Final = 10  # below this a kappa is the chance of a star or two
 LISTED: Final = ("obsid", "star", "one", "other", "p_bhb", "of record")
 _LEAST_WIDTHS: Final = {"obsid": 84, "star": 150}  # px: numbers are seen whole
 TYPED: Final = 100_000  # characters: a comment that is too long is refused, none is cut off
@@ -70,11 +69,7 @@ def kappa_words(kappa: float, n_stars: int) -> str:
     """Return a kappa and what it is called: ``0.72 (substantial)``; of few stars, no more."""
     if not np.isfinite(kappa):
         return "undefined (nothing in common, or only one thing ever said)"
-    if n_stars < FEW_STARS:
-        named = f"of {counted(n_stars, 'star', 'stars')}: too few to tell"
-    else:
-        named = kappa_in_words(kappa)
-    return f"{kappa:.2f} ({named})".replace("-", "−")
+    return f"{kappa:.2f} ({kappa_in_words(kappa, n_stars)})".replace("-", "−")
 
 
 def agreement_html(verdicts: pd.DataFrame, first: str, second: str) -> str:

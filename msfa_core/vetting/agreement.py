@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.counting import counted
 from msfa_core.vetting.decision import Decision, Verdict
 from msfa_core.vetting.record import are_final, standing_decisions, star_of_row
 
@@ -21,6 +22,7 @@ _WORDS_OF_KAPPA: Final = (  # Landis & Koch (1977, Biometrics 33, 159)
     (0.8, "substantial"),
     (math.inf, "almost perfect"),
 )
+FEW_STARS: Final = 10  # below this a kappa is the chance of a star or two
 _Z: Final = 1.959964  # standard deviations of the normal distribution that hold 95 %
 
 
@@ -103,8 +105,10 @@ def fleiss_kappa(verdicts: pd.DataFrame) -> float:
     return _beyond_chance(observed, chance)
 
 
-def kappa_in_words(kappa: float) -> str:
-    """Return what a kappa means, as it stands with two decimals."""
+def kappa_in_words(kappa: float, n_stars: int) -> str:
+    """Return what a kappa means, as it stands with two decimals; of few stars, nothing yet."""
+    if n_stars < FEW_STARS:
+        return f"of {counted(n_stars, 'star', 'stars')}, too few to tell"
     shown = round(kappa, 2)
     return next(words for most, words in _WORDS_OF_KAPPA if shown <= most)
 

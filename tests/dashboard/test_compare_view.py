@@ -148,7 +148,7 @@ def test_kappas_are_called_by_their_names():
     assert kappa_words(-0.2, 40) == "−0.20 (worse than chance)"
     assert kappa_words(0.0, 40) == "0.00 (no better than chance)"  # as a report says it
     assert "undefined" in kappa_words(float("nan"), 0)
-    assert kappa_words(0.0, 1) == "0.00 (of 1 star: too few to tell)"
+    assert kappa_words(0.0, 1) == "0.00 (of 1 star, too few to tell)"
 
 
 # --- from nobody to two reviewers ----------------------------------------------------------

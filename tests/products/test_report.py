@@ -140,6 +140,7 @@ def test_agreement_is_counted_on_stars(survey):
     (pair,) = agreed.pairs
     assert (pair.n, int(pair.matrix.loc["accept", "reject"])) == (4, 2)
     assert "2 reviewers" in agreed.sentence
+    assert agreed.sentence.endswith("of 4 stars, too few to tell.")
 
 
 def test_one_kappa_of_two_reviewers_is_told_wherever_the_page_tells_of_agreement(survey, told):

@@ -92,7 +92,8 @@ class Agreement:
         if not np.isfinite(kappa):
             return f"{len(names)} reviewers; {whose} κ is undefined: only one thing was ever said."
         said = f"{kappa:.2f}".replace("-", "−")
-        return f"{len(names)} reviewers agree with {whose} κ = {said}: {kappa_in_words(kappa)}."
+        named = kappa_in_words(kappa, max(pair.n for pair in self.pairs))
+        return f"{len(names)} reviewers agree with {whose} κ = {said}: {named}."
 
 
 def agreement(survey: Survey) -> Agreement:

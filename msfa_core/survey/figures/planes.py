@@ -359,7 +359,7 @@ def sky(table: pd.DataFrame, settings: Settings, chosen: BoolArray, words: str) 
     low = int((placed & (latitude <= limit)).sum())
     said = (
         f"{share(low, int(placed.sum()))} {words} lie within {limit:g}° of the Galactic plane. "
-        "East is left."
+        "Galactic coordinates, l = 0° in the middle, east is left."
     )
     ends = ((-186.0, 186.0), (-94.0, 94.0))
     return Panel("sky", "The sky", *names, *ends, tuple(lines), cloud, stars, said, bare=True)
