@@ -63,6 +63,7 @@ _LONG: Final = re.compile(r"[+-]?\d{4}")
 _FEW: Final = 3  # cells of a column, of which one in groups is not odd
 _SIXTY: Final = 60.0
 _HOURS: Final = 24.0
+_FEW_SLIPS: Final = 0.1  # of cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,14 +267,15 @@ def angles(text: pd.Series, *, hours: bool, style: Style = "") -> tuple[Numbers,
         return _marked(plain, marks, hours=hours)
     matches = [_SEXAGESIMAL.fullmatch(word) for word in words]
     marked = {match["mark"].lower()[0] for match in matches if match}
-    if hours:
-        beyond = any(match and float(match["first"]) >= _HOURS for match in matches)
-        hours = not (beyond or marked & {"d", "°", "º"})
-        how = "sexagesimal" if hours else "sexagesimal degrees"
-    else:
-        how = "sexagesimal"
-    turn = 15.0 if hours else 1.0
     read = [None if match is None else _sexagesimal(match) for match in matches]
+    how = "sexagesimal"
+    if hours:
+        beyond = [value is not None and value > _HOURS for value in read]
+        if marked & {"d", "°", "º"} or (any(beyond) and not _are_slips(read, beyond)):
+            hours, how = False, "sexagesimal degrees"
+        else:
+            read = [None if off else one for one, off in zip(read, beyond, strict=True)]
+    turn = 15.0 if hours else 1.0
     if not hours and "h" in marked:
         read = [None] * len(read)
     values, unreadable = plain.values.copy(), rest.copy()
@@ -281,6 +283,16 @@ def angles(text: pd.Series, *, hours: bool, style: Style = "") -> tuple[Numbers,
     unreadable[rest] = [value is None for value in read]
     found = any(value is not None for value in read)
     return Numbers(values, plain.missing, unreadable, plain.style), how if found else ""
+
+
+def _are_slips(read: list[float | None], beyond: list[bool]) -> bool:
+    """Tell whether hours beyond the day are slips: few among many, all over the day.
+
+    Where they are many, or lie at the end of a field before 24, the column counts degrees.
+    """
+    within = [one for one, off in zip(read, beyond, strict=True) if one is not None and not off]
+    few = sum(beyond) <= _FEW_SLIPS * len(beyond)
+    return few and bool(within) and min(within) < _HOURS / 2
 
 
 def _marked(

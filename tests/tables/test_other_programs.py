@@ -569,3 +569,26 @@ def test_two_numbers_with_a_line_between_them_are_no_identifier(tmp_path):
     text = "obsid,ra,dec\n1_01,10.5,20.5\n102,11.5,21.5\n"
     with pytest.raises(CatalogueError, match="'1_01'"):
         opened(tmp_path, text, PLACE_USE)
+
+
+# --- hours beyond the day --------------------------------------------------------------------
+def test_twenty_four_hours_are_none_and_no_sign_of_degrees(tmp_path):
+    text = "obsid,ra,dec\n7,24:00:00,20:30:00\n8,10:30:00,20:30:00\n"
+    found = opened(tmp_path, text, PLACE_USE).table
+    assert (found["ra"] % 360).tolist() == [0.0, 157.5]
+
+
+def test_one_slip_of_hours_does_not_make_degrees_of_a_column(tmp_path):
+    cells = [f"{hour:02d}:30:00" for hour in range(24)]
+    rows = "".join(f"{i},{cell},20:30:00\n" for i, cell in enumerate([*cells, "25:10:00"], 1))
+    found = opened(tmp_path, "obsid,ra,dec\n" + rows, PLACE_USE)
+    assert found.table["ra"].tolist()[:24] == [15 * (hour + 0.5) for hour in range(24)]
+    assert np.isnan(found.table["ra"].iloc[24])
+    assert "25:10:00" in line(found)
+
+
+@pytest.mark.parametrize("cells", [["157:30:00", "10:30:00"], ["22:30:00"] * 30 + ["24:10:00"]])
+def test_many_hours_beyond_the_day_or_a_field_that_reaches_there_are_degrees(tmp_path, cells):
+    rows = "".join(f"{i},{cell},20:30:00\n" for i, cell in enumerate(cells, 1))
+    found = opened(tmp_path, "obsid,ra,dec\n" + rows, PLACE_USE).table
+    assert found["ra"].iloc[0] == pytest.approx(float(cells[0][:-6]) + 0.5)
