@@ -270,19 +270,34 @@ def angles(text: pd.Series, *, hours: bool, style: Style = "") -> tuple[Numbers,
     read = [None if match is None else _sexagesimal(match) for match in matches]
     how = "sexagesimal"
     if hours:
+        in_degrees = [bool(match) and match["mark"][0] in "dD°º" for match in matches]
         beyond = [value is not None and value > _HOURS for value in read]
-        if marked & {"d", "°", "º"} or (any(beyond) and not _are_slips(read, beyond)):
+        if 2 * sum(in_degrees) >= sum(map(bool, matches)) or (
+            any(beyond) and not any(in_degrees) and not _are_slips(read, beyond)
+        ):
             hours, how = False, "sexagesimal degrees"
         else:
-            read = [None if off else one for one, off in zip(read, beyond, strict=True)]
-    turn = 15.0 if hours else 1.0
+            read = _in_degrees(read, beyond, in_degrees)
     if not hours and "h" in marked:
         read = [None] * len(read)
     values, unreadable = plain.values.copy(), rest.copy()
-    values[rest] = [np.nan if value is None else turn * value for value in read]
+    values[rest] = [np.nan if value is None else value for value in read]
     unreadable[rest] = [value is None for value in read]
+    if hours and 2 * rest.sum() > (~plain.missing).sum():  # decimals among hours may be either
+        either = ~rest & ~plain.missing & (np.abs(plain.values) < _HOURS)
+        values[either], unreadable[either] = np.nan, True
     found = any(value is not None for value in read)
     return Numbers(values, plain.missing, unreadable, plain.style), how if found else ""
+
+
+def _in_degrees(
+    read: list[float | None], beyond: list[bool], in_degrees: list[bool]
+) -> list[float | None]:
+    """Return hours in degrees; a cell marked as degrees is in them, and beyond the day is none."""
+    return [
+        one if mark or one is None else None if off else 15.0 * one
+        for one, off, mark in zip(read, beyond, in_degrees, strict=True)
+    ]
 
 
 def _are_slips(read: list[float | None], beyond: list[bool]) -> bool:

@@ -592,3 +592,22 @@ def test_many_hours_beyond_the_day_or_a_field_that_reaches_there_are_degrees(tmp
     rows = "".join(f"{i},{cell},20:30:00\n" for i, cell in enumerate(cells, 1))
     found = opened(tmp_path, "obsid,ra,dec\n" + rows, PLACE_USE).table
     assert found["ra"].iloc[0] == pytest.approx(float(cells[0][:-6]) + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("52d30m00s", 52.5),  # one marked cell is in degrees; the others were, too
+        ("52.5", 52.5),
+        ("3.5", np.nan),  # degrees, or hours as the others?
+        ("03h30m00s", 52.5),
+    ],
+)
+def test_one_cell_of_another_kind_leaves_the_hours_of_the_others(tmp_path, cell, expected):
+    cells = [f"{hour:02d}:30:00" for hour in range(20)]
+    cells[3] = cell
+    rows = "".join(f"{i},{one},20:30:00\n" for i, one in enumerate(cells, 1))
+    found = opened(tmp_path, "obsid,ra,dec\n" + rows, PLACE_USE).table["ra"]
+    true = [15 * (hour + 0.5) for hour in range(20)]
+    true[3] = expected
+    np.testing.assert_allclose(found, true)
