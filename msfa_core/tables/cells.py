@@ -270,7 +270,7 @@ def angles(text: pd.Series, *, hours: bool, style: Style = "") -> tuple[Numbers,
     read = [None if match is None else _sexagesimal(match) for match in matches]
     how = "sexagesimal"
     if hours:
-        in_degrees = [bool(match) and match["mark"][0] in "dD°º" for match in matches]
+        in_degrees = [match is not None and match["mark"][0] in "dD°º" for match in matches]
         beyond = [value is not None and value > _HOURS for value in read]
         if 2 * sum(in_degrees) >= sum(map(bool, matches)) or (
             any(beyond) and not any(in_degrees) and not _are_slips(read, beyond)
