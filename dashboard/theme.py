@@ -348,7 +348,8 @@ def static_address(name: str) -> str:
 def page_css(colours: Palette) -> str:
     """Return the few rules for the page itself; every component gets them too, so: few."""
     return (
-        f"html, body {{ height: 100%; margin: 0; background: {colours.page}; }}\n"
+        f"html, body {{ height: 100%; margin: 0; background: {colours.page}; "
+        f"color-scheme: {colours.name}; }}\n"
         'body:not(:has([data-root-id] > *))::before { content: "BHB vetting: the page is being '
         f'drawn …"; position: fixed; inset: 40% 0 auto; text-align: center; font: 14px {FONT}; '
         f"color: {colours.muted}; }}"

@@ -17,6 +17,7 @@ from msfa_core import __version__
 from msfa_core.cli import (  # noqa: F401 (they register their commands)
     doctor,
     evaluate,
+    ingest,
     lamost,
     novelty,
     place,

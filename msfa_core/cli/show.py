@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import (
@@ -75,6 +75,11 @@ class Bars:
         self.bars.update(self.tasks[step], completed=done, total=total)
 
 
+_COUNTED: Final = {  # what a step counts, if not spectra
+    "ingest": "files", "select": "rows", "simulate": "chunks", "learn": "parts", "report": "stars",
+}  # fmt: skip
+
+
 class Lines:
     """A line per shard, for logs: share, rate and time left of its step."""
 
@@ -88,7 +93,8 @@ class Lines:
         now = time.monotonic()
         since, before = self.steps.setdefault(step, (now, 0 if part else done))
         if part:
-            words = f"{step} {part}: {done:,} of {total:,} spectra, {now - self.began:.0f} s"
+            of = _COUNTED.get(step, "spectra")
+            words = f"{step} {part}: {done:,} of {total:,} {of}, {now - self.began:.0f} s"
             try:
                 print(words + pace_words(done, total, done - before, now - since), flush=True)
             except BrokenPipeError:  # `msfa run S | head`: work must not end unsaid

@@ -1,20 +1,19 @@
-"""Commands that deal with a survey: simulate, ingest, run, status, export, serve."""
+"""Commands that deal with a survey: simulate, run, status, export, serve."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app, spare, wrong_usage
-from msfa_core.cli.show import Until, say, say_table, show_progress
+from msfa_core.cli.show import Until, say_table, show_progress
 from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import ExportError, ReadError, SurveyError, typed
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from msfa_core.survey.folder import Survey
-    from msfa_core.survey.ingest import IngestReport
-
-_REASONS: Final = 10  # rejected files named on the screen; all are in rejected.csv
 
 
 class LayoutChoice(StrEnum):
@@ -84,98 +80,6 @@ def simulate(
         f"of {counted(stars, 'star', 'stars')} stored (seed {seed})"
     )
     print(f"next: msfa run {typed(made.path)}")
-
-
-@app.command()
-def ingest(
-    survey: SurveyArgument,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="FITS files, or folders searched to any depth.", show_default=False),
-    ] = None,
-    catalogue: Annotated[
-        list[Path] | None,
-        typer.Option(help="CSV, FITS, VOTable or MRT joined on obsid or file name; repeatable."),
-    ] = None,
-    workers: Workers = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Read LAMOST or SDSS spectra, of any layout, and join catalogues to them."""
-    from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
-    from msfa_core.survey.ingest import find_files  # noqa: PLC0415
-    from msfa_core.survey.ingest import ingest as take  # noqa: PLC0415
-    from msfa_core.tables.packing import split_path  # noqa: PLC0415
-
-    paths, catalogues = paths or [], catalogue or []
-    if not paths and not catalogues:
-        raise typer.BadParameter("Name FITS files or folders, or a table with --catalogue.")
-    for path in catalogues:
-        if not split_path(path)[0].exists():
-            raise ReadError(f"{path}: no such file; check the name of the catalogue.")
-    is_new = not is_survey(survey)
-    if is_new:
-        if not paths:
-            raise SurveyError(f"{survey} is no survey yet: name the FITS files it is to hold.")
-        find_files(paths)  # before anything is made
-    target = Survey.create(survey) if is_new else Survey(survey)
-    try:
-        with show_progress(quiet) as progress:
-            report = take(target, paths, catalogues, progress, workers)
-    finally:
-        is_empty = is_new and not len(target.obsid)
-        if is_empty:
-            shutil.rmtree(target.path, ignore_errors=True)
-    _print_ingest(report, target, is_empty)
-
-
-def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
-    """Say what became of the files; raise when nothing came of any."""
-    print(
-        f"{counted(report.n_files, 'file', 'files')}: "
-        f"{counted(report.n_stored, 'spectrum', 'spectra')} stored, {report.n_unchanged:,} stored "
-        f"before, {counted(len(report.duplicates), 'duplicate', 'duplicates')}, "
-        f"{len(report.rejected):,} rejected "
-        f"({report.seconds:.1f} s)"
-    )
-    for file, obsid, kept in report.duplicates[:_REASONS]:
-        how = f"; {report.differing[file]}" if file in report.differing else ""
-        print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept{how}")
-    for file, obsid in report.changed[:_REASONS]:
-        print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was read anew")
-    for file, words in report.noted[:_REASONS]:
-        print(f"noted: {file}: {words}")
-    if len(report.noted) > _REASONS:
-        print(f"noted: … and {len(report.noted) - _REASONS:,} more")
-    if report.passed_over:
-        endings = ", ".join(f"{n:,} {ending}" for ending, n in report.passed_over.items())
-        print(f"passed over, no spectra by their names: {endings}")
-    for line in report.tables:
-        say_table(line)
-    for name in report.came_before:
-        print(
-            f"{name} came before the new spectra: give it again with --catalogue to join it to them"
-        )
-    useful = (
-        report.n_stored
-        or report.n_unchanged
-        or report.duplicates
-        or report.joined
-        or report.changed
-    )
-    if report.rejected and not useful:
-        first = report.rejected[0][1]
-        if len(report.rejected) == 1:
-            raise ReadError(first)
-        for _, reason in report.rejected[1:_REASONS]:
-            say(f"rejected: {reason}")
-        where = "nothing was stored" if is_empty else f"see {survey.path / 'rejected.csv'}"
-        n = len(report.rejected)
-        raise ReadError(f"none of the {n:,} files could be read; {where}. First: {first}")
-    for _, reason in report.rejected[:_REASONS]:
-        say(f"rejected: {reason}")
-    if report.rejected:
-        print(f"all rejected files are listed in {survey.path / 'rejected.csv'}")
-    print(f"next: msfa run {typed(survey.path)}")
 
 
 @app.command()

@@ -60,7 +60,9 @@ _NOTHING: Final = ("", "nan", "none", "null", "<na>", "--")
 _FIRST_YEAR: Final = 1990  # 1970 and 1 stand for no date
 _CLOCKS_APART: Final = timedelta(days=1)  # of two machines, at most
 _SHOWN: Final = 8  # names in a message
-_BY_REVIEWER: Final = ("verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer")
+_BY_REVIEWER: Final = (
+    "verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer", "issues_by_reviewer",
+)  # fmt: skip
 TRUE_CLASS: Final = "true_class"  # of a simulation
 _VERDICT: Final = re.compile(r"(accept|reject|unsure)(?: as (.*?))?(, final)?")
 
@@ -284,7 +286,7 @@ def _decisions(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> I
         yield _decision(row, number, spectrum, path)
         return
     try:
-        verdicts, comments, dates = (
+        verdicts, comments, dates, issues = (
             by_reviewer(line.strip()) if isinstance(line, str) else {} for line in lines
         )
     except (CatalogueError, ValueError) as error:
@@ -307,8 +309,12 @@ def _decisions(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> I
         }
         given = pd.Series({key: value for key, value in told.items() if value}, dtype=object)
         one = _decision(given, number, spectrum, path)
-        one = replace(one, comment=comments.get(name) or "")  # "None" is what somebody wrote
-        yield replace(one, issue_flags=(FINAL_FLAG,)) if said[3] else one
+        flags = [flag for flag in issues.get(name, "").split(", ") if flag]
+        yield replace(
+            one,
+            comment=comments.get(name) or "",  # "None" is what somebody wrote
+            issue_flags=(*flags, FINAL_FLAG) if said[3] else tuple(flags),
+        )
 
 
 def _decision(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> Decision:

@@ -327,6 +327,7 @@ def test_bad_files_among_good_ones_are_listed_and_the_rest_goes_on(lamost_files,
     said = capsys.readouterr()
     assert "24 spectra stored" in said.out
     assert "1 rejected" in said.out
+    assert "25 of 25 files" in said.out
     assert "empty.fits" in said.err
     assert Survey(tmp_path / "S").rejected["file"].tolist() == [str(folder / "empty.fits")]
 
@@ -340,6 +341,19 @@ def test_several_files_of_which_none_can_be_read_are_each_named(tmp_path, capsys
     assert "a.fits" in said
     assert "b.fits" in said
     assert not (tmp_path / "S").exists()
+
+
+def test_each_reason_against_files_is_told_once_with_how_often_it_holds(tmp_path, capsys):
+    for n in range(30):
+        (tmp_path / f"spec-{n}.fits").write_bytes(b"")
+    for n in range(3):
+        fits.PrimaryHDU(np.ones((4, 5 + n))).writeto(tmp_path / f"picture{n}.fits")
+    assert msfa("ingest", tmp_path / "S", tmp_path) == 1
+    *reasons, last = capsys.readouterr().err.strip().splitlines()
+    assert len(reasons) == 2
+    assert "(and 29 more like it)" in reasons[0]
+    assert "(and 1 more like it)" in reasons[1]  # the last line names the first picture
+    assert "none of the 33 files could be read" in last
 
 
 def test_a_folder_without_spectra_is_one_line_and_no_survey(tmp_path, capsys):

@@ -69,7 +69,10 @@ def test_a_published_table_gives_its_verdicts_back(surveys, tmp_path, capsys, su
     with Survey(second).store() as store:
         for name, verdict in (("Dan", "accept"), ("Eve", "reject")):
             obsid = int(Survey(second).table()["obsid"].iloc[-1])
-            store.append_decision(Decision(obsid, "", verdict, name, comment="; mine"))
+            seen = () if verdict == "accept" else ("cosmic ray", "sky lines")
+            store.append_decision(
+                Decision(obsid, "", verdict, name, comment="; mine", issue_flags=seen)
+            )
     out = tmp_path / f"bhb.{suffix}"
     assert run_cli(["export", str(second), str(out), "--all", "--columns", "full"]) == 0
     for companion in first.glob("vetting.sqlite*"):
@@ -174,7 +177,9 @@ def test_our_table_given_to_ingest_brings_verdicts_of_each_reviewer_and_labels(
     with Survey(second).store() as store:
         stars = table["obsid"].tolist()
         store.append_decision(Decision(stars[-1], "", "reject", "Ann", "HSD", comment='no; "odd"'))
-        store.append_decision(Decision(stars[-1], "", "accept", "Bob", issue_flags=("final",)))
+        store.append_decision(
+            Decision(stars[-1], "", "accept", "Bob", issue_flags=("final", "sky lines"))
+        )
     out = tmp_path / "ours.mrt"
     assert run_cli(["export", str(second), str(out), "--all", "--columns", "full"]) == 0
     for companion in first.glob("vetting.sqlite*"):
