@@ -128,8 +128,12 @@ def _verdict_text(said: _Said) -> str:
 
 
 def _issues_text(said: _Said) -> str:
-    """Return the issue flags that a reviewer set: ``cosmic ray, sky``."""
-    return ", ".join(one for one in said.issue_flags.split(";") if one not in ("", FINAL_FLAG))
+    return issues_text(said.issue_flags)
+
+
+def issues_text(issue_flags: str) -> str:
+    """Return the issue flags that a reviewer set, of those with semicolons: ``cosmic ray, sky``."""
+    return ", ".join(one for one in issue_flags.split(";") if one not in ("", FINAL_FLAG))
 
 
 def listed(pairs: Iterable[tuple[str, str]]) -> str:

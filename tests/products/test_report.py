@@ -33,7 +33,8 @@ def survey(tmp_path_factory):
             store.append_decision(Decision(*star, Verdict.ACCEPT, "Ann", comment=HOSTILE))
             if k < 4:
                 says = Verdict.REJECT if k < 2 else Verdict.ACCEPT
-                store.append_decision(Decision(*star, says, "<b>Bob</b>"))
+                seen = ("cosmic ray", "<i>sky</i>") if k == 3 else ()
+                store.append_decision(Decision(*star, says, "<b>Bob</b>", issue_flags=seen))
     return made
 
 
@@ -99,6 +100,12 @@ def test_a_spectrum_comes_back_from_the_page_as_it_was(survey, told):
     assert inside.mean() > 0.98
     np.testing.assert_allclose(flux[inside], true[inside], atol=1e-4)
     assert (np.isnan(flux) == np.isnan(true)).all()
+
+
+def test_the_table_of_verdicts_names_the_issues_that_a_reviewer_saw(told):
+    words = Page(page_html(told)).words
+    assert words.count("issues") == sum(len(star.decisions) > 0 for star in told.stars)
+    assert words.count("cosmic ray, <i>sky</i>") == 1
 
 
 def test_hostile_text_stays_text_and_nothing_is_asked_for(told):
