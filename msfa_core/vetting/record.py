@@ -122,9 +122,13 @@ def _by_reviewer_columns(own: Sequence[_Said]) -> dict[str, Any]:
 
 
 def _verdict_text(said: _Said) -> str:
+    return verdict_text(said.verdict, said.verdict_class, said.is_final)
+
+
+def verdict_text(verdict: str, verdict_class: str, is_final: bool) -> str:
     """Return a verdict, with the class and whether it is final: ``reject as HSD, final``."""
-    text = said.verdict + (f" as {said.verdict_class}" if said.verdict_class else "")
-    return f"{text}, final" if said.is_final else text
+    text = verdict + (f" as {verdict_class}" if verdict_class else "")
+    return f"{text}, final" if is_final else text
 
 
 def _issues_text(said: _Said) -> str:

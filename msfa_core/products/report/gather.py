@@ -22,7 +22,7 @@ from msfa_core.rules import (
     star_numbers,
 )
 from msfa_core.spine.witnesses import Witness, witnesses
-from msfa_core.survey.figures.judged import Agreement, agreement, reliability
+from msfa_core.survey.figures.judged import Agreement, agreement, reliability, standing
 from msfa_core.survey.figures.panel import Panel
 from msfa_core.survey.figures.planes import planes, selection_in_words, share
 from msfa_core.survey.figures.plots import one_of_each
@@ -55,7 +55,7 @@ class StarStory:
     epochs : DataFrame
         Every spectrum of the star in the survey, in the order of dates or obsids.
     decisions : DataFrame
-        What stands of what was decided on it, oldest first.
+        What stands of what was decided on it, as from `standing`.
     witnesses : tuple of Witness
     picture : StarPicture or None
         None beyond `MOST_PICTURES`.
@@ -289,7 +289,7 @@ def _stars(
     chosen = chosen.iloc[order]
     star = pd.Series(star_numbers(table), index=table.index)
     by_star = {int(number): rows for number, rows in table.groupby(star.to_numpy())}
-    decided = _standing(survey)
+    decided = standing(survey)
     obsid = chosen["obsid"].to_numpy(np.int64)
     drawn = pictures(survey, obsid[:MOST_PICTURES])
     told = []
@@ -307,10 +307,3 @@ def _stars(
         )
         progress("report", k + 1, len(chosen), "stars" if k + 1 == len(chosen) else "")
     return tuple(told)
-
-
-def _standing(survey: Survey) -> pd.DataFrame:
-    if not survey.has_store:
-        return pd.DataFrame()
-    with survey.store() as store:
-        return store.standing()

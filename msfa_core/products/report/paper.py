@@ -337,7 +337,7 @@ def _said_of(star: StarStory) -> str:
     for said in decided[-_MOST_VERDICTS:]:
         comment = str(said["comment"] or "")[:_COMMENT]
         told = f": {comment}" if comment else ""
-        lines.append(f"{said['reviewer']}, {str(said['decided_at'])[:10]}: {said['verdict']}{told}")
+        lines.append(f"{said['reviewer']}, {str(said['decided_at'])[:10]}: {said['said']}{told}")
     if len(decided) > _MOST_VERDICTS:
         lines.append(f"and {len(decided) - _MOST_VERDICTS} earlier decisions")
     return "\n".join(fill(line, _WIDE + 30) for line in lines)

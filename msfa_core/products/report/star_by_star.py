@@ -12,8 +12,6 @@ from msfa_core.constants import FIT_LINES, LINE_SYMBOLS, SPEED_OF_LIGHT
 from msfa_core.counting import counted_of
 from msfa_core.flags import FitFlag
 from msfa_core.products.report.gather import Report, StarStory
-from msfa_core.vetting.decision import FINAL_FLAG
-from msfa_core.vetting.record import issues_text
 
 _STANCES: Final = {1: ("for", "✓"), -1: ("against", "✕"), 0: ("silent", "–")}
 SMALL: Final = ("d02_fm_hdelta", "cmd", "kiel")  # planes of a star's own section
@@ -223,14 +221,10 @@ def _decisions(star: StarStory) -> str:
         return ""
     rows = []
     for said in star.decisions.to_dict("records"):
-        kind = str(said["verdict_class"] or "")
-        flags = str(said.get("issue_flags") or "")
-        final = ", final" if FINAL_FLAG in flags.split(";") else ""
-        verdict = f"{said['verdict']}{f' as {kind}' if kind else ''}{final}"
         sure = "" if pd.isna(said["confidence"]) else f"{int(said['confidence'])} of 4"
         rows.append(
-            f"<tr><th scope=row>{escape(str(said['reviewer']))}</th><td>{escape(verdict)}</td>"
-            f"<td>{sure}</td><td class=text>{escape(issues_text(flags))}</td>"
+            f"<tr><th scope=row>{escape(str(said['reviewer']))}</th><td>{escape(said['said'])}</td>"
+            f"<td>{sure}</td><td class=text>{escape(said['issues'])}</td>"
             f"<td class=text>{escape(str(said['comment'] or ''))}</td>"
             f"<td>{escape(str(said['decided_at'])[:16].replace('T', ' '))}</td></tr>"
         )

@@ -21,6 +21,7 @@ from msfa_core.vetting.agreement import (
     latest_by_reviewer,
     verdict_matrix,
 )
+from msfa_core.vetting.record import are_final, issues_text, verdict_text
 
 BIN_EDGES: Final = np.linspace(0.0, 1.0, 11)  # of p_bhb
 TRUTH: Final = "true_class"
@@ -94,6 +95,26 @@ class Agreement:
         said = f"{kappa:.2f}".replace("-", "−")
         named = kappa_in_words(kappa, max(pair.n for pair in self.pairs))
         return f"{len(names)} reviewers agree with {whose} κ = {said}: {named}."
+
+
+def standing(survey: Survey) -> pd.DataFrame:
+    """Return what stands of what was decided, oldest first; ``said`` and ``issues`` are in words.
+
+    Parameters
+    ----------
+    survey : Survey
+        Without decisions, the table is empty.
+    """
+    if not survey.has_store:
+        return pd.DataFrame()
+    with survey.store() as store:
+        decided = store.standing()
+    classes = decided["verdict_class"].fillna("").tolist()
+    final = are_final(decided).tolist()
+    return decided.assign(
+        said=list(map(verdict_text, decided["verdict"].tolist(), classes, final)),
+        issues=list(map(issues_text, decided["issue_flags"].fillna("").tolist())),
+    )
 
 
 def agreement(survey: Survey) -> Agreement:
