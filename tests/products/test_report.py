@@ -102,6 +102,16 @@ def test_a_spectrum_comes_back_from_the_page_as_it_was(survey, told):
     assert (np.isnan(flux) == np.isnan(true)).all()
 
 
+def test_a_probability_is_all_or_nothing_only_where_it_is(told):
+    star = told.stars[0]
+    for p, words in ((0.99996, "1−4e-5"), (0.0002, "&lt;0.001"), (0.87, "0.870")):
+        known = replace(star, row=star.row.copy())
+        known.row["p_bhb"] = p
+        page = page_html(replace(told, stars=(known,)))
+        assert page.count(f"<td>{words}</td>") >= 2
+        assert ">1.0000<" not in page
+
+
 def test_the_table_of_verdicts_names_the_issues_that_a_reviewer_saw(told):
     words = Page(page_html(told)).words
     assert words.count("issues") == sum(len(star.decisions) > 0 for star in told.stars)

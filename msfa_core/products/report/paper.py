@@ -15,7 +15,7 @@ from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.products.report.gather import Report, StarStory
 from msfa_core.products.report.page import checked
-from msfa_core.products.report.star_by_star import SMALL
+from msfa_core.products.report.star_by_star import PROBABILITY, SMALL, in_form
 from msfa_core.survey.figures.panel import Panel, about_one
 from msfa_core.survey.figures.printed import (
     GREEN,
@@ -305,11 +305,12 @@ def _say_star(figure: Figure, star: StarStory) -> None:
     for name, words, form, unit in (
         ("ra", "RA", ".5f", "°"), ("dec", "Dec", "+.5f", "°"), ("g_mag", "G", ".2f", ""),
         ("snr_g", "S/N(g)", ".0f", ""), ("teff", "Teff", ".0f", " K"),
-        ("logg", "log g", ".2f", ""), ("feh", "[Fe/H]", ".2f", ""), ("p_bhb", "p_bhb", ".4f", ""),
+        ("logg", "log g", ".2f", ""), ("feh", "[Fe/H]", ".2f", ""),
+        ("p_bhb", "p_bhb", PROBABILITY, ""),
     ):  # fmt: skip
         value = row.get(name)
         if value is not None and value == value and str(value) != "<NA>":  # noqa: PLR0124
-            facts.append(f"{words} {float(value):{form}}{unit}".replace("-", "−"))
+            facts.append(f"{words} {in_form(float(value), form)}{unit}")
     verdict = row.get("verdict")
     facts.append(f"verdict: {verdict}" if isinstance(verdict, str) else "not decided")
     _write(figure, 0.05, 0.915, " · ".join(facts), fontsize=9, color="0.25")

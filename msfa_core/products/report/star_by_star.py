@@ -12,7 +12,9 @@ from msfa_core.constants import FIT_LINES, LINE_SYMBOLS, SPEED_OF_LIGHT
 from msfa_core.counting import counted_of
 from msfa_core.flags import FitFlag
 from msfa_core.products.report.gather import Report, StarStory
+from msfa_core.spine.witnesses import probability_words
 
+PROBABILITY: Final = "probability"  # in place of a format
 _STANCES: Final = {1: ("for", "✓"), -1: ("against", "✕"), 0: ("silent", "–")}
 SMALL: Final = ("d02_fm_hdelta", "cmd", "kiel")  # planes of a star's own section
 COLUMNS: Final = (  # of the catalogue: column, heading, unit, format
@@ -28,7 +30,7 @@ COLUMNS: Final = (  # of the catalogue: column, heading, unit, format
     ("teff", "Teff", "K", ".0f"),
     ("logg", "log g", "dex", ".2f"),
     ("feh", "[Fe/H]", "dex", ".2f"),
-    ("p_bhb", "p_bhb", "", ".4f"),
+    ("p_bhb", "p_bhb", "", PROBABILITY),
     ("n_epochs", "epochs", "", ".0f"),
     ("n_reviews", "reviews", "", ".0f"),
 )
@@ -44,8 +46,8 @@ _MEASURED: Final = (  # of a star's section: column, name, unit, format
         ("feh", "[Fe/H]", "dex", ".2f"), ("label_chi2", "χ² of the fit", "", ".2f"),
     )),
     ("Search", (
-        ("p_bhb", "p_bhb", "", ".5f"), ("p_class_bhb", "class BHB", "", ".4f"),
-        ("p_class_a", "class A", "", ".4f"), ("p_class_b", "class B", "", ".4f"),
+        ("p_bhb", "p_bhb", "", PROBABILITY), ("p_class_bhb", "class BHB", "", PROBABILITY),
+        ("p_class_a", "class A", "", PROBABILITY), ("p_class_b", "class B", "", PROBABILITY),
         ("novelty", "novelty", "", ".2f"), ("template_confidence", "template", "%", ".0f"),
     )),
     ("Gaia", (
@@ -66,7 +68,14 @@ def _number(row: pd.Series, name: str) -> float:
 def _cell(row: pd.Series, name: str, form: str) -> str:
     """Return a number as people write it; a dash where there is none."""
     value = _number(row, name)
-    return f"{value:{form}}".replace("-", "−") if np.isfinite(value) else "–"
+    return escape(in_form(value, form)) if np.isfinite(value) else "–"
+
+
+def in_form(value: float, form: str) -> str:
+    """Return a number in a format, or as probabilities are written."""
+    if form == PROBABILITY:
+        return probability_words(value)
+    return f"{value:{form}}".replace("-", "−")
 
 
 def catalogue_html(report: Report) -> str:
@@ -206,7 +215,7 @@ def _epochs(star: StarStory) -> str:
         name = str(file).replace("\\", "/").rsplit("/", 1)[-1] if isinstance(file, str) else ""
         rows.append(
             f"<tr><th scope=row>{int(row['obsid'])}</th><td>{_cell(row, 'snr_g', '.0f')}</td>"
-            f"<td>{said}</td><td>{_cell(row, 'p_bhb', '.3f')}</td>"
+            f"<td>{said}</td><td>{_cell(row, 'p_bhb', PROBABILITY)}</td>"
             f'<td class="text">{escape(name)}</td></tr>'
         )
     return (
