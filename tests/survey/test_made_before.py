@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from dashboard.state import Session
+from msfa_core.balmer.indices import EW_BANDS
 from msfa_core.columns import COLUMNS, columns_of
-from msfa_core.constants import KP_REPEAT_ERROR
+from msfa_core.constants import EW_REPEAT_ERROR, KP_REPEAT_ERROR
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.funnel import funnel
@@ -112,6 +113,9 @@ def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(sur
             expected = as_it_was[column.name].to_numpy()
             if column.name == "kp_err":  # since then repeats of real stars have a say in it
                 expected = np.hypot(expected, float(KP_REPEAT_ERROR) * as_it_was["kp"].to_numpy())
+            elif (line := column.name.removesuffix("_err")) in EW_BANDS and line != column.name:
+                width = EW_BANDS[line].high - EW_BANDS[line].low
+                expected = np.hypot(expected, float(EW_REPEAT_ERROR) * width)  # likewise
             assert table[column.name].to_numpy() == pytest.approx(
                 expected, rel=1e-4, nan_ok=True
             ), column.name
