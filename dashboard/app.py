@@ -345,6 +345,11 @@ class VettingApp(pn.viewable.Viewer):
             ),
         }  # fmt: skip
         self.header = Header(self.state, {"Vet": vet}, leaves, self._reload, self._stars_to_be)
+        if asked_for("page") in leaves:
+            self.header.turn_to(asked_for("page"))
+        elif asked_for("page"):
+            pages = ["Vet", *leaves]
+            self.state.status.say(not_offered("page", asked_for("page"), pages), "error")
         return pn.Column(
             self.header,
             vet,

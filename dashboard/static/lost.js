@@ -16,6 +16,8 @@ export function reload_when_lost() {
   const page = globalThis.Bokeh?.documents?.[0]
   if (!page) { setTimeout(reload_when_lost, 100); return }
   let is_lost = false
+  // one that the browser kept while another was shown (Back, Forward) has lost its server, too
+  window.addEventListener("pageshow", event => { if (event.persisted) window.location.reload() })
   page.on_event("connection_lost", () => {
     if (!is_lost) setTimeout(look_for_server, LOOK_EVERY)
     is_lost = true

@@ -6,6 +6,7 @@ const VERDICTS = new Set(["accept", "reject", "unsure", "suggestion"])
 const ANSWERED = 800 // ms: without an answer by then, the line says that nothing is saved yet
 const AGAIN = 3000 // ms until a verdict is given again to a database server that is away
 const LOOKED = 350 // ms: nobody judges a star that was painted within them by a click
+const PAGES = "msfa-pages" // class of the buttons that turn pages
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
 function element(tag, css = "", text = "") {
@@ -28,12 +29,36 @@ function after_paint(action) {
   requestAnimationFrame(() => requestAnimationFrame(action))
 }
 
+const IN_FRAME = window.top !== window // of a notebook, whose history is not ours
+const ONE_STEP = 1000 // ms: a star and a page that change within them do so at one click
+let turned_at = -Infinity // ms, when another page was turned to
+
+// A step that the browser's Back returns from; where it takes no more steps, the place alone.
+function step_to(url, is_step) {
+  try {
+    if (is_step && !IN_FRAME) window.history.pushState(null, "", url)
+    else window.history.replaceState(window.history.state, "", url)
+  } catch { /* a browser allows so many a second: the next star is named again */ }
+}
+
 // The address names the star, so that it can be sent to a colleague, and a reload comes back.
 function name_in_address(obsid) {
   const url = new URL(window.location)
-  if (!obsid || url.searchParams.get("obj") === obsid) return
+  const before = url.searchParams.get("obj")
+  if (!obsid || before === obsid) return
   url.searchParams.set("obj", obsid)
-  window.history.replaceState(window.history.state, "", url)
+  step_to(url, before !== null && performance.now() - turned_at > ONE_STEP)
+}
+
+// And the page beside the spectrum's, if one is turned to.
+function page_in_address(name, is_first) {
+  const url = new URL(window.location)
+  const named = is_first ? "" : name
+  if ((url.searchParams.get("page") ?? "") === named) return
+  if (named) url.searchParams.set("page", named)
+  else url.searchParams.delete("page")
+  step_to(url, true)
+  turned_at = performance.now()
 }
 
 // So does what was chosen: filters, order, tab and blind stay over a reload and a change of theme.
@@ -500,6 +525,25 @@ export function render({model, view}) {
     painted()
   }
   watch_source()
+
+  // --- the browser's Back and Forward ------------------------------------------------------
+  const on_turned = ({detail: {name, is_first}}) => page_in_address(name, is_first)
+  const on_step = () => {
+    const wanted = new URL(window.location).searchParams
+    const chooser = [...view.model.document?.all_models ?? []].find(one => one.css_classes?.includes(PAGES))
+    const place = chooser?.labels.indexOf(wanted.get("page") ?? "")
+    if (chooser) chooser.active = Math.max(0, place) // turned there already where it is as it was
+    choices_in_address(model.address) // what is chosen stays as it is
+    const obsid = wanted.get("obj")
+    if (obsid && obsid !== gate.drawn) gate.ask(painted => (
+      {action: "select", value: obsid, painted, reviewer: reviewer.value.trim()}))
+  }
+  window.addEventListener("msfa:turned", on_turned)
+  window.addEventListener("popstate", on_step)
+  model.on("remove", () => {
+    window.removeEventListener("msfa:turned", on_turned)
+    window.removeEventListener("popstate", on_step)
+  })
 
   // --- the connection ---------------------------------------------------------------------
   const watch_connection = () => {

@@ -105,10 +105,15 @@ class Leaf:
 
 
 def turn_at_once(chooser: pn.widgets.RadioButtonGroup, columns: Mapping[str, pn.Column]) -> None:
-    """Have the browser turn to the page whose name is clicked, while the server is at work."""
+    """Have the browser turn to the page whose name is clicked, while the server is at work.
+
+    The page is told of as ``msfa:turned``: the verdict bar keeps it in the address.
+    """
     args = {f"page_{k}": column for k, column in enumerate(columns.values())}
     code = f"""
         for (const [k, page] of [{", ".join(args)}].entries())
           page.setv({{visible: k == cb_obj.active}}, {{sync: false}})
+        const detail = {{name: cb_obj.labels[cb_obj.active], is_first: cb_obj.active === 0}}
+        window.dispatchEvent(new CustomEvent("msfa:turned", {{detail}}))
     """
     chooser.jscallback(args=args, value=code)

@@ -81,3 +81,11 @@ def test_a_combination_of_subsets_is_shared_by_the_address(survey, monkeypatch):
     assert gone.state.queue.sentences == page.state.queue.sentences[:0] + [
         page.state.verdicts.presets["candidates"].sentence
     ]
+
+
+def test_an_address_names_the_page_that_is_shown(survey, monkeypatch):
+    page = opened(survey, monkeypatch, page="Export")
+    shown = [name for name, column in page.header._columns.items() if column.visible]
+    assert shown == ["Export"]
+    page = opened(survey, monkeypatch, page="Import")
+    assert "page=Import, which is not offered: Vet, Compare, Export" in page.state.status.message

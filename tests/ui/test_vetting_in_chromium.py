@@ -287,3 +287,52 @@ def test_brushes_are_named_combined_and_handed_on_by_the_address(chromium, small
         for one in (handed_on, page):
             one.context.close()
     assert_quiet(log)
+
+
+def test_back_leads_to_the_last_star_and_page_and_loses_nothing(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        first = painted(page)
+        second = press(page, "ArrowRight")
+        page.keyboard.press("e")
+        page.keyboard.type("a word on the second")
+        page.keyboard.press("Escape")
+        third = press(page, "ArrowRight")
+        page.get_by_role("button", name="Export", exact=True).click()
+        page.wait_for_url("**page=Export**")
+        page.locator(".msfa-export .export-download").wait_for()
+        page.get_by_label("Authors").fill("Anna")
+
+        def stands(obsid, name=None):
+            page.wait_for_function(
+                "([obsid, name]) => { const q = new URL(location).searchParams;"
+                " return q.get('obj') === obsid && q.get('page') === name }",
+                arg=[obsid, name],
+            )
+            page.wait_for_selector(
+                f"[data-painted='{obsid}']:not(.msfa-busy)", state="attached", timeout=30_000
+            )
+            assert page.locator(".msfa-vet").is_visible() == (name is None)
+
+        stands(third, "Export")
+        page.go_back()
+        stands(third)
+        page.go_back()
+        stands(second)
+        assert page.locator(".msfa-comment").input_value() == "a word on the second"
+        page.go_back()
+        stands(first)
+        for obsid, name in ((second, None), (third, None), (third, "Export")):
+            page.go_forward()
+            stands(obsid, name)
+        assert page.get_by_label("Authors").input_value() == "Anna"  # nothing was loaded anew
+        page.reload()
+        page.locator(".msfa-export .export-download").wait_for(timeout=60_000)  # at its own address
+        assert not page.locator(".msfa-vet").is_visible()
+        page.get_by_role("button", name="Vet", exact=True).click()
+        stands(third)
+        assert press(page, "a") != third
+        page.context.close()
+    assert [str(one.obsid) for one in decisions(small_survey)] == [third]
+    assert_quiet(log)
