@@ -223,6 +223,15 @@ def short_of_room(axis: LinearAxis, plot: figure, *shorter: str) -> None:
     plot.js_on_change("inner_height", CustomJS(args=args, code=code))
 
 
+def tick_both_sides(axis: LinearAxis) -> None:
+    """Have a low axis about zero name zero and a value on either side, whatever its range.
+
+    Steps that follow each other are no more than twice as long: some step then lies within the
+    range, and near enough to a third of it to be chosen.
+    """
+    axis.ticker.update(desired_num_ticks=3, mantissas=[1, 2, 3, 5])
+
+
 def new_figure(colours: Palette, **options: Any) -> figure:
     """Return an empty figure that already wears the theme.
 

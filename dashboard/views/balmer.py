@@ -36,6 +36,7 @@ from dashboard.theme import (
     save_with,
     short_of_room,
     stylesheet,
+    tick_both_sides,
 )
 from msfa_core.balmer.fit import MASKED_RANGES, LineFits, LineWindow
 from msfa_core.constants import BALMER_LINES, FIT_LINES, LINE_SYMBOLS
@@ -47,6 +48,10 @@ RESIDUAL_LEAST: Final = 0.06  # the residual panel never zooms in further
 MARGIN: Final = 1.15
 CORE_MARK: Final = 12.0  # Å: the mark of fm begins so far left of the core
 AXIS_WIDTH: Final = 44  # px: both panels of a line begin at the same wavelength
+LINE_ROOM: Final = {
+    "msfa-narrow": 42,
+    "msfa-roomy": 58,
+}  # characters, by class in CSS
 PIXEL_FIELDS: Final = ("x", "flux", "low", "high", "residual", "residual_low", "residual_high")
 LEVEL_FIELDS: Final = ("x0", "x1", "y", "text_x", "text")
 
@@ -113,6 +118,27 @@ def levels(
     return found
 
 
+def flags_within(raised: int, room: int) -> str:
+    """Return the flags of a fit in one line: never cut, all their sentences are its title.
+
+    Parameters
+    ----------
+    raised : int
+        Bits of `FitFlag`.
+    room : int
+        Characters of the line.
+    """
+    flags = [flag for flag in FitFlag if raised & flag]
+    if len(flags) == 1 and len(flags[0].sentence) <= room:
+        return flags[0].sentence
+    names = [str(flag.name).lower().replace("_", " ") for flag in flags]
+    for n in range(len(names), 1, -1):
+        more = f" · {len(names) - n} more" if n < len(names) else ""
+        if len(words := " · ".join(names[:n]) + more) <= room:
+            return words
+    return names[0] + (f" · {len(names) - 1} more" if len(names) > 1 else "")
+
+
 def header_html(fits: LineFits, line: str) -> str:
     """Return the measurement of one line in words: values, errors, flags."""
     k = fits.lines.index(line)
@@ -134,10 +160,15 @@ def header_html(fits: LineFits, line: str) -> str:
             ("n", "continuum", 2, ""), ("rms", "rms", 3, ""),
         )
     )  # fmt: skip
-    doubts = escape(" ".join(FitFlag.sentences(int(fits.flags[0, k]))))
+    raised = int(fits.flags[0, k])
+    doubts = escape(" ".join(FitFlag.sentences(raised)))
     flags = (
-        f"<span class='msfa-fit-flags' title='{doubts}'>{doubts}</span>"
-        if doubts
+        "".join(
+            f"<span class='msfa-fit-flags {css}' title='{doubts}'>"
+            f"{escape(flags_within(raised, room))}</span>"
+            for css, room in LINE_ROOM.items()
+        )
+        if raised
         else "<span class='msfa-fit-good'>no flags</span>"
     )
     return (
@@ -196,7 +227,7 @@ class LinePlot:
         save_with(self.flux, self.residual)
         self.flux.xaxis.major_label_text_font_size = "0px"
         self.flux.xaxis.axis_label_standoff = 0
-        self.residual.yaxis.ticker.desired_num_ticks = 3
+        tick_both_sides(self.residual.yaxis[0])
         for plot in (self.flux, self.residual):  # three lenses beside each other are narrow
             plot.xaxis.ticker.desired_num_ticks = 4
         self.residual.yaxis.axis_label_text_font_size = "10px"

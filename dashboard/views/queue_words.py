@@ -16,7 +16,7 @@ from dashboard.state import Session
 from dashboard.state.labels import ANY_REASON, NO_REASON
 from dashboard.state.screen import TOLD
 from dashboard.state.verdicts import ASSIGNED
-from msfa_core.rules import domain_sentence, stage1_says_bhb
+from msfa_core.rules import are_low_resolution, domain_sentence, stage1_says_bhb
 from msfa_core.slam.reasons import has_reason
 from msfa_core.spine.witnesses import probability_words
 from msfa_core.vetting.filters import Filter
@@ -132,9 +132,18 @@ def empty_words(state: Session) -> str:
         return f"no spectra yet: `msfa ingest {state.survey.path} FILES`"
     if any(f.name in (*KEPT, "verdict") for f in state.queue.filters):
         return f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)}"
-    if table["predicted_class"].isna().all():
+    low = are_low_resolution(table)
+    none = f"0 of {len(table):,} spectra are candidates: "
+    if not low.any():
+        return f"{none}all are of medium resolution, which the search leaves out"
+    if table.loc[low, "predicted_class"].isna().all():
         return f"nothing was classified yet: `msfa run {state.survey.path}`"
     domain = int(table["in_search_domain"].fillna(False).sum())
+    return _unfound_words(state, table, domain, none)
+
+
+def _unfound_words(state: Session, table: pd.DataFrame, domain: int, none: str) -> str:
+    """Return why a search that was made left nothing in the queue."""
     if not domain:
         return (
             f"none of {len(table):,} spectra is in the search domain "
@@ -144,8 +153,8 @@ def empty_words(state: Session) -> str:
     if [f.name for f in state.queue.filters] == ["candidates"]:
         called = int(stage1_says_bhb(table["predicted_class"]).sum())
         return (
-            f"0 of {len(table):,} spectra are candidates: {domain:,} are in the search domain "
-            f"(A or B), {called:,} are called BHB by stage 1"
+            f"{none}{domain:,} are in the search domain (A or B), {called:,} are called BHB by "
+            "stage 1"
         )
     return (
         f"none of {len(table):,} spectra is left by: {'; '.join(state.queue.sentences)} "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dashboard.planes.words import Words
 from dashboard.state import Matched, Session, Solution, Star
-from dashboard.theme import Palette, new_figure, save_with, stylesheet
+from dashboard.theme import Palette, new_figure, save_with, stylesheet, tick_both_sides
 from dashboard.views.spectrum_data import GRID, STAR_Z, empty
 from msfa_core.constants import RV_FLOOR, SPEED_OF_LIGHT
 from msfa_core.flags import MatchFlag
@@ -131,7 +131,7 @@ class TemplateOverlay:
         )  # fmt: skip
         strip.xaxis[0].axis_label = plot.xaxis[0].axis_label
         strip.yaxis.formatter = PrintfTickFormatter(format="%+.2f")
-        strip.yaxis.ticker.desired_num_ticks = 3
+        tick_both_sides(strip.yaxis[0])
         strip.yaxis.major_label_text_font_size = "9px"
         strip.varea(
             "x", "low", "high", source=self.residual, fill_color=colours.band, fill_alpha=0.55
@@ -183,7 +183,8 @@ class TemplateOverlay:
         if not self.state.answers.with_template:
             return
         if matched is None:
-            options, words = {WAITING: 0}, ""
+            is_there = self._drawn[0] is not None
+            options, words = {WAITING if is_there else "no star on screen": 0}, ""
         elif not matched.solutions:
             options, words = {"no template fits": 0}, "; ".join(MatchFlag.sentences(matched.flags))
         else:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _REASONS: Final = 10  # files, or reasons, named on the screen; all rejected are in rejected.csv
 _DIGITS: Final = re.compile(r"\d+")
+_MANY: Final = 2  # files that cannot be read: too many for the one line of an error
 
 
 @app.command()
@@ -59,13 +60,13 @@ def ingest(
         with show_progress(quiet) as progress:
             report = take(target, paths, catalogues, progress, workers)
     finally:
-        is_empty = is_new and not len(target.obsid)
-        if is_empty:
+        # why one file cannot be read is on the screen; why many cannot, is kept
+        if is_new and not len(target.obsid) and len(target.rejected) < _MANY:
             shutil.rmtree(target.path, ignore_errors=True)
-    _print_ingest(report, target, is_empty)
+    _print_ingest(report, target)
 
 
-def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
+def _print_ingest(report: IngestReport, survey: Survey) -> None:
     """Say what became of the files; raise when nothing came of any."""
     print(
         f"{counted(report.n_files, 'file', 'files')}: "
@@ -100,11 +101,10 @@ def _print_ingest(report: IngestReport, survey: Survey, is_empty: bool) -> None:
         or report.changed
     )
     if report.rejected and not useful:
-        first = report.rejected[0][1]
+        first, where = report.rejected[0][1], f"see {survey.path / 'rejected.csv'}"
         if len(report.rejected) == 1:
             raise ReadError(first)
         _say_kinds(report.rejected[1:])
-        where = "nothing was stored" if is_empty else f"see {survey.path / 'rejected.csv'}"
         n = len(report.rejected)
         raise ReadError(f"none of the {n:,} files could be read; {where}. First: {first}")
     _say_kinds(report.rejected)

@@ -247,6 +247,8 @@ def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
         bool(table[name].notna().any())
         for name in ("is_candidate", "in_bhb_region", "in_cmd_trapezoid")
     )
+    low = are_low_resolution(table)
+    is_classified |= bool(len(table)) and not low.any()  # none is searched: none is a candidate
     inside = in_search_domain(table, settings).to_numpy(bool)  # known before any step
     domain = is_true(table, "in_search_domain") if is_classified else inside
     counts = {IN_DOMAIN: int(domain.sum())}
@@ -265,7 +267,7 @@ def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
             of_candidates[words] = is_true(table, "in_cmd_trapezoid")
         of_candidates["candidates in known catalogues"] = table["known_in"].notna().to_numpy(bool)
         counts |= {name: int((candidate & rows).sum()) for name, rows in of_candidates.items()}
-    n_medium = int((~are_low_resolution(table)).sum())
+    n_medium = int((~low).sum())
     return counts | ({"of medium resolution, outside the search": n_medium} if n_medium else {})
 
 
@@ -343,6 +345,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
     n, path = len(table), survey.path
     if not n:
         return [f"spectra: none yet; `msfa ingest {typed(path)} FILES`"]
+    low = are_low_resolution(table)
     checks = [
         (
             words_of(table["class"]).isna() | words_of(table["subclass"]).isna(),
@@ -353,7 +356,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
             pd.Series(np.isnan(rest_redshifts(table))),
             "Doppler shift z",
             f"`msfa run {typed(path)}` (the template match's)"
-            if table["template_flags"].isna().all()
+            if low.any() and table.loc[low, "template_flags"].isna().all()
             else f"`msfa ingest {typed(path)} --catalogue FILE`; no template gives one",
         ),
         (
@@ -370,7 +373,7 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
             table[list(LABELS)].isna().any(axis=1),
             "Teff, log g, [Fe/H]",
             f"`msfa run {typed(path)} --steps label`"
-            if table[list(LABELS)].isna().all(axis=None)
+            if table["label_flags"].isna().all()
             else f"`msfa ingest {typed(path)} --catalogue FILE`, then `msfa run {typed(path)}`",
         ),
     ]

@@ -340,7 +340,25 @@ def test_several_files_of_which_none_can_be_read_are_each_named(tmp_path, capsys
     assert "none of the 2 files could be read" in said
     assert "a.fits" in said
     assert "b.fits" in said
-    assert not (tmp_path / "S").exists()
+    listed = tmp_path / "S" / "rejected.csv"
+    assert f"see {listed}" in said
+    survey = Survey(tmp_path / "S")
+    assert sorted(survey.rejected["file"]) == [str(tmp_path / one) for one in ("a.fits", "b.fits")]
+    assert all("empty" in reason for reason in survey.rejected["reason"])
+
+
+def test_a_survey_of_which_no_file_could_be_read_takes_those_that_can(
+    lamost_files, tmp_path, capsys
+):
+    (tmp_path / "bad").mkdir()
+    for name in ("a.fits", "b.fits"):
+        (tmp_path / "bad" / name).write_bytes(b"")
+    assert msfa("ingest", tmp_path / "S", tmp_path / "bad") == 1
+    assert f"see {tmp_path / 'S' / 'rejected.csv'}" in capsys.readouterr().err
+    assert msfa("status", tmp_path / "S") == 0
+    assert "2 could not be read" in capsys.readouterr().out
+    assert msfa("ingest", tmp_path / "S", lamost_files, "--quiet") == 0
+    assert "24 spectra stored" in capsys.readouterr().out
 
 
 def test_each_reason_against_files_is_told_once_with_how_often_it_holds(tmp_path, capsys):

@@ -6,7 +6,9 @@ from pytest import approx
 
 from dashboard.theme import DARK, LIGHT
 from dashboard.views.balmer import (
+    LINE_ROOM,
     BalmerView,
+    flags_within,
     header_html,
     legend_html,
     levels,
@@ -159,3 +161,25 @@ def test_a_low_figure_has_words_for_its_axis_that_fit(view):
         assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
         assert len(words[-1]) * told.args["wide"] < plot.flux.min_height
         assert "sync: false" in told.code  # else the server takes it for a change by hand
+
+
+@pytest.mark.parametrize("room", LINE_ROOM.values())
+def test_flags_of_a_fit_are_told_whole_within_their_line(room):
+    flags = list(FitFlag)
+    for n in range(1, len(flags) + 1):
+        for raised in (sum(flags[:n]), sum(flags[-n:]), sum(flags[::2][:n])):
+            words = flags_within(int(raised), room)
+            assert len(words) <= room
+    assert flags_within(int(FitFlag.NOT_CONVERGED), room) == FitFlag.NOT_CONVERGED.sentence
+    assert flags_within(int(FitFlag.POOR_FIT | FitFlag.AT_BOUND), room) == "at bound · poor fit"
+    assert flags_within(sum(map(int, flags)), room).endswith(" more")
+
+
+def test_a_strip_of_residuals_names_a_value_on_either_side_of_zero(view):
+    """By the rule of Bokeh's `BasicTicker`: the step whose count of ticks is nearest to wanted."""
+    ticker = view.plots["hdelta"].residual.yaxis[0].ticker
+    for limit in np.geomspace(0.05, 30.0, 200):
+        power = 10.0 ** np.floor(np.log10(2 * limit / ticker.desired_num_ticks))
+        steps = power * np.array([*ticker.mantissas, 10])
+        step = steps[np.argmin(np.abs(ticker.desired_num_ticks - 2 * limit / steps))]
+        assert step <= limit, (limit, step)

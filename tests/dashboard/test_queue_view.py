@@ -276,6 +276,13 @@ def test_an_empty_queue_says_why_and_offers_all_spectra(survey):
     survey.write_table(table.assign(is_candidate=False, p_bhb=np.nan, predicted_class=None))
     unclassified = QueueView(state=Session(survey, "bert"))
     assert "nothing was classified yet" in unclassified.progress.object
+    medium = table.assign(
+        is_candidate=None, p_bhb=np.nan, predicted_class=None, in_search_domain=False,
+        resolution="medium",
+    )  # fmt: skip
+    survey.write_table(medium)
+    unsearched = QueueView(state=Session(survey, "emma"))
+    assert "0 of 60 spectra are candidates: all are of medium" in unsearched.progress.object
 
 
 def test_a_star_that_was_searched_for_is_said_to_lie_outside_the_queue(state):

@@ -1,6 +1,7 @@
 """The template over the spectrum: continuum-adjusted, with residuals, and a loud second opinion."""
 
 import numpy as np
+import param
 import pytest
 from pytest import approx
 
@@ -104,3 +105,10 @@ def test_the_class_panel_lists_the_second_best_solutions_once_there_are_some(sta
     assert "2. F5V 12 %" in view._pane.object
     state.screen.next()
     assert "2. F5V" not in view._pane.object
+
+
+def test_without_a_star_no_template_is_said_to_be_on_its_way(state, view):
+    with param.parameterized.discard_events(state.answers):
+        state.answers.with_template = True
+        view.template.draw(None, True)
+    assert list(view.template.choice.options) == ["no star on screen"]

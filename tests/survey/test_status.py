@@ -125,6 +125,22 @@ def test_what_is_missing_is_said_with_its_remedy(survey):
     assert not any(line.startswith("Doppler shift z") for line in status(survey).missing)
 
 
+def test_medium_resolution_alone_is_no_search_to_wait_for(tmp_path):
+    """Steps that leave it out are not named again as the remedy."""
+    made, rng = Survey.create(tmp_path / "S"), np.random.default_rng(2)
+    spectrum = replace(star_spectrum(5, 9, 0.7, 0, 30, rng), z=float("nan"))
+    meta = {**spectrum.meta, "resolution": "medium", "layout": "lamost-medium"}
+    made.archive.append([replace(spectrum, meta=meta)])
+    made.write_table(made.table().assign(in_search_domain=False, label_flags=2))
+    said = status(made)
+    assert said.counts["candidates"] == 0
+    assert not any("not known yet" in line for line in said.lines())
+    for lacking in ("Doppler shift z", "Teff, log g, [Fe/H]"):
+        (line,) = (line for line in said.missing if line.startswith(lacking))
+        assert "--catalogue FILE" in line
+        assert "--steps" not in line
+
+
 def test_an_empty_survey_says_what_to_do(tmp_path):
     survey = Survey.create(tmp_path / "empty")
     said = status(survey)

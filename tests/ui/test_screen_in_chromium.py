@@ -162,3 +162,26 @@ def lie_over(one, other):
         min(one[at] + one[size], other[at] + other[size]) - max(one[at], other[at]) > 1
         for at, size in (("x", "width"), ("y", "height"))
     )
+
+
+DRAGS = """() => [...Bokeh.documents.flatMap(one => [...one.all_models])]
+  .filter(one => one.type === "BoxSelectTool").map(one => one.active)"""
+
+
+def test_a_click_on_the_tool_that_drags_leaves_it_on(chromium, small_survey, tmp_path):
+    """Off, it left a mouse that did nothing, and nothing said why."""
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        button = page.locator(".msfa-right [title^='Box Select']").first
+        button.wait_for()
+        before = page.evaluate(DRAGS)
+        assert any(before)
+        button.click()
+        assert page.evaluate(DRAGS) == before
+        page.wait_for_timeout(600)  # no double click
+        page.locator(".msfa-right [title^='Lasso']").first.click()
+        assert sum(page.evaluate(DRAGS)) == sum(before) - 1
+        button.click()
+        assert page.evaluate(DRAGS) == before
+    assert_quiet(log)
