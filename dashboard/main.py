@@ -21,6 +21,11 @@ from msfa_core.survey.folder import Survey, is_survey  # noqa: E402
 
 logger = logging.getLogger("dashboard")
 
+UNFORESEEN = (
+    "It failed in a way that nobody foresaw: {}. The server's log says where; the survey is as "
+    "it was. Load the page again; if it fails again, look at the survey with `msfa doctor`."
+)
+
 
 def page() -> pn.viewable.Viewable | pn.viewable.Viewer:
     """Return the page of the survey that was named, else of the demo survey."""
@@ -33,6 +38,9 @@ def page() -> pn.viewable.Viewable | pn.viewable.Viewer:
     except MsfaError as error:
         logger.warning("no page: %s", error)
         return error_page("This survey cannot be opened", str(error))
+    except Exception as error:  # else the browser says for ever that the page is being drawn
+        logger.exception("no page")
+        return error_page("This page could not be made", UNFORESEEN.format(repr(error)))
 
 
 pn.config.raw_css.append(page_css(palette()))

@@ -2,6 +2,7 @@
 
 import time
 
+import pandas as pd
 import pytest
 from served_dashboard import (
     PAINTED,
@@ -336,3 +337,17 @@ def test_back_leads_to_the_last_star_and_page_and_loses_nothing(chromium, small_
         page.context.close()
     assert [str(one.obsid) for one in decisions(small_survey)] == [third]
     assert_quiet(log)
+
+
+def test_a_page_that_fails_as_nobody_foresaw_says_so(chromium, small_survey, tmp_path):
+    """It said for ever that it was being drawn."""
+    table = pd.read_parquet(small_survey / "candidates.parquet")
+    table.assign(p_bhb="high").to_parquet(small_survey / "candidates.parquet")
+    log = tmp_path / "server.log"
+    with served(small_survey, log) as server:
+        page = chromium.new_page()
+        page.goto(server.url, timeout=120_000)
+        page.get_by_text("could not be made").wait_for(timeout=60_000)
+        assert page.get_by_text("Load the page again").is_visible()
+        page.close()
+    assert "Traceback" in log.read_text()
