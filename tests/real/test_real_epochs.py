@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.indices import EW_BANDS, calcium_k, line_indices
+from msfa_core.constants import FIT_LINES
 from msfa_core.products import write_products
 from msfa_core.spectra import coadd, read_spectrum
 from msfa_core.spectra.coadd import coadd_epochs
@@ -85,6 +87,26 @@ def test_errors_of_equivalent_widths_have_the_floor_that_repeats_show(repeats):
     assert len(pulls) >= 40
     assert 0.75 < width < 1.15
     assert (np.abs(pulls) > 3).mean() < 0.05
+
+
+def test_repeats_differ_by_no_more_than_errors_of_balmer_lines_allow(repeats):
+    table, spectra = repeats
+    measured = fit_lines([spectra[obsid] for obsid in table["obsid"]]).as_table()
+    table = table.merge(measured, on="obsid")
+    for name in ("d02", "fm"):
+        pulls = []
+        for column in (f"{name}_{line}" for line in FIT_LINES):
+            for _, rows in table.groupby("GroupID"):
+                for (_, a), (_, b) in combinations(rows.iterrows(), 2):
+                    error = np.hypot(a[f"{column}_err"], b[f"{column}_err"])
+                    pulls.append((a[column] - b[column]) / error)
+        pulls = np.array(pulls)[np.isfinite(pulls)]
+        width = 1.4826 * np.median(np.abs(pulls))
+        far = (np.abs(pulls) > 3).mean()
+        print(f"{name}: {len(pulls)} pairs, pulls {width:.2f} wide, {far:.3f} beyond 3")
+        assert len(pulls) >= N_STARS
+        assert width < 1.3, name  # cool stars: errors hold the misfit of the profile
+        assert far < 0.05, name
 
 
 def test_the_time_of_the_headers_is_the_minute_of_the_exposures(repeats):
