@@ -163,8 +163,9 @@ def rename(
 ) -> None:
     """Call a reviewer by another name; decisions stay as they were signed."""
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
+    from msfa_core.survey.reviewers import rename_reviewer  # noqa: PLC0415
 
-    Survey(survey).rename_reviewer(old, new)
+    rename_reviewer(Survey(survey), old, new)
     print(f"{old} is called {new} from now on (pages that are open: once loaded anew)")
 
 

@@ -54,7 +54,6 @@ from msfa_core.durable import (
     write_whole,
 )
 from msfa_core.errors import SurveyError, shown, typed
-from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence
 from msfa_core.spectra.archive import Archive
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 from msfa_core.survey.completing import (
@@ -70,9 +69,10 @@ from msfa_core.survey.completing import (
 )
 from msfa_core.survey.provenance import (
     append_provenance,
+    are_simulated,
+    export_header,
     now,
     read_provenance,
-    steps_done,
     without_password,
 )
 
@@ -428,32 +428,6 @@ class Survey:
                 error
             )
 
-    def rename_reviewer(self, old: str, new: str) -> None:
-        """Call a reviewer by another name from now on; what was signed stays as it was.
-
-        Raises
-        ------
-        StoreError
-            When nobody of the old name has decided, or the new one is somebody else's.
-        """
-        from msfa_core.errors import StoreError  # noqa: PLC0415
-        from msfa_core.vetting.decision import reviewer_name  # noqa: PLC0415
-
-        old, new = reviewer_name(old), reviewer_name(new)
-        with self.lock():
-            with self.store() as store:
-                names = set(store.standing()["reviewer"].tolist())
-            if old not in names:
-                there = ", ".join(sorted(names)) or "nobody yet"
-                raise StoreError(f"Nobody called {old!r} has decided here; there are: {there}.")
-            if not new or new in names:
-                raise StoreError(f"{new!r} is somebody else's name here, or none; take another.")
-            said = {signed: new if now == old else now for signed, now in self.renamed.items()}
-            said = {signed: now for signed, now in (said | {old: new}).items() if signed != now}
-            text = json.dumps(said, indent=1, ensure_ascii=False)
-            write_whole(self.path / RENAMED_FILE, (text + "\n").encode())
-            self.record("rename", old=old, new=new)
-
     # --- provenance ------------------------------------------------------------------------
     @property
     def provenance(self) -> list[dict[str, Any]]:
@@ -478,7 +452,7 @@ class Survey:
     @property
     def is_simulated(self) -> bool:
         """Whether the spectra of this survey are made up."""
-        return any(entry.get("simulated") for entry in self.provenance)
+        return are_simulated(self.provenance)
 
     def export_header(self, selection: str, rows: pd.DataFrame | None = None) -> dict[str, str]:
         """Return what an exported table says of itself: whence, what, and by which steps.
@@ -492,31 +466,11 @@ class Survey:
         """
         from msfa_core.vetting.record import reviewers_in_words, rule_in_words  # noqa: PLC0415
 
-        title = "Blue horizontal-branch stars from LAMOST spectra"
-        if self.is_simulated:
-            title = f"SIMULATED stars (they do not exist): {title}"
-        header = {
-            "title": title,
-            "table": f"Selection: {selection}",
-            "survey": self.path.resolve().name,
-            **steps_done(self.provenance),
-        }
-        used = self.settings_used
-        header["search domain"] = domain_sentence(used)
-        header["candidates"] = candidate_sentence(used)
-        header["D0.2-fm region"] = region_sentence(used.selection)
-        chosen = used.of_results()
-        for name in ("models", "templates"):  # a folder of whoever exports is nobody's business
-            chosen[name] = Path(chosen[name]).name or "shipped"
-        header["settings"] = ", ".join(
-            f"{name} = {'none' if value == '' else value}" for name, value in chosen.items()
-        )
-        header["verdict rule"] = rule_in_words(self.settings.verdict_rule)
+        last = {"verdict rule": rule_in_words(self.settings.verdict_rule)}
         if rows is not None:
-            header["reviewers"] = reviewers_in_words(rows)
-        if self.is_simulated:
-            header["simulated"] = "these stars do not exist: their spectra were computed"
-        return header
+            last["reviewers"] = reviewers_in_words(rows)
+        name, entries = self.path.resolve().name, self.provenance
+        return export_header(name, selection, entries, self.settings_used, last)
 
     # --- rejects ---------------------------------------------------------------------------
     @property

@@ -7,13 +7,17 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from msfa_core import __version__
 from msfa_core.durable import write_whole
 from msfa_core.errors import SurveyError
+from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence
+
+if TYPE_CHECKING:
+    from msfa_core.config import Settings
 
 _SAID: Final = (  # of a step, in exports
     *("weights", "selection", "plan", "known", "gaia", "templates", "model"),
@@ -56,6 +60,56 @@ def steps_done(entries: list[dict[str, Any]]) -> dict[str, str]:
             words = [f"{entry['time']}, msfa-bhb {entry['software']}", *named]
             done[f"step {entry['step']}"] = "; ".join(words)
     return done
+
+
+def are_simulated(entries: list[dict[str, Any]]) -> bool:
+    """Tell from what was done whether the spectra of a survey are made up."""
+    return any(entry.get("simulated") for entry in entries)
+
+
+def export_header(
+    survey: str,
+    selection: str,
+    entries: list[dict[str, Any]],
+    used: Settings,
+    verdicts: dict[str, str],
+) -> dict[str, str]:
+    """Return what an exported table says of itself: whence, what, and by which steps.
+
+    Parameters
+    ----------
+    survey : str
+        Its name.
+    selection : str
+        The choice of rows, in words.
+    entries : list of dict
+        Every step that was done, oldest first.
+    used : Settings
+        What the columns follow from.
+    verdicts : dict
+        How decisions became verdicts, and whose they are, in words.
+    """
+    title = "Blue horizontal-branch stars from LAMOST spectra"
+    if are_simulated(entries):
+        title = f"SIMULATED stars (they do not exist): {title}"
+    chosen = used.of_results()
+    for name in ("models", "templates"):  # a folder of whoever exports is nobody's business
+        chosen[name] = Path(chosen[name]).name or "shipped"
+    settings = [f"{name} = {'none' if value == '' else value}" for name, value in chosen.items()]
+    header = {
+        "title": title,
+        "table": f"Selection: {selection}",
+        "survey": survey,
+        **steps_done(entries),
+        "search domain": domain_sentence(used),
+        "candidates": candidate_sentence(used),
+        "D0.2-fm region": region_sentence(used.selection),
+        "settings": ", ".join(settings),
+        **verdicts,
+    }
+    if are_simulated(entries):
+        header["simulated"] = "these stars do not exist: their spectra were computed"
+    return header
 
 
 def without_password(url: str) -> str:
