@@ -66,7 +66,7 @@ _INDICES = (
 # fmt: off
 def _identity() -> list[Column]:
     return [
-        Column("obsid", "int", "ingest", "LAMOST observation identifier", "", "d", "meta.id;meta.main"),
+        Column("obsid", "int", "ingest", "LAMOST obsid; else a number made of plate, date and fibre", "", "d", "meta.id;meta.main"),
         Column("uid", "str", "identify", "Star identifier: G+Gaia, P+PS1 or L+HEALPix", "", "s", "meta.id"),
         Column("file", "str", "ingest", "File the spectrum was read from (exports: its name without folders)", "", "s", "meta.id;meta.file"),
         Column("ra", "float", "ingest", "Right ascension (ICRS)", "deg", ".6f", "pos.eq.ra;meta.main"),

@@ -53,3 +53,8 @@ def test_a_change_of_the_whole_table_leaves_what_it_was_made_from(whole_of, kept
 
 def test_a_large_table_that_a_survey_keeps_is_not_copied(kept):
     assert np.shares_memory(kept["dec"].to_numpy(), conform_lightly(kept)["dec"].to_numpy())
+
+
+def test_an_obsid_is_not_said_to_be_of_lamost_where_it_may_be_of_sdss():
+    told = {column.name: column.description for column in COLUMNS}["obsid"]
+    assert told == "LAMOST obsid; else a number made of plate, date and fibre"
