@@ -33,7 +33,7 @@ def on_server_loaded(server_context: Any) -> None:
     SparePage(server_context.application_context)
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)
-    gc.freeze()  # what was imported stays; before any page, which would never be given back
+    gc.freeze()  # what was imported stays: not searched whenever a page is closed
     is_read = threading.Event()
     warm_up(None if maker is None else maker.can_open, is_read)
     path = survey if maker is None else None
@@ -47,6 +47,7 @@ def _read(path: Path | None, is_read: threading.Event) -> None:
     try:
         if path is not None:
             read_survey(path)
+        gc.freeze()  # nor what was imported and read since, until nobody is at work
     finally:
         is_read.set()
 

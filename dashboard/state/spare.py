@@ -9,7 +9,6 @@ thrown away.
 
 from __future__ import annotations
 
-import gc
 import logging
 import secrets
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from panel.io.state import set_curdoc
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 
+from dashboard.state.gone import give_back_all
 from dashboard.state.turns import is_live
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class SparePage:
             await self._make_ready(*self._last)
 
     async def _make_ready(self, request: HTTPServerRequest, token: str | None) -> None:
-        gc.collect()  # what pages that went have held, files of a replaced table too
+        give_back_all()  # what pages that went have held, files of a replaced table too
         name = ID(f"spare-{secrets.token_hex(16)}")
         _being_made[name] = None
         try:

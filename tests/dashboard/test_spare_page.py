@@ -1,7 +1,9 @@
 """A page made before it is asked for is given to who asks for just that, while it is still true."""
 
 import asyncio
+import gc
 import shutil
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -235,6 +237,30 @@ def test_nothing_is_made_while_a_page_is_open_unless_its_reviewer_is_away(monkey
         await server.ready()
 
     run(plain, visit)
+
+
+def test_what_stays_is_not_searched_when_a_page_is_closed_and_what_went_is_given_back():
+    class Held:
+        """In a circle: only a search finds that nothing holds it."""
+
+    async def visit(server):
+        held = Held()
+        held.itself = held
+        went = weakref.ref(held)
+        await server.page()
+        await server.ready()
+        assert len(gc.get_objects()) < gc.get_freeze_count() / 4
+        del held
+        gc.collect()
+        assert went() is not None  # set aside with all that stays
+        await server.page()
+        await server.ready()
+        assert went() is None
+
+    try:
+        run(plain, visit)
+    finally:
+        gc.unfreeze()
 
 
 def test_a_page_that_does_not_say_so_is_made_for_whom_it_is():
