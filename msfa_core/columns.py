@@ -110,9 +110,9 @@ def _measure() -> list[Column]:
         text = LINE_SYMBOLS[line]
         columns += [
             Column(f"d02_{line}", "float", "measure", f"Full width of {text} 20 % below the continuum", "Angstrom", ".2f", "spect.line.width"),
-            Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}", "Angstrom", ".2f", "stat.error;spect.line.width"),
+            Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}: of the noise, and what repeat spectra differ by beyond it", "Angstrom", ".2f", "stat.error;spect.line.width"),
             Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum", "", ".3f", "phot.flux;spect.line"),
-            Column(f"fm_{line}_err", "float", "measure", f"Error of fm of {text}", "", ".3f", "stat.error;spect.line"),
+            Column(f"fm_{line}_err", "float", "measure", f"Error of fm of {text}: of the noise, and what repeat spectra differ by beyond it", "", ".3f", "stat.error;spect.line"),
             Column(f"d02_fm_correlation_{line}", "float", "measure", f"Correlation of the errors of D0.2 and fm of {text}", "", ".3f", "stat.correlation"),
             Column(f"depth_{line}", "float", "measure", f"SWS depth a of {text}", "", ".3f", "spect.line.intensity"),
             Column(f"width_{line}", "float", "measure", f"SWS width b of {text}", "Angstrom", ".2f", "spect.line.width"),

@@ -6,10 +6,10 @@ metal and helium lines; inverse-variance weights; bounded least squares for
 (n, a, b, c, λ0), searched over the cusps of λ0. Errors come from the fit: the covariance of the
 five parameters, with the continuum polynomial's own covariance added, times the variance that
 the residuals show over 3 to 8 pixels where it exceeds what the inverse variances say. Weak metal
-lines that the profile does not follow count in it, so that above S/N 40 these errors are too wide
-for noise alone. What repeats differ by beyond that (placing of the continuum, flux calibration) is
-not in them. The mean by which noise shifts D0.2 and fm of a fitted profile, known to second
-order, is taken off.
+lines that the profile does not follow count in it. Those of D0.2 and fm leave them out, by what
+neighbouring pixels differ by, and hold what repeat spectra differ by beyond their noise (placing
+of the continuum, flux calibration). The mean by which noise shifts D0.2 and fm of a fitted
+profile, known to second order, is taken off.
 """
 
 from __future__ import annotations

@@ -44,9 +44,9 @@ _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
     RAW_RIGHT, RAW_GAP, RAW_CONVERGED, RAW_REVERSAL, RAW_REVERSAL_SIGMA, RAW_SIDES,
     RAW_SIDES_SIGMA, RAW_CORE_OUTLIERS, RAW_REJECTED, RAW_LEVEL, RAW_CONTINUUM_SEEN, RAW_CORE,
     RAW_CORE_SIGMA, RAW_NOISE, RAW_SCATTER, RAW_SECOND, RAW_SECOND_SIGMA, RAW_BIAS_N, RAW_BIAS_A,
-    RAW_BIAS_B, RAW_BIAS_C,
-) = range(31)  # fmt: skip
-N_RAW: Final = 31
+    RAW_BIAS_B, RAW_BIAS_C, RAW_NOISE_ALONE,
+) = range(32)  # fmt: skip
+N_RAW: Final = 32
 
 
 @compiled(part=True)
@@ -164,25 +164,34 @@ def _residuals(x, y, w, m, best, residual):  # type: ignore[no-untyped-def]
 
 
 @compiled(part=True)
-def _noise_variance(w, m, residual):  # type: ignore[no-untyped-def]
-    """Variance by which the noise moves a fit, in units of what the inverse variances say.
+def _noise_variances(w, m, residual):  # type: ignore[no-untyped-def]
+    """Variances by which a fit is moved, in units of what the inverse variances say.
+
+    By all that the residuals show, and by the noise alone.
 
     Half the mean square of the differences over k pixels is s²(1 − ρ(k)), whatever varies slowly:
     what the profile does not follow counts little. Where neighbours err together (ρ(1), ρ(2), from
     resampling) a fit varies by s²(1 + 2ρ(1) + 2ρ(2)); s² is that of the differences over 3 to 8.
+    Weak metal lines are in it. Of the noise alone s² is at most that of neighbours, or what the
+    inverse variances say: neighbours in one metal line differ little.
     """
-    near = far = 0.0
+    near = far = neighbours = 0.0
     for lag in range(1, _FAR_LAGS[1] + 1):
         total = 0.0
         for i in range(lag, m):
             u = residual[i] * math.sqrt(w[i]) - residual[i - lag] * math.sqrt(w[i - lag])
             total += u * u
         mean = 0.5 * total / (m - lag)
+        if lag == 1:
+            neighbours = mean
         if lag < _FAR_LAGS[0]:
             near += mean
         else:
             far += mean / (_FAR_LAGS[1] - _FAR_LAGS[0] + 1)
-    return far + 2.0 * max((_FAR_LAGS[0] - 1) * far - near, 0.0)
+    alone = min(far, max(neighbours, 1.0))
+    together = 2.0 * max((_FAR_LAGS[0] - 1) * far - near, 0.0)
+    alone_together = 2.0 * max((_FAR_LAGS[0] - 1) * alone - near, 0.0)
+    return far + together, alone + alone_together
 
 
 @compiled
@@ -284,7 +293,7 @@ def measure_line(  # type: ignore[no-untyped-def]
     raw[RAW_C], raw[RAW_X0], raw[RAW_CHI2] = best[C], best[X0], chi2
     raw[RAW_USED], raw[RAW_RMS] = m, math.sqrt(square / m)
     raw[RAW_GAP] = _core_gap(x, m)
-    raw[RAW_NOISE] = _noise_variance(w, m, residual)
+    raw[RAW_NOISE], raw[RAW_NOISE_ALONE] = _noise_variances(w, m, residual)
     _shape_tests(x, y, w, m, best[X0], residual, raw)
     slopes = np.empty((N_SWS, m))
     fill_slopes(x, m, best, slopes)

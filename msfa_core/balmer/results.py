@@ -21,7 +21,13 @@ from msfa_core.balmer.sws import (
     fm_gradient,
     line_width_d02,
 )
-from msfa_core.constants import BALMER_LINES, LINE_SYMBOLS, SHOWN_ROWS
+from msfa_core.constants import (
+    BALMER_LINES,
+    D02_REPEAT_ERROR,
+    FM_REPEAT_ERROR,
+    LINE_SYMBOLS,
+    SHOWN_ROWS,
+)
 from msfa_core.errors import ConfigError
 from msfa_core.flags import FitFlag
 from msfa_core.typing import FloatArray
@@ -49,14 +55,19 @@ class LineFits:
     lines : tuple of line names
     d02, d02_err : (n, line) arrays [Å]
     fm, fm_err : (n, line) arrays
-        Those of the profile, ``d02_bias`` and ``fm_bias`` taken off.
+        Those of the profile, ``d02_bias`` and ``fm_bias`` taken off. The errors hold the noise and
+        what repeat spectra differ by beyond it (``constants.D02_REPEAT_ERROR``,
+        ``FM_REPEAT_ERROR``), not what the profile does not follow: that is alike in every spectrum
+        of a star.
     d02_bias, fm_bias : (n, line) arrays [Å, 1]
         What noise adds on average to D0.2 and fm of a fitted profile, as far as it was taken off.
     depth, width, shape, centre, continuum : (n, line) arrays [1, Å, 1, Å rest vacuum, 1]
         SWS a, b, c, λ0 and n.
     depth_err, width_err, shape_err, centre_err, continuum_err : (n, line) arrays
+        Of all that the residuals show; repeats have no say in them.
     d02_fm_correlation : (n, line) array
-        Correlation of the errors of D0.2 and fm.
+        Correlation of the errors of D0.2 and fm: of the noise; what repeats differ by beyond it is
+        taken to have none.
     width_shape_correlation : (n, line) array
         Correlation of the errors of b and c.
     rms : (n, line) array
@@ -200,16 +211,20 @@ def assemble(
     bias = (noise[..., None] * raw[..., _BIASES]).reshape(-1, N_BIASED)
     scaled = (covariance * noise[..., None, None]).reshape(-1, kernel.N_SWS, kernel.N_SWS)
     to_d02, to_fm = d02_gradient(flat), fm_gradient(flat)
-    both = np.einsum("ri,rij,rj->r", to_d02, scaled, to_fm)
+    # of the noise alone in it
+    share = (np.maximum(raw[..., kernel.RAW_NOISE_ALONE], 1.0) / noise).ravel()
+    both = share * np.einsum("ri,rij,rj->r", to_d02, scaled, to_fm)
     with np.errstate(invalid="ignore", divide="ignore"):
-        d02_err = np.sqrt(np.einsum("ri,rij,rj->r", to_d02, scaled, to_d02))
-        fm_err = np.sqrt(np.einsum("ri,rij,rj->r", to_fm, scaled, to_fm))
+        d02_fit = np.sqrt(np.einsum("ri,rij,rj->r", to_d02, scaled, to_d02))
+        fm_fit = np.sqrt(np.einsum("ri,rij,rj->r", to_fm, scaled, to_fm))
         error = np.sqrt(np.einsum("rii->ri", scaled))
         d02, fm = line_width_d02(flat), core_flux_fm(flat)
         d02_bias = _noise_bias(to_d02, d02_curvature(flat), scaled, bias)
-        d02_bias *= _trust(d02_err / d02, D02_BIAS_TRUSTED)
+        d02_bias *= _trust(d02_fit / d02, D02_BIAS_TRUSTED)
         fm_bias = _noise_bias(to_fm, fm_curvature(flat), scaled, bias)
-        fm_bias *= _trust(fm_err / (1 - fm), FM_BIAS_TRUSTED)
+        fm_bias *= _trust(fm_fit / (1 - fm), FM_BIAS_TRUSTED)
+        d02_err = np.hypot(np.sqrt(share) * d02_fit, float(D02_REPEAT_ERROR) * (d02 - d02_bias))
+        fm_err = np.hypot(np.sqrt(share) * fm_fit, float(FM_REPEAT_ERROR))
         measured = {
             "d02": d02 - d02_bias,
             "d02_err": d02_err,
@@ -238,7 +253,7 @@ def assemble(
         return np.where(fatal, np.nan, values.reshape(shape))
 
     disagree = _lines_disagree(
-        lines, *(trusted(measured[name]) for name in ("d02", "d02_err", "fm", "fm_err"))
+        lines, *map(trusted, (measured["d02"], d02_fit, measured["fm"], fm_fit))
     )
     flags |= np.where(disagree, int(FitFlag.LINES_DISAGREE), 0)[:, None]
     return LineFits(
@@ -258,7 +273,11 @@ def _lines_disagree(
     fm: FloatArray,
     fm_err: FloatArray,
 ) -> NDArray[np.bool_]:
-    """Return where Hδ and Hγ differ more than in any single star (white dwarfs excepted)."""
+    """Return where Hδ and Hγ differ more than in any single star (white dwarfs excepted).
+
+    The errors are those of the fit, its misfit included: what else parts the lines of a star is
+    in the least that counts.
+    """
     if not {"hdelta", "hgamma"} <= set(lines):
         return np.zeros(len(d02), dtype=bool)
     i, j = lines.index("hdelta"), lines.index("hgamma")

@@ -22,7 +22,7 @@ from msfa_core.balmer.results import _trust
 from msfa_core.balmer.selection import Selection
 from msfa_core.balmer.sws import core_flux_fm
 from msfa_core.columns import columns_of
-from msfa_core.constants import BALMER_LINES, FIT_LINES
+from msfa_core.constants import BALMER_LINES, D02_REPEAT_ERROR, FIT_LINES, FM_REPEAT_ERROR
 from msfa_core.errors import ConfigError, SpectrumError
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 
@@ -42,6 +42,12 @@ def arrays_of(fits):
     return {f.name: getattr(fits, f.name) for f in fields(fits) if f.name != "lines"}
 
 
+def noise_of(fits, name):
+    """(n, line) errors of D0.2 or fm without what repeats of real stars add: draws have none."""
+    floor = {"d02": float(D02_REPEAT_ERROR) * fits.d02, "fm": float(FM_REPEAT_ERROR)}[name]
+    return np.sqrt(getattr(fits, f"{name}_err") ** 2 - floor**2)
+
+
 # --- truth ---------------------------------------------------------------------------------
 def test_d02_and_fm_are_unbiased_and_their_errors_hold():
     rng = np.random.default_rng(1)
@@ -53,7 +59,7 @@ def test_d02_and_fm_are_unbiased_and_their_errors_hold():
             ("d02", line_width_d02(truth[line]), 0.1),
             ("fm", core_flux_fm(truth[line]), 0.005),
         ):
-            error = getattr(fits, f"{name}_err")[:, k]
+            error = noise_of(fits, name)[:, k]
             difference = getattr(fits, name)[:, k] - true_value
             assert np.isfinite(difference).mean() > 0.99
             assert abs(np.nanmean(difference)) < tolerance
@@ -66,7 +72,7 @@ def test_errors_hold_down_to_the_limit_of_the_search():
     spectra, truth = simulated_lines(4000, 12, np.random.default_rng(7))
     fits = fit_lines(spectra)
     for k, line in enumerate(fits.lines):
-        pull = (fits.d02[:, k] - line_width_d02(truth[line])) / fits.d02_err[:, k]
+        pull = (fits.d02[:, k] - line_width_d02(truth[line])) / noise_of(fits, "d02")[:, k]
         assert np.nanmean(pull) == approx(0, abs=0.1)
         assert np.nanstd(pull) == approx(1, abs=0.15)
 
@@ -80,8 +86,8 @@ def test_noise_does_not_shift_d02_and_fm_at_snr_20():
         assert abs(np.nanmean(d02)) < 0.1
         assert abs(np.nanmean(fm)) < 0.005
         assert np.nanmean(d02 + fits.d02_bias[:, k]) > np.nanmean(d02) + 0.03  # it did before
-        assert np.nanmean(d02 / fits.d02_err[:, k]) == approx(0, abs=0.1)
-        assert np.nanmean(fm / fits.fm_err[:, k]) == approx(0, abs=0.1)
+        assert np.nanmean(d02 / noise_of(fits, "d02")[:, k]) == approx(0, abs=0.1)
+        assert np.nanmean(fm / noise_of(fits, "fm")[:, k]) == approx(0, abs=0.1)
 
 
 def test_what_was_taken_off_is_known_and_leaves_the_closed_forms(batch):
@@ -90,7 +96,7 @@ def test_what_was_taken_off_is_known_and_leaves_the_closed_forms(batch):
         profile = fits.parameters(line)
         assert fits.d02[:, k] + fits.d02_bias[:, k] == approx(line_width_d02(profile))
         assert fits.fm[:, k] + fits.fm_bias[:, k] == approx(core_flux_fm(profile))
-        assert (np.abs(fits.d02_bias) < 0.2 * fits.d02_err).all()
+        assert (np.abs(fits.d02_bias) < 0.2 * noise_of(fits, "d02")).all()
 
 
 def test_the_correlation_of_d02_and_fm_is_that_of_their_scatter():
@@ -98,7 +104,9 @@ def test_the_correlation_of_d02_and_fm_is_that_of_their_scatter():
     fixed = {"depth": (0.7, 0.7), "width": (9, 9), "shape": (1.0, 1.0)}
     fits = fit_lines(simulated_lines(1500, 50, rng, **fixed)[0])
     found = np.corrcoef(fits.d02[:, 0], fits.fm[:, 0])[0, 1]
-    assert found == approx(np.median(fits.d02_fm_correlation[:, 0]), abs=0.12)
+    stated = fits.d02_err * fits.fm_err * fits.d02_fm_correlation
+    of_noise = stated / (noise_of(fits, "d02") * noise_of(fits, "fm"))
+    assert found == approx(np.median(of_noise[:, 0]), abs=0.12)
     found = np.corrcoef(fits.width[:, 1], fits.shape[:, 1])[0, 1]
     assert found == approx(np.median(fits.width_shape_correlation[:, 1]), abs=0.12)
 
@@ -115,14 +123,44 @@ def test_correlated_noise_raises_the_errors_as_it_raises_the_scatter():
         ivar=np.broadcast_to((50 / level) ** 2, spectra.flux.shape),
     )
     fits = fit_lines(noisy)
-    pull = (fits.d02[:, 0] - line_width_d02(truth["hdelta"])) / fits.d02_err[:, 0]
+    pull = (fits.d02[:, 0] - line_width_d02(truth["hdelta"])) / noise_of(fits, "d02")[:, 0]
     assert np.nanstd(pull) == approx(1, abs=0.2)
+
+
+def test_what_repeats_differ_by_is_in_the_errors_and_has_no_correlation():
+    alike = {"depth": (0.7, 0.7), "width": (9, 9), "shape": (0.7, 0.7)}
+    faint, bright = (
+        fit_lines(simulated_lines(100, snr, np.random.default_rng(8), **alike)[0])
+        for snr in (20, 2000)
+    )
+    assert bright.d02_err == approx(float(D02_REPEAT_ERROR) * bright.d02, rel=0.01)
+    assert bright.fm_err == approx(float(FM_REPEAT_ERROR), rel=0.01)
+    assert np.isfinite(faint.d02).mean() > 0.95
+    assert np.nanmin(noise_of(faint, "d02")) > 0.2
+    assert np.nanmin(noise_of(faint, "fm")) > 0.01
+    assert np.nanmedian(np.abs(faint.d02_fm_correlation)) > 0.1
+    assert np.nanmedian(np.abs(bright.d02_fm_correlation)) < 0.01
+
+
+def test_weak_lines_that_the_profile_does_not_follow_are_no_noise():
+    rng = np.random.default_rng(8)
+    alike = {"depth": (0.4, 0.4), "width": (6, 6), "shape": (1.0, 1.0)}
+    spectra, _ = simulated_lines(400, 60, rng, **alike)
+    metals = np.ones(len(spectra.wavelength))
+    for at in np.random.default_rng(1).uniform(4030, 4420, 40):
+        metals -= 0.06 * np.exp(-0.5 * ((spectra.wavelength - at) / 1.3) ** 2)
+    fits = fit_lines(replace(spectra, flux=spectra.flux * metals))
+    for k in range(2):
+        for name in ("d02", "fm"):
+            scatter = np.nanstd(getattr(fits, name)[:, k])
+            stated = np.nanmedian(noise_of(fits, name)[:, k])
+            assert 0.7 < scatter / stated < 1.3, (name, k)
 
 
 def test_underestimated_noise_is_found_in_the_residuals():
     spectra, truth = simulated_lines(800, 50, np.random.default_rng(6))
     fits = fit_lines(replace(spectra, ivar=spectra.ivar * 9))
-    pull = (fits.d02[:, 0] - line_width_d02(truth["hdelta"])) / fits.d02_err[:, 0]
+    pull = (fits.d02[:, 0] - line_width_d02(truth["hdelta"])) / noise_of(fits, "d02")[:, 0]
     assert np.nanmedian(fits.chi2) == approx(9, rel=0.1)
     assert np.nanstd(pull) == approx(1, abs=0.15)
 
@@ -161,7 +199,7 @@ def test_the_flux_scale_does_not_matter(batch):
 def test_float32_spectra_give_the_same_to_far_less_than_their_errors(batch):
     single = replace(batch, flux=batch.flux.astype(np.float32), ivar=batch.ivar.astype(np.float32))
     one, two = fit_lines(single), fit_lines(batch)
-    assert (np.abs(one.d02 - two.d02) < 0.01 * two.d02_err).all()
+    assert (np.abs(one.d02 - two.d02) < 0.01 * noise_of(two, "d02")).all()
 
 
 def test_single_spectra_keep_their_own_wavelengths(batch):
@@ -200,8 +238,8 @@ def test_specutils_spectra_are_taken_as_they_are(batch):
     assert with_ivar.obsid.tolist() == [77]
     assert with_ivar.d02 == approx(ours.d02, rel=1e-6)
     assert with_error.d02_err == approx(ours.d02_err, rel=1e-6)
-    assert without.d02 == approx(ours.d02, abs=3 * ours.d02_err.max())
-    assert without.d02_err == approx(ours.d02_err, rel=0.3)
+    assert without.d02 == approx(ours.d02, abs=3 * noise_of(ours, "d02").max())
+    assert noise_of(without, "d02") == approx(noise_of(ours, "d02"), rel=0.3)
 
 
 def test_no_spectra_give_no_fits(batch):
@@ -412,7 +450,7 @@ def test_what_spoils_one_line_leaves_the_other_and_the_other_rows_alone(batch):
 def test_a_cosmic_ray_in_the_wing_is_left_out(star):
     fits, clean = fit_lines(bump(star, 3.0, 0.5, HDELTA + 18)), fit_lines(star)
     assert flags_of(fits) == FitFlag.PIXELS_REJECTED
-    assert fits.d02[0, 0] == approx(clean.d02[0, 0], abs=clean.d02_err[0, 0])
+    assert fits.d02[0, 0] == approx(clean.d02[0, 0], abs=noise_of(clean, "d02")[0, 0])
 
 
 def test_a_core_filled_in_one_line_only_is_told_from_the_other(star):
@@ -434,7 +472,7 @@ def test_random_masks_never_give_a_wrong_number():
     spectra, truth = simulated_lines(600, 60, rng)
     share = rng.uniform(0, 0.9, (600, 1))
     fits = fit_lines(replace(spectra, mask=rng.uniform(size=spectra.flux.shape) < share))
-    pull = (fits.d02[:, 0] - line_width_d02(truth["hdelta"])) / fits.d02_err[:, 0]
+    pull = (fits.d02[:, 0] - line_width_d02(truth["hdelta"])) / noise_of(fits, "d02")[:, 0]
     assert np.nanmax(np.abs(pull)) < 5
     assert 0.1 < np.isfinite(pull).mean() < 0.9
 

@@ -21,6 +21,7 @@ from msfa_core.templates.matching import match
 
 pytestmark = pytest.mark.real
 N_STARS = 60  # of the list that have two spectra here or more
+HOT = 12.0  # Å, D0.2 above which a star is an A star
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +90,33 @@ def test_errors_of_equivalent_widths_have_the_floor_that_repeats_show(repeats):
     assert (np.abs(pulls) > 3).mean() < 0.05
 
 
-def test_repeats_differ_by_no_more_than_errors_of_balmer_lines_allow(repeats):
+def test_errors_of_d02_and_fm_are_what_repeats_differ_by(repeats):
     table, spectra = repeats
     measured = fit_lines([spectra[obsid] for obsid in table["obsid"]]).as_table()
     table = table.merge(measured, on="obsid")
-    for name in ("d02", "fm"):
-        pulls = []
-        for column in (f"{name}_{line}" for line in FIT_LINES):
-            for _, rows in table.groupby("GroupID"):
-                for (_, a), (_, b) in combinations(rows.iterrows(), 2):
-                    error = np.hypot(a[f"{column}_err"], b[f"{column}_err"])
-                    pulls.append((a[column] - b[column]) / error)
-        pulls = np.array(pulls)[np.isfinite(pulls)]
-        width = 1.4826 * np.median(np.abs(pulls))
-        far = (np.abs(pulls) > 3).mean()
-        print(f"{name}: {len(pulls)} pairs, pulls {width:.2f} wide, {far:.3f} beyond 3")
-        assert len(pulls) >= N_STARS
-        assert width < 1.3, name  # cool stars: errors hold the misfit of the profile
-        assert far < 0.05, name
+    found = []
+    for line in FIT_LINES:
+        for _, rows in table.groupby("GroupID"):
+            for (_, a), (_, b) in combinations(rows.iterrows(), 2):
+                pulls = [
+                    (a[name] - b[name]) / np.hypot(a[f"{name}_err"], b[f"{name}_err"])
+                    for name in (f"d02_{line}", f"fm_{line}")
+                ]
+                width = 0.5 * (a[f"d02_{line}"] + b[f"d02_{line}"])
+                found.append((width, min(a["snr_g"], b["snr_g"]), *pulls))
+    width, snr, *pulls = np.array(found)[np.isfinite(found).all(axis=1)].T
+    usual = (snr >= 25) & (snr < 100)
+    for kind, rows, least in (
+        ("all", width > 0, 100),
+        ("cool stars", (width < HOT) & usual, 60),
+        ("A stars", width > HOT, 6),
+    ):
+        for name, pull in zip(("d02", "fm"), (one[rows] for one in pulls), strict=True):
+            wide, far = 1.4826 * np.median(np.abs(pull)), (np.abs(pull) > 3).mean()
+            print(f"{name} of {kind}: {len(pull)} pairs, {wide:.2f} wide, {far:.3f} beyond 3")
+            assert len(pull) >= least
+            assert 0.7 < wide < 1.35, (name, kind)
+            assert far < 0.05, (name, kind)
 
 
 def test_the_time_of_the_headers_is_the_minute_of_the_exposures(repeats):

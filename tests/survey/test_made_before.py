@@ -15,7 +15,13 @@ import pytest
 from dashboard.state import Session
 from msfa_core.balmer.indices import EW_BANDS
 from msfa_core.columns import COLUMNS, columns_of
-from msfa_core.constants import EW_REPEAT_ERROR, KP_REPEAT_ERROR
+from msfa_core.constants import (
+    D02_REPEAT_ERROR,
+    EW_REPEAT_ERROR,
+    FIT_LINES,
+    FM_REPEAT_ERROR,
+    KP_REPEAT_ERROR,
+)
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.funnel import funnel
@@ -23,6 +29,12 @@ from msfa_core.survey.status import status
 from msfa_core.vetting.decision import Decision, Verdict
 
 MADE = Path(__file__).parent / "made_before" / "0.1.0.tar.xz"
+ERRORS = (  # those that have another meaning since
+    *(f"d02_{line}_err" for line in FIT_LINES),
+    *(f"fm_{line}_err" for line in FIT_LINES),
+    "d02_fm_correlation",
+    "p_in_bhb_region",
+)
 OBSID = [4000000000, 4000000008, 4000000016, 4000000024, 4000000009]
 
 
@@ -116,6 +128,8 @@ def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(sur
             elif (line := column.name.removesuffix("_err")) in EW_BANDS and line != column.name:
                 width = EW_BANDS[line].high - EW_BANDS[line].low
                 expected = np.hypot(expected, float(EW_REPEAT_ERROR) * width)  # likewise
+            elif column.name.startswith(ERRORS):
+                continue  # the test of the errors of D0.2 and fm
             assert table[column.name].to_numpy() == pytest.approx(
                 expected, rel=1e-4, nan_ok=True
             ), column.name
@@ -123,3 +137,19 @@ def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(sur
     assert table["known_in"].fillna("").tolist() == as_it_was["known_in"].fillna("").tolist()
     assert table["verdict"].fillna("").tolist() == ["reject", "", "unsure", "", ""]
     assert not run(survey, steps, workers=1).did_work
+
+
+def test_errors_of_d02_and_fm_hold_repeats_and_no_more_of_the_misfit(survey, as_it_was):
+    run(survey, ["measure"], workers=1)
+    table = survey.table().set_index("obsid")
+    for line in FIT_LINES:
+        for name, floor in (
+            ("d02", float(D02_REPEAT_ERROR) * as_it_was[f"d02_{line}"]),
+            ("fm", float(FM_REPEAT_ERROR)),
+        ):
+            error = table[f"{name}_{line}_err"].dropna()
+            assert (error.index == as_it_was[f"{name}_{line}_err"].dropna().index).all()
+            most = np.hypot(as_it_was[f"{name}_{line}_err"], floor)[error.index]
+            assert (error <= 1.0001 * most).all()
+            assert (error**2 > (most * 0 + floor) ** 2).all()
+    assert (table["in_bhb_region"].fillna(False) == as_it_was["in_bhb_region"].fillna(False)).all()
