@@ -372,6 +372,21 @@ def unidentified_sentence(table: pd.DataFrame) -> str:
     return f"{counted(n, 'spectrum', 'spectra')} not identified yet, each counted as a star"
 
 
+def title_sentence(table: pd.DataFrame) -> str:
+    """Say what these rows are as the title of a table: nothing that does not hold of each."""
+    is_all = bool(len(table))
+    releases = _words(table, "data_release") if is_all else pd.Series(dtype=str)
+    is_lamost = is_all and bool(releases.str.startswith("LAMOST", na=False).all())
+    verdicts = _words(table, "verdict") if is_all else releases
+    is_chosen = is_true(table, "is_candidate").all() and not (verdicts == "REJECT").any()
+    whence = " from LAMOST spectra" if is_lamost else ""
+    if is_all and (verdicts == "ACCEPT").all():
+        return f"Blue horizontal-branch stars{whence}"
+    if is_all and is_chosen:
+        return f"Candidate blue horizontal-branch stars{whence}"
+    return f"{'LAMOST s' if is_lamost else 'S'}pectra searched for blue horizontal-branch stars"
+
+
 def representatives(table: pd.DataFrame) -> BoolArray:
     """(n,) True for one spectrum of each star: of highest S/N, of equals the lowest obsid."""
     return represents(

@@ -395,13 +395,25 @@ export function render({model, view}) {
       show_flags(false)
     }
     bar.dataset.painted = obsid
-    setTimeout(name_in_address, 0, obsid) // the browser takes its time over an address
+    if (gate.line.includes(select_named)) return // the address is ahead: Back, Forward
+    setTimeout(name_painted, 0) // the browser takes its time over an address
   }
   const on_armed = () => bar.classList.remove("msfa-busy")
   const gate = new Gate(model.patience, message => {
     bar.classList.add("msfa-busy")
     model.send_msg(message)
   }, on_late, on_lost, on_painted, on_armed)
+  // Back and Forward: to the star that the address names when its turn has come. What is painted
+  // meanwhile is no step of its own.
+  let is_stepping = false
+  const select_named = painted => {
+    is_stepping = true
+    const value = new URL(window.location).searchParams.get("obj") ?? painted
+    return {action: "select", value, painted, reviewer: reviewer.value.trim()}
+  }
+  const name_painted = () => {
+    if (!is_stepping && !gate.line.includes(select_named)) name_in_address(gate.painted)
+  }
   const act = (action, value) => {
     if (bar.offsetParent === null) return // another page is shown: nothing is judged unseen
     if (model.refused && (VERDICTS.has(action) || action === "undo")) {
@@ -511,7 +523,11 @@ export function render({model, view}) {
     show_status() // what was said while it was awaited is over
     needs_name()
     if (answer.needs_name) reviewer.focus()
-    if (!in_hand.has(answer.key)) gate.answer(answer.obsid, answer.is_done)
+    if (!in_hand.has(answer.key)) {
+      is_stepping = false
+      gate.answer(answer.obsid, answer.is_done)
+      if (!answer.is_done) name_painted() // not where a step leads that was refused
+    }
     if (!answer.again) in_hand.delete(answer.key)
   })
 
@@ -529,14 +545,15 @@ export function render({model, view}) {
   // --- the browser's Back and Forward ------------------------------------------------------
   const on_turned = ({detail: {name, is_first}}) => page_in_address(name, is_first)
   const on_step = () => {
+    if (is_lost) { on_connection_lost(); return } // the page that is loaded anew is of that star
     const wanted = new URL(window.location).searchParams
     const chooser = [...view.model.document?.all_models ?? []].find(one => one.css_classes?.includes(PAGES))
     const place = chooser?.labels.indexOf(wanted.get("page") ?? "")
     if (chooser) chooser.active = Math.max(0, place) // turned there already where it is as it was
     choices_in_address(model.address) // what is chosen stays as it is
     const obsid = wanted.get("obj")
-    if (obsid && obsid !== gate.drawn) gate.ask(painted => (
-      {action: "select", value: obsid, painted, reviewer: reviewer.value.trim()}))
+    if (!obsid || gate.line.includes(select_named)) return // the step that waits leads there
+    if (gate.busy || obsid !== gate.painted) gate.ask(select_named)
   }
   window.addEventListener("msfa:turned", on_turned)
   window.addEventListener("popstate", on_step)

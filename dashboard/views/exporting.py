@@ -21,7 +21,7 @@ from dashboard.views.page import Page
 from dashboard.views.programs import ProgramsView
 from msfa_core.columns import BY_NAME, PAPER_COLUMNS
 from msfa_core.errors import ExportError, MsfaError
-from msfa_core.rules import n_stars, unidentified_sentence
+from msfa_core.rules import n_stars, title_sentence, unidentified_sentence
 from msfa_core.survey.funnel import funnel_in_words
 from msfa_core.survey.subsets import quoted, subset_filter
 from msfa_core.tables.beside import flags_left_out
@@ -143,6 +143,14 @@ def flags_html(table: pd.DataFrame, names: str) -> str:
     )
 
 
+def form_options() -> dict[str, Any]:
+    """Return how a field of the form looks."""
+    return {
+        "sizing_mode": "stretch_width", "margin": (4, 10), "css_classes": ["msfa-form"],
+        "stylesheets": [stylesheet()],
+    }  # fmt: skip
+
+
 class ExportView(Page):
     """The table that will be published, and the button that makes it."""
 
@@ -154,7 +162,7 @@ class ExportView(Page):
     one_per_star = param.Boolean(default=False, doc="Only the representative spectrum of a star")
     anonymous = param.Boolean(default=False, doc="Reviewers as R1, R2 …")
     chosen_columns = param.String(doc="Sets and names of columns in place of the menu's")
-    table_title = param.String(default="Blue horizontal-branch stars from LAMOST spectra")
+    table_title = param.String(default="", doc="In place of what the rows are")
     authors = param.String(default="")
 
     def __init__(self, state: Session, **params: Any) -> None:
@@ -175,6 +183,9 @@ class ExportView(Page):
             css_classes=["export-provenance"], **css,
         )  # fmt: skip
         self.programs = ProgramsView(state, lambda: (self._going(), self.header))
+        self._title = pn.widgets.TextInput.from_param(
+            self.param.table_title, label="Title", **form_options()
+        )
         self._form = self._fields()
         self.refresh()
         self.follow(self.refresh, "verdicts.version", "queue.obsids", "verdicts.table")
@@ -276,6 +287,7 @@ class ExportView(Page):
         self.offer()
         table = self.outgoing()
         obstacle = self.obstacle(table)
+        self._title.placeholder = title_sentence(table)
         self._button.filename = f"{STEM}.{self.suffix}"
         self._button.disabled = bool(obstacle)
         self._beside.filename = self._button.filename + PROVENANCE_SUFFIX
@@ -326,10 +338,7 @@ class ExportView(Page):
             raise param.Skip from error
 
     def _fields(self) -> pn.Column:
-        wide: dict[str, Any] = {
-            "sizing_mode": "stretch_width", "margin": (4, 10), "css_classes": ["msfa-form"],
-            "stylesheets": [stylesheet()],
-        }  # fmt: skip
+        wide = form_options()
         make: Any = pn.widgets.Select.from_param
         text: Any = pn.widgets.TextInput.from_param
         return pn.Column(
@@ -340,7 +349,7 @@ class ExportView(Page):
             ),
             make(self.param.columns, label="Columns", **wide),
             make(self.param.suffix, label="Format", **wide),
-            text(self.param.table_title, label="Title", **wide),
+            self._title,
             text(
                 self.param.authors, label="Authors", placeholder="as in the paper", **wide
             ),

@@ -126,7 +126,7 @@ class Survey:
         self.path = Path(path)
         if not self.path.exists():
             raise SurveyError(
-                f"there is no survey at {self.path}: make one with "
+                f"there is no survey at {self.path.absolute()}: make one with "
                 f"`msfa ingest {typed(self.path)} FILES` or `msfa simulate {typed(self.path)}`."
             )
         if not is_survey(self.path):
@@ -462,7 +462,8 @@ class Survey:
         selection : str
             The choice of rows, in words.
         rows : (n,) DataFrame, optional
-            Those that go out, with their verdicts: the header then names who decided on them.
+            Those that go out, with their verdicts: the header then says what they are and who
+            decided on them.
         """
         from msfa_core.vetting.record import reviewers_in_words, rule_in_words  # noqa: PLC0415
 
@@ -470,7 +471,7 @@ class Survey:
         if rows is not None:
             last["reviewers"] = reviewers_in_words(rows)
         name, entries = self.path.resolve().name, self.provenance
-        return export_header(name, selection, entries, self.settings_used, last)
+        return export_header(name, selection, entries, self.settings_used, last, rows)
 
     # --- rejects ---------------------------------------------------------------------------
     @property

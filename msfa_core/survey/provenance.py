@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
 from msfa_core import __version__
 from msfa_core.durable import write_whole
 from msfa_core.errors import SurveyError
-from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence
+from msfa_core.rules import candidate_sentence, domain_sentence, region_sentence, title_sentence
 
 if TYPE_CHECKING:
     from msfa_core.config import Settings
@@ -73,6 +74,7 @@ def export_header(
     entries: list[dict[str, Any]],
     used: Settings,
     verdicts: dict[str, str],
+    rows: pd.DataFrame | None = None,
 ) -> dict[str, str]:
     """Return what an exported table says of itself: whence, what, and by which steps.
 
@@ -88,8 +90,10 @@ def export_header(
         What the columns follow from.
     verdicts : dict
         How decisions became verdicts, and whose they are, in words.
+    rows : (n,) DataFrame, optional
+        Those that go out, with their verdicts: the title says what they are.
     """
-    title = "Blue horizontal-branch stars from LAMOST spectra"
+    title = title_sentence(pd.DataFrame() if rows is None else rows)
     if are_simulated(entries):
         title = f"SIMULATED stars (they do not exist): {title}"
     chosen = used.of_results()

@@ -26,6 +26,7 @@ from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, Column, columns_o
 from msfa_core.counting import counted
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
+from msfa_core.rules import title_sentence
 from msfa_core.tables.beside import flags_in_words, flags_left_out, own_column
 from msfa_core.tables.guards import ESCAPES, GUARDED, escaped, harmless, tidied, tidy
 from msfa_core.tables.mrt_writer import CHUNK_ROWS, to_ascii, write_mrt
@@ -40,7 +41,6 @@ SIMULATED: Final = Column(
 )
 PROVENANCE_SUFFIX: Final = ".provenance.json"
 COLUMN_STEPS: Final = tuple(dict.fromkeys(column.step for column in COLUMNS))
-_DEFAULT_TITLE: Final = "Blue horizontal-branch star candidates from LAMOST spectra"
 _NUMBERS: Final = re.compile(r"-?\d[\d.-]*")  # LAMOST's way of listing several
 _XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -95,7 +95,7 @@ def export(
         )
     chosen = choose_columns(table, columns)
     typed = _typed(table, chosen)
-    notes = _header(header, len(table)) | flags_in_words(chosen, typed)
+    notes = _header(header, table) | flags_in_words(chosen, typed)
     notes |= flags_left_out(chosen, table)
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists; name another file, or replace it with --overwrite.")
@@ -202,13 +202,13 @@ def _typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     return pd.DataFrame(data)
 
 
-def _header(header: Mapping[str, str] | None, n_rows: int) -> dict[str, str]:
+def _header(header: Mapping[str, str] | None, table: pd.DataFrame) -> dict[str, str]:
     """Return the header with title, authors, table and software filled in."""
     given = {str(key): " ".join(tidy(str(text)).split()) for key, text in (header or {}).items()}
     defaults = {
-        "title": _DEFAULT_TITLE,
+        "title": title_sentence(table),
         "authors": "(not stated)",
-        "table": counted(n_rows, "spectrum", "spectra"),
+        "table": counted(len(table), "spectrum", "spectra"),
         "software": f"msfa-bhb {__version__}",
     }
     first = {key: given.get(key) or text for key, text in defaults.items()}

@@ -176,6 +176,17 @@ def test_the_header_of_the_file_names_title_authors_and_selection(state, view):
     assert "verdict accept" in head
 
 
+def test_the_page_offers_the_title_that_goes_out_and_it_is_true_of_the_rows(state, view):
+    accept(state, 0)
+    for rows, title in (
+        ("accepted stars", "Blue horizontal-branch stars"),
+        ("every spectrum", "Spectra searched for blue horizontal-branch stars"),
+    ):
+        view.rows = rows
+        assert view.header["title"].endswith(title)
+        assert view._title.placeholder == title
+
+
 def test_the_full_table_has_the_verdicts(state, view):
     accept(state, 0, comment="clean lines")
     view.suffix, view.columns = "fits", "full"

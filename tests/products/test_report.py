@@ -140,7 +140,7 @@ def test_hostile_text_stays_text_and_nothing_is_asked_for(told):
 
 def test_a_simulated_survey_says_so_wherever_a_reader_looks(told):
     text = page_html(told)
-    assert "<title>SIMULATED" in text
+    assert f"<title>SIMULATED: {told.words} of " in text
     assert "These stars do not exist" in text
     assert text.count('<b class="tag">SIMULATED</b>') == len(told.stars)
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from msfa_core import durable
-from msfa_core.columns import COLUMNS, columns_of
+from msfa_core.columns import COLUMNS, columns_of, conform
 from msfa_core.config import OF_RESULTS, Settings, settings_help
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.durable import COLUMNS_AT_ONCE, read_parquet, write_parquet
@@ -228,6 +229,38 @@ def test_exports_of_a_simulated_survey_say_so(tmp_path):
     assert "stars with verdict accept" in header["table"]
     assert "stage1:abc" in header["step classify"]
     assert "SIMULATED" in (survey.path / "msfa.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("releases", "verdicts", "chosen", "title"),
+    [
+        (["LAMOST DR5", "LAMOST DR8"], ["accept", "accept"], [True, False],
+         "Blue horizontal-branch stars from LAMOST spectra"),
+        (["LAMOST DR5", None], ["accept", "accept"], [True, True], "Blue horizontal-branch stars"),
+        (["LAMOST DR5", "LAMOST DR5"], ["unsure", None], [True, True],
+         "Candidate blue horizontal-branch stars from LAMOST spectra"),
+        ([None, None], ["accept", None], [True, True], "Candidate blue horizontal-branch stars"),
+        (["LAMOST DR5", "LAMOST DR5"], ["accept", "reject"], [True, True],
+         "LAMOST spectra searched for blue horizontal-branch stars"),
+        (["LAMOST DR5", None], [None, None], [True, None],
+         "Spectra searched for blue horizontal-branch stars"),
+        ([], [], [], "Spectra searched for blue horizontal-branch stars"),
+    ],
+)  # fmt: skip
+def test_the_title_of_an_export_holds_of_each_of_its_rows(
+    tmp_path, releases, verdicts, chosen, title
+):
+    survey = Survey.create(tmp_path / "S")
+    rows = conform(
+        pd.DataFrame({"data_release": releases, "verdict": verdicts, "is_candidate": chosen})
+    )
+    assert survey.export_header("these", rows)["title"] == title
+
+
+def test_where_no_survey_is_the_whole_path_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SurveyError, match=re.escape(f"no survey at {tmp_path / 'mrs'}: make")):
+        Survey("mrs")
 
 
 def test_exports_say_by_which_rules_rows_were_judged(tmp_path):

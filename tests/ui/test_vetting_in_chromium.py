@@ -339,6 +339,43 @@ def test_back_leads_to_the_last_star_and_page_and_loses_nothing(chromium, small_
     assert_quiet(log)
 
 
+def test_steps_back_and_forward_in_haste_end_where_the_last_leads(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        stars = [painted(page), *(press(page, "ArrowRight") for _ in range(4))]
+        entries = page.evaluate("history.length")
+        hasty = """async (steps) => { for (const step of steps) {
+            const done = new Promise(then => addEventListener("popstate", then, {once: true}))
+            history.go(step)
+            await Promise.race([done, new Promise(then => setTimeout(then, 2000))])
+        } }"""  # faster than a star is painted
+
+        def stands(obsid):
+            page.wait_for_timeout(700)
+            page.wait_for_selector(f"[data-painted='{obsid}']:not(.msfa-busy)", timeout=10_000)
+            assert page.url.endswith(f"obj={obsid}")
+            assert page.evaluate("history.length") == entries  # no step was taken for a new one
+
+        for steps, place in (([-1, -1, -1], 1), ([1, 1], 3), ([-1, 1], 3), ([1, -1, -1, -1], 1)):
+            page.evaluate(hasty, steps)
+            stands(stars[place])
+        page.evaluate(hasty, [1, 1, 1])
+        stands(stars[4])
+        page.evaluate(WATCH)
+        for _ in range(8):
+            page.keyboard.press("a")
+        page.evaluate(hasty, [-1])
+        page.wait_for_function("window.painted.length > 8", timeout=60_000)
+        page.wait_for_timeout(700)
+        page.wait_for_selector(f"{PAINTED}:not(.msfa-busy)", timeout=30_000)
+        shown = [obsid for _, obsid in page.evaluate("window.painted")]
+        assert page.url.endswith(f"obj={shown[-1]}")
+        page.context.close()
+    assert [str(d.obsid) for d in decisions(small_survey)] == shown[:8]
+    assert_quiet(log)
+
+
 def test_a_page_that_fails_as_nobody_foresaw_says_so(chromium, small_survey, tmp_path):
     """It said for ever that it was being drawn."""
     table = pd.read_parquet(small_survey / "candidates.parquet")

@@ -170,6 +170,13 @@ class Reviewer:
         for sentence in self.page.locator(".msfa-sentence button", has_text="brushed").all():
             sentence.click()
 
+    def step_in_history(self):
+        """The browser's Back or Forward, where they stay in the app."""
+        aside = self.rng.choice([-1, -1, 1])
+        entry = f"navigation.entries()[navigation.currentEntry.index + ({aside})]"
+        if self.page.evaluate(f"Boolean({entry}?.sameDocument)"):
+            self.page.evaluate(f"history.go({aside})")
+
     def look(self):
         self.page.keyboard.press(self.rng.choice(["s", "c", "?"]))
         self.page.keyboard.press("Escape")
@@ -179,7 +186,8 @@ class Reviewer:
 
     ACTIONS = (
         (verdict, 8), (burst, 1), (undo, 3), (move, 4), (write, 4), (click_in_the_list, 3),
-        (search, 1), (choose_a_plane, 3), (brush, 2), (lift, 2), (look, 2), (go_blind, 1),
+        (search, 1), (step_in_history, 3), (choose_a_plane, 3), (brush, 2), (lift, 2), (look, 2),
+        (go_blind, 1),
     )  # fmt: skip
 
     def step(self):

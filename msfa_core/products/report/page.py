@@ -93,7 +93,7 @@ def page_html(report: Report) -> str:
         allow_nan=False,
     )
     data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    title = f"{'SIMULATED: ' if report.simulated else ''}BHB stars of {report.name}"
+    title = f"{'SIMULATED: ' if report.simulated else ''}{report.words} of {report.name}"
     body = [
         _head(report),
         _summary(report),
@@ -147,8 +147,8 @@ def _summary(report: Report) -> str:
         f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in report.rules
     )
     return (
-        '<section id="summary"><p class="kicker">Blue horizontal-branch stars from LAMOST spectra'
-        f"</p><h1>{escape(report.name)}</h1>"
+        '<section id="summary"><p class="kicker">'
+        f"{escape(report.header['title'])}</p><h1>{escape(report.name)}</h1>"
         f'<p class="byline">{escape(report.software)}, {escape(report.made_at)}. '
         f"Reviewers: {escape(report.header.get('reviewers', 'nobody'))}.</p>"
         f'<dl class="facts">{facts}</dl><p class="lead">{said}</p>'

@@ -135,7 +135,7 @@ def write_pdf(
         from matplotlib import rc_context  # noqa: PLC0415
         from matplotlib.backends.backend_pdf import PdfPages  # noqa: PLC0415
 
-        title = f"{'SIMULATED: ' if report.simulated else ''}BHB stars of {report.name}"
+        title = f"{'SIMULATED: ' if report.simulated else ''}{report.words} of {report.name}"
         about = {"Title": title, "Creator": report.software}
         with replacing(path) as half, PdfPages(half, metadata=about) as pdf:
             pdf.savefig(_first_page(report))
@@ -169,7 +169,7 @@ def _blank(report: Report) -> Figure:
 
 def _first_page(report: Report) -> Figure:
     figure = _blank(report)
-    _write(figure, 0.05, 0.94, f"BHB stars of {report.name}", fontsize=22)
+    _write(figure, 0.05, 0.94, f"{report.words} of {report.name}", fontsize=22)
     said = "\n".join(fill(sentence, _WIDE - 10) for sentence in report.summary)
     _write(figure, 0.05, 0.87, said, fontsize=11, linespacing=1.45)
     rules = "\n".join(
