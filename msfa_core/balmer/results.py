@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -211,6 +212,10 @@ def assemble(
     bias = (noise[..., None] * raw[..., _BIASES]).reshape(-1, N_BIASED)
     scaled = (covariance * noise[..., None, None]).reshape(-1, kernel.N_SWS, kernel.N_SWS)
     to_d02, to_fm = d02_gradient(flat), fm_gradient(flat)
+
+    def floor(errors: Mapping[str, float]) -> FloatArray:
+        return np.tile([errors.get(line, max(errors.values())) for line in lines], len(obsid))
+
     # of the noise alone in it
     share = (np.maximum(raw[..., kernel.RAW_NOISE_ALONE], 1.0) / noise).ravel()
     both = share * np.einsum("ri,rij,rj->r", to_d02, scaled, to_fm)
@@ -223,8 +228,8 @@ def assemble(
         d02_bias *= _trust(d02_fit / d02, D02_BIAS_TRUSTED)
         fm_bias = _noise_bias(to_fm, fm_curvature(flat), scaled, bias)
         fm_bias *= _trust(fm_fit / (1 - fm), FM_BIAS_TRUSTED)
-        d02_err = np.hypot(np.sqrt(share) * d02_fit, float(D02_REPEAT_ERROR) * (d02 - d02_bias))
-        fm_err = np.hypot(np.sqrt(share) * fm_fit, float(FM_REPEAT_ERROR))
+        d02_err = np.hypot(np.sqrt(share) * d02_fit, floor(D02_REPEAT_ERROR) * (d02 - d02_bias))
+        fm_err = np.hypot(np.sqrt(share) * fm_fit, floor(FM_REPEAT_ERROR))
         measured = {
             "d02": d02 - d02_bias,
             "d02_err": d02_err,

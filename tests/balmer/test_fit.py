@@ -44,7 +44,11 @@ def arrays_of(fits):
 
 def noise_of(fits, name):
     """(n, line) errors of D0.2 or fm without what repeats of real stars add: draws have none."""
-    floor = {"d02": float(D02_REPEAT_ERROR) * fits.d02, "fm": float(FM_REPEAT_ERROR)}[name]
+    share, part = (
+        np.array([errors[line] for line in fits.lines], dtype=float)
+        for errors in (D02_REPEAT_ERROR, FM_REPEAT_ERROR)
+    )
+    floor = {"d02": share * fits.d02, "fm": part}[name]
     return np.sqrt(getattr(fits, f"{name}_err") ** 2 - floor**2)
 
 
@@ -133,8 +137,9 @@ def test_what_repeats_differ_by_is_in_the_errors_and_has_no_correlation():
         fit_lines(simulated_lines(100, snr, np.random.default_rng(8), **alike)[0])
         for snr in (20, 2000)
     )
-    assert bright.d02_err == approx(float(D02_REPEAT_ERROR) * bright.d02, rel=0.01)
-    assert bright.fm_err == approx(float(FM_REPEAT_ERROR), rel=0.01)
+    for k, line in enumerate(bright.lines):
+        assert bright.d02_err[:, k] == approx(D02_REPEAT_ERROR[line] * bright.d02[:, k], rel=0.03)
+        assert bright.fm_err[:, k] == approx(float(FM_REPEAT_ERROR[line]), rel=0.03)
     assert np.isfinite(faint.d02).mean() > 0.95
     assert np.nanmin(noise_of(faint, "d02")) > 0.2
     assert np.nanmin(noise_of(faint, "fm")) > 0.01

@@ -144,8 +144,8 @@ def test_errors_of_d02_and_fm_hold_repeats_and_no_more_of_the_misfit(survey, as_
     table = survey.table().set_index("obsid")
     for line in FIT_LINES:
         for name, floor in (
-            ("d02", float(D02_REPEAT_ERROR) * as_it_was[f"d02_{line}"]),
-            ("fm", float(FM_REPEAT_ERROR)),
+            ("d02", float(D02_REPEAT_ERROR[line]) * as_it_was[f"d02_{line}"]),
+            ("fm", float(FM_REPEAT_ERROR[line])),
         ):
             error = table[f"{name}_{line}_err"].dropna()
             assert (error.index == as_it_was[f"{name}_{line}_err"].dropna().index).all()
