@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import spline_filter1d
 
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
 from msfa_core.errors import ModelError
-from msfa_core.templates.kernels import even_rows, shifted
+from msfa_core.templates.kernels import shifted
 from msfa_core.templates.library import ALONE, TEMPLATE_CLASSES, TemplateSet
 from msfa_core.templates.weights import FIT_RANGE, fit_pixels
 from msfa_core.typing import Float32Array, FloatArray, IntArray
@@ -32,6 +33,10 @@ EIGEN_TERMS: Final = {  # of a polynomial that is fitted together with eigen-spe
     "GALAXY": Sourced(3, "", "SDSS: terms for galaxies"),
     "QSO": Sourced(0, "", "SDSS: none for QSOs"),
 }
+
+
+KNOT_PIXELS: Final = 8  # characteristic vectors of the continuum are straight over so many
+LEAST_SMOOTH: Final = 0.1  # of their rms: most that this may change them
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,51 @@ class Cells:
     square: Float32Array
 
 
+@dataclass(frozen=True, slots=True)
+class Knots:
+    """What makes normal equations of sums over the hats of the knots.
+
+    A hat is 1 at its knot, 0 at the next ones, and straight between.
+
+    Attributes
+    ----------
+    normal : (2 knot − 1, vector (vector + 1) / 2) array
+        Of the squares of hats, then of the products of two neighbours.
+    side : (knot, vector) array
+        Values of the vectors at the knots.
+    """
+
+    normal: FloatArray
+    side: FloatArray
+
+
+def straightened(columns: FloatArray) -> tuple[FloatArray, Knots]:
+    """Return vectors (vector, pixel) as they are when straight between knots, and their knots.
+
+    Continua have no feature as narrow as `KNOT_PIXELS`: the shipped vectors change by 0.7 % of
+    their rms at most (at the joint of the arms), by less than 0.07 % rms.
+
+    Raises
+    ------
+    ModelError
+        When vectors change by more than `LEAST_SMOOTH`.
+    """
+    pixel = np.arange(columns.shape[1])
+    at = np.arange(0, columns.shape[1] + KNOT_PIXELS, KNOT_PIXELS)
+    fitted = make_lsq_spline(pixel, columns.T, [at[0], *at, at[-1]], k=1)
+    straight, value = np.ascontiguousarray(fitted(pixel).T), fitted.c  # (knot, vector)
+    change = float(np.abs(straight - columns).max())
+    if change > LEAST_SMOOTH:
+        raise ModelError(
+            f"characteristic vectors of the continuum change by {change:.2g} within "
+            f"{KNOT_PIXELS} pixels: they must be smooth. Leave lines to the templates."
+        )
+    low, high = np.tril_indices(len(columns))
+    square, both = value[:, low] * value[:, high], value[:-1, low] * value[1:, high]
+    both += value[1:, low] * value[:-1, high]
+    return straight, Knots(np.concatenate([square, both]), value)
+
+
 class Matcher:
     """A template set made ready: splines, cells, continuum vectors.
 
@@ -124,10 +174,7 @@ class Matcher:
         self.searches = searches or default_searches()
         self.pixels = fit_pixels()
         self.n_pixels = self.pixels.stop - self.pixels.start
-        self.columns = np.ascontiguousarray(templates.continuum[:, self.pixels])
-        low, high = np.tril_indices(len(self.columns))
-        self.even_columns = even_rows(self.columns)
-        self.pairs = even_rows(self.columns[low] * self.columns[high])
+        self.columns, self.knots = straightened(templates.continuum[:, self.pixels])
         self.classes = [cls for cls in TEMPLATE_CLASSES if np.any(templates.cls == cls)]
         self._make_splines()
         self._make_ladders()

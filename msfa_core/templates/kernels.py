@@ -12,17 +12,11 @@ from typing import Final
 import numpy as np
 
 from msfa_core.machine.compiled import compiled
-from msfa_core.typing import FloatArray
 
 BLOCK: Final = 128  # cells solved side by side
 PIXELS: Final = 256  # pixels summed at a time
 RIDGE: Final = 1e-7  # of the mean diagonal: keeps a missing arm solvable
 COARSE_RIDGE: Final = 4e-6  # the same in single precision
-
-
-def even_rows(rows: FloatArray) -> FloatArray:
-    """Return rows with one of zeros behind them where their number is odd."""
-    return np.concatenate([rows, np.zeros((len(rows) % 2, rows.shape[1]))])
 
 
 @compiled(part=True)
@@ -244,7 +238,7 @@ def scan_basis(  # type: ignore[no-untyped-def]
     extent : (2,) int
         First and last pixel that all of them have.
     first : int
-        As in :func:`refining.gains_at`.
+        As in :func:`refining.knot_sums`.
     redshifts : (z,) float64
     fixed : (column, pixel) float64
         Added as they are, at every redshift.

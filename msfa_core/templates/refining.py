@@ -1,8 +1,9 @@
 """Second pass of template matching: the most promising cells, exactly, on all pixels.
 
-Every question to the pixels (a template at a redshift: by how much does it lower χ²?) is put for
-many at once, in float64: what is read of a spectrum and of the characteristic vectors serves
-``GROUPS`` times ``GROUP`` models, and the sums stay in registers.
+Every question to the pixels (a template at a redshift: by how much does it lower χ²?) is put in
+float64. The characteristic vectors are straight between knots (`cells.Knots`): the products of a
+template and a spectrum are summed over the hats of the knots, three sums and two a pixel however
+many vectors there are, and matrix products make the normal equations of many questions of them.
 """
 
 from __future__ import annotations
@@ -14,53 +15,21 @@ import numpy as np
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.machine.compiled import compiled
-from msfa_core.templates.cells import Matcher
-from msfa_core.templates.kernels import PIXELS, shifted, solve
+from msfa_core.templates.cells import KNOT_PIXELS, Matcher
+from msfa_core.templates.kernels import shifted, solve
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
-GROUP: Final = 4  # models summed side by side
-GROUPS: Final = 4  # of them asked one after the other while what they share is in the caches
+ASKED: Final = 64  # questions at a time: their sums stay in the caches
 SETTLED: Final = 0.05  # of χ²: a parabola foretold it that well
 RESULTS: Final = 5  # what `refine` gives: step, gain there, z, its error, gain at z
 _APART: Final = 0.01  # of the distance of two places: nearer ones say nothing of a curvature
 
 
-@compiled(part=True)
-def _add_products(left, start, right, n_groups, size, sums):  # type: ignore[no-untyped-def]
-    """Add the products of ``size`` pixels of rows of ``left`` with the rows of ``right``.
-
-    ``left`` has an even number of rows: two of them meet the four of a group, eight sums at a time.
-    """
-    for q in range(0, len(left), 2):
-        one, two = left[q, start : start + size], left[q + 1, start : start + size]
-        for g in range(0, n_groups * GROUP, GROUP):
-            r0, r1, r2, r3 = right[g], right[g + 1], right[g + 2], right[g + 3]
-            a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
-            for i in range(size):
-                a0 += one[i] * r0[i]
-                a1 += one[i] * r1[i]
-                a2 += one[i] * r2[i]
-                a3 += one[i] * r3[i]
-                b0 += two[i] * r0[i]
-                b1 += two[i] * r1[i]
-                b2 += two[i] * r2[i]
-                b3 += two[i] * r3[i]
-            sums[g, q] += a0
-            sums[g + 1, q] += a1
-            sums[g + 2, q] += a2
-            sums[g + 3, q] += a3
-            sums[g, q + 1] += b0
-            sums[g + 1, q + 1] += b1
-            sums[g + 2, q + 1] += b2
-            sums[g + 3, q + 1] += b3
-
-
 @compiled
-def gains_at(  # type: ignore[no-untyped-def]
-    splines, extents, starts, step, columns, pairs, n_vectors, weight, weighted, row, template,
-    redshift, gains,
+def knot_sums(  # type: ignore[no-untyped-def]
+    splines, extents, starts, step, weight, weighted, row, template, redshift, normal, side, covered
 ):  # fmt: skip
-    """By how much templates at redshifts lower the χ² of spectra, with the best mixture.
+    """Sum what templates at redshifts say of spectra over the hats of the knots.
 
     Parameters
     ----------
@@ -72,56 +41,75 @@ def gains_at(  # type: ignore[no-untyped-def]
         Number of the first pixel of the fit less that of the spline.
     step : float
         Of log10 λ.
-    columns, pairs : (vector, pixel), (vector (vector + 1) / 2, pixel)
-        The vectors and the products of two, row by row of the lower triangle; an even number of
-        rows each, the last perhaps empty.
-    n_vectors : int
     weight, weighted : (n, pixel)
-        Inverse variance, and inverse variance times flux.
+        Inverse variance, and inverse variance times flux; whole bins from knot to knot.
     row, template : (k,) int
     redshift : (k,)
-        What is asked; the rows one after the other.
-    gains : (k,)
-        Filled; −1 where a template does not cover the fit.
+        What is asked.
+    normal : (k, 2 bin + 1)
+        Filled with the sums of weight · template² · the square of a hat, knot by knot, and behind
+        them of the product of two neighbours.
+    side : (k, bin + 1)
+        With those of weight · flux · template · hat.
+    covered : (k,) bool
+        Filled: whether a template covers the fit.
     """
-    m, first, most = weight.shape[1], 0, GROUPS * GROUP
-    model, square, right = np.zeros((most, m)), np.empty((most, PIXELS)), np.empty((most, PIXELS))
-    normal, side = np.empty((most, len(pairs))), np.empty((most, len(columns)))
-    a, solution = np.empty((n_vectors, n_vectors)), np.empty(n_vectors)
-    while first < len(row):
-        several, near = 0, row[first]
-        while several < most and first + several < len(row) and row[first + several] == near:
-            t = template[first + several]
-            where = starts[t] - np.log10(1.0 + redshift[first + several]) / step
-            position = int(np.floor(where))
-            gains[first + several] = 0.0
-            if position - 1 < extents[t, 0] or position + m + 1 > extents[t, 1]:
-                gains[first + several] = -1.0
-            else:
-                shifted(splines[t], position, where - position, model[several])
-            several += 1
-        n_groups = (several + GROUP - 1) // GROUP
-        normal[:, :] = 0.0
-        side[:, :] = 0.0
-        for start in range(0, m, PIXELS):
-            size = min(PIXELS, m - start)
-            here, there = weight[near, start : start + size], weighted[near, start : start + size]
-            for g in range(n_groups * GROUP):
-                one, squares, products = model[g, start : start + size], square[g], right[g]
-                for i in range(size):
-                    squares[i] = here[i] * one[i] * one[i]
-                    products[i] = there[i] * one[i]
-            _add_products(pairs, start, square, n_groups, size, normal)
-            _add_products(columns, start, right, n_groups, size, side)
-        for g in range(several):
-            if gains[first + g] == 0.0:
-                at = 0
-                for j in range(n_vectors):
-                    for k in range(j + 1):
-                        a[j, k] = normal[g, at]
-                        at += 1
-                gains[first + g] = solve(a, side[g, :n_vectors], solution)
-        first += several
+    m = weight.shape[1]
+    n_bins = m // KNOT_PIXELS
+    model = np.empty(m)
+    for k in range(len(row)):
+        normal[k, :] = 0.0
+        side[k, :] = 0.0
+        t = template[k]
+        where = starts[t] - np.log10(1.0 + redshift[k]) / step
+        position = int(np.floor(where))
+        covered[k] = position - 1 >= extents[t, 0] and position + m + 1 <= extents[t, 1]
+        if not covered[k]:
+            continue
+        shifted(splines[t], position, where - position, model)
+        here, there = weight[row[k]], weighted[row[k]]
+        for b in range(n_bins):
+            first = KNOT_PIXELS * b
+            n0 = n1 = n2 = s0 = s1 = 0.0  # moments about the knot at which the bin begins
+            for i in range(KNOT_PIXELS):
+                far, one = i / KNOT_PIXELS, model[first + i]
+                square, product = here[first + i] * one * one, there[first + i] * one
+                n0 += square
+                n1 += far * square
+                n2 += far * far * square
+                s0 += product
+                s1 += far * product
+            normal[k, b] += n0 - 2.0 * n1 + n2
+            normal[k, b + 1] += n2
+            normal[k, n_bins + 1 + b] = n1 - n2
+            side[k, b] += s0 - s1
+            side[k, b + 1] += s1
+
+
+@compiled
+def solve_each(normal, side, covered, gains):  # type: ignore[no-untyped-def]
+    """By how much the best mixture lowers χ², question by question; −1 where not covered.
+
+    Parameters
+    ----------
+    normal : (k, vector (vector + 1) / 2)
+        Lower triangles, row by row.
+    side : (k, vector)
+    covered : (k,) bool
+    gains : (k,)
+        Filled.
+    """
+    n = side.shape[1]
+    a, solution = np.empty((n, n)), np.empty(n)
+    for q in range(len(gains)):
+        gains[q] = -1.0
+        if covered[q]:
+            at = 0
+            for j in range(n):
+                for k in range(j + 1):
+                    a[j, k] = normal[q, at]
+                    at += 1
+            gains[q] = solve(a, side[q], solution)
 
 
 @dataclass(slots=True)
@@ -151,20 +139,27 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Spectra that can be asked."""
+    """Spectra that can be asked: weight, and weight times flux, (n, pixel)."""
 
     matcher: Matcher
     weight: FloatArray
     weighted: FloatArray
 
     def gains(self, row: IntArray, template: IntArray, redshift: FloatArray) -> FloatArray:
-        """(k,) by how much templates at redshifts lower χ²; the rows one after the other."""
-        gains, of = np.empty(len(row)), self.matcher
+        """(k,) by how much templates at redshifts lower χ²."""
+        gains, of, knots = np.empty(len(row)), self.matcher, self.matcher.knots
+        normal, side = (np.zeros((ASKED, len(one))) for one in (knots.normal, knots.side))
+        covered = np.empty(ASKED, dtype=np.bool_)
         row = np.ascontiguousarray(row)  # of one kind, for which the kernel is compiled
-        gains_at(
-            of.splines, of.extents, of.starts, LAMOST_GRID.step, of.even_columns, of.pairs,
-            len(of.columns), self.weight, self.weighted, row, template, redshift, gains,
-        )  # fmt: skip
+        for start in range(0, len(row), ASKED):
+            n = min(ASKED, len(row) - start)
+            some = slice(start, start + n)
+            knot_sums(
+                of.splines, of.extents, of.starts, LAMOST_GRID.step, self.weight, self.weighted,
+                row[some], template[some], redshift[some], normal[:n], side[:n], covered[:n],
+            )  # fmt: skip
+            # always as many rows: how a matrix product rounds hangs on their number
+            solve_each(normal @ knots.normal, side @ knots.side, covered[:n], gains[some])
         return gains
 
 

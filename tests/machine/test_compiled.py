@@ -119,7 +119,8 @@ def test_each_kernel_is_asked_for_one_kind_of_arrays_alone(tmp_path, monkeypatch
 
     kernels = [(kernel, "measure_rows"), (indices, "_measure_bands")]
     kernels += [(matching, name) for name in ("bin_products", "solve_cells")]
-    kernels += [(refining, "gains_at"), (shift_errors, "products"), (shift_errors, "solve")]
+    kernels += [(refining, "knot_sums"), (refining, "solve_each")]
+    kernels += [(shift_errors, "products"), (shift_errors, "solve")]
     for module, name in kernels:
         monkeypatch.setattr(module, name, noting(name, getattr(module, name)))
     survey = Survey.create(tmp_path / "S")

@@ -173,7 +173,9 @@ def test_an_empty_batch_and_one_spectrum_are_batches(stars, some):
     assert empty.template.shape == (0, 10)
     assert len(empty.as_table()) == 0
     one = match(some[[3]], stars, k=2)
-    assert one.template[0].tolist() == match(some, stars, k=2).template[3].tolist()
+    among = match(some, stars, k=2)
+    assert one.template[0].tolist() == among.template[3].tolist()
+    assert one.chi2[0].tolist() == among.chi2[3].tolist()  # to the last bit
 
 
 def test_the_order_of_spectra_changes_nothing(stars, some, found):
@@ -223,6 +225,13 @@ def test_a_template_that_covers_too_little_is_named(stars):
     flux[1, stars.extent[1, 0] + 2000 :] = np.nan
     with pytest.raises(ModelError, match="covers .* leave it out"):
         Matcher(replace(stars.take(slice(0, 2)), flux=flux))
+
+
+def test_continuum_vectors_that_hold_a_line_are_refused(stars):
+    sharp = stars.continuum.copy()
+    sharp[1, 1200:1204] += 1.0
+    with pytest.raises(ModelError, match="must be smooth"):
+        Matcher(replace(stars.take(slice(0, 2)), continuum=sharp))
 
 
 def test_progress_counts_every_spectrum(stars, some):
