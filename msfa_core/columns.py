@@ -141,7 +141,7 @@ def _match() -> list[Column]:
         Column("template_class", "str", "match", "Class of the best template", "", "s", "src.class"),
         Column("template_subclass", "str", "match", "Subclass of the best template", "", "s", "src.spType"),
         Column("template_z", "float", "match", "Doppler shift of the template match", "", ".8f", "src.redshift"),
-        Column("template_z_err", "float", "match", "Error of template_z of the fit alone; that of epoch_rv is total", "", ".8f", "stat.error;src.redshift"),
+        Column("template_z_err", "float", "match", "Error of template_z of the fit alone, of its class; none where no line tells; that of epoch_rv is total", "", ".8f", "stat.error;src.redshift"),
         Column("template_chi2", "float", "match", "Reduced chi2 of the template match", "", ".3f", "stat.fit.chi2"),
         Column("template_confidence", "float", "match", "Confidence of the template match", "percent", ".1f", "stat.confidenceLevel"),
         Column("template_probability", "float", "match", "Probability that class and subclass (within five subtypes) of the template are right, as matches of labelled spectra were", "", ".3f", "stat.probability"),

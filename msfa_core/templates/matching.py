@@ -28,9 +28,14 @@ from msfa_core.templates.kernels import (
     solve_cells,
 )
 from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
-from msfa_core.templates.refining import RESULTS, refine
+from msfa_core.templates.refining import RESULTS, Refined, refine
 from msfa_core.templates.results import BLUE, RED, Matches
-from msfa_core.templates.shift_errors import least_squares, settled_shifts, with_edge
+from msfa_core.templates.shift_errors import (
+    least_squares,
+    settled_shifts,
+    with_edge,
+    with_rivals,
+)
 from msfa_core.templates.weights import as_lamost_grid, fit_weights
 from msfa_core.typing import BoolArray, Float32Array, FloatArray, IntArray, Progress, no_progress
 
@@ -186,35 +191,14 @@ def promising(cells: Cells, gain: Float32Array) -> tuple[IntArray, IntArray]:
 
 
 # --- second pass: all pixels, float64 -----------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Refined:
-    """Candidates after the second pass, class by class.
-
-    Attributes
-    ----------
-    template : (n, candidate) int array
-        -1 where there is none.
-    step : (n, candidate) array
-        Best step of the ladder.
-    gain_at_step, z, z_err, gain : (n, candidate) arrays
-        By how much χ² falls at that step; redshift between steps, its error, fall of χ² there.
-    """
-
-    template: IntArray
-    step: FloatArray
-    gain_at_step: FloatArray
-    z: FloatArray
-    z_err: FloatArray
-    gain: FloatArray
-
-
 def search_cells(matcher: Matcher, fit: Prepared) -> Refined:
     """Search all templates and redshifts: coarse, then exact on the best."""
     none = np.zeros((len(fit.flux), 0), dtype=np.int64)  # a set may hold eigen-spectra alone
-    chosen = [(none, none)]
-    chosen += [
-        promising(cells, coarse_gain(cells, matcher.columns, fit)) for cells in matcher.cells
-    ]
+    chosen, along = [(none, none)], {}
+    for cells in matcher.cells:
+        coarse = coarse_gain(cells, matcher.columns, fit)
+        chosen.append(promising(cells, coarse))
+        along[str(matcher.templates.cls[cells.rows[0]])] = coarse.max(axis=1)
     template = np.concatenate([one[0] for one in chosen], axis=1)
     begin = np.concatenate([one[1] for one in chosen], axis=1)
     template[fit.n_used < LEAST_PIXELS] = -1
@@ -225,7 +209,7 @@ def search_cells(matcher: Matcher, fit: Prepared) -> Refined:
         found = np.concatenate([found, more], axis=1)
     step, gain_at_step, z, z_err, gain = np.moveaxis(found, 2, 0)
     template = np.where(np.isnan(gain), -1, template)
-    return Refined(template, step, gain_at_step, z, z_err, gain)
+    return Refined(template, step, gain_at_step, z, z_err, gain, along)
 
 
 def _search_basis(matcher: Matcher, fit: Prepared, rows: IntArray) -> tuple[IntArray, FloatArray]:
@@ -302,9 +286,14 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
         fields["class_z"][known] = np.where(same, z[known, None], fields["class_z"][known])
     is_qso = (matcher.templates.cls[fields["template"]] == "QSO") & (fields["template"] >= 0)
     fields["z_err"] = with_edge(fields["z"], fields["z_err"], is_qso)
+    fields["z_err"][:, 0] = with_rivals(
+        matcher, refined, *(fields[name][:, 0] for name in ("template", "z", "z_err", "chi2"))
+    )
     fields |= _residuals(matcher, fit, fields["template"], fields["z"])
     fields["flags"] = _flags(matcher, spectra, fit, fields)
-    fields["flags"][_are_featureless(matcher, fit, refined)] |= int(MatchFlag.FEATURELESS)
+    featureless = _are_featureless(matcher, fit, refined)
+    fields["flags"][featureless] |= int(MatchFlag.FEATURELESS)
+    fields["z_err"][featureless] = np.nan
     return fields
 
 

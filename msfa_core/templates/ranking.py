@@ -193,6 +193,7 @@ def _rematched(matches: Matches, spectra: Spectra, rows: IntArray, flags: IntArr
             spectra.wavelength, flux[None], weights[place][None], again.model[best][None]
         )
         z_err = again.z_err[best] * np.sqrt(max(again.chi2[best], 1.0))
+        z_err = np.maximum(z_err, columns["z_err"][row, 0])  # NaN: the redshift is not known
         new = (again.chi2[best], again.z[best], z_err, *(end[0] for end in ends))
         for name, value in zip(_FITTED, new, strict=True):
             columns[name][row, listed[best]] = value

@@ -17,7 +17,7 @@ from msfa_core.constants import LAMOST_GRID
 from msfa_core.machine.compiled import compiled
 from msfa_core.templates.cells import KNOT_PIXELS, Matcher
 from msfa_core.templates.kernels import shifted, solve
-from msfa_core.typing import BoolArray, FloatArray, IntArray
+from msfa_core.typing import BoolArray, Float32Array, FloatArray, IntArray
 
 ASKED: Final = 64  # questions at a time: their sums stay in the caches
 SETTLED: Final = 0.05  # of χ²: a parabola foretold it that well
@@ -110,6 +110,31 @@ def solve_each(normal, side, covered, gains):  # type: ignore[no-untyped-def]
                     a[j, k] = normal[q, at]
                     at += 1
             gains[q] = solve(a, side[q], solution)
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """Candidates after the second pass, class by class.
+
+    Attributes
+    ----------
+    template : (n, candidate) int array
+        -1 where there is none.
+    step : (n, candidate) array
+        Best step of the ladder.
+    gain_at_step, z, z_err, gain : (n, candidate) arrays
+        By how much χ² falls at that step; redshift between steps, its error, fall of χ² there.
+    along : dict of str to (n, z) array
+        By class, by how much any template lowers χ² at each coarse redshift, on binned pixels.
+    """
+
+    template: IntArray
+    step: FloatArray
+    gain_at_step: FloatArray
+    z: FloatArray
+    z_err: FloatArray
+    gain: FloatArray
+    along: dict[str, Float32Array]
 
 
 @dataclass(slots=True)

@@ -12,6 +12,13 @@ The shift is settled beside smooth factors on the model, since no mixture of the
 meets every continuum. What they take up is not noise, but under the lines of QSOs, which are as
 broad as the turns of a continuum: there it stays in the residuals, and these are added over a broad
 line where that raises the variance at all.
+
+In noise, χ² has other minima that are nearly as deep: other templates, whose lines lie elsewhere by
+a little, and other redshifts, where noise looks like a line. With the weights exp(−χ²/2) they are
+what else the redshift may be, and the error holds their distance. The whole range is seen on binned
+pixels, which blur lines, so a minimum weighs too little there; all pixels were asked where it was
+followed up, as the deepest of many, and say too much. Their geometric mean is what pulls of real
+stars at S/N 2 to 5 ask for.
 """
 
 from __future__ import annotations
@@ -20,14 +27,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
+from scipy.special import logsumexp
 
 from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT, Certainty, Sourced
 from msfa_core.templates.kernels import products, solve
-from msfa_core.typing import BoolArray, FloatArray, IntArray
+from msfa_core.typing import BoolArray, Float32Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from msfa_core.templates.cells import Matcher
+    from msfa_core.templates.refining import Refined
 
+_BESIDE: Final = 3.0  # errors, and one step of the ladder at least: the minimum itself
 _HALF_STEP: Final = 0.5  # pixels on either side, for the slope of the model
 _LINE: Final = 30  # pixels whose residuals are added
 _AT_RANDOM: Final = 2.0  # independent residuals seldom have the variance of their sums larger
@@ -60,6 +70,107 @@ def with_edge(z: FloatArray, z_err: FloatArray, is_qso: BoolArray) -> FloatArray
     edge = (1.0 + z) * float(EDGE_ERROR) / SPEED_OF_LIGHT
     found: FloatArray = np.where(is_qso & (z > float(LAST_Z)), np.hypot(z_err, edge), z_err)
     return found
+
+
+def with_rivals(
+    matcher: Matcher,
+    refined: Refined,
+    template: IntArray,
+    z: FloatArray,
+    z_err: FloatArray,
+    chi2: FloatArray,
+) -> FloatArray:
+    """Add to errors of the best redshifts where others of their class fit nearly as well.
+
+    Parameters
+    ----------
+    matcher : Matcher
+    refined : Refined
+        All solutions of n spectra.
+    template : (n,) int array
+        Of the best solution; -1 where there is none.
+    z, z_err, chi2 : (n,) arrays
+        Its redshift, the error in its own minimum of χ², and the reduced χ².
+
+    Returns
+    -------
+    (n,) array
+        ``z_err``, with the root of the mean square distance of the rivals in it.
+    """
+    errors = np.array(z_err)
+    for cls, along in refined.along.items():
+        search = matcher.searches[cls]
+        are_own = (template >= 0) & (matcher.templates.cls[template] == cls)
+        rows = np.flatnonzero(are_own & np.isfinite(z_err))
+        others = refined.template[rows]
+        are_rivals = (others >= 0) & (matcher.templates.cls[others] == cls)
+        far = _rivals(
+            z[rows],
+            z_err[rows],
+            np.maximum(chi2[rows], 1.0),
+            np.where(are_rivals, refined.gain[rows], np.nan),
+            refined.z[rows],
+            search.ladder[:: search.coarse],
+            along[rows],
+        )
+        errors[rows] = np.hypot(z_err[rows], far)
+    return errors
+
+
+def _rivals(
+    z: FloatArray,
+    z_err: FloatArray,
+    growth: FloatArray,
+    gain: FloatArray,
+    other_z: FloatArray,
+    ladder: FloatArray,
+    along: Float32Array,
+) -> FloatArray:
+    """Return the scatter of redshifts that fit nearly as well, about the best one.
+
+    Parameters
+    ----------
+    z, z_err : (n,) arrays
+        The best redshift and its error in its own minimum of χ².
+    growth : (n,) array
+        What χ² is divided by, 1 or more.
+    gain, other_z : (n, k) arrays
+        By how much each followed solution of the class lowers χ², NaN for none, and its redshift.
+    ladder : (m,) array
+        Redshifts over the whole range of the class.
+    along : (n, m) array
+        By how much any template lowers χ² there.
+
+    Returns
+    -------
+    (n,) array
+        Root of the mean square distance: of the other templates in this minimum, and of what lies
+        beyond it.
+    """
+    step = np.interp(z, ladder[:-1], np.diff(ladder))
+    half = np.maximum(_BESIDE * z_err, step)[:, None]
+    fit = _log_likelihood(gain, growth)
+    vertex = np.take_along_axis(other_z, fit.argmax(axis=1)[:, None], axis=1)
+    off = other_z - vertex  # both as the search left them
+    fit = np.where(np.abs(off) <= half, fit, -np.inf)
+    here = logsumexp(fit, axis=1)
+    share = np.exp(fit - here[:, None])
+    templates = np.sum(share * np.where(share > 0, off, 0.0) ** 2, axis=1)
+    off, fit = ladder - z[:, None], _log_likelihood(along.astype(np.float64), growth)
+    is_near = np.abs(off) <= half
+    near = logsumexp(np.where(is_near, fit, -np.inf), axis=1)
+    all_pixels = here + np.log(np.sqrt(2.0 * np.pi) * z_err / step)
+    near = (near + np.maximum(near, all_pixels)) / 2.0
+    far = np.where(is_near, -np.inf, fit)
+    share = np.exp(far - np.logaddexp(near, logsumexp(far, axis=1))[:, None])
+    found: FloatArray = np.sqrt(templates + np.sum(share * off**2, axis=1))
+    return found
+
+
+def _log_likelihood(gain: FloatArray, growth: FloatArray) -> FloatArray:
+    """(n, k) −χ²/2 but for a constant of each row; −inf where there is no solution."""
+    known: FloatArray = np.where(np.isfinite(gain), gain, -np.inf) / (2.0 * growth[:, None])
+    return known
 
 
 def settled_shifts(
