@@ -130,7 +130,7 @@ def settle_labels(table: pd.DataFrame, base: pd.DataFrame, settings: Settings) -
         columns[name] = own.where(~stand_in, listed[name])
         if listed[name].notna().any():
             columns[f"{name}_catalogue"] = listed[name]
-    result = table.assign(**columns)
+    result = table.copy().assign(**columns)  # a column at a time, tables fall into pieces
     limits = {"logg_limit": settings.logg_outlier, "feh_limit": settings.feh_outlier}
     flags = (flags & ~_SETTLED) | label_flags(result, **limits)
     flags |= np.where(stand_in, int(LabelFlag.FROM_CATALOGUE), 0)

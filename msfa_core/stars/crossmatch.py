@@ -17,6 +17,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.sky import check_radius, pairs_between, unit_vectors
 from msfa_core.tables.door import Use, of_frame
+from msfa_core.tables.identities import PLACE_IN_NUMBER_ARCSEC, place_in_number
 from msfa_core.tables.report import Matched, OutsideTable
 from msfa_core.tables.row_keys import (
     FILE_NAMES,
@@ -36,6 +37,10 @@ from msfa_core.typing import FloatArray, IntArray
 logger = logging.getLogger(__name__)
 
 
+_OTHER_SNR: Final = np.log(1.5)  # releases differ by less
+_ENOUGH_SNR: Final = 10  # rows
+_SOME: Final = 0.2  # of them: noise alone mixes the ranks of equal S/N
+_UNLIKE: Final = 0.4  # correlation of ranks: 0.9 and more between releases
 FEWEST_PLACES: Final = 5  # of which a rounding can be told
 _SAME_STEP: Final = 1e-6
 
@@ -102,6 +107,7 @@ CATALOGUE_USE: Final = Use(
     says_unused=True,
 )
 FAR_AWAY: Final = "far from the star that their identifier names"
+OF_ANOTHER: Final = "of another observation than the one that their identifier names"
 PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")
 
 
@@ -274,8 +280,9 @@ def joined_catalogue(
     table = opened.table
     where = candidates if placed is None else placed
     row = np.full(len(candidates), -1, np.int64)
+    contradicted = np.zeros(len(table), bool)
     by: dict[str, int] = {}
-    n_refused, n_several = 0, 0
+    n_refused, n_other, n_several = 0, 0, 0
     tried: list[str] = []
     for key in ("obsid", "file") if how == "auto" else (how,):
         here, there = _keys(candidates, key), _keys(table, key)
@@ -285,10 +292,13 @@ def joined_catalogue(
             continue
         wanted = (row < 0) & _tells(here, key)
         left = where[[n for n in PLACED if n in where]].assign(_key=here.array)
-        right = table[[n for n in PLACED if n in table]].assign(_key=there.array)
+        right = table[[n for n in PLACED if n in table]].assign(_key=there.mask(contradicted).array)
         match = match_key(left, right, "_key", FAR * radius_arcsec, wanted)
-        new = match.row >= 0
+        other = _of_another(where, table, match.row)
+        contradicted[match.row[other]] = True
+        new = (match.row >= 0) & ~other
         row[new] = match.row[new]
+        n_other += int(other.sum())
         by[key] = int(new.sum())
         n_refused += int(np.isfinite(match.refused).sum())
         n_several += int(match.several.sum())
@@ -302,9 +312,11 @@ def joined_catalogue(
     notes = (
         f"{counted(n_several, 'key names', 'keys name')} several rows: the nearest or first counts",
     )
-    matched = Matched(len(candidates), by, (), n_refused, FAR_AWAY, notes if n_several else ())
+    why = OF_ANOTHER if n_other > n_refused else FAR_AWAY
+    n_refused += n_other
+    matched = Matched(len(candidates), by, (), n_refused, why, notes if n_several else ())
     if not matched.n:
-        far = f"; {n_refused} rows lie far from the star that their key names" if n_refused else ""
+        far = f"; {n_refused} rows are {why}" if n_refused else ""
         raise CatalogueError(
             f"The catalogue has none of the {len(candidates)} candidates ({'; '.join(tried)}"
             f"{far}). Name the file of the same data release, with a column 'obsid' or "
@@ -322,6 +334,51 @@ def _keys(table: pd.DataFrame, key: str) -> pd.Series | None:
     if key == "obsid":
         return as_ids(table["obsid"], "obsid") if "obsid" in table else None
     return observation_key(table)
+
+
+def _of_another(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> NDArray[np.bool_]:
+    """(n,) spectra whose row says that it is of another observation than its key.
+
+    By the night, by a file or by a number of Gaia that are those of another spectrum here, or by
+    S/N that have nothing to do with those of the spectra (of the whole table then).
+    """
+    other = np.zeros(len(where), bool)
+    at = np.flatnonzero(row >= 0)
+    ours, theirs = where.iloc[at], table.iloc[row[at]].set_axis(where.index[at])
+    if "lmjd" in where and "lmjd" in table:
+        nights = (ours["lmjd"].astype("float64") - theirs["lmjd"].astype("float64")).abs()
+        other[at] |= (nights > 1).to_numpy(bool)
+    here, there = observation_key(where), observation_key(theirs)
+    if here is not None and there is not None:
+        differ = there.notna() & (there != here.iloc[at])
+        other[at] |= (differ & there.isin(here.dropna())).to_numpy(bool)
+    if "snr_g" in where and "snr_g" in table:
+        ratio = theirs["snr_g"].astype("float64") / ours["snr_g"].astype("float64")
+        known = ratio > 0
+        far = np.abs(np.log(ratio[known])) > _OTHER_SNR
+        if known.sum() >= _ENOUGH_SNR and far.sum() > _SOME * known.sum():
+            pairs = [one["snr_g"][known].rank() for one in (ours, theirs)]
+            if abs(np.corrcoef(*pairs)[0, 1]) < _UNLIKE:
+                other[at] = True
+    if {"ra", "dec"} <= set(where.columns) and "gaia_source_id" in table and "ra" not in table:
+        other[at] |= _of_other_places(where, at, theirs["gaia_source_id"])
+    return other
+
+
+def _of_other_places(
+    where: pd.DataFrame, at: NDArray[np.intp], source_id: pd.Series
+) -> NDArray[np.bool_]:
+    """(m,) rows whose number of Gaia names the place of another spectrum than their own."""
+    known = source_id.notna().to_numpy(bool)
+    ra, dec = (where[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec"))
+    named = place_in_number("gaia_source_id", source_id[known].to_numpy(np.int64))
+    i, j, _ = match_sky(*named, ra, dec, PLACE_IN_NUMBER_ARCSEC)
+    own = np.zeros(known.sum(), bool)
+    own[i[j == at[known][i]]] = True
+    found = np.zeros(len(at), bool)
+    found[np.flatnonzero(known)[np.unique(i)]] = True
+    found[np.flatnonzero(known)[own]] = False
+    return found
 
 
 def _tells(here: pd.Series, key: str) -> NDArray[np.bool_]:

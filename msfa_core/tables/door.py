@@ -18,7 +18,7 @@ from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.contradictions import contradictions, unlikely
 from msfa_core.tables.formats import read_file
-from msfa_core.tables.identities import identity, older_release
+from msfa_core.tables.identities import elsewhere, identity, older_release
 from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.places import SEVEN, pairs, seven_columns
 from msfa_core.tables.quantities import FASTEST_STAR, quantity
@@ -179,6 +179,7 @@ def _result(reading: Reading) -> OutsideTable:
     other_places(reading)
     pairs(reading)
     older_release(reading)
+    elsewhere(reading)
     if not reading.trusted:
         unfilled(reading)
     _contradictions(reading)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.identifiers import Identifiers, read_identifiers
@@ -15,13 +16,19 @@ from msfa_core.tables.places import fill_epoch
 from msfa_core.tables.quantities import quantity
 from msfa_core.tables.raw import RawColumn
 from msfa_core.tables.reading import UNREADABLE_SHARE, Reading, without_letter
-from msfa_core.typing import BoolArray
+from msfa_core.typing import BoolArray, FloatArray
 
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
 _ANY_OBJECT: Final = ("objid", "obj_id")  # of Pan-STARRS, or of SDSS
 _NO_NUMBER: Final = "is no whole number from 1 to 2⁶³"
 _SMALLEST_SOURCE: Final = 4_295_806_720
 _LARGEST_PANSTARRS: Final = 220_000_000_000_000_000  # at the pole: (dec + 90°)·120 before 13 digits
+_SOURCE_BITS: Final = 35  # of a source_id, behind the HEALPix pixel (level 12, nested) of its place
+_SOURCE_NSIDE: Final = 2**12
+_SMALL_SOURCE: Final = 2**55  # the first 1/192 of the sky
+_ZONES: Final = 120  # of Pan-STARRS, to a degree of declination
+PLACE_IN_NUMBER_ARCSEC: Final = 300.0  # pixels are 0.9′ wide, and the fastest star has gone 3′
+_FEW: Final = 3  # rows: fewer tell nothing of a column
 _OLD_EPOCHS: Final = {2015.5: "DR2", 2015.0: "DR1"}
 _OLD_NAMES: Final = re.compile(
     r"(gaia[\s_]*)?(dr2|gdr2)([\s_]*(source_?id|name|id))?|.*(source_?id|gaia|gaia_?id)[\s_]*dr2|gaia_?dr2_.*id|gaia_?dr2",
@@ -130,3 +137,104 @@ def older_release(reading: Reading) -> None:
             _not_dr3(reading, name)
     if reading.release == "DR2" and "ra" in reading.values:
         fill_epoch(reading, 2015.5)
+
+
+# --- the place in a number ---------------------------------------------------------------
+def elsewhere(reading: Reading) -> None:
+    """Leave out identifiers that name another place on the sky than their row has.
+
+    Numbers of Gaia begin with the HEALPix pixel, those of Pan-STARRS with zone and right ascension
+    of their place. Where most of a column agrees with its rows, a number that does not is another
+    star's; where most disagrees and names the places of other rows, the column has slipped.
+    """
+    for house in ("gaia_source_id", "ps_id"):
+        if reading.trusted or not {house, "ra", "dec"} <= reading.values.keys():
+            continue
+        ids = reading.values[house]
+        ra, dec = (reading.values[one].to_numpy(np.float64) for one in ("ra", "dec"))
+        rows = np.flatnonzero(ids.notna().to_numpy(bool) & np.isfinite(ra) & np.isfinite(dec))
+        numbers = ids.iloc[rows].to_numpy(np.int64)
+        named = _unit_vectors(*place_in_number(house, numbers))
+        placed = _unit_vectors(ra[rows], dec[rows])
+        far = _apart(named, placed) > np.deg2rad(PLACE_IN_NUMBER_ARCSEC / 3600)
+        if far.any():
+            _left_out(reading, house, rows, far, numbers, _of_others(named[far], placed))
+
+
+def _left_out(
+    reading: Reading,
+    house: str,
+    rows: NDArray[np.intp],
+    far: BoolArray,
+    numbers: NDArray[np.int64],
+    of_others: BoolArray,
+) -> None:
+    """Leave out those numbers that cannot be, or say what is odd about them."""
+    if len(far) < _FEW:
+        return
+    column = reading.by_name[reading.columns[house].name]
+    if 2 * far.sum() < len(far):
+        bad = np.zeros(len(reading.values[house]), bool)
+        bad[rows[far]] = True
+        reading.values[house] = reading.values[house].mask(bad)
+        why = "names another place on the sky than its row, and is left out"
+        reading.unreadable.append(reading.cells(column, bad, why))
+        return
+    slipped = 2 * of_others.sum() > len(far)
+    small = house == "gaia_source_id" and np.median(numbers) < _SMALL_SOURCE
+    if slipped or small:
+        reading.left_out[column.name] = (
+            "its numbers name the places of other rows: it has slipped against them"
+            if slipped
+            else "its numbers are too small for those of Gaia at these places"
+        )
+        del reading.values[house], reading.columns[house]
+    elif far.all():
+        reading.notes.append(
+            f"{column.name} names other places on the sky than its rows: check that the numbers "
+            "are theirs"
+        )
+
+
+def place_in_number(house: str, numbers: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """Return the place that numbers of Gaia or Pan-STARRS begin with.
+
+    Parameters
+    ----------
+    house : str
+        ``gaia_source_id`` or ``ps_id``.
+    numbers : (n,) array
+
+    Returns
+    -------
+    ra, dec : (n,) arrays [deg]
+    """
+    if house == "ps_id":
+        ra = numbers // 10**4 % 10**9 / 1e6
+        return ra, np.clip((numbers // 10**13 + 0.5) / _ZONES - 90.0, -90.0, 90.0)
+    from astropy_healpix import healpix_to_lonlat  # noqa: PLC0415
+
+    pixel = np.clip(numbers >> _SOURCE_BITS, 0, 12 * _SOURCE_NSIDE**2 - 1)
+    lon, lat = healpix_to_lonlat(pixel, nside=_SOURCE_NSIDE, order="nested")
+    return lon.to_value("deg"), lat.to_value("deg")
+
+
+def _unit_vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:
+    """(n, 3) directions of places [deg]."""
+    ra, dec = np.deg2rad(ra), np.deg2rad(dec)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+
+
+def _apart(one: FloatArray, other: FloatArray) -> FloatArray:
+    """(n,) angles [rad] between directions."""
+    return 2 * np.arcsin(np.minimum(np.linalg.norm(one - other, axis=1) / 2, 1.0))
+
+
+def _of_others(named: FloatArray, placed: FloatArray) -> BoolArray:
+    """(n,) whether a named place is that of any row."""
+    from scipy.spatial import cKDTree  # noqa: PLC0415
+
+    nearest, _ = cKDTree(placed).query(named)
+    return np.asarray(
+        nearest <= 2 * np.sin(np.deg2rad(PLACE_IN_NUMBER_ARCSEC / 3600) / 2), dtype=bool
+    )

@@ -264,15 +264,17 @@ class Reading:
 
     def _led_by_error(self, values: FloatArray, error: Conversion, one: Quantity) -> Conversion:
         """Give a quantity the unit that its error tells, if it can be in that unit."""
-        led = led_by_error(values, error, one)
+        follower = next(name for name in ASTROMETRIC_ERRORS if quantity(name).follows == one.name)
+        try:
+            led = led_by_error(values, error, one)
+        except UnitProblem as doubt:
+            self.left_out[self.found.pop(follower).name] = str(doubt).replace("its error", "it", 1)
+            raise
         try:
             check_middle(led.values, one)
         except UnitProblem:
             if led.unit == one.unit:
                 raise
-            follower = next(
-                name for name in ASTROMETRIC_ERRORS if quantity(name).follows == one.name
-            )
             found = self.found.pop(follower)
             self.left_out[found.name] = (
                 f"by its range it is in {led.unit}, in which {one.name} is none: is it per cent?"

@@ -227,10 +227,12 @@ def check_slipped(matched: Matched, what: str) -> None:
     agree = sum(n for way, n in matched.by.items() if way != "position")
     if matched.n_refused >= _FEWEST_SLIPPED and matched.n_refused > agree:
         some = f" ({', '.join(matched.refused[:EXAMPLES])})" if matched.refused else ""
+        is_far = "far from" in matched.why_refused
+        other = "star far from the place in" if is_far else "spectrum of another observation than"
         raise CatalogueError(
             f"{what}: {matched.n_refused:,} of {matched.n_refused + agree:,} identifiers name a "
-            f"star far from the place in their row{some}: a column may have slipped, or been "
-            "sorted without the others; mend it, or leave the identifiers out."
+            f"{other} their row{some}: a column may have slipped, or been sorted without the "
+            "others; mend it, or leave the identifiers out."
         )
 
 

@@ -60,6 +60,7 @@ _SHIFT: Final = "Doppler shift"
 _LARGEST_SHIFT: Final = 0.02  # a column of velocities, all slower than 20 m/s, is one of shifts
 _LARGEST_SHARE: Final = 0.06  # mass fraction of metals; [Fe/H] never has so small a range
 _LOG_TEFF: Final = (3.2, 5.5)
+_COOL_HUNDREDS: Final = 30.0  # of K: M dwarfs; in kK the hot end of O stars and subdwarfs
 _LARGEST_KILO: Final = 300.0
 _FIRST_MJD: Final = 10_000.0  # an epoch beyond is in days …
 _LAST_MJD: Final = 100_000.0  # … and beyond this, a Julian date
@@ -81,6 +82,8 @@ _MIDDLE: Final[dict[str, tuple[float, float, str]]] = {
     "parallax_error_mas": (0.001, 20.0, "no parallaxes are so measured"),
     **dict.fromkeys(("pmra_error", "pmdec_error"), (0.001, 50.0, "no motions are so measured")),
 }
+
+_SELDOM: Final = {"parallax_mas": 50.0, "pmra": 500.0, "pmdec": 500.0}  # in the middle of a table
 
 
 class UnitProblem(Exception):  # noqa: N818
@@ -335,6 +338,10 @@ def _teff(values: FloatArray, middle: float, one: Quantity) -> Conversion:
         raise UnitProblem(
             f"its middle value {middle:.4g} can be log Teff or thousands of K: name the unit"
         )
+    if _COOL_HUNDREDS <= middle <= _LARGEST_KILO:
+        raise UnitProblem(
+            f"its middle value {middle:.4g} can be thousands of K or hundreds: name the unit"
+        )
     if _LOG_TEFF[1] < middle <= _LARGEST_KILO:
         return Conversion(values * 1e3, "kK", False)
     return Conversion(values, one.unit, False)
@@ -379,11 +386,23 @@ def led_by_error(values: FloatArray, error: Conversion, one: Quantity) -> Conver
     """Give a quantity without a unit the unit that the range of its error tells.
 
     The smallest and largest errors of Gaia are known; a parallax can be anything.
+
+    Raises
+    ------
+    UnitProblem
+        When it would be larger than tables of spectra have it, though not beyond all.
     """
     if error.unit == one.unit:
         return Conversion(values, one.unit, False)
     factor = {"arcsec": 1e3, "uas": 1e-3}[error.unit.partition(" ")[0]]
-    return Conversion(values * factor, error.unit, False)
+    led = Conversion(values * factor, error.unit, False)
+    middle = float(np.nanmedian(np.abs(led.values))) if np.isfinite(led.values).any() else 0.0
+    if factor > 1.0 and _SELDOM[one.name] < middle <= _MIDDLE[one.name][1]:
+        raise UnitProblem(
+            f"its error can be in {error.unit} ({one.name} is {middle:.3g} {one.unit} in the "
+            "middle then) or a variance: name the units of both"
+        )
+    return led
 
 
 def _is_gaias(errors: FloatArray) -> bool:

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -464,6 +465,9 @@ def test_labels_of_a_catalogue_stand_in_where_there_are_none_and_stay_visible(su
         | LabelFlag.OUTSIDE_KIEL_BAND
     )
     assert settled.loc[none, "label_flags"] == LabelFlag.FROM_CATALOGUE | LabelFlag.MISSING
+    with warnings.catch_warnings(action="ignore"):
+        pieces = kept.assign(**{f"more_{i}": float(i) for i in range(120)})
+    assert settle_labels(pieces, survey.base_table(), survey.settings)["teff"].notna().any()
     assert settled.loc[obsid[4], "label_flags"] == LabelFlag.MISSING
     assert np.isnan(settled.loc[obsid[4], "teff"])
 

@@ -5,13 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord, angular_separation, search_around_sky
+from astropy_healpix import lonlat_to_healpix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msfa_core.errors import CatalogueError
 from msfa_core.stars import sky
-from msfa_core.stars.crossmatch import join_catalogue, match_sky
+from msfa_core.stars.crossmatch import (
+    CATALOGUE_USE,
+    join_catalogue,
+    joined_catalogue,
+    match_sky,
+)
 from msfa_core.stars.known import drop_known, known_counts, mark_known
+from msfa_core.tables.door import open_table
+from msfa_core.tables.report import check_slipped
 from msfa_core.tables.row_keys import as_ids, file_key, positions
 
 ARCSEC = 1.0 / 3600.0
@@ -411,3 +419,47 @@ def test_the_matcher_finds_every_pair_and_only_those(places, radius, has_missing
     assert (found >= sure).all()
     assert (found <= near).all()
     assert len(mine[0]) == found.sum()  # no pair twice
+
+
+# --- rows of another observation ---------------------------------------------------------------
+def own_and_catalogue(n=12):
+    """Return spectra, and a catalogue of them that says more than its obsid of each."""
+    rng = np.random.default_rng(3)
+    ra, dec = rng.uniform(0.0, 360.0, n), rng.uniform(-10.0, 60.0, n)
+    pixel = lonlat_to_healpix(ra * u.deg, dec * u.deg, 4096, order="nested")
+    spectra = pd.DataFrame(
+        {
+            "obsid": 101_000_003 + 7 * np.arange(n),
+            "file": [f"spec-{55_900 + 3 * i}-X01_sp01-{i + 1:03d}.fits" for i in range(n)],
+            "ra": ra, "dec": dec, "lmjd": 55_900 + 3 * np.arange(n),
+            "snr_g": np.geomspace(12.0, 150.0, n)[rng.permutation(n)],
+        }
+    )  # fmt: skip
+    more = {
+        "lmjd": spectra["lmjd"], "filename": spectra["file"], "snrg": spectra["snr_g"] * 0.93,
+        "gaia_source_id": (pixel.astype(np.int64) << 35) + 128 * np.arange(1, n + 1),
+    }  # fmt: skip
+    return spectra, more, 7000.0 + 10 * np.arange(n)
+
+
+@pytest.mark.parametrize("said", ["lmjd", "filename", "snrg", "gaia_source_id"])
+def test_rows_that_say_to_be_of_another_spectrum_than_their_obsid_are_refused(tmp_path, said):
+    spectra, more, teff = own_and_catalogue()
+    path = tmp_path / "c.csv"
+    table = pd.DataFrame({"obsid": spectra["obsid"], said: more[said], "teff": teff})
+
+    def joined(table):
+        table.to_csv(path, index=False)
+        opened = open_table(path, CATALOGUE_USE)
+        rows, matched = joined_catalogue(spectra[["obsid", "file"]], opened, placed=spectra)
+        check_slipped(matched, "c.csv")
+        return rows["teff"].tolist(), matched
+
+    assert joined(table)[0] == teff.tolist()
+    with pytest.raises(CatalogueError, match="of another observation"):
+        joined(table.assign(obsid=np.roll(table["obsid"], 1)))
+    if said != "snrg":  # of the whole column
+        table.loc[[2, 3], "obsid"] = table.loc[[3, 2], "obsid"].to_numpy()
+        found, matched = joined(table)
+        assert np.isnan(found).tolist() == [i in (2, 3) for i in range(12)]
+        assert "2 rows refused (of another observation" in matched.words()[1]

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units
 from astropy.io import fits
+from astropy_healpix import lonlat_to_healpix
 from outside_tables import astropy_table, csv_text, differences, truth
 
 from msfa_core.errors import CatalogueError
@@ -254,3 +256,91 @@ def test_a_star_that_neither_moves_nor_has_a_parallax_was_never_measured(tmp_pat
     found = opened(tmp_path, csv_text(table)).table
     assert found.loc[3, ["parallax_mas", "pmra", "pmdec"]].isna().all()
     assert found.loc[5, "pmra"] == 0.0
+
+
+# --- the place in a number -------------------------------------------------------------------
+def of_the_sky(n=12):
+    """Return true rows whose source_ids begin with the pixel of their place, as Gaia's do."""
+    table = truth(n)
+    ra, dec = (table[name].to_numpy() * units.deg for name in ("ra", "dec"))
+    pixel = lonlat_to_healpix(ra, dec, 4096, order="nested")
+    ids = (pixel.astype(np.int64) << 35) + 2**12 * np.arange(1, n + 1) + 128
+    return table.assign(gaia_source_id=pd.array(ids, dtype="Int64"))
+
+
+def test_a_number_of_gaia_that_names_another_place_is_another_stars(tmp_path):
+    table = of_the_sky()
+    assert opened(tmp_path, csv_text(table)).table["gaia_source_id"].tolist() == (
+        table["gaia_source_id"].tolist()
+    )
+    changed = table.copy()
+    changed.loc[[3, 4], "gaia_source_id"] = table.loc[[4, 3], "gaia_source_id"].to_numpy()
+    found = opened(tmp_path, csv_text(changed))
+    assert found.table["gaia_source_id"].isna().tolist() == [i in (3, 4) for i in range(12)]
+    assert "source_id names another place on the sky than its row" in line(found)
+
+
+@pytest.mark.parametrize("wrong", ["slipped", "cut", "other"])
+def test_a_column_of_numbers_that_are_not_those_of_its_rows_is_left_out(tmp_path, wrong):
+    table = of_the_sky()
+    right = table["gaia_source_id"].to_numpy(np.int64)
+    ids = {"slipped": np.roll(right, 1), "cut": right // 1000, "other": 4 * 10**14 + right % 997}
+    found = opened(tmp_path, csv_text(table.assign(gaia_source_id=ids[wrong])))
+    assert not found.has("gaia_source_id")
+    assert found.has("ra", "dec", "g_mag")
+    why = "it has slipped against them" if wrong == "slipped" else "too small for those of Gaia"
+    assert why in line(found)
+
+
+def test_numbers_of_gaia_that_name_no_place_of_the_table_are_doubted_aloud(tmp_path):
+    found = opened(tmp_path, csv_text(truth()))
+    assert found.has("gaia_source_id")
+    assert "source_id names other places on the sky than its rows" in line(found)
+
+
+def test_a_number_of_pan_starrs_that_names_another_place_is_another_stars(tmp_path):
+    ra, dec = np.linspace(10.0, 350.0, 12), np.linspace(-20.0, 80.0, 12)
+    ids = ((dec + 90) * 120).astype(np.int64) * 10**13 + (ra * 1e6).astype(np.int64) * 10**4 + 77
+    table = pd.DataFrame({"objID": ids, "raMean": ra, "decMean": dec, "gMeanPSFMag": 15 + ra / 99})
+    found = opened(tmp_path, table.to_csv(index=False), PANSTARRS_USE)
+    assert found.table["ps_id"].tolist() == ids.tolist()
+    table["objID"] = np.roll(ids, 1)
+    found = opened(tmp_path, table.to_csv(index=False), PANSTARRS_USE)
+    assert not found.has("ps_id")
+    assert found.has("ps_g_mag")
+
+
+# --- temperatures without a unit -------------------------------------------------------------
+@pytest.mark.parametrize(("scale", "is_taken"), [(1.0, True), (1e-3, True), (1e-2, False)])
+def test_temperatures_in_hundreds_of_kelvin_are_not_taken_for_thousands(tmp_path, scale, is_taken):
+    teff = np.linspace(7200.0, 9800.0, 12)
+    table = pd.DataFrame({"obsid": 101 + 7 * np.arange(12), "teff": teff * scale, "logg": 3.2})
+    found = opened(tmp_path, table.to_csv(index=False), CATALOGUE_USE)
+    assert found.has("teff") == is_taken
+    if is_taken:
+        assert found.table["teff"].to_numpy() == pytest.approx(teff)
+    else:
+        assert "thousands of K or hundreds" in line(found)
+
+
+@pytest.mark.parametrize(("scale", "is_left"), [(0.2, False), (1.0, True)])
+def test_variances_do_not_make_parallaxes_a_thousand_times_larger(tmp_path, scale, is_left):
+    table = truth().assign(parallax_mas=lambda all_: all_["parallax_mas"] * scale)
+    squared = table.assign(parallax_error_mas=table["parallax_error_mas"] ** 2)
+    found = opened(tmp_path, csv_text(squared))
+    assert not found.has("parallax_error_mas")
+    assert found.has("parallax_mas") == is_left  # 1,000 times as large, it can be none at all
+    if is_left:
+        assert found.table["parallax_mas"].equals(table["parallax_mas"])
+    else:
+        assert "a variance: name the units of both" in line(found)
+
+
+def test_parallaxes_in_arcsec_are_told_by_their_errors(tmp_path):
+    table = truth()
+    names = ("parallax_mas", "parallax_error_mas")
+    table.loc[:, names[0]] /= 20.0
+    arcsec = table.assign(**{name: table[name] / 1e3 for name in names})
+    found = opened(tmp_path, csv_text(arcsec)).table
+    for name in names:
+        assert found[name].to_numpy() == pytest.approx(table[name].to_numpy(), nan_ok=True)
