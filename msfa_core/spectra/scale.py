@@ -306,7 +306,7 @@ def _check_cards(path: Path, primary: Hdu, content: Content) -> None:
     wavelength = content.wavelength
     last = len(wavelength) - 1
     shift = [(math.log10(wavelength.item(at)) - first) / step - at for at in (0, last)]
-    cut = round(shift[0])  # pixels cut off at the blue end
+    cut = max(round(shift[0]), 0)  # pixels cut off at the blue end
     if max(abs(one - cut) for one in shift) > _SAME_PIXEL:
         reason = (
             f"its wavelengths differ from those of COEFF0 and COEFF1 by {shift[0]:.2f} to "

@@ -741,6 +741,15 @@ def test_arrays_without_a_star_in_them_are_refused(tmp_path, change, words):
         read_spectrum(table_file(tmp_path / "a.fits", rows))
 
 
+def test_wavelengths_that_begin_whole_pixels_before_their_scale_were_moved(tmp_path):
+    rows = arrays(np.float64)
+    cut = read_spectrum(table_file(tmp_path / "a.fits", rows[:, 13:]))
+    assert np.allclose(cut.wavelength, WAVELENGTH[13:])
+    rows[2] *= 10.0 ** (-13 * 1e-4)  # a star at 900 km/s, brought to rest
+    with pytest.raises(ReadError, match="they were shifted or binned"):
+        read_spectrum(table_file(tmp_path / "b.fits", rows))
+
+
 def test_an_inverse_variance_that_header_and_pixels_deny_alike_is_refused(tmp_path):
     rows = arrays()
     rows[0] *= 10
