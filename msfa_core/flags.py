@@ -110,6 +110,10 @@ class LabelFlag(SentenceFlag):
     DISAGREES_WITH_PHOTOMETRY = 256, "Teff disagrees with BP−RP"
     DISAGREES_WITH_CLASS = 512, "labels disagree with the class found for the star"
     NOT_CONVERGED = 1024, "the fit of the labels did not converge"
+    FOLDED = (
+        2048,
+        "Teff may be another one: a second fit is as good, or He I, log g or [Fe/H] odd",
+    )
 
 
 class CmdFlag(SentenceFlag):

@@ -140,13 +140,14 @@ def _training_set(
         return from_survey(spectra, table, found if has else None), {"source": "labelled survey"}
     from msfa_core.simulate.atmospheres import grid_checksum  # noqa: PLC0415
     from msfa_core.simulate.labelled_grid import draw_labels, labelled_grid  # noqa: PLC0415
+    from msfa_core.slam.inversion import GRID_FILE  # noqa: PLC0415
     from msfa_core.slam.train import TrainingSet  # noqa: PLC0415
 
     made = labelled_grid(draw_labels(stars, seed))
     data = TrainingSet(
         made.wavelength, made.flux, made.labels, made.colours, alternatives=made.alternatives
     )
-    return data, {"source": "model_grid.npz", "source_sha256": grid_checksum()}
+    return data, {"source": GRID_FILE, "source_sha256": grid_checksum()}
 
 
 def _labelled_spectra(survey: Path, labels: Path) -> tuple[Any, pd.DataFrame]:

@@ -29,6 +29,7 @@ from msfa_core.typing import FloatArray
 # above 2.4), fitted with the models as they are: 14 stars below −0.6 have 1.027 ± 0.005 and
 # 0.00 ± 0.05, 10 above 0.1 have 1.010 ± 0.008 and −0.28 ± 0.07, whatever Balmer lines or cores
 # take part. BHB stars by Kinman et al. (2000) [numbers recalled], the others by MILES and STELIB.
+# Hotter stars are moved after the fit (`slam.labels.on_hot_scale`).
 _METALS: Final = (-0.6, 0.0)
 _TEFF_RATIO: Final = (1.027, 1.012)
 _LOGG_DIFFERENCE: Final = (0.0, -0.28)

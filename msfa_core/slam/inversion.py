@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from msfa_core.constants import LABEL_CHI2_MAX, SHOWN_ROWS
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
-from msfa_core.slam.labels import external_errors
+from msfa_core.slam.labels import HELIUM, are_folded, external_errors, on_hot_scale
 from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
 from msfa_core.slam.solver import (
@@ -44,6 +44,7 @@ _CLIP: Final = 5.0  # σ; lone pixels farther off are left out, and the fit goes
 _CLIP_MOST: Final = 0.03  # of the pixels
 _AT_EDGE: Final = 0.01  # of the range of a label
 _COLOUR_ROOM: Final = 3.0  # σ of BP−RP about the model before photometry disagrees
+GRID_FILE: Final = "model_grid.npz"  # the source of models of our atmospheres
 _TEFF, _LOGG = LABELS.index("teff"), LABELS.index("logg")
 _ENDS: Final = ("", "_err", "_fit_err")  # of the names of what belongs to a label
 _COLOUR_FLOOR: Final = 0.03  # mag; added in quadrature to that σ
@@ -278,25 +279,31 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
     if len(rows):
         good = seen[rows]
         state, other, converged = solve(factors, good, starting_points(factors, good))
-        good, state, again = _without_lone_pixels(factors, good, state)
+        whole, (good, state, again) = good, _without_lone_pixels(factors, good, state)
         other = assess(factors, good, other.standard, other.continuum)
         converged &= again
         n_used = (good.ivar > 0).sum(axis=1) + used[rows].sum(axis=1)
         free = np.maximum(n_used - n_labels - factors.basis.shape[1], 1)
         chi2[rows] = state.chi2 / free
-        labels = state.standard * model.label_scale + model.label_mean
+        labels, slope = _on_scale(model, state.standard)
         errors, correlation[rows] = _errors(model, state, chi2[rows])
-        errors = np.hypot(errors, _doubt(model, state, other, chi2[rows]))
-        external = external_errors(labels[:, LABELS.index("teff")])
+        errors[:, _TEFF] *= slope
+        behind = np.maximum(other.chi2 - state.chi2, 0.0) / np.maximum(chi2[rows], 1.0)
+        distance = np.abs(_on_scale(model, other.standard)[0] - labels)
+        errors = np.hypot(errors, _doubt(behind, distance))
+        external = external_errors(labels[:, _TEFF])
         for k, name in enumerate(LABELS):
             values[name][rows], values[f"{name}_fit_err"][rows] = labels[:, k], errors[:, k]
             values[f"{name}_err"][rows] = np.hypot(errors[:, k], external[name])
-        pinned = _pinned(model, labels)
+        pinned = _pinned(model, state.standard * model.label_scale + model.label_mean)
         are_limits = pinned | pinned[:, [_TEFF, _LOGG]].any(axis=1, keepdims=True)
         for k, name in enumerate(LABELS):
             values[f"{name}_err"][rows[are_limits[:, k]]] = np.nan
         flags[rows] = _flags(factors, good, state, chi2[rows], used[rows])
         flags[rows] |= np.where(converged, 0, int(LabelFlag.NOT_CONVERGED))
+        disagrees = _helium_disagreement(factors, whole, good, state, chi2[rows])
+        folded = are_folded(labels, distance[:, _TEFF], behind, disagrees)
+        flags[rows] |= np.where(folded, int(LabelFlag.FOLDED), 0)
     all_used = np.zeros((n, len(COLOURS)), dtype=bool)
     for k, name in enumerate(model.colour_names):
         if name in COLOURS:
@@ -346,17 +353,51 @@ def _errors(model: SlamModel, state: State, chi2: FloatArray) -> tuple[FloatArra
     return diagonal * model.label_scale * growth[:, None], correlation
 
 
-def _doubt(model: SlamModel, state: State, other: State, chi2: FloatArray) -> FloatArray:
+def _on_scale(model: SlamModel, standard: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(n, label) labels of real stars, and (n,) the slope of their Teff with that of the model."""
+    labels = standard * model.label_scale + model.label_mean
+    slope = np.ones(len(labels))
+    if model.notes.get("source") == GRID_FILE:  # others are on the scale of their own labels
+        labels[:, _TEFF], slope = on_hot_scale(labels[:, _TEFF])
+    return labels, slope
+
+
+def _doubt(behind: FloatArray, distance: FloatArray) -> FloatArray:
     """(n, label) scatter of the labels where another minimum of χ² is nearly as deep.
 
     Two minima with the weights exp(−χ²/2), χ² over its reduced value where that is above 1: the
     root of the mean square distance from the better one.
+
+    Parameters
+    ----------
+    behind : (n,) array
+        By how much χ² is larger in the other.
+    distance : (n, label) array
     """
-    behind = np.maximum(other.chi2 - state.chi2, 0.0) / np.maximum(chi2, 1.0)
     weight = np.exp(-behind / 2)
     share = np.sqrt(weight / (1 + weight))
-    distance: FloatArray = np.abs(other.standard - state.standard) * model.label_scale
     return share[:, None] * distance
+
+
+def _helium_disagreement(
+    factors: Factored, whole: Observed, kept: Observed, state: State, chi2: FloatArray
+) -> FloatArray:
+    """(n,) by how many σ the He I lines are stronger than the labels make them; NaN unseen.
+
+    Of lone pixels that were left out (``whole`` has them) those count that lie below the fit.
+    """
+    model = factors.model
+    inside = [(model.wavelength > low) & (model.wavelength < high) for low, high in HELIUM]
+    own = np.any(inside, axis=0)
+    values, _ = factors.evaluate(state.standard)
+    fitted = values[:, : model.n_pixels] * (1 + state.continuum @ factors.basis.T)
+    lacks, ivar = (fitted - whole.flux)[:, own], whole.ivar[:, own]
+    used = (ivar > 0) & ((kept.ivar[:, own] > 0) | (lacks > 0))
+    lacking = np.where(used, lacks, 0.0).sum(axis=1)
+    variance = np.where(used, 1 / np.where(used, ivar, 1.0), 0.0).sum(axis=1)
+    known = variance > 0
+    sigma = np.sqrt(np.where(known, variance, 1.0) * np.maximum(chi2, 1.0))
+    return np.where(known, lacking / sigma, np.nan)
 
 
 def _pinned(model: SlamModel, labels: FloatArray) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from msfa_core.columns import numbers
 from msfa_core.constants import (
     CLASS_LABELS,
     FEH_OUTLIER,
+    HOT_TEFF_SCALE,
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
     LABEL_EXTERNAL_ERROR_BEYOND,
@@ -19,6 +20,12 @@ from msfa_core.flags import LabelFlag
 from msfa_core.rules import in_kiel_band, kiel_band
 from msfa_core.typing import FloatArray
 
+HELIUM = ((4021.0, 4033.0), (4467.0, 4477.0))  # Å, vacuum: He I 4027 and 4473
+_HELIUM_SIGMAS = 3.0
+_HELIUM_FROM = 9700.0  # K; cooler stars have none to be too weak
+_FAR, _CLOSE = 1000.0, 3.0  # K and Δχ² of another minimum
+_POOR = (7500.0, -2.6)  # K, [Fe/H]: of unflagged library spectra below both, none was so
+_THIN = (8000.0, 2.6)  # K, log g: likewise
 _CLASS_ROOM = 2.0  # errors beyond the limits of a class before labels disagree with it
 _LEAST_ERROR = {name: float(error) for name, error in LABEL_EXTERNAL_ERROR.items()}
 _MOST_ODD = 5.0  # of one reason
@@ -28,6 +35,7 @@ _ODD_FLAGS = {  # what a flag adds to the oddness
     LabelFlag.OUTSIDE_HULL: 1.0,
     LabelFlag.AT_EDGE: 1.0,
     LabelFlag.NOT_CONVERGED: 1.0,
+    LabelFlag.FOLDED: 1.0,
 }
 
 
@@ -65,6 +73,56 @@ def label_flags(
     for flag, rows in raised.items():
         flags[rows] |= int(flag)
     return flags
+
+
+def on_hot_scale(teff: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return Teff of real stars from that of models of our atmospheres, and its slope.
+
+    Parameters
+    ----------
+    teff : (n,) array [K]
+        On the scale of A stars, as `simulate.labelled_grid` has it; hotter than they are, stars of
+        published Teff come out cool (``HOT_TEFF_SCALE``).
+
+    Returns
+    -------
+    scaled : (n,) array [K]
+    slope : (n,) array
+        By how much it changes where the other changes by 1 K.
+    """
+    teff = np.asarray(teff, dtype=np.float64)
+    begin, end, ratio = (float(HOT_TEFF_SCALE[name]) for name in ("from", "up_to", "ratio"))
+    share = np.clip((teff - begin) / (end - begin), 0.0, 1.0)
+    growth = 1.0 + (ratio - 1.0) * share
+    bends = (teff > begin) & (teff < end)
+    return teff * growth, growth + np.where(bends, teff * (ratio - 1.0) / (end - begin), 0.0)
+
+
+def are_folded(
+    labels: FloatArray, distance: FloatArray, behind: FloatArray, helium: FloatArray
+) -> NDArray[np.bool_]:
+    """Tell whose Teff may lie elsewhere, most often across the strongest Balmer lines.
+
+    Hot stars look like cool ones of low gravity, or without metals, and the other way round.
+
+    Parameters
+    ----------
+    labels : (n, 3) array
+    distance : (n,) array [K]
+        Of the Teff of the next minimum of χ².
+    behind : (n,) array
+        By how much χ² is larger there.
+    helium : (n,) array
+        By how many σ the He I lines are stronger than the labels make them; NaN unseen.
+    """
+    teff, logg, feh = labels.T
+    with np.errstate(invalid="ignore"):
+        rival = (distance > _FAR) & (behind < _CLOSE)
+        strong = helium > _HELIUM_SIGMAS
+        weak = (helium < -_HELIUM_SIGMAS) & (teff > _HELIUM_FROM)
+    corner = ((teff < _POOR[0]) & (feh < _POOR[1])) | ((teff < _THIN[0]) & (logg < _THIN[1]))
+    folded: NDArray[np.bool_] = rival | strong | weak | corner
+    return folded
 
 
 def external_errors(teff: FloatArray) -> dict[str, FloatArray]:

@@ -18,6 +18,7 @@ REASONS: Final = (  # a star with several is shown by the first: what it is, the
     LabelFlag.DISAGREES_WITH_CLASS,
     LabelFlag.DISAGREES_WITH_PHOTOMETRY,
     LabelFlag.POOR_CHI2,
+    LabelFlag.FOLDED,
     LabelFlag.OUTSIDE_HULL,
     LabelFlag.AT_EDGE,
     LabelFlag.NOT_CONVERGED,

@@ -10,7 +10,7 @@ from msfa_core.flags import LabelFlag
 from msfa_core.simulate.labelled_grid import as_models, as_stars, draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
 from msfa_core.slam.inversion import observe
-from msfa_core.slam.labels import external_errors
+from msfa_core.slam.labels import HELIUM, external_errors, on_hot_scale
 from msfa_core.slam.model import COLOURS, LABELS, load_model
 from msfa_core.slam.solver import Factored, assess, solve, starting_points
 from msfa_core.slam.train import TrainingSet
@@ -28,6 +28,7 @@ def stars(n, seed=11, snr=30.0, lower=(7500, 2.8, -2.6), upper=(10_500, 4.4, 0.2
     labels = as_stars(draw_labels(n, seed, lower, upper, corners=False))
     made = labelled_grid(labels)
     data = TrainingSet(made.wavelength, made.flux, labels, made.colours)
+    labels = np.column_stack([on_hot_scale(labels[:, 0])[0], labels[:, 1:]])
     return *observed(data, snr, np.random.default_rng(seed)), labels
 
 
@@ -226,15 +227,49 @@ def test_a_star_beyond_the_grid_ends_on_its_edge_and_says_so(shipped):
     found = predict_labels(spectra, model=shipped)
     doubtful = LabelFlag.AT_EDGE | LabelFlag.POOR_CHI2 | LabelFlag.OUTSIDE_HULL
     assert ((found.flags & int(doubtful)) != 0).mean() > 0.9
-    assert np.all(found.teff <= shipped.upper[0] + 1e-6)
-    at_edge = found.teff > shipped.upper[0] - 10
+    hottest = on_hot_scale(shipped.upper[:1])[0][0]
+    assert np.all(found.teff <= hottest + 1e-6)
+    at_edge = found.teff > hottest - 10
     assert at_edge.sum() > 5
     for name in LABELS:  # a limit is no measurement
         assert np.isnan(getattr(found, f"{name}_err")[at_edge]).all()
         assert np.isfinite(getattr(found, f"{name}_fit_err")[at_edge]).all()
     said = found._repr_html_()
     assert "nan" not in said
-    assert "13500, a limit" in said
+    assert "14310, a limit" in said
+
+
+@pytest.mark.parametrize("snr", [10.0, 20.0])
+def test_hot_stars_that_fold_across_the_strongest_balmer_lines_say_so(shipped, snr):
+    spectra, _, labels = stars(200, 3, snr, lower=(9700, 3.0, -1.0), upper=(13_000, 4.4, 0.3))
+    found = predict_labels(spectra, model=shipped)
+    is_off = np.abs(found.teff - labels[:, 0]) > 1500
+    flagged = found.flags != 0
+    assert np.sum(is_off & ~flagged) <= 1
+    folded = (found.flags & int(LabelFlag.FOLDED)) != 0
+    assert folded[~is_off].mean() < 0.1
+
+
+def test_helium_lines_that_are_not_those_of_the_labels_are_said(shipped):
+    spectra, _, _ = stars(20, 4, 80.0, lower=(8000, 3.0, -1.0), upper=(9000, 4.0, -0.5))
+    assert ((predict_labels(spectra, model=shipped).flags & int(LabelFlag.FOLDED)) == 0).all()
+    flux = spectra.flux.copy()
+    for low, high in HELIUM:
+        flux[:, (spectra.wavelength > low) & (spectra.wavelength < high)] *= 0.93
+    found = predict_labels(replace(spectra, flux=flux), model=shipped)
+    assert ((found.flags & int(LabelFlag.FOLDED)) != 0).mean() > 0.9
+
+
+def test_only_models_of_our_atmospheres_are_moved_to_the_scale_of_hot_stars(shipped):
+    scaled, slope = on_hot_scale(np.array([9000.0, 9800.0, 12_000.0]))
+    assert np.allclose(scaled, [9000.0, 9800.0 * 1.03, 12_720.0])
+    step = (on_hot_scale(np.array([9801.0]))[0] - on_hot_scale(np.array([9799.0]))[0]) / 2
+    assert np.allclose(slope, [1.0, step[0], 1.06], atol=1e-6)
+    spectra, _, _ = stars(10, 6, 60.0, lower=(11_000, 3.5, -0.5), upper=(12_000, 4.0, 0.0))
+    other = replace(shipped, notes={**shipped.notes, "source": "labelled survey"})
+    ours, theirs = (predict_labels(spectra, model=one) for one in (shipped, other))
+    assert np.allclose(ours.teff, 1.06 * theirs.teff)
+    assert np.allclose(ours.teff_fit_err, 1.06 * theirs.teff_fit_err, rtol=0.2)
 
 
 def test_a_spectrum_the_model_does_not_know_has_a_poor_chi2_and_errors_to_match(bright, shipped):
