@@ -47,23 +47,25 @@ lint: $(TESTED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Both, whatever becomes of the first: one run says everything that fails. Two processes each: with
-# three, whose browsers draw without graphics cards, two cores gain nothing. Modules are translated
-# once, not at each of the hundreds of starts of a program; kernels are compiled and tests translated
-# beside the linters, not in each process; the types, which take longest, are looked at in what time
-# is left beside the tests, too. What runs notebooks takes four seconds to import, and is loaded
-# where there are any.
+# All of them, whatever becomes of the first: one run says everything that fails. Two processes each:
+# with three, whose browsers draw without graphics cards, two cores gain nothing. Modules are
+# translated once, not at each of the hundreds of starts of a program; kernels are compiled and tests
+# translated beside the linters, not in each process. Unit tests wait for others (a kill, a server, a
+# disk) for a sixth of their time: types and notebooks, which wait for nobody, are looked at in it.
+# What runs notebooks takes four seconds to import, and is loaded where there are any.
 # Modules with slow tests come first (tests/conftest.py): xdist would begin with those of many tests.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@failed=; said=$$(mktemp); nice -n 15 $(BIN)/mypy >"$$said" 2>&1 & types=$$!; \
+	@failed=; said=$$(mktemp); told=$$(mktemp); nice -n 15 $(BIN)/mypy >"$$said" 2>&1 & types=$$!; \
 	$(BIN)/python -c "from msfa_core.spine.ready import compile_kernels as f; f()"; \
 	$(BIN)/python -m pytest -qq -p no:nbmake --collect-only >/dev/null 2>&1; \
+	OMP_NUM_THREADS=1 nice -n 5 $(BIN)/python -m pytest -q --nbmake notebooks >"$$told" 2>&1 & books=$$!; \
 	$(BIN)/python -m pytest -q -p no:nbmake -n 2 --dist loadscope --no-loadscope-reorder -m "not benchmark" --ignore tests/ui || failed="$$failed unit"; \
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not benchmark" --nbmake notebooks tests/ui || failed="$$failed browser-or-notebook"; \
-	wait $$types || failed="$$failed types"; cat "$$said"; rm -f "$$said"; \
+	wait $$books || failed="$$failed notebook"; cat "$$told"; \
+	$(BIN)/python -m pytest -q -p no:nbmake -n 2 --dist worksteal -m "not benchmark" tests/ui || failed="$$failed browser"; \
+	wait $$types || failed="$$failed types"; cat "$$said"; rm -f "$$said" "$$told"; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 # The documents and the library as a site, in site/.

@@ -62,5 +62,5 @@ def _think(spectrum: Spectrum) -> None:
 
     search, prepared = load_search(), prepare(spectrum)
     for stage in (1, 2):
-        search.explain(prepared, stage)
+        search.explain(prepared, stage, steps=1)  # the answer is not wanted
     match(spectrum, read_templates(""))

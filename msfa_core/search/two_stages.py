@@ -33,7 +33,7 @@ from msfa_core.networks.weights import (
 from msfa_core.rules import both_stages_say_bhb
 from msfa_core.search.likelihood import StarModels
 from msfa_core.search.novelty import NoveltyModel
-from msfa_core.search.saliency import Saliency, saliency
+from msfa_core.search.saliency import N_STEPS, Saliency, saliency
 from msfa_core.spectra.spectrum import PreparedSpectra
 from msfa_core.typing import Float32Array, FloatArray, Progress, no_progress
 
@@ -345,7 +345,7 @@ class TwoStageSearch:
             near |= (low - margin < odds) & (odds < high + margin)
         return near
 
-    def explain(self, prepared: PreparedSpectra, stage: int) -> Saliency:
+    def explain(self, prepared: PreparedSpectra, stage: int, *, steps: int = N_STEPS) -> Saliency:
         """Say which wavelengths spoke: of stage 1 for its class, of stage 2 for or against BHB.
 
         Parameters
@@ -353,6 +353,8 @@ class TwoStageSearch:
         prepared : PreparedSpectra
         stage : int
             1 or 2.
+        steps : int
+            As in :func:`msfa_core.search.saliency.saliency`.
 
         Returns
         -------
@@ -364,7 +366,7 @@ class TwoStageSearch:
             raise ModelError(f"there is no stage {stage}; give 1 or 2.")
         model = self.stage1 if stage == 1 else self.stage2
         target = None if stage == 1 else STAGE_CLASSES[2].index(str(StellarClass.BHB))
-        return saliency(model, prepared, target, self.temperature[stage - 1])
+        return saliency(model, prepared, target, self.temperature[stage - 1], steps=steps)
 
 
 def _check_classes(card: Mapping[str, Any], stage: int, path: Path) -> None:

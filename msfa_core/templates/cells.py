@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.interpolate import make_lsq_spline
 from scipy.ndimage import spline_filter1d
 
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
@@ -145,8 +144,9 @@ def straightened(columns: FloatArray) -> tuple[FloatArray, Knots]:
     """
     pixel = np.arange(columns.shape[1])
     at = np.arange(0, columns.shape[1] + KNOT_PIXELS, KNOT_PIXELS)
-    fitted = make_lsq_spline(pixel, columns.T, [at[0], *at, at[-1]], k=1)
-    straight, value = np.ascontiguousarray(fitted(pixel).T), fitted.c  # (knot, vector)
+    hats = np.maximum(1.0 - np.abs(at[:, None] - pixel) / KNOT_PIXELS, 0.0)
+    value = np.linalg.solve(hats @ hats.T, hats @ columns.T)  # (knot, vector)
+    straight = value.T @ hats
     change = float(np.abs(straight - columns).max())
     if change > LEAST_SMOOTH:
         raise ModelError(
