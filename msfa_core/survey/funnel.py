@@ -18,7 +18,7 @@ from msfa_core.balmer.region import inside_by_line
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import SEARCH_RULES
-from msfa_core.counting import counted_spectra
+from msfa_core.counting import counted, counted_spectra
 from msfa_core.errors import typed
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
@@ -75,6 +75,8 @@ _STEPS: Final = (
     _Step("in trapezoid after exclusions", "of these, inside the trapezoid", "after exclusions",
           None, 462),
 )  # fmt: skip
+BY_THE_STAR: Final = tuple(step.name for step in _STEPS[7:])  # by its best spectrum alone
+STAR_SENTENCE: Final = f"From {BY_THE_STAR[0]} on, the best spectrum speaks for its star"
 
 
 def funnel(survey: Survey | str | Path) -> pd.DataFrame:
@@ -264,7 +266,15 @@ def funnel_in_words(table: pd.DataFrame, settings: Settings) -> str:
         Those that the table follows from.
     """
     steps = funnel_of(table, settings).dropna(subset=["stars"]).to_dict("records")
-    counts = [f"{s['step']}: {counted_spectra(s['spectra'], s['stars'])}" for s in steps]
+    counts = [
+        f"{s['step']}: "
+        + (
+            counted(s["stars"], "star", "stars")
+            if s["step"] in BY_THE_STAR
+            else counted_spectra(s["spectra"], s["stars"])
+        )
+        for s in steps
+    ]
     return "; ".join(filter(None, [*counts, unidentified_sentence(table)]))
 
 
@@ -283,6 +293,7 @@ def funnel_lines(survey: Survey | str | Path) -> list[str]:
         paper = f"{_count(row['paper_spectra']):>14}{_count(row['paper_stars']):>8}"
         share = f"{_percent(row['paper_share']):>8}   {row['of']}"
         lines.append(f"{row['step']:<30}{own}   {paper}{share}".rstrip())
+    lines.append(f"{STAR_SENTENCE}.")
     for row in table[table["step"].isin(_EXPLAINED)].to_dict("records"):
         lines.append(f"{row['step']}: {row['what']}")
     if table["spectra"].isna().any():

@@ -119,6 +119,9 @@ def test_one_spectrum_of_one_star_is_said_so(table):
     one = table.head(1).assign(is_candidate=True, p_class_bhb=0.9)
     words = funnel_in_words(one, Settings(selection=BOX))
     assert "A/B spectra: 1 spectrum of 1 star" in words
+    every = funnel_in_words(table, Settings(selection=BOX))
+    assert "both lines: 8 spectra of 7 stars" in every
+    assert "; good parallax: 5 stars;" in every  # of which one has a second spectrum
     assert "identified" not in words
     words = funnel_in_words(one.assign(uid=None), Settings(selection=BOX))
     assert words.endswith("; 1 spectrum not identified yet, each counted as a star")

@@ -23,6 +23,7 @@ from msfa_core.products.report.drawn import MOST_CLOUD, page_data
 from msfa_core.products.report.gather import Report
 from msfa_core.products.report.star_by_star import COLUMNS, catalogue_html, stars_html
 from msfa_core.survey.figures.judged import Agreement, Pair
+from msfa_core.survey.funnel import BY_THE_STAR, STAR_SENTENCE
 
 FOLDER: Final = Path(__file__).parent
 FIGURES: Final = (  # key, width on the page
@@ -161,7 +162,8 @@ def _funnel(funnel: pd.DataFrame) -> str:
     rows = []
     top = funnel["spectra"].max()
     for step in funnel.to_dict("records"):
-        cells = [_count(step[name]) for name in ("spectra", "stars")]
+        by_star = step["step"] in BY_THE_STAR
+        cells = [_count(None if by_star else step["spectra"]), _count(step["stars"])]
         cells.append(_share(step["share"]))
         cells += [_count(step[name]) for name in ("paper_spectra", "paper_stars")]
         cells.append(_share(step["paper_share"]))
@@ -180,7 +182,8 @@ def _funnel(funnel: pd.DataFrame) -> str:
         + "<th scope=col>spectra</th><th scope=col>stars</th><th scope=col>share</th>"
         * 2
         + f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="note">A dash: not done here, or not given by the paper. The paper counts '
+        f'<p class="note">{escape(STAR_SENTENCE)}. '
+        "A dash: not done here, or not given by the paper. The paper counts "
         "another sample, so shares compare and counts do not.</p>"
     )
 

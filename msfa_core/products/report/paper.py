@@ -31,6 +31,7 @@ from msfa_core.survey.figures.printed import (
     paper_style,
     say_simulated,
 )
+from msfa_core.survey.funnel import BY_THE_STAR
 from msfa_core.typing import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -184,9 +185,10 @@ def _first_page(report: Report) -> Figure:
         side = "left" if word in ("step", "share of") else "right"
         _write(figure, x, top, word, fontsize=9, ha=side, color="0.4")
     for k, row in enumerate(report.funnel.to_dict("records"), 1):
+        n_spectra = None if row["step"] in BY_THE_STAR else row["spectra"]
         cells = [
             f"{row['step']}: {row['what']}",
-            *(_count(row[name]) for name in ("spectra", "stars")), _percent(row["share"]),
+            _count(n_spectra), _count(row["stars"]), _percent(row["share"]),
             *(_count(row[name]) for name in ("paper_spectra", "paper_stars")),
             _percent(row["paper_share"]), row["of"],
         ]  # fmt: skip
