@@ -307,6 +307,15 @@ class CompareView(Page):
             words = f"final verdict: {final[0].verdict}, by {by} on {when}"
         name = "no star on screen" if star is None else names_words(star)
         self._record.object = f"<h2>{escape(name)}</h2><p>{escape(words)}</p>"
+        self._mark(star)
+
+    def _mark(self, star: Any) -> None:
+        """Mark the star on screen in the list: one that left it had left its mark on the next."""
+        listed = [str(obsid) for obsid in self.disputed.index[:PAGE]]
+        shown = "" if star is None else str(star.obsid)
+        marked = [listed.index(shown)] if shown in listed else []
+        if self._list.selection != marked:
+            self._list.selection = marked
 
     def _say(self) -> None:
         tone = self.state.status.tone

@@ -100,6 +100,19 @@ def test_a_final_verdict_counts_before_all_others_and_later_ones_too(view, revie
     assert str(obsids[3]) in set(view._list.value["obsid"])
 
 
+def test_the_list_marks_the_star_that_is_shown_and_no_other(view, reviewed):
+    session = reviewed[0]
+    listed = view._list.value["obsid"].tolist()
+    for row in (1, 0):
+        session.screen.select(int(listed[row]))
+        assert view._list.selection == [row]
+    view.settle(Verdict.ACCEPT)  # it leaves the list; the next star stands in its row
+    assert view._list.value["obsid"].tolist() == listed[1:]
+    assert view._list.selection == []
+    view.unsettled = False
+    assert view._list.selection == [0]
+
+
 def test_a_final_verdict_is_nobody_s_own_and_can_be_taken_back(view, reviewed):
     state, obsids = reviewed
     before = latest_by_reviewer(state.data.store.standing(), state.data.candidates)

@@ -414,6 +414,7 @@ def test_a_final_verdict_is_stored_and_shown_every_time(chromium, small_survey, 
             anna.get_by_text("final verdict: accept, by anna").wait_for(timeout=20_000)
             stars = "1 star" if left == 1 else f"{left} stars"
             anna.get_by_text(f"{stars} on which they disagree").wait_for(timeout=20_000)
+            anna.locator(".msfa-compare-page .tabulator-selected").wait_for(state="detached")
         assert sum(d.is_final for d in decisions(small_survey)) == 4
         anna.context.close()
         bert.context.close()
