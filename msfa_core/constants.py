@@ -287,6 +287,14 @@ FM_REPEAT_ERROR: Final = {
     "hdelta": Sourced(0.025, "", f"by which fm of {_PAIRS}", Certainty.VERIFIED),
     "hgamma": Sourced(0.010, "", f"by which fm of {_PAIRS}", Certainty.VERIFIED),
 }
+WIDTH_REPEAT_ERROR: Final = {
+    "hdelta": Sourced(0.06, "", f"share of b by which {_PAIRS}", Certainty.VERIFIED),
+    "hgamma": Sourced(0.04, "", f"share of b by which {_PAIRS}", Certainty.VERIFIED),
+}
+SHAPE_REPEAT_ERROR: Final = {
+    "hdelta": Sourced(0.03, "", f"share of c by which {_PAIRS}", Certainty.VERIFIED),
+    "hgamma": Sourced(0.03, "", f"share of c by which {_PAIRS}", Certainty.VERIFIED),
+}
 KP_K12_MAX: Final = Sourced(5.0, "Å", "Beers et al. 1999: K12 counts below", Certainty.RECALLED)
 
 # --- photometry (Culpan et al. 2021, A&A 654, A107) ---------------------------------------

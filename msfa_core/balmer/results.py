@@ -27,7 +27,9 @@ from msfa_core.constants import (
     D02_REPEAT_ERROR,
     FM_REPEAT_ERROR,
     LINE_SYMBOLS,
+    SHAPE_REPEAT_ERROR,
     SHOWN_ROWS,
+    WIDTH_REPEAT_ERROR,
 )
 from msfa_core.errors import ConfigError
 from msfa_core.flags import FitFlag
@@ -65,7 +67,8 @@ class LineFits:
     depth, width, shape, centre, continuum : (n, line) arrays [1, Å, 1, Å rest vacuum, 1]
         SWS a, b, c, λ0 and n.
     depth_err, width_err, shape_err, centre_err, continuum_err : (n, line) arrays
-        Of all that the residuals show; repeats have no say in them.
+        Of depth, width and shape as those of D0.2 and fm (``WIDTH_REPEAT_ERROR``,
+        ``SHAPE_REPEAT_ERROR``; depths as fm); of the others, of all that the residuals show.
     d02_fm_correlation : (n, line) array
         Correlation of the errors of D0.2 and fm: of the noise; what repeats differ by beyond it is
         taken to have none.
@@ -230,6 +233,10 @@ def assemble(
         fm_bias *= _trust(fm_fit / (1 - fm), FM_BIAS_TRUSTED)
         d02_err = np.hypot(np.sqrt(share) * d02_fit, floor(D02_REPEAT_ERROR) * (d02 - d02_bias))
         fm_err = np.hypot(np.sqrt(share) * fm_fit, floor(FM_REPEAT_ERROR))
+        noise_of = np.sqrt(share)[:, None] * error
+        depth_err = np.hypot(noise_of[:, 1], floor(FM_REPEAT_ERROR) * flat.continuum)
+        width_err = np.hypot(noise_of[:, 2], floor(WIDTH_REPEAT_ERROR) * flat.width)
+        shape_err = np.hypot(noise_of[:, 3], floor(SHAPE_REPEAT_ERROR) * flat.shape)
         measured = {
             "d02": d02 - d02_bias,
             "d02_err": d02_err,
@@ -238,16 +245,17 @@ def assemble(
             "d02_bias": d02_bias,
             "fm_bias": fm_bias,
             "depth": flat.depth,
-            "depth_err": error[:, 1],
+            "depth_err": depth_err,
             "width": flat.width,
-            "width_err": error[:, 2],
+            "width_err": width_err,
             "shape": flat.shape,
-            "shape_err": error[:, 3],
+            "shape_err": shape_err,
             "centre": flat.centre,
             "centre_err": error[:, 4],
             "continuum": flat.continuum,
             "continuum_err": error[:, 0],
             "d02_fm_correlation": both / (d02_err * fm_err),
+            # of repeats (0.5 to 0.65) as of the fit
             "width_shape_correlation": scaled[:, 2, 3] / (error[:, 2] * error[:, 3]),
             "rms": raw[..., kernel.RAW_RMS].ravel(),
             "chi2": (raw[..., kernel.RAW_CHI2] / dof).ravel(),

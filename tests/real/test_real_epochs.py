@@ -119,6 +119,29 @@ def test_errors_of_d02_and_fm_are_what_repeats_differ_by(repeats):
             assert far < 0.05, (name, kind)
 
 
+def test_errors_of_b_and_c_are_what_repeats_differ_by(repeats):
+    """With the misfit of the profile in them they were two to three times too wide."""
+    table, spectra = repeats
+    fits = fit_lines([spectra[obsid] for obsid in table["obsid"]])
+    snr = table["snr_g"].to_numpy()
+    pairs = [
+        pair
+        for rows in table.reset_index().groupby("GroupID").indices.values()
+        for pair in combinations(rows, 2)
+    ]
+    a, b = np.array(pairs).T
+    usual = (np.minimum(snr[a], snr[b]) >= 25) & (np.minimum(snr[a], snr[b]) < 100)
+    for name in ("depth", "width", "shape"):
+        value, error = getattr(fits, name), getattr(fits, f"{name}_err")
+        pull = ((value[a] - value[b]) / np.hypot(error[a], error[b]))[usual]
+        pull = pull[np.isfinite(pull)]
+        wide = 1.4826 * np.median(np.abs(pull))
+        print(f"{name}: {len(pull)} pairs, {wide:.2f} wide")
+        assert len(pull) > 80
+        assert 0.65 < wide < 1.3, name  # c of Hγ is the widest of them
+        assert (np.abs(pull) > 3).mean() < 0.05, name
+
+
 def test_the_time_of_the_headers_is_the_minute_of_the_exposures(repeats):
     table, _ = repeats
     minutes = middle_minutes(table)

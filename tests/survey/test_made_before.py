@@ -21,6 +21,8 @@ from msfa_core.constants import (
     FIT_LINES,
     FM_REPEAT_ERROR,
     KP_REPEAT_ERROR,
+    SHAPE_REPEAT_ERROR,
+    WIDTH_REPEAT_ERROR,
 )
 from msfa_core.spine.run import run
 from msfa_core.survey.folder import Survey
@@ -30,8 +32,7 @@ from msfa_core.vetting.decision import Decision, Verdict
 
 MADE = Path(__file__).parent / "made_before" / "0.1.0.tar.xz"
 ERRORS = (  # those that have another meaning since
-    *(f"d02_{line}_err" for line in FIT_LINES),
-    *(f"fm_{line}_err" for line in FIT_LINES),
+    *(f"{name}_{line}_err" for name in ("d02", "fm", "width", "shape") for line in FIT_LINES),
     "d02_fm_correlation",
     "p_in_bhb_region",
 )
@@ -129,7 +130,7 @@ def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(sur
                 width = EW_BANDS[line].high - EW_BANDS[line].low
                 expected = np.hypot(expected, float(EW_REPEAT_ERROR) * width)  # likewise
             elif column.name.startswith(ERRORS):
-                continue  # the test of the errors of D0.2 and fm
+                continue  # the test of the errors of lines
             assert table[column.name].to_numpy() == pytest.approx(
                 expected, rel=1e-4, nan_ok=True
             ), column.name
@@ -139,13 +140,15 @@ def test_it_runs_to_the_same_measures_and_stars_and_a_second_time_not_at_all(sur
     assert not run(survey, steps, workers=1).did_work
 
 
-def test_errors_of_d02_and_fm_hold_repeats_and_no_more_of_the_misfit(survey, as_it_was):
+def test_errors_of_lines_hold_repeats_and_no_more_of_the_misfit(survey, as_it_was):
     run(survey, ["measure"], workers=1)
     table = survey.table().set_index("obsid")
     for line in FIT_LINES:
         for name, floor in (
             ("d02", float(D02_REPEAT_ERROR[line]) * as_it_was[f"d02_{line}"]),
             ("fm", float(FM_REPEAT_ERROR[line])),
+            ("width", float(WIDTH_REPEAT_ERROR[line]) * as_it_was[f"width_{line}"]),
+            ("shape", float(SHAPE_REPEAT_ERROR[line]) * as_it_was[f"shape_{line}"]),
         ):
             error = table[f"{name}_{line}_err"].dropna()
             assert (error.index == as_it_was[f"{name}_{line}_err"].dropna().index).all()
