@@ -20,7 +20,7 @@ from dashboard.planes.cells import counted
 from dashboard.state import News, Session
 from dashboard.state.defaults import know_defaults, walk_what_is_set
 from dashboard.state.gone import let_go
-from dashboard.state.sending import send_in_few_frames
+from dashboard.state.sending import send_in_few_frames, send_what_changes_while_it_is_drawn
 from dashboard.state.spare import may_wait
 from dashboard.state.styles import carry_styles
 from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
@@ -51,6 +51,7 @@ from msfa_core.survey.folder import Survey
 logger = logging.getLogger(__name__)
 take_messages_in_turn()
 send_in_few_frames()
+send_what_changes_while_it_is_drawn()
 know_defaults()
 walk_what_is_set()
 

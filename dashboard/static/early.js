@@ -15,6 +15,30 @@ function keep_what_drags() {
   }
 }
 
+// What renders Panel's parts that have scripts of their own is a script, too, one for all of them.
+// Asked for when the first part is made, it would come when all else is drawn (0.3 s later).
+function fetch_what_renders() {
+  const part = Bokeh.Models.get("panel.models.esm.ReactiveESM").prototype
+  const {init_module, _render_cache_key} = part
+  const code = new Blob([part._render_code()], {type: "text/javascript"})
+  const renders = import(URL.createObjectURL(code))
+  part.init_module = function () {
+    if (this._render_cache_key === _render_cache_key && !this.compile_error) this.render_module = renders
+    else init_module.call(this)
+  }
+}
+
+// Panel draws its table anew for each of its style sheets, and once more when it has its place.
+function draw_the_table_once() {
+  const table = Bokeh.Models.get("panel.models.tabulator.DataTabulator").prototype.default_view.prototype
+  table.style_redraw = function () {
+    if (this.model.visible) this.tabulator.element.style.visibility = "visible"
+    if (!this._initializing && !this._building) this._request_resize_redraw()
+  }
+}
+
 quicken_painting()
 keep_what_drags()
 reload_when_lost()
+fetch_what_renders()
+draw_the_table_once()

@@ -1,5 +1,6 @@
 """What a reviewer must be able to believe: typed words, links, tabs, slow and dead servers."""
 
+import json
 import re
 import signal
 import sqlite3
@@ -234,6 +235,47 @@ def test_a_page_whose_connection_alone_was_cut_comes_back_with_what_was_judged(
     said = [(str(d.obsid), str(d.verdict)) for d in decisions(small_survey)]
     assert said[1:] == [(judged, "reject")]
     assert_quiet(log)
+
+
+def test_a_verdict_given_before_the_page_is_drawn_whole_is_shown(chromium, small_survey, tmp_path):
+    """What the browser says when all is drawn comes late: here, never."""
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        context = chromium.new_context(viewport={"width": 1366, "height": 768})
+        page = context.new_page()
+        kept_back = []
+
+        def through(socket):
+            server_side = socket.connect_to_server()
+            frames, n_left = [], 0
+
+            def pass_on(frame):  # message by message: header, metadata, content, buffers
+                nonlocal frames, n_left
+                if not frames:
+                    n_left = 3 + 2 * json.loads(frame).get("num_buffers", 0)
+                frames.append(frame)
+                n_left -= 1
+                if n_left:
+                    return
+                if "document_ready" in frames[2]:
+                    kept_back.append(frames)
+                else:
+                    for one in frames:
+                        server_side.send(one)
+                frames = []
+
+            socket.on_message(pass_on)
+
+        page.route_web_socket("**/ws*", through)
+        page.goto(server.url, timeout=120_000)
+        page.wait_for_selector(PAINTED, timeout=120_000)
+        judged = painted(page)
+        page.keyboard.press("a")
+        page.locator(".msfa-status", has_text="saved: accept").wait_for(timeout=30_000)
+        page.locator(".msfa-recent b", has_text="accept").first.wait_for(timeout=30_000)
+        assert kept_back  # else nothing was tried
+        context.close()
+    assert [(str(d.obsid), str(d.verdict)) for d in decisions(small_survey)] == [(judged, "accept")]
 
 
 def test_a_verdict_given_while_postgresql_is_away_stays_in_hand_and_is_stored_once(
