@@ -15,10 +15,13 @@ function keep_what_drags() {
   }
 }
 
+const model = name => Bokeh.Models.get(`panel.models.${name}`).prototype
+const two_frames = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
+
 // What renders Panel's parts that have scripts of their own is a script, too, one for all of them.
 // Asked for when the first part is made, it would come when all else is drawn (0.3 s later).
 function fetch_what_renders() {
-  const part = Bokeh.Models.get("panel.models.esm.ReactiveESM").prototype
+  const part = model("esm.ReactiveESM")
   const {init_module, _render_cache_key} = part
   const code = new Blob([part._render_code()], {type: "text/javascript"})
   const renders = import(URL.createObjectURL(code))
@@ -28,12 +31,25 @@ function fetch_what_renders() {
   }
 }
 
-// Panel draws its table anew for each of its style sheets, and once more when it has its place.
+// A part with a script says of its place that it changed whenever it is asked, and the whole page is
+// laid out again for each. What ours draw stays within the place that they have.
+function lay_out_once() {
+  const place = Bokeh.require("models/ui/ui_element").UIElementView.prototype
+  model("esm.ReactiveESM").default_view.prototype._update_bbox = place._update_bbox
+}
+
+// Panel draws its table anew for each of its style sheets, and once more when it has its place. The
+// last is enough, and can wait until the star is on the screen.
 function draw_the_table_once() {
-  const table = Bokeh.Models.get("panel.models.tabulator.DataTabulator").prototype.default_view.prototype
+  const table = model("tabulator.DataTabulator").default_view.prototype
+  const redraw = table._flush_resize_when_root_ready
   table.style_redraw = function () {
     if (this.model.visible) this.tabulator.element.style.visibility = "visible"
     if (!this._initializing && !this._building) this._request_resize_redraw()
+  }
+  table._flush_resize_when_root_ready = async function () {
+    await two_frames()
+    return redraw.call(this)
   }
 }
 
@@ -41,4 +57,5 @@ quicken_painting()
 keep_what_drags()
 reload_when_lost()
 fetch_what_renders()
+lay_out_once()
 draw_the_table_once()
