@@ -432,6 +432,14 @@ HOT_TEFF_SCALE: Final = {  # Teff as the model atmospheres give it, grown up to 
 _HOT: Final = "30 spectra of B and late-A stars of MILES and STELIB, on that scale"
 _COOL: Final = "25 spectra of F stars of STELIB scatter by 0.6 dex, those of LAMOST's labels alike"
 _HOT_METALS: Final = "18 spectra of B and late-A stars of MILES and STELIB: −0.2 ± 0.5 dex"
+_STRONGEST: Final = "15 A and B stars of MILES and STELIB found there scatter by 0.45 dex"
+LOGG_ERROR_AT_STRONGEST: Final = {  # Balmer lines, where Teff and log g trade places
+    "from": Sourced(9000.0, "K", _STRONGEST, Certainty.VERIFIED),
+    "full_from": Sourced(9300.0, "K", _STRONGEST, Certainty.VERIFIED),
+    "full_to": Sourced(11_000.0, "K", _STRONGEST, Certainty.VERIFIED),
+    "to": Sourced(12_000.0, "K", _STRONGEST, Certainty.VERIFIED),
+    "error": Sourced(0.45, "dex(cm/s2)", _STRONGEST, Certainty.VERIFIED),
+}
 LABEL_EXTERNAL_ERROR_BEYOND: Final = {  # of Teff: it grows from …, up to …, and stays there at …
     "teff": (  # where the scale of Teff is extrapolated
         Sourced(9400.0, "K", f"from here on: {_HOT}", Certainty.VERIFIED),

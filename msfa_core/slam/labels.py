@@ -14,6 +14,7 @@ from msfa_core.constants import (
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
     LABEL_EXTERNAL_ERROR_BEYOND,
+    LOGG_ERROR_AT_STRONGEST,
     LOGG_OUTLIER,
 )
 from msfa_core.flags import LabelFlag
@@ -132,7 +133,8 @@ def external_errors(teff: FloatArray) -> dict[str, FloatArray]:
     ----------
     teff : (n,) array [K]
         As found. Errors grow where stars like those that the scale was found on end: of Teff and
-        [Fe/H] to the hot side, of log g to the cool one (``LABEL_EXTERNAL_ERROR_BEYOND``).
+        [Fe/H] to the hot side, of log g to the cool one (``LABEL_EXTERNAL_ERROR_BEYOND``) and
+        where Balmer lines are strongest (``LOGG_ERROR_AT_STRONGEST``).
 
     Returns
     -------
@@ -143,6 +145,9 @@ def external_errors(teff: FloatArray) -> dict[str, FloatArray]:
         begin, end, most = (float(one) for one in beyond)
         share = np.clip((np.asarray(teff) - begin) / (end - begin), 0.0, 1.0)
         out[name] = _LEAST_ERROR[name] + share * (most - _LEAST_ERROR[name])
+    *ends, most = (float(one) for one in LOGG_ERROR_AT_STRONGEST.values())
+    least = _LEAST_ERROR["logg"]
+    out["logg"] = np.maximum(out["logg"], np.interp(teff, ends, [least, most, most, least]))
     return out
 
 

@@ -74,6 +74,7 @@ def test_errors_of_temperatures_cover_stars_hotter_than_their_scale(real_data):
     [
         ("logg", ("A", "F"), (6450.0, 7150.0), 20.0),  # Balmer lines no longer tell gravity
         ("feh", ("A", "B"), (9700.0, 13_400.0), 60.0),  # metal lines are weak
+        ("logg", ("A", "B"), (9000.0, 11_500.0), 40.0),  # Balmer lines are strongest
     ],
 )
 def test_errors_cover_stars_beyond_those_of_the_scale(

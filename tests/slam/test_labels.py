@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from pytest import approx
 
 from msfa_core.constants import LABEL_EXTERNAL_ERROR
@@ -77,6 +78,8 @@ def test_errors_grow_where_the_stars_that_the_scale_was_found_on_end():
     assert found["teff"].tolist() == [180.0, 180.0, 480.0]
     assert found["logg"].tolist() == [0.6, 0.21, 0.21]
     assert found["feh"].tolist() == [0.23, 0.23, 0.45]
+    found = external_errors(np.array([9000.0, 9150.0, 10_000.0, 11_500.0]))
+    assert found["logg"] == pytest.approx([0.21, 0.33, 0.45, 0.33])
 
 
 def test_oddness_is_zero_for_an_ordinary_star_and_grows_with_every_reason():
