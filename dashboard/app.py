@@ -146,7 +146,7 @@ class VettingApp(pn.viewable.Viewer):
             if asked_for(name) in PLANES:
                 place.choose(asked_for(name))
             elif asked_for(name):
-                self.state.status.say(not_offered(name, asked_for(name), PLANES), "error")
+                self.state.status.add(not_offered(name, asked_for(name), PLANES))
             place.open(number < N_ALWAYS)
         self.strip = StarStrip(self.state, self._open_witness)
         self.verdict = VerdictBar(state=self.state, reviewer_locked=is_locked)
@@ -182,9 +182,13 @@ class VettingApp(pn.viewable.Viewer):
     # --- what a session does besides drawing -------------------------------------------------
     def _open_link(self) -> None:
         """Show the star that the address names: ``?obj=OBSID``."""
-        wanted = asked_for("obj")
+        wanted, status = asked_for("obj"), self.state.status
         if wanted:
-            self.state.is_linked = self.state.status.attempt(self.state.screen.select, wanted)
+            told = status.message if status.tone == "error" else ""
+            self.state.is_linked = status.attempt(self.state.screen.select, wanted)
+            if told:  # of filters that are not there, whatever becomes of the star
+                refused = "" if self.state.is_linked else status.message
+                status.say(f"{told} {refused}".strip(), "error")
 
     def _read_reference(self, path: str | Path) -> None:
         self.reference = reference_stars(path)
@@ -348,9 +352,8 @@ class VettingApp(pn.viewable.Viewer):
         self.header = Header(self.state, {"Vet": vet}, leaves, self._reload, self._stars_to_be)
         if asked_for("page") in leaves:
             self.header.turn_to(asked_for("page"))
-        elif asked_for("page"):
-            pages = ["Vet", *leaves]
-            self.state.status.say(not_offered("page", asked_for("page"), pages), "error")
+        elif asked_for("page") not in ("", "Vet"):
+            self.state.status.add(not_offered("page", asked_for("page"), ["Vet", *leaves]))
         return pn.Column(
             self.header,
             vet,

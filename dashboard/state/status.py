@@ -27,6 +27,11 @@ class Status(Part):
         """Write the status line."""
         self.param.update(message=message, tone=tone)
 
+    def add(self, message: str) -> None:
+        """Write of another refusal beside those that stand in the line."""
+        before = f"{self.message} " if self.tone == "error" and self.message else ""
+        self.say(f"{before}{message}", "error")
+
     def calm(self) -> None:
         """Take away what was refused: something else was done since."""
         if self.tone == "error":

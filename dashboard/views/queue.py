@@ -189,7 +189,7 @@ class QueueView(pn.viewable.Viewer):
             if value and value in menu.options.values():
                 menu.value = value
             elif value and not self.state.verdicts.blind:  # who works blind is offered less
-                self.state.status.say(not_offered(name, value, menu.options.values()), "error")
+                self.state.status.add(not_offered(name, value, menu.options.values()))
         if wanted.get("subset") and not self.state.verdicts.blind:
             self.named.combine(wanted["subset"])
         self._go_blind()

@@ -89,3 +89,15 @@ def test_an_address_names_the_page_that_is_shown(survey, monkeypatch):
     assert shown == ["Export"]
     page = opened(survey, monkeypatch, page="Import")
     assert "page=Import, which is not offered: Vet, Compare, Export" in page.state.status.message
+    assert not opened(survey, monkeypatch, page="Vet").state.status.message
+
+
+def test_all_that_an_address_asks_for_in_vain_is_told(survey, monkeypatch):
+    in_vain = {"page": "Import", "obj": "77", "show": "nobody", "upper": "Moon"}
+    status = opened(survey, monkeypatch, **in_vain).state.status
+    assert status.tone == "error"
+    for name, value in in_vain.items():
+        assert (value if name == "obj" else f"{name}={value}") in status.message
+    star = str(survey.table()["obsid"].iloc[0])
+    status = opened(survey, monkeypatch, show="nobody", obj=star).state.status
+    assert "show=nobody" in status.message
