@@ -1,7 +1,7 @@
 """Where things sit: by ratio, on any screen, and nothing moves that should not."""
 
 import pytest
-from served_dashboard import PAINTED, assert_quiet, open_page, press, served
+from served_dashboard import PAINTED, assert_quiet, open_page, painted, press, served
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
 
@@ -184,4 +184,23 @@ def test_a_click_on_the_tool_that_drags_leaves_it_on(chromium, small_survey, tmp
         assert sum(page.evaluate(DRAGS)) == sum(before) - 1
         button.click()
         assert page.evaluate(DRAGS) == before
+    assert_quiet(log)
+
+
+def test_the_last_decisions_end_before_the_edge_whatever_a_reviewer_is_called(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="Anna-Maria Casagrande") as server:
+        page = open_page(chromium, server, viewport={"width": 1366, "height": 768})
+        star = painted(page)
+        press(page, "1")
+        page.goto(f"{server.url}?obj={star}")
+        page.locator(PAINTED).first.wait_for(timeout=60_000)
+        page.locator(".msfa-on-star li").first.wait_for(timeout=20_000)
+        beyond = """rows => rows.flatMap(row => [...row.children].map(
+            word => word.getBoundingClientRect().right - row.getBoundingClientRect().right))"""
+        rows = page.locator("ol.msfa-recent li")
+        assert max(rows.evaluate_all(beyond)) <= 1
+        page.context.close()
     assert_quiet(log)
