@@ -302,7 +302,9 @@ def _labels(factors: Factored, spectra: Spectra, colours: pd.DataFrame | None) -
         flags[rows] = _flags(factors, good, state, chi2[rows], used[rows])
         flags[rows] |= np.where(converged, 0, int(LabelFlag.NOT_CONVERGED))
         disagrees = _helium_disagreement(factors, whole, good, state, chi2[rows])
-        folded = are_folded(labels, distance[:, _TEFF], behind, disagrees)
+        folded = are_folded(
+            labels, distance[:, _TEFF], behind, disagrees, has_corners=_is_of_atmospheres(model)
+        )
         flags[rows] |= np.where(folded, int(LabelFlag.FOLDED), 0)
     all_used = np.zeros((n, len(COLOURS)), dtype=bool)
     for k, name in enumerate(model.colour_names):
@@ -353,11 +355,15 @@ def _errors(model: SlamModel, state: State, chi2: FloatArray) -> tuple[FloatArra
     return diagonal * model.label_scale * growth[:, None], correlation
 
 
+def _is_of_atmospheres(model: SlamModel) -> bool:
+    return model.notes.get("source") == GRID_FILE
+
+
 def _on_scale(model: SlamModel, standard: FloatArray) -> tuple[FloatArray, FloatArray]:
     """(n, label) labels of real stars, and (n,) the slope of their Teff with that of the model."""
     labels = standard * model.label_scale + model.label_mean
     slope = np.ones(len(labels))
-    if model.notes.get("source") == GRID_FILE:  # others are on the scale of their own labels
+    if _is_of_atmospheres(model):  # others are on the scale of their own labels
         labels[:, _TEFF], slope = on_hot_scale(labels[:, _TEFF])
     return labels, slope
 

@@ -100,7 +100,11 @@ def on_hot_scale(teff: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def are_folded(
-    labels: FloatArray, distance: FloatArray, behind: FloatArray, helium: FloatArray
+    labels: FloatArray,
+    distance: FloatArray,
+    behind: FloatArray,
+    helium: FloatArray,
+    has_corners: bool = True,
 ) -> NDArray[np.bool_]:
     """Tell whose Teff may lie elsewhere, most often across the strongest Balmer lines.
 
@@ -115,6 +119,9 @@ def are_folded(
         By how much χ² is larger there.
     helium : (n,) array
         By how many σ the He I lines are stronger than the labels make them; NaN unseen.
+    has_corners : bool
+        Whether the model is of our atmospheres: in two corners of these only folded stars lie,
+        where a survey's own labels have honest giants.
     """
     teff, logg, feh = labels.T
     with np.errstate(invalid="ignore"):
@@ -122,7 +129,7 @@ def are_folded(
         strong = helium > _HELIUM_SIGMAS
         weak = (helium < -_HELIUM_SIGMAS) & (teff > _HELIUM_FROM)
     corner = ((teff < _POOR[0]) & (feh < _POOR[1])) | ((teff < _THIN[0]) & (logg < _THIN[1]))
-    folded: NDArray[np.bool_] = rival | strong | weak | corner
+    folded: NDArray[np.bool_] = rival | strong | weak | (corner & has_corners)
     return folded
 
 

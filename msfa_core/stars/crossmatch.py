@@ -107,7 +107,7 @@ CATALOGUE_USE: Final = Use(
     says_unused=True,
 )
 FAR_AWAY: Final = "far from the star that their identifier names"
-OF_ANOTHER: Final = "of another observation than the one that their identifier names"
+OF_ANOTHER: Final = "of another observation than their identifier, by night, file, star or S/N"
 PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")
 
 
@@ -354,11 +354,11 @@ def _of_another(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> NDAr
         other[at] |= (differ & there.isin(here.dropna())).to_numpy(bool)
     if "snr_g" in where and "snr_g" in table:
         ratio = theirs["snr_g"].astype("float64") / ours["snr_g"].astype("float64")
-        known = ratio > 0
+        known = (ratio > 0) & (ratio < np.inf)
         far = np.abs(np.log(ratio[known])) > _OTHER_SNR
         if known.sum() >= _ENOUGH_SNR and far.sum() > _SOME * known.sum():
             pairs = [one["snr_g"][known].rank() for one in (ours, theirs)]
-            if abs(np.corrcoef(*pairs)[0, 1]) < _UNLIKE:
+            if min(np.ptp(one) for one in pairs) and abs(np.corrcoef(*pairs)[0, 1]) < _UNLIKE:
                 other[at] = True
     if {"ra", "dec"} <= set(where.columns) and "gaia_source_id" in table and "ra" not in table:
         other[at] |= _of_other_places(where, at, theirs["gaia_source_id"])
@@ -369,15 +369,14 @@ def _of_other_places(
     where: pd.DataFrame, at: NDArray[np.intp], source_id: pd.Series
 ) -> NDArray[np.bool_]:
     """(m,) rows whose number of Gaia names the place of another spectrum than their own."""
-    known = source_id.notna().to_numpy(bool)
+    known = np.flatnonzero(source_id.notna().to_numpy(bool))
     ra, dec = (where[name].to_numpy(np.float64, na_value=np.nan) for name in ("ra", "dec"))
-    named = place_in_number("gaia_source_id", source_id[known].to_numpy(np.int64))
-    i, j, _ = match_sky(*named, ra, dec, PLACE_IN_NUMBER_ARCSEC)
-    own = np.zeros(known.sum(), bool)
-    own[i[j == at[known][i]]] = True
+    across, up = place_in_number("gaia_source_id", source_id.iloc[known].to_numpy(np.int64))
+    own, there = unit_vectors(ra[at[known]], dec[at[known]]), unit_vectors(across, up)
+    away = np.linalg.norm(own - there, axis=1) > check_radius(PLACE_IN_NUMBER_ARCSEC)
     found = np.zeros(len(at), bool)
-    found[np.flatnonzero(known)[np.unique(i)]] = True
-    found[np.flatnonzero(known)[own]] = False
+    i, _, _ = match_sky(across[away], up[away], ra, dec, PLACE_IN_NUMBER_ARCSEC)
+    found[known[away][i]] = True
     return found
 
 

@@ -16,6 +16,7 @@ from msfa_core.tables.places import fill_epoch
 from msfa_core.tables.quantities import quantity
 from msfa_core.tables.raw import RawColumn
 from msfa_core.tables.reading import UNREADABLE_SHARE, Reading, without_letter
+from msfa_core.tables.units import could_be_hours, says_nothing
 from msfa_core.typing import BoolArray, FloatArray
 
 _ODD_ID_NAMES: Final = ("source", "gaia", "gaia_name", "designation")  # may be anybody's
@@ -28,6 +29,7 @@ _SOURCE_NSIDE: Final = 2**12
 _SMALL_SOURCE: Final = 2**55  # the first 1/192 of the sky
 _ZONES: Final = 120  # of Pan-STARRS, to a degree of declination
 PLACE_IN_NUMBER_ARCSEC: Final = 300.0  # pixels are 0.9′ wide, and the fastest star has gone 3′
+_STEPS: Final = 5.0  # of the middle distance of a column: more is no rounding
 _FEW: Final = 3  # rows: fewer tell nothing of a column
 _OLD_EPOCHS: Final = {2015.5: "DR2", 2015.0: "DR1"}
 _OLD_NAMES: Final = re.compile(
@@ -146,6 +148,7 @@ def elsewhere(reading: Reading) -> None:
     Numbers of Gaia begin with the HEALPix pixel, those of Pan-STARRS with zone and right ascension
     of their place. Where most of a column agrees with its rows, a number that does not is another
     star's; where most disagrees and names the places of other rows, the column has slipped.
+    Right ascensions without a unit may be hours here, too.
     """
     for house in ("gaia_source_id", "ps_id"):
         if reading.trusted or not {house, "ra", "dec"} <= reading.values.keys():
@@ -156,7 +159,15 @@ def elsewhere(reading: Reading) -> None:
         numbers = ids.iloc[rows].to_numpy(np.int64)
         named = _unit_vectors(*place_in_number(house, numbers))
         placed = _unit_vectors(ra[rows], dec[rows])
-        far = _apart(named, placed) > np.deg2rad(PLACE_IN_NUMBER_ARCSEC / 3600)
+        apart = _apart(named, placed)
+        said = reading.columns["ra"]
+        if not said.how and says_nothing(said.unit) and could_be_hours(ra):
+            in_hours = _unit_vectors(15.0 * ra[rows], dec[rows])
+            if np.median(_apart(named, in_hours)) < np.median(apart):
+                placed, apart = in_hours, _apart(named, in_hours)
+        far = apart > np.deg2rad(PLACE_IN_NUMBER_ARCSEC / 3600)
+        if 2 * far.sum() < len(far):  # places may be given in steps as wide as that
+            far &= apart > _STEPS * np.median(apart)
         if far.any():
             _left_out(reading, house, rows, far, numbers, _of_others(named[far], placed))
 

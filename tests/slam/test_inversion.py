@@ -10,7 +10,7 @@ from msfa_core.flags import LabelFlag
 from msfa_core.simulate.labelled_grid import as_models, as_stars, draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
 from msfa_core.slam.inversion import observe
-from msfa_core.slam.labels import HELIUM, external_errors, on_hot_scale
+from msfa_core.slam.labels import HELIUM, are_folded, external_errors, on_hot_scale
 from msfa_core.slam.model import COLOURS, LABELS, load_model
 from msfa_core.slam.solver import Factored, assess, solve, starting_points
 from msfa_core.slam.train import TrainingSet
@@ -270,6 +270,23 @@ def test_only_models_of_our_atmospheres_are_moved_to_the_scale_of_hot_stars(ship
     ours, theirs = (predict_labels(spectra, model=one) for one in (shipped, other))
     assert np.allclose(ours.teff, 1.06 * theirs.teff)
     assert np.allclose(ours.teff_fit_err, 1.06 * theirs.teff_fit_err, rtol=0.2)
+
+
+def test_giants_of_a_surveys_own_labels_are_not_called_folded():
+    labels = np.array([[5000.0, 2.3, -0.5], [7000.0, 3.5, -2.8]])
+    none = np.zeros(2)
+    assert are_folded(labels, none, none, none).all()
+    assert not are_folded(labels, none, none, none, has_corners=False).any()
+
+
+def test_a_model_of_a_survey_flags_no_corner_of_our_atmospheres(shipped):
+    spectra, _, _ = stars(10, 6, 60.0, lower=(6800, 2.0, -1.0), upper=(7300, 2.4, -0.5))
+    other = replace(shipped, notes={**shipped.notes, "source": "labelled survey"})
+    ours, theirs = (
+        (predict_labels(spectra, model=one).flags & int(LabelFlag.FOLDED)) != 0
+        for one in (shipped, other)
+    )
+    assert ours.sum() > theirs.sum()
 
 
 def test_a_spectrum_the_model_does_not_know_has_a_poor_chi2_and_errors_to_match(bright, shipped):

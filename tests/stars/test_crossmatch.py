@@ -463,3 +463,17 @@ def test_rows_that_say_to_be_of_another_spectrum_than_their_obsid_are_refused(tm
         found, matched = joined(table)
         assert np.isnan(found).tolist() == [i in (2, 3) for i in range(12)]
         assert "2 rows refused (of another observation" in matched.words()[1]
+
+
+def test_sn_that_are_all_alike_and_stars_without_a_place_refuse_no_row(tmp_path):
+    spectra, more, teff = own_and_catalogue()
+    spectra.loc[[2, 3], ["ra", "dec"]] = [[np.nan, np.nan], spectra.loc[2, ["ra", "dec"]].to_list()]
+    ids = more["gaia_source_id"].copy()
+    ids[3] = ids[2]  # two spectra of one star, of which one header has no place
+    table = pd.DataFrame({"obsid": spectra["obsid"], "snrg": 10.0, "source_id": ids, "teff": teff})
+    table.to_csv(tmp_path / "c.csv", index=False)
+    rows, matched = joined_catalogue(
+        spectra[["obsid", "file"]], open_table(tmp_path / "c.csv", CATALOGUE_USE), placed=spectra
+    )
+    assert rows["teff"].tolist() == teff.tolist()
+    assert matched.n_refused == 0

@@ -280,6 +280,24 @@ def test_a_number_of_gaia_that_names_another_place_is_another_stars(tmp_path):
     assert "source_id names another place on the sky than its row" in line(found)
 
 
+@pytest.mark.parametrize("step", [1 / 60, 0.1, 15 / 60])
+def test_places_given_in_steps_leave_their_numbers_of_gaia_in(tmp_path, step):
+    table = of_the_sky(60)
+    ra = table["ra"] + step * np.random.default_rng(5).uniform(-0.5, 0.5, 60)  # 7.5′ at most
+    found = opened(tmp_path, csv_text(table.assign(ra=ra)))
+    assert found.table["gaia_source_id"].tolist() == table["gaia_source_id"].tolist()
+
+
+def test_numbers_of_gaia_meet_places_in_hours_that_do_not_say_so(tmp_path):
+    table = of_the_sky()
+    ra, dec = np.linspace(43.0, 47.0, 12), np.linspace(3.0, 7.0, 12)  # where numbers are smallest
+    ids = lonlat_to_healpix(ra * units.deg, dec * units.deg, 4096, order="nested") << 35
+    table = table.assign(ra=ra / 15, dec=dec, gaia_source_id=pd.array(ids + 7, dtype="Int64"))
+    found = opened(tmp_path, csv_text(table))
+    assert found.has("gaia_source_id")
+    assert "other places on the sky" not in line(found)
+
+
 @pytest.mark.parametrize("wrong", ["slipped", "cut", "other"])
 def test_a_column_of_numbers_that_are_not_those_of_its_rows_is_left_out(tmp_path, wrong):
     table = of_the_sky()
