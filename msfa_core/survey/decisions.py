@@ -37,6 +37,7 @@ from msfa_core.vetting.decision import (
     REVIEWER_LENGTH,
     Decision,
     Verdict,
+    reviewer_name,
 )
 from msfa_core.vetting.record import are_final, by_reviewer
 from msfa_core.vetting.transfer import keyed, take_over
@@ -60,6 +61,8 @@ _NOTHING: Final = ("", "nan", "none", "null", "<na>", "--")
 _FIRST_YEAR: Final = 1990  # 1970 and 1 stand for no date
 _CLOCKS_APART: Final = timedelta(days=1)  # of two machines, at most
 _SHOWN: Final = 8  # names in a message
+_WITHDRAWN: Final = ("withdraws", "is_withdrawal", "withdrawn", "is_withdrawn", "retracted")
+_NOT_SO: Final = (*_NOTHING, "0", "0.0", "false", "f", "no", "n")
 _BY_REVIEWER: Final = (
     "verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer", "issues_by_reviewer",
 )  # fmt: skip
@@ -113,6 +116,7 @@ def decisions_in(
         raise none_matched(opened, matched, spectra, ("obsid", "ra", "dec"))
     check_slipped(matched, opened.path)
     said = [name for name in (*_SAID, *_BY_REVIEWER) if name in columns]
+    _check_none_withdrawn(opened, columns)
     rows = pd.DataFrame({name: columns[name].astype("str") for name in said})
     undecided = rows["verdict"].fillna("").str.strip().str.lower().isin(_UNDECIDED).to_numpy(bool)
     if _BY_REVIEWER[0] in rows:  # disputed stars have no verdict of record, but decisions
@@ -146,6 +150,13 @@ def decisions_in(
             f"{counted(n, 'star has', 'stars have')} several verdicts of one reviewer at one time, "
             "which differ: that of the last row counts"
         )
+    if n := _n_half_dated(made):
+        more.append(
+            f"{counted(n, 'star has', 'stars have')} verdicts of one reviewer with a date and "
+            "without, which differ: those without count as given now"
+        )
+    people = {one.reviewer for one in (*made.values(), *known)}
+    more += _alike(people, {one.reviewer for one in made.values()})
     if unused:
         dots = ", …" if len(unused) > _SHOWN else ""
         more.append(f"columns not used: {', '.join(unused[:_SHOWN])}{dots}")
@@ -158,6 +169,42 @@ def _n_at_odds(made: Iterable[tuple[str, ...]]) -> int:
     for star, reviewer, verdict, when in made:
         said.setdefault((star, reviewer, when), set()).add(verdict)
     return len({star for (star, *_), verdicts in said.items() if len(verdicts) > 1})
+
+
+def _n_half_dated(made: Iterable[tuple[str, ...]]) -> int:
+    """Count stars of which one reviewer says one thing at a time, and another at none."""
+    said: dict[tuple[str, str], dict[bool, set[str]]] = {}
+    for star, reviewer, verdict, when in made:
+        said.setdefault((star, reviewer), {True: set(), False: set()})[bool(when)].add(verdict)
+    return len(
+        {who[0] for who, told in said.items() if all(told.values()) and told[True] != told[False]}
+    )
+
+
+def _alike(people: Iterable[str], newcomers: set[str]) -> list[str]:
+    """Name reviewers that differ in case only, where one of them comes with the table."""
+    by_fold: dict[str, list[str]] = {}
+    for name in sorted(people):
+        by_fold.setdefault(name.casefold(), []).append(name)
+    return [
+        f"reviewers {', '.join(names)} differ in case only and count as {len(names)}: "
+        "`msfa store rename` makes them one"
+        for names in by_fold.values()
+        if len(names) > 1 and newcomers.intersection(names)
+    ]
+
+
+def _check_none_withdrawn(opened: OutsideTable, columns: dict[str, pd.Series]) -> None:
+    """Refuse a history in which verdicts were taken back: as a table they would all stand."""
+    for name in (name for name in _WITHDRAWN if name in columns):
+        text = columns[name].astype("str").fillna("").str.strip().str.lower()
+        taken_back = np.flatnonzero(~text.isin(_NOT_SO).to_numpy(bool))
+        if len(taken_back):
+            raise CatalogueError(
+                f"{opened.path}: column {name} says in row {taken_back[0] + 1} that a verdict was "
+                "taken back; leave out such verdicts and the column, or import the store itself "
+                "(its .sqlite file or URL)."
+            )
 
 
 def _by_name(opened: OutsideTable) -> dict[str, pd.Series]:
@@ -181,7 +228,9 @@ def _by_name(opened: OutsideTable) -> dict[str, pd.Series]:
 
 def _under_house_names(opened: OutsideTable, columns: dict[str, pd.Series]) -> list[str]:
     """Give columns of other tools our names, too; return those that tell nothing."""
-    unused = [name for name in columns if name not in BY_NAME]
+    ours = _BY_REVIEWER[0] in columns  # the many columns of an export go without saying
+    used = {name for name in _SAID} if not ours else BY_NAME
+    unused = [name for name in columns if name not in used]
     for house, aliases in _SAID.items():
         present = [name for name in aliases if name in columns]
         if house == "verdict":
@@ -337,7 +386,8 @@ def _decision(row: pd.Series, number: int, spectrum: pd.Series, path: str) -> De
             obsid=int(spectrum["obsid"]),
             uid=uid if isinstance(uid, str) else "",
             verdict=Verdict(verdict),
-            reviewer=say.get("reviewer") or f"table {Path(path).name}"[:REVIEWER_LENGTH],
+            reviewer=reviewer_name(say.get("reviewer", ""))
+            or f"table {Path(path).name}"[:REVIEWER_LENGTH],
             verdict_class=stellar_class(say.get("verdict_class", "")),
             confidence=_grade(say.get("confidence", "")),
             comment=say.get("comment", ""),

@@ -60,19 +60,27 @@ class SpectralType(NamedTuple):
 
 _NO_PLACE: Final = float("nan")
 _SPECIAL: Final = (  # the first that fits counts
-    (re.compile(r"(?i:WD|carbon\s*WD)|D[ABCOQZ](?![a-z])"), Family.WHITE_DWARF, "", 0),
+    (
+        re.compile(r"(?i:WD|carbon\s*WD)|D[ABCOQZ](?![a-z])|d[abcoqz](?![A-Za-z])"),
+        Family.WHITE_DWARF,
+        "",
+        0,
+    ),
     (re.compile(r"(BHB|HBA?\b|FHB)", re.IGNORECASE), Family.BHB, "A", float(BHB_CODE)),
     (re.compile(r"(He-?)?sd-?O(?!B)", re.IGNORECASE), Family.HOT_SUBDWARF, "O", float(SDO_CODE)),
     (
         re.compile(r"((He-?)?sd-?O?B|HSD|hot\s*sub)", re.IGNORECASE),
         *(Family.HOT_SUBDWARF, "B", float(SDB_CODE)),
     ),
-    (re.compile(r"(carbon|C(?![A-Z])|C-|CEMP|CH\b)"), Family.CARBON, "", 0),
+    (re.compile(r"((?i:carbon)|C(?![A-Z])|C-|CEMP|CH\b)"), Family.CARBON, "", 0),
     (re.compile(r"(CV|WR|L\d|T\d|Y\d|PN|em)"), Family.OTHER, "", 0),
 )
 _ON_SEQUENCE: Final = re.compile(
     r"(?:[eu]?sd|d|g|c)?\s*([OBAFGKM])(?:/?[OBAFGKM])?(\d(?:\.\d)?)?(?=$|[\sIVabpemnskh:+\-/(,])"
 )
+
+
+_SMALL: Final = re.compile(r"(d(?=[km]))?([obafgkm](?:\d(?:\.\d)?)?\s*[iv]*)")  # a5v, dm2
 
 
 @lru_cache(maxsize=4096)
@@ -94,6 +102,8 @@ def spectral_type(subclass: str | None) -> SpectralType:
     for pattern, family, letter, code in _SPECIAL:
         if pattern.match(text):
             return SpectralType(family, float(code) if letter else _NO_PLACE, letter)
+    if small := _SMALL.fullmatch(text):  # a table written in small letters
+        text = (small[1] or "") + small[2].upper()
     found = _ON_SEQUENCE.match(text)
     if not found:
         return SpectralType(Family.OTHER, _NO_PLACE, "")

@@ -133,7 +133,7 @@ def validate(
         raise CatalogueError(
             f"{what} and the survey share {len(joined)} spectra but no quantity: the reference "
             f"gives {', '.join(known.columns)}, the survey has not done the steps that fill them "
-            f"(`msfa run SURVEY`), or the words are others. {' '.join(notes)}"
+            f"(`msfa run SURVEY`), or the words are others. {'; '.join(notes)}."
         )
     tables["uid_radius"] = uid_sensitivity(survey)
     return Validation(joined, len(survey), len(reference), tables, values, notes)
@@ -183,11 +183,17 @@ def per_class(truth: pd.Series, said: pd.Series, star: Ints) -> pd.DataFrame:
     rows[_ALL] = {"n": len(truth), "n_stars": len(np.unique(star)), **row}
     for name in sorted(truth.dropna().unique()):
         is_it, called = (truth == name).to_numpy(bool), (said == name).fillna(False).to_numpy(bool)
-        scores = scores_with_intervals(is_it, called, star)
+        scores = _scores(is_it, called, star)
         counts = {"n": int(scores.pop("n_true")), "n_stars": len(np.unique(star[is_it]))}
         shares = {key: value for key, value in scores.items() if not key.startswith("n_")}
         rows[name] = {**counts, **shares}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _scores(truth: Bools, chosen: Bools, star: Ints) -> dict[str, float]:
+    """Return scores with their intervals; of nothing chosen no precision is known."""
+    scores = scores_with_intervals(truth, chosen, star)
+    return scores if chosen.any() else scores | {"precision": float("nan")}
 
 
 def confusion(truth: pd.Series, said: pd.Series) -> pd.DataFrame:
@@ -350,6 +356,6 @@ def _search(
         if use.any():
             truth = known["is_bhb"][use].to_numpy(bool)
             chosen = mine["is_candidate"][use].to_numpy(bool)
-            row = scores_with_intervals(truth, chosen, star[use])
+            row = _scores(truth, chosen, star[use])
             tables["candidates"] = pd.DataFrame([{"n": int(use.sum()), **row}], index=["BHB"])
     return tables

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
+from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
 from msfa_core.stars.crossmatch import FAR_AWAY, match_sky, settled
@@ -222,7 +223,8 @@ def reference_rows(
         place = [opened.table[name].where(places).to_numpy(np.float64) for name in ("ra", "dec")]
         ambiguous = _nearest(row, survey, (place[0], place[1]), radius_arcsec)
     ways = {"obsid": by_obsid, "position": int((row >= 0).sum()) - by_obsid}
-    notes = [f"{n_several:,} keys name several rows: the nearest or first counts"]
+    several = counted(n_several, "key names", "keys name")
+    notes = [f"{several} several rows: the nearest or first counts"]
     matched = Matched(len(survey), ways, (), n_refused, FAR_AWAY, tuple(notes if n_several else ()))
     return row, matched, ambiguous
 

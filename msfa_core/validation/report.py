@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from msfa_core import __version__
@@ -137,9 +138,12 @@ def summary_lines(validation: Validation) -> list[str]:
             lines.append(f"{opinion}: {', '.join(said)}")
     if "candidates" in validation.tables:
         row = validation.tables["candidates"].iloc[0]
-        lines.append(
-            f"BHB candidates: precision {row['precision']:.3f}, recall {row['recall']:.3f}"
-        )
+        shares = [
+            f"{name} {'–' if np.isnan(row[name]) else format(row[name], '.3f')} "
+            f"({row['n_right']:,.0f} of {row[of]:,.0f})"
+            for name, of in (("precision", "n_chosen"), ("recall", "n_true"))
+        ]
+        lines.append(f"BHB candidates: {', '.join(shares)}")
     return lines
 
 

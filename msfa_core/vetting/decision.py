@@ -36,6 +36,7 @@ CONFIDENCE: Final = {  # what the four levels mean, written beside the keys
     4: "certain",
 }
 FINAL_FLAG: Final = "final"  # issue flag of a decision that settles a disagreement
+_JOINERS: Final = "\u200c\u200d"  # zero-width non-joiner and joiner
 _INT64_MAX: Final = 2**63 - 1
 
 
@@ -144,12 +145,18 @@ def reviewer_name(text: str) -> str:
     Raises
     ------
     StoreError
-        When it is no name: several lines, control characters, or a story.
+        When it is no name: several lines, control characters or such as nobody sees (two people
+        would look like one), or a story.
     """
     if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in text.strip()):
         raise StoreError(
             f"{text.strip()[:REVIEWER_LENGTH]!r} is no name: it holds a line end or a control "
             "character; write it in one line."
+        )
+    if unseen := [one for one in text if _is_unseen(one)]:
+        raise StoreError(
+            f"{ascii(text.strip()[:REVIEWER_LENGTH])} is no name: it holds a character that nobody "
+            f"sees (U+{ord(unseen[0]):04X}); leave it out."
         )
     name = " ".join(text.split())
     if len(name) > REVIEWER_LENGTH:
@@ -158,6 +165,11 @@ def reviewer_name(text: str) -> str:
             f"{REVIEWER_LENGTH}: shorten it."
         )
     return name
+
+
+def _is_unseen(one: str) -> bool:
+    """Tell whether a character shows nothing; joiners shape the letters of some scripts."""
+    return unicodedata.category(one) == "Cf" and one not in _JOINERS
 
 
 # --- checks of one field -------------------------------------------------------------------

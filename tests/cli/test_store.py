@@ -236,6 +236,50 @@ def test_verdicts_of_other_stars_and_two_of_one_reviewer_are_said_and_the_last_c
         assert store.standing()["verdict"].tolist() == ["reject", "accept"]
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("obsid,verdict,reviewer,withdraws\n{a},accept,Ann,\n{a},accept,Ann,1.0", "taken back"),
+        ("obsid,verdict,is_withdrawal\n{a},accept,false\n{a},accept,True", "in row 2"),
+        ("obsid,verdict,reviewer\n{a},accept,Ann\u200b", "nobody sees (U+200B)"),
+        ("obsid,verdict,reviewer\n{a},accept,\u202eAnn", "nobody sees (U+202E)"),
+    ],
+)
+def test_verdicts_taken_back_and_names_that_look_like_others_are_refused(
+    surveys, tmp_path, capsys, text, word
+):
+    first = surveys[0]
+    before = decisions(first)
+    obsid = Survey(first).table()["obsid"].iloc[0]
+    (tmp_path / "d.csv").write_text(text.format(a=obsid), encoding="utf-8")
+    assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 1
+    assert word in capsys.readouterr().err
+    assert decisions(first) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (
+            "obsid,verdict,reviewer\n{a},accept,Zoë\n{b},accept,ZOË",
+            "reviewers ZOË, Zoë differ in case only and count as 2",
+        ),
+        (
+            "obsid,verdict,reviewer,decided_at\n{a},reject,Zoë,2026-01-02T10:00:00Z\n"
+            "{a},accept,Zoë,",
+            "1 star has verdicts of one reviewer with a date and without, which differ",
+        ),
+        ("obsid,verdict,class,p_bhb\n{a},reject,WD,0.9", "columns not used: class, p_bhb"),
+    ],
+)
+def test_what_a_table_of_decisions_leaves_open_is_said(surveys, tmp_path, capsys, text, word):
+    first = surveys[0]
+    a, b = Survey(first).table()["obsid"].iloc[:2]
+    (tmp_path / "d.csv").write_text(text.format(a=a, b=b), encoding="utf-8")
+    assert run_cli(["store", "import", str(first), str(tmp_path / "d.csv")]) == 0
+    assert word in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_line_of_reviewers_that_nobody_wrote_is_refused_by_row(surveys, tmp_path, capsys):
     first = surveys[0]
     obsid = Survey(first).table()["obsid"][0]

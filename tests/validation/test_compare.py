@@ -12,6 +12,7 @@ from msfa_core.training.scores import wilson_interval
 from msfa_core.validation.compare import robust_scatter, validate
 from msfa_core.validation.radius import uid_sensitivity
 from msfa_core.validation.reference import house_reference, join_reference
+from msfa_core.validation.report import summary_lines
 
 N = 200
 
@@ -90,6 +91,17 @@ def test_label_differences_and_candidates_come_back(survey, reference):
     assert set(labels["label"]) == {"teff"}
     row = tables["candidates"].loc["BHB"]
     assert (row["precision"], row["recall"]) == approx((40 / 50, 1.0))
+
+
+def test_where_nothing_is_chosen_no_precision_is_known(survey, reference, tmp_path):
+    survey["is_candidate"] = False
+    validation = validate(survey, reference.assign(label="WD"))
+    row = validation.tables["candidates"].loc["BHB"]
+    assert (np.isnan(row["precision"]), row["recall"]) == (True, 0.0)
+    assert np.isnan(validation.tables["search"].loc["WD", "precision"])
+    assert summary_lines(validation)[-1] == (
+        "BHB candidates: precision – (0 of 0), recall 0.000 (0 of 40)"
+    )
 
 
 def test_robust_scatter_of_a_normal_distribution_is_its_width():
