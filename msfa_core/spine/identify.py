@@ -61,7 +61,7 @@ def identify(rows: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
 
 IDENTIFY: Final = Step(
     "identify",
-    version=4,
+    version=5,
     work=identify,
     columns=IDENTIFIED_BY,
     inputs=_inputs,

@@ -29,7 +29,8 @@ def epoch_velocities(table: pd.DataFrame) -> pd.DataFrame:
     """Return the velocity of each spectrum, and per star how they vary.
 
     The Doppler shifts are those of the template match for all epochs of a star of which any
-    has one, else those of the headers: the two may differ in zero point and are never mixed.
+    has one, else those of the headers: the two may differ in zero point and are never mixed. A
+    match without an error (no line tells its redshift) is none.
     Epochs of medium and low resolution are compared among themselves only, galaxies and QSOs
     not at all.
 
@@ -117,6 +118,8 @@ def _velocities(
     """Return velocity and error [km/s] of each epoch, and whether the template match gave it."""
     header, header_err = numbers(table, "z"), numbers(table, "z_err")
     match, match_err = numbers(table, "template_z"), numbers(table, "template_z_err")
+    if "template_z_err" in table:  # none where no line tells the redshift
+        match = np.where(np.isfinite(match_err), match, np.nan)
     n_groups = int(group.max(initial=-1)) + 1
     has_match = np.isfinite(match) & (group >= 0)
     matched = np.bincount(group[has_match], minlength=n_groups) > 0

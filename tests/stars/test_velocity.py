@@ -49,6 +49,23 @@ def test_template_velocities_of_hot_stars_have_the_smaller_floor():
     assert kstest(per_star.first(), "uniform").pvalue > 0.01
 
 
+def test_a_match_in_which_no_line_tells_the_redshift_is_no_velocity():
+    table = pd.DataFrame(
+        {
+            "uid": ["G1", "G1", "G1", "G2", "G2"],
+            "z": 1e-4,
+            "z_err": 1e-5,
+            "template_z": [2e-4, 2.1e-4, 4e-3, 3e-3, -2e-3],
+            "template_z_err": [1e-5, 1e-5, np.nan, np.nan, np.nan],
+        }
+    )
+    found = epoch_velocities(table)
+    assert np.isfinite(found["epoch_rv"]).tolist() == [True, True, False, True, True]
+    assert found["rv_range"][:3].to_numpy() == pytest.approx(1e-5 * SPEED_OF_LIGHT)
+    assert found["epoch_rv"][3:].to_numpy() == pytest.approx(1e-4 * SPEED_OF_LIGHT)  # header's
+    assert np.isfinite(found["epoch_rv_err"][3:]).all()
+
+
 def test_binaries_are_found():
     table = survey(np.random.default_rng(22), 400, amplitude=120.0)
     table["p"] = epoch_velocities(table)["rv_chi2_probability"]
