@@ -97,7 +97,7 @@ def _print_selected(selected: Selected) -> None:
     for n, words in (
         (selected.n_twice, "left out: their obsid came before"),
         (selected.n_nameless, "left out: they have no obsid"),
-        (selected.n_strange, "passed no cut: their S/N in g is no number"),
+        (selected.n_strange, "passed no cut: their S/N in g is no number that a spectrum has"),
     ):
         if n:
             print(f"{n:>12,} {words}")

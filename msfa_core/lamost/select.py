@@ -46,6 +46,7 @@ _OWN_NAMES: Final = ("designation", "obsdate", "lmjd", "mjd", "planid", "spid", 
 _TEXT: Final = ("class", "subclass", "designation", "obsdate", "planid", "data_release", "ps_id")
 _IN_DEGREES: Final = ("radeg", "dedeg")  # names that say so
 _SAID: Final = {"obsid": "observation number", "snr_g": "S/N in g"}
+_NO_SNR: Final = (9999.0, 99999.0, 999999.0)  # nines by which surveys say that there is none
 _MIB: Final = 2**20  # bytes
 
 
@@ -107,7 +108,7 @@ class Selected:
     n_nameless : int
         Rows left out because they have no obsid.
     n_strange : int
-        Rows whose S/N is no number: they passed no cut.
+        Rows whose S/N is no number, or one that no spectrum has (10²⁰, 9999): they passed no cut.
     seconds : float
     """
 
@@ -335,13 +336,23 @@ class Choosing:
     def _numbers(self, values: pa.ChunkedArray) -> FloatArray:
         """(n,) numbers, or what text says of them; NaN where there is none."""
         with contextlib.suppress(pa.ArrowInvalid):
-            return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+            return self._possible(
+                np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
+            )
         words = values.to_pandas().astype("str")
         read = numbers(words)
         if read.unreadable.any():
             self.n_strange += int(read.unreadable.sum())
             self.strange = self.strange or str(words[read.unreadable].iloc[0])[:40]
-        return read.values
+        return self._possible(read.values)
+
+    def _possible(self, snr: FloatArray) -> FloatArray:
+        """(n,) S/N without what stands for none: it would pass every cut."""
+        beyond = (snr > quantity("snr_g").high) | np.isin(snr, _NO_SNR)
+        if beyond.any():
+            self.n_strange += int(beyond.sum())
+            self.strange = self.strange or f"{snr[beyond][0]:g}"
+        return np.where(beyond, np.nan, snr)
 
     def write(
         self, out: Path, about: Mapping[str, str], overwrite: bool, began: float, what: str
@@ -368,6 +379,11 @@ class Choosing:
         check_places(table, what, self.says_degrees)
         nameless = table["obsid"].isna()
         twice = table["obsid"].duplicated() & ~nameless
+        if nameless.all():
+            raise CatalogueError(
+                f"{what}: none of the {len(table):,} rows that pass the cuts has an obsid, by "
+                "which spectra are downloaded; correct the column."
+            )
         table = table[~(nameless | twice)].sort_values("obsid", ignore_index=True)
         header = {
             "title": "Spectra of the search domain",

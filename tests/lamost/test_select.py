@@ -198,6 +198,23 @@ def test_an_obsid_that_comes_twice_is_counted_and_kept_once(tmp_path):
     assert chosen.n_twice == len(expected(table.iloc[:100]))
 
 
+@pytest.mark.parametrize("none", [9999.0, 99999.0, 999999.0, 1e20, np.inf])
+def test_a_number_that_stands_for_no_snr_passes_no_cut(tmp_path, none):
+    table = general()
+    n = len(expected(table))
+    row = table.index[table["obsid"] == expected(table)[0]]
+    table["snrg"] = table["snrg"].astype(float)
+    table.loc[row, "snrg"] = none
+    selected = select(write(table, tmp_path / "general.csv"), tmp_path / "out.csv")
+    assert (selected.n_rows, selected.n_strange) == (n - 1, 1)
+
+
+def test_rows_without_an_obsid_are_no_table(tmp_path):
+    table = general().assign(obsid=0)
+    with pytest.raises(CatalogueError, match="rows that pass the cuts has an obsid"):
+        select(write(table, tmp_path / "general.csv"), tmp_path / "out.csv")
+
+
 def test_when_nothing_passes_the_counts_are_in_the_error(tmp_path):
     source = write(general(), tmp_path / "a.csv")
     with pytest.raises(CatalogueError, match=r"400 in the catalogue.* 0 S/N\(g\) > 999"):
