@@ -421,7 +421,7 @@ def _typed(table: pa.Table, what: str) -> pd.DataFrame:
                 f"{what}: its obsids are in single precision, which rounds them: give integers."
             )
         if name == "obsid":
-            columns[name] = as_ids(_as_series(values), "obsid")
+            columns[name] = as_ids(_as_series(values), f"{what}: obsid")
         elif name in _TEXT or (name in BY_NAME and BY_NAME[name].kind == "str"):
             text = _words(values)
             columns[name] = text.mask(text.isin([f"{s:g}" for s in SENTINELS]))

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.heads import (
     DELIMITERS,
@@ -268,7 +269,11 @@ def _without_remarks(body: str, delimiter: str, width: int) -> tuple[str, tuple[
             kept.append(line)
     if not n_left:
         return body, ()
-    return "\n".join(kept), (f"{n_left} lines below the header are comments",)
+    return "\n".join(kept), (
+        counted(
+            n_left, "line below the header is a comment", "lines below the header are comments"
+        ),
+    )
 
 
 def _parsed(path: Path, body: str, names: list[str], delimiter: str) -> dict[str, pd.Series]:

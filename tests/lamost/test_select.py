@@ -215,6 +215,13 @@ def test_rows_without_an_obsid_are_no_table(tmp_path):
         select(write(table, tmp_path / "general.csv"), tmp_path / "out.csv")
 
 
+def test_obsids_that_lost_digits_are_refused_by_file(tmp_path):
+    table = general()
+    table["obsid"] = [f"{7302035964381927 + one:.8E}" for one in table["obsid"]]
+    with pytest.raises(CatalogueError, match="general.csv: obsid .*has lost digits"):
+        select(write(table, tmp_path / "general.csv"), tmp_path / "out.csv")
+
+
 def test_when_nothing_passes_the_counts_are_in_the_error(tmp_path):
     source = write(general(), tmp_path / "a.csv")
     with pytest.raises(CatalogueError, match=r"400 in the catalogue.* 0 S/N\(g\) > 999"):
