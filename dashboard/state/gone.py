@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -10,6 +12,8 @@ import panel as pn
 from bokeh.document import Document
 from panel.links import Callback
 
+# glibc keeps what was freed until it is told to give it back; other systems have no such function
+_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
 _ENDED_BY_PANEL: Final = frozenset({"_periodic", "_locations", "_notifications", "_templates"})
 
 
@@ -44,4 +48,6 @@ def give_back_all() -> None:
     """
     gc.unfreeze()
     gc.collect()
+    if _TRIM is not None:
+        _TRIM(0)
     gc.freeze()

@@ -117,6 +117,7 @@ class SparePage:
         self._is_looking = False
         self._key: tuple[Any, ...] = ()  # of what lies ready
         self._is_fit: Callable[[], bool] = lambda: False
+        self._set_aside: set[ID] = set()  # pages that were open when memory was last given back
         self.ready: ServerSession | None = None
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spare")
         vars(contexts)["create_session_if_needed"] = self.session
@@ -198,17 +199,26 @@ class SparePage:
         self._is_looking = False
         if self.ready is not None or self._last is None:
             return
-        sessions = self._contexts._sessions.values()
-        is_open = any(session.connection_count for session in sessions)
-        now = monotonic()
-        self._opening = {name: at for name, at in self._opening.items() if now - at < OPENS}
-        if self._opening or now - self._heard < (AWAY if is_open else QUIET):
+        if self._is_at_work():
             self._look_soon()
         else:
             await self._make_ready(*self._last)
 
+    def _is_at_work(self) -> bool:
+        """Whether somebody did anything just now, on any page."""
+        sessions = self._contexts._sessions.values()
+        is_open = any(session.connection_count for session in sessions)
+        now = monotonic()
+        self._opening = {name: at for name, at in self._opening.items() if now - at < OPENS}
+        return bool(self._opening) or now - self._heard < (AWAY if is_open else QUIET)
+
+    def _give_back(self) -> None:
+        """Free what pages that went have held, files of a replaced table too."""
+        give_back_all()
+        self._set_aside = set(self._contexts._sessions)
+
     async def _make_ready(self, request: HTTPServerRequest, token: str | None) -> None:
-        give_back_all()  # what pages that went have held, files of a replaced table too
+        self._give_back()
         name = ID(f"spare-{secrets.token_hex(16)}")
         _being_made[name] = None
         try:
@@ -235,6 +245,8 @@ class SparePage:
         if self.ready is not page:
             return
         if is_true:
+            if not self._set_aside <= self._contexts._sessions.keys() and not self._is_at_work():
+                self._give_back()
             loop.call_later(CHECK_EVERY, self._check, page)
             return
         self.ready = None

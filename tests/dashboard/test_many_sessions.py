@@ -88,8 +88,9 @@ def more(process, first):
         time.sleep(2.0)
         now = held(process)
         grown = {name: n for name, n in (now[1] - first[1]).items() if "socket:" not in name}
-        # SQLite keeps a closed handle of its file while another connection holds a lock on it
-        is_tidy = set(grown.values()) <= {1} and all("vetting.sqlite" in name for name in grown)
+        # SQLite keeps a closed handle of its file while another connection holds a lock on it, and
+        # opens no other before it has used it again: as many as pages were open at once
+        is_tidy = sum(grown.values()) <= BATCH and all("vetting.sqlite" in name for name in grown)
         if is_tidy and now[0] <= first[0] + SPARE:
             break
     return now, grown
@@ -117,5 +118,5 @@ def test_sessions_and_replaced_tables_are_given_back(survey, tmp_path):
     print(f"\n{N} sessions: threads {first[0]} -> {last[0]}, {first[2]:.0f} -> {last[2]:.0f} MB")
     assert last[0] <= first[0] + SPARE < first[0] + N - 2 * BATCH  # not one a session
     assert set(grown) <= {str(survey.path / "vetting.sqlite")}
-    assert sum(grown.values()) <= 1
+    assert sum(grown.values()) <= BATCH  # however many sessions there were
     assert last[2] < first[2] + 50

@@ -263,6 +263,38 @@ def test_what_stays_is_not_searched_when_a_page_is_closed_and_what_went_is_given
         gc.unfreeze()
 
 
+def test_what_a_page_held_is_given_back_though_nobody_opens_another(monkeypatch):
+    """One that was open when what stays was set aside: its reviewer was away, and left."""
+    monkeypatch.setattr(dashboard.state.spare, "CHECK_EVERY", 0.05)
+
+    class Held:
+        """In a circle: only a search finds that nothing holds it."""
+
+    async def visit(server):
+        page = await server.page()
+        held = Held()
+        held.itself = held
+        page.document.held = held
+        went = weakref.ref(held)
+        del held
+        spare = await server.ready()
+        page.document.held = None
+        gc.collect()
+        assert went() is not None  # set aside with all that stays
+        await server.contexts._discard_session(page, lambda _: True)
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if went() is None:
+                break
+        assert went() is None
+        assert server.spare.ready is spare
+
+    try:
+        run(plain, visit)
+    finally:
+        gc.unfreeze()
+
+
 def test_a_page_that_does_not_say_so_is_made_for_whom_it_is():
     async def visit(server):
         await server.page()
