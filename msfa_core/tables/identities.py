@@ -156,6 +156,8 @@ def elsewhere(reading: Reading) -> None:
         ids = reading.values[house]
         ra, dec = (reading.values[one].to_numpy(np.float64) for one in ("ra", "dec"))
         rows = np.flatnonzero(ids.notna().to_numpy(bool) & np.isfinite(ra) & np.isfinite(dec))
+        if not len(rows):
+            continue
         numbers = ids.iloc[rows].to_numpy(np.int64)
         named = _unit_vectors(*place_in_number(house, numbers))
         placed = _unit_vectors(ra[rows], dec[rows])

@@ -298,6 +298,17 @@ def test_numbers_of_gaia_meet_places_in_hours_that_do_not_say_so(tmp_path):
     assert "other places on the sky" not in line(found)
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_gaia_none_of_which_stands_beside_a_place_are_kept(tmp_path):
+    table = of_the_sky()
+    ra, dec = np.linspace(3.0, 20.0, 12), table["dec"].to_numpy()
+    first = np.arange(12) < 6  # places of the first half, numbers of the other
+    ids = table["gaia_source_id"].mask(first)
+    table = table.assign(ra=np.where(first, ra, np.nan), dec=np.where(first, dec, np.nan))
+    found = opened(tmp_path, csv_text(table.assign(gaia_source_id=ids)))
+    assert found.table["gaia_source_id"].dropna().tolist() == ids.dropna().tolist()
+
+
 @pytest.mark.parametrize("wrong", ["slipped", "cut", "other"])
 def test_a_column_of_numbers_that_are_not_those_of_its_rows_is_left_out(tmp_path, wrong):
     table = of_the_sky()
