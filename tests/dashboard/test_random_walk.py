@@ -112,14 +112,15 @@ class Walk:
         return answered
 
     def undo(self):
-        own = [one for one in self.given if one[-1] == self.state.verdicts.reviewer]
+        me = self.state.verdicts.reviewer
+        own = [place for place, one in enumerate(self.given) if one[-1] == me]
         self.browser.say("undo")
 
         def answered():
             assert self.browser.refused == (not own)
             if own:
-                self.given.remove(own[-1])
-                assert self.browser.painted == own[-1][0]  # back to its star
+                shown, *_ = self.given.pop(own[-1])  # the last: an equal one may stand before it
+                assert self.browser.painted == shown  # back to its star
 
         return answered
 
