@@ -120,7 +120,7 @@ def p_in_trapezoid(
             for limit in (faint, float(CMD_ABS_MAG_BRIGHT))
         )
         p += weight / 2 * np.subtract(*ends)
-    return p * (last - first)
+    return p * (last - first) + 0.0  # no -0.0
 
 
 def absolute_magnitude(g_mag: ArrayLike, parallax_mas: ArrayLike) -> FloatArray:

@@ -229,7 +229,7 @@ def _cells(column: Column, values: pd.Series, width: int) -> list[str]:
         numbers = values.fillna(0).to_numpy(np.int64)
         form = _python_format(column)
     else:
-        numbers = values.to_numpy(np.float64)
+        numbers = values.to_numpy(np.float64) + 0.0  # no -0.0: its sign would need room
         missing = ~np.isfinite(numbers)
         form = _python_format(column)
     form = f"%{width}{form.lstrip('0123456789')}"

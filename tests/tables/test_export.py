@@ -260,6 +260,16 @@ def test_a_machine_readable_table_has_units_and_descriptions_and_no_text_for_mis
     assert not re.search(r"\b(nan|inf|<NA>|None)\b", data, re.IGNORECASE)
 
 
+def test_a_minus_before_nothing_moves_no_column(tmp_path):
+    table = TABLE_6.assign(abs_mag_g=[-0.0, 0.0, 0.25])
+    path = export(table, tmp_path / "t.mrt")
+    rows = path.read_text("ascii").split("-" * 80 + "\n")[-1].splitlines()
+    assert len({len(row) for row in rows}) == 1
+    back = astropy_ascii.read(path, format="mrt")
+    assert list(back["abs_mag_g"]) == [0.0, 0.0, 0.25]
+    assert list(back["teff"]) == list(TABLE_6["teff"])
+
+
 def test_the_byte_columns_of_the_head_are_where_the_data_are(mixed, tmp_path):
     text = export(mixed, tmp_path / "bhb.mrt", columns="full").read_text("ascii")
     rows = text.split("-" * 80 + "\n")[-1].splitlines()
