@@ -79,7 +79,7 @@ def _identity() -> list[Column]:
         Column("n_epochs", "int", "identify", "Spectra of this star in the survey", "", "d", "meta.number"),
         Column("is_representative", "bool", "identify", "Spectrum of highest S/N of its star", "", "", "meta.code"),
         Column("uid_flags", "int", "identify", "Doubts about the star of this spectrum; 0 = none", "", "d", "meta.code.qual"),
-        Column("epoch_rv", "float", "identify", "Radial velocity of this spectrum: of the template match, else of the header", "km/s", ".2f", "spect.dopplerVeloc.opt"),
+        Column("epoch_rv", "float", "identify", "Heliocentric radial velocity cz of this spectrum: of the template match, else of the header", "km/s", ".2f", "spect.dopplerVeloc.opt"),
         Column("epoch_rv_err", "float", "identify", "Total error of epoch_rv: of the fit, and what repeat spectra scatter by beyond it", "km/s", ".2f", "stat.error;spect.dopplerVeloc.opt"),
         Column("rv_range", "float", "identify", "Largest minus smallest velocity of the star", "km/s", ".2f", "spect.dopplerVeloc.opt;arith.diff"),
         Column("rv_chi2_probability", "float", "identify", "Probability that a star of constant velocity varies as much", "", ".4g", "stat.probability"),
@@ -109,9 +109,9 @@ def _measure() -> list[Column]:
     for line in FIT_LINES:
         text = LINE_SYMBOLS[line]
         columns += [
-            Column(f"d02_{line}", "float", "measure", f"Full width of {text} 20 % below the continuum", "Angstrom", ".2f", "spect.line.width"),
+            Column(f"d02_{line}", "float", "measure", f"Full width of {text} 20 % below the continuum; the bias that noise adds is taken off", "Angstrom", ".2f", "spect.line.width"),
             Column(f"d02_{line}_err", "float", "measure", f"Error of D0.2 of {text}: of the noise, and what repeat spectra differ by beyond it", "Angstrom", ".2f", "stat.error;spect.line.width"),
-            Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum", "", ".3f", "phot.flux;spect.line"),
+            Column(f"fm_{line}", "float", "measure", f"Core flux of {text} relative to the continuum; the bias that noise adds is taken off", "", ".3f", "phot.flux;spect.line"),
             Column(f"fm_{line}_err", "float", "measure", f"Error of fm of {text}: of the noise, and what repeat spectra differ by beyond it", "", ".3f", "stat.error;spect.line"),
             Column(f"d02_fm_correlation_{line}", "float", "measure", f"Correlation of the errors of D0.2 and fm of {text}", "", ".3f", "stat.correlation"),
             Column(f"depth_{line}", "float", "measure", f"SWS depth a of {text}", "", ".3f", "spect.line.intensity"),

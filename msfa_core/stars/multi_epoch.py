@@ -89,7 +89,7 @@ MEC_COLUMNS: Final = (
     _list_column("teff_list", "Effective temperature [K]", "phys.temperature.effective"),
     _list_column("logg_list", "Surface gravity log g [cm/s2]", "phys.gravity"),
     _list_column("feh_list", "Iron abundance [Fe/H] [dex]", "phys.abund.Fe"),
-    _list_column("rv_list", "Radial velocity [km/s]", "spect.dopplerVeloc.opt"),
+    _list_column("rv_list", "Heliocentric radial velocity cz [km/s]", "spect.dopplerVeloc.opt"),
 )
 
 

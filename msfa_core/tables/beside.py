@@ -10,34 +10,51 @@ import pandas as pd
 from msfa_core.columns import BY_NAME, Column
 from msfa_core.flags import FLAGS_OF
 
-_KNOWN: Final[dict[str, tuple[str, str]]] = {  # name -> unit, description
-    "z_err": ("", "Error of z, of the header, else of the catalogue that gave z"),
-    "rv": ("km / s", "Radial velocity of a catalogue"),
-    "rv_err": ("km / s", "Error of the radial velocity of a catalogue"),
-    "mjd": ("d", "Modified Julian day of the observation"),
-    "lmjd": ("d", "Local modified Julian day of the observation"),
-    "planid": ("", "Plan of the observation"),
-    "spid": ("", "Spectrograph"),
-    "fiberid": ("", "Fibre"),
-    "designation": ("", "Designation of the object in the header"),
-    "layout": ("", "Layout of the file"),
-    "resolution": ("", "Resolution of the spectrum: low or medium"),
-    "hdelta_d02": ("Angstrom", "D0.2 of Hdelta of a catalogue"),
-    "hgamma_d02": ("Angstrom", "D0.2 of Hgamma of a catalogue"),
-    "parallax_error_mas": ("mas", "Error of the parallax (Gaia)"),
-    "pmra_error": ("mas / yr", "Error of pmra (Gaia)"),
-    "pmdec_error": ("mas / yr", "Error of pmdec (Gaia)"),
-    "bp_flux_over_error": ("", "Flux in BP over its error (Gaia)"),
-    "rp_flux_over_error": ("", "Flux in RP over its error (Gaia)"),
-    "excess_factor": ("", "Excess factor of BP and RP (Gaia)"),
-    "nu_eff_used_in_astrometry": ("um-1", "Effective wave number used in the astrometry (Gaia)"),
-    "pseudocolour": ("um-1", "Wave number fitted in the astrometry (Gaia)"),
-    "ecl_lat": ("deg", "Ecliptic latitude (Gaia)"),
-    "astrometric_params_solved": ("", "Which astrometric parameters were solved for (Gaia)"),
-    "bp_g": ("mag", "Colour BP-G"),
-    "g_rp": ("mag", "Colour G-RP"),
-    "j_h": ("mag", "Colour J-H"),
-    **{f"{band}_mag_err": ("mag", f"Error of {band}_mag (2MASS)") for band in ("j", "h", "ks")},
+_RV: Final = "spect.dopplerVeloc.opt"
+_KNOWN: Final[dict[str, tuple[str, str, str]]] = {  # name -> unit, UCD, description
+    "z_err": ("", "stat.error;src.redshift", "Error of z: of the header, else of the catalogue"),
+    "rv": ("km / s", _RV, "Radial velocity of a catalogue"),
+    "rv_err": ("km / s", f"stat.error;{_RV}", "Error of the radial velocity of a catalogue"),
+    "mjd": ("d", "time.epoch", "Modified Julian day of the observation"),
+    "lmjd": ("d", "time.epoch", "Local modified Julian day of the observation"),
+    "date_obs": ("", "time.epoch", "Date of the observation in the header (UTC, ISO 8601)"),
+    "planid": ("", "meta.id", "Plan of the observation"),
+    "spid": ("", "meta.id;instr", "Spectrograph"),
+    "fiberid": ("", "meta.id;instr", "Fibre"),
+    "designation": ("", "meta.id", "Designation of the object in the header"),
+    "layout": ("", "meta.code", "Layout of the file"),
+    "resolution": ("", "meta.code;spect.resolution", "Resolution of the spectrum: low or medium"),
+    "hdelta_d02": ("Angstrom", "spect.line.width", "D0.2 of Hdelta of a catalogue"),
+    "hgamma_d02": ("Angstrom", "spect.line.width", "D0.2 of Hgamma of a catalogue"),
+    "parallax_error_mas": ("mas", "stat.error;pos.parallax", "Error of the parallax (Gaia)"),
+    "pmra_error": ("mas / yr", "stat.error;pos.pm;pos.eq.ra", "Error of pmra (Gaia)"),
+    "pmdec_error": ("mas / yr", "stat.error;pos.pm;pos.eq.dec", "Error of pmdec (Gaia)"),
+    "bp_flux_over_error": ("", "stat.snr;phot.flux;em.opt.B", "Flux in BP over its error (Gaia)"),
+    "rp_flux_over_error": ("", "stat.snr;phot.flux;em.opt.R", "Flux in RP over its error (Gaia)"),
+    "excess_factor": ("", "arith.factor;phot.flux;em.opt", "Excess factor of BP and RP (Gaia)"),
+    "nu_eff_used_in_astrometry": (
+        "um-1",
+        "em.wavenumber",
+        "Effective wave number used in the astrometry (Gaia)",
+    ),
+    "pseudocolour": ("um-1", "em.wavenumber", "Wave number fitted in the astrometry (Gaia)"),
+    "ecl_lat": ("deg", "pos.ecliptic.lat", "Ecliptic latitude (Gaia)"),
+    "astrometric_params_solved": (
+        "",
+        "meta.code",
+        "Which parameters the astrometry solved for (Gaia)",
+    ),
+    "bp_g": ("mag", "phot.color;em.opt.B;em.opt", "Colour BP-G"),
+    "g_rp": ("mag", "phot.color;em.opt;em.opt.R", "Colour G-RP"),
+    "j_h": ("mag", "phot.color;em.IR.J;em.IR.H", "Colour J-H"),
+    **{
+        f"{band}_mag_err": (
+            "mag",
+            f"stat.error;{BY_NAME[f'{band}_mag'].ucd}",
+            f"Error of {band}_mag (2MASS)",
+        )
+        for band in ("j", "h", "ks")
+    },
 }
 _FLAGGED: Final = {  # columns of flags -> values that they speak of
     "uid_flags": ("uid", "n_epochs"),
@@ -63,21 +80,23 @@ def own_column(name: str, values: pd.Series) -> Column:
         kind = "int"
     else:
         kind = "float" if pd.api.types.is_float_dtype(values.dtype) else "str"
-    unit, words = _known(name)
+    unit, ucd, words = _known(name)
     unit = unit if kind in ("int", "float") else ""
-    return Column(name, kind, "user", words, unit, "d" if kind == "int" else "")
+    return Column(name, kind, "user", words, unit, "d" if kind == "int" else "", ucd)
 
 
-def _known(name: str) -> tuple[str, str]:
-    """Return unit and description of a column."""
+def _known(name: str) -> tuple[str, str, str]:
+    """Return unit, UCD and description of a column."""
     base = name.removesuffix("_catalogue")
     if base != name and base in BY_NAME:
-        return BY_NAME[base].unit, f"{BY_NAME[base].description}: of the catalogue"
+        one, value = BY_NAME[base], base.removesuffix("_err")  # whose errors are not made as ours
+        words = f"Error of {value}" if value != base else one.description
+        return one.unit, one.ucd, f"{words}: of the catalogue"
     base = name.removeprefix("true_")
     if base != name:
         unit = _OF_TRUTH.get(base) or (BY_NAME[base].unit if base in BY_NAME else "")
-        return unit, "Truth of the simulation"
-    return _KNOWN.get(name, ("", "Column of the user"))
+        return unit, "", "Truth of the simulation"
+    return _KNOWN.get(name, ("", "", "Column of the user"))
 
 
 def flags_in_words(columns: Sequence[Column], table: pd.DataFrame) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from small_survey import make_small_survey
 
 from msfa_core.errors import ExportError
+from msfa_core.flags import LabelFlag
 from msfa_core.products.report import gather, write_figures, write_page, write_pdf
 from msfa_core.products.report.page import page_html
 from msfa_core.products.report.paper import _example, _StarSheet
@@ -110,6 +111,28 @@ def test_a_probability_is_all_or_nothing_only_where_it_is(told):
         page = page_html(replace(told, stars=(known,)))
         assert page.count(f"<td>{words}</td>") >= 2
         assert ">1.0000<" not in page
+
+
+def test_an_epoch_without_a_velocity_gets_none_from_its_header(told):
+    star = next(one for one in told.stars if len(one.epochs) > 1)
+    epochs = star.epochs.assign(epoch_rv=[-100.0, np.nan] + [-101.0] * (len(star.epochs) - 2))
+    page = page_html(replace(told, stars=(replace(star, epochs=epochs.assign(z=0.001)),)))
+    assert "<td>−100</td>" in page
+    assert "<td>+300</td>" not in page  # velocities of headers have another zero point
+    page = page_html(
+        replace(told, stars=(replace(star, epochs=epochs.assign(z=0.001, epoch_rv=np.nan)),))
+    )
+    assert page.count("<td>+300</td>") == len(epochs)
+    assert "RV of headers, km/s" in page
+
+
+def test_a_label_on_the_edge_of_the_training_set_is_called_a_limit(told):
+    star = told.stars[0]
+    row = star.row.copy()
+    row["feh"], row["feh_err"], row["label_flags"] = -3.0, np.nan, int(LabelFlag.AT_EDGE)
+    assert "<td>−3.00 (a limit)</td>" in page_html(replace(told, stars=(replace(star, row=row),)))
+    row["label_flags"] = 0
+    assert "(a limit)" not in page_html(replace(told, stars=(replace(star, row=row),)))
 
 
 def test_the_table_of_verdicts_names_the_issues_that_a_reviewer_saw(told):

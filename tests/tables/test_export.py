@@ -15,6 +15,7 @@ import pytest
 from astropy.io import ascii as astropy_ascii
 from astropy.io import fits
 from astropy.io.votable import parse as parse_votable
+from astropy.io.votable.ucd import check_ucd
 from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,8 @@ from msfa_core import durable
 from msfa_core.columns import BY_NAME, COLUMNS, PAPER_COLUMNS, conform
 from msfa_core.errors import ExportError
 from msfa_core.tables import export as export_module
+from msfa_core.tables.beside import _KNOWN as BESIDE
+from msfa_core.tables.beside import own_column
 from msfa_core.tables.export import FORMATS, PROVENANCE_SUFFIX, export
 from msfa_core.tables.formats import read_file
 from msfa_core.tables.guards import (
@@ -253,7 +256,7 @@ def test_a_machine_readable_table_has_units_and_descriptions_and_no_text_for_mis
         assert back[column.name].unit == (u.Unit(column.unit) if column.unit else None), column
     assert back["logg"].unit == u.Unit("dex(cm/s2)")
     assert back["teff"].description == "Effective temperature"
-    assert back["d02_hdelta"].description == "Full width of Hdelta 20 % below the continuum"
+    assert back["d02_hdelta"].description.startswith("Full width of Hdelta 20 % below")
     assert back["teff"].mask.tolist() == [False, True, False]
     assert all(back[name].mask.all() for name in ("z", "uid", "template_flags"))
     data = path.read_text("ascii").split("-" * 80)[-1].replace("NaN", "", 1)  # a file of that name
@@ -598,6 +601,15 @@ def test_flags_that_occur_are_explained_and_columns_beside_have_their_units(tmp_
     if suffix == "csv":
         units = {name: one["unit"] for name, one in json.loads(said)["columns"].items()}
     assert (units["parallax_error_mas"], units["teff_catalogue"]) == ("mas", "K")
+
+
+def test_columns_beside_have_words_of_their_own_and_valid_ucds():
+    errors = own_column("teff_err_catalogue", pd.Series([80.0]))
+    assert errors.description == "Error of teff: of the catalogue"  # it is made as theirs are
+    assert (errors.unit, errors.ucd) == ("K", BY_NAME["teff_err"].ucd)
+    assert "UTC" in own_column("date_obs", pd.Series(["2011-11-12T10:00:00"])).description
+    of_all = [one.ucd for one in COLUMNS] + [ucd for _, ucd, _ in BESIDE.values()]
+    assert [ucd for ucd in of_all if not check_ucd(ucd, check_controlled_vocabulary=True)] == []
 
 
 @given(

@@ -247,8 +247,8 @@ def _summary(
     if table["predicted_class"].notna().any():
         said.append(
             f"Of {counted_spectra(len(table), n_stars(table))}, {int(domain.sum()):,} "
-            f"lie in the search domain; the search keeps {int(candidates.sum()):,} spectra of "
-            f"{n_stars(table[candidates]):,} stars as candidates."
+            "lie in the search domain; the search keeps "
+            f"{counted_spectra(int(candidates.sum()), n_stars(table[candidates]))} as candidates."
         )
     else:
         said.append(f"{counted_spectra(len(table), n_stars(table))}; nothing was searched yet.")

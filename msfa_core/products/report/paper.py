@@ -15,7 +15,7 @@ from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
 from msfa_core.products.report.gather import Report, StarStory
 from msfa_core.products.report.page import checked
-from msfa_core.products.report.star_by_star import PROBABILITY, SMALL, in_form
+from msfa_core.products.report.star_by_star import PROBABILITY, SMALL, in_form, limit_words
 from msfa_core.survey.figures.panel import Panel, about_one
 from msfa_core.survey.figures.printed import (
     GREEN,
@@ -312,7 +312,8 @@ def _say_star(figure: Figure, star: StarStory) -> None:
     ):  # fmt: skip
         value = row.get(name)
         if value is not None and value == value and str(value) != "<NA>":  # noqa: PLR0124
-            facts.append(f"{words} {in_form(float(value), form)}{unit}")
+            said = f"{in_form(float(value), form)}{unit}"
+            facts.append(f"{words} {said}{limit_words(row, name)}")
     verdict = row.get("verdict")
     facts.append(f"verdict: {verdict}" if isinstance(verdict, str) else "not decided")
     _write(figure, 0.05, 0.915, " · ".join(facts), fontsize=9, color="0.25")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from msfa_core.constants import FIT_LINES, LINE_SYMBOLS, SPEED_OF_LIGHT
 from msfa_core.counting import counted_of
-from msfa_core.flags import FitFlag
+from msfa_core.flags import FitFlag, LabelFlag
 from msfa_core.products.report.gather import Report, StarStory
 from msfa_core.spine.witnesses import probability_words
 
@@ -193,7 +193,7 @@ def _values(row: pd.Series) -> str:
             if not np.isfinite(_number(row, name)):
                 continue
             error = _cell(row, f"{name}_err", form)
-            spread = f" ± {error}" if error != "–" else ""
+            spread = f" ± {error}" if error != "–" else limit_words(row, name)
             lines.append(
                 f"<tr><th scope=row>{escape(words)}</th><td>{_cell(row, name, form)}{spread}</td>"
                 f"<td>{escape(unit)}</td></tr>"
@@ -204,11 +204,20 @@ def _values(row: pd.Series) -> str:
     return "".join(tables)
 
 
+def limit_words(row: pd.Series, name: str) -> str:
+    """Return what stands in place of the error of a label on the edge of the training set."""
+    flags, error = _number(row, "label_flags"), _number(row, f"{name}_err")
+    at_edge = np.isfinite(flags) and bool(LabelFlag(int(flags)) & LabelFlag.AT_EDGE)
+    is_limit = at_edge and name in ("teff", "logg", "feh") and not np.isfinite(error)
+    return " (a limit)" if is_limit else ""
+
+
 def _epochs(star: StarStory) -> str:
-    rows = []
+    rows, known = [], pd.to_numeric(star.epochs.get("epoch_rv", pd.Series(dtype=float)))
+    of_headers = not known.notna().any()  # never mixed: the two may differ in zero point
     for _, row in star.epochs.iterrows():
         velocity = _number(row, "epoch_rv")
-        if not np.isfinite(velocity):
+        if of_headers:
             velocity = _number(row, "z") * SPEED_OF_LIGHT
         said = f"{velocity:+.0f}".replace("-", "−") if np.isfinite(velocity) else "–"
         file = row.get("file")
@@ -220,7 +229,8 @@ def _epochs(star: StarStory) -> str:
         )
     return (
         "<table class=list><caption>Epochs</caption><thead><tr><th>obsid</th><th>S/N</th>"
-        "<th>RV, km/s</th><th>p_bhb</th><th class=text>file</th></tr></thead>"
+        f"<th>RV{' of headers' if of_headers else ''}, km/s</th><th>p_bhb</th>"
+        "<th class=text>file</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
