@@ -423,13 +423,13 @@ LABEL_EXTERNAL_ERROR: Final = {  # of real stars, beyond the errors of the fit
     "logg": Sourced(0.21, "dex(cm/s2)", _REAL, Certainty.VERIFIED),
     "feh": Sourced(0.23, "dex", _REAL, Certainty.VERIFIED),
 }
-_B_STARS: Final = "21 B and late-A stars of MILES and STELIB above 10,000 K: 7 % cool without"
+_B_STARS: Final = "35 A and B stars of MILES and STELIB, SLAM_CARD"
 HOT_TEFF_SCALE: Final = {  # Teff as the model atmospheres give it, grown up to a ratio
-    "from": Sourced(9500.0, "K", "A stars and cooler stay", Certainty.VERIFIED),
-    "up_to": Sourced(10_100.0, "K", _B_STARS, Certainty.VERIFIED),
-    "ratio": Sourced(1.06, "", _B_STARS, Certainty.VERIFIED),
+    "from": Sourced(9200.0, "K", "A stars and cooler stay", Certainty.VERIFIED),
+    "up_to": Sourced(10_000.0, "K", _B_STARS, Certainty.VERIFIED),
+    "ratio": Sourced(1.05, "", _B_STARS, Certainty.VERIFIED),
 }
-_HOT: Final = "30 spectra of B and late-A stars of MILES and STELIB, on that scale"
+_HOT: Final = "247 draws of 33 B and late-A stars of MILES and STELIB, on that scale"
 _COOL: Final = "25 spectra of F stars of STELIB scatter by 0.6 dex, those of LAMOST's labels alike"
 _HOT_METALS: Final = "18 spectra of B and late-A stars of MILES and STELIB: −0.2 ± 0.5 dex"
 _STRONGEST: Final = "15 A and B stars of MILES and STELIB found there scatter by 0.45 dex"
@@ -443,8 +443,8 @@ LOGG_ERROR_AT_STRONGEST: Final = {  # Balmer lines, where Teff and log g trade p
 LABEL_EXTERNAL_ERROR_BEYOND: Final = {  # of Teff: it grows from …, up to …, and stays there at …
     "teff": (  # where the scale of Teff is extrapolated
         Sourced(9400.0, "K", f"from here on: {_HOT}", Certainty.VERIFIED),
-        Sourced(10_000.0, "K", f"up to here: {_HOT}", Certainty.VERIFIED),
-        Sourced(480.0, "K", f"and stays: {_HOT}", Certainty.VERIFIED),
+        Sourced(9800.0, "K", f"up to here: {_HOT}", Certainty.VERIFIED),
+        Sourced(550.0, "K", f"and stays: {_HOT}", Certainty.VERIFIED),
     ),
     "logg": (  # where Balmer lines no longer tell gravity
         Sourced(7500.0, "K", f"from here on: {_COOL}", Certainty.VERIFIED),
@@ -457,6 +457,28 @@ LABEL_EXTERNAL_ERROR_BEYOND: Final = {  # of Teff: it grows from …, up to …,
         Sourced(0.45, "dex", f"and stays: {_HOT_METALS}", Certainty.VERIFIED),
     ),
 }
+_SILENT: Final = "leaves fewest draws of library stars off by 1500 K without a flag"
+_CORNER: Final = "of unflagged library stars beyond both, only folded ones were seen"
+FOLDED: Final = {  # when Teff may be another one, `slam.labels.are_folded`
+    "distance": Sourced(1000.0, "K", f"of another minimum of χ²: {_SILENT}", Certainty.VERIFIED),
+    "behind": Sourced(3.0, "", f"of its χ², at most: {_SILENT}", Certainty.VERIFIED),
+    "helium": Sourced(3.0, "σ", f"of lines too strong or weak: {_SILENT}", Certainty.VERIFIED),
+    "helium_from": Sourced(9700.0, "K", "cooler stars have no line to be too weak"),
+}
+FOLDED_CORNERS: Final = {  # Teff with [Fe/H] or log g in which a Teff is another one
+    "poor": (
+        Sourced(7500.0, "K", f"cooler: {_CORNER}", Certainty.VERIFIED),
+        Sourced(-2.6, "dex", f"poorer: {_CORNER}", Certainty.VERIFIED),
+    ),
+    "thin": (
+        Sourced(8000.0, "K", f"cooler: {_CORNER}", Certainty.VERIFIED),
+        Sourced(2.6, "dex(cm/s2)", f"of less gravity: {_CORNER}", Certainty.VERIFIED),
+    ),
+}
+HELIUM_WINDOWS: Final = (  # in vacuum
+    (Sourced(4021.0, "Å", "blue of He I 4027"), Sourced(4033.0, "Å", "red of He I 4027")),
+    (Sourced(4467.0, "Å", "blue of He I 4473"), Sourced(4477.0, "Å", "red of He I 4473")),
+)
 LABEL_CHI2_MAX: Final = Sourced(3.0, "", "reduced χ² of a label fit", Certainty.DEFAULT)
 KIEL_BAND: Final = (  # log g between a·log10 Teff + b, lower and upper (Culpan et al. 2024)
     (Sourced(4.0150, "", "Culpan et al. 2024"), Sourced(-12.742, "", "Culpan et al. 2024")),

@@ -10,6 +10,9 @@ from msfa_core.columns import numbers
 from msfa_core.constants import (
     CLASS_LABELS,
     FEH_OUTLIER,
+    FOLDED,
+    FOLDED_CORNERS,
+    HELIUM_WINDOWS,
     HOT_TEFF_SCALE,
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
@@ -21,12 +24,7 @@ from msfa_core.flags import LabelFlag
 from msfa_core.rules import in_kiel_band, kiel_band
 from msfa_core.typing import FloatArray
 
-HELIUM = ((4021.0, 4033.0), (4467.0, 4477.0))  # Å, vacuum: He I 4027 and 4473
-_HELIUM_SIGMAS = 3.0
-_HELIUM_FROM = 9700.0  # K; cooler stars have none to be too weak
-_FAR, _CLOSE = 1000.0, 3.0  # K and Δχ² of another minimum
-_POOR = (7500.0, -2.6)  # K, [Fe/H]: of unflagged library spectra below both, none was so
-_THIN = (8000.0, 2.6)  # K, log g: likewise
+HELIUM = tuple((float(low), float(high)) for low, high in HELIUM_WINDOWS)  # Å, vacuum
 _CLASS_ROOM = 2.0  # errors beyond the limits of a class before labels disagree with it
 _LEAST_ERROR = {name: float(error) for name, error in LABEL_EXTERNAL_ERROR.items()}
 _MOST_ODD = 5.0  # of one reason
@@ -124,11 +122,16 @@ def are_folded(
         where a survey's own labels have honest giants.
     """
     teff, logg, feh = labels.T
+    far, close, sigmas, hot = (
+        float(FOLDED[name]) for name in ("distance", "behind", "helium", "helium_from")
+    )
+    poor, thin = (FOLDED_CORNERS[name] for name in ("poor", "thin"))
     with np.errstate(invalid="ignore"):
-        rival = (distance > _FAR) & (behind < _CLOSE)
-        strong = helium > _HELIUM_SIGMAS
-        weak = (helium < -_HELIUM_SIGMAS) & (teff > _HELIUM_FROM)
-    corner = ((teff < _POOR[0]) & (feh < _POOR[1])) | ((teff < _THIN[0]) & (logg < _THIN[1]))
+        rival = (distance > far) & (behind < close)
+        strong = helium > sigmas
+        weak = (helium < -sigmas) & (teff > hot)
+    corner = (teff < poor[0]) & (feh < poor[1])
+    corner |= (teff < thin[0]) & (logg < thin[1])
     folded: NDArray[np.bool_] = rival | strong | weak | (corner & has_corners)
     return folded
 

@@ -76,7 +76,7 @@ def colours_for_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 LABEL: Final = Step(
     "label",
-    version=8,
+    version=9,
     work=label,
     columns=("resolution", *COLOUR_COLUMNS),
     inputs=_inputs,

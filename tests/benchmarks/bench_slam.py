@@ -21,6 +21,7 @@ from sklearn.svm import SVR
 from msfa_core.flags import LabelFlag
 from msfa_core.simulate.labelled_grid import as_stars, draw_labels, labelled_grid
 from msfa_core.slam import predict_labels
+from msfa_core.slam.labels import on_hot_scale
 from msfa_core.slam.model import LABELS, load_model
 from msfa_core.slam.pixels import Bins
 from msfa_core.slam.train import Setting, TrainingSet, train_slam
@@ -54,12 +55,16 @@ HUNDRED_THOUSAND = 100_000
 
 
 def held_back(n=500, snr=30.0, seed=21):
-    """Truth, and labels without and with colours, of models that trained nothing."""
+    """Truth, and labels without and with colours, of models that trained nothing.
+
+    The truth is on the scale of real stars, as labels are given.
+    """
     labels = as_stars(draw_labels(n, seed, corners=False, **HELD_BACK))
     made = labelled_grid(labels)
     data = TrainingSet(made.wavelength, made.flux, labels, made.colours)
     spectra, colours = observed(data, snr, np.random.default_rng(seed))
     found = {"without colours": predict_labels(spectra)}
+    labels = np.column_stack([on_hot_scale(labels[:, 0])[0], labels[:, 1:]])
     return labels, found | {"with colours": predict_labels(spectra, colours)}
 
 

@@ -236,16 +236,16 @@ def test_a_star_beyond_the_grid_ends_on_its_edge_and_says_so(shipped):
         assert np.isfinite(getattr(found, f"{name}_fit_err")[at_edge]).all()
     said = found._repr_html_()
     assert "nan" not in said
-    assert "14310, a limit" in said
+    assert "14175, a limit" in said
 
 
-@pytest.mark.parametrize("snr", [10.0, 20.0])
-def test_hot_stars_that_fold_across_the_strongest_balmer_lines_say_so(shipped, snr):
-    spectra, _, labels = stars(200, 3, snr, lower=(9700, 3.0, -1.0), upper=(13_000, 4.4, 0.3))
+@pytest.mark.parametrize(("snr", "silent"), [(10.0, 0.01), (20.0, 0.001)])
+def test_hot_stars_that_fold_across_the_strongest_balmer_lines_say_so(shipped, snr, silent):
+    spectra, _, labels = stars(1000, 3, snr, lower=(9700, 3.0, -1.0), upper=(13_000, 4.4, 0.3))
     found = predict_labels(spectra, model=shipped)
     is_off = np.abs(found.teff - labels[:, 0]) > 1500
     flagged = found.flags != 0
-    assert np.sum(is_off & ~flagged) <= 1
+    assert np.mean(is_off & ~flagged) <= silent
     folded = (found.flags & int(LabelFlag.FOLDED)) != 0
     assert folded[~is_off].mean() < 0.1
 
@@ -261,15 +261,17 @@ def test_helium_lines_that_are_not_those_of_the_labels_are_said(shipped):
 
 
 def test_only_models_of_our_atmospheres_are_moved_to_the_scale_of_hot_stars(shipped):
-    scaled, slope = on_hot_scale(np.array([9000.0, 9800.0, 12_000.0]))
-    assert np.allclose(scaled, [9000.0, 9800.0 * 1.03, 12_720.0])
-    step = (on_hot_scale(np.array([9801.0]))[0] - on_hot_scale(np.array([9799.0]))[0]) / 2
-    assert np.allclose(slope, [1.0, step[0], 1.06], atol=1e-6)
+    scaled, slope = on_hot_scale(np.array([9200.0, 9600.0, 12_000.0]))
+    assert np.allclose(scaled, [9200.0, 9600.0 * 1.025, 12_600.0])
+    step = (on_hot_scale(np.array([9601.0]))[0] - on_hot_scale(np.array([9599.0]))[0]) / 2
+    assert np.allclose(slope, [1.0, step[0], 1.05], atol=1e-6)
+    everywhere = on_hot_scale(np.linspace(8500.0, 11_000.0, 500))[1]
+    assert everywhere.max() < 1.7  # a step, which doubled errors, is none any more
     spectra, _, _ = stars(10, 6, 60.0, lower=(11_000, 3.5, -0.5), upper=(12_000, 4.0, 0.0))
     other = replace(shipped, notes={**shipped.notes, "source": "labelled survey"})
     ours, theirs = (predict_labels(spectra, model=one) for one in (shipped, other))
-    assert np.allclose(ours.teff, 1.06 * theirs.teff)
-    assert np.allclose(ours.teff_fit_err, 1.06 * theirs.teff_fit_err, rtol=0.2)
+    assert np.allclose(ours.teff, 1.05 * theirs.teff)
+    assert np.allclose(ours.teff_fit_err, 1.05 * theirs.teff_fit_err, rtol=0.2)
 
 
 def test_giants_of_a_surveys_own_labels_are_not_called_folded():

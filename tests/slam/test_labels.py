@@ -75,7 +75,7 @@ def test_labels_disagree_with_a_class_only_beyond_two_errors():
 
 def test_errors_grow_where_the_stars_that_the_scale_was_found_on_end():
     found = external_errors(np.array([6500.0, 8500.0, 12_000.0]))
-    assert found["teff"].tolist() == [180.0, 180.0, 480.0]
+    assert found["teff"].tolist() == [180.0, 180.0, 550.0]
     assert found["logg"].tolist() == [0.6, 0.21, 0.21]
     assert found["feh"].tolist() == [0.23, 0.23, 0.45]
     found = external_errors(np.array([9000.0, 9150.0, 10_000.0, 11_500.0]))
