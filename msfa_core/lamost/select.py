@@ -46,7 +46,7 @@ _OWN_NAMES: Final = ("designation", "obsdate", "lmjd", "mjd", "planid", "spid", 
 _TEXT: Final = ("class", "subclass", "designation", "obsdate", "planid", "data_release", "ps_id")
 _IN_DEGREES: Final = ("radeg", "dedeg")  # names that say so
 _SAID: Final = {"obsid": "observation number", "snr_g": "S/N in g"}
-_NO_SNR: Final = (9999.0, 99999.0, 999999.0)  # nines by which surveys say that there is none
+_NO_SNR: Final = 999.0  # exactly: nines by which surveys say that there is none
 _MIB: Final = 2**20  # bytes
 
 
@@ -108,7 +108,7 @@ class Selected:
     n_nameless : int
         Rows left out because they have no obsid.
     n_strange : int
-        Rows whose S/N is no number, or one that no spectrum has (10²⁰, 9999): they passed no cut.
+        Rows whose S/N is no number, or one that no spectrum has (32767, 9999): they passed no cut.
     seconds : float
     """
 
@@ -348,7 +348,7 @@ class Choosing:
 
     def _possible(self, snr: FloatArray) -> FloatArray:
         """(n,) S/N without what stands for none: it would pass every cut."""
-        beyond = (snr > quantity("snr_g").high) | np.isin(snr, _NO_SNR)
+        beyond = (snr > quantity("snr_g").high) | (snr == _NO_SNR)
         if beyond.any():
             self.n_strange += int(beyond.sum())
             self.strange = self.strange or f"{snr[beyond][0]:g}"

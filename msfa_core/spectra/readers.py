@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,7 @@ from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.unpacking import problem, read_bytes, unpacked
 from msfa_core.tables.cells import clean, is_missing, number
 from msfa_core.tables.identifiers import identifier
-from msfa_core.tables.quantities import FASTEST_STAR
+from msfa_core.tables.quantities import FASTEST_STAR, is_plausible
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
 META_CARDS: Final = {
@@ -56,6 +57,8 @@ _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
 _NO_FLUX: Final = -9999.0
+_DAY_OF_MJD: Final = 678_576  # proleptic Gregorian ordinal of MJD 0
+_NIGHTS_APART: Final = 1  # of the local night and the date in UTC
 _FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
 _LARGEST_IVAR: Final = float(np.finfo(np.float32).max)
@@ -225,15 +228,22 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         z = math.nan  # a velocity in km/s, or a galaxy's
     for key in _SNR_CARDS:
         snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
+    said = snr_g
+    if not is_plausible("snr_g", snr_g):
+        snr_g = math.nan
     mask, snr_pixels = _bad_pixels(path, content, snr_g)
+    noted = []
     if not math.isfinite(snr_g) or denies(snr_pixels, snr_g):
-        said, snr_g = snr_g, median_snr_g(content.wavelength, flux, ivar, mask)
+        snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
         if math.isfinite(said):
-            meta["noted"] = (
+            noted.append(
                 f"S/N in g is {said:g} in its header; that of its pixels, {snr_g:.3g}, was taken"
             )
     named = identity_from_name(path)
     _check_identity(path, named, meta)
+    noted += _undated(meta)
+    if noted:
+        meta["noted"] = "; ".join(noted)
     planid = str(meta.get("planid") or (named[1] if named else ""))
     ra, dec = place(path, primary, content.layout, meta.pop("place", None), planid)
     return Spectrum(
@@ -249,6 +259,26 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         file=str(path),
         meta=meta,
     )
+
+
+def _undated(meta: dict[str, Any]) -> list[str]:
+    """Take out dates on which no spectrum was taken; return what to say of them."""
+    noted, night = [], meta.get("lmjd")
+    if night is not None and not is_plausible("lmjd", night):
+        noted.append(f"LMJD = {meta.pop('lmjd')} is no night of LAMOST: left out")
+        night = None
+    date = meta.get("date_obs")
+    if date is None:
+        return noted
+    try:
+        day = datetime.fromisoformat(date).toordinal() - _DAY_OF_MJD
+    except ValueError:
+        day = None
+    if day is None or not is_plausible("lmjd", day):
+        noted.append(f"DATE-OBS = {meta.pop('date_obs')} is no date of a spectrum: left out")
+    elif night is not None and abs(day - night) > _NIGHTS_APART:
+        noted.append(f"DATE-OBS = {meta.pop('date_obs')} is not of the night {night}: left out")
+    return noted
 
 
 def _check_identity(path: Path, named: tuple[str | int, ...] | None, meta: dict[str, Any]) -> None:

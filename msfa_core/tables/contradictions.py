@@ -24,6 +24,13 @@ _GOOD_PARALLAX: Final = 5.0  # σ
 _NEGATIVE: Final = -0.1  # mas; parallaxes below it in the middle of a table are none …
 _NEGATIVE_SIGMA: Final = -3.0  # … or below so many errors
 _LUMINOSITIES: Final = (-7.0, 18.0)  # mag in G, of supergiants and of coolest white dwarfs
+_FEWEST_TO_COMPARE: Final = 20  # rows by which columns are held against each other
+_GROWS: Final = 0.7  # rank correlation with G; honest parallaxes of 20 rows reach 0.53
+_MORE_ALIKE: Final = 0.6  # spread of absolute magnitudes if it is a distance, over that if not
+_SUN: Final = (115.9, -121.3, 183.1)  # km/s along the axes of ICRS: (11, 248, 7) in the Galaxy
+_ONE_FIELD: Final = 0.8  # length of the mean direction of stars; 1 for a point
+_ASTRAY: Final = 0.5  # mean cosine with the reflex of the Sun's motion below which …
+_ALONG: Final = 0.7  # … and above which one is hardly it, and the other is; 0.87 of BHB stars
 _HOT: Final = 7000.0  # K; stars of such Teff …
 _LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are supergiants, or in m/s²
 _GIANTS: Final = 4800.0  # K; beyond it stars of the giant branch have …
@@ -150,8 +157,12 @@ def unlikely(
     if {"g_mag", "parallax_mas"} <= values.keys():
         why = _no_luminosity(values, names)
         found |= dict.fromkeys(("g_mag", "parallax_mas"), why) if why else {}
+        if not why and (why := _grows_with_faintness(values)):
+            found["parallax_mas"] = why
     if "parallax_mas" in values and (why := _no_parallax(values)):
         found["parallax_mas"] = why
+    if {"ra", "dec", "pmra", "pmdec"} <= values.keys() and (why := _exchanged(values)):
+        found |= {"pmra": why, "pmdec": f"as {names['pmra']} before it"}
     if "z" in values and names["z"].strip().lower() == "z":
         why = _no_shift(_numbers(values["z"]), values.keys(), beside)
         found |= {"z": why} if why else {}
@@ -207,6 +218,60 @@ def _no_parallax(values: Mapping[str, pd.Series]) -> str:
     return (
         f"its middle value is {np.median(parallax[known]):.3g} mas, farther below zero than errors "
         "bring one: it is a logarithm, or its sign is turned; give the parallax itself"
+    )
+
+
+def _grows_with_faintness(values: Mapping[str, pd.Series]) -> str:
+    """Return why a column is hardly one of parallaxes: distances are larger for fainter stars."""
+    g_mag, parallax = (_numbers(values[name]) for name in ("g_mag", "parallax_mas"))
+    known = np.isfinite(g_mag) & np.isfinite(parallax)
+    g_mag, parallax = g_mag[known], parallax[known]
+    if known.sum() < _FEWEST_TO_COMPARE or not (parallax > 0).all():
+        return ""
+    log = np.log10(parallax)
+    ranks = [pd.Series(one).rank().to_numpy() for one in (g_mag, log)]
+    if min(float(np.ptp(one)) for one in ranks) == 0 or np.corrcoef(*ranks)[0, 1] < _GROWS:
+        return ""
+    spreads = [
+        np.median(np.abs(one - np.median(one))) for one in (g_mag + 5 * log, g_mag - 5 * log)
+    ]
+    if not spreads[1] < _MORE_ALIKE * spreads[0]:
+        return ""
+    return (
+        f"it grows as stars are fainter, from {parallax.min():.3g} to {parallax.max():.3g}, as "
+        "distances do and parallaxes do not; give the parallax itself, in mas"
+    )
+
+
+def _exchanged(values: Mapping[str, pd.Series]) -> str:
+    """Return why the two motions look exchanged: stars of the halo move against the Sun's motion.
+
+    Only stars all over the sky tell: those of one field, or of the disc, move otherwise.
+    """
+    ra, dec, pmra, pmdec = (_numbers(values[name]) for name in ("ra", "dec", "pmra", "pmdec"))
+    known = np.isfinite(ra + dec + pmra + pmdec) & (np.hypot(pmra, pmdec) > 0)
+    if known.sum() < _FEWEST_TO_COMPARE:
+        return ""
+    east, north, pmra, pmdec = (
+        np.radians(ra[known]),
+        np.radians(dec[known]),
+        pmra[known],
+        pmdec[known],
+    )
+    place = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
+    if np.linalg.norm(place.mean(axis=1)) > _ONE_FIELD:
+        return ""
+    x, y, z = _SUN
+    along = np.sin(east) * x - np.cos(east) * y
+    up = np.sin(north) * (np.cos(east) * x + np.sin(east) * y) - np.cos(north) * z
+    size = np.hypot(along, up) * np.hypot(pmra, pmdec)
+    given, other = ((along * a + up * b) / size for a, b in ((pmra, pmdec), (pmdec, pmra)))
+    if given.mean() > _ASTRAY or other.mean() < _ALONG:
+        return ""
+    return (
+        f"{int(known.sum()):,} stars all over the sky move as the Sun's own motion makes stars of "
+        f"the halo do only if the two are exchanged (mean cosine {other.mean():.2f}, as given "
+        f"{given.mean():.2f}); exchange their names"
     )
 
 

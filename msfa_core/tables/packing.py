@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import contextlib
 import gzip
 import io
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Any, Final
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from msfa_core.tables.raw import problem
 
 WORD: Final = 0xFFFFFFFF  # 32 bits
 _BYTES: Final = 4  # of a word
+UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")  # marks at the beginning of such text
 _SHOWN: Final = 8  # tables named in a message
 _PACKED: Final[tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...]] = (
     (b"\x1f\x8b", "gzip", gzip.decompress),
@@ -135,8 +137,7 @@ def decoded(content: bytes) -> tuple[str, tuple[str, ...]]:
     """Return text in whatever encoding, and a note where it was guessed."""
     for mark, name in (
         (b"\xef\xbb\xbf", "utf-8"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
+        *((mark, "utf-16") for mark in UTF_16),
     ):
         if content.startswith(mark):
             return content.decode("utf-8-sig" if name == "utf-8" else name), ()
@@ -152,6 +153,29 @@ def decoded(content: bytes) -> tuple[str, tuple[str, ...]]:
         with contextlib.suppress(UnicodeDecodeError):
             return content.decode("cp1252"), ("read as Windows-1252, for it is not UTF-8",)
     return content.decode("latin-1"), ("read as Latin-1, for it is not UTF-8",)
+
+
+class Recoded(io.RawIOBase):
+    """A stream of UTF-16, which a mark begins, as one of UTF-8."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._left = stream, b""
+        self._decoder = codecs.getincrementaldecoder("utf-16")()
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes."""
+        while not self._left:
+            content = self._stream.read(len(buffer))
+            self._left = self._decoder.decode(content, final=not content).encode("utf-8")
+            if not content:
+                break
+        part, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 # --- checksums of FITS ------------------------------------------------------------------------

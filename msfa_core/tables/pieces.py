@@ -14,7 +14,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -28,7 +28,7 @@ import pyarrow.parquet
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import MISSING_WORDS
 from msfa_core.tables.heads import OpenQuotes, piece_without_names
-from msfa_core.tables.packing import RunningSum
+from msfa_core.tables.packing import UTF_16, Recoded, RunningSum
 from msfa_core.tables.text import text_tables
 
 ROWS: Final = 200_000  # of a piece
@@ -209,14 +209,15 @@ class _Counted(io.RawIOBase):
 
 @contextmanager
 def _opened(path: Path, told: Told) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file, inflated when it is a gzip stream (whatever its name says)."""
-    with io.BufferedReader(_Counted(path, told), 2**20) as raw:
-        if not raw.peek(2).startswith(_GZIP):
-            yield raw
-            return
-        inflated = gzip.GzipFile(fileobj=raw)
-        with inflated, io.BufferedReader(inflated, 2**20) as stream:
-            yield stream
+    """Open a file, inflated when it is gzip (whatever its name says), text as UTF-8."""
+    with io.BufferedReader(_Counted(path, told), 2**20) as raw, ExitStack() as layers:
+        stream: io.BufferedReader[Any] = raw
+        if stream.peek(2).startswith(_GZIP):
+            inflated = layers.enter_context(gzip.GzipFile(fileobj=stream))
+            stream = layers.enter_context(io.BufferedReader(inflated, 2**20))
+        if stream.peek(2).startswith(UTF_16):
+            stream = layers.enter_context(io.BufferedReader(Recoded(stream), 2**20))
+        yield stream
 
 
 # --- text --------------------------------------------------------------------------------------

@@ -181,6 +181,17 @@ def test_comments_bom_trailing_delimiters_and_line_ends_do_not_matter(tmp_path):
     assert (read_table(tmp_path / "o.csv")["obsid"] == expected(table)).all()
 
 
+@pytest.mark.parametrize("how", ["utf-16", "utf-16-be with mark", "gzip"])
+def test_a_catalogue_in_utf_16_is_read_as_others_are(tmp_path, how):
+    text = general().to_csv(index=False)
+    content = text.encode("utf-16")
+    if how == "utf-16-be with mark":
+        content = b"\xfe\xff" + text.encode("utf-16-be")
+    (tmp_path / "c.csv").write_bytes(gzip.compress(content) if how == "gzip" else content)
+    select(tmp_path / "c.csv", tmp_path / "o.csv")
+    assert (read_table(tmp_path / "o.csv")["obsid"] == expected(general())).all()
+
+
 def test_blank_lines_behind_the_names_hide_no_rows(tmp_path):
     table = general(50)
     text = table.to_csv(index=False)
@@ -198,7 +209,7 @@ def test_an_obsid_that_comes_twice_is_counted_and_kept_once(tmp_path):
     assert chosen.n_twice == len(expected(table.iloc[:100]))
 
 
-@pytest.mark.parametrize("none", [9999.0, 99999.0, 999999.0, 1e20, np.inf])
+@pytest.mark.parametrize("none", [999.0, 9999.0, 32767.0, 65535.0, 99999.0, 1e20, np.inf])
 def test_a_number_that_stands_for_no_snr_passes_no_cut(tmp_path, none):
     table = general()
     n = len(expected(table))

@@ -149,7 +149,32 @@ def test_data_that_are_not_those_of_the_checksum_are_refused(tmp_path):
             read_spectrum(path)
 
 
-@pytest.mark.parametrize("snr_g", [4000.0, 8.0, 1.0, 0.0, -5.0])
+@pytest.mark.parametrize(
+    ("date", "why"),
+    [
+        ("2049-01-01T10:00:00", "no date of a spectrum"),
+        ("1949-10-24T12:32:00", "no date of a spectrum"),
+        ("2011-13-45", "no date of a spectrum"),
+        ("2012-10-24T12:32:00", "not of the night"),
+    ],
+)
+def test_a_date_that_is_not_of_the_night_is_left_out_and_said(tmp_path, date, why):
+    found = read_spectrum(table(tmp_path / "a.fits", LMJD=55859, **{"DATE-OBS": date}))
+    assert "date_obs" not in found.meta
+    assert date in found.meta["noted"]
+    assert why in found.meta["noted"]
+    for honest in ("2011-10-24T12:32:00", "2011-10-25T21:00:00.5", "2011-10-25"):
+        found = read_spectrum(table(tmp_path / "a.fits", LMJD=55859, **{"DATE-OBS": honest}))
+        assert (found.meta["date_obs"], "noted" in found.meta) == (honest, False)
+
+
+def test_a_night_in_which_nobody_observes_is_left_out_and_said(tmp_path):
+    found = read_spectrum(table(tmp_path / "a.fits", LMJD=99999))
+    assert "lmjd" not in found.meta
+    assert "LMJD = 99999" in found.meta["noted"]
+
+
+@pytest.mark.parametrize("snr_g", [4000.0, 32767.0, 8.0, 1.0, 0.0, -5.0])
 def test_a_signal_to_noise_that_the_pixels_deny_is_theirs(tmp_path, snr_g):
     found = read_spectrum(table(tmp_path / "a.fits", SNRG=snr_g))
     assert found.snr_g == pytest.approx(50.0, rel=0.05)

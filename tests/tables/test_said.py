@@ -1,5 +1,6 @@
 """What files say of their columns in words is believed: another quantity, another equinox."""
 
+import astropy.units as u
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -559,3 +560,60 @@ def test_a_magnitude_and_a_parallax_of_no_star_contradict_each_other(tmp_path):
 def open_table_of(table, tmp_path):
     table.to_csv(tmp_path / "t.csv", index=False)
     return open_table(tmp_path / "t.csv", GAIA_USE)
+
+
+def halo(n=40, seed=5):
+    """Stars of the halo all over the sky, as Gaia sees them: at rest about the Galaxy, nearly."""
+    rng = np.random.default_rng(seed)
+    place = SkyCoord(
+        rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-0.2, 1, n))), unit="deg"
+    )
+    kpc, absolute = rng.uniform(2, 15, n), rng.normal(0.6, 0.3, n)
+    sun = np.array([11.0, 248.0, 7.0])
+    lon, lat = place.galactic.l.rad, place.galactic.b.rad
+    east = np.stack([-np.sin(lon), np.cos(lon), 0 * lon])
+    north = np.stack([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
+    velocity = rng.normal(0, 70, (3, n)) - sun[:, None]
+    pm_l, pm_b = ((velocity * axis).sum(0) / 4.74 / kpc for axis in (east, north))
+    moving = SkyCoord(
+        l=place.galactic.l, b=place.galactic.b, pm_l_cosb=pm_l * u.mas / u.yr,
+        pm_b=pm_b * u.mas / u.yr, frame="galactic",
+    ).icrs  # fmt: skip
+    return pd.DataFrame(
+        {
+            "ra": place.ra.deg,
+            "dec": place.dec.deg,
+            "phot_g_mean_mag": absolute + 5 * np.log10(kpc) + 10,
+            "parallax": 1 / kpc,
+            "distance": kpc,
+            "pmra": moving.pm_ra_cosdec.value,
+            "pmdec": moving.pm_dec.value,
+        }
+    )
+
+
+def read_as_gaia(table, path):
+    table.to_csv(path, index=False)
+    return open_table(path, GAIA_USE)
+
+
+def test_a_distance_called_parallax_is_left_out(tmp_path):
+    table = halo()
+    assert read_as_gaia(table, tmp_path / "a.csv").has("parallax_mas", "g_mag", "pmra", "pmdec")
+    table["parallax"] = table["distance"]
+    found = read_as_gaia(table, tmp_path / "b.csv")
+    assert "as distances do" in found.left_out["parallax"]
+    assert found.has("g_mag", "pmra")
+    few = read_as_gaia(table.head(8), tmp_path / "c.csv")  # which tell nothing
+    assert few.has("parallax_mas")
+
+
+def test_two_motions_that_were_exchanged_are_left_out(tmp_path):
+    table = halo()
+    table = table.assign(pmra=table["pmdec"], pmdec=table["pmra"])
+    found = read_as_gaia(table, tmp_path / "b.csv")
+    assert "only if the two are exchanged" in found.left_out["pmra"]
+    assert not found.has("pmra")
+    assert not found.has("pmdec")
+    field = table.assign(ra=180 + table["ra"] / 100, dec=table["dec"] / 100)  # tells nothing
+    assert read_as_gaia(field, tmp_path / "c.csv").has("pmra", "pmdec")
