@@ -34,6 +34,8 @@ _EXPONENT: Final = re.compile(r"[+-]?(\d*)\.?(\d*)[eEdD][+-]?\d+")
 _NO_IDENTIFIER: Final = r"-(1|9+|9223372036854775808)"  # whole numbers that say "none"
 _SHEET_DIGITS: Final = 15  # that a spreadsheet keeps
 _SHEET_SHARE: Final = 0.05  # of a column; one true number of 16 digits in 10 ends in zero
+_SHORTEST_DIGITS: Final = (16, 17)  # that tell a float from all others
+_NEARLY_ALL: Final = 0.9  # of a column
 _SPARE: Final = 128  # true Gaia numbers are mostly multiples of it
 _UNLIKELY: Final = 10.0  # bits: a true column would look so once in a thousand
 _VERY_UNLIKELY: Final = 20.0  # of numbers that people also choose: 100,000,000
@@ -267,6 +269,15 @@ def _rounded_by_sheet(ids: pd.Series) -> BoolArray:
     enough = zeros.mean() > max(_SHEET_SHARE, 3.0 * share)
     if enough and np.log2(spare[zeros]).sum() >= _UNLIKELY:
         rounded[rows[zeros]] = True
+        return rounded
+    for kept in _SHORTEST_DIGITS:  # and zeros behind them, as JavaScript writes long numbers
+        spare = 10 ** np.maximum(digits - kept, 0)
+        zeros = (numbers % spare == 0) & (spare > 1)
+        distinct = np.unique(numbers[zeros], return_index=True)[1]
+        bits = np.log2(spare[zeros][distinct]).sum()
+        if zeros.sum() > _NEARLY_ALL * (spare > 1).sum() and bits >= _VERY_UNLIKELY:
+            rounded[rows[zeros]] = True
+            break
     return rounded
 
 

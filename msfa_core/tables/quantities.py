@@ -54,7 +54,7 @@ def _all() -> tuple[Quantity, ...]:
     mags = [
         _number(name, "mag", low, high, _MAG)
         for name, low, high in (
-            *(("g_mag", -1.5, 25.0), ("bp_mag", -1.5, 27.0), ("rp_mag", -3.0, 25.0)),
+            *(("g_mag", 1.0, 25.0), ("bp_mag", 1.0, 27.0), ("rp_mag", 0.0, 25.0)),
             *(("j_mag", -5.0, 25.0), ("h_mag", -6.0, 25.0), ("ks_mag", -6.0, 25.0)),
         )
     ]
