@@ -5,7 +5,8 @@ Right ascensions in hours would go on to everything that is made of the selectio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -32,7 +33,12 @@ _NEAR_FULL: Final = 0.04  # of a circle, at either end
 _POLE: Final = 90.0  # deg
 
 
-def check_places(table: pd.DataFrame, what: str, are_degrees: bool) -> None:
+def check_places(
+    table: pd.DataFrame,
+    what: str,
+    are_degrees: bool,
+    of_all: Mapping[str, FloatArray] = MappingProxyType({}),
+) -> None:
     """Refuse places that are no degrees, by the names in the table or by their range.
 
     Parameters
@@ -43,6 +49,8 @@ def check_places(table: pd.DataFrame, what: str, are_degrees: bool) -> None:
         The catalogue, for messages.
     are_degrees : bool
         Whether the file says that they are: then the range tells nothing.
+    of_all : mapping
+        ``ra``, ``dec`` of rows of the whole catalogue: what was chosen of it may reach less far.
 
     Raises
     ------
@@ -65,7 +73,12 @@ def check_places(table: pd.DataFrame, what: str, are_degrees: bool) -> None:
     for name, (read, limit) in _WITNESSES.items():
         if name in table:
             _ask(table.loc[known, [name, "ra", "dec"]], name, read, limit, what)
-    if not are_degrees and known.sum() >= _MANY:
+    if are_degrees:
+        return
+    if of_all:
+        ra, dec = of_all["ra"], of_all["dec"]
+        known = np.isfinite(ra) & np.isfinite(dec)
+    if known.sum() >= _MANY:
         _check_range(ra[known], dec[known], what)
 
 

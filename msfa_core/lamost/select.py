@@ -47,6 +47,7 @@ _TEXT: Final = ("class", "subclass", "designation", "obsdate", "planid", "data_r
 _IN_DEGREES: Final = ("radeg", "dedeg")  # names that say so
 _SAID: Final = {"obsid": "observation number", "snr_g": "S/N in g"}
 _NO_SNR: Final = 999.0  # exactly: nines by which surveys say that there is none
+_LOOKED_AT: Final = 2000  # rows of a piece whose places are looked at
 _MIB: Final = 2**20  # bytes
 
 
@@ -234,6 +235,10 @@ def columns_of(names: Sequence[str], what: str) -> dict[str, str]:
         for house, aliases in wanted.items()
         if any(alias in lower for alias in aliases)
     }
+    for k, name in enumerate(names, start=1):  # of equal names the first has kept its own
+        first = name.removesuffix(f"_{k}")
+        if first != name and first in found.values() and first in names[: k - 1]:
+            raise CatalogueError(f"{what} has two columns {first}; take out the wrong one.")
     for name in (found[house] for house in NEEDED if found.get(house) in again):
         raise CatalogueError(
             f"{what} has columns {name} and {again[name]}, which differ in case only; rename one."
@@ -309,6 +314,7 @@ class Choosing:
         self.n_strange, self.strange = 0, ""
         self.says_degrees = False
         self.kept: list[pa.Table] = []
+        self.seen: dict[str, list[FloatArray]] = {"ra": [], "dec": []}  # some places of all rows
 
     def take(self, piece: pa.Table) -> None:
         """Count and keep rows.
@@ -326,6 +332,10 @@ class Choosing:
             }
         )
         self.n_read += len(rows)
+        if {"ra", "dec"} <= set(piece.column_names):
+            every = max(len(rows) // _LOOKED_AT, 1)
+            for name, seen in self.seen.items():
+                seen.append(_some(piece[name], every))
         inside = np.ones(len(rows), dtype=bool)
         for name, failed in self.cuts.fails(rows).items():
             inside &= ~failed
@@ -376,7 +386,8 @@ class Choosing:
             raise CatalogueError(f"{what}: no spectrum passes the cuts ({words}); none written.")
         table = _typed(pa.concat_tables(self.kept, promote_options="permissive"), what)
         self.kept = []
-        check_places(table, what, self.says_degrees)
+        seen = {name: np.concatenate(one) for name, one in self.seen.items() if one}
+        check_places(table, what, self.says_degrees, seen)
         nameless = table["obsid"].isna()
         twice = table["obsid"].duplicated() & ~nameless
         if nameless.all():
@@ -396,6 +407,12 @@ class Choosing:
         export(table, out, columns=columns, header=header, overwrite=overwrite)
         left_out = int(twice.sum()), int(nameless.sum()), self.n_strange
         return Selected(out, counts, len(table), *left_out, time.monotonic() - began)
+
+
+def _some(values: pa.ChunkedArray, every: int) -> FloatArray:
+    """Return some of the numbers of a column; NaN where there is none."""
+    some = values.take(pa.array(np.arange(0, len(values), every)))
+    return pd.to_numeric(some.to_pandas(), errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
 def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -432,6 +449,9 @@ def _typed(table: pa.Table, what: str) -> pd.DataFrame:
 
 def _as_series(values: pa.ChunkedArray) -> pd.Series:
     """Return a pandas column; whole numbers stay whole."""
+    if pa.types.is_uint64(values.type):
+        with contextlib.suppress(pa.ArrowInvalid):  # beyond 2⁶³ no number is an obsid
+            values = values.cast(pa.int64())
     if pa.types.is_integer(values.type):
         return values.to_pandas(types_mapper=lambda _: pd.Int64Dtype())
     if pa.types.is_string(values.type):

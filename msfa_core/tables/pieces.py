@@ -38,6 +38,7 @@ _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _BLOCK: Final = 2880  # bytes of a FITS block
 _CARD: Final = 80
+_UNSIGNED: Final = 2**63  # TZERO by which FITS holds unsigned integers of 64 bits
 _MOST_BLOCKS: Final = 10_000  # of one FITS header
 _END: Final = b"END".ljust(_CARD)
 _DELIMITERS: Final = "|,;\t"
@@ -420,7 +421,9 @@ def _fits_values(values: Any, column: Any) -> pa.Array:
     if column.null not in (None, "") and values.dtype.kind in "iu":
         absent |= values == int(column.null)
     scale, zero = column.bscale or 1, column.bzero or 0
-    if (scale, zero) != (1, 0):
+    if (scale, zero) == (1, _UNSIGNED) and values.dtype == np.int64:
+        values = values.view(np.uint64) ^ np.uint64(_UNSIGNED)
+    elif (scale, zero) != (1, 0):
         whole = float(scale).is_integer() and float(zero).is_integer()
         kind = np.int64 if whole and values.dtype.kind in "iu" else np.float64
         values = values.astype(kind) * kind(scale) + kind(zero)

@@ -69,6 +69,15 @@ def test_a_range_tells_nothing_where_names_say_degrees_or_it_is_not_that_of_a_ci
     assert chosen(table.head(20), tmp_path) == 20
 
 
+def test_hours_are_seen_in_the_whole_catalogue_though_what_is_chosen_reaches_less_far(tmp_path):
+    table = changed("hours").drop(columns=["designation", "planid"])
+    table.loc[~table["ra"].between(5, 15), "subclass"] = "G5"
+    with pytest.raises(CatalogueError, match="look like hours"):
+        chosen(table, tmp_path)
+    table["ra"] *= 15
+    assert 0 < chosen(table, tmp_path) < N
+
+
 def test_a_name_that_is_wrong_in_few_rows_refuses_nothing(tmp_path):
     table = general()
     table.loc[:20, "designation"] = "J000000.00+000000.0"

@@ -247,6 +247,25 @@ def test_a_choice_without_a_subclass_is_refused():
         Cuts(snr_min=float("nan"))
 
 
+def test_obsids_in_unsigned_integers_of_64_bits_are_read(tmp_path):
+    table = general()
+    columns = [fits.Column("obsid", "K", bzero=2**63, array=table["obsid"].astype("uint64"))]
+    columns += [
+        fits.Column(name, "D" if table[name].dtype == "float64" else "12A", array=table[name])
+        for name in ("snrg", "class", "subclass", "ra", "dec")
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "a.fits")
+    select(tmp_path / "a.fits", tmp_path / "o.csv")
+    assert (read_table(tmp_path / "o.csv")["obsid"] == expected(table)).all()
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    text = general().assign(zz=1.0).to_csv(index=False)
+    (tmp_path / "c.csv").write_text(text.replace(",zz\n", ",snrg\n", 1))
+    with pytest.raises(CatalogueError, match="two columns snrg"):
+        select(tmp_path / "c.csv", tmp_path / "o.csv")
+
+
 def test_scaled_and_null_integers_of_fits_are_read(tmp_path):
     columns = [
         fits.Column("obsid", "J", array=np.array([5, 6, 7]), bzero=2**31),
