@@ -64,6 +64,10 @@ _SAYS_INVERSE: Final = re.compile(
 _SQUARED: Final = re.compile(r"\((.*)\)\s*(?:\^|\*\*)?\s*\(?\+?2\)?")
 _LARGEST_LOGARITHM: Final = 5.0  # COEFF0; of linear scales it is a wavelength
 _LARGEST_STEP: Final = 0.01  # COEFF1
+_TRIPLES: Final = 64  # of pixels: near either end and in the middle
+_LEAST_BEND: Final = 1e-6  # of even steps; 6e-6 from 3700 to 9100 Å in air
+_LARGEST_BEND: Final = 3e-5
+_EVEN: Final = 0.2  # of that
 _SAME_PIXEL: Final = 0.03  # 0.02 among real spectra, which round in single precision
 _PER_WAVELENGTH: Final = "convert it to flux per wavelength, as LAMOST's"
 
@@ -134,6 +138,7 @@ def to_house(
     """
     if is_plain:
         _check_cards(path, primary, content)
+        _check_steps(path, content.wavelength)
         return content.wavelength, ""
     units = (primary, *content.units)
     _check_frame(path, units)
@@ -148,10 +153,42 @@ def to_house(
             raise problem(path, reason, "take out of its header what is wrong")
         scale.append("converted from air")
         wavelength = air_to_vacuum(wavelength.astype(np.float64))
+    else:
+        _check_steps(path, wavelength)
     if any(_moves_with_earth(unit) for unit in units):
         scale.append("corrected for the motion of the Earth")
         wavelength = _seen_from_the_sun(path, primary, wavelength)
     return wavelength, ", ".join(scale)
+
+
+def _check_steps(path: Path, wavelength: NDArray[Any]) -> None:
+    """Refuse wavelengths whose logarithm has even steps once they are brought to vacuum, or to air.
+
+    Spectra of LAMOST and SDSS have even steps in vacuum: those are in air, or were brought to
+    vacuum twice, and no card of the file says so.
+    """
+    half = (len(wavelength) - _TRIPLES) // 2
+    if half < _TRIPLES:
+        return
+    at = np.arange(_TRIPLES)
+    three = wavelength[np.stack([at, at + half, at + 2 * half])].astype(np.float64)
+    bend, noise = _bend(three)
+    if not (_LEAST_BEND < abs(bend) < _LARGEST_BEND and noise < _EVEN * abs(bend)):
+        return
+    vacuum = air_to_vacuum(three)
+    for other, words, remedy in (
+        (vacuum, "in air", "bring them to vacuum, or write VACUUM = F into the header"),
+        (three**2 / vacuum, "brought to vacuum twice", "undo it once"),
+    ):
+        if abs(_bend(other)[0]) < _EVEN * abs(bend):
+            reason = f"its wavelengths have even steps of log λ only if they are {words}"
+            raise problem(path, reason, remedy)
+
+
+def _bend(three: NDArray[np.float64]) -> tuple[float, float]:
+    """Return how far steps of log λ are from even along a spectrum, and the error of that."""
+    bends = three[0] * three[2] / np.square(three[1]) - 1.0
+    return float(bends.mean()), float(bends.std()) / len(bends) ** 0.5
 
 
 def _air(unit: Hdu) -> str:

@@ -58,6 +58,34 @@ def test_a_scale_that_no_card_denies_is_read(tmp_path, cards):
     )
 
 
+EVEN = 10 ** (3.5682 + 1e-4 * np.arange(3909))  # as LAMOST's
+
+
+def even(path, wavelength, **cards):
+    rng = np.random.default_rng(3)
+    columns = {"FLUX": rng.normal(100, 2, 3909), "IVAR": np.full(3909, 0.25)}
+    columns |= {"WAVELENGTH": wavelength, "ANDMASK": np.zeros(3909)}
+    return table(path, columns, **cards)
+
+
+@pytest.mark.parametrize("digits", [None, 3, 2])
+def test_wavelengths_in_air_that_no_card_tells_of_are_refused(tmp_path, digits):
+    def rounded(wavelength):
+        return wavelength if digits is None else wavelength.round(digits)
+
+    path = tmp_path / "a.fits"
+    for honest in (EVEN, EVEN.astype(np.float32), np.linspace(3700, 9000, 3909), EVEN * 1.001):
+        read_spectrum(even(path, rounded(honest.astype(float))))
+    air = EVEN / 1.00028
+    for _ in range(5):
+        air = EVEN / (air_to_vacuum(air) / air)
+    with pytest.raises(ReadError, match="even steps of log λ only if they are in air"):
+        read_spectrum(even(path, rounded(air)))
+    assert read_spectrum(even(path, air, VACUUM=False)).wavelength == pytest.approx(EVEN)
+    with pytest.raises(ReadError, match="brought to vacuum twice"):
+        read_spectrum(even(path, rounded(air_to_vacuum(EVEN))))
+
+
 @pytest.mark.parametrize("key", ["WAVESYS", "WAVE_SYS"])
 def test_more_cards_may_say_air(tmp_path, key):
     found = read_spectrum(table(tmp_path / "a.fits", **{key: "AIR"}))
