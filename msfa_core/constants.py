@@ -327,6 +327,11 @@ GAIA_ZERO_POINT_ERROR: Final = {  # least error of a Gaia magnitude
     "bp": Sourced(0.00279, "mag", "Riello et al. 2021, zero point of BP", Certainty.RECALLED),
     "rp": Sourced(0.00378, "mag", "Riello et al. 2021, zero point of RP", Certainty.RECALLED),
 }
+GAIA_VEGA_ZERO_POINT: Final = {  # of fluxes in electrons per second
+    "g": Sourced(25.6874, "mag", "Riello et al. 2021, zero point of G", Certainty.RECALLED),
+    "bp": Sourced(25.3385, "mag", "Riello et al. 2021, zero point of BP", Certainty.RECALLED),
+    "rp": Sourced(24.7479, "mag", "Riello et al. 2021, zero point of RP", Certainty.RECALLED),
+}
 
 GAIA_EPOCH: Final = Sourced(2016.0, "yr", "reference epoch of Gaia DR3 positions")
 PANSTARRS_EPOCH_MJD: Final = Sourced(

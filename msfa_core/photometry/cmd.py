@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from msfa_core.columns import check_columns, is_true
+from msfa_core.columns import check_columns, is_true, numbers
 from msfa_core.constants import (
     BP_RP_FLUX_OVER_ERROR_MIN,
     CMD_ABS_MAG_BRIGHT,
@@ -23,8 +23,10 @@ from msfa_core.constants import (
     CMD_FAINT_SLOPE,
     CMD_LATITUDE_MIN,
     EXCESS_FACTOR_SIGMA_MAX,
+    GAIA_VEGA_ZERO_POINT,
     PARALLAX_ERROR_MAX,
 )
+from msfa_core.errors import CatalogueError
 from msfa_core.flags import CmdFlag, combined
 from msfa_core.photometry.colours import MAG_PER_RELATIVE_ERROR, column, is_absurd
 from msfa_core.photometry.exclusions import exclusion_flags
@@ -149,6 +151,11 @@ _EXCESS_PIECES: Final = (
 )
 
 
+_BRIGHT: Final = 18.0  # mag in G and BP; BP of fainter stars is too bright
+_FEWEST_BRIGHT: Final = 20
+_ADDS_UP: Final = 0.06  # median of |C*|; 0.02 of stars, 0.04 if rounded to a tenth of a magnitude
+
+
 def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> FloatArray:
     """Return C* of Riello et al. (2021): the excess factor less its trend with colour.
 
@@ -170,6 +177,42 @@ def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> Float
         trend[piece] = np.polynomial.polynomial.polyval(colour[piece], coefficients)
         lower = upper
     return np.asarray(excess_factor, dtype=float) - trend
+
+
+def check_bands(gaia: pd.DataFrame, what: str) -> None:
+    """Refuse G, BP and RP that cannot be those of stars: BP and RP add up to G, or nearly.
+
+    Columns that were exchanged, of another system (AB) or another survey do not. A table of few
+    rows, or of faint stars alone, tells nothing: their BP is too bright.
+
+    Parameters
+    ----------
+    gaia : n rows
+        ``g_mag, bp_mag, rp_mag`` [mag].
+    what : str
+        The table, for messages.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    magnitudes = {band: numbers(gaia, f"{band}_mag") for band in ("g", "bp", "rp")}
+    flux = {
+        band: 10 ** (-0.4 * (magnitudes[band] - float(zero)))
+        for band, zero in GAIA_VEGA_ZERO_POINT.items()
+    }
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        excess = corrected_excess_factor(
+            magnitudes["bp"] - magnitudes["rp"], (flux["bp"] + flux["rp"]) / flux["g"]
+        )
+    known = np.isfinite(excess) & (magnitudes["g"] < _BRIGHT) & (magnitudes["bp"] < _BRIGHT)
+    if known.sum() < _FEWEST_BRIGHT or np.median(np.abs(excess[known])) < _ADDS_UP:
+        return
+    raise CatalogueError(
+        f"{what}: BP and RP of {int(known.sum()):,} stars do not add up to G (C* = "
+        f"{np.median(np.abs(excess[known])):.3f} in the middle, 0.02 of stars): G, BP or RP is "
+        "another magnitude, or two of them are exchanged; correct their names, or take them out."
+    )
 
 
 def excess_factor_sigma(g_mag: ArrayLike) -> FloatArray:

@@ -270,10 +270,15 @@ class Kind:
 
     def rows(self, opened: OutsideTable) -> pd.DataFrame:
         """Return the rows of such a table by house names."""
+        from msfa_core.photometry.cmd import check_bands  # noqa: PLC0415
         from msfa_core.photometry.gaia import gaia_rows  # noqa: PLC0415
         from msfa_core.photometry.panstarrs import panstarrs_rows  # noqa: PLC0415
 
-        return gaia_rows(opened) if self.name == "gaia" else panstarrs_rows(opened)
+        if self.name != "gaia":
+            return panstarrs_rows(opened)
+        rows = gaia_rows(opened)
+        check_bands(rows, opened.path)
+        return rows
 
     def house(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return kept rows with every column of today."""

@@ -8,6 +8,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.flags import CmdExclusion, CmdFlag
 from msfa_core.photometry.cmd import (
     absolute_magnitude,
+    check_bands,
     cmd_position,
     corrected_excess_factor,
     excess_factor_sigma,
@@ -216,3 +217,31 @@ def test_dereddened_stars_have_the_chance_of_where_they_are_without_dust():
     rows = gaia_rows(g_mag=[15.0], bp_rp=[0.8], parallax_mas=[0.14], ebv=[0.4])
     assert cmd_position(rows)["p_in_cmd_trapezoid"].iloc[0] < 0.01
     assert cmd_position(rows, deredden=True)["p_in_cmd_trapezoid"].iloc[0] > 0.5
+
+
+def bands(n=40, seed=2):
+    """G, BP and RP of stars of which BP and RP add up to G, as Gaia's do."""
+    rng = np.random.default_rng(seed)
+    g, colour = rng.uniform(12, 17, n), rng.uniform(-0.1, 1.2, n)
+    rp = g.copy()
+    for _ in range(60):  # by the excess factor of its colour
+        flux = 10 ** (-0.4 * (rp + colour - 25.3385)) + 10 ** (-0.4 * (rp - 24.7479))
+        off = corrected_excess_factor(colour, flux / 10 ** (-0.4 * (g - 25.6874)))
+        rp = rp + 0.8 * off
+    return pd.DataFrame({"g_mag": g, "bp_mag": rp + colour, "rp_mag": rp})
+
+
+def test_bands_that_were_exchanged_do_not_add_up_and_are_refused():
+    honest = bands()
+    for fine in (honest, honest.round(2), honest.round(1), honest.head(3), honest + 4.0):
+        check_bands(fine, "a.csv")
+    check_bands(honest.drop(columns="bp_mag"), "a.csv")
+    for wrong in (
+        honest.rename(columns={"bp_mag": "rp_mag", "rp_mag": "bp_mag"}),
+        honest.assign(g_mag=honest["bp_mag"]),
+        honest.assign(g_mag=honest["rp_mag"]),
+    ):
+        with pytest.raises(CatalogueError, match="do not add up to G"):
+            check_bands(wrong, "a.csv")
+    few = honest.rename(columns={"bp_mag": "rp_mag", "rp_mag": "bp_mag"}).head(19)
+    check_bands(few, "a.csv")
