@@ -23,7 +23,7 @@ from dashboard.state.gone import let_go
 from dashboard.state.sending import send_in_few_frames, send_what_changes_while_it_is_drawn
 from dashboard.state.spare import may_wait
 from dashboard.state.styles import carry_styles
-from dashboard.state.turns import in_turn, is_local, take_messages_in_turn
+from dashboard.state.turns import hear_browsers_alone, in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
 from dashboard.theme import css_variables, palette, stylesheet
 from dashboard.views.balmer import BalmerView
@@ -50,6 +50,7 @@ from msfa_core.survey.folder import Survey
 
 logger = logging.getLogger(__name__)
 take_messages_in_turn()
+hear_browsers_alone()
 send_in_few_frames()
 send_what_changes_while_it_is_drawn()
 know_defaults()

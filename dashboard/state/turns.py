@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 from bokeh.document import Document
+from bokeh.document.callbacks import DocumentCallbackManager
+from bokeh.document.events import DocumentPatchedEvent
+from bokeh.model import Model
 from panel.io.document import with_lock
 from panel.reactive import Syncable
 
@@ -49,3 +53,45 @@ def take_messages_in_turn() -> None:
         coroutine = getattr(Syncable, name)
         if not getattr(coroutine, "lock", False):
             setattr(Syncable, name, with_lock(coroutine))
+
+
+_OWN: ContextVar[bool] = ContextVar("the page itself changed what changes now", default=False)
+
+
+def hear_browsers_alone() -> None:
+    """Have nothing that a page changes itself taken for what its browser says.
+
+    Panel knows its own changes by their moment. One that is held back (``pn.io.hold``) is told
+    later, and comes back after 50 ms as a value of the browser: over one that was set meanwhile.
+    """
+    notify, listen = DocumentCallbackManager.notify_change, Syncable._server_change
+
+    def notify_change(
+        self: DocumentCallbackManager, model: Model, attr: str, old: Any, new: Any,
+        hint: DocumentPatchedEvent | None = None, setter: Any = None,
+        callback_invoker: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        is_own = setter is None and (hint is None or hint.setter is None)
+
+        def invoke() -> None:
+            token = _OWN.set(is_own)
+            try:
+                if callback_invoker is not None:
+                    callback_invoker()
+            finally:
+                _OWN.reset(token)
+
+        notify(self, model, attr, old, new, hint, setter, invoke)
+
+    def server_change(
+        self: Syncable, document: Document, ref: str, subpath: str | None, attr: str,
+        old: Any, new: Any,
+    ) -> None:  # fmt: skip
+        if not _OWN.get():
+            listen(self, document, ref, subpath, attr, old, new)
+
+    for owner, name, hears in (
+        (DocumentCallbackManager, "notify_change", notify_change),
+        (Syncable, "_server_change", server_change),
+    ):
+        setattr(owner, name, hears)

@@ -32,10 +32,24 @@ function fetch_what_renders() {
 }
 
 // A part with a script says of its place that it changed whenever it is asked, and the whole page is
-// laid out again for each. What ours draw stays within the place that they have.
+// laid out again for each. What ours draw stays within the place that they have. And Bokeh lays the
+// page out anew for each part that comes, goes, or is shown (ten times when somebody goes blind):
+// what changes before the next picture is laid out together.
 function lay_out_once() {
   const place = Bokeh.require("models/ui/ui_element").UIElementView.prototype
   model("esm.ReactiveESM").default_view.prototype._update_bbox = place._update_bbox
+  const {LayoutDOMView} = Bokeh.require("models/layouts/layout_dom")
+  const {invalidate_layout} = LayoutDOMView.prototype
+  LayoutDOMView.prototype.invalidate_layout = function () {
+    if (this.parent instanceof LayoutDOMView || !this._layout_computed) invalidate_layout.call(this)
+    else if (!this.msfa_waits) {
+      this.msfa_waits = true
+      requestAnimationFrame(() => {
+        this.msfa_waits = false
+        invalidate_layout.call(this)
+      })
+    }
+  }
 }
 
 // Panel draws its table anew for each of its style sheets, and once more when it has its place. The

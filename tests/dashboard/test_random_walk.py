@@ -434,6 +434,7 @@ def test_wherever_a_reviewer_goes_one_star_is_everywhere_and_nothing_is_lost(
         page = Application(FunctionHandler(make), DocumentLifecycleHandler())
         context = ApplicationContext(page, io_loop=IOLoop.current())
         session = await context.create_session_if_needed(ID("walk"), request)
+        pn.state._connected[session.document] = True  # as when a browser has asked for the page
         walk = Walk(apps[0], survey, session, random.Random(SEED))
         with set_curdoc(session.document):
             await session.with_document_locked(walk.check)

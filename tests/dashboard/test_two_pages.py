@@ -240,6 +240,53 @@ def test_a_page_that_nobody_waited_for_gives_back_its_survey_too(survey, monkeyp
     assert asyncio.run(visit()) == (1, 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
+def test_a_page_does_not_take_what_it_says_for_what_its_browser_says(survey, monkeypatch):
+    """Else what it said first comes back some time after what it said last."""
+    apps = []
+
+    def make(document):
+        with set_curdoc(document):
+            app = VettingApp(survey, reviewer="anna")
+            pn.panel(app).server_doc(document)
+            apps.append(app)
+
+    async def visit():
+        page = Application(FunctionHandler(make), DocumentLifecycleHandler())
+        context = ApplicationContext(page, io_loop=IOLoop.current())
+        session = await context.create_session_if_needed(ID("echo"), REQUEST)
+        pn.state._connected[session.document] = True  # as when a browser has asked for the page
+        app = apps[0]
+
+        def say(words, order):
+            app.queue.order.value = order
+            app.strip.content = app.strip.content | {"facts": words}
+            app.state.status.say(words)
+
+        def say_together(words, order):
+            with set_curdoc(session.document), pn.io.hold():
+                say(words, order)
+
+        await session.with_document_locked(say_together, "first", "snr_g")
+        with set_curdoc(session.document):
+            await session.with_document_locked(say, "last", "p_bhb")
+        await asyncio.sleep(0.3)
+        said = (app.verdict.message, app.strip.content["facts"], app.queue.order.value)
+        menu, _ = next(iter(app.queue.order._models.values()))
+        chosen = menu.lookup("value").set_from_json, menu, app.queue.order.labels[2]
+        await session.with_document_locked(*chosen, setter=session)  # as what a browser sends
+        await asyncio.sleep(0.3)
+        chosen = app.queue.order.value == app.queue.order.values[2]
+        await context._discard_session(session, lambda _: True)
+        return said, chosen
+
+    monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
+    pn.state.cache.clear()
+    said, chosen = asyncio.run(visit())
+    assert said == ("last", "last", "p_bhb")
+    assert chosen
+
+
 def in_sight(part):
     """What of a layout can be seen: itself and what it holds, unless it is put away."""
     inner = getattr(part, "objects", []) if isinstance(part, pn.layout.ListLike) else []

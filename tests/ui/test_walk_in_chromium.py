@@ -82,8 +82,13 @@ class Traffic:
         self.answered += isinstance(frame, str) and bool(re.search(r'"msgtype":\s*"OK"', frame))
 
     def rest(self, seconds=0.25):
-        """Wait until every message is answered and nothing more comes."""
-        until = time.monotonic() + 30
+        """Wait until every message is answered and nothing more comes.
+
+        The wait begins anew: a step in the history takes effect in a turn of its own, and whoever
+        presses a key before it, presses it for the old star.
+        """
+        self.last = time.monotonic()
+        until = self.last + 30
         while self.answered < self.asked or time.monotonic() - self.last < seconds:
             assert time.monotonic() < until, f"{self.asked} messages, {self.answered} answers"
             self.page.wait_for_timeout(50)
@@ -182,7 +187,11 @@ class Reviewer:
         self.page.keyboard.press("Escape")
 
     def go_blind(self):
+        """Hide the machine, or show it; who decides before it is done may meet another star."""
         self.page.keyboard.press("b")
+        self.is_blind = not self.is_blind
+        badge = self.page.locator(".msfa-blind")
+        badge.wait_for(state="visible" if self.is_blind else "detached")
 
     ACTIONS = (
         (verdict, 8), (burst, 1), (undo, 3), (move, 4), (write, 4), (click_in_the_list, 3),
