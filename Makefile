@@ -49,8 +49,8 @@ lint: $(TESTED)
 
 # All of them, whatever becomes of the first: one run says everything that fails. Two processes each:
 # with three, whose browsers draw without graphics cards, two cores gain nothing. Modules are
-# translated once, not at each of the hundreds of starts of a program; kernels are compiled and tests
-# translated beside the linters, not in each process. Unit tests wait for others (a kill, a server, a
+# translated once, not at each of the hundreds of starts of a program; kernels are compiled, and tests
+# translated beside that, not in each process. Unit tests wait for others (a kill, a server, a
 # disk) for a sixth of their time: types and notebooks, which wait for nobody, are looked at in it.
 # What runs notebooks takes four seconds to import, and is loaded where there are any.
 # Modules with slow tests come first (tests/conftest.py): xdist would begin with those of many tests.
@@ -59,8 +59,8 @@ test: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@failed=; said=$$(mktemp); told=$$(mktemp); nice -n 15 $(BIN)/mypy >"$$said" 2>&1 & types=$$!; \
-	$(BIN)/python -c "from msfa_core.spine.ready import compile_kernels as f; f()"; \
-	$(BIN)/python -m pytest -qq -p no:nbmake --collect-only >/dev/null 2>&1; \
+	$(BIN)/python -c "from msfa_core.spine.ready import compile_kernels as f; f()" & kernels=$$!; \
+	$(BIN)/python -m pytest -qq -p no:nbmake --collect-only >/dev/null 2>&1; wait $$kernels; \
 	OMP_NUM_THREADS=1 nice -n 5 $(BIN)/python -m pytest -q --nbmake notebooks >"$$told" 2>&1 & books=$$!; \
 	$(BIN)/python -m pytest -q -p no:nbmake -n 2 --dist loadscope --no-loadscope-reorder -m "not benchmark" --ignore tests/ui || failed="$$failed unit"; \
 	wait $$books || failed="$$failed notebook"; cat "$$told"; \

@@ -122,7 +122,7 @@ def _measure(
     """Raw values and covariances; of the last line the pixels used, their number, the continuum."""
     raw = np.full((len(batch), len(lines), kernel.N_RAW), np.nan)
     covariance = np.full((len(batch), len(lines), kernel.N_SWS, kernel.N_SWS), np.nan)
-    scratch = np.zeros((5, len(batch.wavelength) + 1))
+    scratch = np.zeros((kernel.SCRATCH_ROWS, len(batch.wavelength) + 1))
     coefficients = np.full(N_COEFFICIENTS, np.nan)
     balmer = np.array([HEPSILON, *BALMER_LINES.values()], dtype=np.float64)
     m = kernel.measure_rows(

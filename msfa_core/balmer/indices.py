@@ -25,13 +25,14 @@ from msfa_core.constants import (
     KP_REPEAT_ERROR,
     KP_SIDE_BANDS_AIR,
 )
+from msfa_core.errors import ConfigError
 from msfa_core.flags import FitFlag
 from msfa_core.machine.compiled import compiled
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 from msfa_core.typing import BoolArray, FloatArray
 
-_MAX_TERMS: Final = 4
+_MAX_TERMS: Final = 3  # of a pseudo-continuum, as `_equivalent_width` sums them
 _COVERED: Final = 0.95  # share of the band that must be good
 _SIDE_COVERED: Final = 0.6  # share of either side band
 
@@ -47,13 +48,20 @@ class Band:
     sides : ((low, high), (low, high))
         Blue and red side band [Å, vacuum, rest].
     degree : int
-        Of the pseudo-continuum: 1 is a straight line; a line on a Balmer wing needs more.
+        Of the pseudo-continuum: 1 is a straight line; a line on a Balmer wing needs 2.
     """
 
     low: float
     high: float
     sides: tuple[tuple[float, float], tuple[float, float]]
     degree: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.degree < _MAX_TERMS:
+            raise ConfigError(
+                f"a pseudo-continuum of degree {self.degree} is not fitted: "
+                f"give 0 to {_MAX_TERMS - 1}."
+            )
 
 
 def _kp_band(name: str) -> Band:
@@ -91,60 +99,69 @@ def _overlap(wavelength, i, stretch, low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled(part=True)
-def _equivalent_width(  # type: ignore[no-untyped-def]  # noqa: PLR0912
+def _equivalent_width(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915
     wavelength, flux, ivar, mask, stretch, band, sides, terms, matrix, side, coefficients
 ):
     """Return one equivalent width and its error [Å]; NaN where it is not covered."""
-    centre = 0.5 * (sides[0, 0] + sides[1, 1])
-    scale = 0.5 * (sides[1, 1] - sides[0, 0])
+    blue_low, blue_high, red_low, red_high = sides[0, 0], sides[0, 1], sides[1, 0], sides[1, 1]
+    low, high = band[0], band[1]
+    centre = 0.5 * (blue_low + red_high)
+    scale = 0.5 * (red_high - blue_low)
     first = np.int64(0)
     last = len(wavelength)
     while first < last:  # first pixel beyond the blue limit
         middle = (first + last) // 2
-        if wavelength[middle] < (sides[0, 0] - 1.0) * stretch:
+        if wavelength[middle] < (blue_low - 1.0) * stretch:
             first = middle + 1
         else:
             last = middle
-    matrix[:, :] = 0.0
-    side[:] = 0.0
-    coefficients[:] = 0.0
+    m0 = m1 = m2 = m3 = m4 = s0 = s1 = s2 = 0.0
     good0 = good1 = good_band = 0.0
     end = first
     for i in range(first, len(wavelength)):
-        if wavelength[i] > (sides[1, 1] + 1.0) * stretch:
+        if wavelength[i] > (red_high + 1.0) * stretch:
             break
         end = i + 1
         if mask[i] or not (ivar[i] > 0.0) or not math.isfinite(flux[i]):
             continue
-        o0 = _overlap(wavelength, i, stretch, sides[0, 0], sides[0, 1])
-        o1 = _overlap(wavelength, i, stretch, sides[1, 0], sides[1, 1])
+        o0 = _overlap(wavelength, i, stretch, blue_low, blue_high)
+        o1 = _overlap(wavelength, i, stretch, red_low, red_high)
         good0 += o0
         good1 += o1
-        good_band += _overlap(wavelength, i, stretch, band[0], band[1])
+        good_band += _overlap(wavelength, i, stretch, low, high)
         length = _edge(wavelength, i + 1) / stretch - _edge(wavelength, i) / stretch
         weight = ivar[i] * (o0 + o1) / length
         x = (wavelength[i] / stretch - centre) / scale
-        power = weight
-        for j in range(terms):
-            side[j] += power * flux[i]
-            power *= x
-        for j in range(terms):
-            for k in range(j + 1):
-                matrix[j, k] += weight * x ** (j + k)
+        first_order, second_order = weight * x, weight * x * x
+        value = flux[i]
+        s0 += weight * value
+        s1 += first_order * value
+        s2 += second_order * value
+        m0 += weight
+        m1 += first_order
+        m2 += second_order
+        m3 += second_order * x
+        m4 += second_order * (x * x)
+    side[0], side[1], side[2] = s0, s1, s2
+    matrix[0, 0], matrix[1, 0], matrix[2, 0] = m0, m1, m2
+    matrix[1, 1], matrix[2, 1], matrix[2, 2] = m2, m3, m4
     if (
-        good0 < _SIDE_COVERED * (sides[0, 1] - sides[0, 0])
-        or good1 < _SIDE_COVERED * (sides[1, 1] - sides[1, 0])
-        or good_band < _COVERED * (band[1] - band[0])
+        good0 < _SIDE_COVERED * (blue_high - blue_low)
+        or good1 < _SIDE_COVERED * (red_high - red_low)
+        or good_band < _COVERED * (high - low)
         or not solve_spd(matrix, terms)
     ):
         return math.nan, math.nan
     for j in range(terms):
+        total = 0.0
         for k in range(terms):
-            coefficients[j] += matrix[j, k] * side[k]
+            total += matrix[j, k] * side[k]
+        coefficients[j] = total
     width = variance = 0.0
-    side[:] = 0.0  # from here on: derivative of the width by the coefficients
+    for j in range(terms):
+        side[j] = 0.0  # from here on: derivative of the width by the coefficients
     for i in range(first, end):
-        o = _overlap(wavelength, i, stretch, band[0], band[1])
+        o = _overlap(wavelength, i, stretch, low, high)
         if o == 0.0 or mask[i] or not (ivar[i] > 0.0) or not math.isfinite(flux[i]):
             continue
         x = (wavelength[i] / stretch - centre) / scale
@@ -154,7 +171,8 @@ def _equivalent_width(  # type: ignore[no-untyped-def]  # noqa: PLR0912
         if not level > 0.0:
             return math.nan, math.nan
         width += o * (1.0 - flux[i] / level)
-        variance += (o / level) ** 2 / ivar[i]
+        share = o / level
+        variance += share * share / ivar[i]
         power = o * flux[i] / (level * level)
         for j in range(terms):
             side[j] += power

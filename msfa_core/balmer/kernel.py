@@ -21,7 +21,7 @@ from msfa_core.balmer.linearised import (
     noise_bias,
     second_line,
 )
-from msfa_core.balmer.solver import LOG_B, N_STATE, N_SUMS, WORK_ROWS, X0, A, C, N, fit_profile
+from msfa_core.balmer.solver import LOG_B, WORK_ROWS, WORK_SIZE, X0, A, C, N, fit_profile
 from msfa_core.machine.compiled import compiled
 
 WINDOW: Final = 70.0  # Å on either side of the line
@@ -34,6 +34,9 @@ _REJECT_LIKELY: Final = 4.0  # times the mean size
 _GAUSS_MEAN: Final = 1.2533  # σ over the mean size of Gaussian errors
 _REJECT_LEAST: Final = 0.04  # of the continuum
 LEAST_PIXELS: Final = 12  # of a fit
+_BEST: Final = WORK_ROWS  # row of the solution; behind it two more
+_SLOPES: Final = 5  # first of their rows in the scratch space
+SCRATCH_ROWS: Final = _SLOPES + N_SWS
 _CENTRE_HALF: Final = 2.2  # Å: the core itself …
 _SHOULDER: Final = (3.0, 6.5)  # … and what it is compared with
 _SIDE: Final = (2.0, 20.0)  # Å from the centre: left against right
@@ -76,10 +79,11 @@ def _collect_continuum(  # type: ignore[no-untyped-def]
     wavelength, flux, ivar, mask, stretch, limits, excluded, x, y, w
 ):
     """Gather the usable continuum pixels; return their number and the number there should be."""
-    middle, half = 0.5 * (limits[0] + limits[1]), 0.5 * (limits[1] - limits[0])
+    low, high = limits[0], limits[1]
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
     m = 0
     expected = 0
-    for i in range(_find(wavelength, limits[0] * stretch), _find(wavelength, limits[1] * stretch)):
+    for i in range(_find(wavelength, low * stretch), _find(wavelength, high * stretch)):
         rest = wavelength[i] / stretch
         if _covered(rest, excluded):
             continue
@@ -102,7 +106,8 @@ def _collect_window(  # type: ignore[no-untyped-def]
     Left and right are the shares of either half of the window that are usable, metal lines
     aside.
     """
-    middle, half = 0.5 * (limits[0] + limits[1]), 0.5 * (limits[1] - limits[0])
+    low, high = limits[0], limits[1]
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
     first = _find(wavelength, (line - WINDOW) * stretch)
     last = _find(wavelength, (line + WINDOW) * stretch)
     m = 0
@@ -214,7 +219,8 @@ def _reject(x, y, w, m, scaled, residual, x0, counts):  # type: ignore[no-untype
     counts[0] = 0.0
     k = 0
     for i in range(m):
-        outlying = abs(residual[i]) * math.sqrt(w[i]) > limit and abs(residual[i]) > _REJECT_LEAST
+        size = abs(residual[i])
+        outlying = size * math.sqrt(w[i]) > limit and size > _REJECT_LEAST
         if outlying and abs(x[i] - x0) <= CORE:
             counts[0] += 1.0
             outlying = False
@@ -227,34 +233,33 @@ def _reject(x, y, w, m, scaled, residual, x0, counts):  # type: ignore[no-untype
 
 
 @compiled(part=True)
-def _band(x, value, w, m, low, high, out):  # type: ignore[no-untyped-def]
-    """Weighted mean and its variance over low <= x < high."""
+def _band(x, value, w, m, low, high):  # type: ignore[no-untyped-def]
+    """Return the weighted mean over low <= x < high, and its variance."""
     total = weight = 0.0
     for i in range(m):
         if low <= x[i] < high:
             total += w[i] * value[i]
             weight += w[i]
-    out[0] = total / weight if weight > 0 else 0.0
-    out[1] = 1.0 / weight if weight > 0 else math.inf
+    if not weight > 0:
+        return 0.0, math.inf
+    return total / weight, 1.0 / weight
 
 
 @compiled(part=True)
 def _shape_tests(x, y, w, m, x0, residual, raw):  # type: ignore[no-untyped-def]
     """Measure whether the core is turned up or filled in, and whether the sides differ."""
-    a, b, c = np.empty(2), np.empty(2), np.empty(2)
-    _band(x, y, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
-    _band(x, y, w, m, x0 - _SHOULDER[1], x0 - _SHOULDER[0], b)
-    _band(x, y, w, m, x0 + _SHOULDER[0], x0 + _SHOULDER[1], c)
-    shoulder = 0.5 * (b[0] + c[0])
-    raw[RAW_REVERSAL] = a[0] - shoulder
-    raw[RAW_REVERSAL_SIGMA] = raw[RAW_REVERSAL] / math.sqrt(a[1] + 0.25 * (b[1] + c[1]))
-    _band(x, residual, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF, a)
-    raw[RAW_CORE] = a[0]
-    raw[RAW_CORE_SIGMA] = a[0] / math.sqrt(a[1])
-    _band(x, residual, w, m, x0 - _SIDE[1], x0 - _SIDE[0], b)
-    _band(x, residual, w, m, x0 + _SIDE[0], x0 + _SIDE[1], c)
-    raw[RAW_SIDES] = c[0] - b[0]
-    raw[RAW_SIDES_SIGMA] = raw[RAW_SIDES] / math.sqrt(b[1] + c[1])
+    core, core_variance = _band(x, y, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF)
+    left, left_variance = _band(x, y, w, m, x0 - _SHOULDER[1], x0 - _SHOULDER[0])
+    right, right_variance = _band(x, y, w, m, x0 + _SHOULDER[0], x0 + _SHOULDER[1])
+    reversal = core - 0.5 * (left + right)
+    variance = core_variance + 0.25 * (left_variance + right_variance)
+    raw[RAW_REVERSAL], raw[RAW_REVERSAL_SIGMA] = reversal, reversal / math.sqrt(variance)
+    core, core_variance = _band(x, residual, w, m, x0 - _CENTRE_HALF, x0 + _CENTRE_HALF)
+    raw[RAW_CORE], raw[RAW_CORE_SIGMA] = core, core / math.sqrt(core_variance)
+    left, left_variance = _band(x, residual, w, m, x0 - _SIDE[1], x0 - _SIDE[0])
+    right, right_variance = _band(x, residual, w, m, x0 + _SIDE[0], x0 + _SIDE[1])
+    raw[RAW_SIDES] = right - left
+    raw[RAW_SIDES_SIGMA] = (right - left) / math.sqrt(left_variance + right_variance)
 
 
 @compiled(part=True)
@@ -275,8 +280,8 @@ def measure_line(  # type: ignore[no-untyped-def]
     raw[RAW_GAP] = _core_gap(x, m)
     if m < LEAST_PIXELS:
         return m
-    best = np.empty(N_STATE)
-    counts = np.zeros(2)
+    best, counts, pulled = work[_BEST], work[_BEST + 1], work[_BEST + 2]
+    counts[0] = counts[1] = 0.0
     chi2 = square = 0.0
     for round_ in range(_REJECT_ROUNDS):
         raw[RAW_CONVERGED] = 1.0 if fit_profile(x, y, w, m, best, work) else 0.0
@@ -295,13 +300,15 @@ def measure_line(  # type: ignore[no-untyped-def]
     raw[RAW_GAP] = _core_gap(x, m)
     raw[RAW_NOISE], raw[RAW_NOISE_ALONE] = _noise_variances(w, m, residual)
     _shape_tests(x, y, w, m, best[X0], residual, raw)
-    slopes = np.empty((N_SWS, m))
+    slopes = scratch[_SLOPES:]
     fill_slopes(x, m, best, slopes)
     if not invert_normal(w, m, slopes, covariance):
-        covariance[:, :] = math.nan
+        for j in range(N_SWS):
+            for k in range(N_SWS):
+                covariance[j, k] = math.nan
         return m
     noise_bias(x, w, m, best, slopes, covariance, raw[RAW_BIAS_N:])
-    second_line(x, w, m, best, slopes, covariance, residual, raw[RAW_SECOND:])
+    second_line(x, w, m, best, slopes, covariance, residual, pulled, raw[RAW_SECOND:])
     add_continuum(y, w, m, slopes, scaled, coefficients, polynomial, covariance)
     return m
 
@@ -325,12 +332,12 @@ def measure_rows(  # type: ignore[no-untyped-def]
     masked : (k, 2) metal and helium lines left out of the windows [Å]
     raw : (n, line, N_RAW), NaN on entry
     covariances : (n, line, 5, 5), NaN on entry
-    scratch : (5, >= pixel)
+    scratch : (SCRATCH_ROWS, >= pixel)
         Holds the pixels of the last line measured afterwards; their number is returned.
     coefficients : (4,)
         Continuum polynomial of the last line measured afterwards.
     """
-    work = np.zeros((WORK_ROWS, N_SUMS))
+    work = np.zeros((_BEST + 3, WORK_SIZE))
     polynomial = np.zeros((N_COEFFICIENTS, N_COEFFICIENTS))
     m = 0
     for r in range(len(z)):
@@ -357,7 +364,8 @@ def measure_rows(  # type: ignore[no-untyped-def]
             values[RAW_CONTINUUM_SEEN], values[RAW_SNR], values[RAW_LEVEL] = seen, snr, level
             values[RAW_SCATTER] = scatter
             if math.isnan(scatter):
-                coefficients[:] = math.nan
+                for j in range(N_COEFFICIENTS):
+                    coefficients[j] = math.nan
                 values[RAW_LEFT] = values[RAW_RIGHT] = values[RAW_USED] = 0.0
                 continue
             m = measure_line(

@@ -101,23 +101,23 @@ def noise_bias(x, w, m, best, slopes, variance, bias):  # type: ignore[no-untype
 
 
 @compiled(part=True)
-def second_line(x, w, m, best, slopes, variance, residual, found):  # type: ignore[no-untyped-def]
+def second_line(x, w, m, best, slopes, variance, residual, pulled, found):  # type: ignore[no-untyped-def]
     """Look in the residuals for the same profile at another velocity.
 
     Of each template only what the five parameters cannot take up counts. ``found`` gets the depth
     over that of the line, and its significance for errors as given, of the most significant one
-    above the least depth; zeros without one.
+    above the least depth; zeros without one. ``pulled`` is scratch space.
     """
     log_b, c, x0 = best[LOG_B], best[C], best[X0]
-    pulled = np.zeros(N_SWS)
     for j in range(N_SWS):
         total = 0.0
         for i in range(m):
             total += w[i] * slopes[j, i] * residual[i]
         pulled[j] = total
-    found[0] = found[1] = 0.0
+    most = most_sigma = 0.0
     for k in range(2 * len(SECOND_OFFSETS)):
-        place = x0 + (SECOND_OFFSETS[k // 2] if k % 2 == 0 else -SECOND_OFFSETS[k // 2])
+        offset = SECOND_OFFSETS[k // 2]
+        place = x0 + (offset if k % 2 == 0 else -offset)
         size = match = t0 = t1 = t2 = t3 = t4 = 0.0
         for i in range(m):
             log_u = vector_log(max(abs(x[i] - place), _TINY)) - log_b
@@ -144,8 +144,9 @@ def second_line(x, w, m, best, slopes, variance, residual, found):  # type: igno
             match += taken * pulled[j]
         if size > _ABSORBED * whole and match > SECOND_LEAST * best[A] * size:
             sigma = match / math.sqrt(size)
-            if sigma > found[1]:
-                found[0], found[1] = match / size / best[A], sigma
+            if sigma > most_sigma:
+                most, most_sigma = match / size / best[A], sigma
+    found[0], found[1] = most, most_sigma
 
 
 @compiled(part=True)

@@ -61,7 +61,8 @@ _EE, _EF, _EG, _EH, _FF, _FG, _FH, _GG, _GH, _HH = 7, 8, 9, 10, 11, 12, 13, 14, 
 _YE, _YF, _YG, _YH = 17, 18, 19, 20
 N_SUMS: Final = 21
 MAX_CANDIDATES: Final = 28
-WORK_ROWS: Final = 15
+WORK_ROWS: Final = 14
+WORK_SIZE: Final = max(N_SUMS, MAX_CANDIDATES)
 # Places in the state of a solution
 LOG_B, C, X0, N, A, CHI2 = 0, 1, 2, 3, 4, 5
 N_STATE: Final = 6
@@ -164,27 +165,26 @@ def _evaluate(x, y, w, m, state, sums):  # type: ignore[no-untyped-def]
 def _normal_equations(sums, state, hessian, slope):  # type: ignore[no-untyped-def]
     """Gauss–Newton matrix and slope in (ln b, c, λ0) with n and a eliminated."""
     n, a, c = state[N], state[A], state[C]
+    s, e, ee = sums[_S], sums[_E], sums[_EE]
+    f, g, h = sums[_F], sums[_G], sums[_H]
+    ef, eg, eh = sums[_EF], sums[_EG], sums[_EH]
     k0, k1, k2 = -a * c, a, -a * c  # derivative of the profile = k times (F, G, H)
-    slope[0] = k0 * (sums[_YF] - n * sums[_F] + a * sums[_EF])
-    slope[1] = k1 * (sums[_YG] - n * sums[_G] + a * sums[_EG])
-    slope[2] = k2 * (sums[_YH] - n * sums[_H] + a * sums[_EH])
-    n0, n1, n2 = k0 * sums[_F], k1 * sums[_G], k2 * sums[_H]
-    a0, a1, a2 = -k0 * sums[_EF], -k1 * sums[_EG], -k2 * sums[_EH]
+    slope[0] = k0 * (sums[_YF] - n * f + a * ef)
+    slope[1] = k1 * (sums[_YG] - n * g + a * eg)
+    slope[2] = k2 * (sums[_YH] - n * h + a * eh)
+    n0, n1, n2 = k0 * f, k1 * g, k2 * h
+    a0, a1, a2 = -k0 * ef, -k1 * eg, -k2 * eh
     # inverse of the block of (n, a); a parameter on its bound does not follow
     i_nn = i_na = i_aa = 0.0
     n_free = N_LOW - 1.0 < n < N_HIGH - 1.0
     a_free = A_LOW < a < A_HIGH
     if n_free and a_free:
-        determinant = sums[_S] * sums[_EE] - sums[_E] * sums[_E]
-        i_nn, i_aa, i_na = (
-            sums[_EE] / determinant,
-            sums[_S] / determinant,
-            sums[_E] / determinant,
-        )
+        determinant = s * ee - e * e
+        i_nn, i_aa, i_na = ee / determinant, s / determinant, e / determinant
     elif n_free:
-        i_nn = 1.0 / sums[_S]
+        i_nn = 1.0 / s
     elif a_free:
-        i_aa = 1.0 / sums[_EE]
+        i_aa = 1.0 / ee
     hessian[0] = k0 * k0 * sums[_FF] - (n0 * n0 * i_nn + 2 * n0 * a0 * i_na + a0 * a0 * i_aa)
     hessian[1] = k0 * k1 * sums[_FG] - (
         n0 * n1 * i_nn + (n0 * a1 + n1 * a0) * i_na + a0 * a1 * i_aa
@@ -203,15 +203,17 @@ def _normal_equations(sums, state, hessian, slope):  # type: ignore[no-untyped-d
 def _solve(hessian, slope, damping, free, step):  # type: ignore[no-untyped-def]
     """Damped 3×3 system by Cholesky; a parameter that is not free stays (step 0)."""
     d = 1.0 + damping
-    h00 = hessian[0] * d if free[0] and hessian[0] > 0 else 1.0
-    h11 = hessian[3] * d if free[1] and hessian[3] > 0 else 1.0
-    h22 = hessian[5] * d if free[2] and hessian[5] > 0 else 1.0
-    h01 = hessian[1] if free[0] and free[1] else 0.0
-    h02 = hessian[2] if free[0] and free[2] else 0.0
-    h12 = hessian[4] if free[1] and free[2] else 0.0
-    b0 = slope[0] if free[0] and hessian[0] > 0 else 0.0
-    b1 = slope[1] if free[1] and hessian[3] > 0 else 0.0
-    b2 = slope[2] if free[2] and hessian[5] > 0 else 0.0
+    free0, free1, free2 = free[0], free[1], free[2]  # each place read is 10 ms to compile
+    h00, h11, h22 = hessian[0], hessian[3], hessian[5]
+    b0 = slope[0] if free0 and h00 > 0 else 0.0
+    b1 = slope[1] if free1 and h11 > 0 else 0.0
+    b2 = slope[2] if free2 and h22 > 0 else 0.0
+    h00 = h00 * d if free0 and h00 > 0 else 1.0
+    h11 = h11 * d if free1 and h11 > 0 else 1.0
+    h22 = h22 * d if free2 and h22 > 0 else 1.0
+    h01 = hessian[1] if free0 and free1 else 0.0
+    h02 = hessian[2] if free0 and free2 else 0.0
+    h12 = hessian[4] if free1 and free2 else 0.0
     l00 = math.sqrt(h00)
     l10, l20 = h01 / l00, h02 / l00
     v11 = h11 - l10 * l10
@@ -226,9 +228,9 @@ def _solve(hessian, slope, damping, free, step):  # type: ignore[no-untyped-def]
     z0 = b0 / l00
     z1 = (b1 - l10 * z0) / l11
     z2 = (b2 - l20 * z0 - l21 * z1) / l22
-    step[2] = z2 / l22
-    step[1] = (z1 - l21 * step[2]) / l11
-    step[0] = (z0 - l10 * step[1] - l20 * step[2]) / l00
+    s2 = z2 / l22
+    s1 = (z1 - l21 * s2) / l11
+    step[0], step[1], step[2] = (z0 - l10 * s1 - l20 * s2) / l00, s1, s2
     return True
 
 
@@ -245,15 +247,11 @@ def _bounded_step(state, slope, low, high, hessian, damping, free, step):  # typ
     for k in range(3):
         target = min(max(state[k] + step[k] / longest, low[k]), high[k])
         step[k] = target - state[k]
+    s0, s1, s2 = step[0], step[1], step[2]
     return (
-        2.0 * (slope[0] * step[0] + slope[1] * step[1] + slope[2] * step[2])
-        - (hessian[0] * step[0] ** 2 + hessian[3] * step[1] ** 2 + hessian[5] * step[2] ** 2)
-        - 2.0
-        * (
-            hessian[1] * step[0] * step[1]
-            + hessian[2] * step[0] * step[2]
-            + hessian[4] * step[1] * step[2]
-        )
+        2.0 * (slope[0] * s0 + slope[1] * s1 + slope[2] * s2)
+        - (hessian[0] * (s0 * s0) + hessian[3] * (s1 * s1) + hessian[5] * (s2 * s2))
+        - 2.0 * (hessian[1] * s0 * s1 + hessian[2] * s0 * s2 + hessian[4] * s1 * s2)
     )
 
 
@@ -346,47 +344,49 @@ def _start(x, y, w, m, state):  # type: ignore[no-untyped-def]
 
 
 @compiled(part=True)
-def _list_candidates(x, y, w, m, best, totals, trial, candidates):  # type: ignore[no-untyped-def]
+def _list_candidates(x, y, w, m, best, totals, trial, left, right, start):  # type: ignore[no-untyped-def]
     """List other places of λ0 that may hold the minimum; return their number.
 
     Going outward from the solution, pixel centres (a kink of χ² can be a minimum) and the gaps
     between them are taken while χ², with b and c as they are, stays near the best.
     """
     limit = best[CHI2] * (1.0 + _WORTH_A_DESCENT / m)
+    centre, has_kinks = best[X0], best[C] < _KINK_SHAPE
     trial[LOG_B], trial[C] = best[LOG_B], best[C]
     count = 0
     p = 0  # the solution lies between pixels p - 1 and p
-    while p < m - 1 and x[p] < best[X0]:
+    while p < m - 1 and x[p] < centre:
         p += 1
     for direction in (-1, 1):
         q = p - 1 if direction < 0 else p
-        away = abs(x[q] - best[X0])
+        away = abs(x[q] - centre)
         step = 0
         while 0 <= q < m and abs(x[q]) <= SHIFT_MAX and count < MAX_CANDIDATES - 1:
             near = False
-            if best[C] < _KINK_SHAPE:
-                trial[X0] = x[q]
+            here = x[q]
+            if has_kinks:
+                trial[X0] = here
                 chi2 = _chi2_at(x, y, w, m, trial, totals)
                 # data above the tip of the profile push the centre off this pixel
                 if chi2 < limit and y[q] - (trial[N] - trial[A]) < 1.0 / math.sqrt(w[q]):
                     near = True
-                    candidates[count, :] = x[q]
+                    left[count] = right[count] = start[count] = here
                     count += 1
-            following = q + direction
-            if not (0 <= following < m and abs(x[following]) <= SHIFT_MAX):
+            q += direction
+            if not (0 <= q < m and abs(x[q]) <= SHIFT_MAX):
                 break
             # in the next gap a minimum hides just behind the kink that is near, else anywhere
-            half = 0.5 * abs(x[following] - x[q])
-            trial[X0] = x[q] + direction * (min(away, half) if step == 0 else half)
+            there = x[q]
+            half = 0.5 * abs(there - here)
+            within = here + direction * (min(away, half) if step == 0 else half)
+            trial[X0] = within
             if _chi2_at(x, y, w, m, trial, totals) < limit:
                 near = True
-                candidates[count, 0] = min(x[q], x[following])
-                candidates[count, 1] = max(x[q], x[following])
-                candidates[count, 2] = trial[X0]
+                left[count], right[count] = min(here, there), max(here, there)
+                start[count] = within
                 count += 1
             if not near:
                 break
-            q = following
             step += 1
     return count
 
@@ -404,7 +404,7 @@ def fit_profile(x, y, w, m, best, work):  # type: ignore[no-untyped-def]
         Pixels that count.
     best : (N_STATE,) array, overwritten
         ln b, c, λ0 − laboratory [Å], n − 1, a, χ².
-    work : (WORK_ROWS, N_SUMS) scratch array
+    work : (WORK_ROWS, WORK_SIZE) scratch array
 
     Returns
     -------
@@ -412,7 +412,7 @@ def fit_profile(x, y, w, m, best, work):  # type: ignore[no-untyped-def]
         True when the iteration converged.
     """
     low, high, trial, totals = work[8], work[9], work[10], work[7]
-    candidates = work[11:].reshape(-1)[: 3 * MAX_CANDIDATES].reshape(MAX_CANDIDATES, 3)
+    left, right, start = work[11], work[12], work[13]  # of each candidate
     low[LOG_B], low[C], low[X0] = _LOG_B_LOW, C_LOW, -SHIFT_MAX
     high[LOG_B], high[C], high[X0] = _LOG_B_HIGH, C_HIGH, SHIFT_MAX
     s = sy = syy = 0.0
@@ -426,7 +426,7 @@ def fit_profile(x, y, w, m, best, work):  # type: ignore[no-untyped-def]
     _descend(x, y, w, m, best, low, high, _ROUGH, math.inf, work)
     count = 0
     if best[C] < _CUSP_SHAPE:
-        count = _list_candidates(x, y, w, m, best, totals, trial, candidates)
+        count = _list_candidates(x, y, w, m, best, totals, trial, left, right, start)
     # the solution itself comes first, polished; then its rivals in λ0, and for a line that
     # hardly stands out of the noise those of other shape
     starts = count + 1
@@ -442,11 +442,7 @@ def fit_profile(x, y, w, m, best, work):  # type: ignore[no-untyped-def]
             trial[C] = _OTHER_SHAPES[k - count - 1]
             trial[X0] = min(max(x0 + _OTHER_SHIFTS[k - count - 1], -SHIFT_MAX), SHIFT_MAX)
         elif k > 0:
-            low[X0], high[X0], trial[X0] = (
-                candidates[k - 1, 0],
-                candidates[k - 1, 1],
-                candidates[k - 1, 2],
-            )
+            low[X0], high[X0], trial[X0] = left[k - 1], right[k - 1], start[k - 1]
         done = _descend(x, y, w, m, trial, low, high, _FINE, best[CHI2], work)
         if trial[CHI2] < best[CHI2]:
             converged = done

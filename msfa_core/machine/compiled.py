@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ def compiled(
     def compile_it(kernel: Callable[..., Any]) -> Any:
         fastmath = set(_FASTMATH_FINITE if finite else _FASTMATH)
         options: dict[str, Any] = {"fastmath": fastmath, "error_model": "numpy", "nogil": True}
+        options["no_cfunc_wrapper"] = True  # nobody calls a kernel from C
         if part:
             return _pipelines().part(kernel, {**options, "nopython": True})
         dispatcher: Any = numba.njit(pipeline_class=_pipelines().whole, **options)(kernel)
@@ -79,7 +81,8 @@ def _pipelines() -> SimpleNamespace:
             codegen = self.state.targetctx.codegen()
             self.state.library = WholeLibrary(codegen, func.__qualname__)
             self.state.library.enable_object_caching()
-            return super().compile_extra(func)
+            with _no_search_for_garbage():
+                return super().compile_extra(func)
 
     class PartCompiler(Compiler):
         def compile_extra(self, func: Callable[..., Any]) -> Any:
@@ -101,10 +104,22 @@ def _pipelines() -> SimpleNamespace:
             )
 
     def part(kernel: Callable[..., Any], options: dict[str, Any]) -> Any:
-        options = {**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        options = {**options, "no_cpython_wrapper": True}
         return PartDispatcher(kernel, targetoptions=options, pipeline_class=PartCompiler)
 
     return SimpleNamespace(whole=WholeCompiler, part=part)
+
+
+@contextlib.contextmanager
+def _no_search_for_garbage() -> Iterator[None]:
+    """Search for garbage later: all that is imported would be looked at, a tenth of the time."""
+    searches = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searches:
+            gc.enable()
 
 
 @cache

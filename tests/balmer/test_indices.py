@@ -11,6 +11,7 @@ from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.indices import (
     CA_K_BANDS,
     EW_BANDS,
+    Band,
     calcium_k,
     equivalent_widths,
     line_indices,
@@ -24,6 +25,7 @@ from msfa_core.constants import (
     LINE_LIST,
     SPEED_OF_LIGHT,
 )
+from msfa_core.errors import ConfigError
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.spectra.spectrum import Spectra
 
@@ -150,3 +152,8 @@ def test_indices_of_a_wrong_redshift_are_none(shift):
     assert line_indices(wrong)["kp"].notna().all()
     assert found.drop(columns="obsid").isna().all(axis=None)
     assert found["obsid"].tolist() == right.obsid.tolist()
+
+
+def test_a_pseudo_continuum_that_would_not_be_fitted_is_refused():
+    with pytest.raises(ConfigError, match="degree 3 is not fitted: give 0 to 2"):
+        Band(4126.0, 4135.2, ((4114.0, 4120.0), (4135.7, 4143.2)), degree=3)

@@ -16,7 +16,7 @@ PIXELS = 106
 
 @compiled
 def fit_many(x, y, w, states, converged):
-    work = np.zeros((solver.WORK_ROWS, solver.N_SUMS))
+    work = np.zeros((solver.WORK_ROWS, solver.WORK_SIZE))
     for i in range(len(y)):
         converged[i] = solver.fit_profile(x, y[i], w[i], len(x), states[i], work)
 

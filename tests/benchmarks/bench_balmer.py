@@ -22,7 +22,7 @@ LIMIT = 570_000  # fits/s: exp and pow of 106 pixels at the rate of vector arith
 
 @compiled
 def fit_many(x, y, w, states):
-    work = np.zeros((solver.WORK_ROWS, solver.N_SUMS))
+    work = np.zeros((solver.WORK_ROWS, solver.WORK_SIZE))
     for i in range(len(y)):
         solver.fit_profile(x, y[i], w[i], len(x), states[i], work)
 
