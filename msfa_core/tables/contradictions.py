@@ -24,6 +24,8 @@ _GOOD_PARALLAX: Final = 5.0  # σ
 _NEGATIVE: Final = -0.1  # mas; parallaxes below it in the middle of a table are none …
 _NEGATIVE_SIGMA: Final = -3.0  # … or below so many errors
 _LUMINOSITIES: Final = (-7.0, 18.0)  # mag in G, of supergiants and of coolest white dwarfs
+_BRIGHT: Final = 18.0  # mag in G
+_LARGE_ERROR: Final = 1.0  # mas; DR2 and DR3 have 0.02 to 0.2 for stars brighter than that
 _FEWEST_TO_COMPARE: Final = 20  # rows by which columns are held against each other
 _GROWS: Final = 0.7  # rank correlation with G; honest parallaxes of 20 rows reach 0.53
 _MORE_ALIKE: Final = 0.6  # spread of absolute magnitudes if it is a distance, over that if not
@@ -161,6 +163,8 @@ def unlikely(
             found["parallax_mas"] = why
     if "parallax_mas" in values and (why := _no_parallax(values)):
         found["parallax_mas"] = why
+    if {"g_mag", "parallax_error_mas"} <= values.keys() and (why := _no_error_of_gaia(values)):
+        found["parallax_error_mas"] = why
     if {"ra", "dec", "pmra", "pmdec"} <= values.keys() and (why := _exchanged(values)):
         found |= {"pmra": why, "pmdec": f"as {names['pmra']} before it"}
     if "z" in values and names["z"].strip().lower() == "z":
@@ -218,6 +222,18 @@ def _no_parallax(values: Mapping[str, pd.Series]) -> str:
     return (
         f"its middle value is {np.median(parallax[known]):.3g} mas, farther below zero than errors "
         "bring one: it is a logarithm, or its sign is turned; give the parallax itself"
+    )
+
+
+def _no_error_of_gaia(values: Mapping[str, pd.Series]) -> str:
+    """Return why errors of parallaxes are hardly Gaia's: those of bright stars are far smaller."""
+    g_mag, error = (_numbers(values[name]) for name in ("g_mag", "parallax_error_mas"))
+    some = error[np.isfinite(error) & (g_mag < _BRIGHT)]
+    if len(some) < _ENOUGH or (middle := float(np.median(some))) < _LARGE_ERROR:
+        return ""
+    return (
+        f"its middle value of {len(some):,} stars brighter than G = {_BRIGHT:g} is {middle:.3g} "
+        "mas, and Gaia's are below 0.2 mas there: it can be in per cent, or of something else"
     )
 
 

@@ -608,6 +608,18 @@ def test_a_distance_called_parallax_is_left_out(tmp_path):
     assert few.has("parallax_mas")
 
 
+def test_errors_of_parallaxes_in_per_cent_are_left_out(tmp_path):
+    table = halo().assign(parallax_error=0.03)
+    table["phot_g_mean_mag"] -= 1.0
+    assert read_as_gaia(table, tmp_path / "a.csv").has("parallax_mas", "parallax_error_mas")
+    table["parallax_error"] = 3.0 / table["parallax"]
+    found = read_as_gaia(table, tmp_path / "b.csv")
+    assert "per cent" in found.left_out["parallax_error"]
+    assert found.has("parallax_mas", "g_mag")
+    faint = table.assign(phot_g_mean_mag=20.5, parallax_error=1.4)  # which DR3 has
+    assert read_as_gaia(faint, tmp_path / "c.csv").has("parallax_error_mas")
+
+
 def test_two_motions_that_were_exchanged_are_left_out(tmp_path):
     table = halo()
     table = table.assign(pmra=table["pmdec"], pmdec=table["pmra"])
