@@ -68,6 +68,8 @@ _TRIPLES: Final = 64  # of pixels: near either end and in the middle
 _LEAST_BEND: Final = 1e-6  # of even steps; 6e-6 from 3700 to 9100 Å in air
 _LARGEST_BEND: Final = 3e-5
 _EVEN: Final = 0.2  # of that
+_STEP: Final = 1e-4  # of log10 λ, of LAMOST and SDSS; other spectra are even in air, too …
+_SAME_STEP: Final = 1e-3  # … and are rightly brought to vacuum once
 _SAME_PIXEL: Final = 0.03  # 0.02 among real spectra, which round in single precision
 _PER_WAVELENGTH: Final = "convert it to flux per wavelength, as LAMOST's"
 
@@ -165,7 +167,7 @@ def _check_steps(path: Path, wavelength: NDArray[Any]) -> None:
     """Refuse wavelengths whose logarithm has even steps once they are brought to vacuum, or to air.
 
     Spectra of LAMOST and SDSS have even steps in vacuum: those are in air, or were brought to
-    vacuum twice, and no card of the file says so.
+    vacuum twice, and no card of the file says so. Other steps than theirs may be even in air.
     """
     half = (len(wavelength) - _TRIPLES) // 2
     if half < _TRIPLES:
@@ -176,10 +178,12 @@ def _check_steps(path: Path, wavelength: NDArray[Any]) -> None:
     if not (_LEAST_BEND < abs(bend) < _LARGEST_BEND and noise < _EVEN * abs(bend)):
         return
     vacuum = air_to_vacuum(three)
+    step = np.log10(three[1] / three[0]).mean() / half
+    is_theirs = abs(step / _STEP - 1.0) < _SAME_STEP
     for other, words, remedy in (
         (vacuum, "in air", "bring them to vacuum, or write VACUUM = F into the header"),
         (three**2 / vacuum, "brought to vacuum twice", "undo it once"),
-    ):
+    )[: 1 + is_theirs]:
         if abs(_bend(other)[0]) < _EVEN * abs(bend):
             reason = f"its wavelengths have even steps of log λ only if they are {words}"
             raise problem(path, reason, remedy)

@@ -86,6 +86,13 @@ def test_wavelengths_in_air_that_no_card_tells_of_are_refused(tmp_path, digits):
         read_spectrum(even(path, rounded(air_to_vacuum(EVEN))))
 
 
+def test_steps_that_are_even_in_air_are_read_where_they_are_not_those_of_lamost(tmp_path):
+    vacuum = air_to_vacuum(10 ** (3.57 + 1.02e-4 * np.arange(3909)))  # as other telescopes bin
+    for cards in ({}, {"VACUUM": True}):
+        found = read_spectrum(even(tmp_path / "a.fits", vacuum, **cards))
+        assert found.wavelength == pytest.approx(vacuum)
+
+
 @pytest.mark.parametrize("key", ["WAVESYS", "WAVE_SYS"])
 def test_more_cards_may_say_air(tmp_path, key):
     found = read_spectrum(table(tmp_path / "a.fits", **{key: "AIR"}))
