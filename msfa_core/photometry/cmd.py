@@ -183,12 +183,13 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
     """Refuse G, BP and RP that cannot be those of stars: BP and RP add up to G, or nearly.
 
     Columns that were exchanged, of another system (AB) or another survey do not. A table of few
-    rows, or of faint stars alone, tells nothing: their BP is too bright.
+    rows, or of faint stars alone, tells nothing: their BP is too bright. Where stars are crowded
+    BP and RP hold light of others; they are believed where the excess factor says the same.
 
     Parameters
     ----------
     gaia : n rows
-        ``g_mag, bp_mag, rp_mag`` [mag].
+        ``g_mag, bp_mag, rp_mag`` [mag]; ``excess_factor`` where it is known.
     what : str
         The table, for messages.
 
@@ -202,16 +203,17 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
         for band, zero in GAIA_VEGA_ZERO_POINT.items()
     }
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        excess = corrected_excess_factor(
-            magnitudes["bp"] - magnitudes["rp"], (flux["bp"] + flux["rp"]) / flux["g"]
-        )
+        ratio = (flux["bp"] + flux["rp"]) / flux["g"]
+        excess = np.abs(corrected_excess_factor(magnitudes["bp"] - magnitudes["rp"], ratio))
+        off = np.fmin(excess, np.abs(ratio - numbers(gaia, "excess_factor")))
     known = np.isfinite(excess) & (magnitudes["g"] < _BRIGHT) & (magnitudes["bp"] < _BRIGHT)
-    if known.sum() < _FEWEST_BRIGHT or np.median(np.abs(excess[known])) < _ADDS_UP:
+    if known.sum() < _FEWEST_BRIGHT or np.median(off[known]) < _ADDS_UP:
         return
     raise CatalogueError(
         f"{what}: BP and RP of {int(known.sum()):,} stars do not add up to G (C* = "
-        f"{np.median(np.abs(excess[known])):.3f} in the middle, 0.02 of stars): G, BP or RP is "
-        "another magnitude, or two of them are exchanged; correct their names, or take them out."
+        f"{np.median(excess[known]):.3f} in the middle, 0.02 of stars): G, BP or RP is another "
+        "magnitude, or two of them are exchanged; correct their names, or take them out. If the "
+        "stars are crowded, add phot_bp_rp_excess_factor."
     )
 
 

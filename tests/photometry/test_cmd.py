@@ -245,3 +245,19 @@ def test_bands_that_were_exchanged_do_not_add_up_and_are_refused():
             check_bands(wrong, "a.csv")
     few = honest.rename(columns={"bp_mag": "rp_mag", "rp_mag": "bp_mag"}).head(19)
     check_bands(few, "a.csv")
+
+
+def test_crowded_stars_are_believed_where_their_excess_factor_says_the_same():
+    crowded = bands()
+    for band in ("bp_mag", "rp_mag"):
+        crowded[band] -= 0.2  # light of neighbours
+    flux = 10 ** (-0.4 * (crowded["bp_mag"] - 25.3385)) + 10 ** (
+        -0.4 * (crowded["rp_mag"] - 24.7479)
+    )
+    crowded["excess_factor"] = (flux / 10 ** (-0.4 * (crowded["g_mag"] - 25.6874))).round(4)
+    check_bands(crowded, "a.csv")
+    with pytest.raises(CatalogueError, match="add phot_bp_rp_excess_factor"):
+        check_bands(crowded.drop(columns="excess_factor"), "a.csv")
+    wrong = crowded.rename(columns={"bp_mag": "rp_mag", "rp_mag": "bp_mag"})
+    with pytest.raises(CatalogueError, match="do not add up to G"):
+        check_bands(wrong, "a.csv")
