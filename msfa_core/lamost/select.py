@@ -237,9 +237,9 @@ def columns_of(names: Sequence[str], what: str) -> dict[str, str]:
     }
     for k, name in enumerate(names, start=1):  # of equal names the first has kept its own
         first = name.removesuffix(f"_{k}")
-        if first != name and first in found.values() and first in names[: k - 1]:
+        if first in found.values() and first in names[: k - 1]:
             raise CatalogueError(f"{what} has two columns {first}; take out the wrong one.")
-    for name in (found[house] for house in NEEDED if found.get(house) in again):
+    for name in (one for one in found.values() if one in again):
         raise CatalogueError(
             f"{what} has columns {name} and {again[name]}, which differ in case only; rename one."
         )

@@ -148,7 +148,11 @@ def open_catalogue(path: str | Path) -> Catalogue:
                 raise _problem(path, "is empty", "download it again")
             if head.startswith(b"SIMPLE  ="):
                 header, _ = _table_header(path, stream)
-                return Catalogue(path, "FITS", tuple(_table_columns(header).names))
+                names = _table_columns(header).names
+                if len(set(names)) < len(names):
+                    twice = next(name for name in names if names.count(name) > 1)
+                    raise _problem(path, f"has two columns {twice}", "take out the wrong one")
+                return Catalogue(path, "FITS", tuple(names))
             if _WEB_PAGE.match(head.removeprefix(_BOM)):
                 raise _problem(path, "holds a web page, not a catalogue", "download it again")
             if b"\x00" in head[:_BLOCK]:

@@ -266,6 +266,25 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
         select(tmp_path / "c.csv", tmp_path / "o.csv")
 
 
+@pytest.mark.parametrize("name", ["snrg", "ra", "SNRG", "RA", "other"])
+def test_two_columns_of_one_name_in_fits_are_refused(tmp_path, name):
+    table = general()
+    columns = [
+        fits.Column(one, {"f": "D", "i": "K"}.get(table[one].dtype.kind, "12A"), array=table[one])
+        for one in ("obsid", "snrg", "class", "subclass", "ra", "dec", "planid")
+    ]
+    columns += [fits.Column(f"{word}_col", "D", array=table["dec"]) for word in ("one", "two")]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "a.fits")
+    content = (tmp_path / "a.fits").read_bytes()
+    for word in ("one", "two"):  # as no writer lets one name them
+        content = content.replace(f"'{word}_col '".encode(), f"'{name:8}'".encode(), 1)
+        if name != "other":
+            break
+    (tmp_path / "a.fits").write_bytes(content)
+    with pytest.raises(CatalogueError, match="two columns|differ in case only"):
+        select(tmp_path / "a.fits", tmp_path / "o.csv")
+
+
 def test_scaled_and_null_integers_of_fits_are_read(tmp_path):
     columns = [
         fits.Column("obsid", "J", array=np.array([5, 6, 7]), bzero=2**31),
