@@ -6,6 +6,7 @@ number. One number alone seldom shows it, the column does.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -267,7 +268,7 @@ def _rounded_by_sheet(ids: pd.Series) -> BoolArray:
     zeros = numbers % spare == 0
     share = np.mean(1.0 / spare)  # of true numbers that end so
     enough = zeros.mean() > max(_SHEET_SHARE, 3.0 * share)
-    if enough and np.log2(spare[zeros]).sum() >= _UNLIKELY:
+    if enough and _bits(numbers, zeros, digits - _SHEET_DIGITS) >= _UNLIKELY:
         rounded[rows[zeros]] = True
         return rounded
     for kept in _SHORTEST_DIGITS:  # and zeros behind them, as JavaScript writes long numbers
@@ -279,6 +280,18 @@ def _rounded_by_sheet(ids: pd.Series) -> BoolArray:
             rounded[rows[zeros]] = True
             break
     return rounded
+
+
+def _bits(numbers: NDArray[np.int64], zeros: BoolArray, n_zeros: NDArray[np.int64]) -> float:
+    """Return how unlikely it is that so many different numbers end in so many zeros, in bits.
+
+    Gaia's numbers are multiples of 128: each zero at their end is one of 5 digits, not of 10.
+    """
+    some, first = np.unique(numbers[zeros], return_index=True)
+    by_chance = np.where(some % _SPARE == 0, 5, 10) ** n_zeros[zeros][first]
+    n, k = len(np.unique(numbers)), len(some)
+    choices = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return float(np.log2(by_chance).sum()) - choices / math.log(2)
 
 
 def _rounded_by_float(ids: pd.Series) -> tuple[BoolArray, bool]:
