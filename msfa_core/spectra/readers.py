@@ -271,7 +271,7 @@ def _undated(meta: dict[str, Any]) -> list[str]:
     if date is None:
         return noted
     try:
-        day = datetime.fromisoformat(date).toordinal() - _DAY_OF_MJD
+        day = datetime.fromisoformat(date[:10]).toordinal() - _DAY_OF_MJD  # 12:59:60 is rounded
     except ValueError:
         day = None
     if day is None or not is_plausible("lmjd", day):

@@ -198,7 +198,12 @@ def test_a_date_that_is_not_of_the_night_is_left_out_and_said(tmp_path, date, wh
     assert "date_obs" not in found.meta
     assert date in found.meta["noted"]
     assert why in found.meta["noted"]
-    for honest in ("2011-10-24T12:32:00", "2011-10-25T21:00:00.5", "2011-10-25"):
+    for honest in (
+        "2011-10-24T12:32:00",
+        "2011-10-24T12:59:60",
+        "2011-10-25T21:00:00.5",
+        "2011-10-25",
+    ):
         found = read_spectrum(table(tmp_path / "a.fits", LMJD=55859, **{"DATE-OBS": honest}))
         assert (found.meta["date_obs"], "noted" in found.meta) == (honest, False)
 
