@@ -46,7 +46,6 @@ _OWN_NAMES: Final = ("designation", "obsdate", "lmjd", "mjd", "planid", "spid", 
 _TEXT: Final = ("class", "subclass", "designation", "obsdate", "planid", "data_release", "ps_id")
 _IN_DEGREES: Final = ("radeg", "dedeg")  # names that say so
 _SAID: Final = {"obsid": "observation number", "snr_g": "S/N in g"}
-_NO_SNR: Final = 999.0  # exactly: nines by which surveys say that there is none
 _LOOKED_AT: Final = 2000  # rows of a piece whose places are looked at
 _MIB: Final = 2**20  # bytes
 
@@ -357,8 +356,11 @@ class Choosing:
         return self._possible(read.values)
 
     def _possible(self, snr: FloatArray) -> FloatArray:
-        """(n,) S/N without what stands for none: it would pass every cut."""
-        beyond = (snr > quantity("snr_g").high) | (snr == _NO_SNR)
+        """(n,) S/N without what stands for none: it would pass every cut.
+
+        999 is one: LAMOST gives its best spectra no more than that.
+        """
+        beyond = snr > quantity("snr_g").high
         if beyond.any():
             self.n_strange += int(beyond.sum())
             self.strange = self.strange or f"{snr[beyond][0]:g}"

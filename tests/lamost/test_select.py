@@ -209,7 +209,16 @@ def test_an_obsid_that_comes_twice_is_counted_and_kept_once(tmp_path):
     assert chosen.n_twice == len(expected(table.iloc[:100]))
 
 
-@pytest.mark.parametrize("none", [999.0, 9999.0, 32767.0, 65535.0, 99999.0, 1e20, np.inf])
+def test_the_highest_snr_that_lamost_gives_is_one(tmp_path):
+    table = general()
+    table.loc[expected(table)[0] == table["obsid"], "snrg"] = 999.0  # as two of 3,000 in DR10
+    table.to_csv(tmp_path / "c.csv", index=False)
+    chosen = select(tmp_path / "c.csv", tmp_path / "o.csv")
+    assert (chosen.n_rows, chosen.n_strange) == (len(expected(table)), 0)
+    assert read_table(tmp_path / "o.csv")["snr_g"].max() == 999.0
+
+
+@pytest.mark.parametrize("none", [9999.0, 32767.0, 65535.0, 99999.0, 1e20, np.inf])
 def test_a_number_that_stands_for_no_snr_passes_no_cut(tmp_path, none):
     table = general()
     n = len(expected(table))
