@@ -233,7 +233,8 @@ def _no_error_of_gaia(values: Mapping[str, pd.Series]) -> str:
         return ""
     return (
         f"its middle value of {len(some):,} stars brighter than G = {_BRIGHT:g} is {middle:.3g} "
-        "mas, and Gaia's are below 0.2 mas there: it can be in per cent, or of something else"
+        "mas, and Gaia's are below 0.2 mas there: it can be in per cent, or of something else; "
+        "give the error itself, in mas"
     )
 
 
