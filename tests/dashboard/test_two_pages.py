@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import panel as pn
@@ -186,31 +187,39 @@ def test_blind_hides_classes_orders_and_menus_on_every_page(survey):
     assert "A1V" in app.spectrum.figure.title.text
 
 
-@pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
-def test_a_page_left_with_overlays_drawn_gives_back_its_survey(survey, monkeypatch, caplog):
-    """As it goes its figures hold nothing any more: nothing is drawn on them."""
-    states = []
+@asynccontextmanager
+async def visited(survey, is_drawn=True):
+    """A session of a page, its app and its end: somebody comes, and goes."""
+    apps = []
 
     def make(document):
         with set_curdoc(document):
-            app = VettingApp(survey, reviewer="anna")
-            pn.panel(app).server_doc(document)
-            states.append(app.state)
+            apps.append(VettingApp(survey, reviewer="anna"))
+            if is_drawn:
+                pn.panel(apps[0]).server_doc(document)
+
+    page = Application(FunctionHandler(make), DocumentLifecycleHandler())
+    context = ApplicationContext(page, io_loop=IOLoop.current())
+    session = await context.create_session_if_needed(ID("visited"), REQUEST)
+    yield session, apps[0]
+    await context._discard_session(session, lambda _: True)
+
+
+@pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
+def test_a_page_left_with_overlays_drawn_gives_back_its_survey(survey, monkeypatch, caplog):
+    """As it goes its figures hold nothing any more: nothing is drawn on them."""
 
     async def visit():
-        page = Application(FunctionHandler(make), DocumentLifecycleHandler())
-        context = ApplicationContext(page, io_loop=IOLoop.current())
-        session = await context.create_session_if_needed(ID("overlays"), REQUEST)
+        async with visited(survey) as (session, app):
+            answers = app.state.answers
 
-        def overlay():
-            with set_curdoc(session.document):
-                answers = states[0].answers
-                answers.with_coadd = True
-                answers.coadded = CoAdded(states[0].screen.star.obsid, None)  # it was answered
+            def overlay():
+                with set_curdoc(session.document):
+                    answers.with_coadd = True
+                    answers.coadded = CoAdded(app.state.screen.star.obsid, None)  # it was answered
 
-        await session.with_document_locked(overlay)
-        await context._discard_session(session, lambda _: True)
-        return states[0].data.n_sessions
+            await session.with_document_locked(overlay)
+        return app.state.data.n_sessions
 
     monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
     pn.state.cache.clear()
@@ -221,19 +230,11 @@ def test_a_page_left_with_overlays_drawn_gives_back_its_survey(survey, monkeypat
 @pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
 def test_a_page_that_nobody_waited_for_gives_back_its_survey_too(survey, monkeypatch):
     """A browser that left before the page was drawn never connects; its session ends alone."""
-    states = []
-
-    def make(document):
-        with set_curdoc(document):
-            app = VettingApp(survey, reviewer="anna")
-            states.append(app.state)
 
     async def visit():
-        context = ApplicationContext(Application(FunctionHandler(make), DocumentLifecycleHandler()))
-        session = await context.create_session_if_needed(ID("unseen"), REQUEST)
-        held = states[0].data.n_sessions
-        await context._discard_session(session, lambda _: True)
-        return held, states[0].data.n_sessions
+        async with visited(survey, is_drawn=False) as (_, app):
+            held = app.state.data.n_sessions
+        return held, app.state.data.n_sessions
 
     monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
     pn.state.cache.clear()
@@ -243,42 +244,30 @@ def test_a_page_that_nobody_waited_for_gives_back_its_survey_too(survey, monkeyp
 @pytest.mark.filterwarnings("ignore:.*HTTPServerRequest:DeprecationWarning")  # bokeh's own
 def test_a_page_does_not_take_what_it_says_for_what_its_browser_says(survey, monkeypatch):
     """Else what it said first comes back some time after what it said last."""
-    apps = []
-
-    def make(document):
-        with set_curdoc(document):
-            app = VettingApp(survey, reviewer="anna")
-            pn.panel(app).server_doc(document)
-            apps.append(app)
 
     async def visit():
-        page = Application(FunctionHandler(make), DocumentLifecycleHandler())
-        context = ApplicationContext(page, io_loop=IOLoop.current())
-        session = await context.create_session_if_needed(ID("echo"), REQUEST)
-        pn.state._connected[session.document] = True  # as when a browser has asked for the page
-        app = apps[0]
+        async with visited(survey) as (session, app):
+            pn.state._connected[session.document] = True  # as when a browser has asked for the page
 
-        def say(words, order):
-            app.queue.order.value = order
-            app.strip.content = app.strip.content | {"facts": words}
-            app.state.status.say(words)
+            def say(words, order):
+                app.queue.order.value = order
+                app.strip.content = app.strip.content | {"facts": words}
+                app.state.status.say(words)
 
-        def say_together(words, order):
-            with set_curdoc(session.document), pn.io.hold():
-                say(words, order)
+            def say_together(words, order):
+                with set_curdoc(session.document), pn.io.hold():
+                    say(words, order)
 
-        await session.with_document_locked(say_together, "first", "snr_g")
-        with set_curdoc(session.document):
-            await session.with_document_locked(say, "last", "p_bhb")
-        await asyncio.sleep(0.3)
-        said = (app.verdict.message, app.strip.content["facts"], app.queue.order.value)
-        menu, _ = next(iter(app.queue.order._models.values()))
-        chosen = menu.lookup("value").set_from_json, menu, app.queue.order.labels[2]
-        await session.with_document_locked(*chosen, setter=session)  # as what a browser sends
-        await asyncio.sleep(0.3)
-        chosen = app.queue.order.value == app.queue.order.values[2]
-        await context._discard_session(session, lambda _: True)
-        return said, chosen
+            await session.with_document_locked(say_together, "first", "snr_g")
+            with set_curdoc(session.document):
+                await session.with_document_locked(say, "last", "p_bhb")
+            await asyncio.sleep(0.3)
+            said = (app.verdict.message, app.strip.content["facts"], app.queue.order.value)
+            menu, _ = next(iter(app.queue.order._models.values()))
+            chosen = menu.lookup("value").set_from_json, menu, app.queue.order.labels[2]
+            await session.with_document_locked(*chosen, setter=session)  # as what a browser sends
+            await asyncio.sleep(0.3)
+            return said, app.queue.order.value == app.queue.order.values[2]
 
     monkeypatch.setattr(type(pn.state), "app_url", "/dashboard")  # as a server of it knows
     pn.state.cache.clear()
