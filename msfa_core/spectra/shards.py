@@ -33,7 +33,7 @@ from msfa_core.durable import sync, write_error
 from msfa_core.errors import SurveyError
 from msfa_core.spectra.spectrum import Spectra, Spectrum, log_offset, log_pixels, on_grid
 
-BAD: Final = 1  # ANDMASK ≠ 0 or ivar ≤ 0
+BAD: Final = 1  # as `Spectrum.mask` has it
 SOFT: Final = 2  # ORMASK ≠ 0: a warning
 NO_PIXEL: Final = 4  # the spectrum does not reach here
 

@@ -33,7 +33,8 @@ class Spectrum:
     ivar : (pixel,) float array
         Inverse variance of ``flux``; 0 where unknown.
     mask : (pixel,) bool array
-        True = bad: ANDMASK ≠ 0 or ivar ≤ 0.
+        True = bad: ANDMASK ≠ 0, ivar ≤ 0, or a number that stands for no flux (zeros in a row,
+        −9999, 99999: `fillers`).
     z : float
         Doppler shift from the header's ``Z``; NaN when the file has none.
     ra, dec : float [deg, ICRS]

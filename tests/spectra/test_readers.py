@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from msfa_core.errors import ReadError
+from msfa_core.spectra.fillers import are_fillers
 from msfa_core.spectra.fits_astropy import astropy_units
 from msfa_core.spectra.fits_bytes import PlainFits
 from msfa_core.spectra.names import identity_from_name, obsid_from_name
@@ -447,6 +448,64 @@ def test_pixels_that_hold_a_sentinel_are_bad(tmp_path, row, value):
     spectrum = read_spectrum(table_file(tmp_path / "a.fits", rows))
     assert spectrum.mask[1000:1010].all()
     assert spectrum.mask.sum() == 10 + 15
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("where", [slice(0, 1), slice(0, 31), slice(N - 1, N), slice(N - 31, N),
+                                   slice(1000, 1002)])  # fmt: skip
+def test_zeros_in_a_row_with_an_inverse_variance_are_no_flux(tmp_path, dtype, where):
+    rows = arrays(dtype)
+    rows[0, where] = 0
+    for write, layout in ((table_file, "a"), (image_file, "b")):
+        mask = read_spectrum(write(tmp_path / f"{layout}.fits", rows)).mask
+        assert mask[where].all()
+        assert np.count_nonzero(mask) == np.count_nonzero(rows[0] == 0) + 15
+
+
+def test_zeros_that_counts_can_have_stay(tmp_path):
+    rows = arrays(np.float64)
+    rows[0] = np.random.default_rng(3).poisson(2.0, N)  # 0.14 of them are zero, many in a row
+    rows[1] = 0.5
+    assert not read_spectrum(table_file(tmp_path / "a.fits", rows)).mask[300:].any()
+    rows = arrays(np.float64)
+    rows[0, 1000] = 0
+    assert not read_spectrum(table_file(tmp_path / "b.fits", rows)).mask[1000]
+
+
+@pytest.mark.parametrize("value", [99999.0, -999.0, 32767.0, 1.0, -1.0, 9999.0])
+@pytest.mark.parametrize("where", [slice(1000, 1010), slice(1000, 1100, 13), slice(N - 5, N)])
+def test_a_number_put_where_there_is_no_flux_is_no_flux(tmp_path, value, where):
+    rows = arrays(np.float32)
+    rows[0, where] = value
+    found = read_spectrum(table_file(tmp_path / "a.fits", rows)).mask
+    apart = where.step is not None and np.abs(value) < rows[0].max()
+    if not apart:  # numbers within the range of others tell where they stand in a row
+        assert found[where].all()
+    assert np.count_nonzero(found) == 15 + (0 if apart else np.count_nonzero(rows[0] == value))
+
+
+def test_one_pixel_of_nines_far_beyond_all_others_is_no_flux(tmp_path):
+    rows = arrays(np.float32)
+    rows[0, 1000], rows[0, 2000] = 99999.0, 5100.5  # and a ray of the sky stays
+    mask = read_spectrum(table_file(tmp_path / "a.fits", rows)).mask
+    assert mask[1000]
+    assert not mask[2000]
+
+
+@pytest.mark.parametrize("step", [None, 0.001, 0.1])
+@pytest.mark.parametrize("snr", [np.inf, 1000.0, 100.0, 10.0, 2.0, 0.7])
+@pytest.mark.parametrize("level", [9999.0, 1000.0, 99.0, 1.0])
+def test_honest_flux_keeps_its_pixels_whatever_its_steps_and_noise(snr, level, step):
+    rng, lines = np.random.default_rng(5), np.zeros(N)
+    for centre, depth in ((4341.7, 0.6), (4862.7, 0.8), (6564.6, -1.9)):
+        lines += depth * np.exp(-(((WAVELENGTH - centre) / 15.0) ** 2))
+    flux = level * np.clip(1.0 - lines, 0, None)
+    ivar = np.full(N, (min(snr, 100.0) / level) ** 2)
+    flux = flux + (rng.normal(0, level / snr, N) if np.isfinite(snr) else 0.0)
+    if step is not None:
+        flux = np.round(flux / step / level) * step * level
+    mask = are_fillers(flux.astype(np.float32), ivar.astype(np.float32), np.ones(N, bool))
+    assert mask is None
 
 
 def test_a_column_called_mask_counts(tmp_path):

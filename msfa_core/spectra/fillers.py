@@ -1,0 +1,102 @@
+"""Numbers that stand where a pixel has no flux, beside an inverse variance as if it had one.
+
+Noise does not repeat itself: of 380 real spectra none has a number but zero three times, and a zero
+by itself is as seldom. What stands in a row, again and again off the pixels beside it, or alone and
+made of nines far beyond all else, was put there: the zeros in which LAMOST's red arm ends, 99999.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msfa_core.typing import BoolArray
+
+_FEWEST_PIXELS: Final = 100  # by which a spectrum tells what is usual in it
+_CHANCE: Final = 0.01  # that honest zeros stand so in a row, anywhere in the spectrum
+_RECURS: Final = 3  # times; twice is chance in single precision
+_FEW: Final = 20  # numbers that stand beside themselves: more are steps of coarse values
+_REPEATED: Final = 0.05  # share of pixels whose number others have too; 0.003 in real spectra
+_OFF: Final = 5.0  # σ from the pixels beside it
+_BEYOND: Final = 3.0  # times the largest of all others; 2.98 in real spectra
+_LONGEST: Final = 12  # digits
+
+
+def are_fillers(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -> BoolArray | None:
+    """Return which pixels hold no measured flux, by their numbers alone.
+
+    Coarse values (whole counts, models rounded) repeat themselves, too: there a number is one of
+    these only where it is far beyond all others, and zeros only in rows longer than chance.
+
+    Parameters
+    ----------
+    flux, ivar : (pixel,) array
+    usable : (pixel,) bool array
+        Pixels with a finite flux and an inverse variance; others say nothing.
+
+    Returns
+    -------
+    (pixel,) bool array or None
+        None where there is none.
+    """
+    measured = flux[usable]
+    if len(measured) < _FEWEST_PIXELS:
+        return None
+    found = np.zeros(len(flux), bool)
+    beside_itself = measured[1:][measured[1:] == measured[:-1]]
+    if measured[0] == 0 or measured[-1] == 0 or (beside_itself == 0).any():
+        found[usable] = _are_rows_of_zeros(measured == 0)
+    numbers = set(beside_itself.tolist()) - {0.0}
+    if len(numbers) >= _FEW:
+        numbers = set()
+    largest = float(np.abs(measured).max())
+    for value in numbers | ({largest, -largest} - {0.0}):
+        held = (flux == value) & usable
+        n_held = int(np.count_nonzero(held))
+        is_telling = n_held >= _RECURS or (n_held > 0 and _is_nines(value))
+        if is_telling and (
+            _are_beyond(flux, held, usable) or _are_put_in(flux, ivar, held, usable)
+        ):
+            found |= held
+    return found if found.any() else None
+
+
+def _are_rows_of_zeros(zero: BoolArray) -> BoolArray:
+    """(pixel,) zeros in a row such as their share would hardly make, anywhere or at an end."""
+    n, at = len(zero), np.flatnonzero(zero)
+    breaks = np.flatnonzero(np.diff(at) > 1)
+    starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, -1)] + 1
+    places = np.where((starts == 0) | (ends == n), 2.0, n)
+    chance = places * (len(at) / n) ** (ends - starts)
+    found = np.zeros(n, bool)
+    for start, end in zip(starts[chance < _CHANCE], ends[chance < _CHANCE], strict=True):
+        found[start:end] = True
+    return found
+
+
+def _are_beyond(flux: NDArray[Any], held: BoolArray, usable: BoolArray) -> bool:
+    """Whether one number is far beyond all others."""
+    others = np.abs(flux[usable & ~held])
+    return bool(len(others) and np.abs(flux[held][0]) > _BEYOND * others.max() > 0)
+
+
+def _are_put_in(flux: NDArray[Any], ivar: NDArray[Any], held: BoolArray, usable: BoolArray) -> bool:
+    """Whether a number recurs off the pixels beside it, where others hardly recur at all."""
+    if np.count_nonzero(held) < _RECURS:
+        return False
+    others = flux[usable & ~held]
+    if len(others) < _FEWEST_PIXELS or len(np.unique(others)) < (1 - _REPEATED) * len(others):
+        return False
+    at, known = np.flatnonzero(held), np.flatnonzero(usable & ~held)
+    right = known.searchsorted(at)
+    beside = flux[known[[np.maximum(right - 1, 0), np.minimum(right, len(known) - 1)]]]
+    off = np.abs(beside - flux[at]).min(axis=0) * np.sqrt(ivar[at])
+    return bool(np.median(off) > _OFF)
+
+
+def _is_nines(value: float) -> bool:
+    """Whether a number is written in nines alone: 999, −9999.0, 99.99."""
+    digits = f"{abs(value):.{_LONGEST}g}".replace(".", "")
+    return len(digits) > 1 and set(digits) == {"9"}
