@@ -13,6 +13,7 @@ from typing import Any, Final
 from bokeh.resources import Resources
 from bokeh.server.views.multi_root_static_handler import MultiRootStaticHandler
 from panel.io.server import RootHandler
+from panel.models.esm import ReactiveESM
 from tornado.web import RequestHandler, StaticFileHandler
 
 DAY: Final = 86_400  # s
@@ -54,6 +55,11 @@ def keep_what_is_asked_for() -> None:
 
 
 def serve_files_lightly() -> None:
-    """Have the browser of a page fetch a third of what it did, and most of that once."""
+    """Have the browser of a page fetch a third of what it did, and most of that once.
+
+    What looks scripts up for browsers that cannot (es-module-shims) is left out: `early.js` says
+    how parts are imported where it is.
+    """
     StaticFileHandler.set_extra_headers = _add_headers  # type: ignore[method-assign]
     Resources._default_components = [one for one in Resources._default_components if one != UNUSED]
+    ReactiveESM.__javascript_raw__ = []

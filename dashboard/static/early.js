@@ -15,6 +15,18 @@ function keep_what_drags() {
   }
 }
 
+// Panel imports the scripts of its parts through a library for browsers of before 2021, which tries
+// out in frames of its own what the browser can (a twentieth of what a first page takes). Files of
+// ours need none of it: they name no packages.
+function import_as_browsers_do() {
+  window.importShim ??= Object.assign(address => import(address), {
+    addImportMap: ({imports = {}, scopes = {}}) => {
+      const names = [...Object.keys(imports), ...Object.keys(scopes)]
+      if (names.length) throw new Error(`no packages are looked up here: ${names}`)
+    },
+  })
+}
+
 const model = name => Bokeh.Models.get(`panel.models.${name}`).prototype
 const two_frames = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
 
@@ -53,7 +65,9 @@ function lay_out_once() {
 }
 
 // Panel draws its table anew for each of its style sheets, and once more when it has its place. The
-// last is enough, and can wait until the star is on the screen.
+// last is enough, and waits until the star is on the screen; for a second where there is none.
+const is_painted = new Promise(done => window.addEventListener("msfa:painted", done, {once: true}))
+const a_second = () => new Promise(done => setTimeout(done, 1000))
 function draw_the_table_once() {
   const table = model("tabulator.DataTabulator").default_view.prototype
   const redraw = table._flush_resize_when_root_ready
@@ -63,6 +77,7 @@ function draw_the_table_once() {
   }
   table._flush_resize_when_root_ready = async function () {
     await two_frames()
+    await Promise.race([is_painted, a_second()])
     return redraw.call(this)
   }
 }
@@ -70,6 +85,7 @@ function draw_the_table_once() {
 quicken_painting()
 keep_what_drags()
 reload_when_lost()
+import_as_browsers_do()
 fetch_what_renders()
 lay_out_once()
 draw_the_table_once()

@@ -395,6 +395,7 @@ export function render({model, view}) {
       show_flags(false)
     }
     bar.dataset.painted = obsid
+    window.dispatchEvent(new Event("msfa:painted"))
     if (gate.line.includes(select_named)) return // the address is ahead: Back, Forward
     setTimeout(name_painted, 0) // the browser takes its time over an address
   }

@@ -98,8 +98,8 @@ class AuditView(Page):
                 self.who = EVERYBODY
         shown = self.table(PAGE)
         changed = int((shown["other_numbers"] != "").sum())
-        words = counted(len(shown), "decision", "decisions") + (
-            f", the last {PAGE}" if len(shown) == PAGE else ""
+        words = ("the last " if len(shown) == PAGE else "") + counted(
+            len(shown), "decision", "decisions"
         )
         if changed:
             words += (

@@ -76,7 +76,7 @@ def preview_html(table: pd.DataFrame, columns: str) -> str:
     head_rows = table.head(PREVIEW_ROWS)
     head = "".join(
         f"<th title='{escape(BY_NAME[name].description, quote=True)}'>{escape(name)}<br>"
-        f"<small>{escape(BY_NAME[name].unit) or '&nbsp;'}</small></th>"
+        f"<small>{escape(BY_NAME[name].unit.replace('dex(1)', 'dex')) or '&nbsp;'}</small></th>"
         for name in names
     )
     cells = [[escape(cell_text(value, name)) for value in head_rows[name]] for name in names]

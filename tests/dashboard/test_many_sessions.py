@@ -83,7 +83,8 @@ def settled(process):
 
 
 def more(process, first):
-    """Return the files that a server has opened since, once it has cleared up (or has not)."""
+    """Return what a server holds and the files that it has opened since, looked at as before."""
+    time.sleep(UNUSED / 1000 + 1)  # the last pages are still open
     for _ in range(60):
         time.sleep(2.0)
         now = held(process)

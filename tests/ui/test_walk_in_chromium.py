@@ -163,8 +163,8 @@ class Reviewer:
 
     def brush(self):
         frame = self.page.locator(".msfa-place:visible canvas").first
-        if frame.count():
-            box = frame.bounding_box()
+        box = frame.bounding_box() if frame.count() else None
+        if box is not None:  # another plane may just be coming
             x, y = box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"]
             self.page.mouse.move(x, y)
             self.page.mouse.down()
