@@ -3,6 +3,7 @@
 Bokeh asks for each of them as a page is made, several times as it is written, and works out each
 time what it is from all classes that a model derives from, copies it and validates it. A default
 that is a number, a word or nothing is the same every time. A page takes four tenths less of it.
+An empty list is each model's own, and of eight thousand on a page nearly all stay empty.
 
 It also walks the whole page whenever a part is put in or taken out, several times as a page is
 made, and asks each model for all that might name another: most was never set, and names none.
@@ -18,10 +19,12 @@ from typing import Any, Final
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import PropertyDescriptor
-from bokeh.core.property.wrappers import PropertyValueDict, PropertyValueList
+from bokeh.core.property.singletons import UndefinedType
+from bokeh.core.property.wrappers import PropertyValueDict, PropertyValueList, PropertyValueSet
 from bokeh.model import Model, util
 
 _SAME_EVERY_TIME: Final = (str, bool, int, float, type(None))
+_OF_THE_MODEL: Final = (PropertyValueDict, PropertyValueList, PropertyValueSet)
 _HOLD: Final = (PropertyValueList, PropertyValueDict, list, dict, tuple)
 
 
@@ -31,6 +34,7 @@ def know_defaults() -> None:
     if hasattr(work_out, "__wrapped__"):
         return
     known: dict[tuple[type[HasProps], str, str | None], Any] = {}
+    empty: dict[tuple[type[HasProps], str, str | None], Callable[[], Any]] = {}
     unstable: dict[tuple[type[HasProps], str], bool] = {}
 
     @wraps(work_out)
@@ -48,10 +52,14 @@ def know_defaults() -> None:
             if not isinstance(themed, str):  # None, too, is not the same as no theme
                 return work_out(self, cls, name, theme_overrides, no_eval=no_eval)
         key = cls, name, themed
+        if key in empty:
+            return empty[key]()
         if key not in known:
             found = work_out(self, cls, name, theme_overrides, no_eval=no_eval)
             is_made_anew = callable(self._default) or callable(cls._overridden_defaults().get(name))
-            if type(found) not in _SAME_EVERY_TIME or is_made_anew:
+            if type(found) in _OF_THE_MODEL and not found and not is_made_anew:
+                empty[key] = type(found)
+            if type(found) not in (*_SAME_EVERY_TIME, UndefinedType) or is_made_anew:
                 return found
             known[key] = found
         return known[key]

@@ -45,6 +45,24 @@ def test_pages_of_any_theme_are_written_as_bokeh_writes_them(monkeypatch):
     assert first == kept == list(map(written, pages))
 
 
+def test_an_empty_list_that_was_never_set_is_its_models_own_and_tells_of_changes():
+    made = [Div(text=name) for name in "abc"]
+    document = Document()
+    for one in made:
+        document.add_root(one)
+        assert (one.tags, one.js_property_callbacks, one.syncable) == ([], {}, True)
+    heard = []
+    document.on_change(heard.append)
+    made[1].tags.append("changed")
+    made[2].js_event_callbacks["click"] = []
+    assert [(event.model.id, event.attr) for event in heard] == [
+        (made[1].id, "tags"),
+        (made[2].id, "js_event_callbacks"),
+    ]
+    assert [one.tags for one in (*made, Div())] == [[], ["changed"], [], []]
+    assert [dict(one.js_event_callbacks) for one in (*made, Div())] == [{}, {}, {"click": []}, {}]
+
+
 def found(root):
     return [model.id for model in util.collect_models(root)]  # (of a set, the order is chance)
 
