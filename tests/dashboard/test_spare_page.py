@@ -22,6 +22,7 @@ from tornado.ioloop import IOLoop
 import dashboard.state.spare
 from dashboard.app import VettingApp
 from dashboard.state import Session
+from dashboard.state.gone import give_back_all
 from dashboard.state.spare import SparePage, may_wait
 from msfa_core.survey.subsets import name_subset
 from msfa_core.vetting.decision import Verdict
@@ -37,6 +38,13 @@ pytestmark = [
 def _at_once(monkeypatch):
     monkeypatch.setattr(dashboard.state.spare, "QUIET", 0.02)
     monkeypatch.setattr(dashboard.state.spare, "LOOK_EVERY", 0.01)
+    # it looks at all that five thousand tests have imported: two seconds for each page
+    monkeypatch.setattr(dashboard.state.spare, "give_back_all", lambda: None)
+
+
+@pytest.fixture
+def _gives_back(_at_once, monkeypatch):
+    monkeypatch.setattr(dashboard.state.spare, "give_back_all", give_back_all)
 
 
 def request(uri="/dashboard", **headers):
@@ -239,6 +247,7 @@ def test_nothing_is_made_while_a_page_is_open_unless_its_reviewer_is_away(monkey
     run(plain, visit)
 
 
+@pytest.mark.usefixtures("_gives_back")
 def test_what_stays_is_not_searched_when_a_page_is_closed_and_what_went_is_given_back():
     class Held:
         """In a circle: only a search finds that nothing holds it."""
@@ -263,6 +272,7 @@ def test_what_stays_is_not_searched_when_a_page_is_closed_and_what_went_is_given
         gc.unfreeze()
 
 
+@pytest.mark.usefixtures("_gives_back")
 def test_what_a_page_held_is_given_back_though_nobody_opens_another(monkeypatch):
     """One that was open when what stays was set aside: its reviewer was away, and left."""
     monkeypatch.setattr(dashboard.state.spare, "CHECK_EVERY", 0.05)
