@@ -271,17 +271,21 @@ class Matcher:
         n_bins = -(-self.n_pixels // size)
         edges = np.arange(0, self.n_pixels, size)
         counts = np.diff(np.append(edges, self.n_pixels))
-        place = [
-            (k, i)
-            for k, row in enumerate(rows)
-            for i, z in enumerate(redshifts)
-            if self.covers(int(row), float(z))
-        ]
-        model = np.empty((len(place), n_bins), dtype=np.float32)
-        for cell, (k, i) in enumerate(place):
-            full = self.shifted(int(rows[k]), float(redshifts[i]))
-            model[cell] = np.add.reduceat(full, edges) / counts
-        at = np.array([k * len(redshifts) + i for k, i in place], dtype=np.int64)
+        where = self.starts[rows, None] - np.log10(1 + redshifts) / LAMOST_GRID.step
+        position = np.floor(where).astype(np.int64)
+        first, last = np.asarray(self.extents)[rows].T[..., None]
+        are_covered = (position - 1 >= first) & (position + self.n_pixels + 1 <= last)
+        at = np.flatnonzero(are_covered)
+        model = np.empty((len(at), n_bins), dtype=np.float32)
+        full = np.empty((len(redshifts), self.n_pixels))
+        cell = 0
+        for k, row in enumerate(rows):
+            covered = np.flatnonzero(are_covered[k])
+            for line, i in zip(full, covered, strict=False):
+                shifted(self.splines[row], position[k, i], where[k, i] - position[k, i], line)
+            means = np.add.reduceat(full[: len(covered)], edges, axis=1) / counts
+            model[cell : cell + len(covered)] = means
+            cell += len(covered)
         return Cells(rows, search, at, model, model**2)
 
 
