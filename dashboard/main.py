@@ -44,5 +44,7 @@ def page() -> pn.viewable.Viewable | pn.viewable.Viewer:
 
 
 pn.config.raw_css.append(page_css(palette()))
+for name in ("lost", "painting"):  # which early.js imports: asked for with it, not after it
+    pn.config.js_modules[name] = static_address(f"{name}.js").partition("?")[0]
 pn.config.js_modules["early"] = static_address("early.js")
 page().servable(title="BHB vetting")
