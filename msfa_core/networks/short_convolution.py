@@ -114,18 +114,15 @@ class ShortConvolution:
 def _turn(x: Any, n_rows: int, out: Any) -> None:
     """Turn the ten rows that four rows see: (row, channel) to (10, tile, channel)."""
     channels = x.shape[1]
-    seen = np.zeros((_SEEN, channels), np.float32)
+    d = np.empty((_SEEN, channels), np.float32)
     c0, c1, c2, c3, c4 = _ALL
     for tile in range(out.shape[1]):
         row = _TILE * tile - _REACH
-        if row >= 0 and row + _SEEN <= n_rows:
-            d = x[row : row + _SEEN]
-        else:
-            for k in range(_SEEN):
-                is_seen = 0 <= row + k < n_rows
-                for c in range(channels):  # an array set to an array costs seconds to compile
-                    seen[k, c] = x[row + k, c] if is_seen else np.float32(0)
-            d = seen
+        for k in range(_SEEN):
+            is_seen = 0 <= row + k < n_rows
+            here, there = d[k], x[row + k if is_seen else 0]
+            for c in range(channels):  # an array set to an array costs seconds to compile
+                here[c] = there[c] if is_seen else np.float32(0)
         for c in range(channels):
             out[0, tile, c] = (
                 c0 * d[0, c] + c1 * d[2, c] + c2 * d[4, c] + c3 * d[6, c] + c4 * d[8, c]
