@@ -25,12 +25,14 @@ def on_server_loaded(server_context: Any) -> None:
         sys.path.insert(0, str(ROOT))
     from dashboard.making import DemoMaker, options  # noqa: PLC0415
     from dashboard.state.files import keep_what_is_asked_for, serve_files_lightly  # noqa: PLC0415
+    from dashboard.state.gone import let_leave  # noqa: PLC0415
     from dashboard.state.spare import SparePage  # noqa: PLC0415
     from dashboard.warming import warm_up  # noqa: PLC0415
 
     serve_files_lightly()
     keep_what_is_asked_for()
     SparePage(server_context.application_context)
+    let_leave(server_context.application_context.io_loop.asyncio_loop)
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)
     gc.freeze()  # what was imported stays: not searched whenever a page is closed

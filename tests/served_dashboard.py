@@ -161,13 +161,6 @@ def decisions(survey):
         return store.decisions()[::-1]
 
 
-LEFT = re.compile(  # a message that was on its way to a page as it was closed is no fault
-    r"Task exception was never retrieved\nfuture: [^\n]*WebSocketClosedError.*?"
-    r"\ntornado\.websocket\.WebSocketClosedError\n",
-    re.DOTALL,
-)
-
-
 def assert_quiet(log):
-    text = LEFT.sub("", log.read_text())
+    text = log.read_text()
     assert not re.search(r"Traceback|ERROR|E-\d{4}|_pending_writes", text), text

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
+import logging
 import os
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import panel as pn
 from bokeh.document import Document
 from panel.links import Callback
+from tornado.websocket import WebSocketClosedError
+
+logger = logging.getLogger(__name__)
 
 # glibc keeps what was freed until it is told to give it back; other systems have no such function
 _TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
@@ -51,3 +56,25 @@ def give_back_all() -> None:
     if _TRIM is not None:
         _TRIM(0)
     gc.freeze()
+
+
+def let_leave(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the server's log take it calmly when a page is closed while it is sent something.
+
+    Bokeh does not wait for all that it sends, and asyncio tells of what failed unawaited with a
+    traceback. A page that its reviewer has left is no fault; whatever else fails is told as before.
+
+    Parameters
+    ----------
+    loop : AbstractEventLoop
+        That the server runs on.
+    """
+    tell = loop.get_exception_handler() or type(loop).default_exception_handler
+
+    def hear(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), WebSocketClosedError):
+            logger.info("a page was closed while it was sent something")
+        else:
+            tell(loop, context)
+
+    loop.set_exception_handler(hear)

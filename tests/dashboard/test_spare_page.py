@@ -18,11 +18,12 @@ from bokeh.util.token import generate_jwt_token
 from panel.io.state import set_curdoc
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.ioloop import IOLoop
+from tornado.websocket import WebSocketClosedError
 
 import dashboard.state.spare
 from dashboard.app import VettingApp
 from dashboard.state import Session
-from dashboard.state.gone import give_back_all
+from dashboard.state.gone import give_back_all, let_leave
 from dashboard.state.spare import SparePage, may_wait
 from msfa_core.survey.subsets import name_subset
 from msfa_core.vetting.decision import Verdict
@@ -376,3 +377,26 @@ def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(
     change(survey)
     assert not app._is_as_now(made_from)
     app._close(Document(), None)
+
+
+@pytest.mark.parametrize(("fault", "is_told"), [(WebSocketClosedError(), 0), (ValueError(), 1)])
+def test_a_page_that_is_left_while_it_is_sent_something_is_no_fault(fault, is_told):
+    """Of what fails unawaited, asyncio tells with a traceback: it stood in the log of a server."""
+    told = []
+
+    async def serve():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        let_leave(loop)
+
+        async def send():
+            raise fault
+
+        task = asyncio.ensure_future(send())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    asyncio.run(serve())
+    assert told == [fault] * is_told
