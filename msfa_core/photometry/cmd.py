@@ -153,7 +153,12 @@ _EXCESS_PIECES: Final = (
 
 _BRIGHT: Final = 18.0  # mag in G and BP; BP of fainter stars is too bright
 _FEWEST_BRIGHT: Final = 20
-_ADDS_UP: Final = 0.06  # median of |C*|; 0.02 of stars, 0.04 if rounded to a tenth of a magnitude
+_ADDS_UP: Final = 0.06  # median of |C*|; 0.02 of stars
+_OF_STEPS: Final = 0.75  # of |C*| that magnitudes in steps of 1 mag may have; 0.6 of 20 red stars
+_STEPS: Final = (1.0, 0.5, 0.25, 0.2, 0.1)  # mag, that files are rounded to
+_FEWEST_STEPS: Final = 5  # magnitudes that lie on a step by chance less than once in 10⁵ tables
+_ON_STEP: Final = 1e-6
+_COARSE: Final = 0.2  # mag; a step from which on colours place no star
 
 
 def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> FloatArray:
@@ -179,12 +184,43 @@ def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> Float
     return np.asarray(excess_factor, dtype=float) - trend
 
 
+def step_of_bands(gaia: pd.DataFrame) -> float:
+    """Return the coarsest step [mag] in which G, BP or RP come; 0 for less than 0.1 mag.
+
+    Parameters
+    ----------
+    gaia : n rows
+        ``g_mag, bp_mag, rp_mag``, of which some may be missing.
+    """
+    for step in _STEPS:
+        for name in ("g_mag", "bp_mag", "rp_mag"):
+            some = numbers(gaia, name)
+            some = some[np.isfinite(some)] / step
+            if len(some) >= _FEWEST_STEPS and (np.abs(some - np.round(some)) < _ON_STEP).all():
+                return step
+    return 0.0
+
+
+def coarse_bands(gaia: pd.DataFrame) -> list[str]:
+    """Say that magnitudes come in steps too coarse for colours, where they do.
+
+    Parameters
+    ----------
+    gaia : n rows
+        As for `step_of_bands`.
+    """
+    if (step := step_of_bands(gaia)) < _COARSE:
+        return []
+    return [f"its magnitudes come in steps of {step:g} mag: colours made of them place no star"]
+
+
 def check_bands(gaia: pd.DataFrame, what: str) -> None:
     """Refuse G, BP and RP that cannot be those of stars: BP and RP add up to G, or nearly.
 
     Columns that were exchanged, of another system (AB) or another survey do not. A table of few
     rows, or of faint stars alone, tells nothing: their BP is too bright. Where stars are crowded
-    BP and RP hold light of others; they are believed where the excess factor says the same.
+    BP and RP hold light of others; they are believed where the excess factor says the same. What is
+    rounded adds up less well: whole magnitudes tell of nothing but gross faults.
 
     Parameters
     ----------
@@ -207,7 +243,8 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
         excess = np.abs(corrected_excess_factor(magnitudes["bp"] - magnitudes["rp"], ratio))
         off = np.fmin(excess, np.abs(ratio - numbers(gaia, "excess_factor")))
     known = np.isfinite(excess) & (magnitudes["g"] < _BRIGHT) & (magnitudes["bp"] < _BRIGHT)
-    if known.sum() < _FEWEST_BRIGHT or np.median(off[known]) < _ADDS_UP:
+    limit = max(_ADDS_UP, _OF_STEPS * step_of_bands(gaia))
+    if known.sum() < _FEWEST_BRIGHT or np.median(off[known]) < limit:
         return
     raise CatalogueError(
         f"{what}: BP and RP of {int(known.sum()):,} stars do not add up to G (C* = "

@@ -280,6 +280,12 @@ class Kind:
         check_bands(rows, opened.path)
         return rows
 
+    def coarse(self, rows: pd.DataFrame) -> list[str]:
+        """Say where magnitudes of such a table are too coarse for colours."""
+        from msfa_core.photometry.cmd import coarse_bands  # noqa: PLC0415
+
+        return coarse_bands(rows) if self.name == "gaia" else []
+
     def house(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return kept rows with every column of today."""
         from msfa_core.photometry.gaia import house_gaia  # noqa: PLC0415
@@ -398,7 +404,7 @@ def _photometry(
     before = same_source(folder, opened.path, pending)
     earlier = [_read(survey, one) for one in parts_of(survey, kind) if one not in before]
     earlier += [one.rows for one in pending if one.path.parent == folder and one.path not in before]
-    more = _news(rows, earlier, kind) + too_coarse(rows, radius)
+    more = _news(rows, earlier, kind) + too_coarse(rows, radius) + kind.coarse(rows)
     more += ["it replaces the table given before from the same file"] if before else []
     place = next_place(folder, opened.name, pending)
     return Given(place, rows, as_record(opened, kind.name, matched, more), tuple(before))

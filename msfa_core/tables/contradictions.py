@@ -39,6 +39,21 @@ _GIANTS: Final = 4800.0  # K; beyond it stars of the giant branch have …
 _LEAST_OF_GIANTS: Final = 1.5  # … more than this
 _FASTEST_SHIFT: Final = 0.002  # 600 km/s: no table of stars is faster in the middle
 _LARGEST_SHARE: Final = 0.06  # mass fraction of metals
+_BLUEST: Final = -0.7  # mag of BP−RP; hot subdwarfs and white dwarfs reach −0.6
+_BLUE_SHARE: Final = 0.1  # of a table beyond it; noise brings few there
+_TURNED: Final = 0.8  # rank correlation of the other sign; −0.95 and beyond of stars with Teff
+_RICH: Final = 1.0  # [Fe/H] that few peculiar stars have; a fifth of the stars here as a ratio …
+_RICH_SHARE: Final = 0.1
+_RICHEST: Final = 1.5  # … of which some go far beyond
+_POOR: Final = 0.1  # in the middle of ratios of the halo …
+_LOG_QUARTILES: Final = 0.4  # … with quartiles so far apart in dex, 0.6 of BHB stars …
+_TAIL: Final = 2.5  # … and the largest so many times that of a tail cut at zero
+_SLOW: Final = 3.0  # km/s; one star in a hundred is slower across the line of sight
+_FEWEST_SLOW: Final = 5
+_OTHER_MOTION: Final = 0.01  # of the total; what is rounded stays within in the middle
+_NEARER: Final = 3.0  # times as near to it with cos δ as without
+_TOTAL_MOTIONS: Final = ("pm", "pm_total", "pmtot", "pm_tot", "total_pm", "mu_tot", "mutot")
+_PER_YEAR: Final = 4.740470446  # km/s of 1 au a year
 _DISTANCES: Final = frozenset(
     (
         *("dist", "distance", "d", "d_kpc", "dist_kpc", "dist_pc", "dhel", "d_hel", "dhelio"),
@@ -139,7 +154,7 @@ def unlikely(
     values: Mapping[str, pd.Series],
     names: Mapping[str, str],
     have_units: Collection[str],
-    beside: Collection[str],
+    beside: Mapping[str, pd.Series],
 ) -> dict[str, str]:
     """Return which quantities can hardly be what their names say, and what to do.
 
@@ -149,10 +164,14 @@ def unlikely(
         As for `contradictions`.
     have_units : collection of str
         House names of columns whose file says their unit; they are believed.
-    beside : collection of str
-        All names of the table, in lower case.
+    beside : mapping of str to (n,) Series
+        All columns of the table as they stand in it, by their names in lower case.
     """
     found: dict[str, str] = {}
+    if "feh" in values and "feh" not in have_units and (why := _is_ratio(values["feh"])):
+        found["feh"] = why
+    if "bp_rp" in values and (why := _is_turned(values, names)):
+        found["bp_rp"] = why
     if "logg" in values and "logg" not in have_units:
         why = _no_gravity(_numbers(values["logg"]), values.get("teff"))
         found |= {"logg": why} if why else {}
@@ -165,8 +184,11 @@ def unlikely(
         found["parallax_mas"] = why
     if {"g_mag", "parallax_error_mas"} <= values.keys() and (why := _no_error_of_gaia(values)):
         found["parallax_error_mas"] = why
-    if {"ra", "dec", "pmra", "pmdec"} <= values.keys() and (why := _exchanged(values)):
-        found |= {"pmra": why, "pmdec": f"as {names['pmra']} before it"}
+    if {"ra", "dec", "pmra", "pmdec"} <= values.keys():
+        if why := _exchanged(values) or _without_cosine(values, beside):
+            found |= {"pmra": why, "pmdec": f"as {names['pmra']} before it"}
+        elif "parallax_mas" in values and (why := _is_slow(values)):
+            found["parallax_mas"] = why
     if "z" in values and names["z"].strip().lower() == "z":
         why = _no_shift(_numbers(values["z"]), values.keys(), beside)
         found |= {"z": why} if why else {}
@@ -289,6 +311,98 @@ def _exchanged(values: Mapping[str, pd.Series]) -> str:
         f"{int(known.sum()):,} stars all over the sky move as the Sun's own motion makes stars of "
         f"the halo do only if the two are exchanged (mean cosine {other.mean():.2f}, as given "
         f"{given.mean():.2f}); exchange their names"
+    )
+
+
+def _is_ratio(column: pd.Series) -> str:
+    """Return why metals are hardly [Fe/H]: ratios to the Sun's are never negative."""
+    feh = _numbers(column)
+    feh = feh[np.isfinite(feh)]
+    if len(feh) < _FEWEST_TO_COMPARE or not (feh > 0).all():
+        return ""
+    low, middle, high = np.quantile(feh, (0.25, 0.5, 0.75))
+    are_rich = feh.max() > _RICHEST and np.mean(feh > _RICH) > _RICH_SHARE
+    is_tailed = feh.max() > _TAIL * np.log2(len(feh)) * middle
+    is_tailed &= np.log10(high / low) > _LOG_QUARTILES
+    if not are_rich and not (middle < _POOR and is_tailed):
+        return ""
+    return (
+        f"all {len(feh):,} values are above zero, from {feh.min():.3g} to {feh.max():.3g} with "
+        f"{middle:.3g} in the middle, as ratios to the Sun's have it and [Fe/H] does not; give "
+        "[Fe/H], or its unit (dex)"
+    )
+
+
+def _is_turned(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
+    """Return why a colour is hardly BP−RP, but RP−BP."""
+    colour = _numbers(values["bp_rp"])
+    some = colour[np.isfinite(colour)]
+    n_blue = int(np.count_nonzero(some < _BLUEST))
+    remedy = "it can be RP−BP; give BP−RP"
+    if n_blue >= _ENOUGH and n_blue > _BLUE_SHARE * len(some):
+        return f"{n_blue:,} of {len(some):,} stars would be bluer than any is: {remedy}"
+    witnesses = {"teff": -1, "nu_eff_used_in_astrometry": -1}
+    beside = {one: sign * _numbers(values[one]) for one, sign in witnesses.items() if one in values}
+    if {"g_mag", "ks_mag"} <= values.keys():
+        beside["ks_mag"] = _numbers(values["g_mag"]) - _numbers(values["ks_mag"])
+    for one, redness in beside.items():
+        known = np.isfinite(colour) & np.isfinite(redness)
+        if known.sum() < _FEWEST_TO_COMPARE:
+            continue
+        ranks = [pd.Series(each[known]).rank().to_numpy() for each in (colour, redness)]
+        if min(float(np.ptp(each)) for each in ranks) == 0:
+            continue
+        if np.corrcoef(*ranks)[0, 1] < -_TURNED:
+            return f"it falls where stars are redder by {names[one]}: {remedy}"
+    return ""
+
+
+def _without_cosine(values: Mapping[str, pd.Series], beside: Mapping[str, pd.Series]) -> str:
+    """Return why motions in right ascension are without cos δ, by the total beside them."""
+    totals = [one for one in _TOTAL_MOTIONS if one in beside]
+    if not totals:
+        return ""
+    total = pd.to_numeric(beside[totals[0]], errors="coerce").to_numpy(np.float64)
+    dec, pmra, pmdec = (_numbers(values[name]) for name in ("dec", "pmra", "pmdec"))
+    shorter = pmra * np.cos(np.radians(dec))
+    known = np.isfinite(shorter + pmdec) & (total > 0)
+    if known.sum() < _ENOUGH:
+        return ""
+    given, other = (
+        float(np.median(np.abs(np.hypot(one, pmdec)[known] / total[known] - 1)))
+        for one in (pmra, shorter)
+    )
+    if given < _OTHER_MOTION or given < _NEARER * other:
+        return ""
+    return (
+        f"{totals[0]} is the total of motions times cos(dec): it is without cos(dec); multiply it, "
+        "as Gaia does"
+    )
+
+
+def _is_slow(values: Mapping[str, pd.Series]) -> str:
+    """Return why a column is hardly one of parallaxes: with it hardly a star would move.
+
+    Distances in kpc of stars of the halo are so many times their parallaxes. Stars of one field
+    may be one group that moves along with the Sun.
+    """
+    ra, dec, parallax, pmra, pmdec = (
+        _numbers(values[name]) for name in ("ra", "dec", "parallax_mas", "pmra", "pmdec")
+    )
+    motion = np.hypot(pmra, pmdec)
+    known = np.isfinite(ra + dec + motion) & (parallax > 0) & (motion > 0)
+    if known.sum() < _FEWEST_SLOW:
+        return ""
+    east, north = np.radians(ra[known]), np.radians(dec[known])
+    place = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
+    if np.linalg.norm(place.mean(axis=1)) > _ONE_FIELD:
+        return ""
+    across = float(np.median(_PER_YEAR * motion[known] / parallax[known]))
+    if across > _SLOW:
+        return ""
+    return (
+        f"with it {int(known.sum()):,} stars all over the sky would move by {across:.2g} km/s in "
+        "the middle, as none do: it can be a distance; give the parallax itself, in mas"
     )
 
 

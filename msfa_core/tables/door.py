@@ -225,7 +225,7 @@ def _contradictions(reading: Reading) -> None:
     names = {house: one.name for house, one in reading.columns.items()}
     said = {house for house, one in reading.columns.items() if not says_nothing(one.unit)}
     said |= {house for house, one in reading.found.items() if one.unit}
-    beside = {plain(name) for name in reading.raw.names}
+    beside = {plain(column.name): column.values for column in reading.raw.columns}
     doubts = contradictions(reading.values, names)
     doubts |= unlikely(reading.values, names, said, beside)
     for house, why in doubts.items():

@@ -10,10 +10,12 @@ from msfa_core.photometry.cmd import (
     absolute_magnitude,
     check_bands,
     cmd_position,
+    coarse_bands,
     corrected_excess_factor,
     excess_factor_sigma,
     in_trapezoid,
     p_in_trapezoid,
+    step_of_bands,
     trapezoid_vertices,
 )
 from msfa_core.rules import have_good_parallax
@@ -245,6 +247,23 @@ def test_bands_that_were_exchanged_do_not_add_up_and_are_refused():
             check_bands(wrong, "a.csv")
     few = honest.rename(columns={"bp_mag": "rp_mag", "rp_mag": "bp_mag"}).head(19)
     check_bands(few, "a.csv")
+
+
+@pytest.mark.parametrize("step", [0.1, 0.2, 0.25, 0.5, 1.0])
+def test_magnitudes_in_coarse_steps_are_taken_and_it_is_said(step):
+    for seed in range(40):
+        for n in (20, 40, 300):
+            coarse = (bands(n, seed) / step).round() * step
+            check_bands(coarse, "a.csv")
+            assert step_of_bands(coarse) == step
+            said = coarse_bands(coarse)
+            assert bool(said) == (step >= 0.2)
+    assert f"in steps of {step:g} mag" in said[0] if step >= 0.2 else not said
+    assert coarse_bands(bands()) == coarse_bands(bands().round(2)) == []
+    if step <= 0.2:
+        wrong = coarse.assign(g_mag=coarse["rp_mag"])
+        with pytest.raises(CatalogueError, match="do not add up to G"):
+            check_bands(wrong, "a.csv")
 
 
 def test_crowded_stars_are_believed_where_their_excess_factor_says_the_same():

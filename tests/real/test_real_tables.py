@@ -9,9 +9,10 @@ from astropy.io import ascii as astropy_ascii
 from astropy.io import fits
 
 from msfa_core.columns import PAPER_COLUMNS, conform
-from msfa_core.stars.crossmatch import join_catalogue, match_sky
+from msfa_core.stars.crossmatch import CATALOGUE_USE, join_catalogue, match_sky
 from msfa_core.stars.epochs import assign_uids
 from msfa_core.stars.known import drop_known, mark_known
+from msfa_core.tables.door import open_table
 from msfa_core.tables.export import FORMATS, export
 from msfa_core.tables.row_keys import positions
 
@@ -129,3 +130,33 @@ def test_real_stars_go_out_in_every_format(catalogues, tmp_path, suffix):
         assert np.abs(back["ra"] - stars["ra"]).max() < 1e-6
         assert back["subclass"].tolist() == stars["subclass"].tolist()
         assert set(PAPER_COLUMNS) <= set(back.colnames)
+
+
+REAL_TABLES = (  # file, names that the file has otherwise
+    ("wd_montwar_bobabel/MontWarWDs.csv",
+     {"RA_ICRS": "ra", "DE_ICRS": "dec", "Plx": "parallax", "pmRA": "pmra", "pmDE": "pmdec",
+      "PM": "pm", "TeffH": "teff", "Gmag": "g_mag", "BPmag": "bp_mag", "RPmag": "rp_mag"}),
+    ("gaia_lamost_xmatch_liorlinho/gaia_lamost_larger_velocity_features.csv",
+     {"ra_gaia": "ra", "dec_gaia": "dec", "pm_total": "pm"}),
+    ("derived/gc_members_gaia_cmd.csv", {"plx": "parallax"}),
+    ("lamost_dr10_afg_gcbellys/type_A_params.csv", {}),
+    ("lamost_dr10_afg_gcbellys/type_G_params.csv", {}),
+)  # fmt: skip
+JUDGED = ("ra", "dec", "parallax", "pmra", "pmdec", "pm", "teff", "logg", "feh", "g_mag", "bp_mag",
+          "rp_mag", "bp_rp")  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "names"), REAL_TABLES)
+def test_parts_of_real_catalogues_keep_what_the_whole_keeps(catalogues, tmp_path, file, names):
+    whole = pd.read_csv(catalogues / file, low_memory=False).rename(columns=names)
+    whole = whole[[name for name in JUDGED if name in whole]].apply(pd.to_numeric, errors="coerce")
+    rng = np.random.default_rng(8)
+    for n in (5, 12, 20, 40, 300, 10_000):
+        for _ in range(6):
+            part = whole.iloc[rng.choice(len(whole), min(n, len(whole)), replace=False)]
+            part.insert(0, "obsid", 601_000_001 + 3 * np.arange(len(part)))
+            part.to_csv(tmp_path / "part.csv", index=False)
+            found = open_table(tmp_path / "part.csv", CATALOGUE_USE)
+            said = [why for name, why in found.left_out.items() if name in ("feh", "bp_rp", "pmra")]
+            said += [why for why in found.left_out.values() if "move by" in why]
+            assert not said

@@ -373,3 +373,75 @@ def test_parallaxes_in_arcsec_are_told_by_their_errors(tmp_path):
     found = opened(tmp_path, csv_text(arcsec)).table
     for name in names:
         assert found[name].to_numpy() == pytest.approx(table[name].to_numpy(), nan_ok=True)
+
+
+# --- what only the stars tell ----------------------------------------------------------------
+def of_stars(n=60, seed=4):
+    """Stars all over the sky: hotter ones bluer, with the motions of the disc or the halo."""
+    rng = np.random.default_rng(seed)
+    table = truth(n, seed).drop(columns="bp_rp")
+    parallax = 10 ** rng.uniform(-1, 0.3, n)
+    across = rng.rayleigh(60.0, n) / 4.74 * parallax
+    angle = rng.uniform(0, 2 * np.pi, n)
+    teff = rng.uniform(5500, 12_000, n)
+    return table.assign(
+        parallax_mas=parallax, pmra=across * np.cos(angle), pmdec=across * np.sin(angle),
+        teff=teff, bp_rp=0.9 - 0.00014 * (teff - 5500) + rng.normal(0, 0.03, n),
+        feh=rng.normal(-0.8, 0.6, n), pm=across,
+    )  # fmt: skip
+
+
+def left_out(tmp_path, table):
+    found = opened(tmp_path, table.to_csv(index=False), CATALOGUE_USE)
+    assert found.has("ra", "dec", "parallax_error_mas")
+    return found.left_out
+
+
+def test_honest_tables_of_stars_keep_their_columns(tmp_path):
+    for n, seed in ((3, 1), (5, 2), (20, 3), (60, 4), (300, 5)):
+        table = of_stars(n, seed)
+        rich = table.assign(feh=np.abs(table["feh"]) / 3.0)  # chosen above the Sun's
+        for one in (table, table.round(1), rich):
+            assert "bp_rp" not in left_out(tmp_path, one)
+            assert "feh" not in left_out(tmp_path, one)
+            assert not {"pmra", "pmdec", "parallax_mas"} & left_out(tmp_path, one).keys()
+
+
+@pytest.mark.parametrize("middle", [-1.7, -0.1])
+def test_metals_as_ratios_to_the_suns_are_no_fe_h(tmp_path, middle):
+    feh = np.random.default_rng(2).normal(middle, 0.45, 300)
+    table = of_stars(300).assign(feh=10**feh)
+    assert "as ratios to the Sun's" in left_out(tmp_path, table)["feh"]
+    assert not left_out(tmp_path, table.assign(feh=feh))
+    said = table.rename(columns={"feh": "[Fe/H] (dex)"})
+    assert "[Fe/H] (dex)" not in left_out(tmp_path, said)
+
+
+def test_a_colour_with_its_sign_turned_is_left_out(tmp_path):
+    table = of_stars().assign(bp_rp=lambda d: d["bp_rp"] - 0.3)  # none redder than 0.6
+    turned = table.assign(bp_rp=-table["bp_rp"])
+    assert "falls where stars are redder by teff" in left_out(tmp_path, turned)["bp_rp"]
+    cool = table.assign(bp_rp=-1.2 - table["bp_rp"]).drop(columns="teff")
+    assert "bluer than any is" in left_out(tmp_path, cool.head(4))["bp_rp"]
+    red = turned.drop(columns="teff").assign(ks_mag=lambda d: d["g_mag"] - 2.0 * table["bp_rp"])
+    assert "falls where stars are redder by ks_mag" in left_out(tmp_path, red)["bp_rp"]
+
+
+def test_motions_without_the_cosine_are_left_out_where_their_total_tells(tmp_path):
+    table = of_stars()
+    stretched = table.assign(pmra=table["pmra"] / np.cos(np.radians(table["dec"])))
+    assert "without cos(dec)" in left_out(tmp_path, stretched)["pmra"]
+    assert not left_out(tmp_path, stretched.drop(columns="pm"))
+    assert not left_out(tmp_path, table.assign(pm=np.arange(60)))  # another quantity
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_few_distances_of_halo_stars_are_no_parallaxes(tmp_path, n):
+    table = of_stars(n).drop(columns=["g_mag", "pm"])
+    kpc = np.linspace(9.0, 30.0, n)
+    factor = 1.0 / kpc / table["parallax_mas"]
+    halo = table.assign(pmra=table["pmra"] * factor, pmdec=table["pmdec"] * factor)
+    assert not left_out(tmp_path, halo.assign(parallax_mas=1.0 / kpc))
+    assert "can be a distance" in left_out(tmp_path, halo.assign(parallax_mas=kpc))["parallax_mas"]
+    group = halo.assign(parallax_mas=kpc, ra=83.0 + kpc / 30, dec=-1.0)  # which moves as the Sun
+    assert not left_out(tmp_path, group)
