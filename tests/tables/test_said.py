@@ -604,8 +604,11 @@ def test_a_distance_called_parallax_is_left_out(tmp_path):
     found = read_as_gaia(table, tmp_path / "b.csv")
     assert "as distances do" in found.left_out["parallax"]
     assert found.has("g_mag", "pmra")
-    few = read_as_gaia(table.head(8), tmp_path / "c.csv")  # which tell nothing
-    assert few.has("parallax_mas")
+    few = read_as_gaia(table.head(8), tmp_path / "c.csv")
+    assert "would move by" in few.left_out["parallax"]
+    assert few.has("g_mag", "pmra")
+    fewer = read_as_gaia(table.head(4), tmp_path / "d.csv")  # which tell nothing
+    assert fewer.has("parallax_mas")
 
 
 def test_errors_of_parallaxes_in_per_cent_are_left_out(tmp_path):
