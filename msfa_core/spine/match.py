@@ -49,5 +49,5 @@ def match_templates(spectra: Spectra, rows: pd.DataFrame, templates: str = "") -
 
 
 MATCH: Final = Step(
-    "match", version=10, work=match_templates, columns=("resolution",), inputs=_inputs
+    "match", version=11, work=match_templates, columns=("resolution",), inputs=_inputs
 )

@@ -281,7 +281,8 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
         best = fields["template"][:, 0], fields["z"][:, 0]
         z, error = settled_shifts(matcher, fit.flux, fit.weight, *best)
         known = np.flatnonzero(np.isfinite(fields["z_err"][:, 0]) & np.isfinite(error))
-        fields["z"][known, 0], fields["z_err"][known, 0] = z[known], error[known]
+        fields["z"][known, 0] = z[known]
+        fields["z_err"][known, 0] = np.maximum(error[known], fields["z_err"][known, 0])
         same = fields["class_template"][known] == fields["template"][known, :1]
         fields["class_z"][known] = np.where(same, z[known, None], fields["class_z"][known])
     is_qso = (matcher.templates.cls[fields["template"]] == "QSO") & (fields["template"] >= 0)

@@ -6,7 +6,9 @@ error here is that of weighted least squares with any noise (the sandwich of Whi
 residuals themselves say how the slope of the model was disturbed. What a pixel pulls the fit
 towards itself hides from its residual, and is given back (HC2 of MacKinnon & White 1985);
 residuals that go together over a line, where a continuum is not met or pixels were resampled, are
-added before they are squared (Newey & West 1987) where that more than doubles the variance.
+added before they are squared (Newey & West 1987) where that more than doubles the variance. Where
+few weak lines tell the redshift, few residuals tell its error: it is no less than the curvature of
+χ² promises, or that of hot subdwarfs at S/N 5 to 20 comes out a quarter too small.
 
 The shift is settled beside smooth factors on the model, since no mixture of the continuum vectors
 meets every continuum. What they take up is not noise, but under the lines of QSOs, which are as
@@ -17,8 +19,8 @@ In noise, χ² has other minima that are nearly as deep: other templates, whose 
 a little, and other redshifts, where noise looks like a line. With the weights exp(−χ²/2) they are
 what else the redshift may be, and the error holds their distance. The whole range is seen on binned
 pixels, which blur lines, so a minimum weighs too little there; all pixels were asked where it was
-followed up, as the deepest of many, and say too much. Their geometric mean is what pulls of real
-stars at S/N 2 to 5 ask for.
+followed up, as the deepest of many, and say too much. Their geometric mean, less a factor e for the
+depth that noise gives the deepest, is what pulls of real stars at S/N 2 to 5 ask for.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from msfa_core.templates.cells import Matcher
     from msfa_core.templates.refining import Refined
 
-_BESIDE: Final = 3.0  # errors, and one step of the ladder at least: the minimum itself
+_DEEPEST: Final = 1.0  # of the log likelihood, of the deepest minimum that noise makes
+_BESIDE: Final = 2.0  # errors, and one step of the ladder at least: the minimum itself
+_NEAREST: Final = 0.6  # of a step: what counts as the minimum where errors are small
 _HALF_STEP: Final = 0.5  # pixels on either side, for the slope of the model
 _LINE: Final = 30  # pixels whose residuals are added
 _AT_RANDOM: Final = 2.0  # independent residuals seldom have the variance of their sums larger
@@ -148,7 +152,9 @@ def _rivals(
         beyond it.
     """
     step = np.interp(z, ladder[:-1], np.diff(ladder))
-    half = np.maximum(_BESIDE * z_err, step)[:, None]
+    half, half_seen = (
+        np.maximum(_BESIDE * z_err, least)[:, None] for least in (step, _NEAREST * step)
+    )
     fit = _log_likelihood(gain, growth)
     vertex = np.take_along_axis(other_z, fit.argmax(axis=1)[:, None], axis=1)
     off = other_z - vertex  # both as the search left them
@@ -157,10 +163,10 @@ def _rivals(
     share = np.exp(fit - here[:, None])
     templates = np.sum(share * np.where(share > 0, off, 0.0) ** 2, axis=1)
     off, fit = ladder - z[:, None], _log_likelihood(along.astype(np.float64), growth)
-    is_near = np.abs(off) <= half
+    is_near = np.abs(off) <= half_seen
     near = logsumexp(np.where(is_near, fit, -np.inf), axis=1)
     all_pixels = here + np.log(np.sqrt(2.0 * np.pi) * z_err / step)
-    near = (near + np.maximum(near, all_pixels)) / 2.0
+    near = near + np.maximum((all_pixels - near) / 2.0 - _DEEPEST, 0.0)
     far = np.where(is_near, -np.inf, fit)
     share = np.exp(far - np.logaddexp(near, logsumexp(far, axis=1))[:, None])
     found: FloatArray = np.sqrt(templates + np.sum(share * off**2, axis=1))
