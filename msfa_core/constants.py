@@ -333,6 +333,12 @@ GAIA_VEGA_ZERO_POINT: Final = {  # of fluxes in electrons per second
     "rp": Sourced(24.7479, "mag", "Riello et al. 2021, zero point of RP", Certainty.RECALLED),
 }
 
+GAIA_AB_LESS_VEGA: Final = {  # magnitudes in the AB system less those of the archive
+    "g": Sourced(0.1137, "mag", "Riello et al. 2021, AB zero point of G less Vega's"),
+    "bp": Sourced(0.0154, "mag", "Riello et al. 2021, of BP"),
+    "rp": Sourced(0.3561, "mag", "Riello et al. 2021, of RP"),
+}
+
 GAIA_EPOCH: Final = Sourced(2016.0, "yr", "reference epoch of Gaia DR3 positions")
 PANSTARRS_EPOCH_MJD: Final = Sourced(
     55_926.0, "d", "where a row lists no epoch: middle of the 3π survey, 2009-06 to 2014-03",

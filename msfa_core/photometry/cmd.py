@@ -23,6 +23,7 @@ from msfa_core.constants import (
     CMD_FAINT_SLOPE,
     CMD_LATITUDE_MIN,
     EXCESS_FACTOR_SIGMA_MAX,
+    GAIA_AB_LESS_VEGA,
     GAIA_VEGA_ZERO_POINT,
     PARALLAX_ERROR_MAX,
 )
@@ -154,6 +155,8 @@ _EXCESS_PIECES: Final = (
 _BRIGHT: Final = 18.0  # mag in G and BP; BP of fainter stars is too bright
 _FEWEST_BRIGHT: Final = 20
 _ADDS_UP: Final = 0.06  # median of |C*|; 0.02 of stars
+_ADDS_UP_WELL: Final = 0.025
+_AS_VEGA: Final = 3.0  # times as well, of AB magnitudes
 _OF_STEPS: Final = 0.75  # of |C*| that magnitudes in steps of 1 mag may have; 0.6 of 20 red stars
 _STEPS: Final = (1.0, 0.5, 0.25, 0.2, 0.1)  # mag, that files are rounded to
 _FEWEST_STEPS: Final = 5  # magnitudes that lie on a step by chance less than once in 10⁵ tables
@@ -234,17 +237,21 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
     CatalogueError
     """
     magnitudes = {band: numbers(gaia, f"{band}_mag") for band in ("g", "bp", "rp")}
-    flux = {
-        band: 10 ** (-0.4 * (magnitudes[band] - float(zero)))
-        for band, zero in GAIA_VEGA_ZERO_POINT.items()
-    }
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        ratio = (flux["bp"] + flux["rp"]) / flux["g"]
-        excess = np.abs(corrected_excess_factor(magnitudes["bp"] - magnitudes["rp"], ratio))
-        off = np.fmin(excess, np.abs(ratio - numbers(gaia, "excess_factor")))
+    off, excess = _off(magnitudes, numbers(gaia, "excess_factor"))
     known = np.isfinite(excess) & (magnitudes["g"] < _BRIGHT) & (magnitudes["bp"] < _BRIGHT)
-    limit = max(_ADDS_UP, _OF_STEPS * step_of_bands(gaia))
-    if known.sum() < _FEWEST_BRIGHT or np.median(off[known]) < limit:
+    if known.sum() < _FEWEST_BRIGHT:
+        return
+    middle, step = float(np.median(off[known])), step_of_bands(gaia)
+    if middle > _ADDS_UP_WELL and step == 0.0:
+        vega = {band: magnitudes[band] - float(less) for band, less in GAIA_AB_LESS_VEGA.items()}
+        other, _ = _off(vega, numbers(gaia, "excess_factor"))
+        if np.median(other[known]) < middle / _AS_VEGA:
+            raise CatalogueError(
+                f"{what}: BP and RP of {int(known.sum()):,} stars add up to G if they are AB "
+                "magnitudes; give those of the archive (Vega), or AB ones less 0.114, 0.015 and "
+                "0.356 mag (G, BP, RP)."
+            )
+    if middle < max(_ADDS_UP, _OF_STEPS * step):
         return
     raise CatalogueError(
         f"{what}: BP and RP of {int(known.sum()):,} stars do not add up to G (C* = "
@@ -252,6 +259,20 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
         "magnitude, or two of them are exchanged; correct their names, or take them out. If the "
         "stars are crowded, add phot_bp_rp_excess_factor."
     )
+
+
+def _off(
+    magnitudes: dict[str, FloatArray], excess_factor: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(n,) by how much BP and RP do not add up to G, of the excess factor less; and |C*|."""
+    flux = {
+        band: 10 ** (-0.4 * (magnitudes[band] - float(zero)))
+        for band, zero in GAIA_VEGA_ZERO_POINT.items()
+    }
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        ratio = (flux["bp"] + flux["rp"]) / flux["g"]
+        excess = np.abs(corrected_excess_factor(magnitudes["bp"] - magnitudes["rp"], ratio))
+        return np.fmin(excess, np.abs(ratio - excess_factor)), excess
 
 
 def excess_factor_sigma(g_mag: ArrayLike) -> FloatArray:

@@ -3,13 +3,15 @@
 RA and DEC of a header are degrees of ICRS, in whatever spelling, unit or older equinox the header
 says. What else it says of a place must agree: the name of the star, a second position, galactic
 coordinates, the centre of the spectrograph's field or that of the plate in the name of the plan.
-Right ascensions in hours, in radians, or exchanged with the declination are told by them.
+Right ascensions in hours, in radians, or exchanged with the declination are told by them, and by
+the time: LAMOST takes stars as they cross the meridian.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -49,6 +51,12 @@ _UNIT_IN_WORDS: Final = {  # of a comment that says it otherwise than in bracket
 }
 _HOURS: Final = re.compile(r"^(hms|hour[\s_-]*angle|decimal hours?)$")
 _LARGEST: Final = {"h": 24.0, "rad": 2 * math.pi}  # right ascension in these units
+_EAST: Final = 117.58  # deg, of LAMOST at Xinglong
+_TRANSIT: Final = 35.0  # deg from the meridian; 27.5 at most of 324 real spectra, 11 of nine in ten
+_NO_TRANSIT: Final = 60.0  # deg
+_EPOCH_OF_TIME: Final = datetime(2000, 1, 1, 12)  # noqa: DTZ001  UTC, as DATE-OBS
+_TURNING: Final = (280.46062, 360.98564737)  # deg, and deg a day: sidereal time at Greenwich
+_TO_DEGREES: Final = {"hours": (24.0, 15.0), "radians": (2 * math.pi, 180.0 / math.pi)}
 _LAST_EQUINOX: Final = 2100.0  # yr
 _J2000: Final = 2000.0  # yr
 _SAME_EQUINOX: Final = 0.01  # yr
@@ -90,6 +98,8 @@ def place(path: Path, primary: Hdu, layout: str, of_object: Place | None, planid
             _check_telescope(path, primary, (ra, dec))
         else:
             _check_witnesses(path, primary, (ra, dec), planid)
+        if layout.startswith("lamost"):
+            _check_meridian(path, primary, ra)
     return ra, dec
 
 
@@ -174,6 +184,34 @@ def _check_witnesses(path: Path, primary: Hdu, here: Place, planid: str) -> None
         _check(path, here, centre, _PLATE, where, "in its header")
 
 
+def _check_meridian(path: Path, primary: Hdu, ra: float) -> None:
+    """Refuse a right ascension that crosses the meridian of LAMOST only in another unit."""
+    if not 0.0 <= ra <= max(largest for largest, _ in _TO_DEGREES.values()):
+        return
+    date = str(primary.card("DATE-OBS") or "").strip()[: len("2000-01-01T12:00")]
+    if "LAMOST" not in str(primary.card("TELESCOP")).upper() or "T" not in date:
+        return
+    try:
+        days = (datetime.fromisoformat(date) - _EPOCH_OF_TIME).total_seconds() / 86_400
+    except ValueError:
+        return
+    meridian = (_TURNING[0] + _TURNING[1] * days + _EAST) % 360.0
+    if abs(_across(ra, meridian)) < _NO_TRANSIT:
+        return
+    for unit, (largest, degrees) in _TO_DEGREES.items():
+        if ra <= largest and abs(_across(degrees * ra, meridian)) < _TRANSIT:
+            reason = (
+                f"its RA {ra:g} was far from the meridian of LAMOST ({meridian:.0f} deg at {date}) "
+                f"and near it if it is in {unit}"
+            )
+            raise problem(path, reason, "give RA in degrees, or correct DATE-OBS (UTC)")
+
+
+def _across(ra: float, other: float) -> float:
+    """Return how far one right ascension is east of another [deg], −180 to 180."""
+    return (ra - other + 180.0) % 360.0 - 180.0
+
+
 def _check_telescope(path: Path, primary: Hdu, here: Place) -> None:
     """Hold against a place where the telescope of SDSS pointed: each fibre is near it."""
     if len(primary.which(_BORESIGHT)) == len(_BORESIGHT):
@@ -206,8 +244,7 @@ def _check(path: Path, here: Place, other: Place, limit: float, where: str, reme
     (ra, dec), (far, up) = here, other
     if not (math.isfinite(far) and math.isfinite(up)) or far == up == 0.0:
         return
-    across = (ra - far + 180.0) % 360.0 - 180.0
-    apart = math.hypot(across * math.cos(math.radians(up)), dec - up)
+    apart = math.hypot(_across(ra, far) * math.cos(math.radians(up)), dec - up)
     if apart > limit:
         reason = (
             f"its position {ra:.4f} {dec:+.4f} deg is {apart:.3g} deg from {where}, "

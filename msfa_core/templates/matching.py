@@ -279,10 +279,11 @@ def _match_batch(matcher: Matcher, spectra: Spectra, k: int) -> dict[str, NDArra
         fields["z_err"] = fields["z_err"] * np.sqrt(np.maximum(fields["chi2"], 1.0))
     if len(spectra):
         best = fields["template"][:, 0], fields["z"][:, 0]
-        z, error = settled_shifts(matcher, fit.flux, fit.weight, *best)
+        ivar = spectra.ivar[:, matcher.pixels] * fit.scale[:, None] ** 2
+        noise = np.where(fit.weight > 0, 1.0 / np.where(ivar > 0, ivar, 1.0), 0.0)
+        z, error = settled_shifts(matcher, fit.flux, fit.weight, noise, *best)
         known = np.flatnonzero(np.isfinite(fields["z_err"][:, 0]) & np.isfinite(error))
-        fields["z"][known, 0] = z[known]
-        fields["z_err"][known, 0] = np.maximum(error[known], fields["z_err"][known, 0])
+        fields["z"][known, 0], fields["z_err"][known, 0] = z[known], error[known]
         same = fields["class_template"][known] == fields["template"][known, :1]
         fields["class_z"][known] = np.where(same, z[known, None], fields["class_z"][known])
     is_qso = (matcher.templates.cls[fields["template"]] == "QSO") & (fields["template"] >= 0)

@@ -7,8 +7,8 @@ residuals themselves say how the slope of the model was disturbed. What a pixel 
 towards itself hides from its residual, and is given back (HC2 of MacKinnon & White 1985);
 residuals that go together over a line, where a continuum is not met or pixels were resampled, are
 added before they are squared (Newey & West 1987) where that more than doubles the variance. Where
-few weak lines tell the redshift, few residuals tell its error: it is no less than the curvature of
-χ² promises, or that of hot subdwarfs at S/N 5 to 20 comes out a quarter too small.
+few weak lines tell the redshift, few residuals tell its error: it is no less than what the noise of
+the pixels makes, or that of hot subdwarfs at S/N 5 to 20 comes out a quarter too small.
 
 The shift is settled beside smooth factors on the model, since no mixture of the continuum vectors
 meets every continuum. What they take up is not noise, but under the lines of QSOs, which are as
@@ -183,6 +183,7 @@ def settled_shifts(
     matcher: Matcher,
     flux: FloatArray,
     weight: FloatArray,
+    noise: FloatArray,
     template: IntArray,
     z: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
@@ -197,6 +198,8 @@ def settled_shifts(
     matcher : Matcher
     flux, weight : (n, pixel) arrays
         As `matching.prepare_fit` gives them.
+    noise : (n, pixel) array
+        Variance of that flux by its noise alone.
     template : (n,) int array
         -1 where there is no solution.
     z : (n,) array
@@ -220,7 +223,8 @@ def settled_shifts(
         model = mixture @ design
         design = np.concatenate([design, factors * model])
         are_broad = bool(matcher.templates.cls[t] == "QSO")
-        step, errors[row] = _step(design, slope, weight[row], flux[row] - model, are_broad)
+        residual = flux[row] - model
+        step, errors[row] = _step(design, slope, weight[row], noise[row], residual, are_broad)
         if abs(step) <= half:
             settled[row] += step
     return settled, errors
@@ -239,6 +243,7 @@ def _step(
     design: FloatArray,
     slope: FloatArray,
     weight: FloatArray,
+    noise: FloatArray,
     residual: FloatArray,
     are_broad: bool,
 ) -> tuple[float, float]:
@@ -264,7 +269,7 @@ def _step(
     pull = lever * residual / np.sqrt(np.maximum(1.0 - held, _LEAST_FREE))
     alone, together = float(pull @ pull), _spread(pull, _BROAD if are_broad else _LINE)
     spread = together if together > (1.0 if are_broad else _AT_RANDOM) * alone else alone
-    return step, float(np.sqrt(spread) / information)
+    return step, float(np.sqrt(max(spread, float(lever**2 @ noise))) / information)
 
 
 def _spread(pull: FloatArray, size: int) -> float:

@@ -266,6 +266,16 @@ def test_magnitudes_in_coarse_steps_are_taken_and_it_is_said(step):
             check_bands(wrong, "a.csv")
 
 
+def test_ab_magnitudes_under_gaias_names_are_told():
+    for seed in range(20):
+        honest = bands(60, seed)
+        honest["rp_mag"] += np.random.default_rng(seed).normal(0, 0.01, 60)
+        check_bands(honest, "a.csv")
+        ab = honest + [0.1137, 0.0154, 0.3561]
+        with pytest.raises(CatalogueError, match="add up to G if they are AB magnitudes"):
+            check_bands(ab, "a.csv")
+
+
 def test_crowded_stars_are_believed_where_their_excess_factor_says_the_same():
     crowded = bands()
     for band in ("bp_mag", "rp_mag"):

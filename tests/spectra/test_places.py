@@ -1,5 +1,7 @@
 """Places of headers: degrees in whatever spelling, and refused where the header denies them."""
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -115,3 +117,25 @@ def test_places_of_a_later_equinox_are_brought_to_icrs(tmp_path):
 def test_a_place_in_another_system_is_refused(tmp_path, system):
     with pytest.raises(ReadError, match="another system than the equatorial one"):
         read_spectrum(table(tmp_path / "a.fits", RADESYS=system))
+
+
+LAMOST = {"TELESCOP": "LAMOST", "DATE-OBS": "2016-02-24T15:59:00"}  # 151 deg on the meridian
+
+
+@pytest.mark.parametrize(("wrong", "unit"), [(RA / 15, "hours"), (2.61799, "radians")])
+def test_the_time_tells_hours_and_radians_of_a_header_that_says_nothing_else(tmp_path, wrong, unit):
+    alone = {"RA": wrong, "DEC": DEC if unit == "hours" else 0.523599}
+    assert read_spectrum(table(tmp_path / "a.fits", **HERE, **LAMOST)).ra == RA
+    with pytest.raises(ReadError, match=rf"far from the meridian of LAMOST .* if it is in {unit}"):
+        read_spectrum(table(tmp_path / "a.fits", **alone, **LAMOST))
+    for other in ({}, {"TELESCOP": "LAMOST"}, {**LAMOST, "TELESCOP": "SDSS 2.5-M"},
+                  {**LAMOST, "DATE-OBS": "2016-02-24"}):  # fmt: skip
+        assert read_spectrum(table(tmp_path / "a.fits", **alone, **other)).ra == wrong
+
+
+@pytest.mark.parametrize("ra", [0.5, 5.0, 12.0, 23.9, 355.0])
+@pytest.mark.parametrize("late", [-2, -1, 0, 1, 2])
+def test_places_at_small_right_ascension_are_believed_near_the_meridian(tmp_path, ra, late):
+    time = datetime(2011, 10, 24, 16, 6) + timedelta(hours=(ra - 31.8) / 15.04 + late)
+    cards = {"RA": ra, "DEC": DEC, "TELESCOP": "LAMOST", "DATE-OBS": time.isoformat()}
+    assert read_spectrum(table(tmp_path / "a.fits", **cards)).ra == ra
