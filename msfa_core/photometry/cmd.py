@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from msfa_core.columns import check_columns, is_true, numbers
+from msfa_core.columns import check_columns, is_true
 from msfa_core.constants import (
     BP_RP_FLUX_OVER_ERROR_MIN,
     CMD_ABS_MAG_BRIGHT,
@@ -23,11 +23,8 @@ from msfa_core.constants import (
     CMD_FAINT_SLOPE,
     CMD_LATITUDE_MIN,
     EXCESS_FACTOR_SIGMA_MAX,
-    GAIA_AB_LESS_VEGA,
-    GAIA_VEGA_ZERO_POINT,
     PARALLAX_ERROR_MAX,
 )
-from msfa_core.errors import CatalogueError
 from msfa_core.flags import CmdFlag, combined
 from msfa_core.photometry.colours import MAG_PER_RELATIVE_ERROR, column, is_absurd
 from msfa_core.photometry.exclusions import exclusion_flags
@@ -152,18 +149,6 @@ _EXCESS_PIECES: Final = (
 )
 
 
-_BRIGHT: Final = 18.0  # mag in G and BP; BP of fainter stars is too bright
-_FEWEST_BRIGHT: Final = 20
-_ADDS_UP: Final = 0.06  # median of |C*|; 0.02 of stars
-_ADDS_UP_WELL: Final = 0.025
-_AS_VEGA: Final = 3.0  # times as well, of AB magnitudes
-_OF_STEPS: Final = 0.75  # of |C*| that magnitudes in steps of 1 mag may have; 0.6 of 20 red stars
-_STEPS: Final = (1.0, 0.5, 0.25, 0.2, 0.1)  # mag, that files are rounded to
-_FEWEST_STEPS: Final = 5  # magnitudes that lie on a step by chance less than once in 10⁵ tables
-_ON_STEP: Final = 1e-6
-_COARSE: Final = 0.2  # mag; a step from which on colours place no star
-
-
 def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> FloatArray:
     """Return C* of Riello et al. (2021): the excess factor less its trend with colour.
 
@@ -185,94 +170,6 @@ def corrected_excess_factor(bp_rp: ArrayLike, excess_factor: ArrayLike) -> Float
         trend[piece] = np.polynomial.polynomial.polyval(colour[piece], coefficients)
         lower = upper
     return np.asarray(excess_factor, dtype=float) - trend
-
-
-def step_of_bands(gaia: pd.DataFrame) -> float:
-    """Return the coarsest step [mag] in which G, BP or RP come; 0 for less than 0.1 mag.
-
-    Parameters
-    ----------
-    gaia : n rows
-        ``g_mag, bp_mag, rp_mag``, of which some may be missing.
-    """
-    for step in _STEPS:
-        for name in ("g_mag", "bp_mag", "rp_mag"):
-            some = numbers(gaia, name)
-            some = some[np.isfinite(some)] / step
-            if len(some) >= _FEWEST_STEPS and (np.abs(some - np.round(some)) < _ON_STEP).all():
-                return step
-    return 0.0
-
-
-def coarse_bands(gaia: pd.DataFrame) -> list[str]:
-    """Say that magnitudes come in steps too coarse for colours, where they do.
-
-    Parameters
-    ----------
-    gaia : n rows
-        As for `step_of_bands`.
-    """
-    if (step := step_of_bands(gaia)) < _COARSE:
-        return []
-    return [f"its magnitudes come in steps of {step:g} mag: colours made of them place no star"]
-
-
-def check_bands(gaia: pd.DataFrame, what: str) -> None:
-    """Refuse G, BP and RP that cannot be those of stars: BP and RP add up to G, or nearly.
-
-    Columns that were exchanged, of another system (AB) or another survey do not. A table of few
-    rows, or of faint stars alone, tells nothing: their BP is too bright. Where stars are crowded
-    BP and RP hold light of others; they are believed where the excess factor says the same. What is
-    rounded adds up less well: whole magnitudes tell of nothing but gross faults.
-
-    Parameters
-    ----------
-    gaia : n rows
-        ``g_mag, bp_mag, rp_mag`` [mag]; ``excess_factor`` where it is known.
-    what : str
-        The table, for messages.
-
-    Raises
-    ------
-    CatalogueError
-    """
-    magnitudes = {band: numbers(gaia, f"{band}_mag") for band in ("g", "bp", "rp")}
-    off, excess = _off(magnitudes, numbers(gaia, "excess_factor"))
-    known = np.isfinite(excess) & (magnitudes["g"] < _BRIGHT) & (magnitudes["bp"] < _BRIGHT)
-    if known.sum() < _FEWEST_BRIGHT:
-        return
-    middle, step = float(np.median(off[known])), step_of_bands(gaia)
-    if middle > _ADDS_UP_WELL and step == 0.0:
-        vega = {band: magnitudes[band] - float(less) for band, less in GAIA_AB_LESS_VEGA.items()}
-        other, _ = _off(vega, numbers(gaia, "excess_factor"))
-        if np.median(other[known]) < middle / _AS_VEGA:
-            raise CatalogueError(
-                f"{what}: BP and RP of {int(known.sum()):,} stars add up to G if they are AB "
-                "magnitudes; give those of the archive (Vega), or AB ones less 0.114, 0.015 and "
-                "0.356 mag (G, BP, RP)."
-            )
-    if middle < max(_ADDS_UP, _OF_STEPS * step):
-        return
-    raise CatalogueError(
-        f"{what}: BP and RP of {int(known.sum()):,} stars do not add up to G (C* = "
-        f"{np.median(excess[known]):.3f} in the middle, 0.02 of stars): G, BP or RP is another "
-        "magnitude, or two of them are exchanged; correct their names, or take them out. If the "
-        "stars are crowded, add phot_bp_rp_excess_factor."
-    )
-
-
-def _off(
-    magnitudes: dict[str, FloatArray], excess_factor: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """(n,) by how much BP and RP do not add up to G, of the excess factor less; and |C*|."""
-    flux = {
-        band: 10 ** (-0.4 * (magnitudes[band] - float(zero)))
-        for band, zero in GAIA_VEGA_ZERO_POINT.items()
-    }
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        ratio = (flux["bp"] + flux["rp"]) / flux["g"]
-        excess = np.abs(corrected_excess_factor(magnitudes["bp"] - magnitudes["rp"], ratio))
-        return np.fmin(excess, np.abs(ratio - excess_factor)), excess
 
 
 def excess_factor_sigma(g_mag: ArrayLike) -> FloatArray:

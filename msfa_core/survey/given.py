@@ -270,7 +270,7 @@ class Kind:
 
     def rows(self, opened: OutsideTable) -> pd.DataFrame:
         """Return the rows of such a table by house names."""
-        from msfa_core.photometry.cmd import check_bands  # noqa: PLC0415
+        from msfa_core.photometry.bands import check_bands  # noqa: PLC0415
         from msfa_core.photometry.gaia import gaia_rows  # noqa: PLC0415
         from msfa_core.photometry.panstarrs import panstarrs_rows  # noqa: PLC0415
 
@@ -282,7 +282,7 @@ class Kind:
 
     def coarse(self, rows: pd.DataFrame) -> list[str]:
         """Say where magnitudes of such a table are too coarse for colours."""
-        from msfa_core.photometry.cmd import coarse_bands  # noqa: PLC0415
+        from msfa_core.photometry.bands import coarse_bands  # noqa: PLC0415
 
         return coarse_bands(rows) if self.name == "gaia" else []
 
