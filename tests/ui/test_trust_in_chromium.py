@@ -418,6 +418,7 @@ def test_a_server_that_hangs_is_told_within_a_second(chromium, small_survey, tmp
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
         page = open_page(chromium, server)
+        page.wait_for_timeout(1000)  # the list is drawn after the first star: the second is its own
         server.process.send_signal(signal.SIGSTOP)
         try:
             page.keyboard.press("a")
