@@ -54,6 +54,7 @@ _LARGEST: Final = {"h": 24.0, "rad": 2 * math.pi}  # right ascension in these un
 _EAST: Final = 117.58  # deg, of LAMOST at Xinglong
 _TRANSIT: Final = 35.0  # deg from the meridian; 27.5 at most of 324 real spectra, 11 of nine in ten
 _NO_TRANSIT: Final = 60.0  # deg
+_NEAR_POLE: Final = 80.0  # deg; a field of 5 deg holds stars of any hour around the pole
 _EPOCH_OF_TIME: Final = datetime(2000, 1, 1, 12)  # noqa: DTZ001  UTC, as DATE-OBS
 _TURNING: Final = (280.46062, 360.98564737)  # deg, and deg a day: sidereal time at Greenwich
 _TO_DEGREES: Final = {"hours": (24.0, 15.0), "radians": (2 * math.pi, 180.0 / math.pi)}
@@ -99,7 +100,7 @@ def place(path: Path, primary: Hdu, layout: str, of_object: Place | None, planid
         else:
             _check_witnesses(path, primary, (ra, dec), planid)
         if layout.startswith("lamost"):
-            _check_meridian(path, primary, ra)
+            _check_meridian(path, primary, (ra, dec))
     return ra, dec
 
 
@@ -184,9 +185,11 @@ def _check_witnesses(path: Path, primary: Hdu, here: Place, planid: str) -> None
         _check(path, here, centre, _PLATE, where, "in its header")
 
 
-def _check_meridian(path: Path, primary: Hdu, ra: float) -> None:
+def _check_meridian(path: Path, primary: Hdu, here: Place) -> None:
     """Refuse a right ascension that crosses the meridian of LAMOST only in another unit."""
-    if not 0.0 <= ra <= max(largest for largest, _ in _TO_DEGREES.values()):
+    ra, dec = here
+    largest = max(most for most, _ in _TO_DEGREES.values())
+    if abs(dec) > _NEAR_POLE or not 0.0 <= ra <= largest:
         return
     date = str(primary.card("DATE-OBS") or "").strip()[: len("2000-01-01T12:00")]
     if "LAMOST" not in str(primary.card("TELESCOP")).upper() or "T" not in date:

@@ -139,3 +139,9 @@ def test_places_at_small_right_ascension_are_believed_near_the_meridian(tmp_path
     time = datetime(2011, 10, 24, 16, 6) + timedelta(hours=(ra - 31.8) / 15.04 + late)
     cards = {"RA": ra, "DEC": DEC, "TELESCOP": "LAMOST", "DATE-OBS": time.isoformat()}
     assert read_spectrum(table(tmp_path / "a.fits", **cards)).ra == ra
+
+
+@pytest.mark.parametrize("dec", [85.0, 88.5, 89.9])
+def test_places_around_the_pole_are_believed_at_any_time(tmp_path, dec):
+    cards = {"RA": RA / 15, "DEC": dec, **LAMOST}  # of a field on the meridian at 151 deg
+    assert read_spectrum(table(tmp_path / "a.fits", **cards)).ra == RA / 15
