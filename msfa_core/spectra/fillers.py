@@ -16,6 +16,7 @@ from msfa_core.typing import BoolArray
 
 _FEWEST_PIXELS: Final = 100  # by which a spectrum tells what is usual in it
 _CHANCE: Final = 0.01  # that honest zeros stand so in a row, anywhere in the spectrum
+_NEAR: Final = 50  # pixels on either side of a row: counts grow and fall along a spectrum
 _RECURS: Final = 3  # times; twice is chance in single precision
 _FEW: Final = 20  # numbers that stand beside themselves: more are steps of coarse values
 _REPEATED: Final = 0.05  # share of pixels whose number others have too; 0.003 in real spectra
@@ -55,7 +56,7 @@ def are_fillers(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -> Bo
     for value in numbers | ({largest, -largest} - {0.0}):
         held = (flux == value) & usable
         n_held = int(np.count_nonzero(held))
-        is_telling = n_held >= _RECURS or (n_held > 0 and _is_nines(value))
+        is_telling = n_held >= _RECURS or (n_held > 0 and _is_nines(flux.dtype.type(value)))
         if is_telling and (
             _are_beyond(flux, held, usable) or _are_put_in(flux, ivar, held, usable)
         ):
@@ -64,12 +65,19 @@ def are_fillers(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -> Bo
 
 
 def _are_rows_of_zeros(zero: BoolArray) -> BoolArray:
-    """(pixel,) zeros in a row such as their share would hardly make, anywhere or at an end."""
+    """(pixel,) zeros in a row such as their share would hardly make, anywhere or at an end.
+
+    Their share in all the spectrum, or beside the row where there are more.
+    """
     n, at = len(zero), np.flatnonzero(zero)
     breaks = np.flatnonzero(np.diff(at) > 1)
     starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, -1)] + 1
     places = np.where((starts == 0) | (ends == n), 2.0, n)
-    chance = places * (len(at) / n) ** (ends - starts)
+    first, last = np.maximum(starts - _NEAR, 0), np.minimum(ends + _NEAR, n)
+    before = np.append(0, np.cumsum(zero))
+    apart = (last - first) - (ends - starts)
+    beside = (before[last] - before[first] - (ends - starts)) / np.maximum(apart, 1)
+    chance = places * np.maximum(len(at) / n, beside) ** (ends - starts)
     found = np.zeros(n, bool)
     for start, end in zip(starts[chance < _CHANCE], ends[chance < _CHANCE], strict=True):
         found[start:end] = True
@@ -96,7 +104,7 @@ def _are_put_in(flux: NDArray[Any], ivar: NDArray[Any], held: BoolArray, usable:
     return bool(np.median(off) > _OFF)
 
 
-def _is_nines(value: float) -> bool:
-    """Whether a number is written in nines alone: 999, −9999.0, 99.99."""
-    digits = f"{abs(value):.{_LONGEST}g}".replace(".", "")
+def _is_nines(value: np.floating[Any]) -> bool:
+    """Whether a number is written in nines alone: 999, −9999.0, 99.99 (in its own precision)."""
+    digits = f"{float(str(abs(value))):.{_LONGEST}g}".replace(".", "")
     return len(digits) > 1 and set(digits) == {"9"}

@@ -9,6 +9,7 @@ from bokeh.server.auth_provider import NullAuth
 from bokeh.server.views.multi_root_static_handler import MultiRootStaticHandler
 from panel.io.resources import CDN_DIST, LOCAL_DIST
 from panel.io.server import RootHandler
+from panel.models.esm import ReactiveESM
 from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
@@ -24,6 +25,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(StaticFileHandler, "set_extra_headers", lambda *_: None)
     monkeypatch.setattr(RootHandler, "redirect", RequestHandler.redirect)
     monkeypatch.setattr(Resources, "_default_components", Resources._default_components)
+    monkeypatch.setattr(ReactiveESM, "__javascript_raw__", ReactiveESM.__javascript_raw__)
     serve_files_lightly()
     keep_what_is_asked_for()
     (tmp_path / "a.js").write_bytes(SCRIPT)

@@ -472,6 +472,20 @@ def test_zeros_that_counts_can_have_stay(tmp_path):
     assert not read_spectrum(table_file(tmp_path / "b.fits", rows)).mask[1000]
 
 
+@pytest.mark.parametrize("top", [5.0, 20.0, 100.0])
+@pytest.mark.parametrize("clipped", [False, True])
+def test_zeros_of_honest_counts_stay_where_they_grow_along_the_spectrum(top, clipped):
+    rng = np.random.default_rng(7)
+    flux = top * np.exp(-(((WAVELENGTH - 7000) / 1500) ** 2))
+    if clipped:
+        counts = np.clip(flux + rng.normal(0, 1, N), 0, None)
+    else:
+        flux += 0.2
+        counts = rng.poisson(flux).astype(float)
+    assert np.count_nonzero(counts == 0) > 20
+    assert are_fillers(counts, 1 / np.maximum(flux, 1), np.ones(N, bool)) is None
+
+
 @pytest.mark.parametrize("value", [99999.0, -999.0, 32767.0, 1.0, -1.0, 9999.0])
 @pytest.mark.parametrize("where", [slice(1000, 1010), slice(1000, 1100, 13), slice(N - 5, N)])
 def test_a_number_put_where_there_is_no_flux_is_no_flux(tmp_path, value, where):
@@ -482,6 +496,15 @@ def test_a_number_put_where_there_is_no_flux_is_no_flux(tmp_path, value, where):
     if not apart:  # numbers within the range of others tell where they stand in a row
         assert found[where].all()
     assert np.count_nonzero(found) == 15 + (0 if apart else np.count_nonzero(rows[0] == value))
+
+
+@pytest.mark.parametrize("value", [99.99, -999.99, 9999999.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4"])
+def test_nines_are_told_in_either_precision(value, dtype):
+    flux = (arrays(np.float64)[0] / 100).astype(dtype)
+    flux[1000] = value
+    found = are_fillers(flux, np.full(N, 10.0, dtype), np.ones(N, bool))
+    assert np.flatnonzero(found).tolist() == [1000]
 
 
 def test_one_pixel_of_nines_far_beyond_all_others_is_no_flux(tmp_path):
