@@ -349,8 +349,8 @@ def stylesheet() -> str:
 
 
 def static_address(name: str) -> str:
-    """Return where ``panel serve dashboard`` serves a file of `STATIC`, as it is now."""
-    app = (pn.state.app_url or "").strip("/")
+    """Return where ``panel serve dashboard`` serves a file of `STATIC`, seen from its page."""
+    app = (pn.state.app_url or "").rstrip("/").rpartition("/")[2]  # a prefix is the page's, too
     return f"{app}/static/{name}?v={(STATIC / name).stat().st_mtime_ns}"
 
 
