@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from stable import QUIET, ROOT, Stable, command
@@ -99,6 +99,8 @@ class Server:
             try:
                 with urlopen(f"http://localhost:{self.port}/static/js/bokeh.min.js", timeout=5):
                     return
+            except HTTPError:  # behind a prefix it is elsewhere, and the server answers
+                return
             except (URLError, OSError):
                 time.sleep(0.05)
         raise RuntimeError(f"the server did not answer:\n{self.log.read_text()}")

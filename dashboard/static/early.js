@@ -65,27 +65,28 @@ function lay_out_once() {
 }
 
 // Panel draws its table anew for each of its style sheets, and once more when it has its place. The
-// last is enough, and waits until the star is on the screen; for a second where there is none.
+// last is enough; the first one waits until the star is on the screen, a second where there is none.
 const is_painted = new Promise(done => window.addEventListener("msfa:painted", done, {once: true}))
 const a_second = () => new Promise(done => setTimeout(done, 1000))
 function draw_the_table_once() {
   const table = model("tabulator.DataTabulator").default_view.prototype
   const redraw = table._flush_resize_when_root_ready
+  let is_awaited
   table.style_redraw = function () {
     if (this.model.visible) this.tabulator.element.style.visibility = "visible"
     if (!this._initializing && !this._building) this._request_resize_redraw()
   }
   table._flush_resize_when_root_ready = async function () {
     await two_frames()
-    await Promise.race([is_painted, a_second()])
+    await (is_awaited ??= Promise.race([is_painted, a_second()]))
     return redraw.call(this)
   }
 }
 
+import_as_browsers_do() // first: without it there are no parts
 quicken_painting()
 keep_what_drags()
 reload_when_lost()
-import_as_browsers_do()
 fetch_what_renders()
 lay_out_once()
 draw_the_table_once()

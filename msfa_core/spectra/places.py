@@ -54,6 +54,7 @@ _LARGEST: Final = {"h": 24.0, "rad": 2 * math.pi}  # right ascension in these un
 _EAST: Final = 117.58  # deg, of LAMOST at Xinglong
 _TRANSIT: Final = 35.0  # deg from the meridian; 27.5 at most of 324 real spectra, 11 of nine in ten
 _NO_TRANSIT: Final = 60.0  # deg
+_OF_A_PLATE: Final = ("PLANID", "SPID", "LMJD")  # in each of LAMOST's files, in no other's
 _NEAR_POLE: Final = 80.0  # deg; a field of 5 deg holds stars of any hour around the pole
 _EPOCH_OF_TIME: Final = datetime(2000, 1, 1, 12)  # noqa: DTZ001  UTC, as DATE-OBS
 _TURNING: Final = (280.46062, 360.98564737)  # deg, and deg a day: sidereal time at Greenwich
@@ -193,6 +194,8 @@ def _check_meridian(path: Path, primary: Hdu, here: Place) -> None:
         return
     date = str(primary.card("DATE-OBS") or "").strip()[: len("2000-01-01T12:00")]
     if "LAMOST" not in str(primary.card("TELESCOP")).upper() or "T" not in date:
+        return
+    if not primary.which(_OF_A_PLATE):  # written as LAMOST does, but taken elsewhere
         return
     try:
         days = (datetime.fromisoformat(date) - _EPOCH_OF_TIME).total_seconds() / 86_400

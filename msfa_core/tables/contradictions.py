@@ -391,6 +391,8 @@ def _is_slow(values: Mapping[str, pd.Series]) -> str:
     )
     motion = np.hypot(pmra, pmdec)
     known = np.isfinite(ra + dec + motion) & (parallax > 0) & (motion > 0)
+    if "parallax_error_mas" in values:  # of quasars, parallax and motion are both of chance
+        known &= ~(parallax <= _GOOD_PARALLAX * _numbers(values["parallax_error_mas"]))
     if known.sum() < _FEWEST_SLOW:
         return ""
     east, north = np.radians(ra[known]), np.radians(dec[known])

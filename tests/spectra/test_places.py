@@ -119,7 +119,11 @@ def test_a_place_in_another_system_is_refused(tmp_path, system):
         read_spectrum(table(tmp_path / "a.fits", RADESYS=system))
 
 
-LAMOST = {"TELESCOP": "LAMOST", "DATE-OBS": "2016-02-24T15:59:00"}  # 151 deg on the meridian
+LAMOST = {
+    "TELESCOP": "LAMOST",
+    "DATE-OBS": "2016-02-24T15:59:00",
+    "SPID": 3,
+}  # 151 deg on the meridian
 
 
 @pytest.mark.parametrize(("wrong", "unit"), [(RA / 15, "hours"), (2.61799, "radians")])
@@ -128,8 +132,9 @@ def test_the_time_tells_hours_and_radians_of_a_header_that_says_nothing_else(tmp
     assert read_spectrum(table(tmp_path / "a.fits", **HERE, **LAMOST)).ra == RA
     with pytest.raises(ReadError, match=rf"far from the meridian of LAMOST .* if it is in {unit}"):
         read_spectrum(table(tmp_path / "a.fits", **alone, **LAMOST))
+    elsewhere = {key: LAMOST[key] for key in ("TELESCOP", "DATE-OBS")}  # written as LAMOST does
     for other in ({}, {"TELESCOP": "LAMOST"}, {**LAMOST, "TELESCOP": "SDSS 2.5-M"},
-                  {**LAMOST, "DATE-OBS": "2016-02-24"}):  # fmt: skip
+                  {**LAMOST, "DATE-OBS": "2016-02-24"}, elsewhere):  # fmt: skip
         assert read_spectrum(table(tmp_path / "a.fits", **alone, **other)).ra == wrong
 
 
@@ -137,7 +142,7 @@ def test_the_time_tells_hours_and_radians_of_a_header_that_says_nothing_else(tmp
 @pytest.mark.parametrize("late", [-2, -1, 0, 1, 2])
 def test_places_at_small_right_ascension_are_believed_near_the_meridian(tmp_path, ra, late):
     time = datetime(2011, 10, 24, 16, 6) + timedelta(hours=(ra - 31.8) / 15.04 + late)
-    cards = {"RA": ra, "DEC": DEC, "TELESCOP": "LAMOST", "DATE-OBS": time.isoformat()}
+    cards = {"RA": ra, "DEC": DEC, **LAMOST, "DATE-OBS": time.isoformat()}
     assert read_spectrum(table(tmp_path / "a.fits", **cards)).ra == ra
 
 

@@ -611,6 +611,19 @@ def test_a_distance_called_parallax_is_left_out(tmp_path):
     assert fewer.has("parallax_mas")
 
 
+@pytest.mark.parametrize("n", [5, 8, 20])
+def test_parallaxes_of_quasars_are_kept_however_little_these_move(tmp_path, n):
+    """Parallax and motions are both of chance: one table in a hundred would seem to stand still."""
+    rng = np.random.default_rng(n)
+    for k in range(60):
+        error = rng.uniform(0.1, 1.0, n)
+        ra, dec = rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
+        table = pd.DataFrame({"ra": ra, "dec": dec, "phot_g_mean_mag": rng.uniform(18, 20, n)})
+        table["parallax"], table["parallax_error"] = error * rng.normal(1, 1, n), error
+        table["pmra"], table["pmdec"] = 0.1 * error * rng.normal(0, 1, (2, n))
+        assert read_as_gaia(table, tmp_path / f"{k}.csv").has("parallax_mas")
+
+
 def test_errors_of_parallaxes_in_per_cent_are_left_out(tmp_path):
     table = halo().assign(parallax_error=0.03)
     table["phot_g_mean_mag"] -= 1.0

@@ -436,6 +436,22 @@ def test_a_server_that_hangs_is_told_within_a_second(chromium, small_survey, tmp
     assert_quiet(log)
 
 
+def test_behind_a_prefix_all_is_found_and_a_verdict_is_given(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, "--prefix", "/a/b", MSFA_REVIEWER="anna") as server:
+        page = chromium.new_context(viewport={"width": 1366, "height": 768}).new_page()
+        failed = []
+        page.on("response", lambda one: one.status >= 400 and failed.append(one.url))
+        page.goto(server.url.replace("/dashboard", "/a/b/dashboard"), timeout=120_000)
+        page.wait_for_selector(PAINTED, timeout=120_000)
+        page.keyboard.press("a")
+        page.locator(".msfa-status", has_text="saved: accept").wait_for(timeout=30_000)
+        assert len(decisions(small_survey)) == 1
+        assert [url for url in failed if not url.endswith("favicon.ico")] == []
+        page.context.close()
+    assert_quiet(log)
+
+
 def test_a_final_verdict_is_stored_and_shown_every_time(chromium, small_survey, tmp_path):
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
