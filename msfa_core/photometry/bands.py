@@ -84,10 +84,10 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
         vega = {band: magnitudes[band] - float(less) for band, less in GAIA_AB_LESS_VEGA.items()}
         other, _ = _off(vega, numbers(gaia, "excess_factor"))
         if np.median(other[known]) < middle / _AS_VEGA:
+            less = ", ".join(f"{float(GAIA_AB_LESS_VEGA[band]):.3f}" for band in magnitudes)
             raise CatalogueError(
                 f"{what}: BP and RP of {int(known.sum()):,} stars add up to G if they are AB "
-                "magnitudes; give those of the archive (Vega), or AB ones less 0.114, 0.015 and "
-                "0.356 mag (G, BP, RP)."
+                f"magnitudes; give those of the archive (Vega), or G, BP and RP less {less} mag."
             )
     if middle < max(_ADDS_UP, _OF_STEPS * step):
         return

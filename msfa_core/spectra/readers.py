@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import G_BAND
-from msfa_core.spectra.fillers import are_fillers
+from msfa_core.spectra.fill_values import are_fill_values
 from msfa_core.spectra.fits_astropy import astropy_units
 from msfa_core.spectra.fits_bytes import BothCards, Hdu, PlainFits, card_unit
 from msfa_core.spectra.fits_cards import UnusualFits
@@ -175,8 +175,8 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.
         raise problem(path, reason, "give the flux in another unit, such as 1e-17 erg/s/cm2/A")
     power = flux * ivar * flux
     usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != _NO_FLUX)
-    if (fillers := are_fillers(flux, ivar, usable)) is not None and (usable & ~fillers).any():
-        usable &= ~fillers
+    if (fills := are_fill_values(flux, ivar, usable)) is not None and (usable & ~fills).any():
+        usable &= ~fills
     n_usable = int(np.count_nonzero(usable))
     if not n_usable:
         reason = "no pixel has both a flux and an inverse variance"

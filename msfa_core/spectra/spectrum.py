@@ -34,7 +34,7 @@ class Spectrum:
         Inverse variance of ``flux``; 0 where unknown.
     mask : (pixel,) bool array
         True = bad: ANDMASK ≠ 0, ivar ≤ 0, or a number that stands for no flux (zeros in a row,
-        −9999, 99999: `fillers`).
+        −9999, 99999: `fill_values`).
     z : float
         Doppler shift from the header's ``Z``; NaN when the file has none.
     ra, dec : float [deg, ICRS]

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.constants import KM_S_PER_MAS_YR, SPEED_OF_LIGHT
 from msfa_core.typing import FloatArray
 
 _NEAR_ONE: Final = 0.005  # 1,500 km/s
@@ -53,7 +53,6 @@ _FEWEST_SLOW: Final = 5
 _OTHER_MOTION: Final = 0.01  # of the total; what is rounded stays within in the middle
 _NEARER: Final = 3.0  # times as near to it with cos δ as without
 _TOTAL_MOTIONS: Final = ("pm", "pm_total", "pmtot", "pm_tot", "total_pm", "mu_tot", "mutot")
-_PER_YEAR: Final = 4.740470446  # km/s of 1 au a year
 _DISTANCES: Final = frozenset(
     (
         *("dist", "distance", "d", "d_kpc", "dist_kpc", "dist_pc", "dhel", "d_hel", "dhelio"),
@@ -399,7 +398,7 @@ def _is_slow(values: Mapping[str, pd.Series]) -> str:
     place = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
     if np.linalg.norm(place.mean(axis=1)) > _ONE_FIELD:
         return ""
-    across = float(np.median(_PER_YEAR * motion[known] / parallax[known]))
+    across = float(np.median(float(KM_S_PER_MAS_YR) * motion[known] / parallax[known]))
     if across > _SLOW:
         return ""
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.ndimage import spline_filter1d
@@ -212,17 +212,24 @@ class Matcher:
 
     def covers(self, template: int, z: float) -> bool:
         """Tell whether a template at a redshift covers the pixels of the fit."""
-        first, last = self.extents[template]
-        position = int(np.floor(self.starts[template] - np.log10(1 + z) / LAMOST_GRID.step))
-        return bool(position - 1 >= first and position + self.n_pixels + 1 <= last)
+        return bool(self._are_covered(template, self._at(template, z)[0]))
 
     def shifted(self, template: int, z: float) -> FloatArray:
         """(pixel,) a template at a redshift, on the pixels of the fit."""
-        where = self.starts[template] - np.log10(1 + z) / LAMOST_GRID.step
-        position = int(np.floor(where))
         model = np.empty(self.n_pixels)
-        shifted(self.splines[template], position, where - position, model)
+        shifted(self.splines[template], *self._at(template, z), model)
         return model
+
+    def _at(self, template: Any, z: Any) -> tuple[Any, Any]:
+        """Return the pixel of templates at which the fit begins, and the part of a pixel beyond."""
+        where = self.starts[template] - np.log10(1 + z) / LAMOST_GRID.step
+        position = np.floor(where).astype(np.int64)
+        return position, where - position
+
+    def _are_covered(self, template: Any, position: Any) -> Any:
+        """Tell whether templates reach over the pixels of the fit from those on."""
+        first, last = self.extents[template, 0], self.extents[template, 1]
+        return (position - 1 >= first) & (position + self.n_pixels + 1 <= last)
 
     def design(self, template: int, z: float) -> FloatArray:
         """(column, pixel) what is mixed: a template times each vector, or eigen-spectra.
@@ -271,10 +278,8 @@ class Matcher:
         n_bins = -(-self.n_pixels // size)
         edges = np.arange(0, self.n_pixels, size)
         counts = np.diff(np.append(edges, self.n_pixels))
-        where = self.starts[rows, None] - np.log10(1 + redshifts) / LAMOST_GRID.step
-        position = np.floor(where).astype(np.int64)
-        first, last = np.asarray(self.extents)[rows].T[..., None]
-        are_covered = (position - 1 >= first) & (position + self.n_pixels + 1 <= last)
+        position, part = self._at(rows[:, None], redshifts)
+        are_covered = self._are_covered(rows[:, None], position)
         at = np.flatnonzero(are_covered)
         model = np.empty((len(at), n_bins), dtype=np.float32)
         full = np.empty((len(redshifts), self.n_pixels))
@@ -282,7 +287,7 @@ class Matcher:
         for k, row in enumerate(rows):
             covered = np.flatnonzero(are_covered[k])
             for line, i in zip(full, covered, strict=False):
-                shifted(self.splines[row], position[k, i], where[k, i] - position[k, i], line)
+                shifted(self.splines[row], position[k, i], part[k, i], line)
             means = np.add.reduceat(full[: len(covered)], edges, axis=1) / counts
             model[cell : cell + len(covered)] = means
             cell += len(covered)

@@ -216,8 +216,10 @@ def test_the_preview_shows_numbers_as_they_go_out():
 
 
 def test_long_identifiers_keep_every_digit_in_the_preview():
-    table = pd.DataFrame({"obsid": [2**60 + 1], "ra": [1.0]})
-    assert str(2**60 + 1) in preview_html(table, "paper")
+    table = pd.DataFrame({"obsid": [2**60 + 1], "ra": [1.0], "feh": [-1.5]})
+    told = preview_html(table, "paper")
+    assert str(2**60 + 1) in told
+    assert "<small>dex</small>" in told
 
 
 def test_the_preview_is_as_long_as_its_table(state):

@@ -56,7 +56,7 @@ def test_a_deal_that_cannot_be_made_is_told(state):
     assert "3 reviewers per star, and only 1 named (anna)" in state.status.message
 
 
-def test_the_record_tells_what_was_on_screen_then_and_now(state, survey):
+def test_the_record_tells_what_was_on_screen_then_and_now(state, survey, monkeypatch):
     first = state.screen.selected
     state.decide("accept", painted_obsid=first, comment=NASTY)
     state.decide("reject", painted_obsid=state.screen.selected)
@@ -73,6 +73,7 @@ def test_the_record_tells_what_was_on_screen_then_and_now(state, survey):
     assert (told["other_numbers"] != "").sum() == 1
     assert "1 was made on other numbers" in view._words.object
     assert NASTY not in view._list.object
+    assert "<p>3 decisions" in view._words.object
     assert "&lt;img" in view._list.object
     saved = pd.read_csv(io.BytesIO(view._file().getvalue()))
     assert saved["decision_id"].tolist() == [3, 2, 1]
@@ -82,6 +83,8 @@ def test_the_record_tells_what_was_on_screen_then_and_now(state, survey):
     view.this_star = True
     later.screen.select(first)
     assert view.table()["obsid"].tolist() == [int(first)]
+    monkeypatch.setattr("dashboard.views.audit.PAGE", 2)
+    assert "<p>the last 2 decisions" in AuditView(later)._words.object
 
 
 def test_the_star_on_screen_says_that_it_was_decided_on_other_numbers(state, survey):

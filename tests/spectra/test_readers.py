@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from msfa_core.errors import ReadError
-from msfa_core.spectra.fillers import are_fillers
+from msfa_core.spectra.fill_values import are_fill_values
 from msfa_core.spectra.fits_astropy import astropy_units
 from msfa_core.spectra.fits_bytes import PlainFits
 from msfa_core.spectra.names import identity_from_name, obsid_from_name
@@ -483,7 +483,7 @@ def test_zeros_of_honest_counts_stay_where_they_grow_along_the_spectrum(top, cli
         flux += 0.2
         counts = rng.poisson(flux).astype(float)
     assert np.count_nonzero(counts == 0) > 20
-    assert are_fillers(counts, 1 / np.maximum(flux, 1), np.ones(N, bool)) is None
+    assert are_fill_values(counts, 1 / np.maximum(flux, 1), np.ones(N, bool)) is None
 
 
 @pytest.mark.parametrize("value", [99999.0, -999.0, 32767.0, 1.0, -1.0, 9999.0])
@@ -503,7 +503,7 @@ def test_a_number_put_where_there_is_no_flux_is_no_flux(tmp_path, value, where):
 def test_nines_are_told_in_either_precision(value, dtype):
     flux = (arrays(np.float64)[0] / 100).astype(dtype)
     flux[1000] = value
-    found = are_fillers(flux, np.full(N, 10.0, dtype), np.ones(N, bool))
+    found = are_fill_values(flux, np.full(N, 10.0, dtype), np.ones(N, bool))
     assert np.flatnonzero(found).tolist() == [1000]
 
 
@@ -527,7 +527,7 @@ def test_honest_flux_keeps_its_pixels_whatever_its_steps_and_noise(snr, level, s
     flux = flux + (rng.normal(0, level / snr, N) if np.isfinite(snr) else 0.0)
     if step is not None:
         flux = np.round(flux / step / level) * step * level
-    mask = are_fillers(flux.astype(np.float32), ivar.astype(np.float32), np.ones(N, bool))
+    mask = are_fill_values(flux.astype(np.float32), ivar.astype(np.float32), np.ones(N, bool))
     assert mask is None
 
 

@@ -25,7 +25,7 @@ _BEYOND: Final = 3.0  # times the largest of all others; 2.98 in real spectra
 _LONGEST: Final = 12  # digits
 
 
-def are_fillers(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -> BoolArray | None:
+def are_fill_values(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -> BoolArray | None:
     """Return which pixels hold no measured flux, by their numbers alone.
 
     Coarse values (whole counts, models rounded) repeat themselves, too: there a number is one of
