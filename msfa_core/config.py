@@ -79,8 +79,10 @@ class Settings:
         Judge the CMD trapezoid without dust; the paper does not.
     parallax_zero_point : bool
         Take the zero point of Lindegren et al. (2021) off parallaxes; the paper does not.
-    logg_outlier, feh_outlier : float
-        Limits above which a label counts as an outlier [dex].
+    logg_outlier : float
+        log g above which a star counts as an outlier [dex].
+    feh_outlier : float
+        [Fe/H] above which a star counts as an outlier [dex].
     novelty_max : float
         Novelty above which a spectrum counts as unlike the training set (2: one in 100 of it).
     models : str

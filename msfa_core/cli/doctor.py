@@ -34,6 +34,7 @@ REFERENCE: Final = (
     *("calcium_loci.csv", "helium_lines.csv", "metal_lines.csv", "model_grid.npz"),
     *("sky_residuals.csv", "temperature_correction.csv", "zahb_cmd.csv"),
 )
+TEMPLATES: Final = ("templates.npz", "confidence.json", "probability.json")
 
 
 class Finding(NamedTuple):
@@ -119,28 +120,37 @@ def packages() -> Iterator[Finding]:
 
 
 def shipped_files() -> Iterator[Finding]:
-    """Compare weights with their checksums, and look for the tables beside them."""
+    """Compare weights and the model of the labels with their checksums; look for other files."""
     from msfa_core.networks.weights import read_checksums, sha256_of  # noqa: PLC0415 (torch)
     from msfa_core.shipped import shipped  # noqa: PLC0415
+    from msfa_core.slam.model import MODEL_FILE, SlamModel  # noqa: PLC0415
 
     try:
         wanted = read_checksums(shipped("models"))
     except MsfaError as error:
         yield Finding("!!", str(error))
         wanted = {}
+    good = 0
     for name, digest in wanted.items():
         path = shipped("models", name)
         if not path.is_file():
             yield Finding("!!", f"{path} is missing: restore it")
         elif sha256_of(path) != digest:
             yield Finding("!!", f"{path} is not the file that was shipped: restore it")
+        else:
+            good += 1
+    try:
+        SlamModel.load(shipped("models", MODEL_FILE))
+        good += 1
+    except MsfaError as error:
+        yield Finding("!!", str(error))
     others = [shipped("reference", name) for name in REFERENCE]
-    others += [shipped("models", "slam.npz"), shipped("templates", "templates.npz")]
+    others += [shipped("templates", name) for name in TEMPLATES]
     missing = [path for path in others if not path.is_file()]
     for path in missing:
         yield Finding("!!", f"{path} is missing: restore it")
     there = len(others) - len(missing)
-    yield Finding("ok", f"{len(wanted)} files of weights as shipped; {there} other files there")
+    yield Finding("ok", f"{good} files of weights as shipped; {there} other files there")
 
 
 def processor() -> Iterator[Finding]:

@@ -133,7 +133,9 @@ def download(
     releases: Annotated[
         bool, typer.Option("--releases", help="List what the service has, and stop.")
     ] = False,
-    connections: Annotated[int, typer.Option(help="At a time.", min=1, max=16)] = 4,
+    connections: Annotated[
+        int, typer.Option(help="Spectra asked for at the same time.", min=1, max=16)
+    ] = 4,
     rate: Annotated[
         float, typer.Option(help="Spectra asked for per second.", min=0.01, max=1000)
     ] = 5.0,

@@ -40,7 +40,7 @@ def place(
     ] = "",
     batch: Annotated[
         int | None,
-        typer.Option(help="Stars of one question.", min=1, max=20_000, show_default="1000"),
+        typer.Option(help="Stars of one question.", min=1, max=20_000, show_default=str(_BATCH)),
     ] = None,
     candidates: Annotated[
         bool, typer.Option("--candidates", help="Fetch for candidates of the search only.")

@@ -11,6 +11,7 @@ from msfa_core.cli.app import Quiet, SurveyArgument, app, spare
 from msfa_core.cli.show import say, show_progress
 from msfa_core.cli.surveys import VerdictChoice
 from msfa_core.counting import counted
+from msfa_core.errors import ExportError
 
 _REASONS: Final = 10  # products that failed, named on the screen
 
@@ -54,4 +55,7 @@ def products(
     for name, reason in made.failed[:_REASONS]:
         say(f"not written: {name}: {reason}")
     if made.failed:
-        print(f"{len(made.failed):,} could not be made")
+        raise ExportError(
+            f"{counted(len(made.failed), 'product', 'products')} could not be made, the others are "
+            f"in {folder}."
+        )

@@ -119,7 +119,7 @@ def run(
     ] = 0.0,
     quiet: Quiet = False,
 ) -> None:
-    """Classify, measure, match, place, check, label and identify the spectra of a survey."""
+    """Match, classify, measure, place, check, label and identify the spectra of a survey."""
     from msfa_core.balmer.region import check_selection  # noqa: PLC0415
     from msfa_core.search.prior import shares_of  # noqa: PLC0415
     from msfa_core.spine.run import check_steps  # noqa: PLC0415

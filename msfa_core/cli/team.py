@@ -59,7 +59,7 @@ def assign(
     ] = None,
     claim: Annotated[
         float,
-        typer.Option(help="Minutes for which a star on one screen is kept from others.", min=0),
+        typer.Option(help="Minutes for which a star on one screen comes last for others.", min=0),
     ] = 5.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Deal anew although an assignment is in force.")

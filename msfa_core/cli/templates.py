@@ -9,7 +9,7 @@ import typer
 
 from msfa_core.cli.app import app, spare
 
-templates = typer.Typer(help="Make a set of templates for the step match.", no_args_is_help=True)
+templates = typer.Typer(help="List or make the templates of the step match.", no_args_is_help=True)
 app.add_typer(templates, name="templates")
 
 

@@ -26,7 +26,7 @@ from msfa_core.vetting.record import are_final, standing_decisions, star_of_row
 
 ASSIGNMENT_FILE: Final = "assignments.parquet"
 TRAINING_SHARE: Final = 0.05  # of what a reviewer sees: stars with known answers
-CLAIM_MINUTES: Final = 5.0  # for which a star on one reviewer's screen is not offered to another
+CLAIM_MINUTES: Final = 5.0  # for which a star on one reviewer's screen comes last for another
 SAID: Final = "assignment"  # its settings, in the notes of its file
 _ANSWERS: Final = ("accept", "reject")
 
@@ -90,7 +90,7 @@ def deal(
     stars : str
         The choice of stars, in words.
     claim_minutes : float
-        For which a star on one screen is not offered to others; 0 for never.
+        For which a star on one screen comes last for others; 0 for never.
 
     Returns
     -------

@@ -43,19 +43,28 @@ def test_a_package_that_is_missing_or_too_old_is_named_with_the_remedy(monkeypat
     assert [tone for words, tone in said.items() if "psycopg" in words] == ["--"]
 
 
-@pytest.mark.parametrize("fault", ["altered", "missing"])
-def test_altered_and_missing_weights_are_found(monkeypatch, tmp_path, fault):
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("models/stage2.safetensors", "altered"),
+        ("models/stage2.safetensors", "missing"),
+        ("models/slam.npz", "altered"),
+        ("models/slam.json", "missing"),
+        ("templates/confidence.json", "missing"),
+        ("reference/zahb_cmd.csv", "missing"),
+    ],
+)
+def test_altered_and_missing_files_are_found(monkeypatch, tmp_path, name, fault):
     import msfa_core.shipped
 
-    for path in shipped("models").iterdir():
-        (tmp_path / "models").mkdir(exist_ok=True)
-        (tmp_path / "models" / path.name).symlink_to(path)
-    for folder in ("reference", "templates"):
-        (tmp_path / folder).symlink_to(shipped(folder))
-    one = tmp_path / "models" / "stage2.safetensors"
+    for folder in ("models", "reference", "templates"):
+        (tmp_path / folder).mkdir()
+        for path in shipped(folder).iterdir():
+            (tmp_path / folder / path.name).symlink_to(path)
+    one = tmp_path / name
     one.unlink()
     if fault == "altered":
-        one.write_bytes(b"no weights")
+        one.write_bytes(b"something else")
     monkeypatch.setattr(msfa_core.shipped, "shipped", tmp_path.joinpath)
     said = tones(doctor.shipped_files())
     bad = [words for words, tone in said.items() if tone == "!!"]

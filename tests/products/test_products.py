@@ -13,6 +13,7 @@ from astropy.io import fits
 from small_survey import make_small_survey
 
 from msfa_core import __version__
+from msfa_core.cli import run_cli
 from msfa_core.columns import BY_NAME, COLUMNS
 from msfa_core.errors import ExportError
 from msfa_core.products import write_products
@@ -187,7 +188,7 @@ def test_a_coadded_star_is_that_of_the_core_function_with_its_epochs(survey, wri
             assert units["RESULTS"].data["obsid"][0] == best
 
 
-def test_a_star_that_cannot_be_added_up_is_named_and_the_rest_is_written(survey, tmp_path):
+def test_a_star_that_cannot_be_added_up_is_named_and_the_rest_is_written(tmp_path, capsys):
     copy = make_small_survey(tmp_path / "S")
     table = copy.table()
     uid = table["uid"][table["uid"].duplicated()].iloc[0]
@@ -196,6 +197,10 @@ def test_a_star_that_cannot_be_added_up_is_named_and_the_rest_is_written(survey,
     assert [name for name, _ in report.failed] == [f"coadd-{uid}.fits"]
     assert "Doppler shift" in report.failed[0][1]
     assert report.n_written == N_SPECTRA + N_PAIRS - 1
+    assert run_cli(["products", str(copy.path), str(tmp_path / "out"), "--coadd", "--quiet"]) == 1
+    said = capsys.readouterr().err
+    assert f"not written: coadd-{uid}.fits" in said
+    assert "1 product could not be made" in said
 
 
 # --- which spectra -------------------------------------------------------------------------------
