@@ -292,7 +292,7 @@ def joined_catalogue(
             continue
         wanted = (row < 0) & _tells(here, key)
         left = where[[n for n in PLACED if n in where]].assign(_key=here.array)
-        right = table[[n for n in PLACED if n in table]].assign(_key=there.mask(contradicted).array)
+        right = table[_taken(table)].assign(_key=there.mask(contradicted).array)
         match = match_key(left, right, "_key", FAR * radius_arcsec, wanted)
         other = _of_another(where, table, match.row)
         contradicted[match.row[other]] = True
@@ -310,7 +310,8 @@ def joined_catalogue(
         rows = counted(twice, "row of the catalogue repeats", "rows of the catalogue repeat")
         logger.warning("%s a key; the nearest or first counts", rows)
     notes = (
-        f"{counted(n_several, 'key names', 'keys name')} several rows: the nearest or first counts",
+        f"{counted(n_several, 'key names', 'keys name')} several rows that differ: the nearest or "
+        "first counts",
     )
     why = OF_ANOTHER if n_other > n_refused else FAR_AWAY
     n_refused += n_other
@@ -327,6 +328,12 @@ def joined_catalogue(
     if by.get("file") and theirs is not None:  # files that state no obsid: numbered by their name
         joined["catalogue_obsid"] = theirs.array.take(row, allow_fill=True)
     return joined, matched
+
+
+def _taken(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a catalogue in which two rows of a spectrum can differ."""
+    taken = dict.fromkeys((*PLACED, *CATALOGUE_NAMES, *ALSO_TAKEN))
+    return [name for name in taken if name in table]
 
 
 def _keys(table: pd.DataFrame, key: str) -> pd.Series | None:

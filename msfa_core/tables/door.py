@@ -17,6 +17,7 @@ import pandas as pd
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.contradictions import contradictions, unlikely
+from msfa_core.tables.errors_beside import check_errors, leave_out_orphans
 from msfa_core.tables.formats import read_file
 from msfa_core.tables.identities import elsewhere, identity, older_release
 from msfa_core.tables.names import plain, recognise
@@ -231,6 +232,8 @@ def _contradictions(reading: Reading) -> None:
     for house, why in doubts.items():
         reading.left_out[reading.columns.pop(house).name] = why
         del reading.values[house]
+    check_errors(reading)
+    leave_out_orphans(reading)
 
 
 def _fast_stars(reading: Reading) -> None:

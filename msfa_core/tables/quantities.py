@@ -132,6 +132,10 @@ def _all() -> tuple[Quantity, ...]:
 
 
 QUANTITIES: Final[dict[str, Quantity]] = {one.name: one for one in _all()}
+ERRORS: Final = {one.name: one.follows for one in QUANTITIES.values() if one.follows} | {
+    "logg_err": "logg",  # in dex, whatever the unit of the gravities
+    "feh_err": "feh",
+}
 
 
 def quantity(name: str) -> Quantity:

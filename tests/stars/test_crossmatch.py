@@ -18,7 +18,7 @@ from msfa_core.stars.crossmatch import (
     match_sky,
 )
 from msfa_core.stars.known import drop_known, known_counts, mark_known
-from msfa_core.tables.door import open_table
+from msfa_core.tables.door import of_frame, open_table
 from msfa_core.tables.report import check_slipped
 from msfa_core.tables.row_keys import as_ids, file_key, positions
 
@@ -304,6 +304,10 @@ def test_of_rows_that_repeat_an_obsid_the_first_counts(candidates, caplog):
     table = pd.DataFrame({"obsid": [101, 101], "teff": [8001.0, 8002.0]})
     assert join_catalogue(candidates, table)["teff"].tolist()[0] == 8001.0
     assert "1 row of the catalogue repeats a key" in caplog.text
+    for twin, is_said in ((8001.0, False), (8002.0, True)):
+        opened = of_frame(table.assign(teff=[8001.0, twin]), CATALOGUE_USE)
+        _, matched = joined_catalogue(candidates, opened)
+        assert any("several rows that differ" in one for one in matched.notes) == is_said
 
 
 def test_a_number_that_is_none_is_named(candidates):

@@ -1,0 +1,101 @@
+"""Errors beside their quantities: left out with them, exchanged with them, or on another scale.
+
+What was measured scatters at least by its own errors. Errors that go farther than all the values
+beside them are those of something else, or in another unit; some that are below zero are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from msfa_core.tables.quantities import ERRORS, quantity
+from msfa_core.tables.reading import Reading
+from msfa_core.tables.units import UnitProblem
+from msfa_core.typing import FloatArray
+
+_SIGNED: Final = ("feh", "rv", "z", "pmra", "pmdec")  # what is below zero as often as not, or more
+_ENOUGH: Final = 5  # rows by which two columns are held against each other
+_BELOW_ZERO: Final = 0.2  # of a column
+_WIDER: Final = 5.0  # times the range of all values; those of one cluster may share an error …
+_FEWEST: Final = 10  # … and few values may lie together by chance
+_OF_TEFF: Final = 0.4  # of Teff in the middle; hot subdwarfs reach 0.15
+
+
+def check_errors(reading: Reading) -> None:
+    """Leave out errors that are not those of the quantity beside them."""
+    for error, house, name in _pairs(reading):
+        if house not in reading.values:
+            continue
+        values = _numbers(reading, house)
+        if house in _SIGNED and _is_exchanged(_stored(reading, error), values):
+            why = f"it is never below zero, and {name}, its error, is: exchange their names"
+            _leave_out(reading, house, why)
+        elif error in reading.values and (
+            why := _too_wide(_numbers(reading, error), values, house)
+        ):
+            _leave_out(reading, error, why)
+
+
+def leave_out_orphans(reading: Reading) -> None:
+    """Leave out errors whose quantity is there, and was left out: they tell of nothing."""
+    for error, house, _ in _pairs(reading):
+        if error in reading.values and house not in reading.values:
+            _leave_out(reading, error, f"as {reading.found[house].name}, whose error it is")
+
+
+def _pairs(reading: Reading) -> Iterator[tuple[str, str, str]]:
+    """Yield the house names of errors and their quantities that the file has both, and its name."""
+    for error, house in ERRORS.items():
+        if error in reading.found and house in reading.found:
+            yield error, house, reading.found[error].name
+
+
+def _too_wide(errors: FloatArray, values: FloatArray, house: str) -> str:
+    """Return why errors are not those of these values; nothing where they can be."""
+    known = np.isfinite(errors) & np.isfinite(values)
+    if known.sum() < _ENOUGH:
+        return ""
+    middle, span = float(np.median(errors[known])), float(np.ptp(values[known]))
+    remedy = "it can be a variance, or in another unit; give the error itself"
+    if house == "teff" and middle > _OF_TEFF * (temperature := float(np.median(values[known]))):
+        return f"its middle value is {middle:.3g} K, of temperatures of {temperature:.4g}: {remedy}"
+    if middle > _WIDER * span and len(np.unique(values[known])) >= _FEWEST:
+        return (
+            f"its middle value {middle:.3g} is more than all the range of the values beside it, "
+            f"{span:.3g}, and what was measured scatters by its errors: {remedy}"
+        )
+    return ""
+
+
+def _is_exchanged(errors: FloatArray, values: FloatArray) -> bool:
+    """Tell whether the errors have the signs of values, and the values those of errors."""
+    errors, values = errors[np.isfinite(errors)], values[np.isfinite(values)]
+    below = errors[errors < 0]
+    return bool(
+        min(len(errors), len(values)) >= _ENOUGH
+        and len(below) > _BELOW_ZERO * len(errors)
+        and len(np.unique(below)) > 1  # a number that stands for none is one
+        and (values > 0).all()
+        and np.median(values) < np.median(np.abs(errors))
+    )
+
+
+def _stored(reading: Reading, house: str) -> FloatArray:
+    """(n,) column as the file has it, with what no error can be."""
+    column = reading.by_name[reading.found[house].name]
+    try:
+        return reading.read(quantity(house), column, column.unit)[0]
+    except UnitProblem:
+        return np.full(len(reading.raw), np.nan)
+
+
+def _numbers(reading: Reading, house: str) -> FloatArray:
+    return reading.values[house].to_numpy(np.float64, na_value=np.nan)
+
+
+def _leave_out(reading: Reading, house: str, why: str) -> None:
+    reading.left_out[reading.columns.pop(house).name] = why
+    del reading.values[house]
