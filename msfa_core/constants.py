@@ -14,6 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPEED_OF_LIGHT: Final = 299_792.458  # km/s, exact (SI)
+SOLAR_LOGG: Final = 4.438  # dex(cm/s2)
+MJD_J2000: Final = 51_544.5  # d, of the year 2000.0
+DAYS_PER_YEAR: Final = 365.25  # a Julian one
+FWHM_OF_SIGMA: Final = 2.3548200450309493  # of a Gaussian: 2 √(2 ln 2)
+SIGMA_OF_MAD: Final = 1.482602  # of a Gaussian, over its median absolute deviation
+NO_VALUE: Final = -9999.0  # what LAMOST's files and catalogues write where there is none …
+SENTINELS: Final = (-999.0, NO_VALUE)  # … and in tables also this
 
 
 class Certainty(enum.StrEnum):
@@ -139,23 +146,23 @@ STEPS: Final = (  # the spine
 # Marker list of the spectrum panel: name -> (vacuum wavelength [Å], kind)
 LINE_LIST: Final = {
     "Ca II K": (3934.777, "metal"),
-    "Hε": (3971.20, "balmer"),
+    "Hε": (float(HEPSILON), "balmer"),
     "He I 4026": (4027.33, "helium"),
-    "Hδ": (4102.892, "balmer"),
+    "Hδ": (float(BALMER_LINES["hdelta"]), "balmer"),
     "Si II 4128": (4129.22, "metal"),
     "Si II 4131": (4132.06, "metal"),
     "Fe II 4233": (4234.36, "metal"),
-    "Hγ": (4341.692, "balmer"),
+    "Hγ": (float(BALMER_LINES["hgamma"]), "balmer"),
     "He I 4388": (4389.16, "helium"),
     "He I 4471": (4472.76, "helium"),
     "Mg II 4481": (4482.39, "metal"),
     "He II 4686": (4687.02, "helium"),
-    "Hβ": (4862.71, "balmer"),
+    "Hβ": (float(BALMER_LINES["hbeta"]), "balmer"),
     "Mg I b": (5176.1, "metal"),
     "He I 5876": (5877.25, "helium"),
     "Na I D2": (5891.58, "metal"),
     "Na I D1": (5897.56, "metal"),
-    "Hα": (6564.60, "balmer"),
+    "Hα": (float(BALMER_LINES["halpha"]), "balmer"),
     "He I 6678": (6680.0, "helium"),
 }
 # Not redshifted: they stand still on the observed axis.
@@ -168,7 +175,7 @@ TELLURIC_LIST: Final = {
 }
 ARM_JOINT: Final = (5700.0, 6000.0)  # Å, where the blue and red arms meet
 
-G_BAND: Final = (4000.0, 5500.0)  # Å, pixels of a S/N in g where the header gives none
+G_BAND: Final = (4000.0, 5500.0)  # Å, pixels of a S/N in g: simulated, or where no header gives it
 
 # --- search ------------------------------------------------------------------------------
 
@@ -220,6 +227,15 @@ RV_FLOOR: Final = Sourced(  # scatter of template velocities 7.8 km/s in pairs, 
 RV_FLOOR_HOT: Final = Sourced(  # median difference 8 km/s in ten pairs; 1.3 with our templates
     10.0, "km/s", f"the same of header velocities of hot stars: {_REPEATS}", Certainty.DEFAULT
 )
+
+
+# --- line fits: beyond these they are doubted; the sentences of `flags.FitFlag` say them --------
+D02_LEVEL: Final = 0.2  # D0.2 is measured this far below the local continuum
+LINE_SNR_MIN: Final = 5.0  # of the continuum per pixel; below, a line is not measured
+LINE_RMS_MAX: Final = 0.03  # of the continuum
+SHAPE_TRUSTED: Final = (0.5, 2.0)
+CONTINUUM_TOLERANCE: Final = 0.08
+LINE_SHIFT_MAX: Final = 3.0  # Å; real A and B stars of LAMOST stay below 1.3
 
 
 # --- Balmer selections (D0.2 in Å) ----------------------------------------------------------
@@ -382,6 +398,10 @@ REDUCED_PROPER_MOTION: Final = (
 PROPER_MOTION_OVER_ERROR: Final = Sourced(5.0, "", "Culpan et al. 2021, proper-motion sample")
 
 
+# --- templates ----------------------------------------------------------------------------
+CONFIDENCE_MIN: Final = Sourced(80.0, "percent", "LAMOST pipeline: below it, polynomial re-match")
+
+
 # --- labels -------------------------------------------------------------------------------
 LOGG_OUTLIER: Final = Sourced(4.0, "dex(cm/s2)", "high log g outlier limit", Certainty.DEFAULT)
 FEH_OUTLIER: Final = Sourced(-1.0, "dex", "high [Fe/H] outlier limit", Certainty.DEFAULT)
@@ -502,6 +522,8 @@ SHOWN_ROWS: Final = 10  # of a record that a notebook shows
 # --- the record of vetting -----------------------------------------------------------------
 STORE_DEADLINE: Final = 8.0  # s, until a store that does not answer refuses; browsers wait longer
 STORE_SETTLING: Final = 4.0  # s more, to find out whether a decision was stored after all
+TRAINING_SHARE: Final = 0.05  # of what a reviewer sees: stars with known answers
+CLAIM_MINUTES: Final = 5.0  # for which a star on one reviewer's screen comes last for another
 VERDICT_RULES: Final = {  # how the verdict of record comes about; vetting/record.py applies them
     "agreement": "the verdict that all who decided share, else disputed, until a final verdict "
     "settles it",

@@ -9,7 +9,20 @@ from typing import Final, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import EBV_LIMITS, FLUX_CALIBRATION_MAX, PARALLAX_ERROR_MAX
+from msfa_core.constants import (
+    ARM_JOINT,
+    BP_RP_FLUX_OVER_ERROR_MIN,
+    CONFIDENCE_MIN,
+    CONTINUUM_TOLERANCE,
+    D02_LEVEL,
+    EBV_LIMITS,
+    FLUX_CALIBRATION_MAX,
+    LINE_RMS_MAX,
+    LINE_SHIFT_MAX,
+    LINE_SNR_MIN,
+    PARALLAX_ERROR_MAX,
+    SHAPE_TRUSTED,
+)
 
 
 class SentenceFlag(enum.IntFlag):
@@ -61,24 +74,38 @@ class FitFlag(SentenceFlag):
     """Why a line measurement should not be trusted; 0 means it can."""
 
     NO_COVERAGE = 1, "The line or its continuum is not covered by enough good pixels."
-    LOW_SIGNAL = 2, "The continuum S/N is below 5 per pixel."
+    LOW_SIGNAL = 2, f"The continuum S/N is below {LINE_SNR_MIN:g} per pixel."
     NOT_CONVERGED = 4, "The fit did not converge."
     AT_BOUND = 8, "A parameter of the profile sits on its bound."
-    POOR_FIT = 16, "The residuals exceed 3 % of the continuum (noise or a profile unlike SWS)."
-    SHAPE_RANGE = 32, "The shape c lies outside 0.5–2."
-    CONTINUUM_OFF = 64, "The fitted continuum differs from the local one by more than 8 %."
-    TOO_SHALLOW = 128, "The line is less than 20 % deep, so D0.2 is not defined."
+    POOR_FIT = (
+        16,
+        f"The residuals exceed {100 * LINE_RMS_MAX:g} % of the continuum "
+        "(noise or a profile unlike SWS).",
+    )
+    SHAPE_RANGE = 32, f"The shape c lies outside {SHAPE_TRUSTED[0]:g}–{SHAPE_TRUSTED[1]:g}."
+    CONTINUUM_OFF = (
+        64,
+        "The fitted continuum differs from the local one by more than "
+        f"{100 * CONTINUUM_TOLERANCE:g} %.",
+    )
+    TOO_SHALLOW = 128, f"The line is less than {100 * D02_LEVEL:g} % deep, so D0.2 is not defined."
     MASKED_CORE = 256, "Bad pixels cover the line core."
     EMISSION_CORE = 512, "The line core turns up or is filled in by emission."
     NO_REDSHIFT = 1024, "The spectrum has no redshift, so its rest frame is unknown."
     BAD_FLUX = 2048, "The continuum is constant, zero or negative."
     CORE_SPIKE = 4096, "A spike (cosmic ray or sky) lies on the line core."
-    OFF_CENTRE = 8192, "The line lies over 3 Å off where the redshift puts it, or is two lines."
+    OFF_CENTRE = (
+        8192,
+        f"The line lies over {LINE_SHIFT_MAX:g} Å off where the redshift puts it, or is two lines.",
+    )
     LOPSIDED = 16384, "The two sides of the line differ: a blend or a bad continuum."
     PIXELS_REJECTED = 32768, "Outlying pixels outside the core were left out of the fit."
     LINES_DISAGREE = 65536, "Hδ and Hγ differ more than in any single star; one may be disturbed."
     BLENDED = 131072, "A second line shows in the residuals: two stars of different velocity."
-    IN_ARM_JOINT = 262144, "The line falls where the blue and red arms meet (5700–6000 Å)."
+    IN_ARM_JOINT = (
+        262144,
+        f"The line falls where the blue and red arms meet ({ARM_JOINT[0]:g}–{ARM_JOINT[1]:g} Å).",
+    )
 
 
 class MatchFlag(SentenceFlag):
@@ -89,7 +116,7 @@ class MatchFlag(SentenceFlag):
     NO_BLUE = 4, "blue end not observed"
     NO_RED = 8, "red end not observed"
     AT_EDGE = 16, "redshift at the end of its range"
-    LOW_CONFIDENCE = 32, "confidence below 80 %"
+    LOW_CONFIDENCE = 32, f"confidence below {CONFIDENCE_MIN:g} %"
     REMATCHED = 64, "best after a fit together with a polynomial"
     ALIKE = 128, "the next solution is as good and of nearly the same subclass"
     FEATURELESS = 256, "no line speaks: a continuum alone fits as well, so no class is known"
@@ -124,7 +151,7 @@ class CmdFlag(SentenceFlag):
     NO_PARALLAX = 4, "parallax missing, zero or negative: no absolute magnitude"
     POOR_PARALLAX = 8, f"parallax error above {float(PARALLAX_ERROR_MAX):g} of the parallax"
     COLOUR_EXCESS = 16, "BP and RP do not add up to G (corrected excess factor)"
-    FAINT_COLOUR = 32, "BP or RP flux below 10 times its error"
+    FAINT_COLOUR = 32, f"BP or RP flux below {BP_RP_FLUX_OVER_ERROR_MIN:g} times its error"
     AMBIGUOUS = 64, "several Gaia sources within the match radius; the nearest was taken"
     NO_PROPER_MOTION = 128, "no proper motion: matched where it stands, no velocity"
     ABSURD_REDDENING = 256, f"E(B−V) outside {EBV_LIMITS[0]:g} … {EBV_LIMITS[1]:g}: not used"

@@ -16,6 +16,7 @@ from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import stylesheet
+from msfa_core.constants import BOX_XUE2008, D02_LEVEL
 from msfa_core.spine.lessons import (
     TRUTH,
     Lesson,
@@ -37,8 +38,9 @@ TOUR: Final = (
      "unsure, z takes it back. You judge blind here: what the machine says is hidden until b."),
     ("The spectrum", "Strong Balmer lines and little else make an A or a BHB star. Helium lines "
      "point to a B star or a subdwarf; very wide lines to a white dwarf."),
-    ("Hδ and Hγ", "D0.2 is the width 20 % below the continuum: BHB stars have 17 to 28.5 Å, stars "
-     "of the main sequence more. fm is the flux of the core: about 0.2 to 0.3."),
+    ("Hδ and Hγ", f"D0.2 is the width {100 * D02_LEVEL:g} % below the continuum: BHB stars have "
+     f"{BOX_XUE2008[0]:g} to {BOX_XUE2008[1]:g} Å, stars of the main sequence more. fm is the flux "
+     "of the core: about 0.2 to 0.3."),
     ("Ca II K", "The lens on the left. BHB stars of the halo are poor in metals: the line is weak "
      "for their temperature. Strong Ca II K speaks of an A star of the disc."),
     ("The planes", "On the right: where this star lies among all others. In the colour–magnitude "

@@ -26,8 +26,8 @@ from msfa_core.balmer.continuum import N_COEFFICIENTS, continuum_level
 from msfa_core.balmer.flags import FATAL
 from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.balmer.results import LineFits, assemble, line_index
-from msfa_core.balmer.sws import D02_LEVEL, SWSParameters, line_width_d02, sws_profile
-from msfa_core.constants import BALMER_LINES, FIT_LINES, HEPSILON
+from msfa_core.balmer.sws import SWSParameters, line_width_d02, sws_profile
+from msfa_core.constants import BALMER_LINES, D02_LEVEL, FIT_LINES, HEPSILON
 from msfa_core.errors import ConfigError, SpectrumError
 from msfa_core.flags import FitFlag
 from msfa_core.spectra.spectrum import Spectra, Spectrum

@@ -8,19 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel, solver
-from msfa_core.balmer.sws import D02_LEVEL
-from msfa_core.constants import ARM_JOINT
+from msfa_core.constants import (
+    ARM_JOINT,
+    CONTINUUM_TOLERANCE,
+    D02_LEVEL,
+    LINE_RMS_MAX,
+    LINE_SHIFT_MAX,
+    LINE_SNR_MIN,
+    SHAPE_TRUSTED,
+)
 from msfa_core.flags import FitFlag, combined
 from msfa_core.typing import FloatArray
 
-SNR_LEAST: Final = 5.0  # continuum S/N per pixel below which a line is not measured
-RMS_MOST: Final = 0.03
-SHAPE_TRUSTED: Final = (0.5, 2.0)
-CONTINUUM_TOLERANCE: Final = 0.08
 COVERAGE_LEAST: Final = 0.65  # share of either half of the window
 CONTINUUM_SEEN_LEAST: Final = 0.5
 CORE_GAP_MOST: Final = 4.5  # Å
-SHIFT_TRUSTED: Final = 3.0  # Å; real A and B stars of LAMOST stay below 1.3
 REVERSAL_LEAST: Final = 0.03  # of the continuum: the core above its shoulders …
 REVERSAL_SIGMA: Final = 4.0
 FILLED_LEAST: Final = 0.012  # … or above the profile; at most 0.004 in real A and B stars
@@ -95,10 +97,10 @@ def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int
     conditions = {
         FitFlag.NO_REDSHIFT: no_z,
         FitFlag.NO_COVERAGE: ~covered & ~no_z,
-        FitFlag.LOW_SIGNAL: raw[..., kernel.RAW_SNR] < SNR_LEAST,
+        FitFlag.LOW_SIGNAL: raw[..., kernel.RAW_SNR] < LINE_SNR_MIN,
         FitFlag.NOT_CONVERGED: (fitted & (raw[..., kernel.RAW_CONVERGED] == 0)),
         FitFlag.AT_BOUND: fitted & at_bound,
-        FitFlag.POOR_FIT: raw[..., kernel.RAW_RMS] > RMS_MOST,
+        FitFlag.POOR_FIT: raw[..., kernel.RAW_RMS] > LINE_RMS_MAX,
         FitFlag.SHAPE_RANGE: (c < SHAPE_TRUSTED[0]) | (c > SHAPE_TRUSTED[1]),
         FitFlag.CONTINUUM_OFF: np.abs(n - 1) > CONTINUUM_TOLERANCE,
         FitFlag.TOO_SHALLOW: fitted & (a <= D02_LEVEL * n),
@@ -106,7 +108,7 @@ def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int
         FitFlag.EMISSION_CORE: emission,
         FitFlag.BAD_FLUX: (raw[..., kernel.RAW_LEVEL] <= 0) | constant,
         FitFlag.CORE_SPIKE: raw[..., kernel.RAW_CORE_OUTLIERS] > 0,
-        FitFlag.OFF_CENTRE: np.abs(x0) > SHIFT_TRUSTED,
+        FitFlag.OFF_CENTRE: np.abs(x0) > LINE_SHIFT_MAX,
         FitFlag.LOPSIDED: (np.abs(raw[..., kernel.RAW_SIDES]) > LOPSIDED_LEAST)
         & (np.abs(raw[..., kernel.RAW_SIDES_SIGMA]) > LOPSIDED_SIGMA),
         FitFlag.PIXELS_REJECTED: raw[..., kernel.RAW_REJECTED] > 0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from msfa_core.constants import SIGMA_OF_MAD
 from msfa_core.errors import SpectrumError
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import specutils
 
 PIECE: Final = 256  # rows that a kernel measures at a time
-_GAUSS_MAD: Final = 1.482602
 _DER_SNR: Final = np.sqrt(6.0)  # of 2f(i) − f(i−2) − f(i+2), Stoehr et al. 2008
 
 
@@ -146,5 +146,5 @@ def from_specutils(spectrum: specutils.Spectrum, first: int = 0) -> list[Spectru
 def _estimated_ivar(flux: NDArray[np.float64]) -> NDArray[np.float64]:
     """Constant inverse variance from the scatter of a spectrum against its neighbours."""
     difference = 2 * flux[2:-2] - flux[:-4] - flux[4:]
-    noise = _GAUSS_MAD / _DER_SNR * np.nanmedian(np.abs(difference))
+    noise = SIGMA_OF_MAD / _DER_SNR * np.nanmedian(np.abs(difference))
     return np.full_like(flux, 1 / noise**2 if noise > 0 else 0.0)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from msfa_core.constants import D02_LEVEL
 from msfa_core.errors import SpectrumError
 from msfa_core.typing import FloatArray
-
-D02_LEVEL: Final = 0.2  # D0.2 is measured this far below the local continuum
 
 
 @dataclass(frozen=True, slots=True)

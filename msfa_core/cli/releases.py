@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from msfa_core.cli.app import app, spare
+from msfa_core.constants import MATCH_RADIUS_ARCSEC
 
 
 @app.command("compare-releases")
@@ -28,7 +29,7 @@ def compare_releases(
     ] = None,
     radius: Annotated[
         float, typer.Option(help="Of spectra that share no obsid [arcsec].", min=0.0)
-    ] = 3.0,
+    ] = float(MATCH_RADIUS_ARCSEC),
 ) -> None:
     """Compare two releases of one field: classes, subtypes, velocities, labels, identity."""
     from msfa_core.validation.releases import (  # noqa: PLC0415 (scipy)

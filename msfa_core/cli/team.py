@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from msfa_core.cli.app import SurveyArgument, app, spare, wrong_usage
+from msfa_core.constants import CLAIM_MINUTES, TRAINING_SHARE
 from msfa_core.counting import counted
 from msfa_core.errors import ExportError, StoreError, typed
 
@@ -49,7 +50,7 @@ def assign(
     seed: Annotated[int, typer.Option(help="The same seed deals alike.", min=0)] = 0,
     training: Annotated[
         str, typer.Option(help="Share of stars with known answers, mixed in unannounced.")
-    ] = "5%",
+    ] = f"{100 * TRAINING_SHARE:g}%",
     known: Annotated[
         Path | None,
         typer.Option(
@@ -60,7 +61,7 @@ def assign(
     claim: Annotated[
         float,
         typer.Option(help="Minutes for which a star on one screen comes last for others.", min=0),
-    ] = 5.0,
+    ] = CLAIM_MINUTES,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Deal anew although an assignment is in force.")
     ] = False,

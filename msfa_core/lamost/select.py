@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from msfa_core.columns import BY_NAME, Column
 from msfa_core.config import Settings
+from msfa_core.constants import SENTINELS
 from msfa_core.errors import CatalogueError, ConfigError, ExportError
 from msfa_core.lamost.placed import check_places
 from msfa_core.rules import SEARCHED, STAR, domain_conditions, outside_domain
@@ -30,7 +31,6 @@ from msfa_core.tables.export import export
 from msfa_core.tables.large import Said, said_of
 from msfa_core.tables.pieces import Catalogue, open_catalogue
 from msfa_core.tables.quantities import quantity
-from msfa_core.tables.read import SENTINELS
 from msfa_core.tables.reading import UNREADABLE_SHARE
 from msfa_core.tables.row_keys import as_ids
 from msfa_core.tables.scales import differ, said_above, scaled, unit_in_words

@@ -7,13 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from msfa_core.constants import KM_S_PER_MAS_YR
+from msfa_core.constants import DAYS_PER_YEAR, KM_S_PER_MAS_YR, MJD_J2000
 from msfa_core.typing import FloatArray
 
 MAS_PER_DEGREE: Final = 3_600_000.0
 FASTEST_MAS_YR: Final = 15_000.0  # Barnard's star moves 10,400; anything faster is no measurement
-MJD_J2000: Final = 51_544.5
-DAYS_PER_YEAR: Final = 365.25
 _MJD_LIMITS: Final = (30_000.0, 90_000.0)  # 1941 to 2105: others are no date of a spectrum
 _GALACTIC_POLE: Final = (192.85948, 27.12825)  # ICRS [deg], Hipparcos catalogue vol. 1 §1.5.3
 

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.constants import (
+    DAYS_PER_YEAR,
     MATCH_RADIUS_ARCSEC,
+    MJD_J2000,
     PANSTARRS_DEC_MIN,
     PANSTARRS_EPOCH_MJD,
     PANSTARRS_SATURATION,
@@ -21,7 +23,7 @@ from msfa_core.flags import PanstarrsFlag, combined
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.counterparts import Match, Pairs, counterparts, separations, year_observed
 from msfa_core.photometry.joining import SkySurvey, house_rows, joined_rows
-from msfa_core.photometry.motion import DAYS_PER_YEAR, MJD_J2000, places, year_of
+from msfa_core.photometry.motion import places, year_of
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.report import OutsideTable
 from msfa_core.typing import FloatArray, IntArray

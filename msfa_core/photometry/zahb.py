@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from msfa_core.constants import SOLAR_LOGG
 from msfa_core.typing import FloatArray
 
-_SOLAR_LOGG: Final = 4.438
 _SOLAR_TEFF: Final = 5777.0
 # Zero-age horizontal branch: Teff [K], log L/Lsun, mass [Msun]. Parabolas in log Teff through the
 # first points of the horizontal-branch tracks of Bertelli et al. (2008), Z 0.0001–0.001, Y 0.23 and
@@ -28,7 +28,7 @@ def zahb_logg(teff: FloatArray | float) -> FloatArray:
     t = np.asarray(teff, dtype=np.float64)
     luminosity = np.interp(t, _ZAHB[:, 0], _ZAHB[:, 1])
     mass = np.interp(t, _ZAHB[:, 0], _ZAHB[:, 2])
-    logg: FloatArray = _SOLAR_LOGG + np.log10(mass) + 4 * np.log10(t / _SOLAR_TEFF) - luminosity
+    logg: FloatArray = SOLAR_LOGG + np.log10(mass) + 4 * np.log10(t / _SOLAR_TEFF) - luminosity
     return logg
 
 

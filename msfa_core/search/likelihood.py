@@ -29,7 +29,7 @@ from msfa_core.networks.weights import sha256_of, write_atomically
 from msfa_core.typing import BoolArray, FloatArray
 
 _BINS: Final = 27  # of 90 pixels, in each of which the noise is one number
-_MAD: Final = 1.4826
+_MAD: Final = 1.4826  # so rounded when the shares of the joining were chosen
 # Noise of neighbouring pixels is correlated by resampling, twice: of a sum of pixels it is larger
 # than single pixels say. Variances of 1.5 (on the network's grid) and 1.2 (on LAMOST's).
 _CORRELATED: Final = 1.8

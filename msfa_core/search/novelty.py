@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import NETWORK_GRID
+from msfa_core.constants import NETWORK_GRID, SIGMA_OF_MAD
 from msfa_core.errors import ModelError
 from msfa_core.networks.weights import sha256_of, write_atomically
 from msfa_core.spectra.spectrum import PreparedSpectra
@@ -40,7 +40,6 @@ TAIL: Final = 0.05  # share of training spectra in the tail, from where it is ex
 N_QUANTILES: Final = 33
 _FLOOR: Final = 1e-6  # least noise and least rest: a noise-free spectrum has a logarithm too
 _NOISE_TERMS: Final = 6.0  # 2² + 1² + 1²: variance of 2f(i) − f(i−1) − f(i+1) in units of σ²
-_MAD_TO_SIGMA: Final = 1.482602
 _CHUNK: Final = 4096
 
 
@@ -61,7 +60,7 @@ def pixel_noise(flux: NDArray[np.floating]) -> FloatArray:
     """
     second = 2 * flux[:, 1:-1] - flux[:, :-2] - flux[:, 2:]
     scatter: FloatArray = np.median(np.abs(second), axis=1).astype(np.float64)
-    return _MAD_TO_SIGMA / np.sqrt(_NOISE_TERMS) * scatter
+    return SIGMA_OF_MAD / np.sqrt(_NOISE_TERMS) * scatter
 
 
 @dataclass(frozen=True, slots=True)

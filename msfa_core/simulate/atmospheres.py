@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from msfa_core.constants import LAMOST_GRID
+from msfa_core.constants import BALMER_LINES, HEPSILON, LAMOST_GRID
 from msfa_core.errors import ConfigError, ModelError
 from msfa_core.shipped import shipped
 from msfa_core.typing import FloatArray
@@ -46,8 +46,12 @@ _FEH_POWER: Final = 0.4
 # too high at R = 1800, for stars cooler and hotter than the two temperatures. Typical values from
 # comparing the LTE models with library spectra of A and B stars.
 _CORES: Final = {  # vacuum wavelength [Å]: (cool, hot)
-    **{3890.15: (0.04, 0.01), 3971.20: (0.045, 0.01), 4102.892: (0.05, 0.015)},
-    **{4341.692: (0.065, 0.025), 4862.71: (0.095, 0.045), 6564.60: (0.16, 0.08)},
+    3890.15: (0.04, 0.01),
+    float(HEPSILON): (0.045, 0.01),
+    float(BALMER_LINES["hdelta"]): (0.05, 0.015),
+    float(BALMER_LINES["hgamma"]): (0.065, 0.025),
+    float(BALMER_LINES["hbeta"]): (0.095, 0.045),
+    float(BALMER_LINES["halpha"]): (0.16, 0.08),
 }
 _CORE_TEFF: Final = (11_500.0, 13_500.0)  # K
 _CORE_WIDTH: Final = 1.8  # pixels, σ

@@ -16,22 +16,27 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy.special import expit, j1
 
-from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT
+from msfa_core.constants import (
+    BALMER_LINES,
+    FIT_LINES,
+    FWHM_OF_SIGMA,
+    G_BAND,
+    LAMOST_GRID,
+    SPEED_OF_LIGHT,
+)
 from msfa_core.simulate.atmospheres import GRID_RESOLUTION
 from msfa_core.simulate.sky import add_sky_lines, transmission
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 from msfa_core.typing import Float32Array, FloatArray
 
 PIXEL_VELOCITY: Final = SPEED_OF_LIGHT * LAMOST_GRID.step * np.log(10)  # 69.03 km/s
-G_BAND: Final = (4000.0, 5500.0)  # Å; where the S/N in g is measured
 LIMB_DARKENING: Final = 0.55  # linear coefficient of A stars in the blue
 _FFT_LENGTH: Final = 4096
-_FWHM: Final = 2.3548200450309493  # of a Gaussian, in σ
 _SMALL: Final = 1e-3
 
 # Resolution at the blue and the red end of an arm, and its star-to-star (fibre) scatter.
-_RESOLUTION_ENDS: Final = (1500.0, 2000.0)
-_RESOLUTION_SCATTER: Final = 90.0
+RESOLUTION_ENDS: Final = (1500.0, 2000.0)
+RESOLUTION_SCATTER: Final = 90.0
 _RESOLUTION_LIMITS: Final = (1250.0, 2150.0)
 _JOINT: Final = (5750.0, 5950.0)  # Å; where the arms of a spectrum are joined
 _JOINT_WIDTH: Final = 25.0  # Å
@@ -62,7 +67,7 @@ _THROUGHPUT: Final = (
 )
 _COUNTS_TILT: Final = 0.35  # rms of ln(counts red / counts blue), exposure to exposure
 _MISSING_BLUE_END: Final = 5800.0  # Å; end of the stretch without data
-_COSMIC_ON_LINE: Final = (4102.892, 4341.692)  # Å; lines that the problem "cosmic ray" hits
+_COSMIC_ON_LINE: Final = tuple(float(BALMER_LINES[line]) for line in FIT_LINES)  # "cosmic ray"
 _FLUX_ZERO_POINT: Final = 1000.0  # LAMOST-like relative flux of a star of G = 15
 _REFERENCE_G: Final = 15.0
 
@@ -100,7 +105,7 @@ def rotation_transfer(frequency: FloatArray, vsini: FloatArray) -> FloatArray:
 
 def _gaussian_transfer(frequency: FloatArray, resolution: FloatArray) -> FloatArray:
     """Take the models from their own resolution to another (sharper ones are sharpened)."""
-    pixel = 1 / (np.log(10) * LAMOST_GRID.step * _FWHM)  # σ in pixels times R
+    pixel = 1 / (np.log(10) * LAMOST_GRID.step * FWHM_OF_SIGMA)  # σ in pixels times R
     variance = pixel**2 * (resolution**-2.0 - GRID_RESOLUTION**-2.0)
     transfer: FloatArray = np.exp(-2 * np.pi**2 * variance[:, None] * frequency[None, :] ** 2)
     return transfer
@@ -317,7 +322,7 @@ def observe(
     """
     n = len(rows)
     resolution = np.clip(
-        np.array(_RESOLUTION_ENDS) + _RESOLUTION_SCATTER * rng.standard_normal((n, 2)),
+        np.array(RESOLUTION_ENDS) + RESOLUTION_SCATTER * rng.standard_normal((n, 2)),
         *_RESOLUTION_LIMITS,
     )
     observed = broaden(

@@ -19,7 +19,7 @@ from scipy.stats import qmc
 
 from msfa_core.constants import LAMOST_GRID
 from msfa_core.simulate.atmospheres import model_spectra, surface_magnitudes
-from msfa_core.simulate.instrument import broaden
+from msfa_core.simulate.instrument import RESOLUTION_ENDS, broaden
 from msfa_core.simulate.photometry import j_h_of_teff
 from msfa_core.typing import FloatArray
 
@@ -36,7 +36,6 @@ _LOGG_DIFFERENCE: Final = (0.0, -0.28)
 LOWER: Final = (6400.0, 2.2, -3.0)  # Teff [K], log g, [Fe/H]
 UPPER: Final = (13_500.0, 4.9, 0.5)
 VSINI: Final = 60.0  # km/s
-RESOLUTION: Final = (1500.0, 2000.0)  # blue and red end of an arm
 # How much of the difference between two sets of physics counts as model error
 CORE_SHARE: Final = 0.2  # of Balmer cores in LTE: departures scatter from star to star
 METALLIC_SHARE: Final = 0.2  # of a full metallic-line pattern (weak calcium, strong iron)
@@ -149,5 +148,5 @@ def _flux(
         "ms", *labels.T, peculiarity="am", strength=strength, core_departure=core
     ).flux
     models = models / models.mean(axis=1, keepdims=True)
-    resolution = np.tile(RESOLUTION, (n, 1))
+    resolution = np.tile(RESOLUTION_ENDS, (n, 1))
     return broaden(models, np.full(n, vsini), np.zeros(n), resolution)

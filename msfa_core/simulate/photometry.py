@@ -13,15 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from msfa_core.constants import EXTINCTION_PER_EBV
+from msfa_core.constants import EXTINCTION_PER_EBV, KM_S_PER_MAS_YR, SOLAR_LOGG
 from msfa_core.photometry.motion import galactic_latitude
 from msfa_core.simulate.atmospheres import SOLAR_HELIUM, surface_magnitudes
 from msfa_core.typing import FloatArray
 
 EXTINCTION: Final = {band: float(value) for band, value in EXTINCTION_PER_EBV.items()}
 _SFD_SCALE: Final = 0.86  # of E(B−V) over that of Schlegel et al.: Schlafly & Finkbeiner (2011)
-_SOLAR_LOGG: Final = 4.438
-_TANGENTIAL: Final = 4.74  # km/s per AU/yr
 _DECLINATION: Final = (-10.0, 60.0)  # deg
 _AVOIDED_LATITUDE: Final = 10.0  # deg
 _AVOIDED_SHARE_KEPT: Final = 0.1
@@ -122,7 +120,7 @@ def _proper_motion(
     angle = rng.uniform(0, 2 * np.pi, len(stars))
     lag = np.where(halo, 180.0, 12.0)
     velocity += lag[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    motion: FloatArray = velocity / (_TANGENTIAL * distance_kpc[:, None])
+    motion: FloatArray = velocity / (float(KM_S_PER_MAS_YR) * distance_kpc[:, None])
     return motion
 
 
@@ -151,7 +149,7 @@ def add_photometry(stars: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
         np.where(stars["true_kind"].to_numpy(str) == "ms", SOLAR_HELIUM, helium),
     )
     log_radius = 0.5 * (
-        np.log10(stars["true_mass"].to_numpy(float)) + _SOLAR_LOGG - stars["true_logg"]
+        np.log10(stars["true_mass"].to_numpy(float)) + SOLAR_LOGG - stars["true_logg"]
     ).to_numpy(float)
     absolute = surface - 5 * log_radius[:, None]  # (n, 3): G, BP, RP
     sfd = stars["true_ebv"].to_numpy(float) / _SFD_SCALE

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.constants import SENTINELS, SPEED_OF_LIGHT
 from msfa_core.tables.cells import angle, number
 from msfa_core.tables.quantities import is_plausible
 
-_SENTINELS: Final = (-999.0, -9999.0)
 _CIRCLE: Final = 360.0  # deg
 _POLE: Final = 90.0  # deg
 _DEGREES: Final = {  # of an angle that a card gives in another unit
@@ -50,7 +49,7 @@ def as_number(value: Any, quantity: str = "") -> float:
         found = float(value)
     except (TypeError, ValueError):
         return math.nan
-    if found in _SENTINELS or not (quantity == "" or is_plausible(quantity, found)):
+    if found in SENTINELS or not (quantity == "" or is_plausible(quantity, found)):
         return math.nan
     return found
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from msfa_core.constants import G_BAND
+from msfa_core.constants import G_BAND, NO_VALUE
 from msfa_core.spectra.fill_values import are_fill_values
 from msfa_core.spectra.fits_astropy import astropy_units
 from msfa_core.spectra.fits_bytes import BothCards, Hdu, PlainFits, card_unit
@@ -57,7 +57,6 @@ _ONCE: Final = (  # cards that change what a spectrum means
 _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
-_NO_FLUX: Final = -9999.0
 _DAY_OF_MJD: Final = 678_576  # proleptic Gregorian ordinal of MJD 0
 _NIGHTS_APART: Final = 1  # of the local night and the date in UTC
 _FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
@@ -174,7 +173,7 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.
         reason = f"its inverse variance reaches {ivar[beyond].max():.3g}, beyond single precision"
         raise problem(path, reason, "give the flux in another unit, such as 1e-17 erg/s/cm2/A")
     power = flux * ivar * flux
-    usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != _NO_FLUX)
+    usable = (ivar > 0) & (power < _BRIGHTEST) & (flux != NO_VALUE)
     if (fills := are_fill_values(flux, ivar, usable)) is not None and (usable & ~fills).any():
         usable &= ~fills
     n_usable = int(np.count_nonzero(usable))
@@ -185,8 +184,8 @@ def _bad_pixels(path: Path, content: Content, snr_g: float) -> tuple[NDArray[np.
             reason = "flux is NaN everywhere"
         elif not (ivar > 0).any():
             reason = "inverse variance is zero everywhere"
-        elif (flux[finite] == _NO_FLUX).all():
-            reason = f"flux is {_NO_FLUX:g} everywhere"
+        elif (flux[finite] == NO_VALUE).all():
+            reason = f"flux is {NO_VALUE:g} everywhere"
         elif (ivar < np.inf).any():
             reason = f"S/N beyond {_BRIGHTEST**0.5:,.0f} everywhere: is that the inverse variance?"
         raise problem(path, f"no usable pixel: {reason}", "download it again or leave it out")

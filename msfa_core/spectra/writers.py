@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from msfa_core.constants import NO_VALUE
 from msfa_core.errors import SpectrumError
 from msfa_core.spectra.fits_units import (
     TEXT,
@@ -30,7 +31,6 @@ from msfa_core.spectra.spectrum import Spectrum
 
 LAYOUTS: Final = ("lamost-table", "lamost-image")
 _FLAGGED: Final = 1  # and-mask of a bad pixel whose reason is not known
-_NO_NORMALIZATION: Final = -9999.0
 _GZIP_LEVEL: Final = 6
 _NAME_PARTS: Final = ("lmjd", "planid", "spid", "fiberid")
 _TYPES: Final = {"f4": ("E", -32), "f8": ("D", -64)}  # NumPy type -> TFORM letter, BITPIX
@@ -108,7 +108,7 @@ def coadd_arrays(spectrum: Spectrum) -> dict[str, NDArray[np.floating]]:
         "WAVELENGTH": _float(spectrum.wavelength),
         "ANDMASK": _and_mask(spectrum),
         "ORMASK": _or_mask(spectrum),
-        "NORMALIZATION": np.full(len(spectrum.flux), _NO_NORMALIZATION, dtype="f4"),
+        "NORMALIZATION": np.full(len(spectrum.flux), NO_VALUE, dtype="f4"),
     }
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from msfa_core.balmer.locus import above_dividing_line, calcium_loci
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
-from msfa_core.constants import StellarClass
+from msfa_core.constants import CONFIDENCE_MIN, StellarClass
 from msfa_core.flags import LabelFlag, MatchFlag
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
@@ -36,7 +36,6 @@ from msfa_core.rules import (
     ruled_out_sentence,
 )
 from msfa_core.slam.reasons import REASONS, beyond_errors, flags_at, has_reason
-from msfa_core.templates.confidence import CONFIDENCE_MIN
 from msfa_core.templates.second_opinion import template_disagrees
 from msfa_core.templates.spectral_types import Family, spectral_type
 from msfa_core.typing import BoolArray

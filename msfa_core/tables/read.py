@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from msfa_core.constants import SENTINELS
 from msfa_core.tables.cells import MISSING_WORDS, numbers
 from msfa_core.tables.formats import read_file
 from msfa_core.tables.identifiers import EXACT_FLOAT
@@ -24,7 +25,6 @@ from msfa_core.tables.raw import RawColumn, RawTable, problem
 
 logger = logging.getLogger(__name__)
 
-SENTINELS: Final = (-999.0, -9999.0)  # LAMOST's "no value"
 _SENTINEL_TEXT: Final = re.compile(r"-9{3,4}(\.0*)?")
 _ID_NAME: Final = re.compile(  # the last word of the name, before a "_1" of a join
     r"(.*[_\W])?(id|(u|g|l|gp|obs|obj|specobj|source|gaia|star|thing|group|plate|sp|fiber)id)"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.constants import DAYS_PER_YEAR, MJD_J2000, SPEED_OF_LIGHT
 from msfa_core.tables.quantities import Quantity, quantity
 from msfa_core.typing import FloatArray
 
@@ -64,7 +64,6 @@ _COOL_HUNDREDS: Final = 30.0  # of K: M dwarfs; in kK the hot end of O stars and
 _LARGEST_KILO: Final = 300.0
 _FIRST_MJD: Final = 10_000.0  # an epoch beyond is in days …
 _LAST_MJD: Final = 100_000.0  # … and beyond this, a Julian date
-_MJD_2000: Final = 51_544.5  # of the year 2000.0
 _SMALLEST_GRAVITY: Final = 8.0  # cm/s² (or m/s²) of no star, log g of many
 _JULIAN: Final = 2_400_000.5  # JD of MJD 0
 
@@ -205,7 +204,9 @@ def _converted(  # noqa: PLR0911  a line per odd unit
     if one.unit == "d" and said.strip().upper() in ("JD", "MJD"):
         return values - (_JULIAN if said.strip().upper() == "JD" else 0.0)
     if one.unit == "yr" and unit == u.d:
-        return np.where(values > _JULIAN, 2000.0 + (values - 2451545.0) / 365.25, np.nan)
+        return np.where(
+            values > _JULIAN, 2000.0 + (values - _JULIAN - MJD_J2000) / DAYS_PER_YEAR, np.nan
+        )
     if one.unit == "mag" and (unit == u.dimensionless_unscaled or _is_magnitude(unit)):
         return values
     if one.unit == "mag" and _is_plain(unit):
@@ -317,7 +318,7 @@ def judged(values: FloatArray, one: Quantity) -> Conversion:  # noqa: PLR0911  a
         return _teff(values, middle, one)
     if one.name == "ref_epoch" and middle > _FIRST_MJD:
         day = values - (_JULIAN if middle > _LAST_MJD else 0.0)
-        return Conversion(2000.0 + (day - _MJD_2000) / 365.25, "MJD", False)
+        return Conversion(2000.0 + (day - MJD_J2000) / DAYS_PER_YEAR, "MJD", False)
     if one.name == "mjd" and middle > 1e6 and middle < 3e6:  # noqa: PLR2004  a Julian date
         return Conversion(values - _JULIAN, "JD", False)
     return Conversion(values, one.unit, False)

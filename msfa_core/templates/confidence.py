@@ -40,7 +40,6 @@ REDDENING_MAX: Final = Sourced(  # STELIB reddened by 1.25, 1.5 and 2 mag: 92, 5
     1.2, "mag", "E(B-V) that continuum vectors follow: beyond, cooler templates fit better",
     Certainty.VERIFIED,
 )  # fmt: skip
-CONFIDENCE_MIN: Final = Sourced(80.0, "percent", "LAMOST pipeline: below it, polynomial re-match")
 
 
 def _weight(value: float, what: str) -> Sourced:

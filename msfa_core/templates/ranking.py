@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from msfa_core.constants import Sourced
+from msfa_core.constants import CONFIDENCE_MIN, Sourced
 from msfa_core.errors import SpectrumError
 from msfa_core.flags import MatchFlag
 from msfa_core.templates.confidence import (
-    CONFIDENCE_MIN,
     REDDENING_MAX,
     Calibration,
     confidence,

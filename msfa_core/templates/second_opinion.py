@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import Certainty, Sourced, StellarClass
-from msfa_core.templates.confidence import CONFIDENCE_MIN
+from msfa_core.constants import CONFIDENCE_MIN, Certainty, Sourced, StellarClass
 from msfa_core.templates.spectral_types import Family, SpectralType, spectral_type
 
 _OURS: Final = "what a pipeline without the class calls such stars"

@@ -20,7 +20,12 @@ from msfa_core.networks.weights import LIKELIHOOD_FILE, write_checksums
 from msfa_core.search.likelihood import StarModels
 from msfa_core.simulate.atmospheres import model_spectra
 from msfa_core.simulate.groups import Shares
-from msfa_core.simulate.instrument import broaden, response_modes
+from msfa_core.simulate.instrument import (
+    RESOLUTION_ENDS,
+    RESOLUTION_SCATTER,
+    broaden,
+    response_modes,
+)
 from msfa_core.simulate.population import TRAINING_COUNTS, add_pipeline_labels, draw_population
 from msfa_core.simulate.sky import transmission
 from msfa_core.typing import Float32Array, IntArray
@@ -34,7 +39,6 @@ JOINING: Final = (0.7, 1.4, -1.4)
 DOUBT: Final = (-2.5, 4.5)  # log-odds; from below, the likelihood could not reach a half
 _MODEL_ERROR: Final = 0.02
 _VELOCITY_ERROR: Final = 11.0  # km/s, of z at S/N 15
-_RESOLUTION: Final = ((1500.0, 90.0), (2000.0, 90.0))  # blue and red end of an arm, and scatter
 _CHUNK: Final = 2000
 _NAMES: Final = tuple(str(c) for c in STELLAR_CLASSES)
 
@@ -64,7 +68,7 @@ def noise_free(n: int, seed: int, shares: Shares = "survey") -> tuple[Float32Arr
             core_departure=rows["true_core_departure"].to_numpy(float),
             helium_departure=rows["true_he_departure"].to_numpy(float),
         ).flux
-        mean, rms = np.transpose(_RESOLUTION)
+        mean, rms = np.array(RESOLUTION_ENDS), RESOLUTION_SCATTER
         seen = broaden(
             models / models.mean(axis=1, keepdims=True),
             rows["true_vsini"].to_numpy(float),

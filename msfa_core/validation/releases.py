@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.columns import is_true, numbers
-from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT
+from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SIGMA_OF_MAD, SPEED_OF_LIGHT
 from msfa_core.errors import CatalogueError, ConfigError
 from msfa_core.photometry.counterparts import DATE_COLUMNS
 from msfa_core.stars.crossmatch import match_sky
@@ -32,7 +32,6 @@ SHIFTED: Final = 5.0  # subtypes beyond which a subclass counts as shifted
 SIGMAS: Final = 5.0  # a velocity or label that differs by more counts as changed
 LEAST: Final = {"velocity": 10.0, "teff": 50.0, "logg": 0.05, "feh": 0.05}  # and by no less
 SURE: Final = 80.0  # percent: a confidence that crosses it counts
-_ROBUST: Final = 1.4826  # standard deviations in a median absolute deviation
 _SUMS: Final = {  # quantity -> what it is; shares are of the spectra where both releases know it
     "lost": "share of the spectra of A that B lacks",
     "new": "share of the spectra of B that A lacks",
@@ -334,7 +333,7 @@ def _note_numbers(a: pd.DataFrame, b: pd.DataFrame, values: Values, note: Note) 
         if name == "velocity":
             middle = values["velocity_median"][0]
             scatter, n = _median(np.abs(off - middle))
-            values["velocity_scatter"] = _ROBUST * scatter, n
+            values["velocity_scatter"] = SIGMA_OF_MAD * scatter, n
         with np.errstate(invalid="ignore"):
             note(f"{name}_changed", np.abs(off) > np.maximum(SIGMAS * sigma, LEAST[name]), known)
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from msfa_core.constants import CLAIM_MINUTES, TRAINING_SHARE
 from msfa_core.durable import parquet_notes, write_parquet
 from msfa_core.errors import StoreError
 from msfa_core.vetting.agreement import wilson_interval
@@ -25,8 +26,6 @@ from msfa_core.vetting.decision import reviewer_name
 from msfa_core.vetting.record import are_final, standing_decisions, star_of_row
 
 ASSIGNMENT_FILE: Final = "assignments.parquet"
-TRAINING_SHARE: Final = 0.05  # of what a reviewer sees: stars with known answers
-CLAIM_MINUTES: Final = 5.0  # for which a star on one reviewer's screen comes last for another
 SAID: Final = "assignment"  # its settings, in the notes of its file
 _ANSWERS: Final = ("accept", "reject")
 

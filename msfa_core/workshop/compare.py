@@ -20,7 +20,7 @@ from astropy.io import fits
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from msfa_core.constants import LAMOST_GRID
+from msfa_core.constants import FWHM_OF_SIGMA, LAMOST_GRID
 from msfa_core.errors import ExportError, MsfaError, ReadError
 from msfa_core.simulate.atmospheres import model_spectra
 from msfa_core.simulate.instrument import broaden
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 RESOLUTION: Final = 1500.0  # of both spectra: the blue end of a LAMOST spectrum
 LIBRARY_FWHM: Final = 2.5  # Å, MILES (Falcón-Barroso et al. 2011)
 RANGE: Final = (3900.0, 5050.0)  # Å, vacuum: from Ca II K to Hβ
-_FWHM: Final = 2.3548200450309493  # of a Gaussian, in σ
 _SHAPE: Final = 6  # degree of the polynomial that takes out continuum and reddening
 _CLIP: Final = 3.0  # σ; pixels farther off do not shape it
 _ROUNDS: Final = 5
@@ -165,7 +164,7 @@ def compare(
     wanted = (centre / RESOLUTION) ** 2 - fwhm**2
     pixel = centre * np.log(10) * LAMOST_GRID.step
     real = CubicSpline(wavelength, flux)(grid)
-    real = gaussian_filter1d(real, np.sqrt(max(wanted, 0.0)) / _FWHM / pixel)[inside]
+    real = gaussian_filter1d(real, np.sqrt(max(wanted, 0.0)) / FWHM_OF_SIGMA / pixel)[inside]
     real /= model.continuum[0, inside] * (np.median(real) / np.median(model.continuum[0, inside]))
     n = len(_VELOCITIES)
     moved = broaden(

@@ -13,14 +13,19 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT, LogGrid
+from msfa_core.constants import (
+    FWHM_OF_SIGMA,
+    LAMOST_GRID,
+    LAMOST_RESOLUTION,
+    SPEED_OF_LIGHT,
+    LogGrid,
+)
 from msfa_core.typing import FloatArray
 from msfa_core.workshop.templates_stelib import STELIB_GRID, mk_type
 
 GALAXY_GRID: Final = LogGrid(32760, 6990)  # 1888–9441 Å: up to z = 1 as observed above 3800 Å
-_FWHM: Final = 2.0 * np.sqrt(2.0 * np.log(2.0))
 VELOCITY_PIXEL: Final = LAMOST_GRID.step * np.log(10) * SPEED_OF_LIGHT  # km/s
-INSTRUMENT: Final = SPEED_OF_LIGHT / float(LAMOST_RESOLUTION) / _FWHM  # km/s, σ
+INSTRUMENT: Final = SPEED_OF_LIGHT / float(LAMOST_RESOLUTION) / FWHM_OF_SIGMA  # km/s, σ
 
 # Share of the light at 5500 Å by code of spectral type; type ranges and luminosity classes.
 POPULATIONS: Final[Mapping[str, Mapping[tuple[float, float, str], float]]] = {

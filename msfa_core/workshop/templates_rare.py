@@ -17,19 +17,16 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from msfa_core.constants import LAMOST_GRID, LAMOST_RESOLUTION, SPEED_OF_LIGHT
+from msfa_core.constants import LAMOST_GRID, SPEED_OF_LIGHT
 from msfa_core.simulate.atmospheres import model_flux
 from msfa_core.spectra.air import air_to_vacuum
 from msfa_core.templates.continuum import black_body
 from msfa_core.templates.kinds import COMPOSED
 from msfa_core.typing import FloatArray
-from msfa_core.workshop.templates_galaxies import emission_lines
+from msfa_core.workshop.templates_galaxies import INSTRUMENT, VELOCITY_PIXEL, emission_lines
 from msfa_core.workshop.templates_stelib import STELIB_GRID, mk_type
 
 _GRID: Final = LAMOST_GRID.wavelength
-_FWHM: Final = 2.0 * np.sqrt(2.0 * np.log(2.0))
-_INSTRUMENT: Final = SPEED_OF_LIGHT / float(LAMOST_RESOLUTION) / _FWHM  # km/s, σ
-_PIXEL: Final = LAMOST_GRID.step * np.log(10) * SPEED_OF_LIGHT  # km/s
 _LEVEL_AT: Final = 6500.0  # Å: where shares of light are shares
 
 
@@ -64,7 +61,7 @@ def band_depth(bands: Sequence[Band]) -> FloatArray:
         for head, height in band.heads.items():
             away = (_GRID - air_to_vacuum(np.array([head]))[0]) / band.fades
             depth += np.where(away >= 0, height * np.exp(-np.maximum(away, 0.0)), 0.0)
-    return gaussian_filter1d(depth, _INSTRUMENT / _PIXEL)
+    return gaussian_filter1d(depth, INSTRUMENT / VELOCITY_PIXEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ _PLANETARY: Final = {
 
 def emission(lines: Mapping[float, float], sigma: float, apart: float = 0.0) -> FloatArray:
     """(3909,) lines of these strengths [Å], of σ [km/s]; two peaks so far apart [km/s] if not 0."""
-    wide = float(np.hypot(sigma, _INSTRUMENT))
+    wide = float(np.hypot(sigma, INSTRUMENT))
     sides = (1.0 + side * apart / SPEED_OF_LIGHT for side in (-0.5, 0.5))
     peaks = [{centre * side: strength for centre, strength in lines.items()} for side in sides]
     return np.mean([emission_lines(LAMOST_GRID, one, wide) for one in peaks], axis=0)
@@ -344,7 +341,7 @@ def _absorbed(one: Absorber) -> FloatArray:
     depth = np.zeros(len(_GRID))
     for centre, core, half in _BROAD_LINES[one.subclass]:
         depth += one.factor * core / (1.0 + ((_GRID - centre) / half) ** 2)
-    seen = gaussian_filter1d(depth, _INSTRUMENT / _PIXEL)
+    seen = gaussian_filter1d(depth, INSTRUMENT / VELOCITY_PIXEL)
     return _level(black_body(_GRID, one.teff) * np.exp(-seen))
 
 

@@ -22,6 +22,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from msfa_core.constants import (
+    FWHM_OF_SIGMA,
     LAMOST_GRID,
     LAMOST_RESOLUTION,
     SPEED_OF_LIGHT,
@@ -37,7 +38,6 @@ from msfa_core.workshop.lamost_types import lamost_code, type_name
 
 STELIB_FWHM: Final = 3.0  # Å, Le Borgne et al. 2003
 STELIB_GRID: Final = LogGrid(35450, 4300)  # 3508–9441 Å: room beside LAMOST's for redshifts
-_FWHM: Final = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _KERNEL: Final = 8  # pixels: half width of the smoothing kernel
 _EDGE: Final = 6  # pixels beside a gap that are not trusted
 # Observed-frame ranges of telluric absorption [Å, vacuum], for which STELIB is not corrected
@@ -145,7 +145,7 @@ def _on_log_grid(wavelength: FloatArray, flux: FloatArray, step: float) -> Float
     good = np.isfinite(flux) & (flux > 0)
     good = ~_grow(~good, _EDGE)
     wanted = (wavelength / float(LAMOST_RESOLUTION)) ** 2 - STELIB_FWHM**2
-    sigma = np.sqrt(np.maximum(wanted, 1e-4)) / _FWHM / step
+    sigma = np.sqrt(np.maximum(wanted, 1e-4)) / FWHM_OF_SIGMA / step
     offset = np.arange(-_KERNEL, _KERNEL + 1)
     kernel = np.exp(-0.5 * (offset / np.maximum(sigma, 0.05)[:, None]) ** 2)
     index = np.clip(np.arange(len(flux))[:, None] + offset, 0, len(flux) - 1)

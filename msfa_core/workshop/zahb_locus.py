@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.constants import SOLAR_LOGG
 from msfa_core.durable import write_whole
 from msfa_core.errors import MsfaError
 from msfa_core.photometry.zahb import zahb_logg, zahb_mass
@@ -23,7 +24,6 @@ from msfa_core.simulate.atmospheres import surface_magnitudes
 logger = logging.getLogger(__name__)
 
 TEFF: Final = np.geomspace(6300.0, 18_000.0, 48)  # K
-_SOLAR_LOGG: Final = 4.438
 _FORMATS: Final = {"teff": ".0f", "logg": ".3f", "bp_rp": ".4f", "abs_mag_g": ".4f"}
 
 
@@ -37,7 +37,7 @@ def zahb_table() -> pd.DataFrame:
     """
     logg = zahb_logg(TEFF)
     surface = surface_magnitudes("ms", TEFF, logg)  # (n, 3): G, BP, RP
-    log_radius = 0.5 * (np.log10(zahb_mass(TEFF)) + _SOLAR_LOGG - logg)
+    log_radius = 0.5 * (np.log10(zahb_mass(TEFF)) + SOLAR_LOGG - logg)
     return pd.DataFrame(
         {
             "teff": TEFF,

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kurtosis, norm, skew
 
-from msfa_core.templates.confidence import BLUE_WEIGHT, CONFIDENCE_MIN, PERCENT, Calibration
+from msfa_core.constants import CONFIDENCE_MIN
+from msfa_core.templates.confidence import BLUE_WEIGHT, PERCENT, Calibration
 from msfa_core.workshop.calibrate_confidence import predicted, sample
 
 LEAST = 40  # matches of a kind that a figure is given for

@@ -9,10 +9,9 @@ from astropy_healpix import lonlat_to_healpix
 from pytest import approx
 from small_survey import star_spectrum
 
-from msfa_core.constants import LAMOST_GRID
+from msfa_core.constants import LAMOST_GRID, MJD_J2000
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import FluxFlag, UidFlag
-from msfa_core.photometry.motion import MJD_J2000
 from msfa_core.photometry.synthetic import synthetic_magnitudes
 from msfa_core.products.writing import write_products
 from msfa_core.spine.run import run
