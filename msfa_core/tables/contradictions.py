@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -45,6 +46,9 @@ _TURNED: Final = 0.8  # rank correlation of the other sign; −0.95 and beyond o
 _RICH: Final = 1.0  # [Fe/H] that few peculiar stars have; a fifth of the stars here as a ratio …
 _RICH_SHARE: Final = 0.1
 _RICHEST: Final = 1.5  # … of which some go far beyond
+_TOO_RICH: Final = 0.7  # [Fe/H] in the middle; stars of the bulge and metallic-line stars have less
+_NEAR_INFRARED: Final = ("j_mag", "h_mag", "ks_mag")
+_BLUEST_INFRARED: Final = -0.25  # J−H and H−Ks in the middle; −0.1 of hot subdwarfs
 _POOR: Final = 0.1  # in the middle of ratios of the halo …
 _LOG_QUARTILES: Final = 0.4  # … with quartiles so far apart in dex, 0.6 of BHB stars …
 _TAIL: Final = 2.5  # … and the largest so many times that of a tail cut at zero
@@ -167,8 +171,11 @@ def unlikely(
         All columns of the table as they stand in it, by their names in lower case.
     """
     found: dict[str, str] = {}
-    if "feh" in values and "feh" not in have_units and (why := _is_ratio(values["feh"])):
-        found["feh"] = why
+    if "feh" in values:
+        why = _is_ratio(values["feh"]) if "feh" not in have_units else ""
+        why = why or _is_too_rich(values["feh"])
+        found |= {"feh": why} if why else {}
+    found |= _too_blue(values, names)
     if "bp_rp" in values and (why := _is_turned(values, names)):
         found["bp_rp"] = why
     if "logg" in values and "logg" not in have_units:
@@ -330,6 +337,36 @@ def _is_ratio(column: pd.Series) -> str:
         f"{middle:.3g} in the middle, as ratios to the Sun's have it and [Fe/H] does not; give "
         "[Fe/H], or its unit (dex)"
     )
+
+
+def _is_too_rich(column: pd.Series) -> str:
+    """Return why metals are hardly [Fe/H]: no table of stars has so many."""
+    feh = _numbers(column)
+    feh = feh[np.isfinite(feh)]
+    if len(feh) < _ENOUGH or (middle := float(np.median(feh))) <= _TOO_RICH:
+        return ""
+    return (
+        f"its middle value is {middle:.3g}, and no table of stars is so rich in metals: its sign "
+        "can be turned; give [Fe/H], below zero for stars poorer than the Sun"
+    )
+
+
+def _too_blue(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> dict[str, str]:
+    """Return which magnitudes in the near infrared make colours that no stars have, and why."""
+    for blue, red in pairwise(_NEAR_INFRARED):
+        if blue not in values or red not in values:
+            continue
+        colour = _numbers(values[blue]) - _numbers(values[red])
+        colour = colour[np.isfinite(colour)]
+        if len(colour) < _ENOUGH or (middle := float(np.median(colour))) >= _BLUEST_INFRARED:
+            continue
+        why = (
+            f"{names[blue]} − {names[red]} is {middle:.3g} in the middle, bluer than any stars: "
+            "they can be AB magnitudes, or exchanged; give those of 2MASS (Vega)"
+        )
+        others = [one for one in _NEAR_INFRARED if one in values and one != blue]
+        return {blue: why, **dict.fromkeys(others, f"as {names[blue]} beside it")}
+    return {}
 
 
 def _is_turned(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:

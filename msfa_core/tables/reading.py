@@ -57,6 +57,9 @@ _NINES: Final = re.compile(r"-?9{2,}(\.9*0*)?")
 _ONLY_NINES: Final = re.compile(r"9\.9{2,}|9{2,}(\.9+)?")
 _FAR_BEYOND: Final = 5.0  # times the largest other value of a column
 _ENOUGH_OTHERS: Final = 3
+_RECURS: Final = 3  # times, and so many times as often as any other value
+_ENOUGH_NINES: Final = 3  # digits
+_LAST_WHOLE: Final = (32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0)  # of 16 and 32 bits
 _ABSURD: Final = 1e10
 _NAMELESS: Final = re.compile(r"column_\d+|row|unnamed: \d+|index|true_\w+", re.IGNORECASE)
 _LIMITS: Final = ("<", ">", "<=", ">=", "≤", "≥", "<~", ">~")
@@ -117,6 +120,7 @@ class Reading:
         self.release = ""
         self.leaders: dict[str, Conversion] = {}
         self.zeros: dict[str, BoolArray] = {}  # rows whose cell says 0, by house name
+        self.stored: dict[str, FloatArray] = {}  # numbers as the file has them, by house name
         self.epoch = float("nan")  # of the places, where the file says it once for all
         for house, rivals in known.rivals.items():
             self._settle(house, rivals)
@@ -177,6 +181,7 @@ class Reading:
         values, missing = self._less_none(one, column, values, missing)
         _check_years(one, column, values)
         self.zeros[one.name] = values == 0.0
+        self.stored[one.name] = values
         self.missing[one.name] = int(missing.sum())
         if how:
             conversion = Conversion(values, "", True)
@@ -243,7 +248,8 @@ class Reading:
         no_value = np.isin(values, (*_NO_VALUES, *_NO_VALUES_OF.get(one.name, ())))
         if one.kind == "number" and not self.trusted:
             possible = (values >= one.low) & (values <= one.high)  # the others are named later
-            no_value |= possible & _lonely_nines(np.where(no_value, np.nan, values))
+            known = np.where(no_value, np.nan, values)
+            no_value |= possible & (_lonely_nines(known) | _recurring_stand_ins(known))
         if no_value.any():
             self.no_values[column.name] = int(no_value.sum())
         limits = self._limits(column) & ~missing & ~no_value
@@ -408,6 +414,26 @@ def _lonely_nines(values: FloatArray) -> BoolArray:
     if not nines.any() or len(others) < _ENOUGH_OTHERS:
         return np.zeros(len(values), bool)
     return nines & (size > _FAR_BEYOND * others.max())
+
+
+def _recurring_stand_ins(values: FloatArray) -> BoolArray:
+    """(n,) nines and last whole numbers of a type that come again and again, as no others do.
+
+    9.999 is a magnitude of some star, and 32767 K a temperature; those of many stars are none.
+    """
+    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    often = np.flatnonzero(counts >= _RECURS)
+    words = [f"{abs(distinct[i]):.7g}" for i in often]
+    are_ones = [
+        distinct[i] in _LAST_WHOLE
+        or (len(word.replace(".", "")) >= _ENOUGH_NINES and bool(_ONLY_NINES.fullmatch(word)))
+        for i, word in zip(often, words, strict=True)
+    ]
+    found = often[are_ones]
+    others = np.delete(counts, found)
+    if not len(found) or not len(others):
+        return np.zeros(len(values), bool)
+    return np.isin(values, distinct[found[counts[found] >= _RECURS * others.max()]])
 
 
 def without_letter(years: pd.Series) -> pd.Series:

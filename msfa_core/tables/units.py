@@ -78,6 +78,7 @@ _MIDDLE: Final[dict[str, tuple[float, float, str]]] = {
     "teff": (1500.0, 200_000.0, "no stars have it"),
     "teff_err": (6.0, 50_000.0, "no temperature is so known: it can be per cent or dex"),
     "rv": (0.0, 1500.0, "no stars of the Galaxy have it"),
+    "excess_factor": (0.9, 50.0, "BP and RP add up to more than G: is it the corrected one, C*?"),
     "parallax_error_mas": (0.001, 20.0, "no parallaxes are so measured"),
     **dict.fromkeys(("pmra_error", "pmdec_error"), (0.001, 50.0, "no motions are so measured")),
 }
@@ -269,7 +270,8 @@ def check_middle(values: FloatArray, one: Quantity) -> None:
     low, high, why = _MIDDLE[one.name]
     middle = float(np.median(np.abs(finite[finite != 0.0])))
     if not low <= middle <= high:
-        raise UnitProblem(f"its middle value would be {middle:.3g} {one.unit}: {why}")
+        with_unit = f"{middle:.3g} {one.unit}".rstrip()
+        raise UnitProblem(f"its middle value would be {with_unit}: {why}")
 
 
 def check_shifts(values: FloatArray, conversion: Conversion) -> None:

@@ -1,7 +1,8 @@
-"""Zeros that stand for no value: what programs fill in where a table has none.
+"""Numbers that stand for no value: what programs fill in where a table has none.
 
 No star that LAMOST takes has a magnitude of 0, and nothing is measured with an error of 0. Where
-one of a row says so, what else of that measurement is exactly 0 in the row was never measured.
+one of a row says so, what else of that measurement is exactly 0 in the row was never measured. So
+is it with any other number: a Teff of −1 tells of the [Fe/H] of −1 in its rows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from msfa_core.tables.reading import Reading
+from msfa_core.typing import BoolArray
 
 _PHOTOMETRY: Final = ("g_mag", "bp_mag", "rp_mag", "bp_rp", "excess_factor")
 _ASTROMETRY: Final = (
@@ -18,6 +20,8 @@ _ASTROMETRY: Final = (
     *("pmra", "pmra_error", "pmdec", "pmdec_error"),
 )
 _MOTION: Final = ("parallax_mas", "pmra", "pmdec")  # no star has 0 in all of them
+_RECURS: Final = 3  # rows in which two columns have one number
+_MOSTLY: Final = 0.9  # of the rows that have it
 _MANY: Final = 10  # rows: no star of a table is at 0, 0 to a millionth of a degree
 _LABELS: Final = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
 _BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
@@ -53,6 +57,8 @@ def unfilled(reading: Reading) -> None:
     if {"ra", "dec"} <= set(none) and len(none["ra"]) >= _MANY:  # a short list may mean it
         nowhere = zero["ra"] & zero["dec"]
         none |= {name: none[name] | nowhere for name in ("ra", "dec")}
+    for name, rows in _as_beside(reading).items():
+        none[name] |= rows
     for name, rows in none.items():
         fresh = int((rows & reading.values[name].notna().to_numpy(bool)).sum())
         if fresh:
@@ -60,3 +66,27 @@ def unfilled(reading: Reading) -> None:
             reading.values[name] = reading.values[name].mask(rows)
             reading.missing[name] = reading.missing.get(name, 0) + fresh
             reading.no_values[column] = reading.no_values.get(column, 0) + fresh
+
+
+def _as_beside(reading: Reading) -> dict[str, BoolArray]:
+    """Return where numbers are those that another column cannot have, in nearly the same rows.
+
+    Returns
+    -------
+    dict of str to (n,) bool array
+        By house name.
+    """
+    found: dict[str, BoolArray] = {}
+    stored = {name: one for name, one in reading.stored.items() if name in reading.values}
+    for teller, numbers in stored.items():
+        gone = np.isfinite(numbers) & reading.values[teller].isna().to_numpy(bool)
+        for number, n_gone in zip(*np.unique(numbers[gone], return_counts=True), strict=True):
+            if n_gone < _RECURS:
+                continue
+            said = numbers == number
+            for name, others in stored.items():
+                same = others == number
+                together = np.count_nonzero(same & said)
+                if name != teller and together >= _RECURS and together > _MOSTLY * same.sum():
+                    found[name] = found.get(name, np.zeros(len(same), bool)) | (same & said)
+    return found

@@ -33,7 +33,7 @@ def test_errors_of_honest_tables_stay():
     assert opened().has(*TRUE.columns)
     floor = opened(feh=-1.5 + RNG.normal(0.0, 0.02, N), feh_err=0.15)  # one cluster, one error
     assert floor.has("feh", "feh_err")
-    lower = opened(teff_err=-TRUE["teff_err"], feh=TRUE["feh"] + 2.5, feh_err=-TRUE["feh_err"])
+    lower = opened(teff_err=-TRUE["teff_err"], feh=TRUE["feh"] + 2.2, feh_err=-TRUE["feh_err"])
     assert lower.has("teff", "feh")  # the lower error has a sign in some tables
     few = of_frame(TRUE.head(4).assign(rv=[1.0, 1.1, 1.0, 1.2]), CATALOGUE_USE)
     assert few.has("rv", "rv_err")
