@@ -28,6 +28,8 @@ _EXPOSURES: Final = ("COADD_B", "COADD_R", "B-", "R-")  # beginnings of the name
 _BAD_PIXELS: Final = (  # columns that are 0 where a pixel is good, the first one counts
     *("ANDMASK", "AND_MASK", "PIXMASK", "MASK", "QUALITY", "QUAL", "DQ", "BPM", "BADPIX"),
 )
+_OF_LAMOST: Final = ("ANDMASK", "AND_MASK", "ORMASK", "OR_MASK")
+_MOST_BAD: Final = 0.5  # of the pixels, by a mask of 0 and 1 whose meaning is not known
 _SHOWN: Final = 8  # columns named in a message
 _FIRST: Final = 8  # pixels looked at before all
 _TELLING: Final = 50  # pixels: no flux of so many rises throughout
@@ -298,9 +300,21 @@ def _columns(path: Path, unit: Hdu) -> Pixels:
     flux, ivar = _numbers(path, unit, "FLUX"), _numbers(path, unit, "IVAR")
     masks = []
     for names in (_BAD_PIXELS, ("ORMASK", "OR_MASK", "PIXMASK")):
-        found = [_numbers(path, unit, name) for name in names if name in unit.columns]
+        found = [_mask(path, unit, name) for name in names if name in unit.columns]
         masks.append(_bits(found[0]) if found else np.zeros(flux.shape, dtype=np.int32))
     return Pixels(flux, ivar, *masks)
+
+
+def _mask(path: Path, unit: Hdu, name: str) -> NDArray[Any]:
+    """Return a column that is 0 where a pixel is good; others than LAMOST's may count good ones."""
+    values = _numbers(path, unit, name)
+    if name in _OF_LAMOST or not np.isin(values, (0, 1)).all():
+        return values
+    n_marked = np.count_nonzero(values)
+    if n_marked > _MOST_BAD * len(values):
+        reason = f"{name} is 1 in {n_marked:,} of {len(values):,} pixels, as if it marked good ones"
+        raise problem(path, reason, "give ANDMASK instead, 0 where a pixel is good")
+    return values
 
 
 def _bits(values: NDArray[Any]) -> NDArray[np.integer]:

@@ -10,6 +10,7 @@ neither an observation number nor a signal-to-noise ratio.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -58,6 +59,7 @@ _WHOLE_NUMBERS: Final = ("lmjd", "spid", "fiberid")
 _SNR_CARDS: Final = ("SNRG", "SN_G")  # the latter before DR2
 _PLAUSIBLE: Final = (1000.0, 30_000.0)  # Å; other units fall outside
 _DAY_OF_MJD: Final = 678_576  # proleptic Gregorian ordinal of MJD 0
+_IS_NINES: Final = re.compile(r"-?9+(\.9*0*)?").fullmatch
 _NIGHTS_APART: Final = 1  # of the local night and the date in UTC
 _FEWEST_GOOD: Final = 0.1  # of pixels; 0.48 among real spectra
 _BRIGHTEST: Final = 1e12  # (S/N)² of a pixel: no instrument counts so many photons
@@ -148,10 +150,15 @@ def _check(path: Path, content: Content) -> None:
         if n := np.count_nonzero(np.isnan(wavelength)):
             reason = f"wavelengths do not increase: {n:,} of {len(wavelength):,} are NaN"
             raise problem(path, reason, "leave these pixels out, or download it again")
-        reason = "wavelengths do not increase along the spectrum"
+        at = int((wavelength[1:] <= wavelength[:-1]).argmax())
+        reason = (
+            f"wavelengths do not increase along the spectrum ({wavelength[at + 1]:.2f} Å behind "
+            f"{wavelength[at]:.2f} Å at pixel {at + 1:,})"
+        )
         if (wavelength[1:] < wavelength[:-1]).all():
             reason = f"wavelengths run backwards, {wavelength[0]:.1f} to {wavelength[-1]:.1f} Å"
-        remedy = "reverse or sort all arrays by wavelength, or download it again"
+        remedy = "reverse or sort all arrays by wavelength and leave out what comes twice, or "
+        remedy += "download it again"
         raise problem(path, reason, remedy)
     if not _PLAUSIBLE[0] <= wavelength[0] <= wavelength[-1] <= _PLAUSIBLE[1]:
         reason = (
@@ -228,13 +235,13 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         z = as_redshift(primary.card("Z"), "z", card_unit(primary, "Z"))
     if z > FASTEST_STAR and str(meta.get("class", "")).upper() == "STAR":
         z = math.nan  # a velocity in km/s, or a galaxy's
+    noted = _not_understood(primary, z)
     for key in _SNR_CARDS:
         snr_g = snr_g if math.isfinite(snr_g) else as_number(primary.card(key))
     said = snr_g
     if not is_plausible("snr_g", snr_g):
         snr_g = math.nan
     mask, snr_pixels = _bad_pixels(path, content, snr_g)
-    noted = []
     if not math.isfinite(snr_g) or denies(snr_pixels, snr_g):
         snr_g = median_snr_g(content.wavelength, flux, ivar, mask)
         if math.isfinite(said):
@@ -261,6 +268,21 @@ def _spectrum(path: Path, primary: Hdu, content: Content) -> Spectrum:
         file=str(path),
         meta=meta,
     )
+
+
+def _not_understood(primary: Hdu, z: float) -> list[str]:
+    """Return what to say of cards that hold another value than they should; sentinels say none."""
+    noted = []
+    if not math.isfinite(z):
+        said = primary.card("Z")
+        if math.isfinite(as_number(said)) and not _IS_NINES(str(said)):
+            noted.append(f"Z = {said} is no shift of a star: left out (a velocity needs [km/s])")
+    said = primary.card("OBSID")
+    if said is not None and not isinstance(said, int) and identifier(said) is None:
+        is_none = is_missing(clean(str(said))) or as_number(said) <= 0
+        if not is_none:
+            noted.append(f"OBSID = {said} is no whole number: it goes by the name of the file")
+    return noted
 
 
 def _undated(meta: dict[str, Any]) -> list[str]:

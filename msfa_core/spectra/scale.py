@@ -70,6 +70,9 @@ _LARGEST_BEND: Final = 3e-5
 _EVEN: Final = 0.2  # of that
 _STEP: Final = 1e-4  # of log10 λ, of LAMOST and SDSS; other spectra are even in air, too …
 _SAME_STEP: Final = 1e-3  # … and are rightly brought to vacuum once
+_EVENLY: Final = 0.01  # of a pixel, over the whole spectrum
+_TELLING_OFF: Final = 0.02  # of a pixel: shifts that tell, 1.4 km/s …
+_ON: Final = 0.004  # … and how near to a pixel they lead; 0.001 in single precision
 _SAME_PIXEL: Final = 0.03  # 0.02 among real spectra, which round in single precision
 _PER_WAVELENGTH: Final = "convert it to flux per wavelength, as LAMOST's"
 
@@ -343,6 +346,7 @@ def _check_cards(path: Path, primary: Hdu, content: Content) -> None:
         return
     first, step = as_number(primary.card("COEFF0")), as_number(primary.card("COEFF1"))
     if not (1.0 < first < _LARGEST_LOGARITHM and 0.0 < step < _LARGEST_STEP):
+        _check_grid(path, primary, content)
         return
     wavelength = content.wavelength
     last = len(wavelength) - 1
@@ -355,6 +359,35 @@ def _check_cards(path: Path, primary: Hdu, content: Content) -> None:
         )
         remedy = "give the file as it was downloaded, or take COEFF0 and COEFF1 out of its header"
         raise problem(path, reason, remedy)
+
+
+def _check_grid(path: Path, primary: Hdu, content: Content) -> None:
+    """Refuse wavelengths that lie on LAMOST's pixels only where a shift of the header is undone.
+
+    Log10 λ of its pixels are whole numbers of steps, whatever cards were lost on the way.
+    """
+    wavelength, last = content.wavelength, len(content.wavelength) - 1
+    log = np.log10(wavelength[[0, last // 2, last]].astype(np.float64)) / _STEP
+    bends = log - log[0] - np.array([0, last // 2, last])
+    if np.abs(bends).max() > _EVENLY:  # another step, pixels left out, or air
+        return
+    off = float(log.mean() - (last // 2 + last) / 3)
+    speed = as_number(primary.card("HELIO_RV")) / SPEED_OF_LIGHT
+    in_motion = any(_moves_with_earth(unit) for unit in (primary, *content.units))
+    for shift, words in (
+        (as_number(primary.card("Z")), "at rest, with Z beside them"),
+        (0.0 if in_motion else speed, "those from which HELIO_RV was taken off twice"),
+        (0.0 if in_motion else -speed, "those to which HELIO_RV was added again"),
+    ):
+        pixels = math.log10(1.0 + shift) / _STEP if abs(shift) < 1.0 else 0.0
+        if abs(_off_pixels(pixels)) > _TELLING_OFF and abs(_off_pixels(off + pixels)) < _ON:
+            reason = f"its wavelengths lie on the pixels of LAMOST only if they are {words}"
+            raise problem(path, reason, "give the wavelengths as they were downloaded")
+
+
+def _off_pixels(steps: float) -> float:
+    """Return how far a number of steps is from a whole one, −0.5 to 0.5."""
+    return steps - round(steps)
 
 
 @lru_cache(maxsize=64)

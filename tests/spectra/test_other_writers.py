@@ -17,7 +17,8 @@ IVAR = np.full(N, 1 / 400.0)
 MASK = (np.arange(N) == 700).astype(int)
 CARDS = {"OBSID": 605006007, "RA": 123.456789, "DEC": 23.456789, "Z": -0.000412, "SNRG": 50.0}
 SCALE = {"COEFF0": FIRST, "COEFF1": STEP, "CRVAL1": FIRST, "CD1_1": STEP, "CRPIX1": 1}
-COLUMNS = {"FLUX": FLUX, "IVAR": IVAR, "WAVELENGTH": WAVELENGTH, "ANDMASK": MASK}
+NO_MASK = {"FLUX": FLUX, "IVAR": IVAR, "WAVELENGTH": WAVELENGTH}
+COLUMNS = {**NO_MASK, "ANDMASK": MASK}
 
 
 def image(path, **cards):
@@ -84,6 +85,50 @@ def test_wavelengths_in_air_that_no_card_tells_of_are_refused(tmp_path, digits):
     assert read_spectrum(even(path, air, VACUUM=False)).wavelength == pytest.approx(EVEN)
     with pytest.raises(ReadError, match="brought to vacuum twice"):
         read_spectrum(even(path, rounded(air_to_vacuum(EVEN))))
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1 / (1 - 0.000412), "at rest, with Z beside them"),
+        (1 - 24.1 / SPEED_OF_LIGHT, "HELIO_RV was taken off twice"),
+        (1 + 24.1 / SPEED_OF_LIGHT, "HELIO_RV was added again"),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_wavelengths_shifted_by_what_their_header_says_are_refused(tmp_path, factor, words, kind):
+    path, cards = tmp_path / "a.fits", {"HELIO_RV": 24.1}
+    with pytest.raises(ReadError, match=words):
+        read_spectrum(even(path, (EVEN * factor).astype(kind), **cards))
+    for honest in (EVEN, EVEN * 1.00007):  # of another writer, who says no shift of this size
+        assert read_spectrum(even(path, honest.astype(kind), **cards)).z == CARDS["Z"]
+    assert read_spectrum(even(path, EVEN * factor, Z=0.0)).z == 0.0
+    moving = even(path, EVEN * (1 + 24.1 / SPEED_OF_LIGHT), HELIO=False, **cards)
+    assert read_spectrum(moving).wavelength == pytest.approx(EVEN, rel=1e-7)
+
+
+def test_a_mask_of_ones_that_may_count_good_pixels_is_refused(tmp_path):
+    good = 1 - MASK
+    with pytest.raises(ReadError, match="as if it marked good ones; give ANDMASK"):
+        read_spectrum(table(tmp_path / "a.fits", {**NO_MASK, "MASK": good}))
+    assert read_spectrum(table(tmp_path / "a.fits", {**NO_MASK, "MASK": MASK})).mask.sum() == 1
+
+
+def test_cards_that_are_not_understood_are_said(tmp_path):
+    for cards, words in (
+        ({"Z": -123.5}, "Z = -123.5 is no shift of a star"),
+        ({"OBSID": "6.05E8"}, "OBSID = 6.05E8 is no whole number"),
+    ):
+        assert words in read_spectrum(table(tmp_path / "a.fits", **cards)).meta["noted"]
+    for cards in ({"Z": -9999.0}, {"Z": -9.0}, {"Z": 0.0}, {"OBSID": ""}, {"OBSID": -1}, {}):
+        assert "noted" not in read_spectrum(table(tmp_path / "a.fits", **cards)).meta
+
+
+def test_the_place_where_wavelengths_do_not_increase_is_named(tmp_path):
+    twice = WAVELENGTH.copy()
+    twice[500] = twice[499]
+    with pytest.raises(ReadError, match=r"at pixel 500\).*leave out what comes twice"):
+        read_spectrum(table(tmp_path / "a.fits", {**COLUMNS, "WAVELENGTH": twice}))
 
 
 def test_steps_that_are_even_in_air_are_read_where_they_are_not_those_of_lamost(tmp_path):
