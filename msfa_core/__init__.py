@@ -40,4 +40,5 @@ numbers with their nouns, and where the shipped files lie.
 
 from importlib.metadata import version
 
-__version__ = version("msfa-bhb")
+DISTRIBUTION = "msfa-bhb"
+__version__ = version(DISTRIBUTION)

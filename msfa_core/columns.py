@@ -259,6 +259,11 @@ def columns_of(step: str) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if column.step == step)
 
 
+VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
+TRUE_CLASS: Final = "true_class"  # beside the contract: what only a simulation knows
+OBSERVATION: Final = ("lmjd", "planid", "spid", "fiberid")  # what names one of LAMOST
+
+
 def check_columns(table: pd.DataFrame, needed: Iterable[str], what: str) -> None:
     """Raise when a table lacks columns that a step needs.
 

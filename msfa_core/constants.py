@@ -132,6 +132,7 @@ LINE_SYMBOLS: Final = {"hdelta": "Hδ", "hgamma": "Hγ", "hbeta": "Hβ", "halpha
 HEPSILON: Final = Sourced(3971.20, "Å", "air 3970.08 to vacuum", Certainty.VERIFIED)
 FIT_LINES: Final = ("hdelta", "hgamma")  # the two lines of the paper (§V.2)
 LABELS: Final = ("teff", "logg", "feh")  # the atmospheric labels (§V.3.1)
+COLOURS: Final = ("bp_g", "g_rp", "bp_rp", "j_h")  # of Ju et al. (2025), dereddened [mag]
 STEPS: Final = (  # the spine
     "match",
     "classify",
@@ -191,6 +192,8 @@ class StellarClass(enum.StrEnum):
 
 
 STELLAR_CLASSES: Final = tuple(StellarClass)  # stage 1: 0 BHB, 1 A, 2 B, 3 HSD, 4 WD
+CLASS_NAMES: Final = tuple(str(one) for one in STELLAR_CLASSES)
+PAPER_COUNTS: Final = {"BHB": 4581, "A": 4500, "B": 4500, "HSD": 3431, "WD": 4500}  # paper §II.2
 SNR_MIN: Final = Sourced(10.0, "", "S/N(g) > 10: g-band cut of the search", Certainty.DEFAULT)
 _SKY: Final = "kept of 597,990 A and B spectra, paper §V.1"
 _RARE: Final = "our reading of catalogues of LAMOST"

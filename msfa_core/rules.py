@@ -32,6 +32,7 @@ from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 STAR: Final = "STAR"  # class of the header
 EXTRAGALACTIC: Final = ("GALAXY", "QSO")
+OBJECT_CLASSES: Final = (STAR, *EXTRAGALACTIC)  # of headers and templates
 NOTHING_SAID: Final = frozenset(("", "NON", "NONE", "UNKNOWN", "NAN", "NULL", "-"))
 SEARCHED: Final = ("A", "B")  # first letters of the subclass
 SHIFTS_APART: Final = 60.0  # km/s; headers and trusted matches of real stars differ by 4 ± 4

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dashboard.state.data import give_back, shared_data
 from dashboard.state.door import Door
 from dashboard.state.part import Part
-from msfa_core.columns import columns_of
+from msfa_core.columns import VET_COLUMNS
 from msfa_core.errors import StoreError
 from msfa_core.survey.decisions import known_answers
 from msfa_core.survey.folder import Survey
@@ -38,7 +38,6 @@ N_RECENT: Final = 10  # decisions shown under the verdict bar
 N_PACED: Final = 20  # of one's last decisions tell the pace
 LEAST_PACED: Final = 3
 PAUSE: Final = 300.0  # s; longer between two decisions is a pause
-_VET: Final = tuple(column.name for column in columns_of("vet"))
 _IN_MEMORY_TEXT: Final = pd.StringDtype("python", na_value=np.nan)  # one cell is set in µs
 
 
@@ -110,7 +109,7 @@ class Verdicts(Part):
             stand, self.data.candidates, self.data.settings.verdict_rule, _IN_MEMORY_TEXT
         )
         table = self.data.candidates.copy(deep=False)
-        for name in _VET:
+        for name in VET_COLUMNS:
             table[name] = vet[name].set_axis(table.index)
         self.mine = self._verdicts_by(self.reviewer, stand)
         self.param.update(table=table, version=self.version + 1)

@@ -12,10 +12,10 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
 from dashboard.planes.cells import digits_of, number
 from dashboard.state import Session
 from dashboard.theme import name_downloads, new_figure, palette, stylesheet
+from dashboard.views.balmer import FLUX_RANGE
 from msfa_core.balmer.indices import CA_K_BANDS, calcium_window, kp_band
 
 WINDOW: Final = (3902.0, 4022.0)  # Å, rest: the side bands of KP and what is between them
-FLUX_RANGE: Final = (0.0, 1.25)  # that of the Balmer lines
 AXIS_WIDTH: Final = 44  # px, as beside it
 FIELDS: Final = ("x", "flux", "low", "high")
 KP_WORDS: Final = (

@@ -16,9 +16,9 @@ from dashboard.planes.cells import counted
 from dashboard.state import Session
 from dashboard.state.turns import in_turn, is_live
 from dashboard.theme import stylesheet
+from msfa_core.columns import TRUE_CLASS
 from msfa_core.constants import BOX_XUE2008, D02_LEVEL
 from msfa_core.spine.lessons import (
-    TRUTH,
     Lesson,
     gave_away,
     kind_in_words,
@@ -194,7 +194,7 @@ class LearnView(pn.viewable.Viewer):
         """Return the card after a verdict: truth, what gave it away, the score."""
         table = self.state.verdicts.table
         row = table.iloc[int(self.state.data.rows(np.array([obsid]))[0])]
-        kind = str(row[TRUTH])
+        kind = str(row[TRUE_CLASS])
         spoke = gave_away(row, self.state.data.settings)
         n_shown = _SHOWN - bool(by_networks)  # the card holds no more without scrolling
         lines = [f"{name}: {said}" for name, said, is_true in spoke if is_true][:n_shown]

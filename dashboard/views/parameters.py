@@ -35,6 +35,7 @@ from msfa_core.flags import LabelFlag
 from msfa_core.photometry.zahb import EVOLUTION_MOST, zahb_logg
 from msfa_core.rules import kiel_band
 from msfa_core.slam.reasons import REASONS, first_reason, has_reason
+from msfa_core.survey.figures.planes import BAND_TEFF, ZAHB_TEFF
 
 TEFF: Final = Axis(
     "teff", "Teff [K]", limits=(5_500.0, 16_000.0), always=(7_000.0, 12_000.0),
@@ -47,8 +48,6 @@ LOGG: Final = Axis(
 FEH: Final = Axis(
     "feh", "[Fe/H] [dex]", limits=(-4.5, 1.0), always=(-3.0, 0.5), error="feh_err"
 )  # fmt: skip
-BAND_TEFF: Final = np.geomspace(5_000.0, 40_000.0, 80)  # K, where the band is drawn
-ZAHB_TEFF: Final = np.linspace(7_250.0, 20_000.0, 80)  # K, of the population model's BHB stars
 KIEL, METALS = "Teff–log g", "Teff–[Fe/H]"  # keys of the planes
 WITHIN, UNLABELLED = "within", "no labels"
 SHORT: Final = {  # words of the legend

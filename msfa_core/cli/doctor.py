@@ -15,11 +15,10 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from msfa_core import __version__
+from msfa_core import DISTRIBUTION, __version__
 from msfa_core.cli.app import app
 from msfa_core.errors import MsfaError
 
-DISTRIBUTION: Final = "msfa-bhb"
 LEAST_DISK: Final = 2.0  # GB: an archive of 50,000 spectra
 TRIED: Final = 128  # spectra that a plan is measured on
 NIGHT: Final = 12.0  # h that a run may take unwatched

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from msfa_core.balmer.selection import get_selection
-from msfa_core.columns import is_true
+from msfa_core.columns import TRUE_CLASS, is_true
+from msfa_core.constants import CLASS_NAMES
 from msfa_core.errors import TrainingError
 from msfa_core.rules import keep_by_rule, ruled_out_by_stage1, star_numbers
 from msfa_core.search.two_stages import TwoStageSearch
+from msfa_core.simulate.survey import SIMULATED_RELEASE
 from msfa_core.spectra.prepare import prepare
 from msfa_core.survey.folder import Survey
-from msfa_core.training.answers import CLASS_NAMES, Answers, answers_of, one_origin
+from msfa_core.training.answers import Answers, answers_of, one_origin
 from msfa_core.training.unseen import require_unseen
 from msfa_core.typing import Progress
 
-if TYPE_CHECKING:
-    pass
-
 _ROWS: Final = 1000  # spectra of a survey classified at a time
-_SIMULATED: Final = "simulated"  # data release of files that the simulation wrote
 _P_CLASS: Final = [f"p_class_{name.lower()}" for name in CLASS_NAMES]
 
 
@@ -148,8 +146,8 @@ def _truth(survey: Survey, table: pd.DataFrame, labels: pd.DataFrame | None) -> 
     if labels is not None:
         known = labels.drop_duplicates("obsid").set_index("obsid")["label"]
         return known.reindex(table["obsid"].to_numpy()).set_axis(table.index)
-    if "true_class" in table.columns:
-        return table["true_class"]
+    if TRUE_CLASS in table.columns:
+        return table[TRUE_CLASS]
     raise TrainingError(
         f"{survey.path} does not know the classes of its stars: name a table with --labels."
     )
@@ -159,7 +157,7 @@ def _made_up(survey: Survey, table: pd.DataFrame) -> np.ndarray:
     """(n,) which spectra are simulated: by the survey, or by the file they were read from."""
     if survey.is_simulated:
         return np.ones(len(table), bool)
-    return (table["data_release"].astype(str) == _SIMULATED).to_numpy(bool)
+    return (table["data_release"].astype(str) == SIMULATED_RELEASE).to_numpy(bool)
 
 
 def _seeds(survey: Survey) -> list[int]:

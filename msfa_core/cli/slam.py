@@ -13,6 +13,7 @@ import typer
 from msfa_core.cli.app import SurveyArgument, app, spare
 from msfa_core.cli.show import say, say_labels
 from msfa_core.cli.stop import stop_if_asked
+from msfa_core.constants import LABELS
 from msfa_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ Labels = Annotated[
     Path | None, typer.Option(help="Table with obsid, teff, logg and feh, for --survey.")
 ]
 Seed = Annotated[int, typer.Option(help="Of the draws and the search.", min=0)]
-_NATIVE_SNR = 30.0
 
 
 @slam_app.command()
@@ -63,7 +63,7 @@ def train(
     """Train on the shipped atmospheres, any grid of models, or any survey with labels."""
     from msfa_core.slam.pixels import Bins  # noqa: PLC0415
     from msfa_core.slam.train import Setting, train_slam  # noqa: PLC0415
-    from msfa_core.slam.validation import cross_validate, without_colours  # noqa: PLC0415
+    from msfa_core.slam.validation import SNR, cross_validate, without_colours  # noqa: PLC0415
 
     if folds == 1:
         raise typer.BadParameter("--folds takes 0 for none, or 2 and more.")
@@ -80,7 +80,7 @@ def train(
     checked: dict[str, Any] = {}
     if folds:
         setting = Setting(**model.notes["setting"])
-        snr = None if survey is not None else _NATIVE_SNR
+        snr = None if survey is not None else SNR
         found = cross_validate(
             data, setting, bins=pixels, degree=degree, folds=folds, snr=snr, seed=seed,
             progress=_tell_tenths,
@@ -109,9 +109,9 @@ def evaluate(
     spectra, table = _labelled_spectra(survey, labels)
     chosen = None if model is None else SlamModel.load(model)
     found = predict_labels(spectra, model=chosen, progress=_tell_tenths)
-    truth = table[["teff", "logg", "feh"]].to_numpy(np.float64, na_value=np.nan)
+    truth = table[list(LABELS)].to_numpy(np.float64, na_value=np.nan)
     compared = differences(found, truth)
-    has = compared[["teff", "logg", "feh"]].notna().all(axis=1)
+    has = compared[list(LABELS)].notna().all(axis=1)
     if not has.any():
         raise ConfigError(f"no spectrum of {survey} has labels both from SLAM and in {labels}.")
     print(f"{int(has.sum())} of {len(spectra)} spectra have labels from both")
@@ -172,8 +172,7 @@ def _with_notes(model: Any, notes: dict[str, Any]) -> Any:
 
 def _range_of(labels: np.ndarray[Any, Any]) -> dict[str, list[float]]:
     low, high = labels.min(axis=0), labels.max(axis=0)
-    names = ("teff", "logg", "feh")
-    return {name: [float(low[k]), float(high[k])] for k, name in enumerate(names)}
+    return {name: [float(low[k]), float(high[k])] for k, name in enumerate(LABELS)}
 
 
 def _tell_tenths(step: str, done: int, total: int, part: str = "") -> None:

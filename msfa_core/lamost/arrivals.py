@@ -41,7 +41,7 @@ _GZIP: Final = b"\x1f\x8b"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+.-]*")
 
 
-class WrongSpectrum(Exception):  # noqa: N818  says what is wrong with one file
+class WrongSpectrum(Exception):  # says what is wrong with one file
     """What arrived is no spectrum, or another one."""
 
 

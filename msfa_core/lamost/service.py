@@ -79,7 +79,7 @@ class Release:
         return f"{self.dr} {self.version}" + ("" if self.is_public else " (needs a token)")
 
 
-class NotServed(Exception):  # noqa: N818  says what became of one question
+class NotServed(Exception):  # says what became of one question
     """One question was not answered.
 
     Attributes

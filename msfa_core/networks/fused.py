@@ -109,7 +109,7 @@ class _NormRectify(torch.autograd.Function):
         bias: Tensor,
         eps: float,
         n_rows: int,
-        halve: bool,  # noqa: FBT001
+        halve: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = kernels.moments(_array(z), n_rows)
         inverse = 1 / np.sqrt(variance + eps)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from msfa_core.constants import STELLAR_CLASSES, StellarClass
+from msfa_core.constants import CLASS_NAMES, StellarClass
 from msfa_core.durable import replacing
 from msfa_core.errors import ModelError
 from msfa_core.networks.msfa_net import MSFANet
@@ -32,7 +32,7 @@ NOVELTY_FILE: Final = "novelty.npz"
 LIKELIHOOD_FILE: Final = "likelihood.npz"
 STAGE_FILES: Final = {1: "stage1.safetensors", 2: "stage2.safetensors"}
 STAGE_CLASSES: Final = {
-    1: tuple(str(c) for c in STELLAR_CLASSES),
+    1: CLASS_NAMES,
     2: (str(StellarClass.BHB), "not BHB"),
 }
 

@@ -12,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.columns import numbers as column
-from msfa_core.constants import EBV_LIMITS, EXTINCTION_PER_EBV, GAIA_ZERO_POINT_ERROR
+from msfa_core.constants import COLOURS, EBV_LIMITS, EXTINCTION_PER_EBV, GAIA_ZERO_POINT_ERROR
 from msfa_core.typing import FloatArray
 
-COLOUR_NAMES: Final = ("bp_g", "g_rp", "bp_rp", "j_h")
 BANDS: Final = {  # colour -> (bluer, redder) band
     "bp_g": ("bp", "g"),
     "g_rp": ("g", "rp"),
@@ -26,8 +25,8 @@ COLOUR_COLUMNS: Final = (  # what `colours` looks at
     *(f"{band}_mag" for band in ("g", "bp", "rp", "j", "h")),
     *(f"{band}_mag_err" for band in ("g", "bp", "rp", "j", "h")),
     *("g_flux_over_error", "bp_flux_over_error", "rp_flux_over_error"),
-    *COLOUR_NAMES,
-    *(f"{name}_err" for name in COLOUR_NAMES),
+    *COLOURS,
+    *(f"{name}_err" for name in COLOURS),
     "ebv",
 )
 MAG_PER_RELATIVE_ERROR: Final = 2.5 / np.log(10)  # dm = 2.5/ln 10 · dF/F
@@ -70,7 +69,7 @@ def colour_excess(name: str) -> float:
     Parameters
     ----------
     name : str
-        Of ``COLOUR_NAMES``.
+        Of ``COLOURS``.
     """
     blue, red = BANDS[name]
     return float(EXTINCTION_PER_EBV[blue]) - float(EXTINCTION_PER_EBV[red])

@@ -26,7 +26,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.photometry.colours import column
 from msfa_core.photometry.counterparts import year_observed
 from msfa_core.photometry.gaia import house_gaia
-from msfa_core.photometry.panstarrs import at_panstarrs, house_panstarrs
+from msfa_core.photometry.panstarrs import BANDS, at_panstarrs, house_panstarrs
 from msfa_core.typing import Progress
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ JOIN gaiadr3.gaia_source AS g ON {condition}
 LEFT OUTER JOIN gaiadr3.tmass_psc_xsc_best_neighbour AS x ON x.source_id = g.source_id
 LEFT OUTER JOIN gaiadr1.tmass_original_valid AS t ON t.designation = x.original_ext_source_id
 """
-_PANSTARRS_BANDS: Final = ("g", "r", "i", "z", "y")
 _PANSTARRS: Final = (
     "obj_id", "ra", "dec", "epoch_mean", "quality_flag",
-    *(f"{b}_mean_psf_mag{end}" for b in _PANSTARRS_BANDS for end in ("", "_error")),
+    *(f"{b}_mean_psf_mag{end}" for b in BANDS for end in ("", "_error")),
 )  # fmt: skip
 _PANSTARRS_QUERY: Final = """\
 SELECT u.star, {columns}

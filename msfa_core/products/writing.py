@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.columns import is_true
+from msfa_core.columns import OBSERVATION, is_true
 from msfa_core.durable import WRITING, write_whole
 from msfa_core.errors import ExportError, SpectrumError, typed
 from msfa_core.products.file import (
@@ -30,7 +30,8 @@ from msfa_core.products.file import (
 )
 from msfa_core.rules import epoch_shifts, representatives, resolutions
 from msfa_core.spectra.coadd import coadd_epochs
-from msfa_core.spectra.fits_units import BLOCK, write_file
+from msfa_core.spectra.fits_cards import BLOCK
+from msfa_core.spectra.fits_units import write_file
 from msfa_core.spectra.writers import lamost_name
 from msfa_core.survey.folder import Survey
 from msfa_core.typing import Progress, no_progress
@@ -38,7 +39,6 @@ from msfa_core.typing import Progress, no_progress
 INDEX_FILE: Final = "products.csv"
 _CHUNK: Final = 2000  # rows of results that are made ready together
 _REPORT: Final = 250  # files between two reports
-_NAME_PARTS: Final = ("lmjd", "planid", "spid", "fiberid")
 _HEAD: Final = 8 * BLOCK  # bytes that hold the header of a product, steps and all
 _STALE: Final = 3600.0  # seconds after which a half-written file belongs to nobody
 _NAME_BYTES: Final = 200  # of a file name; most file systems stop at 255
@@ -318,7 +318,7 @@ def product_names(table: pd.DataFrame) -> pd.Series:
     -------
     (n,) Series of str
     """
-    own = table.reindex(columns=["obsid", "file", "resolution", *_NAME_PARTS])
+    own = table.reindex(columns=["obsid", "file", "resolution", *OBSERVATION])
     names = [_name(row) for row in own.to_dict("records")]
     obsids = table["obsid"].astype("int64").tolist()
     twice = pd.Series(names, dtype="str").str.lower().duplicated(keep=False)
@@ -333,7 +333,7 @@ def product_names(table: pd.DataFrame) -> pd.Series:
 
 def _name(row: dict[str, Any]) -> str:
     """Return the name of a product, whatever others are called."""
-    if all(not pd.isna(row[part]) and row[part] != "" for part in _NAME_PARTS):
+    if all(not pd.isna(row[part]) and row[part] != "" for part in OBSERVATION):
         name = lamost_name(row)
         if row["resolution"] == "medium":
             name = name.replace("spec-", "med-", 1)

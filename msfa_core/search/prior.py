@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import PRIOR_SHARES, STELLAR_CLASSES
+from msfa_core.constants import CLASS_NAMES, PRIOR_SHARES
 from msfa_core.errors import ConfigError
 from msfa_core.typing import FloatArray
 
 _SUM_ROOM = 1e-3
-_NAMES = tuple(str(c) for c in STELLAR_CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,13 @@ class Trained:
             for stage, name in STAGE_FILES.items()
         }
         counts = cards[1].get("data", {}).get("class_counts", {})
-        if set(counts) != set(_NAMES) or min(counts.values()) <= 0:
+        if set(counts) != set(CLASS_NAMES) or min(counts.values()) <= 0:
             raise ConfigError(
                 f"the weights of {folder} do not say how many stars of each class they were "
                 "trained on; leave the setting `prior` empty, or train them anew."
             )
         kind = cards[2].get("training", {}).get("negatives", "paper")
-        others = tuple(name for name in _NAMES if name != "BHB")
+        others = tuple(name for name in CLASS_NAMES if name != "BHB")
         return cls(counts, ("A", "HSD") if kind == "paper" else others)
 
 
@@ -97,10 +96,10 @@ def shares_of(prior: str) -> dict[str, float]:
             share = float(number)
         except ValueError:
             share = -1.0
-        if name not in _NAMES or name in shares or not 0 < share < 1:
+        if name not in CLASS_NAMES or name in shares or not 0 < share < 1:
             raise ConfigError(f"prior {prior!r}: {part.strip()!r} cannot be read; give {example}.")
         shares[name] = share
-    absent = [name for name in _NAMES if name not in shares]
+    absent = [name for name in CLASS_NAMES if name not in shares]
     if absent:
         raise ConfigError(f"prior {prior!r} leaves out {', '.join(absent)}; give {example}.")
     total = sum(shares.values())
@@ -127,14 +126,14 @@ def with_prior(table: pd.DataFrame, shares: Mapping[str, float], trained: Traine
         With ``p_class_…``, ``predicted_class`` and ``p_bhb`` of the given shares; what is missing
         stays missing.
     """
-    columns = [f"p_class_{name.lower()}" for name in _NAMES]
+    columns = [f"p_class_{name.lower()}" for name in CLASS_NAMES]
     given = table[columns].to_numpy(np.float64, na_value=np.nan)
-    ratio = np.array([shares[name] / trained.counts[name] for name in _NAMES])
+    ratio = np.array([shares[name] / trained.counts[name] for name in CLASS_NAMES])
     weighed = given * ratio
     total = weighed.sum(axis=1, keepdims=True)
     weighed = weighed / np.where(total > 0, total, 1.0)
     known = np.isfinite(weighed).all(axis=1)
-    best = np.array(_NAMES)[np.where(known[:, None], weighed, 0.0).argmax(axis=1)]
+    best = np.array(CLASS_NAMES)[np.where(known[:, None], weighed, 0.0).argmax(axis=1)]
     changed = {name: weighed[:, k] for k, name in enumerate(columns)}
     said = table["predicted_class"]
     return table.assign(

@@ -16,7 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from msfa_core.constants import BHB_THRESHOLD, SHOWN_ROWS, STELLAR_CLASSES, StellarClass
+from msfa_core.constants import (
+    BHB_THRESHOLD,
+    CLASS_NAMES,
+    SHOWN_ROWS,
+    STELLAR_CLASSES,
+    StellarClass,
+)
 from msfa_core.errors import ModelError
 from msfa_core.networks.inference import class_probabilities, predict_logits, softmax
 from msfa_core.networks.msfa_net import MSFANet
@@ -100,7 +106,7 @@ class Classified:
     @property
     def predicted_class(self) -> NDArray[np.str_]:
         """(n,) names of the most probable classes; empty where there is no result."""
-        names = np.array([str(c) for c in STELLAR_CLASSES])
+        names = np.array(CLASS_NAMES)
         known = np.isfinite(self.class_probability.sum(axis=1))
         best = np.where(known[:, None], self.class_probability, 0.0).argmax(axis=1)
         return np.where(known, names[best], "")

@@ -11,15 +11,12 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import SPEED_OF_LIGHT
+from msfa_core.columns import TRUE_CLASS
+from msfa_core.constants import PAPER_COUNTS, SPEED_OF_LIGHT
 from msfa_core.errors import ConfigError
 from msfa_core.simulate.groups import DEFAULTS, GROUPS, Shares, group_shares
 from msfa_core.simulate.photometry import add_photometry, add_place, kinematic_velocity
 
-TRAINING_COUNTS: Final[Mapping[str, int]] = {
-    "BHB": 4581,  # paper, §II.2
-    **{"A": 4500, "B": 4500, "HSD": 3431, "WD": 4500},
-}
 DEMO_COUNTS: Final[Mapping[str, int]] = {
     "BHB": 250,  # a search finds mostly what it does not look for
     **{"A": 760, "B": 280, "HSD": 60, "WD": 70, "F": 60, "RRL": 20},
@@ -47,7 +44,7 @@ def class_counts(n_stars: int, counts: Mapping[str, float] | None = None) -> dic
     ----------
     n_stars : int
     counts : mapping of class to number, optional
-        Proportions; ``TRAINING_COUNTS`` when left out. Taken as they are when they sum to
+        Proportions; ``PAPER_COUNTS`` when left out. Taken as they are when they sum to
         ``n_stars``.
 
     Raises
@@ -55,7 +52,7 @@ def class_counts(n_stars: int, counts: Mapping[str, float] | None = None) -> dic
     ConfigError
         For an unknown class, a negative number, or proportions that are all zero.
     """
-    wanted = dict(TRAINING_COUNTS if counts is None else counts)
+    wanted = dict(PAPER_COUNTS if counts is None else counts)
     unknown = sorted(set(wanted) - set(CLASSES))
     if unknown or min(wanted.values(), default=0) < 0 or sum(wanted.values()) <= 0:
         raise ConfigError(
@@ -162,7 +159,7 @@ _VELOCITY_ERROR_PER_SNR: Final = 150.0  # km/s at S/N of 1
 def add_pipeline_labels(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Add what a survey pipeline puts into the header: class, subclass, z and its error."""
     n = len(rows)
-    teff, name = rows["true_teff"].to_numpy(float), rows["true_class"].to_numpy(str)
+    teff, name = rows["true_teff"].to_numpy(float), rows[TRUE_CLASS].to_numpy(str)
     lucky, pick = rng.uniform(size=n), rng.uniform(size=n)
     subclass = []
     for k in range(n):

@@ -53,7 +53,7 @@ _HOT_SCATTER: Final = 0.03  # rms of ln(Teff of the model over that of the star)
 _LOW_SNR: Final = (2.0, 4.5)
 _FIBRES, _SPECTROGRAPHS = 250, 16
 _FIRST_NIGHT, _NIGHTS = 55_860, 4000
-_RELEASE: Final = "simulated"
+SIMULATED_RELEASE: Final = "simulated"
 
 # Random error at S/N 50 and external error of catalogue labels (Ju et al. 2025): K, dex, dex
 _LABEL_ERRORS: Final = {"teff": (30.0, 76.0), "logg": (0.10, 0.04), "feh": (0.12, 0.09)}
@@ -191,7 +191,7 @@ def _add_identity(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
         designation=[
             f"SIM J{ra:09.5f}{dec:+09.5f}" for ra, dec in zip(rows["ra"], rows["dec"], strict=True)
         ],
-        data_release=_RELEASE,
+        data_release=SIMULATED_RELEASE,
     )
 
 

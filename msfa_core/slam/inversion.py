@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import LABEL_CHI2_MAX, SHOWN_ROWS
+from msfa_core.constants import COLOURS, LABEL_CHI2_MAX, LABELS, SHOWN_ROWS
 from msfa_core.errors import CatalogueError
 from msfa_core.flags import LabelFlag
 from msfa_core.slam.labels import HELIUM, are_folded, external_errors, on_hot_scale
-from msfa_core.slam.model import COLOURS, LABELS, SlamModel, load_model
+from msfa_core.slam.model import SlamModel, load_model
 from msfa_core.slam.pixels import normalise, rebin
 from msfa_core.slam.solver import (
     Factored,

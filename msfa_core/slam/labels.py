@@ -17,6 +17,7 @@ from msfa_core.constants import (
     LABEL_CHI2_MAX,
     LABEL_EXTERNAL_ERROR,
     LABEL_EXTERNAL_ERROR_BEYOND,
+    LABELS,
     LOGG_ERROR_AT_STRONGEST,
     LOGG_OUTLIER,
 )
@@ -59,7 +60,7 @@ def label_flags(
         ``MISSING, HIGH_LOGG, HIGH_FEH, OUTSIDE_KIEL_BAND`` and ``DISAGREES_WITH_CLASS`` of
         `LabelFlag`.
     """
-    teff, logg, feh = (numbers(table, name) for name in ("teff", "logg", "feh"))
+    teff, logg, feh = (numbers(table, name) for name in LABELS)
     known = np.isfinite(np.column_stack([teff, logg, feh]))
     raised = {
         LabelFlag.MISSING: ~known.all(axis=1),
@@ -205,7 +206,7 @@ def oddness(
     (n,) float array
         0 for an ordinary star, and for one without labels.
     """
-    teff, logg, feh = (numbers(table, name) for name in ("teff", "logg", "feh"))
+    teff, logg, feh = (numbers(table, name) for name in LABELS)
     lower, upper = kiel_band(teff)
     gravity_error = np.fmax(numbers(table, "logg_err"), _LEAST_ERROR["logg"])
     metal_error = np.fmax(numbers(table, "feh_err"), _LEAST_ERROR["feh"])

@@ -20,14 +20,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core.constants import LABELS
+from msfa_core.constants import COLOURS, LABELS
 from msfa_core.durable import write_whole
 from msfa_core.errors import ModelError
 from msfa_core.shipped import shipped
 from msfa_core.slam.pixels import Bins
 from msfa_core.typing import FloatArray
 
-COLOURS: Final = ("bp_g", "g_rp", "bp_rp", "j_h")  # of Ju et al. (2025), dereddened [mag]
 MODEL_FILE: Final = "slam.npz"
 CARD_FILE: Final = "slam.json"  # SHA-256, settings and cross-validation of the model beside it
 SHA256: Final = "sha256"

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.constants import COLOURS, LABELS
 from msfa_core.errors import CatalogueError, ReadError
-from msfa_core.slam.model import COLOURS, LABELS
 from msfa_core.slam.train import TrainingSet
 from msfa_core.spectra.spectrum import Spectra
 

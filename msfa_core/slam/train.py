@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import ConvexHull, QhullError
 
+from msfa_core.constants import COLOURS, LABELS
 from msfa_core.counting import counted
 from msfa_core.errors import TrainingError
-from msfa_core.slam.model import COLOURS, LABELS, SlamModel
+from msfa_core.slam.model import SlamModel
 from msfa_core.slam.pixels import Bins, normalise, polynomials, rebin
 from msfa_core.typing import FloatArray, Progress, no_progress
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from astropy.stats import mad_std
 
+from msfa_core.constants import LABELS
 from msfa_core.slam.inversion import StellarLabels, predict_labels
-from msfa_core.slam.model import LABELS
 from msfa_core.slam.pixels import Bins
 from msfa_core.slam.train import COLOUR_ERROR, Setting, TrainingSet, train_slam
 from msfa_core.spectra.spectrum import Spectra

@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.errors import ReadError
-from msfa_core.spectra.fits_cards import ALL, CARD, REMARKS, Cards, UnusualFits, same_cards
+from msfa_core.spectra.fits_cards import ALL, BLOCK, CARD, REMARKS, Cards, UnusualFits, same_cards
 from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 from msfa_core.tables.packing import ones_complement_sum
 
-_BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
 _EXTENSION: Final = ("XTENSION",)
 _WORD: Final = 4  # bytes that a checksum adds up
 MOST_FIELDS: Final = 999  # axes or columns; FITS standard
@@ -309,7 +308,7 @@ def _find_end(path: Path, raw: bytes, start: int) -> int:
 
 
 def _whole_blocks(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
+    return -(-size // BLOCK) * BLOCK
 
 
 class PlainFits:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-CARD: Final = 80  # bytes; FITS standard 4.0, section 3.3
+BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
+CARD: Final = 80  # bytes; section 3.3
 _KEY: Final = 8
 REMARKS: Final = "lines of its own"  # no keyword has so many letters
 ALL: Final = "all cards, but the sums"
@@ -27,7 +28,7 @@ _PLAIN: Final = re.compile(  # whole numbers, real ones, words
 _WORDS: Final = {b"T": True, b"F": False, b"": None}
 
 
-class UnusualFits(Exception):  # noqa: N818
+class UnusualFits(Exception):
     """The file is not plain; astropy has to read it. Never leaves the readers."""
 
 

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from msfa_core.durable import replacing
 from msfa_core.errors import ExportError
+from msfa_core.spectra.fits_cards import BLOCK, CARD
 from msfa_core.tables.packing import WORD, folded, ones_complement_sum
 
-BLOCK: Final = 2880  # bytes; FITS standard 4.0, section 3.1
 TEXT: Final = 68  # characters of a string that one card holds
-_CARD: Final = 80
 _VALUE_END: Final = 30  # column where a value of fixed format ends
 _COMMENTARY: Final = 72  # characters of a HISTORY or COMMENT card
 _SUM_DIGITS: Final = 10  # of a 32-bit number
@@ -34,20 +33,20 @@ Card = tuple[str, Any, str]
 
 def header_bytes(cards: Iterable[Card]) -> bytes:
     """Cards in bytes, with END, filled to whole blocks."""
-    text = b"".join(card_bytes(*card) for card in cards) + b"END".ljust(_CARD)
+    text = b"".join(card_bytes(*card) for card in cards) + b"END".ljust(CARD)
     return padded(text, b" ")
 
 
 def header_size(n_cards: int) -> int:
     """Return the bytes of a `Unit` without data and with so many cards."""
-    size = (n_cards + len(("CHECKSUM", "DATASUM", "END"))) * _CARD
+    size = (n_cards + len(("CHECKSUM", "DATASUM", "END"))) * CARD
     return size + -size % BLOCK
 
 
 def card_bytes(key: str, value: Any, comment: str) -> bytes:
     """One card of 80 bytes; a number too long for the fixed columns runs on (free format)."""
     if key in ("HISTORY", "COMMENT"):
-        return f"{key:<8}{_ascii(str(value))}"[:_CARD].ljust(_CARD).encode("ascii")
+        return f"{key:<8}{_ascii(str(value))}"[:CARD].ljust(CARD).encode("ascii")
     if isinstance(value, bool | np.bool_):
         text = ("T" if value else "F").rjust(_VALUE_END - 10)
     elif isinstance(value, str):
@@ -57,7 +56,7 @@ def card_bytes(key: str, value: Any, comment: str) -> bytes:
     line = f"{key:<8}= {text}"
     if comment:
         line = f"{line:<{_VALUE_END}} / {comment}"
-    return line[:_CARD].ljust(_CARD).encode("ascii")
+    return line[:CARD].ljust(CARD).encode("ascii")
 
 
 def history(text: str) -> list[Card]:

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msfa_core.constants import LogGrid
-from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.spectra.spectrum import GAP, Spectrum
 from msfa_core.typing import FloatArray
 
 _NEAR: Final = 0.01  # pixel: the float32 wavelengths of files scatter that much
 _NO_WEIGHT: Final = 1e-3  # a pixel that counts less may be bad
-_GAP: Final = 10.0  # median steps: wider holes between pixels are gaps, not sampling
 
 
 def at_rest(spectrum: Spectrum, z: float, grid: LogGrid) -> tuple[FloatArray, FloatArray]:
@@ -67,7 +66,7 @@ def _places(
     half = 0.5 * np.median(step)
     inside = (asked >= own[0] - half * _NEAR) & (asked <= own[-1] + half * _NEAR)
     left = np.clip(np.floor(place).astype(np.int64), 0, len(step) - 1)
-    return place, inside & ((step[left] < _GAP * np.median(step)) | (place == near))
+    return place, inside & ((step[left] < GAP * np.median(step)) | (place == near))
 
 
 def _interpolated(

@@ -16,7 +16,7 @@ from msfa_core.errors import SpectrumError
 
 _ON_GRID = 0.1  # pixel: float32 wavelengths scatter by 0.01
 _SKETCH = 300  # points of the drawing that notebooks show
-_GAP = 10.0  # median steps: wider holes between pixels are gaps, not sampling
+GAP = 10.0  # median steps: wider holes between pixels are gaps, not sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +293,7 @@ def _interpolate_row(
     inside = (wavelength >= spectrum.wavelength[0]) & (wavelength <= spectrum.wavelength[-1])
     step = np.diff(spectrum.wavelength)
     right = np.clip(np.searchsorted(spectrum.wavelength, wavelength), 1, len(step))
-    inside &= step[right - 1] < _GAP * np.median(step)
+    inside &= step[right - 1] < GAP * np.median(step)
     at = wavelength[inside]
     flux[inside] = np.interp(at, spectrum.wavelength, spectrum.flux)
     ivar[inside] = np.interp(at, spectrum.wavelength, spectrum.ivar)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from msfa_core.columns import OBSERVATION
 from msfa_core.constants import NO_VALUE
 from msfa_core.errors import SpectrumError
 from msfa_core.spectra.fits_units import (
@@ -32,7 +33,6 @@ from msfa_core.spectra.spectrum import Spectrum
 LAYOUTS: Final = ("lamost-table", "lamost-image")
 _FLAGGED: Final = 1  # and-mask of a bad pixel whose reason is not known
 _GZIP_LEVEL: Final = 6
-_NAME_PARTS: Final = ("lmjd", "planid", "spid", "fiberid")
 _TYPES: Final = {"f4": ("E", -32), "f8": ("D", -64)}  # NumPy type -> TFORM letter, BITPIX
 
 
@@ -54,7 +54,7 @@ def lamost_name(meta: Mapping[str, Any]) -> str:
     SpectrumError
         When one of the four is missing.
     """
-    missing = [key for key in _NAME_PARTS if meta.get(key) in (None, "")]
+    missing = [key for key in OBSERVATION if meta.get(key) in (None, "")]
     if missing:
         raise SpectrumError(
             f"the name of a LAMOST file needs {', '.join(missing)} in the spectrum's meta; "

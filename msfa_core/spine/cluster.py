@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from msfa_core import __version__
+from msfa_core import DISTRIBUTION, __version__
 from msfa_core.errors import SurveyError
 from msfa_core.machine.parallel import Workers
 from msfa_core.spine.step import Part
 
 CONNECT_SECONDS: Final = 20
 CLOSE_SECONDS: Final = 5
-DISTRIBUTION: Final = "msfa-bhb"
 
 Apply = Callable[[Sequence[Part]], Iterator[pd.DataFrame]]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.columns import is_true, numbers
+from msfa_core.columns import TRUE_CLASS, is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import STELLAR_CLASSES, StellarClass
 from msfa_core.errors import SurveyError
@@ -24,7 +24,6 @@ from msfa_core.typing import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     from msfa_core.search.saliency import Saliency
 
-TRUTH: Final = "true_class"
 LESSON_SIZE: Final = 10  # stars
 CLEAR_P, HARD_P = 0.85, 0.6  # probability that stage 1 gives the true class
 CLEAR_SNR, HARD_SNR = 40.0, 20.0
@@ -105,7 +104,7 @@ def lessons(table: pd.DataFrame, size: int = LESSON_SIZE) -> tuple[Lesson, ...]:
     SurveyError
         When the truth is not known, or nothing was classified.
     """
-    if TRUTH not in table.columns or not table[TRUTH].notna().any():
+    if TRUE_CLASS not in table.columns or not table[TRUE_CLASS].notna().any():
         raise SurveyError(
             "nobody can learn from this survey: the truth about its stars is not known. Learn on a "
             "simulated one (`msfa serve --learn` takes the demo, `msfa simulate S` makes another)."
@@ -123,7 +122,7 @@ def lessons(table: pd.DataFrame, size: int = LESSON_SIZE) -> tuple[Lesson, ...]:
         ("everyday stars", "as most of a survey are", one & ~clear & ~hard),
         ("hard cases", "noisy, or unlike their class", hard),
     )
-    is_bhb = (table[TRUTH].astype("str") == str(StellarClass.BHB)).to_numpy(bool)
+    is_bhb = (table[TRUE_CLASS].astype("str") == str(StellarClass.BHB)).to_numpy(bool)
     obsid = table["obsid"].to_numpy(np.int64)
     return tuple(
         Lesson(name, words, obsid[_mixed(rows, is_bhb, size)])
@@ -136,7 +135,7 @@ def _p_of_truth(table: pd.DataFrame) -> FloatArray:
     """(n,) probability that stage 1 gives the true class; 0 for kinds it does not know."""
     p = numbers(table, "p_class_bhb") * 0.0
     for kind in map(str, STELLAR_CLASSES):
-        rows = (table[TRUTH].astype("str") == kind).to_numpy(bool)
+        rows = (table[TRUE_CLASS].astype("str") == kind).to_numpy(bool)
         p[rows] = numbers(table, f"p_class_{kind.lower()}")[rows]
     return p
 
@@ -160,7 +159,7 @@ def score(table: pd.DataFrame, verdicts: dict[int, str]) -> Score:
     verdicts : dict of obsid to verdict
         ``accept``, ``reject`` or ``unsure``.
     """
-    truth = dict(zip(table["obsid"].tolist(), table[TRUTH].astype("str"), strict=True))
+    truth = dict(zip(table["obsid"].tolist(), table[TRUE_CLASS].astype("str"), strict=True))
     right, unsure = 0, 0
     missed: dict[str, int] = {}
     for obsid, said in verdicts.items():
@@ -194,7 +193,7 @@ def gave_away(row: pd.Series, settings: Settings) -> list[tuple[str, str, bool]]
         Name of each witness that spoke, its sentence, and whether it told the truth; those that
         did come first. The networks, whom the student is to match, come last of these.
     """
-    is_bhb = str(row[TRUTH]) == str(StellarClass.BHB)
+    is_bhb = str(row[TRUE_CLASS]) == str(StellarClass.BHB)
     spoke = [
         (one.name, one.sentence, (one.stance == Stance.FOR) == is_bhb)
         for one in witnesses(row, settings)

@@ -42,14 +42,12 @@ from msfa_core.photometry.tap import (
 )
 from msfa_core.spine.step import Inputs, Step
 from msfa_core.stars.crossmatch import match_sky
-from msfa_core.survey.folder import Survey
+from msfa_core.survey.folder import ONLINE_FOLDER, PANSTARRS_ONLINE, Survey
 from msfa_core.survey.given import gaia_table, panstarrs_table
 from msfa_core.typing import Progress
 
 logger = logging.getLogger(__name__)
 
-ONLINE_FOLDER: Final = "gaia_online"  # answers of an archive
-PANSTARRS_ONLINE: Final = "panstarrs_online"
 # Kept beside the columns of the contract: errors of colours, and what the samples are judged by
 ALSO_KEPT: Final = (
     "excess_factor", "bp_flux_over_error", "rp_flux_over_error", "j_mag_err", "h_mag_err",

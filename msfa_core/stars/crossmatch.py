@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from msfa_core.columns import BY_NAME, check_columns
+from msfa_core.columns import BY_NAME, OBSERVATION, check_columns
 from msfa_core.constants import MATCH_RADIUS_ARCSEC
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
@@ -19,13 +19,7 @@ from msfa_core.stars.sky import check_radius, pairs_between, unit_vectors
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.identities import PLACE_IN_NUMBER_ARCSEC, place_in_number
 from msfa_core.tables.report import Matched, OutsideTable
-from msfa_core.tables.row_keys import (
-    FILE_NAMES,
-    OBSERVATION,
-    OBSID_NAMES,
-    as_ids,
-    observation_key,
-)
+from msfa_core.tables.row_keys import FILE_NAMES, OBSID_NAMES, as_ids, observation_key
 from msfa_core.tables.units import (
     are_small_numbers,
     could_be_hours,

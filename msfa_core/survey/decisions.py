@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.columns import BY_NAME
+from msfa_core.columns import BY_NAME, TRUE_CLASS
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError, StoreError
 from msfa_core.photometry.counterparts import FAR, match_key
@@ -66,7 +66,6 @@ _NOT_SO: Final = (*_NOTHING, "0", "0.0", "false", "f", "no", "n")
 _BY_REVIEWER: Final = (
     "verdicts_by_reviewer", "comments_by_reviewer", "dates_by_reviewer", "issues_by_reviewer",
 )  # fmt: skip
-TRUE_CLASS: Final = "true_class"  # of a simulation
 _VERDICT: Final = re.compile(r"(accept|reject|unsure)(?: as (.*?))?(, final)?")
 
 

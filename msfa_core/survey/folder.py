@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.columns import columns_of, conform, conform_lightly
+from msfa_core.columns import VET_COLUMNS, conform, conform_lightly
 from msfa_core.config import (
     MODELS_OF_SURVEY,
     OWN_MODELS,
@@ -75,6 +75,8 @@ from msfa_core.survey.provenance import (
     read_provenance,
     without_password,
 )
+from msfa_core.vetting.assignment import ASSIGNMENT_FILE
+from msfa_core.vetting.roles import ROLES_FILE
 
 if TYPE_CHECKING:
     from msfa_core.survey.figures.plots import SurveyPlots
@@ -84,6 +86,11 @@ ARCHIVE_FOLDER: Final = "archive"
 CATALOGUE_FOLDER: Final = "catalogues"
 KNOWN_FOLDER: Final = "known"
 STEPS_FOLDER: Final = "steps"
+GAIA_FOLDER: Final = "gaia"
+PANSTARRS_FOLDER: Final = "panstarrs"
+ONLINE_FOLDER: Final = "gaia_online"  # answers of an archive
+PANSTARRS_ONLINE: Final = "panstarrs_online"
+SUBSETS_FOLDER: Final = "subsets"
 USED: Final = "msfa_settings"  # note of the table: what its columns follow from
 FOLLOWED: Final = "catalogues"  # those that were joined when they were
 CANDIDATES_FILE: Final = "candidates.parquet"
@@ -93,12 +100,12 @@ REJECTED_FILE: Final = "rejected.csv"
 PROVENANCE_FILE: Final = "provenance.json"
 LOCK_FILE: Final = ".lock"
 OWN: Final = (  # what a survey consists of: nothing that a command writes may take its place
-    *(ARCHIVE_FOLDER, CATALOGUE_FOLDER, KNOWN_FOLDER, STEPS_FOLDER, "gaia", "panstarrs"),
-    *("gaia_online", "panstarrs_online", "subsets", "roles.toml", "assignments.parquet"),
+    *(ARCHIVE_FOLDER, CATALOGUE_FOLDER, KNOWN_FOLDER, STEPS_FOLDER, GAIA_FOLDER),
+    *(PANSTARRS_FOLDER, ONLINE_FOLDER, PANSTARRS_ONLINE, SUBSETS_FOLDER),
+    *(ROLES_FILE, ASSIGNMENT_FILE),
     *(SETTINGS_FILE, CANDIDATES_FILE, DECISIONS_FILE, RENAMED_FILE, REJECTED_FILE),
     *(PROVENANCE_FILE, LOCK_FILE),
 )
-_VET_COLUMNS: Final = tuple(column.name for column in columns_of("vet"))
 _REJECTED_COLUMNS: Final = ("file", "reason", "time")
 
 
@@ -331,10 +338,10 @@ class Survey:
         SurveyError
             When an obsid comes twice or is missing, or the disk is full.
         """
-        table = conform(table.drop(columns=[n for n in _VET_COLUMNS if n in table.columns]))
+        table = conform(table.drop(columns=[n for n in VET_COLUMNS if n in table.columns]))
         if table["obsid"].isna().any() or table["obsid"].duplicated().any():
             raise SurveyError("the table needs one row per obsid: some are missing or come twice.")
-        table = table.drop(columns=list(_VET_COLUMNS)).reset_index(drop=True)
+        table = table.drop(columns=list(VET_COLUMNS)).reset_index(drop=True)
         path = self.path / CANDIDATES_FILE
         said = {key: text for key, text in parquet_notes(path).items() if key in (USED, FOLLOWED)}
         if used:
@@ -373,7 +380,7 @@ class Survey:
         finally:
             store.close()
         rows = verdicts.reindex(table["obsid"].to_numpy(np.int64))
-        return table.assign(**{name: rows[name].array for name in _VET_COLUMNS})
+        return table.assign(**{name: rows[name].array for name in VET_COLUMNS})
 
     def _repr_html_(self) -> str:
         """Return the survey as notebooks show it: what is in it, and how far it has got."""

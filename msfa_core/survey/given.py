@@ -20,15 +20,13 @@ import pyarrow.parquet
 from msfa_core.counting import counted
 from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError, shown
-from msfa_core.survey.folder import KNOWN_FOLDER, Survey
+from msfa_core.survey.folder import GAIA_FOLDER, KNOWN_FOLDER, PANSTARRS_FOLDER, Survey
 from msfa_core.survey.unmatched import none_matched, none_of, too_coarse
 from msfa_core.tables.report import Matched, OutsideTable, as_record, check_slipped
 
 if TYPE_CHECKING:
     from msfa_core.tables.door import Use
 
-GAIA_FOLDER: Final = "gaia"
-PANSTARRS_FOLDER: Final = "panstarrs"
 GAIA_FILE: Final = "gaia.parquet"  # of surveys made when there was one only: the oldest part
 SOURCE: Final = "msfa_table"  # note in a kept file: whence it comes
 _ENDINGS: Final = re.compile(

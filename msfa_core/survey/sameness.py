@@ -10,10 +10,10 @@ import numpy as np
 
 from msfa_core.spectra.names import identity_from_name
 from msfa_core.spectra.spectrum import Spectrum
+from msfa_core.survey.completing import COMPLETED_WORDS
 
 FIRST_MADE: Final = 2**52  # numbers from here on were made of a file's name
 _ANOTHER_STAR: Final = 10.0  # arcsec: three times the match radius
-_WORDS: Final = ("class", "subclass", "data_release")
 
 
 def are_apart(one: Spectrum, other: Spectrum) -> bool:
@@ -41,7 +41,7 @@ def is_another(one: Spectrum, other: Spectrum) -> bool:
 def are_equal(one: Spectrum, other: Spectrum) -> bool:
     """Tell whether two spectra hold the same numbers, as the archive keeps them."""
     numbers = [(s.z, s.ra, s.dec, s.snr_g) for s in (one, other)]
-    words = [[str(s.meta.get(key) or "") for key in _WORDS] for s in (one, other)]
+    words = [[str(s.meta.get(key) or "") for key in COMPLETED_WORDS] for s in (one, other)]
     return (
         one.flux.shape == other.flux.shape
         and np.array_equal(numbers[0], numbers[1], equal_nan=True)

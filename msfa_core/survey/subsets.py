@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from msfa_core.durable import WRITING, sync, write_error
 from msfa_core.errors import SurveyError
+from msfa_core.survey.folder import SUBSETS_FOLDER
 from msfa_core.typing import BoolArray
 from msfa_core.vetting.filters import Filter
 
-FOLDER: Final = "subsets"
 FILTER: Final = "subset"  # name of the filter that a combination makes
 WORDS: Final = "in subset "  # begin its sentence
 LONGEST: Final = 60  # characters of a name
@@ -69,7 +69,7 @@ def subsets(survey: Path) -> dict[str, Subset]:
     SurveyError
         When one of the files cannot be read.
     """
-    found = [_read(path) for path in (survey / FOLDER).glob("*.json")]
+    found = [_read(path) for path in (survey / SUBSETS_FOLDER).glob("*.json")]
     return {one.name: one for one in sorted(found, key=lambda one: one.name.casefold())}
 
 
@@ -258,7 +258,7 @@ class _Reader:
 
 def _path(survey: Path, name: str) -> Path:
     """Return the file of a subset: names may hold what file systems do not."""
-    return survey / FOLDER / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+    return survey / SUBSETS_FOLDER / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
 
 
 def _read(path: Path) -> Subset:

@@ -8,6 +8,7 @@ from typing import Final
 import pandas as pd
 
 from msfa_core.columns import BY_NAME, Column
+from msfa_core.constants import LABELS
 from msfa_core.flags import FLAGS_OF
 
 _RV: Final = "spect.dopplerVeloc.opt"
@@ -61,7 +62,7 @@ _FLAGGED: Final = {  # columns of flags -> values that they speak of
     "balmer_flags_hdelta": ("d02_hdelta", "fm_hdelta"),
     "balmer_flags_hgamma": ("d02_hgamma", "fm_hgamma"),
     "template_flags": ("template_class", "template_subclass", "template_z"),
-    "label_flags": ("teff", "logg", "feh"),
+    "label_flags": LABELS,
     "cmd_flags": ("bp_rp", "abs_mag_g"),
     "ps_flags": ("ps_id", "ps_g_mag", "ps_r_mag", "ps_i_mag", "ps_z_mag", "ps_y_mag"),
     "flux_calibration_flags": ("flux_calibration",),

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from msfa_core.tables.heads import NUMBER
 from msfa_core.typing import BoolArray, FloatArray
 
 Style = Literal["", "point", "comma", "unclear"]
@@ -31,7 +32,6 @@ MISSING_WORDS: Final = frozenset(
     )
 )
 _SENTINEL: Final = re.compile(r"-9{3,5}(\.[09]*)?")  # -999, -9999, -99999, -999.9, -9999.00
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INFINITE: Final = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _FORTRAN: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)")
 _GROUPED: Final = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?([eE][+-]?\d+)?")
@@ -135,7 +135,7 @@ def number(word: str, style: Style = "") -> float | None:
 
 
 def _number(word: str, style: Style) -> float | None:  # noqa: PLR0911  a line per way of writing
-    if _NUMBER.fullmatch(word):
+    if NUMBER.fullmatch(word):
         if style == "comma" and _POINT_UNCLEAR.fullmatch(word):
             return None  # 1.234 where 1,5 is one and a half: a thousand, or little more than one?
         return float(word)
@@ -223,7 +223,7 @@ def style_of(words: Iterable[str]) -> Style:
     """Return what a comma means among cleaned cells of one column."""
     kinds: set[Style] = set()
     for word in words:
-        if _NUMBER.fullmatch(word):
+        if NUMBER.fullmatch(word):
             kinds |= {"point"} if "." in word and not _POINT_UNCLEAR.fullmatch(word) else set()
         elif _POINT_GROUPED.fullmatch(word):
             kinds.add("comma")

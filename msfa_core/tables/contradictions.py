@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.constants import KM_S_PER_MAS_YR, SPEED_OF_LIGHT
+from msfa_core.tables.units import LARGEST_SHARE
 from msfa_core.typing import FloatArray
 
 _NEAR_ONE: Final = 0.005  # 1,500 km/s
@@ -39,7 +40,6 @@ _LEAST_GRAVITY: Final = 2.3  # … and of less than this in the middle are super
 _GIANTS: Final = 4800.0  # K; beyond it stars of the giant branch have …
 _LEAST_OF_GIANTS: Final = 1.5  # … more than this
 _FASTEST_SHIFT: Final = 0.002  # 600 km/s: no table of stars is faster in the middle
-_LARGEST_SHARE: Final = 0.06  # mass fraction of metals
 _BLUEST: Final = -0.7  # mag of BP−RP; hot subdwarfs and white dwarfs reach −0.6
 _BLUE_SHARE: Final = 0.1  # of a table beyond it; noise brings few there
 _TURNED: Final = 0.8  # rank correlation of the other sign; −0.95 and beyond of stars with Teff
@@ -457,14 +457,14 @@ def _no_shift(z: FloatArray, houses: Collection[str], beside: Collection[str]) -
     if abs(middle - 1.0) < _NEAR_ONE and high - low < 4 * _NEAR_ONE:
         return f"it is {low:.6g} to {high:.6g}, which looks like 1 + z: give z itself"
     remedy = "call a Doppler shift redshift, or z with z_err beside it"
-    are_shares = 0.0 < low < high < _LARGEST_SHARE and bool({"teff", "logg"} & set(houses))
+    are_shares = 0.0 < low < high < LARGEST_SHARE and bool({"teff", "logg"} & set(houses))
     knows_metals = "feh" in houses or bool({"z_err", "zerr", "e_z"} & set(beside))
     if are_shares and (middle > _FASTEST_SHIFT or not knows_metals):
         return (
             f"all of it lies from {low:.3g} to {high:.3g}, beside labels of stars: it can be the "
             f"mass fraction of metals; {remedy}, and give [Fe/H] for metals"
         )
-    if middle > _LARGEST_SHARE and (apart := sorted(_DISTANCES & set(beside))):
+    if middle > LARGEST_SHARE and (apart := sorted(_DISTANCES & set(beside))):
         return (
             f"with {', '.join(apart)} beside it and {middle:.3g} in the middle, it can be a height "
             f"above the plane; {remedy}"

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from msfa_core.tables.heads import cut_short
 from msfa_core.tables.packing import decoded
-from msfa_core.tables.raw import RawColumn, RawTable, problem, renamed, text_of
+from msfa_core.tables.raw import RawColumn, RawTable, renamed, text_of
+from msfa_core.tables.text import problem
 
 
 def from_fits(content: bytes) -> list[RawTable]:

@@ -29,8 +29,8 @@ from msfa_core.tables.described import astropy_table, from_fits, from_votable, w
 from msfa_core.tables.guards import ESCAPES, GUARDED, unescaped
 from msfa_core.tables.mrt import mrt_lines, read_mrt
 from msfa_core.tables.packing import decoded, split_path, stored, unpacked
-from msfa_core.tables.raw import RawColumn, RawFile, RawTable, problem, renamed, text_of
-from msfa_core.tables.text import text_tables
+from msfa_core.tables.raw import RawColumn, RawFile, RawTable, renamed, text_of
+from msfa_core.tables.text import problem, text_tables
 
 KNOWN_FORMATS: Final = (
     "CSV (comma, |, ; or tab), VizieR TSV, FITS, VOTable, ECSV, MRT, JSON, Parquet, Feather, Arrow "

@@ -22,8 +22,9 @@ from msfa_core.errors import CatalogueError
 from msfa_core.tables.door import Use, understand
 from msfa_core.tables.formats import arrow_table
 from msfa_core.tables.names import recognise
-from msfa_core.tables.raw import RawTable, problem
+from msfa_core.tables.raw import RawTable
 from msfa_core.tables.report import OutsideTable
+from msfa_core.tables.text import problem
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 _PARTITION: Final = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)")

@@ -24,7 +24,7 @@ from msfa_core.typing import BoolArray
 
 EXACT_FLOAT: Final = 2**53  # larger whole numbers lose digits in a float64
 _EXACT_SINGLE: Final = 2**24  # and these in a float32
-_INT64: Final = range(-(2**63), 2**63)
+INT64: Final = range(-(2**63), 2**63)
 _PREFIX: Final = re.compile(
     r"(?:(?:gaia|source_?id|obsid|lamost|specobj|id)[\s_:=#-]*)*"
     r"(?:(?P<release>[eg]?dr\s*\d)[\s_:=#-]*)?(?P<digits>\d{1,19})",
@@ -180,7 +180,7 @@ def identifier(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     is_float = isinstance(value, float | np.floating)
-    most = EXACT_FLOAT if is_float else _INT64[-1]
+    most = EXACT_FLOAT if is_float else INT64[-1]
     return whole if whole == value and 0 < whole <= most else None
 
 
@@ -197,7 +197,7 @@ def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
     if match:
         number = int(match["digits"])
         release = re.sub(r"\s|^[eg](?=dr)", "", match["release"] or "", flags=re.I).upper()
-        return _Word(number, release=release) if number in _INT64 else _Word(unreadable=True)
+        return _Word(number, release=release) if number in INT64 else _Word(unreadable=True)
     if _THOUSANDS.fullmatch(word):
         return _Word(int(re.sub(r"\D", "", word)))
     try:
@@ -206,7 +206,7 @@ def _word(word: str) -> _Word:  # noqa: PLR0911  a line per way of writing
         return _Word(unreadable=True)
     if not exact.is_finite():
         return _Word(unreadable=not exact.is_nan())
-    if abs(exact) > _INT64[-1] or exact != exact.to_integral_value():
+    if abs(exact) > INT64[-1] or exact != exact.to_integral_value():
         return _Word(unreadable=True)
     number = int(exact)
     exponent = _EXPONENT.fullmatch(word)

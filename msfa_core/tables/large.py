@@ -25,10 +25,10 @@ from msfa_core.tables.identifiers import read_identifiers
 from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.packing import split_path
 from msfa_core.tables.pieces import Catalogue, open_catalogue
-from msfa_core.tables.raw import RawColumn, RawTable, problem
+from msfa_core.tables.raw import RawColumn, RawTable
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.row_keys import file_key
-from msfa_core.tables.text import text_tables
+from msfa_core.tables.text import problem, text_tables
 from msfa_core.typing import IntArray
 
 LARGE: Final = 2**25  # bytes on the disk: from here on a table is read in pieces

@@ -14,7 +14,8 @@ import pandas as pd
 
 from msfa_core.columns import BY_NAME
 from msfa_core.tables.formats import read_file
-from msfa_core.tables.raw import RawColumn, problem
+from msfa_core.tables.raw import RawColumn
+from msfa_core.tables.text import problem
 
 _DTYPES: Final = {"int": "Int64", "float": "float64", "bool": "boolean", "str": "str"}
 _YES_NO: Final = {"true": True, "false": False, "1": True, "0": False, "t": True, "f": False}

@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from msfa_core.tables.raw import problem
+from msfa_core.tables.text import problem
 
 WORD: Final = 0xFFFFFFFF  # 32 bits
 _BYTES: Final = 4  # of a word

@@ -29,7 +29,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import MISSING_WORDS
 from msfa_core.tables.heads import OpenQuotes, piece_without_names
 from msfa_core.tables.packing import UTF_16, Recoded, RunningSum
-from msfa_core.tables.text import text_tables
+from msfa_core.tables.text import problem, text_tables
 
 ROWS: Final = 200_000  # of a piece
 _PIECE: Final = 2**24  # bytes
@@ -136,7 +136,7 @@ def open_catalogue(path: str | Path) -> Catalogue:
     """
     path = Path(path)
     if path.is_fifo():
-        raise _problem(path, "is a pipe, which can be read only once", "give a file")
+        raise problem(path, "is a pipe, which can be read only once", "give a file")
     with _damage(path):
         with path.open("rb") as file:
             if file.read(4) == b"PAR1":
@@ -145,23 +145,19 @@ def open_catalogue(path: str | Path) -> Catalogue:
         with _opened(path, _untold) as stream:
             head = stream.peek(_BLOCK)
             if not head.strip():
-                raise _problem(path, "is empty", "download it again")
+                raise problem(path, "is empty", "download it again")
             if head.startswith(b"SIMPLE  ="):
                 header, _ = _table_header(path, stream)
                 names = _table_columns(header).names
                 if len(set(names)) < len(names):
                     twice = next(name for name in names if names.count(name) > 1)
-                    raise _problem(path, f"has two columns {twice}", "take out the wrong one")
+                    raise problem(path, f"has two columns {twice}", "take out the wrong one")
                 return Catalogue(path, "FITS", tuple(names))
             if _WEB_PAGE.match(head.removeprefix(_BOM)):
-                raise _problem(path, "holds a web page, not a catalogue", "download it again")
+                raise problem(path, "holds a web page, not a catalogue", "download it again")
             if b"\x00" in head[:_BLOCK]:
-                raise _problem(path, "is no catalogue", "give CSV, FITS or Parquet")
+                raise problem(path, "is no catalogue", "give CSV, FITS or Parquet")
             return Catalogue(path, "CSV", _csv_layout(path, stream)[0])
-
-
-def _problem(path: Path, reason: str, remedy: str) -> CatalogueError:
-    return CatalogueError(" ".join(f"{path}: {reason}; {remedy}.".split()))
 
 
 @contextmanager
@@ -170,18 +166,18 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise _problem(path, "no such file", "check the name") from None
+        raise problem(path, "no such file", "check the name") from None
     except IsADirectoryError:
-        raise _problem(path, "is a folder", "name the catalogue in it") from None
+        raise problem(path, "is a folder", "name the catalogue in it") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         reason = f"the gzip stream is half written or damaged ({error})"
-        raise _problem(path, reason, "download it again") from None
+        raise problem(path, reason, "download it again") from None
     except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         reason = f"its rows do not fit its columns ({error})"
-        raise _problem(path, reason, "download it again, or correct the row") from None
+        raise problem(path, reason, "download it again, or correct the row") from None
     except OSError as error:
         reason = f"cannot be read ({error.strerror or error})"
-        raise _problem(path, reason, "download it again, or check the disk") from None
+        raise problem(path, reason, "download it again, or check the disk") from None
 
 
 def _untold(_done: int, _total: int) -> None:
@@ -245,7 +241,7 @@ def _csv_layout(path: Path, stream: IO[bytes]) -> tuple[tuple[str, ...], str, by
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     if len(names) <= 1:
         reason = f"its first line names no columns ({header[:60]!r})"
-        raise _problem(path, reason, "give a catalogue with a header line, separated by | or ,")
+        raise problem(path, reason, "give a catalogue with a header line, separated by | or ,")
     fields = next(csv.reader([first.decode("utf-8").strip("\r\n")], delimiter=delimiter), [])
     if len(fields) == len(names) + 1 and not fields[-1].strip():
         names.append("")  # a delimiter ends each row, and not the header
@@ -255,7 +251,7 @@ def _csv_layout(path: Path, stream: IO[bytes]) -> tuple[tuple[str, ...], str, by
 def _line(path: Path, stream: IO[bytes]) -> bytes:
     line = stream.readline(_LONGEST_LINE)
     if len(line) == _LONGEST_LINE:
-        raise _problem(path, "is no table (a line without an end)", "give CSV, FITS or Parquet")
+        raise problem(path, "is no table (a line without an end)", "give CSV, FITS or Parquet")
     return line
 
 
@@ -318,7 +314,7 @@ def _csv_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Itera
             piece = pa.table([_trimmed(one) for one in batch.columns], names=list(names))
             yield piece_without_names(catalogue.path, piece)
         if quotes.found:
-            raise _problem(
+            raise problem(
                 catalogue.path,
                 f"a quotation mark is not closed in its line, which would take the rows behind it "
                 f"into its cell ({quotes.found[:60]!r})",
@@ -348,11 +344,11 @@ def _header(path: Path, stream: IO[bytes]) -> Any:
         if not block and not content:
             return None
         if len(block) < _BLOCK:
-            raise _problem(path, "ends within a header (cut short)", "download it again")
+            raise problem(path, "ends within a header (cut short)", "download it again")
         content += block
         if any(block[at : at + _CARD] == _END for at in range(0, _BLOCK, _CARD)):
             return fits.Header.fromstring(content.decode("latin-1"))
-    raise _problem(path, "has a header without an end", "download it again")
+    raise problem(path, "has a header without an end", "download it again")
 
 
 def _data_size(header: Any) -> int:
@@ -371,9 +367,9 @@ def _table_header(path: Path, stream: IO[bytes]) -> tuple[Any, int]:
         while left > 0:
             skipped = len(stream.read(min(left, _PIECE)))
             if not skipped:
-                raise _problem(path, "ends too early (cut short)", "download it again")
+                raise problem(path, "ends too early (cut short)", "download it again")
             left -= skipped
-    raise _problem(path, "holds no table", "give the catalogue as a FITS binary table")
+    raise problem(path, "holds no table", "give the catalogue as a FITS binary table")
 
 
 def _table_columns(header: Any) -> Any:
@@ -393,26 +389,26 @@ def _fits_pieces(catalogue: Catalogue, names: Sequence[str], told: Told) -> Iter
         dtype = columns.dtype.newbyteorder(">")
         left, width = int(header["NAXIS2"]), int(header["NAXIS1"])
         if dtype.itemsize != width:
-            raise _problem(catalogue.path, "has rows of another length than its columns", "mend it")
+            raise problem(catalogue.path, "has rows of another length than its columns", "mend it")
         by_name = {column.name: column for column in columns}
         while left:
             n = min(left, max(1, min(ROWS, _PIECE // max(width, 1))))
             content = stream.read(n * width)
             if len(content) < n * width:
                 reason = f"ends {left - len(content) // width:,} rows too early (cut short)"
-                raise _problem(catalogue.path, reason, "download it again")
+                raise problem(catalogue.path, reason, "download it again")
             running.add(content)
             rows = np.frombuffer(content, dtype)
             left -= n
             for name in (one for one in names if rows[one].ndim != 1):
                 reason = f"column {name} holds an array per row, not one value"
-                raise _problem(catalogue.path, reason, "take it out of the file")
+                raise problem(catalogue.path, reason, "take it out of the file")
             yield pa.table({name: _fits_values(rows[name], by_name[name]) for name in names})
         said = str(header.get("DATASUM", "")).strip()
         running.add(stream.read(size - int(header["NAXIS2"]) * width))  # of columns of any length
         if said.isdigit() and running.value != int(said):
             reason = f"the data of {header.get('EXTNAME', 'its table')} do not agree with their "
-            raise _problem(catalogue.path, f"{reason}checksum, DATASUM", "download it again")
+            raise problem(catalogue.path, f"{reason}checksum, DATASUM", "download it again")
 
 
 def _fits_values(values: Any, column: Any) -> pa.Array:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from msfa_core.errors import CatalogueError
 from msfa_core.tables.text import distinct_names
 
 
@@ -95,11 +94,6 @@ class RawFile:
     kind: str
     checksum: str
     tables: list[RawTable]
-
-
-def problem(path: Path | str, reason: str, remedy: str) -> CatalogueError:
-    """Return the one-line error of a file: its name, what is wrong, what to do."""
-    return CatalogueError(" ".join(f"{path}: {reason}; {remedy}.".split()))
 
 
 def renamed(columns: Sequence[RawColumn]) -> list[RawColumn]:

@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from msfa_core.constants import SENTINELS
 from msfa_core.tables.cells import MISSING_WORDS, numbers
 from msfa_core.tables.formats import read_file
-from msfa_core.tables.identifiers import EXACT_FLOAT
-from msfa_core.tables.raw import RawColumn, RawTable, problem
+from msfa_core.tables.identifiers import EXACT_FLOAT, INT64
+from msfa_core.tables.raw import RawColumn, RawTable
+from msfa_core.tables.text import problem
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ _ID_NAME: Final = re.compile(  # the last word of the name, before a "_1" of a j
     re.IGNORECASE,
 )
 _TEXT_NAMES: Final = ("planid", "designation", "obsdate")  # also where all look like numbers
-_INT64: Final = range(-(2**63), 2**63)
 _WORDS: Final = {"true": True, "false": False}
 
 
@@ -178,7 +178,7 @@ def _whole(word: str) -> int | None:
         if not exact.is_finite() or exact != exact.to_integral_value():
             return None
         number = int(exact)
-    return number if number in _INT64 else None
+    return number if number in INT64 else None
 
 
 def _lost_digits(word: str, number: int | None) -> bool:

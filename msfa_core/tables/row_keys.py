@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.columns import OBSERVATION
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.door import Use, of_frame
 from msfa_core.tables.identifiers import read_identifiers
@@ -31,7 +32,6 @@ DEC_NAMES: Final = (
     *("dec_icrs", "de_icrs", "dec_deg", "udec", "dec_obs", "dec_j2000", "_de.icrs", "delta"),
     *DEC_SPELLED,
 )
-OBSERVATION: Final = ("lmjd", "planid", "spid", "fiberid")
 PLACE_USE: Final = Use(
     "a table of stars",
     {"obsid": OBSID_NAMES, "ra": RA_NAMES, "dec": DEC_NAMES},

@@ -74,7 +74,8 @@ class TextTable:
     repeated: dict[str, str] = field(default_factory=dict)
 
 
-def _problem(path: Path, reason: str, remedy: str) -> CatalogueError:
+def problem(path: Path | str, reason: str, remedy: str) -> CatalogueError:
+    """Return the one-line error of a file: its name, what is wrong, what to do."""
     return CatalogueError(" ".join(f"{path}: {reason}; {remedy}.".split()))
 
 
@@ -126,7 +127,7 @@ def _table(
 ) -> TextTable:  # fmt: skip
     if not header.strip():
         reason = f"holds no rows, comments only ({last_words(comments)!r})"
-        raise _problem(path, reason, "ask the service again, or save the table anew")
+        raise problem(path, reason, "ask the service again, or save the table anew")
     delimiter = delimiter or sniff(header, body)
     if delimiter not in header and (blanks := _separated_by_blanks(path, header, body)) is not None:
         header, body, delimiter = *blanks, "\t"
@@ -233,10 +234,10 @@ def _check_header(path: Path, header: str, names: list[str], formats: str) -> No
     """Refuse a first line that cannot be the names of columns."""
     numbers = [name for name in names if NUMBER.fullmatch(name)]
     if numbers and len(numbers) == len([name for name in names if name]):
-        raise _problem(path, "has no header line", "put the names of the columns in the first line")
+        raise problem(path, "has no header line", "put the names of the columns in the first line")
     if len(names) == 1 and len(header.split()) > _WORDS_OF_A_NAME:
         reason = f"its columns are not separated by comma, |, ; or tab ({header[:40].strip()!r})"
-        raise _problem(path, reason, f"give {formats}")
+        raise problem(path, reason, f"give {formats}")
 
 
 def _without_trailing_delimiter(
@@ -294,7 +295,7 @@ def _parsed(path: Path, body: str, names: list[str], delimiter: str) -> dict[str
         )
     except pa.ArrowInvalid as error:
         reason = f"its rows do not fit its {len(names)} columns ({error})"
-        raise _problem(path, reason, "correct or remove the row") from None
+        raise problem(path, reason, "correct or remove the row") from None
     return {
         name: column.to_pandas().astype("str")
         for name, column in zip(names, table.columns, strict=True)
@@ -355,7 +356,7 @@ def _ecsv(path: Path, text: str, formats: str, ended: bool) -> TextTable:
     lines = text.split("\n")
     n = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), -1)
     if n < 0:
-        raise _problem(
+        raise problem(
             path, "cannot be read as a table (ECSV without a line of names)", "correct it"
         )
     said = [re.sub(r"^# ?", "", line) for line in lines[:n] if line.strip()]

@@ -58,7 +58,7 @@ _TINY_MOTION: Final = 0.1  # mas/yr: slower than the halo at 100 kpc
 _FASTEST_MEDIAN: Final = 1500.0  # km/s: no table of stars is faster in the middle
 _SHIFT: Final = "Doppler shift"
 _LARGEST_SHIFT: Final = 0.02  # a column of velocities, all slower than 20 m/s, is one of shifts
-_LARGEST_SHARE: Final = 0.06  # mass fraction of metals; [Fe/H] never has so small a range
+LARGEST_SHARE: Final = 0.06  # mass fraction of metals; [Fe/H] never has so small a range
 _LOG_TEFF: Final = (3.2, 5.5)
 _COOL_HUNDREDS: Final = 30.0  # of K: M dwarfs; in kK the hot end of O stars and subdwarfs
 _LARGEST_KILO: Final = 300.0
@@ -86,7 +86,7 @@ _MIDDLE: Final[dict[str, tuple[float, float, str]]] = {
 _SELDOM: Final = {"parallax_mas": 50.0, "pmra": 500.0, "pmdec": 500.0}  # in the middle of a table
 
 
-class UnitProblem(Exception):  # noqa: N818
+class UnitProblem(Exception):
     """A column is in no unit of its quantity; never leaves the door."""
 
 
@@ -351,7 +351,7 @@ def _teff(values: FloatArray, middle: float, one: Quantity) -> Conversion:
 
 
 def _are_shares(finite: FloatArray) -> bool:
-    return bool((finite > 0).all() and (finite < _LARGEST_SHARE).all() and np.ptp(finite) > 0)
+    return bool((finite > 0).all() and (finite < LARGEST_SHARE).all() and np.ptp(finite) > 0)
 
 
 def from_logarithm(values: FloatArray) -> FloatArray:

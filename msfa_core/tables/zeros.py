@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from msfa_core.constants import LABELS
 from msfa_core.tables.reading import Reading
 from msfa_core.typing import BoolArray
 
@@ -23,7 +24,7 @@ _MOTION: Final = ("parallax_mas", "pmra", "pmdec")  # no star has 0 in all of th
 _RECURS: Final = 3  # rows in which two columns have one number
 _MOSTLY: Final = 0.9  # of the rows that have it
 _MANY: Final = 10  # rows: no star of a table is at 0, 0 to a millionth of a degree
-_LABELS: Final = ("teff", "teff_err", "logg", "logg_err", "feh", "feh_err")
+_LABELS: Final = tuple(f"{name}{end}" for name in LABELS for end in ("", "_err"))
 _BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
 _TELLS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # whose 0 says it, of what
     ("g_mag", (*_PHOTOMETRY, *_ASTROMETRY)),

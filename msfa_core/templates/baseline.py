@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from msfa_core.constants import SPEED_OF_LIGHT, Sourced
-from msfa_core.templates.library import ALONE, TEMPLATE_CLASSES, TemplateSet
+from msfa_core.rules import OBJECT_CLASSES
+from msfa_core.templates.library import ALONE, TemplateSet
 from msfa_core.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def is_doubted(matches: Matches) -> BoolArray:
         others = np.stack(
             [
                 np.where(own == cls, np.inf, matches.class_chi2[:, k])
-                for k, cls in enumerate(TEMPLATE_CLASSES)
+                for k, cls in enumerate(OBJECT_CLASSES)
             ],
             axis=1,
         )

@@ -10,8 +10,9 @@ from scipy.ndimage import spline_filter1d
 
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
 from msfa_core.errors import ModelError
+from msfa_core.rules import OBJECT_CLASSES
 from msfa_core.templates.kernels import shifted
-from msfa_core.templates.library import ALONE, TEMPLATE_CLASSES, TemplateSet
+from msfa_core.templates.library import ALONE, TemplateSet
 from msfa_core.templates.weights import FIT_RANGE, fit_pixels
 from msfa_core.typing import Float32Array, FloatArray, IntArray
 
@@ -27,7 +28,7 @@ QSO_Z: Final = (
     Sourced(6.3, "", "Lyman α leaves the range of the fit", Certainty.DEFAULT),
 )
 
-EIGEN_TERMS: Final = {  # of a polynomial that is fitted together with eigen-spectra
+POLYNOMIAL_TERMS: Final = {  # fitted with eigen-spectra, and with a template in the re-match
     "STAR": Sourced(4, "", "SDSS: terms for stars"),
     "GALAXY": Sourced(3, "", "SDSS: terms for galaxies"),
     "QSO": Sourced(0, "", "SDSS: none for QSOs"),
@@ -175,7 +176,7 @@ class Matcher:
         self.pixels = fit_pixels()
         self.n_pixels = self.pixels.stop - self.pixels.start
         self.columns, self.knots = straightened(templates.continuum[:, self.pixels])
-        self.classes = [cls for cls in TEMPLATE_CLASSES if np.any(templates.cls == cls)]
+        self.classes = [cls for cls in OBJECT_CLASSES if np.any(templates.cls == cls)]
         self._make_splines()
         self._make_ladders()
         alone = [
@@ -247,14 +248,15 @@ class Matcher:
     def n_columns(self) -> int:
         """Columns of the widest mixture."""
         mixed = [
-            len(rows) + int(EIGEN_TERMS[str(self.templates.cls[rows[0]])]) for rows in self.groups
+            len(rows) + int(POLYNOMIAL_TERMS[str(self.templates.cls[rows[0]])])
+            for rows in self.groups
         ]
         return max([len(self.columns), *mixed])
 
     def polynomial(self, cls: str) -> FloatArray:
         """(term, pixel) polynomial added to the eigen-spectra of a class."""
         x = np.linspace(-1.0, 1.0, self.n_pixels)
-        terms = int(EIGEN_TERMS[cls])
+        terms = int(POLYNOMIAL_TERMS[cls])
         powers = np.polynomial.legendre.legvander(x, max(terms - 1, 0))[:, :terms].T
         return powers.astype(np.float64)
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from msfa_core.constants import LAMOST_GRID, LogGrid
 from msfa_core.durable import write_whole
 from msfa_core.errors import ModelError
+from msfa_core.rules import OBJECT_CLASSES
 from msfa_core.shipped import shipped
 from msfa_core.typing import FloatArray
 
 TEMPLATE_FILE: Final = shipped("templates", "templates.npz")
 CALIBRATION_FILE: Final = shipped("templates", "confidence.json")
-TEMPLATE_CLASSES: Final = ("STAR", "GALAXY", "QSO")
 ADDED: Final = "+"  # before a path: what it has is added to the shipped set
 ALONE: Final = -1  # basis number of a template that is fitted by itself
 CODE_STEP: Final = 2.5e-4  # of ln flux in the file: a quarter of a thousandth
@@ -81,10 +81,10 @@ class TemplateSet:
                     f"template set: {what} has shape {getattr(self, what).shape}, expected "
                     f"{expected}: one row per template, one column per wavelength."
                 )
-        unknown = sorted(set(self.cls.tolist()) - set(TEMPLATE_CLASSES))
+        unknown = sorted(set(self.cls.tolist()) - set(OBJECT_CLASSES))
         if unknown:
             raise ModelError(
-                f"template set: class {unknown[0]!r} is none of {', '.join(TEMPLATE_CLASSES)}."
+                f"template set: class {unknown[0]!r} is none of {', '.join(OBJECT_CLASSES)}."
             )
         check_grid(self.wavelength, "template set")
         self._check_flux()

@@ -19,6 +19,7 @@ from scipy.ndimage import uniform_filter1d
 from msfa_core.constants import LAMOST_GRID, Certainty, Sourced
 from msfa_core.errors import ConfigError
 from msfa_core.flags import MatchFlag
+from msfa_core.rules import OBJECT_CLASSES
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.cells import Cells, Matcher, matcher_of
 from msfa_core.templates.continuum import black_body
@@ -27,7 +28,7 @@ from msfa_core.templates.kernels import (
     scan_basis,
     solve_cells,
 )
-from msfa_core.templates.library import TEMPLATE_CLASSES, TemplateSet
+from msfa_core.templates.library import TemplateSet
 from msfa_core.templates.refining import RESULTS, Refined, refine
 from msfa_core.templates.results import BLUE, RED, Matches
 from msfa_core.templates.shift_errors import (
@@ -331,11 +332,11 @@ def _best(matcher: Matcher, refined: Refined, chi2: FloatArray, k: int) -> dict[
         name: np.full((n, k), np.nan) for name in ("chi2", "z", "z_err")
     }
     fields["template"] = np.full((n, k), -1, dtype=np.int64)
-    n_classes = len(TEMPLATE_CLASSES)
+    n_classes = len(OBJECT_CLASSES)
     fields |= {name: np.full((n, n_classes), np.nan) for name in ("class_chi2", "class_z")}
     fields["class_template"] = np.full((n, n_classes), -1, dtype=np.int64)
     order = np.argsort(np.where(np.isnan(chi2), np.inf, chi2), axis=1, kind="stable")
-    class_of = np.array([TEMPLATE_CLASSES.index(cls) for cls in matcher.templates.cls])
+    class_of = np.array([OBJECT_CLASSES.index(cls) for cls in matcher.templates.cls])
     for row in range(n):
         seen: set[int] = set()
         for at in order[row]:

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 
 from msfa_core.errors import ModelError
 from msfa_core.shipped import shipped
+from msfa_core.templates.confidence import PERCENT
 from msfa_core.typing import BoolArray, FloatArray
 
 PROBABILITY_FILE: Final = shipped("templates", "probability.json")
-_PERCENT: Final = 100.0
 
 
 def probability_right(confidence: ArrayLike, path: str | Path | None = None) -> FloatArray:
@@ -82,6 +82,6 @@ def _corners(path: Path) -> tuple[FloatArray, FloatArray]:
             error
         )
     rises = len(at) == len(share) > 1 and (np.diff(at) >= 0).all() and (np.diff(share) >= 0).all()
-    if not (rises and at[0] >= 0 and at[-1] <= _PERCENT and share[0] >= 0 and share[-1] <= 1):
+    if not (rises and at[0] >= 0 and at[-1] <= PERCENT and share[0] >= 0 and share[-1] <= 1):
         raise ModelError(f"{path}: probabilities that do not rise from 0 to 1; restore the file.")
     return at, share

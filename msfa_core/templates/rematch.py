@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from msfa_core.constants import LAMOST_GRID, Sourced
+from msfa_core.constants import LAMOST_GRID
+from msfa_core.templates.cells import POLYNOMIAL_TERMS
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from msfa_core.templates.library import TemplateSet
-
-
-POLYNOMIAL_TERMS: Final = {  # added to a template in the re-match
-    "STAR": Sourced(4, "", "SDSS: terms for stars"),
-    "GALAXY": Sourced(3, "", "SDSS: terms for galaxies"),
-    "QSO": Sourced(0, "", "SDSS: none for QSOs"),
-}
 
 
 class Rematch(NamedTuple):

@@ -38,7 +38,7 @@ class Matches:
         Mixture of the continuum vectors, in the units of the spectrum; of eigen-spectra, what
         each of them contributes first.
     class_template, class_chi2, class_z : (n, 3) arrays
-        Best solution of each of ``TEMPLATE_CLASSES``; -1 and NaN where there is none.
+        Best solution of each of ``rules.OBJECT_CLASSES``; -1 and NaN where there is none.
     flags : (n,) int array
         `MatchFlag`.
     templates : TemplateSet

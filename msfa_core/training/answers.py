@@ -8,24 +8,19 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from msfa_core.constants import BHB_THRESHOLD, STELLAR_CLASSES, StellarClass
+from msfa_core.constants import BHB_THRESHOLD, CLASS_NAMES, STELLAR_CLASSES, StellarClass
 from msfa_core.errors import TrainingError
 from msfa_core.rules import both_stages_say_bhb
 from msfa_core.training.dataset import LabelledSpectra
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 BHB_CODE: Final = STELLAR_CLASSES.index(StellarClass.BHB)
-CLASS_NAMES: Final = tuple(str(c) for c in STELLAR_CLASSES)
 STAGE1, BOTH = "stage 1", "both stages"  # names of choices
 FIRST_TOP: Final = "stage 1, predicted class"  # names of probabilities
 FIRST_BHB: Final = "stage 1, P(BHB)"
 SECOND_BHB: Final = "stage 2, P(BHB)"
 SENT_ON: Final = "stage 2, P(BHB), spectra that stage 1 calls BHB"
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +52,14 @@ class Answers:
         What else is known; columns ``true_…`` are given with each mistaken star.
     """
 
-    class_probability: Floats
-    p_bhb: Floats
-    label: Ints
+    class_probability: FloatArray
+    p_bhb: FloatArray
+    label: IntArray
     simulated: bool
-    star: Ints | None = None
-    snr_g: Floats | None = None
-    teff: Floats | None = None
-    in_region: Bools | None = None
+    star: IntArray | None = None
+    snr_g: FloatArray | None = None
+    teff: FloatArray | None = None
+    in_region: BoolArray | None = None
     region: str = "ju2024"
     threshold: float = float(BHB_THRESHOLD)
     stage2_classes: Sequence[str] = ("BHB", "A", "HSD")
@@ -95,36 +90,36 @@ class Answers:
             )
 
     @property
-    def predicted(self) -> Ints:
+    def predicted(self) -> IntArray:
         """(n,) code of the most probable class of stage 1."""
         return self.class_probability.argmax(axis=1)
 
     @property
-    def candidate(self) -> Bools:
+    def candidate(self) -> BoolArray:
         """(n,) kept by both stages."""
         return both_stages_say_bhb(
             np.array(CLASS_NAMES)[self.predicted], self.p_bhb, self.threshold
         )
 
     @property
-    def is_bhb(self) -> Bools:
+    def is_bhb(self) -> BoolArray:
         """(n,) truth."""
         return self.label == BHB_CODE
 
     @property
-    def stars(self) -> Ints:
+    def stars(self) -> IntArray:
         """(n,) which spectra are of one star."""
         return np.arange(len(self.label)) if self.star is None else self.star
 
     @property
-    def choices(self) -> dict[str, Bools]:
+    def choices(self) -> dict[str, BoolArray]:
         """Name -> kept: by stage 1, by both stages, by both and the D0.2–fm selection."""
         kept = {STAGE1: self.predicted == BHB_CODE, BOTH: self.candidate}
         if self.in_region is not None:
             kept[f"{BOTH}, then {self.region}"] = self.candidate & self.in_region
         return kept
 
-    def confidences(self) -> dict[str, tuple[Floats, Bools, Bools]]:
+    def confidences(self) -> dict[str, tuple[FloatArray, BoolArray, BoolArray]]:
         """Name -> confidence, whether it came true, and on which spectra that is asked."""
         everything = np.ones(len(self.label), bool)
         second = np.isin(self.label, [CLASS_NAMES.index(c) for c in self.stage2_classes])
@@ -136,7 +131,7 @@ class Answers:
             SENT_ON: (self.p_bhb, self.is_bhb, self.predicted == BHB_CODE),
         }
 
-    def scores(self) -> dict[str, Floats]:
+    def scores(self) -> dict[str, FloatArray]:
         """Name -> what to sort spectra by, the most BHB-like first."""
         return {
             "stage 1, P(BHB)": self.class_probability[:, BHB_CODE],
@@ -163,7 +158,7 @@ def origin_of(data: LabelledSpectra) -> bool:
     )
 
 
-def one_origin(simulated: Bools) -> bool:
+def one_origin(simulated: BoolArray) -> bool:
     """Return whether spectra are simulated, given which are.
 
     Raises
@@ -182,8 +177,8 @@ def one_origin(simulated: Bools) -> bool:
 
 def answers_of(
     data: LabelledSpectra,
-    class_probability: Floats,
-    p_bhb: Floats,
+    class_probability: FloatArray,
+    p_bhb: FloatArray,
     *,
     region: str = "ju2024",
     threshold: float = float(BHB_THRESHOLD),

@@ -14,19 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.constants import NETWORK_GRID, STELLAR_CLASSES, StellarClass
+from msfa_core.constants import CLASS_NAMES, NETWORK_GRID, STELLAR_CLASSES, StellarClass
 from msfa_core.durable import replacing
 from msfa_core.errors import TrainingError
 from msfa_core.spectra.spectrum import PreparedSpectra
 
-# Stage 1 of the paper (§II.2); stage 2 takes BHB against A and HSD of the same stars.
-PAPER_COUNTS: Final[Mapping[str, int]] = {
-    "BHB": 4581,
-    "A": 4500,
-    "B": 4500,
-    "HSD": 3431,
-    "WD": 4500,
-}
 SPLIT_FRACTIONS: Final = (0.72, 0.08, 0.20)  # 8:2 as the paper, a tenth of the 8 for validation
 STAGE2_NEGATIVES: Final[Mapping[str, tuple[StellarClass, ...]]] = {
     "paper": (StellarClass.A, StellarClass.HSD),
@@ -118,7 +110,7 @@ class LabelledSpectra:
     def class_counts(self) -> dict[str, int]:
         """Spectra per class."""
         counts = np.bincount(self.label, minlength=len(STELLAR_CLASSES))
-        return {str(c): int(k) for c, k in zip(STELLAR_CLASSES, counts, strict=True)}
+        return {name: int(k) for name, k in zip(CLASS_NAMES, counts, strict=True)}
 
     @property
     def prepared(self) -> PreparedSpectra:
@@ -251,7 +243,7 @@ def labelled_spectra(
             f"{int(missing.sum())} of {n} spectra have no label (first: obsid "
             f"{prepared.obsid[missing.to_numpy()][0]}); label them or leave them out."
         )
-    codes = {str(c): i for i, c in enumerate(STELLAR_CLASSES)}
+    codes = {name: i for i, name in enumerate(CLASS_NAMES)}
     label = names.astype(str).str.strip().map(codes)
     if label.isna().any():
         unknown = sorted(set(names[label.isna()].astype(str)))

@@ -13,15 +13,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.constants import CLASS_NAMES
 from msfa_core.training.answers import (
     BOTH,
-    CLASS_NAMES,
     FIRST_BHB,
     FIRST_TOP,
     SECOND_BHB,
     Answers,
-    Bools,
-    Floats,
     mistaken_stars,
 )
 from msfa_core.training.scores import (
@@ -33,6 +31,7 @@ from msfa_core.training.scores import (
     scores_with_intervals,
     share_row,
 )
+from msfa_core.typing import BoolArray, FloatArray
 
 SNR_EDGES: Final = (0.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 TEFF_EDGES: Final = (0.0, 7000.0, 8000.0, 9000.0, 10000.0, 12000.0, 15000.0, 25000.0, np.inf)
@@ -188,7 +187,7 @@ def evaluate(answers: Answers) -> Evaluation:
     )
 
 
-def _per_class(answers: Answers, rows: Bools) -> pd.DataFrame:
+def _per_class(answers: Answers, rows: BoolArray) -> pd.DataFrame:
     """Precision, recall and F1 of stage 1 with their intervals: a row per class."""
     label, predicted, star = answers.label[rows], answers.predicted[rows], answers.stars[rows]
     table = {
@@ -215,7 +214,9 @@ def _shares(answers: Answers) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _bins(values: Floats | None, edges: Sequence[float]) -> list[tuple[float, float, Bools]]:
+def _bins(
+    values: FloatArray | None, edges: Sequence[float]
+) -> list[tuple[float, float, BoolArray]]:
     """Each bin that holds spectra: from, to, and which."""
     if values is None:
         return []
@@ -224,7 +225,7 @@ def _bins(values: Floats | None, edges: Sequence[float]) -> list[tuple[float, fl
     return [one for one in bins if one[2].any()]
 
 
-def _in_bins(answers: Answers, values: Floats | None, edges: Sequence[float]) -> pd.DataFrame:
+def _in_bins(answers: Answers, values: FloatArray | None, edges: Sequence[float]) -> pd.DataFrame:
     """Accuracy, both stages, and calibration of the spectra in each bin that holds some."""
     rows: list[dict[str, Any]] = []
     right, star = answers.predicted == answers.label, answers.stars
@@ -267,7 +268,7 @@ def _after_cut(name: str) -> str:
 
 
 def _classes_in_bins(
-    answers: Answers, values: Floats | None, edges: Sequence[float]
+    answers: Answers, values: FloatArray | None, edges: Sequence[float]
 ) -> pd.DataFrame:
     """Precision, recall and F1 of each class (stage 1) in each bin."""
     tables = []

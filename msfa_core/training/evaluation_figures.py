@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import StellarClass
-from msfa_core.training.answers import CLASS_NAMES
+from msfa_core.constants import CLASS_NAMES, StellarClass
 from msfa_core.training.evaluate import DIAGRAMS, SNR_EDGES, TEFF_EDGES, Evaluation
 from msfa_core.training.scores import BINS, average_precision, precision_recall_curve
 

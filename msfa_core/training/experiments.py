@@ -254,7 +254,7 @@ def _teller(
         for config in configs
     ]
 
-    def tell(step: str, done: int, total: int, part: str = "") -> None:  # noqa: ARG001
+    def tell(step: str, done: int, total: int, part: str = "") -> None:
         before = i * sum(spectra) + (0 if step == "stage 1" else spectra[0])
         note = f"seed {number} {step} {part.partition(' (')[0]}" if part else ""
         progress(name, before + done, n_seeds * sum(spectra), note)

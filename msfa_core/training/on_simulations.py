@@ -9,13 +9,14 @@ from typing import Final
 
 import numpy as np
 
+from msfa_core.constants import PAPER_COUNTS
 from msfa_core.networks.registry import Network
 from msfa_core.networks.weights import sha256_of_model
 from msfa_core.simulate.atmospheres import grid_checksum
 from msfa_core.simulate.groups import Shares
 from msfa_core.simulate.population import Signal
 from msfa_core.simulate.survey import Scale, SurveyPlan, simulate_chunk
-from msfa_core.training.dataset import PAPER_COUNTS, LabelledSpectra, split_by_star
+from msfa_core.training.dataset import LabelledSpectra, split_by_star
 from msfa_core.training.sources import from_chunks
 from msfa_core.typing import Progress, no_progress
 

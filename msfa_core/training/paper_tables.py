@@ -8,6 +8,8 @@ from typing import Final
 
 import pandas as pd
 
+from msfa_core.columns import PAPER_COLUMNS
+from msfa_core.constants import PAPER_COUNTS
 from msfa_core.errors import ModelError
 from msfa_core.shipped import shipped
 from msfa_core.training.dataset import LabelledSpectra
@@ -19,7 +21,6 @@ from msfa_core.training.experiments_report import (
     TITLES,
 )
 
-PAPER_SPECTRA: Final = {"BHB": 4581, "A": 4500, "B": 4500, "HSD": 3431, "WD": 4500}  # §II.2
 PAPER_CLASSES: Final = {  # percent: precision, recall, F1 of its own test split
     "BHB": (94.67, 98.80, 96.69),
     "A": (92.77, 90.36, 91.55),
@@ -34,9 +35,6 @@ PAPER_CATALOGUE: Final = (  # first rows of Table 6
     (820307114, 249.277837, 26.200366, 179.13, 0.142282, 1.074209, 9129.97, 3.56, -1.21),
     (679416161, 3.906428, 34.324456, 271.78, 0.155095, 1.032125, 8561.56, 3.33, -1.97),
 )
-CATALOGUE_COLUMNS: Final = (
-    *("obsid", "ra", "dec", "snr_g", "bp_rp", "abs_mag_g", "teff", "logg", "feh"),
-)
 _SCORES: Final = ("precision", "recall", "f1")
 
 
@@ -47,7 +45,7 @@ def data_sets(data: LabelledSpectra) -> pd.DataFrame:
     ----------
     data : LabelledSpectra
     """
-    table = pd.DataFrame({"paper": PAPER_SPECTRA})
+    table = pd.DataFrame({"paper": PAPER_COUNTS})
     table["here"] = pd.Series(data.class_counts).reindex(table.index).fillna(0).astype(int)
     return table
 
@@ -119,4 +117,4 @@ def _networks(names: Sequence[str], stage: int) -> pd.DataFrame:
 
 def paper_catalogue() -> pd.DataFrame:
     """Return the first rows of the paper's Table 6, by the names of our columns."""
-    return pd.DataFrame(PAPER_CATALOGUE, columns=list(CATALOGUE_COLUMNS))
+    return pd.DataFrame(PAPER_CATALOGUE, columns=list(PAPER_COLUMNS))

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 from msfa_core.vetting.agreement import wilson_interval
 
 BINS: Final = 15  # of confidence, as Guo et al. 2017 (ICML 70, 1321)
@@ -20,19 +20,15 @@ _RESAMPLES: Final = 1000
 _RESAMPLES_CALIBRATION: Final = 200
 _SEED: Final = 1
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-
-def confusion_matrix(label: Ints, predicted: Ints, n_classes: int) -> Ints:
+def confusion_matrix(label: IntArray, predicted: IntArray, n_classes: int) -> IntArray:
     """(n_classes, n_classes) counts: true class down, predicted class across."""
     pairs = label * n_classes + predicted
-    counts: Ints = np.bincount(pairs, minlength=n_classes**2)
+    counts: IntArray = np.bincount(pairs, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
 
 
-def precision_recall_f1(confusion: Ints) -> Floats:
+def precision_recall_f1(confusion: IntArray) -> FloatArray:
     """(n_classes, 3) precision, recall and F1 of a confusion matrix.
 
     A class that is never predicted has precision 0, one without spectra recall NaN.
@@ -45,14 +41,14 @@ def precision_recall_f1(confusion: Ints) -> Floats:
     return np.column_stack([precision, recall, f1])
 
 
-def macro_f1(label: Ints, predicted: Ints, n_classes: int) -> float:
+def macro_f1(label: IntArray, predicted: IntArray, n_classes: int) -> float:
     """Return the mean F1 of the classes that have spectra."""
     return float(
         np.nanmean(precision_recall_f1(confusion_matrix(label, predicted, n_classes))[:, 2])
     )
 
 
-def binary_scores(truth: Bools, chosen: Bools) -> dict[str, float]:
+def binary_scores(truth: BoolArray, chosen: BoolArray) -> dict[str, float]:
     """Return precision, recall and F1 of a choice, with the counts behind them.
 
     Precision is 0 when nothing is chosen, recall NaN when there is nothing to find.
@@ -68,7 +64,7 @@ def binary_scores(truth: Bools, chosen: Bools) -> dict[str, float]:
     }
 
 
-def scores_with_intervals(truth: Bools, chosen: Bools, star: Ints) -> dict[str, float]:
+def scores_with_intervals(truth: BoolArray, chosen: BoolArray, star: IntArray) -> dict[str, float]:
     """Return :func:`binary_scores` with ``precision_low``, ``precision_high`` and so on.
 
     The interval of F1 is that of the share of right ones among all that are true or chosen,
@@ -88,7 +84,7 @@ def scores_with_intervals(truth: Bools, chosen: Bools, star: Ints) -> dict[str, 
     return named | {name: scores[name] for name in ("n_true", "n_chosen", "n_right")}
 
 
-def share_interval(right: Bools, among: Bools, star: Ints) -> tuple[float, float]:
+def share_interval(right: BoolArray, among: BoolArray, star: IntArray) -> tuple[float, float]:
     """Return the 95 % interval of the share of right spectra among those asked for.
 
     Wilson's where every star has one spectrum; else from drawing the stars again, 1000 times.
@@ -117,7 +113,7 @@ def share_interval(right: Bools, among: Bools, star: Ints) -> tuple[float, float
     return float(low), float(high)
 
 
-def share_row(right: Bools, among: Bools, star: Ints, name: str) -> dict[str, float]:
+def share_row(right: BoolArray, among: BoolArray, star: IntArray, name: str) -> dict[str, float]:
     """Return ``name``, ``name_low`` and ``name_high``: a share and its interval."""
     low, high = share_interval(right, among, star)
     share = float(right[among].mean()) if among.any() else float("nan")
@@ -127,7 +123,7 @@ def share_row(right: Bools, among: Bools, star: Ints, name: str) -> dict[str, fl
 # --- precision against recall ---------------------------------------------------------------
 
 
-def precision_recall_curve(truth: Bools, score: Floats) -> pd.DataFrame:
+def precision_recall_curve(truth: BoolArray, score: FloatArray) -> pd.DataFrame:
     """Return precision and recall at every threshold, the highest first.
 
     Parameters
@@ -164,7 +160,7 @@ def average_precision(curve: pd.DataFrame) -> float:
 # --- calibration ----------------------------------------------------------------------------
 
 
-def _bins(probability: Floats, n_bins: int, equal_count: bool) -> Ints:
+def _bins(probability: FloatArray, n_bins: int, equal_count: bool) -> IntArray:
     """(n,) number of the bin of each confidence: of equal width in [0, 1], or of equal count."""
     if not equal_count:
         return np.minimum((probability * n_bins).astype(np.int64), n_bins - 1)
@@ -174,12 +170,12 @@ def _bins(probability: Floats, n_bins: int, equal_count: bool) -> Ints:
 
 
 def reliability(
-    probability: Floats,
-    right: Bools,
+    probability: FloatArray,
+    right: BoolArray,
     n_bins: int = BINS,
     *,
     equal_count: bool = False,
-    star: Ints | None = None,
+    star: IntArray | None = None,
 ) -> pd.DataFrame:
     """Return confidence against the share that is right: the bins that hold spectra.
 
@@ -205,7 +201,7 @@ def reliability(
 
 
 def expected_calibration_error(
-    probability: Floats, right: Bools, n_bins: int = BINS, *, equal_count: bool = False
+    probability: FloatArray, right: BoolArray, n_bins: int = BINS, *, equal_count: bool = False
 ) -> float:
     """Return the mean distance between confidence and the share that is right.
 
@@ -225,7 +221,9 @@ def expected_calibration_error(
     return float(np.abs(np.bincount(which, weights=probability - right)).sum() / len(right))
 
 
-def calibration_scores(probability: Floats, right: Bools, star: Ints) -> dict[str, float]:
+def calibration_scores(
+    probability: FloatArray, right: BoolArray, star: IntArray
+) -> dict[str, float]:
     """Return how honest probabilities are.
 
     Returns

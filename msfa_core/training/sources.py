@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from msfa_core.balmer.fit import fit_lines
 from msfa_core.balmer.membership import in_bhb_region
 from msfa_core.balmer.selection import SELECTIONS
-from msfa_core.constants import FIT_LINES, STELLAR_CLASSES
+from msfa_core.columns import TRUE_CLASS
+from msfa_core.constants import CLASS_NAMES, FIT_LINES, STELLAR_CLASSES
 from msfa_core.errors import TrainingError
 from msfa_core.machine.parallel import in_order
 from msfa_core.rules import star_numbers
@@ -76,7 +77,7 @@ def from_chunks(
     if not tables:
         raise TrainingError("no chunks to make a training set of; ask for at least one star.")
     truth = pd.concat(tables, ignore_index=True)
-    known = truth["true_class"].isin([str(c) for c in STELLAR_CLASSES]).to_numpy()
+    known = truth[TRUE_CLASS].isin(CLASS_NAMES).to_numpy()
     if not known.any():
         raise TrainingError(
             f"no spectrum of class {', '.join(STELLAR_CLASSES)} among {len(truth)}; simulate some."
@@ -86,7 +87,7 @@ def from_chunks(
     truth = truth[known].reset_index(drop=True)
     return labelled_spectra(
         PreparedSpectra(obsid, flux),
-        truth["true_class"].tolist(),
+        truth[TRUE_CLASS].tolist(),
         star=truth["true_star"].to_numpy(dtype=np.int64),
         snr_g=truth["snr_g"].to_numpy(dtype=np.float64),
         truth=truth[[c for c in truth if str(c).startswith(("true_", "d02_", "fm_", "in_bhb_"))]],
@@ -104,7 +105,7 @@ def _parts(
 
 def _prepared_chunk(
     make_chunk: Callable[[int], Chunk],
-    measure: bool,  # noqa: FBT001 - bound by partial
+    measure: bool,  # bound by partial
     index: int,
 ) -> tuple[PreparedSpectra, pd.DataFrame]:
     """Make, prepare and measure one chunk."""

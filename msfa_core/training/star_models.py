@@ -15,7 +15,13 @@ from typing import Final
 
 import numpy as np
 
-from msfa_core.constants import LAMOST_GRID, NETWORK_GRID, STELLAR_CLASSES
+from msfa_core.columns import TRUE_CLASS
+from msfa_core.constants import (
+    CLASS_NAMES,
+    LAMOST_GRID,
+    NETWORK_GRID,
+    PAPER_COUNTS,
+)
 from msfa_core.networks.weights import LIKELIHOOD_FILE, write_checksums
 from msfa_core.search.likelihood import StarModels
 from msfa_core.simulate.atmospheres import model_spectra
@@ -26,7 +32,7 @@ from msfa_core.simulate.instrument import (
     broaden,
     response_modes,
 )
-from msfa_core.simulate.population import TRAINING_COUNTS, add_pipeline_labels, draw_population
+from msfa_core.simulate.population import add_pipeline_labels, draw_population
 from msfa_core.simulate.sky import transmission
 from msfa_core.typing import Float32Array, IntArray
 
@@ -40,7 +46,6 @@ DOUBT: Final = (-2.5, 4.5)  # log-odds; from below, the likelihood could not rea
 _MODEL_ERROR: Final = 0.02
 _VELOCITY_ERROR: Final = 11.0  # km/s, of z at S/N 15
 _CHUNK: Final = 2000
-_NAMES: Final = tuple(str(c) for c in STELLAR_CLASSES)
 
 
 def noise_free(n: int, seed: int, shares: Shares = "survey") -> tuple[Float32Array, IntArray]:
@@ -80,7 +85,7 @@ def noise_free(n: int, seed: int, shares: Shares = "survey") -> tuple[Float32Arr
             [np.interp(NETWORK_GRID.wavelength, LAMOST_GRID.wavelength, row) for row in seen]
         )
         flux.append((on_grid / np.median(on_grid, axis=1, keepdims=True)).astype(np.float32))
-        label.append(rows["true_class"].map(_NAMES.index).to_numpy(np.int64))
+        label.append(rows[TRUE_CLASS].map(CLASS_NAMES.index).to_numpy(np.int64))
     return np.concatenate(flux), np.concatenate(label)
 
 
@@ -91,8 +96,8 @@ def star_models(n: int = N_STARS, seed: int = 7, shares: Shares = "survey") -> S
     centred = flux - mean
     size, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     components = vectors[:, np.argsort(size)[-N_COMPONENTS:]].T.astype(np.float32)
-    wanted = np.array([TRAINING_COUNTS[name] for name in _NAMES], float)
-    prior = (wanted / np.bincount(label, minlength=len(_NAMES)))[label]
+    wanted = np.array([PAPER_COUNTS[name] for name in CLASS_NAMES], float)
+    prior = (wanted / np.bincount(label, minlength=len(CLASS_NAMES)))[label]
     response = [
         np.interp(NETWORK_GRID.wavelength, LAMOST_GRID.wavelength, mode)
         for mode in response_modes()

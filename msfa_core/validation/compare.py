@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 from astropy.stats import mad_std
-from numpy.typing import NDArray
 
 from msfa_core.constants import LABELS, MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLASSES
 from msfa_core.errors import CatalogueError
@@ -20,12 +19,9 @@ from msfa_core.rules import are_extragalactic, star_numbers, words_of
 from msfa_core.tables.report import OutsideTable
 from msfa_core.templates.spectral_types import Family, spectral_type, subtypes_apart
 from msfa_core.training.scores import scores_with_intervals, share_row
+from msfa_core.typing import BoolArray, FloatArray, IntArray
 from msfa_core.validation.radius import uid_sensitivity
 from msfa_core.validation.reference import Joined, join_reference
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 SNR_EDGES: Final = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, np.inf)
 WITHIN: Final = (0, 1, 3, 5)  # subtypes
@@ -141,7 +137,7 @@ def validate(
 
 # --- classes -----------------------------------------------------------------------------------
 def _classes(
-    opinion: Opinion, mine: pd.DataFrame, known: pd.DataFrame, star: Ints, notes: list[str]
+    opinion: Opinion, mine: pd.DataFrame, known: pd.DataFrame, star: IntArray, notes: list[str]
 ) -> dict[str, pd.DataFrame]:
     """Confusion, precision and recall of class; letters; subtypes."""
     tables: dict[str, pd.DataFrame] = {}
@@ -166,7 +162,7 @@ def _classes(
     return tables
 
 
-def per_class(truth: pd.Series, said: pd.Series, star: Ints) -> pd.DataFrame:
+def per_class(truth: pd.Series, said: pd.Series, star: IntArray) -> pd.DataFrame:
     """Return precision, recall and F1 of each class, with 95 % intervals, and all together.
 
     Parameters
@@ -190,7 +186,7 @@ def per_class(truth: pd.Series, said: pd.Series, star: Ints) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _scores(truth: Bools, chosen: Bools, star: Ints) -> dict[str, float]:
+def _scores(truth: BoolArray, chosen: BoolArray, star: IntArray) -> dict[str, float]:
     """Return scores with their intervals; of nothing chosen no precision is known."""
     scores = scores_with_intervals(truth, chosen, star)
     return scores if chosen.any() else scores | {"precision": float("nan")}
@@ -204,7 +200,7 @@ def confusion(truth: pd.Series, said: pd.Series) -> pd.DataFrame:
 
 
 def subclass_shares(
-    truth: pd.Series, said: pd.Series, letters: pd.Series, star: Ints
+    truth: pd.Series, said: pd.Series, letters: pd.Series, star: IntArray
 ) -> pd.DataFrame:
     """Return the share within 0, 1, 3 and 5 subtypes per letter of the reference, and of F–M.
 
@@ -258,20 +254,20 @@ def _in_order(letters: pd.Series) -> list[str]:
 
 
 # --- redshift and labels -----------------------------------------------------------------------
-def velocity_error(z: pd.Series, z_reference: pd.Series) -> Floats:
+def velocity_error(z: pd.Series, z_reference: pd.Series) -> FloatArray:
     """(n,) difference of two Doppler shifts as a velocity in the reference's frame [km/s]."""
     own = z.to_numpy(np.float64, na_value=np.nan)
     known = z_reference.to_numpy(np.float64, na_value=np.nan)
-    error: Floats = SPEED_OF_LIGHT * (own - known) / (1 + known)
+    error: FloatArray = SPEED_OF_LIGHT * (own - known) / (1 + known)
     return error
 
 
-def robust_scatter(values: Floats) -> float:
+def robust_scatter(values: FloatArray) -> float:
     """Return 1.4826 times the median distance from the median; NaN without values."""
     return float(mad_std(values)) if len(values) else np.nan
 
 
-def error_table(error: Floats, values: pd.DataFrame, unit: str) -> pd.DataFrame:
+def error_table(error: FloatArray, values: pd.DataFrame, unit: str) -> pd.DataFrame:
     """Return median and robust scatter of differences: all, per class, per bin of S/N.
 
     Parameters
@@ -283,7 +279,7 @@ def error_table(error: Floats, values: pd.DataFrame, unit: str) -> pd.DataFrame:
         Of the differences, said in the table.
     """
     snr = values["snr_g"].to_numpy(np.float64)
-    groups: list[tuple[str, str, Bools]] = [(_ALL, "", np.ones(len(error), bool))]
+    groups: list[tuple[str, str, BoolArray]] = [(_ALL, "", np.ones(len(error), bool))]
     letter = values["letter"].to_numpy(object)
     groups += [("class", name, letter == name) for name in _in_order(values["letter"])]
     for low, high in zip(SNR_EDGES[:-1], SNR_EDGES[1:], strict=True):
@@ -329,7 +325,7 @@ def _labels(
 
 # --- the search --------------------------------------------------------------------------------
 def _search(
-    mine: pd.DataFrame, known: pd.DataFrame, star: Ints, notes: list[str]
+    mine: pd.DataFrame, known: pd.DataFrame, star: IntArray, notes: list[str]
 ) -> dict[str, pd.DataFrame]:
     """Five classes of stage 1, and the candidates."""
     tables: dict[str, pd.DataFrame] = {}

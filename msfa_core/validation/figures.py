@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.training.evaluation_figures import COLOURS
 from msfa_core.validation.compare import LABELS, SNR_EDGES, Validation, robust_scatter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DPI: Final = 130
 _HALF: Final = 0.5
 _FEWEST: Final = 3  # spectra that a bin needs to be drawn

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from msfa_core.constants import LABELS
 from msfa_core.errors import CatalogueError, SurveyError
 from msfa_core.stars.crossmatch import settled
 from msfa_core.survey.folder import Survey
@@ -19,9 +20,7 @@ from msfa_core.tables.row_keys import PLACE_USE
 from msfa_core.validation.reference import REFERENCE_NAMES, reference_rows
 
 CLASS_NAMES: Final[Mapping[str, tuple[str, ...]]] = {"label": ("label", "true_class")}
-LABEL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    name: REFERENCE_NAMES[name] for name in ("teff", "logg", "feh")
-}
+LABEL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {name: REFERENCE_NAMES[name] for name in LABELS}
 
 
 @dataclass(frozen=True, slots=True)

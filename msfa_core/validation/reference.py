@@ -13,6 +13,7 @@ from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT, STELLAR_CLA
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
+from msfa_core.rules import OBJECT_CLASSES
 from msfa_core.stars.crossmatch import FAR_AWAY, match_sky, settled
 from msfa_core.tables.classes import may_be_bhb, stellar_class
 from msfa_core.tables.door import Use, of_frame
@@ -41,7 +42,6 @@ _TEXT: Final = ("class", "subclass", "label")
 _YES: Final = {"1", "1.0", "true", "t", "yes", "y", "bhb"}
 _NO: Final = {"0", "0.0", "false", "f", "no", "n"}
 _NOTHING: Final = {"", "nan", "none", "null", "--", "<na>", "non", "unknown"}
-_OBJECTS: Final = ("STAR", "GALAXY", "QSO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,4 +269,4 @@ def _truth(values: pd.Series, what: str) -> pd.Series:
 def _are_labels(values: pd.Series) -> bool:
     """Tell whether a column called ``class`` holds classes of stars, none of STAR, GALAXY, QSO."""
     said = values.dropna().str.upper()
-    return bool(len(said)) and not said.isin(_OBJECTS).any()
+    return bool(len(said)) and not said.isin(OBJECT_CLASSES).any()

@@ -25,6 +25,7 @@ from scipy.optimize import minimize
 from msfa_core.constants import Certainty, Sourced
 from msfa_core.durable import write_whole
 from msfa_core.errors import MsfaError, ReadError
+from msfa_core.rules import OBJECT_CLASSES
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.spectra.spectrum import Spectra, Spectrum, as_spectra
 from msfa_core.templates.confidence import (
@@ -59,7 +60,6 @@ _SEED: Final = 11
 WIDTHS: Final = (0.1, 1.0)  # dex, of f
 _START: Final = (-0.5, 0.4, 3.0)  # typical, width; logit of the share of labels that agree at best
 _SURE: Final = 0.005  # a probability is never nearer to 0 or 1 in the likelihood
-_LABELLED: Final = ("STAR", "GALAXY", "QSO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _read(folder: str | Path) -> Iterable[Spectrum]:
         except ReadError as problem:
             logger.warning("%s", problem)
             continue
-        if str(one.meta.get("class", "")).strip() in _LABELLED:
+        if str(one.meta.get("class", "")).strip() in OBJECT_CLASSES:
             yield one
 
 

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from msfa_core.constants import PAPER_COUNTS
 from msfa_core.networks.fused import short_convolutions
 from msfa_core.networks.inference import logits_of, one_thread, predict_logits
 from msfa_core.networks.msfa_net import SPP_BINS, MSFANet
 from msfa_core.search.two_stages import TwoStageSearch
-from msfa_core.training.dataset import PAPER_COUNTS
 from msfa_core.training.on_simulations import simulated_set
 
 pytestmark = pytest.mark.benchmark

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from pytest import approx
 
-from msfa_core.photometry.colours import COLOUR_NAMES, colour_excess, colours
+from msfa_core.constants import COLOURS
+from msfa_core.photometry.colours import colour_excess, colours
 
 
 def star(**columns):
@@ -19,13 +20,13 @@ def star(**columns):
 
 def test_colours_are_differences_of_magnitudes():
     found = colours(star()).iloc[0]
-    assert [found[name] for name in COLOUR_NAMES] == approx([0.10, 0.15, 0.25, 0.04])
+    assert [found[name] for name in COLOURS] == approx([0.10, 0.15, 0.25, 0.04])
 
 
 def test_dust_is_taken_off_by_the_published_coefficients():
     red, blue = colours(star(ebv=[0.1])).iloc[0], colours(star()).iloc[0]
     expected = [0.1 * (2.998 - 2.364), 0.1 * (2.364 - 1.737), 0.1 * (2.998 - 1.737), 0.0295]
-    assert [blue[name] - red[name] for name in COLOUR_NAMES] == approx(expected)
+    assert [blue[name] - red[name] for name in COLOURS] == approx(expected)
     assert colour_excess("bp_rp") == approx(1.261)
 
 
@@ -49,8 +50,8 @@ def test_errors_are_those_of_both_magnitudes():
 def test_a_missing_magnitude_takes_its_colours_and_no_others(lacking, missing):
     for table in (star(**{lacking: [np.nan]}), star().drop(columns=lacking)):
         found = colours(table).iloc[0]
-        assert {name for name in COLOUR_NAMES if np.isnan(found[name])} == missing
-        assert {name for name in COLOUR_NAMES if np.isnan(found[f"{name}_err"])} == missing
+        assert {name for name in COLOURS if np.isnan(found[name])} == missing
+        assert {name for name in COLOURS if np.isnan(found[f"{name}_err"])} == missing
 
 
 def test_a_listed_colour_stands_in_for_missing_magnitudes():

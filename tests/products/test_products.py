@@ -18,7 +18,8 @@ from msfa_core.columns import BY_NAME, COLUMNS
 from msfa_core.errors import ExportError
 from msfa_core.products import write_products
 from msfa_core.products.writing import product_names
-from msfa_core.spectra import fits_units, read_spectrum
+from msfa_core.spectra import read_spectrum
+from msfa_core.spectra.fits_cards import BLOCK
 from msfa_core.spectra.fits_units import Unit, header_size, ones_complement_sum
 from msfa_core.survey.folder import Survey
 from msfa_core.tables.read import read_table
@@ -94,7 +95,7 @@ def test_every_unit_passes_the_verification_of_astropy_and_its_checksums(written
             for unit in units:
                 assert {"CHECKSUM", "DATASUM"} <= set(unit.header)
                 assert unit.verify_checksum() == unit.verify_datasum() == 1
-        assert path.stat().st_size % fits_units.BLOCK == 0
+        assert path.stat().st_size % BLOCK == 0
 
 
 def test_results_are_the_row_of_the_table_with_units_and_ucds(survey, written):

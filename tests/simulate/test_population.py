@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msfa_core.constants import KIEL_BAND
+from msfa_core.constants import KIEL_BAND, PAPER_COUNTS
 from msfa_core.errors import ConfigError
 from msfa_core.photometry.cmd import in_trapezoid
 from msfa_core.photometry.motion import galactic_latitude
@@ -17,7 +17,6 @@ from msfa_core.simulate.photometry import parallax_error, passbands
 from msfa_core.simulate.population import (
     CLASSES,
     DEMO_COUNTS,
-    TRAINING_COUNTS,
     class_counts,
     draw_population,
 )
@@ -35,7 +34,7 @@ def bhb(stars):
 
 
 def test_counts_are_shared_out_exactly():
-    assert class_counts(sum(TRAINING_COUNTS.values()))["HSD"] == 3431
+    assert class_counts(sum(PAPER_COUNTS.values()))["HSD"] == 3431
     shared = class_counts(1000)
     assert sum(shared.values()) == 1000
     assert shared["F"] == shared["RRL"] == 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from msfa_core.errors import SurveyError
 from msfa_core.survey.subsets import (
-    FOLDER,
+    SUBSETS_FOLDER,
     Subset,
     forget_subset,
     name_subset,
@@ -39,7 +39,7 @@ def test_a_subset_is_read_back_by_a_colleague_with_every_digit(tmp_path):
     assert list(read) == [name]
     assert read[name].obsids.tolist() == made.obsids.tolist() == [2**62, 2**62 + 1]
     assert (read[name].author, read[name].sentence) == ("anna", "2 spectra brushed")
-    assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / FOLDER]
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / SUBSETS_FOLDER]
     assert chosen(quoted(name), read) == {0, 1}
 
 
@@ -48,7 +48,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_one_stays(tmp_path):
     with pytest.raises(SurveyError, match="'halo' already by anna"):
         name_subset(tmp_path, "halo", [2], "", "bert")
     assert subsets(tmp_path)["halo"].obsids.tolist() == [1]
-    assert len(list((tmp_path / FOLDER).iterdir())) == 1  # nothing half written is left
+    assert len(list((tmp_path / SUBSETS_FOLDER).iterdir())) == 1  # nothing half written is left
 
 
 @pytest.mark.parametrize("name", ["", "  ", "and", "NOT", 'a "b"', "x" * 61, "a\x00b"])
@@ -72,7 +72,7 @@ def test_only_who_named_a_subset_forgets_it(tmp_path):
 
 def test_a_damaged_file_is_named(tmp_path):
     name_subset(tmp_path, "halo", [1], "", "anna")
-    path = next((tmp_path / FOLDER).iterdir())
+    path = next((tmp_path / SUBSETS_FOLDER).iterdir())
     path.write_text("{")
     with pytest.raises(SurveyError, match=path.name):
         subsets(tmp_path)
@@ -124,6 +124,6 @@ def test_a_combination_means_what_python_means_by_it(combination):
         row
         for row in range(len(TABLE))
         if eval(python, {}, {"a": row in {0, 1, 2, 3}, "b": row in {2, 3, 4, 5},
-                             "w": row in {0, 3, 5, 7}})  # noqa: S307
+                             "w": row in {0, 3, 5, 7}})
     }  # fmt: skip
     assert chosen(combination, sets) == wanted

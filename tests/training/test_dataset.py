@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 from pytest import approx
 
-from msfa_core.constants import STELLAR_CLASSES
+from msfa_core.constants import PAPER_COUNTS, STELLAR_CLASSES
 from msfa_core.errors import TrainingError
 from msfa_core.spectra.spectrum import PreparedSpectra
 from msfa_core.training.dataset import (
-    PAPER_COUNTS,
     LabelledSpectra,
     labelled_spectra,
     require_classes,

@@ -67,7 +67,7 @@ def by_password(page):
         page.locator("input[name=username]").fill("anna@obs.example")
         page.locator("input[name=password]").fill(password)
         page.keyboard.press("Enter")
-        if password == "wrong":  # noqa: S105
+        if password == "wrong":
             page.get_by_text("Invalid username or password").wait_for()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.constants import FIT_LINES, LINE_SYMBOLS, SPEED_OF_LIGHT
+from msfa_core.constants import FIT_LINES, LABELS, LINE_SYMBOLS, SPEED_OF_LIGHT
 from msfa_core.counting import counted_of
 from msfa_core.flags import FitFlag, LabelFlag
 from msfa_core.products.report.gather import Report, StarStory
@@ -208,7 +208,7 @@ def limit_words(row: pd.Series, name: str) -> str:
     """Return what stands in place of the error of a label on the edge of the training set."""
     flags, error = _number(row, "label_flags"), _number(row, f"{name}_err")
     at_edge = np.isfinite(flags) and bool(LabelFlag(int(flags)) & LabelFlag.AT_EDGE)
-    is_limit = at_edge and name in ("teff", "logg", "feh") and not np.isfinite(error)
+    is_limit = at_edge and name in LABELS and not np.isfinite(error)
     return " (a limit)" if is_limit else ""
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from msfa_core.columns import is_true, numbers
+from msfa_core.columns import TRUE_CLASS, is_true, numbers
 from msfa_core.constants import StellarClass
 from msfa_core.survey.figures.panel import Guide, Panel, Points, nobody
 from msfa_core.survey.folder import Survey
@@ -24,7 +24,6 @@ from msfa_core.vetting.agreement import (
 from msfa_core.vetting.record import are_final, issues_text, verdict_text
 
 BIN_EDGES: Final = np.linspace(0.0, 1.0, 11)  # of p_bhb
-TRUTH: Final = "true_class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +192,9 @@ def reliability(table: pd.DataFrame) -> Panel:
 
 def _judged(table: pd.DataFrame) -> tuple[BoolArray, BoolArray, str]:
     """(n,) whether a BHB star, (n,) whether anybody can tell, and who."""
-    if TRUTH in table.columns:
-        known = table[TRUTH].notna().to_numpy(bool)
-        says = table[TRUTH].astype("str") == str(StellarClass.BHB)
+    if TRUE_CLASS in table.columns:
+        known = table[TRUE_CLASS].notna().to_numpy(bool)
+        says = table[TRUE_CLASS].astype("str") == str(StellarClass.BHB)
         return says.to_numpy(bool), known, "the truth of the simulation"
     verdict = table["verdict"].astype("str")
     accepted = (verdict == "accept").to_numpy(bool)
