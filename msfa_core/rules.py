@@ -27,7 +27,7 @@ from msfa_core.constants import (
 )
 from msfa_core.counting import counted
 from msfa_core.errors import ConfigError
-from msfa_core.flags import MatchFlag
+from msfa_core.flags import CmdExclusion, MatchFlag
 from msfa_core.typing import BoolArray, FloatArray, IntArray
 
 STAR: Final = "STAR"  # class of the header
@@ -493,6 +493,17 @@ def placed_by_trapezoid(table: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
     good = have_good_parallax(table)
     outside = _is_surely(is_false(table, "in_cmd_trapezoid"), numbers(table, "p_in_cmd_trapezoid"))
     return good & is_true(table, "in_cmd_trapezoid"), good & outside
+
+
+def are_kept_by(table: pd.DataFrame, samples: CmdExclusion) -> BoolArray:
+    """(n,) True where none of these samples of the diagram leaves a star out.
+
+    A star without Gaia data is in none of them.
+    """
+    flags = table["cmd_exclusions"]
+    bits = flags.fillna(0).to_numpy(np.int64)
+    kept: BoolArray = flags.notna().to_numpy(bool) & ((bits & int(samples)) == 0)
+    return kept
 
 
 PARALLAX_SENTENCE: Final = f"ϖ > 0 and σ/ϖ < {float(PARALLAX_ERROR_MAX):g}"

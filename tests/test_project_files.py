@@ -156,3 +156,48 @@ def test_version_is_the_same_everywhere():
     version = project()["version"]
     assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert version in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_what_commands_take_unasked_is_what_the_library_takes():
+    from typer.main import get_command
+
+    from msfa_core.cli import app
+    from msfa_core.lamost.download import CONNECTIONS
+    from msfa_core.lamost.service import Patience
+    from msfa_core.photometry.tap import BATCH
+    from msfa_core.simulate.survey import demo_plan
+    from msfa_core.slam.pixels import Bins
+    from msfa_core.slam.train import DEGREE
+    from msfa_core.training.experiments import Protocol
+    from msfa_core.training.trainer import TrainConfig
+
+    plan, config, protocol, bins = demo_plan(), TrainConfig(), Protocol(), Bins()
+    wanted = {
+        "simulate": {"stars": plan.n_stars, "seed": plan.seed},
+        "demo": {"stars": plan.n_stars},
+        "download": {"connections": CONNECTIONS, "rate": Patience().per_second},
+        "train": {
+            "batch": config.batch,
+            "learning_rate": config.learning_rate,
+            "patience": config.plateau_patience,
+            "schedule": config.schedule,
+            "negatives": config.negatives,
+            "width": config.network.width,
+            "seed": config.seed,
+        },
+        "experiments": {
+            "batch": protocol.batch,
+            "patience": protocol.patience,
+            "schedule": protocol.schedule,
+        },
+        "slam train": {"bins": (bins.start, bins.stop, bins.width), "degree": DEGREE},
+    }
+    commands = dict(get_command(app).commands)
+    commands["slam train"] = commands["slam"].commands["train"]
+    taken = {
+        name: {one.name: one.default for one in commands[name].params if one.name in options}
+        for name, options in wanted.items()
+    }
+    assert taken == wanted
+    batch = next(one for one in commands["place"].params if one.name == "batch")
+    assert batch.show_default == str(BATCH)

@@ -11,7 +11,7 @@ from msfa_core.balmer.fit import LineWindow, fit_lines, line_window
 from msfa_core.balmer.interop import as_batches
 from msfa_core.balmer.results import LineFits
 from msfa_core.constants import FIT_LINES, LINE_SYMBOLS
-from msfa_core.errors import ConfigError, ExportError
+from msfa_core.errors import ConfigError
 from msfa_core.flags import FitFlag
 
 if TYPE_CHECKING:
@@ -51,13 +51,9 @@ def plot_fits(
         For an unknown frame.
     SpectrumError
         When the fits are not those of the spectrum.
-    ExportError
-        When matplotlib is missing.
     """
-    try:
-        from msfa_core.balmer.shown import shown_figure  # noqa: PLC0415
-    except ImportError as error:
-        raise ExportError("the picture needs matplotlib; install it.") from error
+    from msfa_core.balmer.shown import shown_figure  # noqa: PLC0415 (matplotlib)
+
     if frame not in FRAMES:
         raise ConfigError(f"unknown frame {frame!r}; choose from {', '.join(FRAMES)}.")
     fits = fit_lines(spectrum, FIT_LINES) if fits is None else fits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 from typer.core import TyperGroup
 
-from msfa_core.errors import MsfaError
+from msfa_core.errors import MsfaError, ReadError
 
 JOURNEY: Final = (  # from a catalogue to a published table; then what judges it and makes its tools
     *("demo", "simulate", "select", "download", "ingest", "run", "place", "status", "serve"),
@@ -45,6 +45,27 @@ Quiet = Annotated[
 Workers = Annotated[
     int, typer.Option(help="Worker processes; 0 for the setting, then one per core.", min=0)
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")]
+GaiaTables = Annotated[
+    list[Path] | None, typer.Option(help="Table of Gaia rows; repeatable, its parts add up.")
+]
+PanstarrsTables = Annotated[
+    list[Path] | None, typer.Option(help="Table of Pan-STARRS rows; repeatable, its parts add up.")
+]
+
+
+def check_there(tables: Iterable[Path], what: str = "table") -> None:
+    """Refuse a table that is not there before anything is done.
+
+    Raises
+    ------
+    ReadError
+    """
+    from msfa_core.tables.packing import split_path  # noqa: PLC0415 (pandas)
+
+    for path in tables:
+        if not split_path(path)[0].exists():
+            raise ReadError(f"{path}: no such file; check the name of the {what}.")
 
 
 def spare(out: Path | None) -> Path | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app
+from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app, check_there
 from msfa_core.cli.show import say, say_table, show_progress
 from msfa_core.counting import counted
 from msfa_core.errors import ReadError, SurveyError, typed
@@ -42,14 +42,11 @@ def ingest(
     from msfa_core.survey.folder import Survey, is_survey  # noqa: PLC0415
     from msfa_core.survey.ingest import find_files  # noqa: PLC0415
     from msfa_core.survey.ingest import ingest as take  # noqa: PLC0415
-    from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
     paths, catalogues = paths or [], catalogue or []
     if not paths and not catalogues:
         raise typer.BadParameter("Name FITS files or folders, or a table with --catalogue.")
-    for path in catalogues:
-        if not split_path(path)[0].exists():
-            raise ReadError(f"{path}: no such file; check the name of the catalogue.")
+    check_there(catalogues, "catalogue")
     is_new = not is_survey(survey)
     if is_new:
         if not paths:

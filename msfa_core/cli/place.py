@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, app
+from msfa_core.cli.app import GaiaTables, PanstarrsTables, Quiet, SurveyArgument, app, check_there
 from msfa_core.cli.show import say_table, show_progress
 from msfa_core.counting import counted
-from msfa_core.errors import ReadError, typed
+from msfa_core.errors import typed
 
 _STEPS: Final = ("place", "check", "identify")  # a star's name may hang on its source
 _ARCHIVES: Final = ("gaia", "panstarrs")
@@ -24,14 +23,8 @@ def place(
         bool,
         typer.Option("--online", help="Fetch what the survey's own tables lack from an archive."),
     ] = False,
-    gaia: Annotated[
-        list[Path] | None,
-        typer.Option(help="Table of Gaia rows; repeatable, its parts add up."),
-    ] = None,
-    panstarrs: Annotated[
-        list[Path] | None,
-        typer.Option(help="Table of Pan-STARRS rows; repeatable, its parts add up."),
-    ] = None,
+    gaia: GaiaTables = None,
+    panstarrs: PanstarrsTables = None,
     server: Annotated[
         str, typer.Option(help="TAP service in place of the Gaia archive, with its tables.")
     ] = "",
@@ -51,11 +44,8 @@ def place(
     from msfa_core.spine.place import fetch_online, fetch_panstarrs_online  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
-    from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
-    for path in [*(gaia or []), *(panstarrs or [])]:
-        if not split_path(path)[0].exists():
-            raise ReadError(f"{path}: no such file; check the name of the table.")
+    check_there([*(gaia or []), *(panstarrs or [])])
     if (server or candidates or archives or batch) and not online:
         raise typer.BadParameter(
             "--server, --archives, --batch and --candidates say what to fetch and how: "

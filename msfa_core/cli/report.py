@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, app, spare
+from msfa_core.cli.app import Overwrite, Quiet, SurveyArgument, app, spare
 from msfa_core.cli.show import show_progress
 from msfa_core.cli.surveys import VerdictChoice
 from msfa_core.counting import counted, counted_of
@@ -38,9 +38,7 @@ def report(
             file_okay=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained page: funnel, figures, every accepted star, provenance."""

@@ -30,9 +30,9 @@ def check(survey: SurveyArgument) -> None:
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
     from msfa_core.vetting.transfer import check as look  # noqa: PLC0415
 
-    source = Survey(survey)
-    with source.store() as store:
-        found, n = look(store, source.table()), len(store.decisions())
+    opened = Survey(survey)
+    with opened.store() as store:
+        found, n = look(store, opened.table()), len(store.decisions())
     for line in found:
         print(line)
     if found:
@@ -137,14 +137,14 @@ def history(
     """Print every decision on a star, withdrawals included, oldest first."""
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
-    source = Survey(survey)
-    table = source.table()
+    opened = Survey(survey)
+    table = opened.table()
     of_star = (table["obsid"].astype("str") == star) | (table["uid"] == star).fillna(False)
     if not of_star.any():
         raise StoreError(f"{star} is no obsid or uid of {survey}.")
     uids = table.loc[of_star, "uid"].dropna()
     rows = table[table["uid"].isin(uids) | of_star]
-    with source.store() as store:
+    with opened.store() as store:
         found = [row for obsid in rows["obsid"] for row in store.decisions(obsid=int(obsid))]
     for row in sorted(found, key=lambda one: one.decision_id or 0):
         what = f"takes back {row.withdraws}" if row.is_withdrawal else str(row.verdict)

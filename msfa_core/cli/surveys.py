@@ -12,10 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from msfa_core.cli.app import Quiet, SurveyArgument, Workers, app, spare, wrong_usage
+from msfa_core.cli.app import (
+    GaiaTables,
+    Overwrite,
+    PanstarrsTables,
+    Quiet,
+    SurveyArgument,
+    Workers,
+    app,
+    check_there,
+    spare,
+    wrong_usage,
+)
 from msfa_core.cli.show import Until, say_table, show_progress
 from msfa_core.counting import counted, counted_spectra
-from msfa_core.errors import ExportError, ReadError, SurveyError, typed
+from msfa_core.errors import ExportError, SurveyError, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,14 +104,8 @@ def run(
         list[Path] | None,
         typer.Option(help="Table of known stars, by obsid or position; repeatable."),
     ] = None,
-    gaia: Annotated[
-        list[Path] | None,
-        typer.Option(help="Table of Gaia rows; repeatable, its parts add up."),
-    ] = None,
-    panstarrs: Annotated[
-        list[Path] | None,
-        typer.Option(help="Table of Pan-STARRS rows; repeatable, its parts add up."),
-    ] = None,
+    gaia: GaiaTables = None,
+    panstarrs: PanstarrsTables = None,
     workers: Workers = 0,
     scheduler: Annotated[
         str, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")
@@ -124,11 +129,8 @@ def run(
     from msfa_core.search.prior import shares_of  # noqa: PLC0415
     from msfa_core.spine.run import check_steps  # noqa: PLC0415
     from msfa_core.spine.run import run as run_spine  # noqa: PLC0415
-    from msfa_core.tables.packing import split_path  # noqa: PLC0415
 
-    for path in [*(known or []), *(gaia or []), *(panstarrs or [])]:
-        if not split_path(path)[0].exists():
-            raise ReadError(f"{path}: no such file; check the name of the table.")
+    check_there([*(known or []), *(gaia or []), *(panstarrs or [])])
     if scheduler and workers:
         raise typer.BadParameter("Give --workers or --scheduler, not both.")
     chosen = steps.split(",") if steps else None
@@ -230,9 +232,7 @@ def export(
             "--mec", help="The multiple-epoch catalogue instead: a row per star, as LAMOST's."
         ),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the table: the spectra of accepted stars, unless told otherwise."""
     from msfa_core.rules import n_stars, unidentified_sentence  # noqa: PLC0415 (pandas)
@@ -247,8 +247,8 @@ def export(
         raise typer.BadParameter("Give --mec without --columns: it has columns of its own.")
     with wrong_usage("OUT"):
         writer_of(out)
-    source = Survey(survey)
-    table = source.table_with_verdicts()
+    opened = Survey(survey)
+    table = opened.table_with_verdicts()
     with wrong_usage("--columns"):
         named_columns(columns, table)
     words = "all spectra"
@@ -264,7 +264,7 @@ def export(
     if subset:
         from msfa_core.survey.subsets import subset_filter, subsets  # noqa: PLC0415
 
-        known = subsets(source.path)
+        known = subsets(opened.path)
         with wrong_usage("--subset"):
             named = subset_filter(subset, known)
         words = f"{words if verdict else 'spectra'} {named.sentence}"
@@ -279,32 +279,32 @@ def export(
 
         table = unnamed(table)
     if mec:
-        _write_epochs(table, out, source, words, overwrite)
+        _write_epochs(table, out, opened, words, overwrite)
         return
     write(
         table,
         out,
         columns=columns,
-        header=_header(source, words, table),
+        header=_header(opened, words, table),
         overwrite=overwrite,
     )
     doubt = unidentified_sentence(table)
     held = counted_spectra(len(table), n_stars(table)) + (f", {doubt}" if doubt else "")
     print(f"{out}: {held} ({words})")
-    for line in not_followed(source):
+    for line in not_followed(opened):
         print(line)
 
 
-def _header(source: Survey, words: str, rows: pd.DataFrame) -> dict[str, str]:
+def _header(opened: Survey, words: str, rows: pd.DataFrame) -> dict[str, str]:
     """Return what an export says of itself, the funnel of the whole survey included."""
     from msfa_core.survey.funnel import funnel_in_words  # noqa: PLC0415
 
-    counts = funnel_in_words(source.table(), source.settings_used)
-    return {**source.export_header(words, rows), "funnel": counts}
+    counts = funnel_in_words(opened.table(), opened.settings_used)
+    return {**opened.export_header(words, rows), "funnel": counts}
 
 
 def _write_epochs(
-    table: pd.DataFrame, out: Path, source: Survey, words: str, overwrite: bool
+    table: pd.DataFrame, out: Path, opened: Survey, words: str, overwrite: bool
 ) -> None:
     """Write the multiple-epoch catalogue of these spectra."""
     from msfa_core.stars.multi_epoch import MEC_COLUMNS, multi_epoch_table  # noqa: PLC0415
@@ -312,7 +312,7 @@ def _write_epochs(
 
     stars = multi_epoch_table(table)
     words = f"stars with two spectra or more, of {words}"
-    header = _header(source, words, table)
+    header = _header(opened, words, table)
     header["lists"] = "values of the epochs joined by -; -9999 is missing; minutes are UTC + 8 h"
     write(stars, out, columns=MEC_COLUMNS, header=header, overwrite=overwrite)
     print(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from msfa_core.cli.app import SurveyArgument, app, spare, wrong_usage
+from msfa_core.cli.app import Overwrite, SurveyArgument, app, spare, wrong_usage
 from msfa_core.constants import CLAIM_MINUTES, TRAINING_SHARE
 from msfa_core.counting import counted
 from msfa_core.errors import ExportError, StoreError, typed
@@ -83,16 +83,16 @@ def assign(
     if reviewers:
         with wrong_usage("--reviewers"):
             checked_names(reviewers.split(","), per_star, shared)
-    source = Survey(survey)
+    opened = Survey(survey)
     if not reviewers:
-        _say_progress(source)
+        _say_progress(opened)
         return
-    if read_assignment(source.path) is not None and not (overwrite or dry_run):
+    if read_assignment(opened.path) is not None and not (overwrite or dry_run):
         raise StoreError(
             f"{survey} has an assignment: `msfa assign {typed(survey)}` shows it; --overwrite "
             "deals anew (what was decided stays)."
         )
-    chosen, words = _chosen(source, filter_ or ["candidates"])
+    chosen, words = _chosen(opened, filter_ or ["candidates"])
     share = _share(training)
     made = deal(
         chosen,
@@ -100,15 +100,15 @@ def assign(
         per_star=per_star,
         overlap=shared,
         seed=seed,
-        known=known_answers(source, known) if share else {},
+        known=known_answers(opened, known) if share else {},
         training=share,
         stars=words,
         claim_minutes=claim,
     )
     if not dry_run:
-        with source.lock():
-            write_assignment(source.path, made)
-            source.record("assign", reviewers=made.reviewers, **dict(made.said))
+        with opened.lock():
+            write_assignment(opened.path, made)
+            opened.record("assign", reviewers=made.reviewers, **dict(made.said))
     for name in made.reviewers:
         own = made.table[made.table["reviewer"] == name]
         n_known = int((own["answer"] != "").sum())
@@ -126,32 +126,32 @@ def assign(
         print(f'next: msfa serve {typed(survey)}; each opens the page and shows "assigned to me"')
 
 
-def _chosen(source: Survey, names: list[str]) -> tuple[list[int], str]:
+def _chosen(opened: Survey, names: list[str]) -> tuple[list[int], str]:
     """Return one spectrum of each star that passes the filters, and the choice in words."""
     from msfa_core.rules import representatives  # noqa: PLC0415
     from msfa_core.vetting.filters import preset_filters, verdict_filters  # noqa: PLC0415
 
-    presets = preset_filters(source.settings_used) | verdict_filters()
+    presets = preset_filters(opened.settings_used) | verdict_filters()
     unknown = [name for name in names if name not in presets]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is no filter: {', '.join(presets)}.")
-    table = source.table_with_verdicts()
+    table = opened.table_with_verdicts()
     for name in names:
         table = table[presets[name].predicate(table)]
     words = "; ".join(presets[name].sentence for name in names)
     return table.loc[representatives(table), "obsid"].tolist(), words
 
 
-def _say_progress(source: Survey) -> None:
+def _say_progress(opened: Survey) -> None:
     from msfa_core.vetting.assignment import progress, read_assignment  # noqa: PLC0415
 
-    made = read_assignment(source.path)
+    made = read_assignment(opened.path)
     if made is None:
         raise StoreError(
-            f"{source.path} has no assignment: give --reviewers NAME,NAME to share its stars."
+            f"{opened.path} has no assignment: give --reviewers NAME,NAME to share its stars."
         )
-    with source.store() as store:
-        told = progress(made, store.standing(), source.table())
+    with opened.store() as store:
+        told = progress(made, store.standing(), opened.table())
     print(f"{made.said['stars']}: {made.said['per_star']} per star, seed {made.said['seed']}")
     for who, row in told.astype(object).iterrows():
         print(
@@ -183,21 +183,19 @@ def cite(
             callback=spare,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Name what was used as BibTeX: data, dust map, zero point, methods, software."""
     from msfa_core.durable import write_whole  # noqa: PLC0415
     from msfa_core.survey.citing import bibtex, used  # noqa: PLC0415
     from msfa_core.survey.folder import Survey  # noqa: PLC0415
 
-    source = Survey(survey)
-    text = bibtex(source)
+    opened = Survey(survey)
+    text = bibtex(opened)
     if out is None:
         print(text, end="")
         return
     if out.exists() and not overwrite:
         raise ExportError(f"{out} exists; name another file, or replace it with --overwrite.")
     write_whole(out, text.encode())
-    print(f"{out}: {len(used(source)) + 1} entries")
+    print(f"{out}: {len(used(opened)) + 1} entries")

@@ -58,6 +58,21 @@ class NegativesChoice(StrEnum):
     ALL = "all"
 
 
+# options of both commands
+Epochs1 = Annotated[int, typer.Option(help="0 for the paper's 150.", min=0)]
+Epochs2 = Annotated[int, typer.Option(help="0 for the paper's 100.", min=0)]
+Batch = Annotated[int, typer.Option(help="Spectra per step.", min=2)]
+Patience = Annotated[
+    int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
+]
+Schedule = Annotated[
+    ScheduleChoice,
+    typer.Option(help="Learning rate: halved on a plateau, or a cosine for few epochs."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+MixedPrecision = Annotated[bool, typer.Option("--bf16", help="Mixed precision.")]
+
+
 @app.command()
 def train(
     stage: Annotated[
@@ -109,17 +124,12 @@ def train(
     scale: Annotated[
         ScaleChoice, typer.Option(help="Simulated stars look like the models, or as stars differ.")
     ] = ScaleChoice.MODELS,
-    epochs1: Annotated[int, typer.Option(help="0 for the paper's 150.", min=0)] = 0,
-    epochs2: Annotated[int, typer.Option(help="0 for the paper's 100.", min=0)] = 0,
-    batch: Annotated[int, typer.Option(help="Spectra per step.", min=2)] = 96,
+    epochs1: Epochs1 = 0,
+    epochs2: Epochs2 = 0,
+    batch: Batch = 96,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at the start.")] = 1e-3,
-    patience: Annotated[
-        int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
-    ] = 8,
-    schedule: Annotated[
-        ScheduleChoice,
-        typer.Option(help="Learning rate: halved on a plateau, or a cosine for few epochs."),
-    ] = ScheduleChoice.PLATEAU,
+    patience: Patience = 8,
+    schedule: Schedule = ScheduleChoice.PLATEAU,
     start: Annotated[
         Path | None,
         typer.Option(help="Models folder to go on from with stage 1, such as data/models."),
@@ -144,8 +154,8 @@ def train(
         float, typer.Option(help="Share that the mean of the weights keeps a step.", min=0)
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of simulation, split and training.", min=0)] = 42,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    bf16: Annotated[bool, typer.Option("--bf16", help="Mixed precision.")] = False,
+    device: Device = "auto",
+    bf16: MixedPrecision = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, do not resume.")] = False,
     workers: Workers = 0,
     quiet: Quiet = False,
@@ -350,21 +360,16 @@ def experiments(
     share: Annotated[
         float, typer.Option(help="Without --data: simulate this many times the paper's counts.")
     ] = 1.0,
-    epochs1: Annotated[int, typer.Option(help="0 for the paper's 150.", min=0)] = 0,
-    epochs2: Annotated[int, typer.Option(help="0 for the paper's 100.", min=0)] = 0,
-    batch: Annotated[int, typer.Option(help="Spectra per step.", min=2)] = 96,
-    patience: Annotated[
-        int, typer.Option(help="Epochs without gain before the learning rate is halved.", min=0)
-    ] = 8,
-    schedule: Annotated[
-        ScheduleChoice,
-        typer.Option(help="Learning rate: halved on a plateau, or a cosine for few epochs."),
-    ] = ScheduleChoice.PLATEAU,
+    epochs1: Epochs1 = 0,
+    epochs2: Epochs2 = 0,
+    batch: Batch = 96,
+    patience: Patience = 8,
+    schedule: Schedule = ScheduleChoice.PLATEAU,
     width_share: Annotated[
         float, typer.Option(help="Of the full width of every network; 1 is the paper's.")
     ] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    bf16: Annotated[bool, typer.Option("--bf16", help="Mixed precision.")] = False,
+    device: Device = "auto",
+    bf16: MixedPrecision = False,
     out: Annotated[
         Path | None,
         typer.Option(help="Markdown file, a CSV goes beside it (RUN/EXPERIMENTS.md)."),

@@ -23,6 +23,7 @@ from msfa_core.errors import typed
 from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.rules import (
     PARALLAX_SENTENCE,
+    are_kept_by,
     domain_sentence,
     have_good_parallax,
     in_search_domain,
@@ -172,9 +173,7 @@ def _kept(table: pd.DataFrame, settings: Settings) -> dict[str, BoolArray | None
     one = _representatives(table, both)
     good = one & have_good_parallax(table)
     inside = is_true(table, "in_cmd_trapezoid")
-    flags = table["cmd_exclusions"].fillna(0).to_numpy(np.int64)
-    remaining = good & ((flags & int(FUNNEL_EXCLUSIONS)) == 0)
-    remaining &= table["cmd_exclusions"].notna().to_numpy(bool)
+    remaining = good & are_kept_by(table, FUNNEL_EXCLUSIONS)
     measured = classified and table["balmer_flags_hdelta"].notna().any()
     labelled = measured and table[["logg", "feh"]].notna().any(axis=None)
     placed = measured and table["parallax_mas"].notna().any()

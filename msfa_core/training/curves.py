@@ -10,8 +10,6 @@ import pandas as pd
 def write_curves(history: pd.DataFrame, folder: str | Path, stage: int) -> None:
     """Write ``stage<k>_history.csv`` and ``stage<k>_curves.png``.
 
-    The picture needs matplotlib and is left out where that is not installed.
-
     Parameters
     ----------
     history : DataFrame
@@ -22,11 +20,9 @@ def write_curves(history: pd.DataFrame, folder: str | Path, stage: int) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     history.to_csv(folder / f"stage{stage}_history.csv", index=False)
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:  # a machine that only trains
-        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     figure = Figure(figsize=(7, 5), layout="constrained")
     FigureCanvasAgg(figure)
     losses, scores = figure.subplots(2, 1, sharex=True)

@@ -41,14 +41,11 @@ def write_figures(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     -------
     list of Path
         ``<origin>_confusion.png``, ``_precision_recall.png``, ``_reliability.png``,
-        ``_classes.png`` and, where S/N or Teff is known, ``_against_snr_teff.png``. None where
-        matplotlib is not installed.
+        ``_classes.png`` and, where S/N or Teff is known, ``_against_snr_teff.png``.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:  # a machine that only trains
-        return []
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     drawings: dict[str, tuple[tuple[float, float], Callable[[Figure, Evaluation], None]]] = {
         "confusion": ((6.2, 5.4), draw_confusion),
         "precision_recall": ((13.5, 4.8), draw_precision_recall),

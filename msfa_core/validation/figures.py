@@ -40,13 +40,11 @@ def write_figures(validation: Validation, folder: str | Path, title: str) -> lis
     -------
     list of Path
         ``<table>.png`` of each confusion, ``velocity_<opinion>.png``, ``labels.png`` and
-        ``uid_radius.png``. None where matplotlib is not installed.
+        ``uid_radius.png``.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        return []
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     drawings: dict[str, tuple[tuple[float, float], Callable[[Figure, Validation], None]]] = {}
     for name in validation.tables:
         if name.endswith("_confusion") or "_confusion_" in name:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from msfa_core.flags import CmdExclusion
+from msfa_core.rules import are_kept_by
 from msfa_core.vetting.filters import Filter
 
 _SENTENCES: Final = {
@@ -33,7 +32,7 @@ def exclusion_filters() -> dict[str, Filter]:
         name: Filter(
             name,
             sentence,
-            lambda table, flag=flag: _kept(table, flag),  # type: ignore[misc]
+            lambda table, flag=flag: are_kept_by(table, flag),  # type: ignore[misc]
         )
         for flag, (name, sentence) in _SENTENCES.items()
     }
@@ -59,11 +58,3 @@ def exclusion_counts(table: pd.DataFrame) -> pd.DataFrame:
         kept = int(condition.predicate(table).sum())
         rows.append((name, condition.sentence, kept, known - kept))
     return pd.DataFrame(rows, columns=["name", "sentence", "kept", "left_out"])
-
-
-def _kept(table: pd.DataFrame, flag: CmdExclusion) -> NDArray[np.bool_]:
-    """(n,) True where the bit of an exclusion is known and not set."""
-    flags = table["cmd_exclusions"]
-    bits = flags.fillna(0).to_numpy(np.int64)
-    kept: NDArray[np.bool_] = flags.notna().to_numpy(bool) & ((bits & int(flag)) == 0)
-    return kept

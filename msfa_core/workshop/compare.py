@@ -226,13 +226,11 @@ def draw(made: Sequence[Pair], out: Path) -> Path:
     Raises
     ------
     ExportError
-        When matplotlib is missing or the picture cannot be written.
+        When the picture cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise ExportError("the picture needs matplotlib; install it.") from error
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     rows = -(-len(made) // _COLUMNS)
     figure = Figure(figsize=(13, 3.6 * rows + 0.6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -82,15 +82,13 @@ def draw(stars: pd.DataFrame, out: Path) -> Path:
     Raises
     ------
     ExportError
-        When matplotlib is missing or the picture cannot be written.
+        When the picture cannot be written.
     """
-    try:
-        from matplotlib import colormaps  # noqa: PLC0415
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.colors import Normalize  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise ExportError("the picture needs matplotlib; install it.") from error
+    from matplotlib import colormaps  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.colors import Normalize  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     figure = Figure(figsize=(14, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(FIT_LINES) + 1)

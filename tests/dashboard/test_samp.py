@@ -17,7 +17,7 @@ from dashboard.state.samp import Heard, Tools
 from dashboard.views.programs import ProgramsView
 from msfa_core.errors import SurveyError
 
-pytest.importorskip("pyvo.samp")
+pytest.importorskip("pyvo.samp", reason="the hub of these tests is pyvo's")
 # sockets of the library are closed by its threads, some after the test
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -468,7 +468,7 @@ def test_a_place_that_cannot_hold_a_store_is_refused_with_a_remedy(where, says):
 
 
 def test_a_server_that_does_not_answer_is_an_error_without_the_password():
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", reason="no psycopg: pip install 'msfa-bhb[postgres]'")
     with pytest.raises(StoreError) as caught:
         Store("postgresql://ann:geheim@localhost:1/none?connect_timeout=2")
     assert "Cannot read postgresql+psycopg://ann:***@localhost:1/none" in str(caught.value)

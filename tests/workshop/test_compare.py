@@ -74,7 +74,6 @@ def test_stars_that_cannot_be_compared_are_refused_by_name(tmp_path):
 
 
 def test_the_figure_is_drawn_from_a_folder_of_real_stars(tmp_path):
-    pytest.importorskip("matplotlib")
     folder, out = write_library(tmp_path, star(*PARAMETERS)), tmp_path / "figure.png"
     assert main([str(folder), str(out)]) == 0
     assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

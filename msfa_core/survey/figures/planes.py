@@ -18,7 +18,7 @@ from msfa_core.flags import FUNNEL_EXCLUSIONS
 from msfa_core.photometry.cmd import trapezoid_vertices
 from msfa_core.photometry.locus import zahb_locus
 from msfa_core.photometry.zahb import EVOLUTION_MOST, zahb_logg
-from msfa_core.rules import have_good_parallax, in_kiel_band, kiel_band
+from msfa_core.rules import are_kept_by, have_good_parallax, in_kiel_band, kiel_band
 from msfa_core.stars.sky_map import circle, grid_lines, on_map, parallel, to_galactic
 from msfa_core.survey.figures.panel import (
     Guide,
@@ -313,8 +313,7 @@ def cmd(table: pd.DataFrame, settings: Settings, chosen: BoolArray, words: str) 
         f"trapezoid: {share(int((own & inside).sum()), int(own.sum()))}."
     )
     if table["cmd_exclusions"].notna().any():
-        bits = table["cmd_exclusions"].fillna(0).to_numpy(np.int64)
-        far = own & ((bits & int(FUNNEL_EXCLUSIONS)) == 0)
+        far = own & are_kept_by(table, FUNNEL_EXCLUSIONS)
         said += (
             " Far from the plane and the clouds, and fast: "
             f"{share(int((far & inside).sum()), int(far.sum()))} inside."

@@ -15,7 +15,6 @@ import numpy as np
 
 from msfa_core.balmer.figure import draw_window
 from msfa_core.constants import LINE_SYMBOLS
-from msfa_core.errors import ExportError
 from msfa_core.survey.figures.panel import Panel
 from msfa_core.survey.figures.star import SHOWN, StarPicture, line_places
 
@@ -54,17 +53,9 @@ _COLUMN: Final = 3.6  # inches, of one panel
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Draw in the style of the paper.
+    """Draw in the style of the paper."""
+    import matplotlib as mpl  # noqa: PLC0415
 
-    Raises
-    ------
-    ExportError
-        When matplotlib is missing.
-    """
-    try:
-        import matplotlib as mpl  # noqa: PLC0415
-    except ImportError as error:
-        raise ExportError("figures need matplotlib; install it.") from error
     with mpl.rc_context(STYLE):
         yield
 
