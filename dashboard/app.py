@@ -21,7 +21,7 @@ from dashboard.state import News, Session
 from dashboard.state.defaults import know_defaults, walk_what_is_set
 from dashboard.state.gone import let_go
 from dashboard.state.sending import send_in_few_frames, send_what_changes_while_it_is_drawn
-from dashboard.state.spare import may_wait
+from dashboard.state.spare import LINKED, Waiting, may_wait
 from dashboard.state.styles import carry_styles
 from dashboard.state.turns import hear_browsers_alone, in_turn, is_local, take_messages_in_turn
 from dashboard.state.verdicts import ASSIGNED
@@ -119,8 +119,7 @@ class VettingApp(pn.viewable.Viewer):
             survey = Survey.open(survey)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
         self.state = Session(survey=survey, reviewer=name, login=name if is_locked else "")
-        must_be_blind = self.state.verdicts.door.must_be_blind(name)
-        self.state.verdicts.blind = must_be_blind or asked_for("blind") == "1"
+        self._begin_blind()
         self.queue = QueueView(state=self.state)
         wanted = {name: asked_for(name) for name in self.queue.chosen}
         if (
@@ -166,8 +165,13 @@ class VettingApp(pn.viewable.Viewer):
             pn.state.onload(self._begin_following)
             # a browser that leaves before the page is drawn never loads it
             pn.state.on_session_destroyed(partial(self._close, pn.state.curdoc))
-            if not (self.state.verdicts.door.login or self.state.data.assignment):
-                may_wait(pn.state.curdoc, partial(self._is_as_now, self._made_from()))
+            if not (self.state.verdicts.door.login or self.state.data.assignment or learn):
+                waiting = Waiting(
+                    partial(self._is_made_from, self._made_from()),
+                    lambda: self.state.verdicts.news() is not None,
+                    self._bring_up,
+                )
+                may_wait(pn.state.curdoc, waiting)
 
     def _made_from(self) -> tuple[Any, ...]:
         """Return what a page is made from besides the table and the store."""
@@ -175,15 +179,29 @@ class VettingApp(pn.viewable.Viewer):
         stamps = sorted((one.name, one.stat().st_mtime_ns) for one in files)
         return date.today(), self._stars_to_be, *stamps
 
-    def _is_as_now(self, made_from: tuple[Any, ...]) -> bool:
-        """Tell whether a page that is made now would be as this one, which nobody has seen yet."""
-        verdicts = self.state.verdicts
-        return made_from == self._made_from() and verdicts.news() is None
+    def _is_made_from(self, made_from: tuple[Any, ...]) -> bool:
+        """Tell whether a page that is made now would be made from the same."""
+        return made_from == self._made_from()
+
+    def _bring_up(self) -> None:
+        """Make a page that nobody has seen yet what would be made now for who asks."""
+        name, _ = reviewer_of_session()
+        if name != self.state.verdicts.reviewer or self.state.verdicts.news() is not None:
+            self.state.begin_again(name)
+            self.verdict.reviewer = name
+            self._begin_blind()
+        self._open_link()
 
     # --- what a session does besides drawing -------------------------------------------------
+    def _begin_blind(self) -> None:
+        """Hide what others and the machine say, where the address asks so or the reviewer must."""
+        verdicts = self.state.verdicts
+        must_be = verdicts.door.must_be_blind(verdicts.reviewer)
+        verdicts.blind = must_be or asked_for("blind") == "1"
+
     def _open_link(self) -> None:
         """Show the star that the address names: ``?obj=OBSID``."""
-        wanted, status = asked_for("obj"), self.state.status
+        wanted, status = asked_for(LINKED), self.state.status
         if wanted:
             told = status.message if status.tone == "error" else ""
             self.state.is_linked = status.attempt(self.state.screen.select, wanted)

@@ -26,18 +26,20 @@ def on_server_loaded(server_context: Any) -> None:
     from dashboard.making import DemoMaker, options  # noqa: PLC0415
     from dashboard.state.files import keep_what_is_asked_for, serve_files_lightly  # noqa: PLC0415
     from dashboard.state.gone import let_leave  # noqa: PLC0415
+    from dashboard.state.head import send_heads_first  # noqa: PLC0415
     from dashboard.state.spare import SparePage  # noqa: PLC0415
     from dashboard.warming import warm_up  # noqa: PLC0415
 
     serve_files_lightly()
     keep_what_is_asked_for()
-    SparePage(server_context.application_context)
     let_leave(server_context.application_context.io_loop.asyncio_loop)
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)
     gc.freeze()  # what was imported stays: not searched whenever a page is closed
     is_read = threading.Event()
-    warm_up(None if maker is None else maker.can_open, is_read)
+    warming = warm_up(None if maker is None else maker.can_open, is_read)
+    spare = SparePage(server_context.application_context, warming)
+    send_heads_first(server_context.application_context, spare.is_ready_for)
     path = survey if maker is None else None
     threading.Thread(target=_read, args=(path, is_read), name="read", daemon=True).start()
 

@@ -130,6 +130,16 @@ class Session:
         else:
             self.screen.first()
 
+    def begin_again(self, reviewer: str) -> None:
+        """Be what a new session of somebody would be now; nobody has seen this one yet."""
+        with self._at_once():
+            self.verdicts.reviewer = reviewer
+            self.verdicts.reopen()
+            self.verdicts.know_reviewer()
+            self.labels.reset()
+            self.queue.arrange()
+            self.screen.first()
+
     def _change_reviewer(self) -> None:
         """Know the new reviewer's own verdicts, and begin with what is left to do."""
         with pn.io.hold():

@@ -1,71 +1,97 @@
 """A page that is made before it is asked for: whoever opens the app next does not wait for it.
 
-To make one takes seconds in which the server answers nobody. So it is done when no page is open,
-or when nobody has touched one for a minute: a server that has given a page then makes one more
-from the same request, and works out what will be sent of it. The next who asks for just that
-(address, host, headers) gets it, if it is still what would be made for them then; else it is
-thrown away.
+A server that has given a page makes one more from the same request as soon as nobody does anything,
+and works out what will be sent of it. Whoever opens the app next gets it, if it can be made what
+would be made for them then: of their name, with the star that their address names, and with all
+that was decided since. Else it is thrown away.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import panel as pn
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentChangedEvent
-from bokeh.server.contexts import ApplicationContext
+from bokeh.server.contexts import ApplicationContext, _RequestProxy
 from bokeh.server.session import ServerSession, current_time
+from bokeh.util.token import get_token_payload
 from panel.io.resources import LOCAL_DIST, patch_model_css
 from panel.io.state import set_curdoc
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 
 from dashboard.state.gone import give_back_all
+from dashboard.state.page_thread import PageThread
 from dashboard.state.turns import is_live
 
 logger = logging.getLogger(__name__)
 
-QUIET: Final = 2.0  # s after anybody did anything, before a page is made where none is open
-AWAY: Final = 60.0  # s, where one is: its reviewer is not at work
+QUIET: Final = 2.0  # s after anybody did anything, before a page is made
+AWAY: Final = 60.0  # s, after which nobody is at work though pages are open
 OPENS: Final = 10.0  # s that a browser may take to draw the page it was given
 LOOK_EVERY: Final = 0.25  # s
 CHECK_EVERY: Final = 4.0  # s, whether what lies ready is still true: it holds files, too
-OF_A_MOMENT: Final = (  # headers that say how a browser came here, not who it is
-    "cache-control", "pragma", "if-none-match", "if-modified-since", "referer", "priority",
-    "connection", "sec-",
+NOT_OF_THE_PAGE: Final = (  # headers that say which browser it is and how it came here, not who
+    "accept", "cache-control", "connection", "cookie", "dnt", "if-modified-since", "if-none-match",
+    "pragma", "priority", "referer", "save-data", "sec-", "upgrade-insecure-requests",
+    "user-agent",
 )  # fmt: skip
-_being_made: dict[ID, Callable[[], bool] | None] = {}
+NAMED: Final = "msfa-reviewer-"  # begins the cookie of a name that was typed
+LINKED: Final = "obj"  # the star that an address names
+_being_made: dict[ID, Waiting | None] = {}
 
 
-def may_wait(document: Document | None, is_fit: Callable[[], bool]) -> None:
-    """Say of a page that it may be made before it is asked for.
+class Waiting(NamedTuple):
+    """How a page may be made before it is asked for.
 
-    Parameters
+    Attributes
     ----------
-    document : Document, optional
-    is_fit : callable
-        Tells whether a page that is made now would be as this one.
+    is_true : callable
+        Tells whether what it is made from is as it was; asked in a thread of its own.
+    is_late : callable
+        Tells whether something was decided since; asked there, too.
+    bring_up : callable
+        Makes it what would be made now for who asks: what was decided, their name, their star.
     """
+
+    is_true: Callable[[], bool]
+    is_late: Callable[[], bool]
+    bring_up: Callable[[], None]
+
+
+def may_wait(document: Document | None, waiting: Waiting) -> None:
+    """Say of a page that it may be made before it is asked for, and how."""
     context = None if document is None else document.session_context
     if context is not None and context.id in _being_made:
-        _being_made[context.id] = is_fit
+        _being_made[context.id] = waiting
 
 
 def asked(request: HTTPServerRequest) -> tuple[Any, ...]:
-    """Return all that a page may be made from: who asks for what."""
+    """Return all that a page is made from of who asks for what, and cannot be made up for later."""
     headers = sorted(
-        (name.lower(), value)
+        # of a proxy it says for whom it asks: that it is one, counts
+        (name.lower(), "" if name.lower() == "x-forwarded-for" else value)
         for name, value in request.headers.get_all()
-        if not name.lower().startswith(OF_A_MOMENT)
+        if not name.lower().startswith(NOT_OF_THE_PAGE)
     )
-    return request.protocol, request.host, request.uri, request.remote_ip, *headers
+    cookies = sorted(
+        (name, one.value) for name, one in request.cookies.items() if not name.startswith(NAMED)
+    )
+    options = sorted((name, *all_) for name, all_ in request.arguments.items() if name != LINKED)
+    return (
+        request.protocol, request.host, request.path,
+        tuple(headers), tuple(cookies), tuple(options),
+    )  # fmt: skip
 
 
 def write_ahead(document: Document) -> None:
@@ -94,6 +120,20 @@ def write_ahead(document: Document) -> None:
     vars(document)["to_json"] = to_json
 
 
+def is_written_ahead(document: Document) -> bool:
+    """Tell whether what a browser is sent of a page lies ready."""
+    return "to_json" in vars(document)
+
+
+def _as_asked(request: HTTPServerRequest, token: str | None) -> _RequestProxy:
+    """Return what a page knows of who asks for it, as Bokeh does where it makes one."""
+    said = get_token_payload(token) if token else {}
+    headers, cookies = said.get("headers"), said.get("cookies")
+    if headers is not None and cookies is not None and "Cookie" not in headers:
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    return _RequestProxy(request, arguments=said.get("arguments"), cookies=cookies, headers=headers)
+
+
 class SparePage:
     """Keeps one page ready for a server.
 
@@ -101,6 +141,8 @@ class SparePage:
     ----------
     contexts : ApplicationContext
         Of the app: from now on it gives out the page that lies ready.
+    after : Thread, optional
+        Does what the first reviewer would wait for; no page is made ready before it has ended.
 
     Attributes
     ----------
@@ -108,19 +150,25 @@ class SparePage:
         The page that nobody has asked for yet.
     """
 
-    def __init__(self, contexts: ApplicationContext) -> None:
-        self._contexts = contexts
-        self._make = contexts.create_session_if_needed
+    def __init__(self, contexts: ApplicationContext, after: threading.Thread | None = None) -> None:
+        self._contexts, self._after = contexts, after
+        self._pages = PageThread(contexts, write_ahead)
+        self._known = contexts.create_session_if_needed
         self._last: tuple[HTTPServerRequest, str | None] | None = None
         self._heard = 0.0  # when somebody last did anything
         self._opening: dict[ID, float] = {}  # pages given and not drawn yet: since when
         self._is_looking = False
+        self._making: asyncio.Task[None] | None = None
         self._key: tuple[Any, ...] = ()  # of what lies ready
-        self._is_fit: Callable[[], bool] = lambda: False
+        self._waiting = Waiting(lambda: False, lambda: False, lambda: None)
         self._set_aside: set[ID] = set()  # pages that were open when memory was last given back
         self.ready: ServerSession | None = None
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spare")
         vars(contexts)["create_session_if_needed"] = self.session
+
+    def is_ready_for(self, request: HTTPServerRequest) -> bool:
+        """Tell whether a page that may be given lies ready."""
+        return self.ready is not None and self._key == asked(request)
 
     async def session(
         self, session_id: ID, request: HTTPServerRequest | None = None, token: str | None = None
@@ -133,40 +181,70 @@ class SparePage:
             As for `ApplicationContext.create_session_if_needed`.
         """
         contexts = self._contexts
-        is_new = (
-            session_id not in contexts._sessions and session_id not in contexts._pending_sessions
-        )
-        if not is_new or request is None:
-            return await self._make(session_id, request, token)
-        page, self.ready = self.ready, None
+        is_known = session_id in contexts._sessions or session_id in contexts._pending_sessions
+        if is_known or request is None:
+            return await self._known(session_id, request, token)
         self._heard = monotonic()
-        if page is not None and not (self._key == asked(request) and self._try_fit()):
+        if self._making is not None:  # the page would be made after it; it may be just this one
+            await asyncio.wait([self._making])
+        page, self.ready = self.ready, None
+        if page is not None and not (
+            self._key == asked(request) and await self._give(page, session_id, request, token)
+        ):
             await self._throw_away(page)
             page = None
         if page is None:
-            page = await self._make(session_id, request, token)
-        else:
-            self._give(page, session_id, token)
+            page = await self._pages.make(session_id, request, token)
         self._listen(page, request, token)
         return page
 
-    def _try_fit(self) -> bool:
+    def _is_true(self) -> bool:
         try:
-            return self._is_fit()
+            return self._waiting.is_true()
         except Exception as error:  # whoever makes the page anew meets it, and says so
             logger.info("the page that lies ready is not given: %s", error)
             return False
 
-    def _give(self, page: ServerSession, session_id: ID, token: str | None) -> None:
-        """Let the page that lies ready be the session of this name."""
-        contexts = self._contexts
-        context = contexts._session_contexts.pop(page.id)
-        del contexts._sessions[page.id]
+    def _is_late(self) -> bool:
+        try:
+            return self._waiting.is_late()
+        except Exception as error:  # the same
+            logger.info("the page that lies ready is as it was: %s", error)
+            return False
+
+    async def _give(
+        self, page: ServerSession, session_id: ID, request: HTTPServerRequest, token: str | None
+    ) -> bool:
+        """Let the page that lies ready be the session of this name; return whether it can be."""
+        contexts, name = self._contexts, page.id
+        context = contexts._session_contexts[name]
+        context._request = _as_asked(request, token)
+        if not self._is_true() or not await self._bring_up(page):
+            return False
+        del contexts._session_contexts[name], contexts._sessions[name]
         context._id = page._id = session_id
         context._token = page._token = token
         page._last_unsubscribe_time = current_time()
         page.unblock_expiration()
         contexts._sessions[session_id], contexts._session_contexts[session_id] = page, context
+        return True
+
+    async def _bring_up(self, page: ServerSession) -> bool:
+        """Make the page what would be made now for who asks; return whether that was possible."""
+        document = page.document
+
+        async def bring_up() -> None:
+            with set_curdoc(document):
+                self._waiting.bring_up()
+            if not is_written_ahead(document):
+                await self._pages.do(partial(write_ahead, document))
+
+        try:
+            await page.with_document_locked(bring_up)
+        except Exception as error:  # whoever makes the page anew meets it, and says so
+            logger.info("the page that lies ready is not given: %s", error)
+            return False
+        return not page.destroyed
 
     async def _throw_away(self, page: ServerSession) -> None:
         page.unblock_expiration()
@@ -197,20 +275,30 @@ class SparePage:
     async def _look(self) -> None:
         """Make a page once nobody does anything."""
         self._is_looking = False
-        if self.ready is not None or self._last is None:
+        if self.ready is not None or self._last is None or self._making is not None:
             return
-        if self._is_at_work():
+        is_warming = self._after is not None and self._after.is_alive()
+        if is_warming or self._opening_now() or monotonic() - self._heard < QUIET:
             self._look_soon()
-        else:
-            await self._make_ready(*self._last)
+            return
+        self._making = asyncio.ensure_future(self._make_ready(*self._last))
+        try:
+            await self._making
+        finally:
+            self._making = None
 
-    def _is_at_work(self) -> bool:
-        """Whether somebody did anything just now, on any page."""
-        sessions = self._contexts._sessions.values()
-        is_open = any(session.connection_count for session in sessions)
+    def _opening_now(self) -> bool:
+        """Whether a browser draws the page that it was given."""
         now = monotonic()
         self._opening = {name: at for name, at in self._opening.items() if now - at < OPENS}
-        return bool(self._opening) or now - self._heard < (AWAY if is_open else QUIET)
+        return bool(self._opening)
+
+    def _is_at_work(self) -> bool:
+        """Whether somebody is at work, on any page."""
+        sessions = self._contexts._sessions.values()
+        is_open = any(session.connection_count for session in sessions)
+        pause = AWAY if is_open else QUIET
+        return self._opening_now() or monotonic() - self._heard < pause
 
     def _give_back(self) -> None:
         """Free what pages that went have held, files of a replaced table too."""
@@ -218,34 +306,38 @@ class SparePage:
         self._set_aside = set(self._contexts._sessions)
 
     async def _make_ready(self, request: HTTPServerRequest, token: str | None) -> None:
-        self._give_back()
+        if not self._is_at_work():
+            self._give_back()
         name = ID(f"spare-{secrets.token_hex(16)}")
         _being_made[name] = None
         try:
-            page = await self._make(name, request, token)
+            page = await self._pages.make(name, request, token)
         finally:
-            is_fit = _being_made.pop(name)
+            waiting = _being_made.pop(name)
         page.block_expiration()
-        if is_fit is None or not is_live(page.document):
+        if waiting is None or not is_live(page.document):
             self._last = None  # a notice, a page of a team: each is made for whom it is
             await self._throw_away(page)
             return
-        self.ready, self._key, self._is_fit = page, asked(request), is_fit
-        IOLoop.current().add_callback(self._write)  # a turn of its own: a key gets between
+        self.ready, self._key, self._waiting = page, asked(request), waiting
         IOLoop.current().call_later(CHECK_EVERY, self._check, page)
 
-    def _write(self) -> None:
-        if self.ready is not None:
-            write_ahead(self.ready.document)
-
     async def _check(self, page: ServerSession) -> None:
-        """Throw the page away when it is not true any more, and make another; others may wait."""
+        """Throw the page away when it is not true any more, and make another; others may wait.
+
+        What was decided since is made up for when nobody is at work, or when it is given.
+        """
         loop = IOLoop.current()
-        is_true = self.ready is page and await loop.run_in_executor(self._checker, self._try_fit)
+        is_true = self.ready is page and await loop.run_in_executor(self._checker, self._is_true)
+        if is_true and not self._is_at_work():
+            is_late = await loop.run_in_executor(self._checker, self._is_late)
+            if self.ready is page and is_late and not self._is_at_work():
+                is_true = await self._bring_up(page)
         if self.ready is not page:
             return
         if is_true:
-            if not self._set_aside <= self._contexts._sessions.keys() and not self._is_at_work():
+            is_changed = not self._set_aside <= self._contexts._sessions.keys()
+            if is_changed and not self._is_at_work():
                 self._give_back()
             loop.call_later(CHECK_EVERY, self._check, page)
             return

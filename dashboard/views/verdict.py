@@ -17,6 +17,7 @@ import param
 from bokeh.document import Document
 
 from dashboard.state import Session
+from dashboard.state.spare import NAMED
 from dashboard.state.turns import header_of, in_turn, is_live
 from dashboard.theme import STATIC, stylesheet
 from dashboard.views.keyboard import REJECT_CLASSES
@@ -55,7 +56,7 @@ _VERDICTS: Final = frozenset(str(verdict) for verdict in Verdict)
 def name_cookie(document: Document | None) -> str:
     """Return the cookie that holds a typed name: each port of a computer has one of its own."""
     port = header_of(document, "Host").rpartition(":")[2]
-    return f"msfa-reviewer-{port if port.isdigit() else ''}"
+    return f"{NAMED}{port if port.isdigit() else ''}"
 
 
 def typed_before(document: Document | None) -> str:

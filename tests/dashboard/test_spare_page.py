@@ -2,14 +2,21 @@
 
 import asyncio
 import gc
+import gzip
+import json
+import re
 import shutil
+import threading
 import weakref
+from base64 import b64decode
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from bokeh.application import Application
 from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
 from bokeh.application.handlers.function import FunctionHandler
+from bokeh.core.json_encoder import serialize_json
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.models import Div
@@ -24,7 +31,7 @@ import dashboard.state.spare
 from dashboard.app import VettingApp
 from dashboard.state import Session
 from dashboard.state.gone import give_back_all, let_leave
-from dashboard.state.spare import SparePage, may_wait
+from dashboard.state.spare import SparePage, Waiting, is_written_ahead, may_wait
 from msfa_core.survey.subsets import name_subset
 from msfa_core.vetting.decision import Verdict
 
@@ -63,7 +70,13 @@ class Server:
     """An app of a server without its sockets."""
 
     def __init__(self, make):
-        app = Application(FunctionHandler(make), DocumentLifecycleHandler())
+        self.n_made = 0
+
+        def count(document):
+            self.n_made += 1
+            make(document)
+
+        app = Application(FunctionHandler(count), DocumentLifecycleHandler())
         self.contexts = ApplicationContext(app, io_loop=IOLoop.current(), url="/dashboard")
         self.spare = SparePage(self.contexts)
         self.n_asked = 0
@@ -91,7 +104,8 @@ class Server:
 
     async def ready(self):
         for _ in range(1000):
-            if self.spare.ready is not None and "to_json" in vars(self.spare.ready.document):
+            if self.spare.ready is not None:
+                assert is_written_ahead(self.spare.ready.document)
                 return self.spare.ready
             await asyncio.sleep(0.01)
         raise AssertionError("no page was made ready")
@@ -114,9 +128,9 @@ def run(make, visit):
     asyncio.run(whole())
 
 
-def plain(document, *, is_fit=lambda: True):
+def plain(document, *, is_true=lambda: True, is_late=lambda: False, bring_up=lambda: None):
     document.add_root(Div(text="a page"))
-    may_wait(document, is_fit)
+    may_wait(document, Waiting(is_true, is_late, bring_up))
 
 
 def test_who_asks_for_the_same_gets_the_page_that_lies_ready_and_what_is_sent_is_worked_out():
@@ -140,11 +154,14 @@ def test_who_asks_for_the_same_gets_the_page_that_lies_ready_and_what_is_sent_is
 @pytest.mark.parametrize(
     "other",
     [
-        request("/dashboard?obj=1"),
         request("/dashboard?theme=dark"),
+        request("/dashboard?blind=1"),
+        request("/elsewhere/dashboard"),
         request(Host="vetting.example"),
         request(Cookie="user=bert"),
+        request(Authorization="Basic YmVydDp4"),
         request(**{"X-Forwarded-For": "10.0.0.1"}),
+        request(**{"X-Forwarded-User": "bert"}),
     ],
     ids=lambda one: f"{one.uri} {one.headers}",
 )
@@ -160,6 +177,103 @@ def test_a_page_made_for_one_is_not_given_to_another(other):
     run(plain, visit)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(**{"User-Agent": "another browser", "Accept-Language": "de"}),
+        request("/dashboard?obj=1"),
+        request(Cookie="msfa-reviewer-5006=bert"),
+    ],
+    ids=lambda one: f"{one.uri} {one.headers}",
+)
+def test_a_page_becomes_that_of_whoever_asks(other):
+    """What their address and name make of it, it is told when it is given."""
+    told = []
+
+    def make(document):
+        def bring_up():
+            asks = document.session_context.request
+            star = asks.arguments.get("obj", [b""])[0].decode()
+            told.append((star, asks.cookies.get("msfa-reviewer-5006", "")))
+            document.roots[0].text = " ".join(told[-1])
+
+        plain(document, bring_up=bring_up)
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        assert not told
+        assert await server.page(other) is spare
+        assert is_written_ahead(spare.document)
+        said = spare.document.to_json().content["roots"][0]["attributes"]["text"]
+        assert [said] == [" ".join(words) for words in told]
+
+    run(make, visit)
+    star = "1" if "obj" in other.uri else ""
+    assert told == [(star, "bert" if "Cookie" in other.headers else "")]
+
+
+def test_a_page_that_cannot_be_brought_up_is_made_anew():
+    def fail():
+        raise OSError("the store is gone")
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        assert await server.page() is not spare
+        assert spare.destroyed
+
+    run(lambda document: plain(document, bring_up=fail), visit)
+
+
+def test_what_was_decided_since_is_made_up_for_while_nobody_is_at_work(monkeypatch):
+    monkeypatch.setattr(dashboard.state.spare, "CHECK_EVERY", 0.05)
+    is_late, n_brought = [False], []
+
+    def bring_up():
+        n_brought.append(is_late[0])
+        is_late[0] = False
+
+    async def visit(server):
+        page = await server.page()
+        spare = await server.ready()
+        await asyncio.sleep(0.2)
+        assert not n_brought
+        page.subscribe(browser := object())  # at work: it would hold up the next key
+        is_late[0] = True
+        await asyncio.sleep(0.2)
+        assert not n_brought
+        page.unsubscribe(browser)
+        await asyncio.sleep(0.3)
+        assert n_brought == [True]
+        assert await server.page() is spare
+
+    run(lambda document: plain(document, is_late=lambda: is_late[0], bring_up=bring_up), visit)
+
+
+def test_who_asks_while_a_page_is_made_ready_gets_it():
+    may_go, is_asked = threading.Event(), threading.Event()
+
+    def make(document):
+        if is_asked.is_set():
+            assert may_go.wait(10)
+        plain(document)
+
+    async def visit(server):
+        await server.page()
+        is_asked.set()
+        while server.spare._making is None:
+            await asyncio.sleep(0.01)
+        page = asyncio.ensure_future(server.page())
+        await asyncio.sleep(0.1)
+        assert not page.done()
+        may_go.set()
+        assert (await page) is not None
+        assert server.n_made == 2
+
+    run(make, visit)
+
+
 def test_a_page_that_is_no_longer_true_is_thrown_away():
     is_true = [True]
 
@@ -170,7 +284,7 @@ def test_a_page_that_is_no_longer_true_is_thrown_away():
         assert await server.page() is not spare
         assert spare.destroyed
 
-    run(lambda document: plain(document, is_fit=lambda: is_true[0]), visit)
+    run(lambda document: plain(document, is_true=lambda: is_true[0]), visit)
 
 
 def test_what_changes_on_a_page_that_lies_ready_is_sent():
@@ -227,23 +341,22 @@ def test_nothing_is_made_while_a_browser_draws_the_page_that_it_was_given(monkey
     run(plain, leave)
 
 
-def test_nothing_is_made_while_a_page_is_open_unless_its_reviewer_is_away(monkeypatch):
-    """It would hold up the answer to the next key."""
+def test_memory_is_searched_for_what_went_only_while_nobody_is_at_work(monkeypatch):
+    """It would hold up the answer to the next key; that a page is made, does not."""
+    n_given_back = []
+    monkeypatch.setattr(dashboard.state.spare, "give_back_all", lambda: n_given_back.append(1))
     browser = object()
 
     async def visit(server):
         page = await server.page()
         page.subscribe(browser)
-        await asyncio.sleep(0.3)
-        assert server.spare.ready is None
-        monkeypatch.setattr(dashboard.state.spare, "AWAY", 0.02)
         spare = await server.ready()
-        monkeypatch.setattr(dashboard.state.spare, "AWAY", 60.0)
+        assert not n_given_back
+        monkeypatch.setattr(dashboard.state.spare, "AWAY", 0.02)
         assert await server.page() is spare
-        await asyncio.sleep(0.3)
-        assert server.spare.ready is None
-        page.unsubscribe(browser)
         await server.ready()
+        assert n_given_back
+        page.unsubscribe(browser)
 
     run(plain, visit)
 
@@ -332,7 +445,7 @@ def test_what_is_no_longer_true_is_not_kept_until_somebody_asks(monkeypatch):
         while await server.ready() is spare:
             await asyncio.sleep(0.01)
 
-    run(lambda document: plain(document, is_fit=lambda: is_true[0]), visit)
+    run(lambda document: plain(document, is_true=lambda: is_true[0]), visit)
 
 
 def test_a_page_of_a_survey_may_lie_ready(survey):
@@ -369,14 +482,91 @@ def rewrite(survey):
     (survey.path / "new").rename(table)
 
 
-@pytest.mark.parametrize("change", [judge, name, rewrite])
+@pytest.mark.parametrize("change", [name, rewrite])
 def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(survey, change):
     app = VettingApp(survey, reviewer="anna")
     made_from = app._made_from()
-    assert app._is_as_now(made_from)
+    assert app._is_made_from(made_from)
+    judge(survey)  # is made up for
+    assert app._is_made_from(made_from)
     change(survey)
-    assert not app._is_as_now(made_from)
+    assert not app._is_made_from(made_from)
     app._close(Document(), None)
+
+
+def shown(document):
+    """What the models of a page say, in their order, without the numbers that are its own."""
+    numbers, found = {}, {}
+
+    def walk(value, place):
+        is_array = isinstance(value, dict) and value.get("type") == "ndarray"
+        if is_array and isinstance(value["array"], list):
+            walk(value["array"], place)
+        elif is_array:
+            numbers_of = b64decode(value["array"]["data"])
+            numbers_of = (
+                gzip.decompress(numbers_of) if numbers_of[:2] == b"\x1f\x8b" else numbers_of
+            )
+            walk(np.frombuffer(numbers_of, value["dtype"]).tolist(), place)
+        elif isinstance(value, dict):
+            if "id" in value:
+                number = numbers.setdefault(value["id"], len(numbers))
+                found[place] = number
+                place = f"{number} {value.get('name')}" if "attributes" in value else place
+            for key, one in value.items():
+                if key != "id":
+                    walk(one, f"{place}.{key}")
+        elif isinstance(value, list):
+            for at, one in enumerate(value):
+                walk(one, f"{place}.{at}")
+        else:
+            own_number = r"\b[0-9a-f]{32}\b|\b[0-9]{12,}\b|(?<=[a-z])[0-9]{4,}\b"
+            found[place] = re.sub(own_number, "", f"{value}")
+
+    walk(json.loads(serialize_json(document.to_json().content["roots"])), "")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("other", "is_judged"),
+    [
+        (request(), True),
+        (request("/dashboard?obj={}"), False),
+        (request(Cookie="msfa-reviewer-5006=bert"), True),
+    ],
+    ids=["decided since", "a star", "another name"],
+)
+def test_a_page_that_was_brought_up_is_what_would_be_made_now(
+    survey, monkeypatch, other, is_judged
+):
+    monkeypatch.setenv("MSFA_REVIEWER", "anna")
+    star = str(survey.table()["obsid"].iloc[-1])
+    other = request(other.uri.format(star), **dict(other.headers))
+
+    def make(document):
+        with set_curdoc(document):
+            VettingApp(survey).servable()
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        if is_judged:
+            judge(survey)
+        assert await server.page(other) is spare
+        server.spare._key = ()  # what lies ready fits nobody
+        fresh = await server.page(other)
+        assert fresh is not spare
+        await asyncio.sleep(1.0)  # what follows the star a little later
+        given, made = shown(spare.document), shown(fresh.document)
+        other_than_made = [
+            f"{place}: {given.get(place)}, not {made.get(place)}"
+            for place in given | made
+            if given.get(place) != made.get(place)
+            and ".location." not in place  # a browser says itself where it is
+        ]
+        assert not other_than_made, "\n".join(other_than_made)
+
+    run(make, visit)
 
 
 @pytest.mark.parametrize(("fault", "is_told"), [(WebSocketClosedError(), 0), (ValueError(), 1)])
