@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from msfa_core.columns import BY_NAME, OBSERVATION, check_columns
-from msfa_core.constants import MATCH_RADIUS_ARCSEC
+from msfa_core.constants import MATCH_RADIUS_ARCSEC, SPEED_OF_LIGHT
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.counterparts import FAR, match_key
@@ -37,6 +37,11 @@ _SOME: Final = 0.2  # of them: noise alone mixes the ranks of equal S/N
 _UNLIKE: Final = 0.4  # correlation of ranks: 0.9 and more between releases
 FEWEST_PLACES: Final = 5  # of which a rounding can be told
 _SAME_STEP: Final = 1e-6
+_ENOUGH_VELOCITIES: Final = 10  # rows
+_OTHER_VELOCITY: Final = 20.0  # km/s in the middle; of one star two pipelines give less …
+_SAME_VELOCITY: Final = 10.0  # … and as little as this seldom by chance
+_SLIPPED: Final = "slipped"
+_TURNED: Final = "turned"
 
 # House name -> names in LAMOST (and kindred) catalogues, the first one present is taken.
 CATALOGUE_NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -101,7 +106,12 @@ CATALOGUE_USE: Final = Use(
     says_unused=True,
 )
 FAR_AWAY: Final = "far from the star that their identifier names"
-OF_ANOTHER: Final = "of another observation than their identifier, by night, file, star or S/N"
+OF_ANOTHER: Final = (
+    "of another observation than their identifier, by night, file, star, S/N or velocity"
+)
+TURNED_RV: Final = (
+    "rv is left out: it agrees with the redshifts of the spectra with its sign turned only"
+)
 PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")
 
 
@@ -317,6 +327,9 @@ def joined_catalogue(
             f"{far}). Name the file of the same data release, with a column 'obsid' or "
             f"'filename'.{opened.reasons()}"
         )
+    if opened.has("rv") and _velocities(where, table, row) == _TURNED:
+        opened = replace(opened, table=table.drop(columns="rv"))
+        matched = replace(matched, notes=(*matched.notes, TURNED_RV))
     joined = _filled(candidates, opened, row)
     theirs = _keys(table, "obsid")
     if by.get("file") and theirs is not None:  # files that state no obsid: numbered by their name
@@ -361,9 +374,41 @@ def _of_another(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> NDAr
             pairs = [one["snr_g"][known].rank() for one in (ours, theirs)]
             if min(np.ptp(one) for one in pairs) and abs(np.corrcoef(*pairs)[0, 1]) < _UNLIKE:
                 other[at] = True
+    if _velocities(where, table, row) == _SLIPPED:
+        other[at] = True
     if {"ra", "dec"} <= set(where.columns) and "gaia_source_id" in table and "ra" not in table:
         other[at] |= _of_other_places(where, at, theirs["gaia_source_id"])
     return other
+
+
+def _velocities(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> str:
+    """Return what the redshifts of the spectra say of the velocities of a catalogue.
+
+    Returns
+    -------
+    str
+        `_SLIPPED` where they are those of the rows beside, `_TURNED` where they agree with the
+        other sign only; nothing else is said.
+    """
+    if "z" not in where or not {"rv", "z"} & set(table.columns):
+        return ""
+    light = float(SPEED_OF_LIGHT)
+    theirs = table["rv"] if "rv" in table else light * table["z"]
+    velocity = theirs.to_numpy(np.float64, na_value=np.nan)
+    at = np.flatnonzero(row >= 0)
+    ours = light * where["z"].to_numpy(np.float64, na_value=np.nan)[at]
+
+    def apart(others: FloatArray) -> float:
+        known = np.isfinite(ours) & np.isfinite(others)
+        enough = known.sum() >= _ENOUGH_VELOCITIES
+        return float(np.median(np.abs(ours - others)[known])) if enough else np.nan
+
+    if not apart(velocity[row[at]]) > _OTHER_VELOCITY:
+        return ""
+    beside = [np.roll(velocity, step)[row[at]] for step in (-2, -1, 1, 2)]
+    if any(apart(one) < _SAME_VELOCITY for one in beside):
+        return _SLIPPED
+    return _TURNED if apart(-velocity[row[at]]) < _SAME_VELOCITY else ""
 
 
 def _of_other_places(

@@ -157,10 +157,12 @@ def middle_minutes(table: pd.DataFrame) -> pd.Series:
     Returns
     -------
     (n,) Series of Int64
+        Missing for a date without a time of the day.
     """
     if "date_obs" not in table.columns:
         return pd.Series(pd.NA, index=table.index, dtype="Int64")
-    time = pd.to_datetime(table["date_obs"], format="ISO8601", errors="coerce", utc=True)
+    timed = table["date_obs"].where(table["date_obs"].astype("str").str.contains(":", na=False))
+    time = pd.to_datetime(timed, format="ISO8601", errors="coerce", utc=True)
     seconds = (time - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
     days = seconds / 86_400.0 + _MJD_OF_1970 + LOCAL_HOURS / 24.0
     return (days * _MINUTES).round().astype("Int64")

@@ -19,7 +19,7 @@ from msfa_core.tables.report import OutsideTable, as_record, check_slipped
 if TYPE_CHECKING:
     from msfa_core.tables.large import LargeTable
 
-_TOLD_APART: Final = ("obsid", "file", "ra", "dec", "mjd", "lmjd", "snr_g")
+_TOLD_APART: Final = ("obsid", "file", "ra", "dec", "mjd", "lmjd", "snr_g", "z")
 _OLD: Final = " before"
 _SHOWN: Final = 4
 

@@ -310,6 +310,32 @@ def test_of_rows_that_repeat_an_obsid_the_first_counts(candidates, caplog):
         assert any("several rows that differ" in one for one in matched.notes) == is_said
 
 
+def test_velocities_tell_rows_that_slipped_and_a_sign_that_was_turned():
+    rng = np.random.default_rng(3)
+    n = 30
+    velocity = rng.normal(0.0, 120.0, n)
+    own = pd.DataFrame({"obsid": 900 + np.arange(n), "z": (velocity + rng.normal(0, 8, n)) / 3e5})
+    told = pd.DataFrame({"obsid": own["obsid"], "rv": velocity, "teff": 8000.0 + np.arange(n)})
+
+    def joined(table):
+        opened = of_frame(table, CATALOGUE_USE)
+        return joined_catalogue(own[["obsid"]], opened, placed=own)
+
+    noisy = told.assign(rv=velocity + rng.normal(0, 60, n))
+    for honest in (told, told.sample(frac=1.0, random_state=1), noisy, told.head(5)):
+        found, matched = joined(honest)
+        assert matched.n == len(honest)
+        assert not matched.notes
+        assert found["rv"].notna().sum() == len(honest)
+    slipped = told.assign(rv=np.roll(told["rv"], 1), teff=np.roll(told["teff"], 1))
+    with pytest.raises(CatalogueError, match="star, S/N or velocity"):
+        joined(slipped)
+    found, matched = joined(told.assign(rv=-told["rv"]))
+    assert "with its sign turned only" in matched.notes[0]
+    assert "rv" not in found
+    assert found["teff"].tolist() == told["teff"].tolist()
+
+
 def test_a_number_that_is_none_is_named(candidates):
     with pytest.raises(
         CatalogueError, match="column teff has 'hot' in row 2 where a number belongs"

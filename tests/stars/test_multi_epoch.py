@@ -48,10 +48,11 @@ def spectra():
 def test_the_middle_of_an_observation_is_a_local_modified_julian_minute():
     # header of a LAMOST file: exposures from local minute 80436692 (DATE-BEG 19:35:47) onwards,
     # DATE-OBS 2011-10-24T12:32:00 UTC is 20:32 local
-    table = pd.DataFrame({"date_obs": ["2011-10-24T12:32:00", "2011-10-24T12:07:09.80", None, "?"]})
+    dates = ["2011-10-24T12:32:00", "2011-10-24T12:07:09.80", None, "?", "2011-10-24", "20111024"]
+    table = pd.DataFrame({"date_obs": dates})
     minutes = middle_minutes(table)
     assert minutes.tolist()[:2] == [80436692 + 60, 80436727]
-    assert minutes.isna().tolist() == [False, False, True, True]
+    assert minutes.isna().tolist() == [False, False, True, True, True, True]
     assert middle_minutes(table[[]]).isna().all()
 
 
