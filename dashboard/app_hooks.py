@@ -38,8 +38,8 @@ def on_server_loaded(server_context: Any) -> None:
     gc.freeze()  # what was imported stays: not searched whenever a page is closed
     is_read = threading.Event()
     warming = warm_up(None if maker is None else maker.can_open, is_read)
-    spare = SparePage(server_context.application_context, warming)
-    send_heads_first(server_context.application_context, spare.is_ready_for)
+    SparePage(server_context.application_context, warming)
+    send_heads_first(server_context.application_context)
     path = survey if maker is None else None
     threading.Thread(target=_read, args=(path, is_read), name="read", daemon=True).start()
 

@@ -5,14 +5,12 @@ It says that the page is being drawn, too, where a slow server would show nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
 from bokeh.server.contexts import ApplicationContext
 from bokeh.server.session import ServerSession
 from panel.io.server import DocHandler
-from tornado.httputil import HTTPServerRequest
 
 N_KINDS: Final = 16  # of heads that are known: a colour of the page makes another
 _END: Final = "<body>"
@@ -20,17 +18,13 @@ _AGAIN: Final = "<script>location.reload()</script>"
 _FAILED: Final = "<p>This page could not be made: the server's log says why. Load it again.</p>"
 
 
-def send_heads_first(
-    contexts: ApplicationContext, lies_ready: Callable[[HTTPServerRequest], bool]
-) -> None:
+def send_heads_first(contexts: ApplicationContext) -> None:
     """Have browsers of an app be sent the head of a page like theirs at once.
 
     Parameters
     ----------
     contexts : ApplicationContext
         Of the app.
-    lies_ready : callable
-        Tells whether the page itself need not be waited for.
     """
     heads: dict[tuple[str, bytes], str] = {}  # empty, where pages of a kind have different ones
     find, write = DocHandler.get_session, DocHandler.write
@@ -41,7 +35,7 @@ def send_heads_first(
 
     async def get_session(self: DocHandler) -> ServerSession:
         head = heads.get(kind(self), "") if self.application_context is contexts else ""
-        if head and not lies_ready(self.request):
+        if head:
             self.set_header("Content-Type", "text/html; charset=UTF-8")
             write(self, head)
             await self.flush()

@@ -166,10 +166,6 @@ class SparePage:
         self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spare")
         vars(contexts)["create_session_if_needed"] = self.session
 
-    def is_ready_for(self, request: HTTPServerRequest) -> bool:
-        """Tell whether a page that may be given lies ready."""
-        return self.ready is not None and self._key == asked(request)
-
     async def session(
         self, session_id: ID, request: HTTPServerRequest | None = None, token: str | None = None
     ) -> ServerSession:

@@ -118,7 +118,7 @@ class Visits:
     """An app of a server, whose pages are made when they may be."""
 
     def __init__(self):
-        self.may_go, self.is_ready, self.fails = threading.Event(), False, False
+        self.may_go, self.fails = threading.Event(), False
         self.title = "a title"
 
     def make(self, document):
@@ -139,7 +139,7 @@ class Visits:
             return await pages.make(name, request, token)
 
         vars(contexts)["create_session_if_needed"] = session
-        send_heads_first(contexts, lambda _: self.is_ready)
+        send_heads_first(contexts)
         return self
 
     async def __aexit__(self, *_):
@@ -187,11 +187,6 @@ def test_the_head_of_a_page_comes_while_the_page_is_made():
                 assert page.startswith(head)
                 assert page.count("<head>") == page.count("<body>") == page.count("</html>") == 1
                 visits.may_go.clear()
-            visits.is_ready = True  # it need not be waited for
-            parts, whole = await visits.ask()
-            assert not await visits.come(parts)
-            visits.may_go.set()
-            await whole
 
     asyncio.run(visit())
 
