@@ -68,12 +68,19 @@ class PageThread:
         Of the app. What it knows is changed in the thread of the server alone.
     finish : callable
         Done with each document in the same thread, once it is made.
+    begin : callable, optional
+        Done with what is known of each page, who asks for it above all, before it is made.
     """
 
-    def __init__(self, contexts: ApplicationContext, finish: Callable[[Document], object]) -> None:
+    def __init__(
+        self,
+        contexts: ApplicationContext,
+        finish: Callable[[Document], object],
+        begin: Callable[[SessionContext], object] = lambda _: None,
+    ) -> None:
         tell_threads_apart()
         sys.setswitchinterval(TURN)
-        self._app = _MadeApart(contexts.application, finish)
+        self._app = _MadeApart(contexts.application, finish, begin)
         self._apart = copy(contexts)
         self._apart._application = self._app
 
@@ -87,9 +94,13 @@ class PageThread:
         session_id, request, token
             As for `ApplicationContext.create_session_if_needed`.
         """
-        return await ApplicationContext.create_session_if_needed(
-            self._apart, session_id, request, token
-        )
+        try:
+            return await ApplicationContext.create_session_if_needed(
+                self._apart, session_id, request, token
+            )
+        except BaseException:  # else whoever asks once more waits for ever
+            self._apart._pending_sessions.pop(session_id, None)
+            raise
 
     async def do(self, action: Callable[[], object]) -> None:
         """Do something there, after the pages that are being made."""
@@ -99,13 +110,19 @@ class PageThread:
 class _MadeApart(Application):
     """An app whose pages are made in another thread, where Bokeh waits for something anyway."""
 
-    def __init__(self, app: Application, finish: Callable[[Document], object]) -> None:
+    def __init__(
+        self,
+        app: Application,
+        finish: Callable[[Document], object],
+        begin: Callable[[SessionContext], object],
+    ) -> None:
         self.__dict__.update(vars(app))
-        self._app, self._finish = app, finish
+        self._app, self._finish, self._begin = app, finish, begin
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pages")
         self._failed: dict[int, Exception] = {}
 
     async def on_session_created(self, session_context: SessionContext) -> None:
+        self._begin(session_context)
         await self._app.on_session_created(session_context)
         document = session_context._document
         try:

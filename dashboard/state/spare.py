@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import panel as pn
+from bokeh.application.application import SessionContext
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentChangedEvent
@@ -70,7 +71,7 @@ class Waiting(NamedTuple):
 
 
 def may_wait(document: Document | None, waiting: Waiting) -> None:
-    """Say of a page that it may be made before it is asked for, and how."""
+    """Say of a page that one like it may be made before it is asked for, and how."""
     context = None if document is None else document.session_context
     if context is not None and context.id in _being_made:
         _being_made[context.id] = waiting
@@ -152,13 +153,15 @@ class SparePage:
 
     def __init__(self, contexts: ApplicationContext, after: threading.Thread | None = None) -> None:
         self._contexts, self._after = contexts, after
-        self._pages = PageThread(contexts, write_ahead)
+        self._pages = PageThread(contexts, write_ahead, self._name_no_star)
         self._known = contexts.create_session_if_needed
         self._last: tuple[HTTPServerRequest, str | None] | None = None
         self._heard = 0.0  # when somebody last did anything
         self._opening: dict[ID, float] = {}  # pages given and not drawn yet: since when
         self._is_looking = False
         self._making: asyncio.Task[None] | None = None
+        self._ahead: ID | None = None  # of the page that nobody has asked for, while it is made
+        self._coming: dict[ID, asyncio.Task[ServerSession]] = {}  # pages that were asked for
         self._key: tuple[Any, ...] = ()  # of what lies ready
         self._waiting = Waiting(lambda: False, lambda: False, lambda: None)
         self._set_aside: set[ID] = set()  # pages that were open when memory was last given back
@@ -176,10 +179,18 @@ class SparePage:
         session_id, request, token
             As for `ApplicationContext.create_session_if_needed`.
         """
-        contexts = self._contexts
-        is_known = session_id in contexts._sessions or session_id in contexts._pending_sessions
-        if is_known or request is None:
+        if session_id in self._contexts._sessions or request is None:
             return await self._known(session_id, request, token)
+        coming = self._coming.get(session_id)
+        if coming is None:
+            coming = asyncio.ensure_future(self._new(session_id, request, token))
+            self._coming[session_id] = coming
+            coming.add_done_callback(lambda _: self._coming.pop(session_id))
+        return await asyncio.shield(coming)
+
+    async def _new(
+        self, session_id: ID, request: HTTPServerRequest, token: str | None
+    ) -> ServerSession:
         self._heard = monotonic()
         if self._making is not None:  # the page would be made after it; it may be just this one
             await asyncio.wait([self._making])
@@ -189,10 +200,28 @@ class SparePage:
         ):
             await self._throw_away(page)
             page = None
+        may_wait = page is not None
         if page is None:
-            page = await self._pages.make(session_id, request, token)
-        self._listen(page, request, token)
+            page, waiting = await self._make(session_id, request, token)
+            may_wait = waiting is not None
+        self._listen(page, (request, token) if may_wait else None)
         return page
+
+    async def _make(
+        self, session_id: ID, request: HTTPServerRequest, token: str | None
+    ) -> tuple[ServerSession, Waiting | None]:
+        """Make a page; return how it may be made ahead, too, None where it is for one alone."""
+        _being_made[session_id] = None
+        try:
+            page = await self._pages.make(session_id, request, token)
+        finally:
+            waiting = _being_made.pop(session_id)
+        return page, waiting
+
+    def _name_no_star(self, context: SessionContext) -> None:
+        """Have a page that is made ahead open with no star that the last address named."""
+        if context.id == self._ahead and context.request is not None:
+            context.request.arguments.pop(LINKED, None)
 
     def _is_true(self) -> bool:
         try:
@@ -247,10 +276,15 @@ class SparePage:
         await self._contexts._discard_session(page, lambda _: True)
 
     # --- while nobody is at work -------------------------------------------------------------
-    def _listen(self, page: ServerSession, request: HTTPServerRequest, token: str | None) -> None:
-        """Note when the browser of a page says anything, that it is drawn before all."""
+    def _listen(
+        self, page: ServerSession, asked: tuple[HTTPServerRequest, str | None] | None
+    ) -> None:
+        """Note when the browser of a page says anything, that it is drawn before all.
+
+        What was asked for is made ahead for the next one then; None for a page of one alone.
+        """
         handle = page._handle_patch
-        given = [(request, token)]
+        given = [] if asked is None else [asked]
         self._opening[page.id] = self._heard = monotonic()
 
         def hear(*said: Any) -> Any:
@@ -304,15 +338,11 @@ class SparePage:
     async def _make_ready(self, request: HTTPServerRequest, token: str | None) -> None:
         if not self._is_at_work():
             self._give_back()
-        name = ID(f"spare-{secrets.token_hex(16)}")
-        _being_made[name] = None
-        try:
-            page = await self._pages.make(name, request, token)
-        finally:
-            waiting = _being_made.pop(name)
+        self._ahead = ID(f"spare-{secrets.token_hex(16)}")
+        page, waiting = await self._make(self._ahead, request, token)
         page.block_expiration()
         if waiting is None or not is_live(page.document):
-            self._last = None  # a notice, a page of a team: each is made for whom it is
+            self._last = None  # a notice: it is made for whom it is
             await self._throw_away(page)
             return
         self.ready, self._key, self._waiting = page, asked(request), waiting

@@ -425,8 +425,31 @@ def test_a_page_that_does_not_say_so_is_made_for_whom_it_is():
         await asyncio.sleep(0.3)
         assert server.spare.ready is None
         assert list(server.contexts._sessions) == ["page 1"]
+        assert server.n_made == 1  # nor is it made to be thrown away: it claims a star, writes logs
 
     run(lambda document: document.add_root(Div(text="whose it is")), visit)
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_two_who_ask_for_one_session_get_one(is_ready):
+    """A browser's socket that is lost and opened anew names its session, while it is made."""
+
+    async def visit(server):
+        await server.page()
+        if is_ready:
+            await server.ready()
+        else:
+            server.spare._last = None
+        given = await asyncio.gather(
+            *(server.contexts.create_session_if_needed(ID("one"), request()) for _ in range(3))
+        )
+        assert set(given) == {server.contexts._sessions["one"]}
+        assert server.n_made == 2
+
+    # as what was decided since is made up for
+    run(
+        lambda document: plain(document, bring_up=lambda: document.roots[0].update(text="1")), visit
+    )
 
 
 def test_what_is_no_longer_true_is_not_kept_until_somebody_asks(monkeypatch):
@@ -527,28 +550,38 @@ def shown(document):
     return found
 
 
+STAR = "/dashboard?obj={}"
+
+
 @pytest.mark.parametrize(
-    ("other", "is_judged"),
+    ("first", "other", "is_judged"),
     [
-        (request(), True),
-        (request("/dashboard?obj={}"), False),
-        (request(Cookie="msfa-reviewer-5006=bert"), True),
+        (request(), request(), True),
+        (request(), request(STAR), False),
+        (request(STAR), request(), False),
+        (request("/dashboard?obj=nonsense"), request(), False),
+        (request("/dashboard?obj=nonsense"), request(STAR), False),
+        (request(), request(Cookie="msfa-reviewer-5006=bert"), True),
+        (request(Cookie="msfa-reviewer-5006=bert"), request(), False),
     ],
-    ids=["decided since", "a star", "another name"],
-)
+    ids=[
+        "decided since", "a star", "no star", "no nonsense", "a star, no nonsense",
+        "another name", "no name",
+    ],
+)  # fmt: skip
 def test_a_page_that_was_brought_up_is_what_would_be_made_now(
-    survey, monkeypatch, other, is_judged
+    survey, monkeypatch, first, other, is_judged
 ):
     monkeypatch.setenv("MSFA_REVIEWER", "anna")
     star = str(survey.table()["obsid"].iloc[-1])
-    other = request(other.uri.format(star), **dict(other.headers))
+    first, other = (request(one.uri.format(star), **dict(one.headers)) for one in (first, other))
 
     def make(document):
         with set_curdoc(document):
             VettingApp(survey).servable()
 
     async def visit(server):
-        await server.page()
+        await server.page(first)
         spare = await server.ready()
         if is_judged:
             judge(survey)
