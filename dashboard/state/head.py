@@ -12,10 +12,21 @@ from bokeh.server.contexts import ApplicationContext
 from bokeh.server.session import ServerSession
 from panel.io.server import DocHandler
 
-N_KINDS: Final = 16  # of heads that are known: a colour of the page makes another
+THEMES: Final = (b"", b"default", b"dark")  # of an address; anybody can write another
 _END: Final = "<body>"
 _AGAIN: Final = "<script>location.reload()</script>"
 _FAILED: Final = "<p>This page could not be made: the server's log says why. Load it again.</p>"
+
+
+def _is_sure_of_a_page(handler: DocHandler) -> bool:
+    """Tell whether a request is given a page, and knows its end without its length (HTTP/1.1).
+
+    Who names a session may be refused it, and the status of the answer says so, ahead of all.
+    """
+    asked = handler.request
+    names = "bokeh-session-id" in asked.arguments or "Bokeh-Session-Id" in asked.headers
+    is_free = not (names or "bokeh-token" in asked.arguments)
+    return is_free and handler.application.generate_session_ids and asked.version == "HTTP/1.1"
 
 
 def send_heads_first(contexts: ApplicationContext) -> None:
@@ -35,7 +46,7 @@ def send_heads_first(contexts: ApplicationContext) -> None:
 
     async def get_session(self: DocHandler) -> ServerSession:
         head = heads.get(kind(self), "") if self.application_context is contexts else ""
-        if head:
+        if head and _is_sure_of_a_page(self):
             self.set_header("Content-Type", "text/html; charset=UTF-8")
             write(self, head)
             await self.flush()
@@ -54,7 +65,7 @@ def send_heads_first(contexts: ApplicationContext) -> None:
         sent = self.__dict__.pop("_msfa_sent", "")
         head, end, _ = page.partition(_END)
         if not sent:
-            if end and self.get_status() == HTTPStatus.OK and len(heads) < N_KINDS:
+            if end and self.get_status() == HTTPStatus.OK and kind(self)[1] in THEMES:
                 heads.setdefault(kind(self), head + end)
             write(self, page)
         elif page.startswith(sent):

@@ -222,3 +222,61 @@ def test_a_page_that_cannot_be_made_after_its_head_says_so(caplog):
                 await (await visits.ask("?theme=dark"))[1]  # no head of its kind is known
 
     asyncio.run(visit())
+
+
+@pytest.mark.usefixtures("_as_it_was")
+def test_addresses_that_anybody_writes_take_no_head_from_others():
+    async def visit():
+        async with Visits() as visits:
+            visits.may_go.set()
+            for query in (*(f"?theme={n}" for n in range(20)), "?theme=dark"):
+                await (await visits.ask(query))[1]
+            visits.may_go.clear()
+            parts, whole = await visits.ask("?theme=dark")
+            assert await visits.come(parts)
+            visits.may_go.set()
+            await whole
+
+    asyncio.run(visit())
+
+
+@pytest.mark.usefixtures("_as_it_was")
+@pytest.mark.parametrize("named", ["?bokeh-session-id=x&bokeh-token=y", "?bokeh-token=y"])
+def test_who_names_a_session_hears_whether_they_may_have_it(named):
+    """The head would say that all is well: it cannot be taken back."""
+
+    async def visit():
+        async with Visits() as visits:
+            visits.may_go.set()
+            await (await visits.ask())[1]
+            with pytest.raises(HTTPClientError) as without_head:
+                await (await visits.ask(f"{named}&theme=dark"))[1]  # no head of its kind is known
+            with pytest.raises(HTTPClientError) as with_head:
+                await (await visits.ask(named))[1]
+            assert with_head.value.code == without_head.value.code >= 400
+
+    asyncio.run(visit())
+
+
+@pytest.mark.usefixtures("_as_it_was")
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_page_ends_for_who_knows_no_chunks(is_kept):
+    """A proxy that speaks HTTP/1.0 knows the end of a page by its length, or by its closing."""
+
+    async def visit():
+        async with Visits() as visits:
+            visits.may_go.set()
+            await (await visits.ask())[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", visits.server.port)
+            kept = "Connection: keep-alive\r\n" if is_kept else ""
+            writer.write(f"GET /app HTTP/1.0\r\nHost: localhost\r\n{kept}\r\n".encode())
+            said = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode()
+            if "Content-Length: " in said:
+                length = int(said.partition("Content-Length: ")[2].split()[0])
+                page = await asyncio.wait_for(reader.readexactly(length), PATIENCE)
+            else:
+                page = await asyncio.wait_for(reader.read(), PATIENCE)
+            assert page.decode().rstrip().endswith("</html>")
+            writer.close()
+
+    asyncio.run(visit())
