@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from copy import copy
 from functools import partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import bokeh.io.doc
 import panel as pn
@@ -24,6 +25,7 @@ from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.server.contexts import ApplicationContext
 from bokeh.server.session import ServerSession
+from panel.links import Callback
 from tornado.httputil import HTTPServerRequest
 
 # s after which a thread lets another have the interpreter: who is at work waits for it several
@@ -50,13 +52,24 @@ class _OwnStack(threading.local):
         return self._documents[index]
 
 
+class _ReadAtOnce(WeakKeyDictionary[Any, Any]):
+    """A table that may grow while somebody goes through it."""
+
+    def values(self) -> Iterator[Any]:  # type: ignore[override]  # as it is
+        keys = [key for one in self.keyrefs() if (key := one()) is not None]
+        return iter([value for key in keys if (value := self.get(key)) is not None])
+
+
 def tell_threads_apart() -> None:
     """Have each thread know the document that it works on, and no other's.
 
     Bokeh keeps one list for all: while a page is made, another page would take it for its own.
+    Panel goes through what runs in the browsers of all pages whenever one of them changes what
+    stands on it: a page that is made meanwhile adds to it, and the change would fail.
     """
     if not isinstance(bokeh.io.doc._PATCHED_CURDOCS, _OwnStack):
         bokeh.io.doc._PATCHED_CURDOCS = _OwnStack()
+        Callback.registry = _ReadAtOnce(Callback.registry)
 
 
 class PageThread:

@@ -1,6 +1,7 @@
 """While a page is made the server answers others, and its own browser fetches its scripts."""
 
 import asyncio
+import sys
 import threading
 
 import panel as pn
@@ -15,6 +16,7 @@ from bokeh.server.contexts import ApplicationContext
 from panel.io.application import Application
 from panel.io.server import DocHandler, Server
 from panel.io.state import set_curdoc
+from panel.links import Callback
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
@@ -68,6 +70,38 @@ def test_the_server_answers_while_a_page_is_made_and_each_works_on_its_own_docum
             assert pn.state._thread_id == threading.get_ident()
 
     asyncio.run(visit())
+
+
+def test_what_stands_on_a_page_may_change_while_another_is_made():
+    """Panel goes through what runs in the browsers of all pages then, and a new page adds to it."""
+    is_over, held = threading.Event(), []
+
+    def make(document):
+        while not is_over.is_set():
+            del held[300:]
+            held.append(pn.widgets.Button())
+            held[-1].jscallback(clicks="")
+        document.add_root(Div())
+
+    async def visit():
+        _, pages = pages_of(make)
+        sys.setswitchinterval(1e-6)
+        column = pn.Column(pn.widgets.Button())
+        root = column.get_root()
+        page = asyncio.ensure_future(pages.make(ID("one")))
+        try:
+            for _ in range(300):
+                Callback._process_callbacks(column, root, changed=column)
+                await asyncio.sleep(0)
+        finally:
+            is_over.set()
+            await page
+
+    interval = sys.getswitchinterval()
+    try:
+        asyncio.run(visit())
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_pages_are_made_one_after_the_other_and_finished_in_the_same_thread():
