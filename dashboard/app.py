@@ -92,6 +92,13 @@ def asked_for(name: str) -> str:
     return pn.state.session_args.get(name, [b""])[0].decode("utf-8", errors="replace")
 
 
+def _made_from(survey: Survey) -> tuple[Any, ...]:
+    """Return what a page is made from besides the table and the store."""
+    files = [one for one in survey.path.iterdir() if "sqlite" not in one.name]
+    stamps = sorted((one.name, one.stat().st_mtime_ns) for one in files)
+    return date.today(), *stamps
+
+
 class VettingApp(pn.viewable.Viewer):
     """One reviewer's page on one survey.
 
@@ -117,6 +124,7 @@ class VettingApp(pn.viewable.Viewer):
         carry_styles()
         if not isinstance(survey, Survey):
             survey = Survey.open(survey)
+        made_from = _made_from(survey)  # before it is read: what changes meanwhile is not on it
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
         self.state = Session(survey=survey, reviewer=name, login=name if is_locked else "")
         self._begin_blind()
@@ -167,21 +175,11 @@ class VettingApp(pn.viewable.Viewer):
             pn.state.on_session_destroyed(partial(self._close, pn.state.curdoc))
             if not (self.state.verdicts.door.login or self.state.data.assignment or learn):
                 waiting = Waiting(
-                    partial(self._is_made_from, self._made_from()),
+                    lambda: _made_from(survey) == made_from,
                     lambda: self.state.verdicts.news() is not None,
                     self._bring_up,
                 )
                 may_wait(pn.state.curdoc, waiting)
-
-    def _made_from(self) -> tuple[Any, ...]:
-        """Return what a page is made from besides the table and the store."""
-        files = [one for one in self.state.survey.path.iterdir() if "sqlite" not in one.name]
-        stamps = sorted((one.name, one.stat().st_mtime_ns) for one in files)
-        return date.today(), self._stars_to_be, *stamps
-
-    def _is_made_from(self, made_from: tuple[Any, ...]) -> bool:
-        """Tell whether a page that is made now would be made from the same."""
-        return made_from == self._made_from()
 
     def _bring_up(self) -> None:
         """Make a page that nobody has seen yet what would be made now for who asks."""

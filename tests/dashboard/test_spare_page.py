@@ -18,7 +18,6 @@ from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandl
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.types import ID
-from bokeh.document import Document
 from bokeh.models import Div
 from bokeh.server.contexts import ApplicationContext
 from bokeh.util.token import generate_jwt_token
@@ -506,15 +505,35 @@ def rewrite(survey):
 
 
 @pytest.mark.parametrize("change", [name, rewrite])
-def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(survey, change):
-    app = VettingApp(survey, reviewer="anna")
-    made_from = app._made_from()
-    assert app._is_made_from(made_from)
-    judge(survey)  # is made up for
-    assert app._is_made_from(made_from)
-    change(survey)
-    assert not app._is_made_from(made_from)
-    app._close(Document(), None)
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(
+    survey, monkeypatch, change, is_early
+):
+    lay_out = VettingApp._lay_out
+
+    def change_and_lay_out(app):
+        if dashboard.state.spare._being_made.keys() - {"page 1"} and is_early:
+            change(survey)  # in a thread of its own all others are at work meanwhile
+        return lay_out(app)
+
+    monkeypatch.setattr(VettingApp, "_lay_out", change_and_lay_out)
+
+    def make(document):
+        with set_curdoc(document):
+            VettingApp(survey, reviewer="anna").servable()
+
+    async def visit(server):
+        await server.page()
+        await server.ready()
+        is_true = server.spare._waiting.is_true
+        assert is_true() is not is_early
+        if not is_early:
+            judge(survey)  # is made up for
+            assert is_true()
+            change(survey)
+            assert not is_true()
+
+    run(make, visit)
 
 
 def shown(document):
