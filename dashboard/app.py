@@ -127,7 +127,7 @@ class VettingApp(pn.viewable.Viewer):
         made_from = _made_from(survey)  # before it is read: what changes meanwhile is not on it
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
         self.state = Session(survey=survey, reviewer=name, login=name if is_locked else "")
-        self._begin_blind()
+        self.state.verdicts.blind = self._is_blind_for(name)
         self.queue = QueueView(state=self.state)
         wanted = {name: asked_for(name) for name in self.queue.chosen}
         if (
@@ -184,18 +184,19 @@ class VettingApp(pn.viewable.Viewer):
     def _bring_up(self) -> None:
         """Make a page that nobody has seen yet what would be made now for who asks."""
         name, _ = reviewer_of_session()
+        if self._is_blind_for(name) != self.state.verdicts.blind:
+            raise SurveyError(
+                "a page is made for who sees what the machine says, or for who is not"
+            )
         if name != self.state.verdicts.reviewer or self.state.verdicts.news() is not None:
             self.state.begin_again(name)
             self.verdict.reviewer = name
-            self._begin_blind()
         self._open_link()
 
     # --- what a session does besides drawing -------------------------------------------------
-    def _begin_blind(self) -> None:
-        """Hide what others and the machine say, where the address asks so or the reviewer must."""
-        verdicts = self.state.verdicts
-        must_be = verdicts.door.must_be_blind(verdicts.reviewer)
-        verdicts.blind = must_be or asked_for("blind") == "1"
+    def _is_blind_for(self, name: str) -> bool:
+        """Tell whether the page begins blind: the address asks so, or its reviewer must be."""
+        return self.state.verdicts.door.must_be_blind(name) or asked_for("blind") == "1"
 
     def _open_link(self) -> None:
         """Show the star that the address names: ``?obj=OBSID``."""

@@ -107,6 +107,7 @@ class SpectrumView(pn.viewable.Viewer):
         state.watch(self._fit_height, "answers.why")
         state.watch(self._say_painted, "screen.star", precedence=_AFTER_ALL_VIEWS)
         self._draw()
+        self._go_blind()
         self._say_painted()
 
     # --- built once --------------------------------------------------------------------------
@@ -270,15 +271,20 @@ class SpectrumView(pn.viewable.Viewer):
                 self._toggles[name].value = False
             self._toggles[name].disabled = self.state.verdicts.blind
 
-    def _draw_another(self, event: param.parameterized.Event) -> None:
-        """Draw another star; where its row alone is new, zoom and sliders stay as they are."""
-        if event.old is None or event.new is None or event.old.spectrum is not event.new.spectrum:
+    def _draw_another(self, *_: Any) -> None:
+        """Draw another star; where its row alone is new, zoom and sliders stay as they are.
+
+        What changes several times at once is told of once, with the last but one as the old one.
+        """
+        star = self.state.screen.star
+        if star is None or self._drawn is not star.spectrum:
             self._draw()
 
     def _draw(self, *_: Any) -> None:
         star = self.state.screen.star
         plot = self.figure
         plot.title.text = title_of(star, self.state.verdicts.blind)
+        self._drawn = None if star is None else star.spectrum
         if star is None:
             for name in ("flux", "bad", "smooth"):
                 source = self._sources[name]

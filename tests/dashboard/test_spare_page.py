@@ -29,6 +29,7 @@ from tornado.websocket import WebSocketClosedError
 import dashboard.state.spare
 from dashboard.app import VettingApp
 from dashboard.state import Session
+from dashboard.state.door import Door
 from dashboard.state.gone import give_back_all, let_leave
 from dashboard.state.spare import SparePage, Waiting, is_written_ahead, may_wait
 from msfa_core.survey.subsets import name_subset
@@ -617,6 +618,27 @@ def test_a_page_that_was_brought_up_is_what_would_be_made_now(
             and ".location." not in place  # a browser says itself where it is
         ]
         assert not other_than_made, "\n".join(other_than_made)
+
+    run(make, visit)
+
+
+def test_a_page_is_not_given_to_who_must_be_blind_where_it_was_made_for_who_sees(
+    survey, monkeypatch
+):
+    monkeypatch.setenv("MSFA_REVIEWER", "anna")
+    monkeypatch.setattr(Door, "must_be_blind", lambda _, name: name == "bert")
+
+    def make(document):
+        with set_curdoc(document):
+            VettingApp(survey).servable()
+
+    async def visit(server):
+        await server.page()
+        spare = await server.ready()
+        page = await server.page(request(Cookie="msfa-reviewer-5006=bert"))
+        assert page is not spare
+        assert "BLIND" in json.dumps(shown(page.document))
+        assert "BLIND" not in json.dumps(shown((await server.page()).document))
 
     run(make, visit)
 

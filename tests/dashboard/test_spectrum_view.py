@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.state import Explained
 from dashboard.views.saliency import STRIPS
-from dashboard.views.spectrum import PAINTED, SpectrumView
+from dashboard.views.spectrum import MACHINE, PAINTED, SpectrumView
 from dashboard.views.spectrum_data import (
     bad_pixels,
     clear_corner,
@@ -46,6 +46,27 @@ def test_the_source_says_which_star_is_painted_after_its_data(view, state):
     state.screen.next()
     assert [kind for kind, _ in seen] == ["data", "tags"]
     assert source.tags == [state.screen.selected]
+
+
+def test_a_star_that_was_set_twice_at_once_is_drawn(view, state):
+    """Of several changes at once the view is told of the last: that from the star to itself."""
+    other = int(state.queue.obsids[1])
+    with state._at_once():
+        state.screen.select(other)
+        state.screen.star = state.screen.read(other)
+    fresh = SpectrumView(state=state)
+    assert state.screen.star.obsid == other
+    for name in ("x", "y"):
+        np.testing.assert_array_equal(
+            view._sources["flux"].data[name], fresh._sources["flux"].data[name]
+        )
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_what_the_machine_says_cannot_be_asked_for_on_a_page_that_begins_blind(state, blind):
+    state.verdicts.blind = blind
+    view = SpectrumView(state=state)
+    assert {view._toggles[name].disabled for name in MACHINE} == {blind}
 
 
 def test_the_band_is_one_sigma(state):
