@@ -603,6 +603,7 @@ def test_a_page_that_was_brought_up_is_what_would_be_made_now(
     async def visit(server):
         await server.page(first)
         spare = await server.ready()
+        monkeypatch.setattr(dashboard.state.spare, "QUIET", np.inf)  # no more are made ready
         if is_judged:
             judge(survey)
         assert await server.page(other) is spare
@@ -635,6 +636,7 @@ def test_a_page_is_not_given_to_who_must_be_blind_where_it_was_made_for_who_sees
     async def visit(server):
         await server.page()
         spare = await server.ready()
+        monkeypatch.setattr(dashboard.state.spare, "QUIET", np.inf)  # no more are made ready
         page = await server.page(request(Cookie="msfa-reviewer-5006=bert"))
         assert page is not spare
         assert "BLIND" in json.dumps(shown(page.document))
