@@ -54,10 +54,10 @@ def test_a_star_that_was_set_twice_at_once_is_drawn(view, state):
 
     The title was of the star on screen, the line of the one before.
     """
-    other = int(state.queue.obsids[1])
+    other = state.screen.read(int(state.queue.obsids[1]))
     with param.parameterized.discard_events(state.screen):
-        state.screen.star = state.screen.read(other)
-    state.screen.star = state.screen.read(other)
+        state.screen.star = other
+    state.screen.star = replace(other)
     fresh = SpectrumView(state=state)
     for name in ("x", "y"):
         np.testing.assert_array_equal(
