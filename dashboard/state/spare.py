@@ -135,6 +135,15 @@ def _as_asked(request: HTTPServerRequest, token: str | None) -> _RequestProxy:
     return _RequestProxy(request, arguments=said.get("arguments"), cookies=cookies, headers=headers)
 
 
+def _tells(ask: Callable[[], bool]) -> bool:
+    """Return the answer of a page that lies ready; no, where it cannot tell."""
+    try:
+        return ask()
+    except Exception as error:  # whoever makes the page anew meets it, and says so
+        logger.info("a page that lies ready cannot tell: %s", error)
+        return False
+
+
 class SparePage:
     """Keeps one page ready for a server.
 
@@ -195,15 +204,17 @@ class SparePage:
         if self._making is not None:  # the page would be made after it; it may be just this one
             await asyncio.wait([self._making])
         page, self.ready = self.ready, None
+        waiting = self._waiting  # of this page: another may be made ready before it is given
         if page is not None and not (
-            self._key == asked(request) and await self._give(page, session_id, request, token)
+            self._key == asked(request)
+            and await self._give(page, waiting, session_id, request, token)
         ):
             await self._throw_away(page)
             page = None
         may_wait = page is not None
         if page is None:
-            page, waiting = await self._make(session_id, request, token)
-            may_wait = waiting is not None
+            page, may_be_made = await self._make(session_id, request, token)
+            may_wait = may_be_made is not None
         self._listen(page, (request, token) if may_wait else None)
         return page
 
@@ -223,28 +234,15 @@ class SparePage:
         if context.id == self._ahead and context.request is not None:
             context.request.arguments.pop(LINKED, None)
 
-    def _is_true(self) -> bool:
-        try:
-            return self._waiting.is_true()
-        except Exception as error:  # whoever makes the page anew meets it, and says so
-            logger.info("the page that lies ready is not given: %s", error)
-            return False
-
-    def _is_late(self) -> bool:
-        try:
-            return self._waiting.is_late()
-        except Exception as error:  # the same
-            logger.info("the page that lies ready is as it was: %s", error)
-            return False
-
     async def _give(
-        self, page: ServerSession, session_id: ID, request: HTTPServerRequest, token: str | None
-    ) -> bool:
+        self, page: ServerSession, waiting: Waiting,
+        session_id: ID, request: HTTPServerRequest, token: str | None,
+    ) -> bool:  # fmt: skip
         """Let the page that lies ready be the session of this name; return whether it can be."""
         contexts, name = self._contexts, page.id
         context = contexts._session_contexts[name]
         context._request = _as_asked(request, token)
-        if not self._is_true() or not await self._bring_up(page):
+        if not _tells(waiting.is_true) or not await self._bring_up(page, waiting):
             return False
         del contexts._session_contexts[name], contexts._sessions[name]
         context._id = page._id = session_id
@@ -254,13 +252,13 @@ class SparePage:
         contexts._sessions[session_id], contexts._session_contexts[session_id] = page, context
         return True
 
-    async def _bring_up(self, page: ServerSession) -> bool:
+    async def _bring_up(self, page: ServerSession, waiting: Waiting) -> bool:
         """Make the page what would be made now for who asks; return whether that was possible."""
         document = page.document
 
         async def bring_up() -> None:
             with set_curdoc(document):
-                self._waiting.bring_up()
+                waiting.bring_up()
             if not is_written_ahead(document):
                 await self._pages.do(partial(write_ahead, document))
 
@@ -354,11 +352,14 @@ class SparePage:
         What was decided since is made up for when nobody is at work, or when it is given.
         """
         loop = IOLoop.current()
-        is_true = self.ready is page and await loop.run_in_executor(self._checker, self._is_true)
+        if self.ready is not page:
+            return
+        waiting = self._waiting
+        is_true = await loop.run_in_executor(self._checker, _tells, waiting.is_true)
         if is_true and not self._is_at_work():
-            is_late = await loop.run_in_executor(self._checker, self._is_late)
+            is_late = await loop.run_in_executor(self._checker, _tells, waiting.is_late)
             if self.ready is page and is_late and not self._is_at_work():
-                is_true = await self._bring_up(page)
+                is_true = await self._bring_up(page, waiting)
         if self.ready is not page:
             return
         if is_true:
