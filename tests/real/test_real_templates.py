@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from exam_of_real_stars import read_standard
 from faulty_spectra import with_step, with_tilt, without_arm
-from library_spectra import at_lamost, library_stars, read_stelib
+from library_spectra import at_lamost, library_stars, read_miles, read_stelib
 from real_lamost import labelled
 
 from msfa_core.flags import MatchFlag
@@ -93,3 +93,27 @@ def test_errors_of_redshifts_of_faint_subdwarfs_hold(real_data, snr, draws):
     pull = pull[np.isfinite(pull) & (np.abs(z[:, 1:]) < 0.01)]  # others are no stars, and flagged
     assert len(pull) > 30
     assert 0.7 < np.sqrt(np.mean(pull**2)) < 1.3
+
+
+@pytest.mark.parametrize("cls", ["BHB", "A", "B"])
+def test_errors_of_redshifts_of_hot_stars_hold(real_data, cls):
+    """About the redshift of the same star without noise, so that the library's own does not count.
+
+    Of MILES alone: in STELIB the velocities of single lines of one star differ by up to 100 km/s.
+    """
+    snrs, draws = (10.0, 20.0), 6
+    rng, drawn = np.random.default_rng(5), []
+    paths = library_stars(real_data, "miles", cls)[:16]
+    assert len(paths) >= 5
+    for path in paths:
+        star = read_miles(path)
+        drawn.append(at_lamost(star, 300.0, Silence()))
+        drawn += [at_lamost(star, snr, rng) for snr in snrs for _ in range(draws)]
+    found = match(as_spectra(drawn), k=1)
+    z, error = (one[:, 0].reshape(len(paths), -1) for one in (found.z, found.z_err))
+    pull = (z[:, 1:] - z[:, :1]) / error[:, 1:]
+    assert np.isfinite(pull).all()
+    for snr, of_it in zip(snrs, np.split(pull, len(snrs), axis=1), strict=True):
+        width = np.sqrt(np.mean(of_it**2))
+        print(f"\n{cls}, S/N {snr:.0f}: {of_it.size} draws, pulls {width:.2f}")
+        assert 0.8 < width < 1.3
