@@ -93,7 +93,10 @@ class _AstropyHdu:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                values = np.asarray(self._data[self._names[name]]).ravel()
+                values = np.asarray(self._data[self._names[name]])
+                if values.dtype.kind == "b" and values.ndim > 1 and len(values) > 1:
+                    return _as_numbers(values)
+                values = values.ravel()
                 stored = self._data.view(np.ndarray)[self._names[name]].ravel()
                 null = self._data.columns[self._names[name]].null
                 if null in (None, "") or stored.dtype.kind not in "iu":
@@ -101,6 +104,12 @@ class _AstropyHdu:
                 return np.where(stored == int(null), np.nan, values)
             except Exception as error:  # see astropy_units
                 raise problem(self._path, f"is damaged FITS ({error})", AGAIN) from None
+
+
+def _as_numbers(bits: NDArray[np.bool_]) -> NDArray[Any]:
+    """(row,) numbers of which each row gives the bits, the highest first (``16X``)."""
+    weights = 2 ** np.arange(bits.shape[1], dtype=np.int64)[::-1]
+    return np.asarray(bits @ weights)
 
 
 def astropy_units(path: Path, raw: bytes) -> list[Hdu]:

@@ -325,7 +325,7 @@ def joined_catalogue(
         raise CatalogueError(
             f"The catalogue has none of the {len(candidates)} candidates ({'; '.join(tried)}"
             f"{far}). Name the file of the same data release, with a column 'obsid' or "
-            f"'filename'.{opened.reasons()}"
+            f"'filename'; it has {opened.has_words()}.{opened.reasons()}"
         )
     if opened.has("rv") and _velocities(where, table, row) == _TURNED:
         opened = replace(opened, table=table.drop(columns="rv"))

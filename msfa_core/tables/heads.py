@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +42,8 @@ UNIT_WORDS: Final = frozenset(  # what tells a row of units
 _DRAWN: Final = re.compile(r"\s*\+(?:[-=]+\+)+\s*|=+(?:[ \t]+=+)+\s*")  # +-----+-----+, === ===
 _NUMBER: Final = re.compile(r"\s*[+-]?\.?\d")
 _DRAWN_BY_SIMBAD: Final = re.compile(r"[-|=\s]*")
-_BELOW_ROWS: Final = re.compile(r"\n\s*(?:\(\d+ rows?\)|\d+ rows? in set[^\n]*)\s*\Z")
+_RULED: Final = re.compile(r"\s*(?:-+(?: +-+)+|=+(?: +=+)+)\s*")  # ----- ---, each over a column
+_BELOW_ROWS: Final = re.compile(r"\n\s*(?:\(\d+ rows?(?: affected)?\)|\d+ rows? in set[^\n]*)\s*\Z")
 _COMMENT_OF_OTHERS: Final = re.compile(r"[%!]|;(?=[^;\n]*$)", re.MULTILINE)
 _TRUNCATED: Final = re.compile(r"\btruncated result\b|\bmaxtup\s*=", re.IGNORECASE)
 _FEWEST_NAMES: Final = 3  # below a title
@@ -77,6 +79,30 @@ def undrawn(text: str) -> str:
     if not _DRAWN.fullmatch(first):
         return text
     return "\n".join(line for line in text.split("\n") if not _DRAWN.fullmatch(line))
+
+
+def cut_at_rules(text: str) -> str:
+    """Return a text whose columns stand below rules (``----- ---``), with tabs between them.
+
+    The rules stand above or below the names (reStructuredText, astropy, databases); the cells of
+    such a table may be empty. A text whose cells reach beyond the rules comes back as it is.
+    """
+    lines = text.split("\n")
+    top = [i for i, one in enumerate(lines) if one.strip() and not one.lstrip().startswith("#")][:2]
+    rule = next((lines[i] for i in top if _RULED.fullmatch(lines[i])), "")
+    if not rule:
+        return text
+    spans = [match.span() for match in re.finditer(r"[-=]+", rule)]
+    between = [*(slice(a, b) for (_, a), (b, _) in pairwise(spans)), slice(0, spans[0][0])]
+    spans[-1] = (spans[-1][0], max(map(len, lines)))
+    kept = lines[: top[0]]
+    for line in lines[top[0] :]:
+        if _RULED.fullmatch(line):
+            continue
+        if any(line[gap].strip() for gap in between):
+            return text
+        kept.append("\t".join(line[a:b].strip() for a, b in spans) if line.strip() else "")
+    return "\n".join(kept)
 
 
 def cut_short(comments: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from msfa_core.tables.heads import (
     ListedNames,
     check_quotes,
     commented_names,
+    cut_at_rules,
     cut_short,
     is_title,
     lacks_a_name,
@@ -113,7 +114,7 @@ def text_tables(path: Path, text: str, formats: str) -> list[TextTable]:
     listed = listed_names(text)
     if listed is not None:
         return [_listed_table(path, listed, formats, ended)]
-    text = undrawn(without_frame(text))
+    text = undrawn(cut_at_rules(without_frame(text)))
     parts = _vizier(text)
     if parts is not None:
         return [_vizier_table(path, part, formats, ended) for part in parts]

@@ -174,6 +174,19 @@ def test_bad_pixels_may_be_called_otherwise(tmp_path, name):
     assert (read_spectrum(table(tmp_path / "a.fits", columns)).mask == (MASK != 0)).all()
 
 
+def test_the_bits_of_a_mask_are_its_number(tmp_path):
+    bits = np.zeros((N, 16), bool)
+    bits[700, 15], bits[800, 10] = True, True
+    columns = [fits.Column(key, "D", array=values) for key, values in NO_MASK.items()]
+    columns += [fits.Column(key, "16X", array=bits) for key in ("ANDMASK", "ORMASK")]
+    primary = fits.PrimaryHDU()
+    primary.header.update(CARDS)
+    unit = fits.BinTableHDU.from_columns(columns, name="COADD")
+    fits.HDUList([primary, unit]).writeto(tmp_path / "a.fits")
+    spectrum = read_spectrum(tmp_path / "a.fits")
+    assert np.flatnonzero(spectrum.mask).tolist() == [700, 800]
+
+
 def test_masks_of_lamost_beside_logarithms_are_those_of_lamost(tmp_path):
     columns = {key: values for key, values in COLUMNS.items() if key != "WAVELENGTH"}
     columns = {**columns, "LOGLAM": np.log10(WAVELENGTH)}

@@ -300,6 +300,12 @@ def test_a_catalogue_of_other_stars_shows_names_of_both_sides(candidates):
         join_catalogue(candidates, table, how="name")
 
 
+def test_a_catalogue_without_anything_to_join_on_says_what_it_has(candidates):
+    table = pd.DataFrame({"ID": ["A1"], "Teff [K]": [8000.0]})
+    with pytest.raises(CatalogueError, match=r"it has ID, Teff \[K\]"):
+        join_catalogue(candidates, table)
+
+
 def test_of_rows_that_repeat_an_obsid_the_first_counts(candidates, caplog):
     table = pd.DataFrame({"obsid": [101, 101], "teff": [8001.0, 8002.0]})
     assert join_catalogue(candidates, table)["teff"].tolist()[0] == 8001.0

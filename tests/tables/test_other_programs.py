@@ -289,6 +289,15 @@ def test_a_table_between_rules_is_read(tmp_path):
     assert opened(tmp_path, text, CATALOGUE_USE).table["teff"].tolist() == [8000.5, 8100.5]
 
 
+@pytest.mark.parametrize("form", ["ascii.rst", "ascii.fixed_width_two_line"])
+def test_columns_below_rules_are_cut_at_them_and_may_have_empty_cells(tmp_path, form):
+    table = truth()
+    astropy_table(table).write(tmp_path / "t.txt", format=form)
+    assert differences(table, open_table(tmp_path / "t.txt", GAIA_USE)) == []
+    answer = (tmp_path / "t.txt").read_text().rstrip("\n") + "\n\n(12 rows affected)\n"
+    assert differences(table, opened(tmp_path, answer)) == []
+
+
 def test_a_commented_header_above_a_row_of_units_is_the_header(tmp_path):
     rows = csv_text(truth()).splitlines()
     units = ",".join(UNITS.get(house, "") for house in truth().columns)
