@@ -17,6 +17,14 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.constants import KM_S_PER_MAS_YR, SPEED_OF_LIGHT
+from msfa_core.tables.colours_beside import (
+    FEWEST_TO_COMPARE,
+    TURNED,
+    exchanged_bands,
+    mixed_bands,
+    numbers_of,
+    rank_correlation,
+)
 from msfa_core.tables.units import LARGEST_SHARE
 from msfa_core.typing import FloatArray
 
@@ -28,7 +36,6 @@ _NEGATIVE_SIGMA: Final = -3.0  # … or below so many errors
 _LUMINOSITIES: Final = (-7.0, 18.0)  # mag in G, of supergiants and of coolest white dwarfs
 _BRIGHT: Final = 18.0  # mag in G
 _LARGE_ERROR: Final = 1.0  # mas; DR2 and DR3 have 0.02 to 0.2 for stars brighter than that
-_FEWEST_TO_COMPARE: Final = 20  # rows by which columns are held against each other
 _GROWS: Final = 0.7  # rank correlation with G; honest parallaxes of 20 rows reach 0.53
 _MORE_ALIKE: Final = 0.6  # spread of absolute magnitudes if it is a distance, over that if not
 _SUN: Final = (115.9, -121.3, 183.1)  # km/s along the axes of ICRS: (11, 248, 7) in the Galaxy
@@ -42,11 +49,11 @@ _LEAST_OF_GIANTS: Final = 1.5  # … more than this
 _FASTEST_SHIFT: Final = 0.002  # 600 km/s: no table of stars is faster in the middle
 _BLUEST: Final = -0.7  # mag of BP−RP; hot subdwarfs and white dwarfs reach −0.6
 _BLUE_SHARE: Final = 0.1  # of a table beyond it; noise brings few there
-_TURNED: Final = 0.8  # rank correlation of the other sign; −0.95 and beyond of stars with Teff
 _RICH: Final = 1.0  # [Fe/H] that few peculiar stars have; a fifth of the stars here as a ratio …
 _RICH_SHARE: Final = 0.1
 _RICHEST: Final = 1.5  # … of which some go far beyond
 _TOO_RICH: Final = 0.7  # [Fe/H] in the middle; stars of the bulge and metallic-line stars have less
+_SAME_COLOUR: Final = 0.01  # mag in the middle; of two decimals 0.004
 _NEAR_INFRARED: Final = ("j_mag", "h_mag", "ks_mag")
 _BLUEST_INFRARED: Final = -0.25  # J−H and H−Ks in the middle; −0.1 of hot subdwarfs
 _POOR: Final = 0.1  # in the middle of ratios of the halo …
@@ -150,7 +157,24 @@ def contradictions(values: Mapping[str, pd.Series], names: Mapping[str, str]) ->
         )
         first, *others = one.names
         found |= {first: why, **dict.fromkeys(others, f"as {names[first]} before it")}
+    if "bp_rp" in found and (why := _as_g(values, names)):
+        found["g_mag"] = why
     return found
+
+
+def _as_g(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
+    """Return why G is BP or RP under its name: with it they make the colour that is given."""
+    if "g_mag" not in values:
+        return ""
+    bp_rp, g, bp, rp = (numbers_of(values[name]) for name in ("bp_rp", "g_mag", "bp_mag", "rp_mag"))
+    for other, colour in (("bp_mag", g - rp), ("rp_mag", bp - g)):
+        known = np.isfinite(bp_rp) & np.isfinite(colour)
+        if known.sum() >= _ENOUGH and np.median(np.abs(bp_rp - colour)[known]) < _SAME_COLOUR:
+            return (
+                f"with it in place of {names[other]} the two make {names['bp_rp']}: they were "
+                "exchanged; exchange their names"
+            )
+    return ""
 
 
 def unlikely(
@@ -176,10 +200,12 @@ def unlikely(
         why = why or _is_too_rich(values["feh"])
         found |= {"feh": why} if why else {}
     found |= _too_blue(values, names)
+    found |= exchanged_bands(values, names)
+    found |= mixed_bands(values, names)
     if "bp_rp" in values and (why := _is_turned(values, names)):
         found["bp_rp"] = why
     if "logg" in values and "logg" not in have_units:
-        why = _no_gravity(_numbers(values["logg"]), values.get("teff"))
+        why = _no_gravity(numbers_of(values["logg"]), values.get("teff"))
         found |= {"logg": why} if why else {}
     if {"g_mag", "parallax_mas"} <= values.keys():
         why = _no_luminosity(values, names)
@@ -196,7 +222,7 @@ def unlikely(
         elif "parallax_mas" in values and (why := _is_slow(values)):
             found["parallax_mas"] = why
     if "z" in values and names["z"].strip().lower() == "z":
-        why = _no_shift(_numbers(values["z"]), values.keys(), beside)
+        why = _no_shift(numbers_of(values["z"]), values.keys(), beside)
         found |= {"z": why} if why else {}
     return found
 
@@ -205,7 +231,7 @@ def _no_gravity(logg: FloatArray, temperatures: pd.Series | None) -> str:
     """Return why log g without a unit can be in m/s²; nothing where it cannot."""
     remedy = "it can be log g in m/s², 2 dex less; give its unit (cm/s2 or m/s2)"
     kinds = [("", np.ones(len(logg), bool), _LEAST_GRAVITY)]
-    if temperatures is not None and np.isfinite(teff := _numbers(temperatures)).any():
+    if temperatures is not None and np.isfinite(teff := numbers_of(temperatures)).any():
         kinds = [
             (f" hotter than {_HOT:,.0f} K", teff >= _HOT, _LEAST_GRAVITY),
             (f" of {_GIANTS:,.0f} to {_HOT:,.0f} K", (teff >= _GIANTS) & (teff < _HOT),
@@ -223,10 +249,10 @@ def _no_gravity(logg: FloatArray, temperatures: pd.Series | None) -> str:
 
 def _no_luminosity(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
     """Return why a magnitude and a parallax are hardly of one star; nothing where they are."""
-    g_mag, parallax = (_numbers(values[name]) for name in ("g_mag", "parallax_mas"))
+    g_mag, parallax = (numbers_of(values[name]) for name in ("g_mag", "parallax_mas"))
     known = np.isfinite(g_mag) & (parallax > 0)
     if "parallax_error_mas" in values:
-        known &= parallax > _GOOD_PARALLAX * _numbers(values["parallax_error_mas"])
+        known &= parallax > _GOOD_PARALLAX * numbers_of(values["parallax_error_mas"])
     if known.sum() < _ENOUGH:
         return ""
     middle = float(np.median(g_mag[known] + 5 * np.log10(parallax[known]) - 10))
@@ -241,9 +267,9 @@ def _no_luminosity(values: Mapping[str, pd.Series], names: Mapping[str, str]) ->
 
 def _no_parallax(values: Mapping[str, pd.Series]) -> str:
     """Return why a column is hardly one of parallaxes: noise makes few of them so negative."""
-    parallax = _numbers(values["parallax_mas"])
+    parallax = numbers_of(values["parallax_mas"])
     error = values.get("parallax_error_mas")
-    limit = _NEGATIVE if error is None else _NEGATIVE_SIGMA * _numbers(error)
+    limit = _NEGATIVE if error is None else _NEGATIVE_SIGMA * numbers_of(error)
     known = np.isfinite(parallax) & np.isfinite(limit)
     if known.sum() < _ENOUGH or not np.median((parallax - limit)[known]) < 0:
         return ""
@@ -255,7 +281,7 @@ def _no_parallax(values: Mapping[str, pd.Series]) -> str:
 
 def _no_error_of_gaia(values: Mapping[str, pd.Series]) -> str:
     """Return why errors of parallaxes are hardly Gaia's: those of bright stars are far smaller."""
-    g_mag, error = (_numbers(values[name]) for name in ("g_mag", "parallax_error_mas"))
+    g_mag, error = (numbers_of(values[name]) for name in ("g_mag", "parallax_error_mas"))
     some = error[np.isfinite(error) & (g_mag < _BRIGHT)]
     if len(some) < _ENOUGH or (middle := float(np.median(some))) < _LARGE_ERROR:
         return ""
@@ -268,10 +294,10 @@ def _no_error_of_gaia(values: Mapping[str, pd.Series]) -> str:
 
 def _grows_with_faintness(values: Mapping[str, pd.Series]) -> str:
     """Return why a column is hardly one of parallaxes: distances are larger for fainter stars."""
-    g_mag, parallax = (_numbers(values[name]) for name in ("g_mag", "parallax_mas"))
+    g_mag, parallax = (numbers_of(values[name]) for name in ("g_mag", "parallax_mas"))
     known = np.isfinite(g_mag) & np.isfinite(parallax)
     g_mag, parallax = g_mag[known], parallax[known]
-    if known.sum() < _FEWEST_TO_COMPARE or not (parallax > 0).all():
+    if known.sum() < FEWEST_TO_COMPARE or not (parallax > 0).all():
         return ""
     log = np.log10(parallax)
     ranks = [pd.Series(one).rank().to_numpy() for one in (g_mag, log)]
@@ -293,9 +319,9 @@ def _exchanged(values: Mapping[str, pd.Series]) -> str:
 
     Only stars all over the sky tell: those of one field, or of the disc, move otherwise.
     """
-    ra, dec, pmra, pmdec = (_numbers(values[name]) for name in ("ra", "dec", "pmra", "pmdec"))
+    ra, dec, pmra, pmdec = (numbers_of(values[name]) for name in ("ra", "dec", "pmra", "pmdec"))
     known = np.isfinite(ra + dec + pmra + pmdec) & (np.hypot(pmra, pmdec) > 0)
-    if known.sum() < _FEWEST_TO_COMPARE:
+    if known.sum() < FEWEST_TO_COMPARE:
         return ""
     east, north, pmra, pmdec = (
         np.radians(ra[known]),
@@ -322,9 +348,9 @@ def _exchanged(values: Mapping[str, pd.Series]) -> str:
 
 def _is_ratio(column: pd.Series) -> str:
     """Return why metals are hardly [Fe/H]: ratios to the Sun's are never negative."""
-    feh = _numbers(column)
+    feh = numbers_of(column)
     feh = feh[np.isfinite(feh)]
-    if len(feh) < _FEWEST_TO_COMPARE or not (feh > 0).all():
+    if len(feh) < FEWEST_TO_COMPARE or not (feh > 0).all():
         return ""
     low, middle, high = np.quantile(feh, (0.25, 0.5, 0.75))
     are_rich = feh.max() > _RICHEST and np.mean(feh > _RICH) > _RICH_SHARE
@@ -341,7 +367,7 @@ def _is_ratio(column: pd.Series) -> str:
 
 def _is_too_rich(column: pd.Series) -> str:
     """Return why metals are hardly [Fe/H]: no table of stars has so many."""
-    feh = _numbers(column)
+    feh = numbers_of(column)
     feh = feh[np.isfinite(feh)]
     if len(feh) < _ENOUGH or (middle := float(np.median(feh))) <= _TOO_RICH:
         return ""
@@ -356,7 +382,7 @@ def _too_blue(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> dict
     for blue, red in pairwise(_NEAR_INFRARED):
         if blue not in values or red not in values:
             continue
-        colour = _numbers(values[blue]) - _numbers(values[red])
+        colour = numbers_of(values[blue]) - numbers_of(values[red])
         colour = colour[np.isfinite(colour)]
         if len(colour) < _ENOUGH or (middle := float(np.median(colour))) >= _BLUEST_INFRARED:
             continue
@@ -371,24 +397,21 @@ def _too_blue(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> dict
 
 def _is_turned(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
     """Return why a colour is hardly BP−RP, but RP−BP."""
-    colour = _numbers(values["bp_rp"])
+    colour = numbers_of(values["bp_rp"])
     some = colour[np.isfinite(colour)]
     n_blue = int(np.count_nonzero(some < _BLUEST))
     remedy = "it can be RP−BP; give BP−RP"
     if n_blue >= _ENOUGH and n_blue > _BLUE_SHARE * len(some):
         return f"{n_blue:,} of {len(some):,} stars would be bluer than any is: {remedy}"
     witnesses = {"teff": -1, "nu_eff_used_in_astrometry": -1}
-    beside = {one: sign * _numbers(values[one]) for one, sign in witnesses.items() if one in values}
+    beside = {
+        one: sign * numbers_of(values[one]) for one, sign in witnesses.items() if one in values
+    }
     if {"g_mag", "ks_mag"} <= values.keys():
-        beside["ks_mag"] = _numbers(values["g_mag"]) - _numbers(values["ks_mag"])
+        beside["ks_mag"] = numbers_of(values["g_mag"]) - numbers_of(values["ks_mag"])
     for one, redness in beside.items():
-        known = np.isfinite(colour) & np.isfinite(redness)
-        if known.sum() < _FEWEST_TO_COMPARE:
-            continue
-        ranks = [pd.Series(each[known]).rank().to_numpy() for each in (colour, redness)]
-        if min(float(np.ptp(each)) for each in ranks) == 0:
-            continue
-        if np.corrcoef(*ranks)[0, 1] < -_TURNED:
+        found = rank_correlation(colour, redness)
+        if found is not None and found < -TURNED:
             return f"it falls where stars are redder by {names[one]}: {remedy}"
     return ""
 
@@ -399,7 +422,7 @@ def _without_cosine(values: Mapping[str, pd.Series], beside: Mapping[str, pd.Ser
     if not totals:
         return ""
     total = pd.to_numeric(beside[totals[0]], errors="coerce").to_numpy(np.float64)
-    dec, pmra, pmdec = (_numbers(values[name]) for name in ("dec", "pmra", "pmdec"))
+    dec, pmra, pmdec = (numbers_of(values[name]) for name in ("dec", "pmra", "pmdec"))
     shorter = pmra * np.cos(np.radians(dec))
     known = np.isfinite(shorter + pmdec) & (total > 0)
     if known.sum() < _ENOUGH:
@@ -423,12 +446,12 @@ def _is_slow(values: Mapping[str, pd.Series]) -> str:
     may be one group that moves along with the Sun.
     """
     ra, dec, parallax, pmra, pmdec = (
-        _numbers(values[name]) for name in ("ra", "dec", "parallax_mas", "pmra", "pmdec")
+        numbers_of(values[name]) for name in ("ra", "dec", "parallax_mas", "pmra", "pmdec")
     )
     motion = np.hypot(pmra, pmdec)
     known = np.isfinite(ra + dec + motion) & (parallax > 0) & (motion > 0)
     if "parallax_error_mas" in values:  # of quasars, parallax and motion are both of chance
-        known &= ~(parallax <= _GOOD_PARALLAX * _numbers(values["parallax_error_mas"]))
+        known &= ~(parallax <= _GOOD_PARALLAX * numbers_of(values["parallax_error_mas"]))
     if known.sum() < _FEWEST_SLOW:
         return ""
     east, north = np.radians(ra[known]), np.radians(dec[known])
@@ -442,10 +465,6 @@ def _is_slow(values: Mapping[str, pd.Series]) -> str:
         f"with it {int(known.sum()):,} stars all over the sky would move by {across:.2g} km/s in "
         "the middle, as none do: it can be a distance; give the parallax itself, in mas"
     )
-
-
-def _numbers(column: pd.Series) -> FloatArray:
-    return column.to_numpy(np.float64, na_value=np.nan)
 
 
 def _no_shift(z: FloatArray, houses: Collection[str], beside: Collection[str]) -> str:

@@ -27,6 +27,7 @@ from msfa_core.tables.raw import RawColumn, RawFile, RawTable
 from msfa_core.tables.reading import Reading, Use
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.skies import other_places
+from msfa_core.tables.slipped import slipped
 from msfa_core.tables.text import problem
 from msfa_core.tables.units import (
     UnitProblem,
@@ -227,6 +228,8 @@ def _contradictions(reading: Reading) -> None:
     names = {house: one.name for house, one in reading.columns.items()}
     said = {house for house, one in reading.columns.items() if not says_nothing(one.unit)}
     said |= {house for house, one in reading.found.items() if one.unit}
+    if why := slipped(reading.values, names):
+        raise CatalogueError(f"{reading.what}: {why}.")
     beside = {plain(column.name): column.values for column in reading.raw.columns}
     doubts = contradictions(reading.values, names)
     doubts |= unlikely(reading.values, names, said, beside)
