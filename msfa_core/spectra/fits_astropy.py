@@ -19,12 +19,14 @@ from msfa_core.spectra.unpacking import AGAIN, LARGEST, problem
 
 _COUNTING: Final = re.compile(rb"(NAXIS|TFIELDS|PCOUNT)(\d*) *= +([+-]?\d{1,70}) *(?=/|$| )")
 
+_FINEST: Final = 10.0  # steps that inverse variances are at least in the middle
+
 
 class _AstropyHdu:
     """One unit as astropy read it."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any], data: Any) -> None:
-        self._path = path
+    def __init__(self, path: Path, header: Mapping[str, Any], data: Any, step: float = 1.0) -> None:
+        self._path, self._step = path, step
         self._header, self._comments = header, getattr(header, "comments", {})
         self._data = data
         self.name = str(self.card("EXTNAME") or "").strip().upper()
@@ -81,7 +83,20 @@ class _AstropyHdu:
         blank = self.card("BLANK")
         if type(blank) is int and image.dtype.kind in "iu":  # astropy heeds it of scaled images
             return np.where(image == blank, np.nan, image)
+        if self._step % 1.0 and image.ndim > 1 and len(image) > 1:
+            self._check_packed(image[1])
         return image
+
+    def _check_packed(self, ivar: NDArray[Any]) -> None:
+        """Refuse an image of a spectrum whose inverse variances went under in steps of its flux."""
+        positive = ivar[ivar > 0]
+        if positive.size and (middle := float(np.median(positive))) < _FINEST * abs(self._step):
+            raise problem(
+                self._path,
+                f"its numbers are packed in steps of {abs(self._step):.3g} (BSCALE), and its "
+                f"inverse variances are {middle:.3g} in the middle: they are lost",
+                "give the file as it was downloaded",
+            )
 
     @property
     def columns(self) -> Sequence[str]:
@@ -127,14 +142,24 @@ def astropy_units(path: Path, raw: bytes) -> list[Hdu]:
         warnings.simplefilter("ignore")
         try:
             with fits.open(io.BytesIO(raw), memmap=False) as units:
+                steps = [_step(unit.header) for unit in units]  # the cards go as data are read
                 if any(unit.verify_datasum() == 0 for unit in units):
                     raise other_data(path)
-                return [_AstropyHdu(path, unit.header, unit.data) for unit in units]
+                return [
+                    _AstropyHdu(path, unit.header, unit.data, step)
+                    for unit, step in zip(units, steps, strict=True)
+                ]
         except ReadError:
             raise
         except Exception as error:
             # What a damaged file makes astropy raise has no bounds.
             raise problem(path, f"is damaged FITS ({error})", AGAIN) from None
+
+
+def _step(header: Mapping[str, Any]) -> float:
+    """Return the step in which the numbers of an image are packed."""
+    step = header.get("BSCALE")
+    return float(step) if isinstance(step, (int, float)) else 1.0
 
 
 def _check_counts(path: Path, raw: bytes) -> None:

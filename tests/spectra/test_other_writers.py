@@ -168,6 +168,22 @@ def test_cards_of_a_table_count_where_the_primary_unit_has_none(tmp_path):
     assert (found.z, found.snr_g) == (CARDS["Z"], CARDS["SNRG"])
 
 
+def test_inverse_variances_that_went_under_as_an_image_was_packed_are_refused(tmp_path):
+    for scale, is_lost in ((1.0, True), (30.0, False)):
+        continuum = (1000.0 + np.sin(np.arange(N))) / scale
+        rows = [FLUX / scale, IVAR * scale**2, continuum, MASK, MASK]
+        unit = fits.PrimaryHDU(np.array(rows))
+        unit.header.update({**CARDS, **SCALE, "EXTEN0": "Subcontinuum"})
+        unit.scale("int16", "minmax")
+        unit.writeto(tmp_path / "a.fits", overwrite=True)
+        if is_lost:
+            with pytest.raises(ReadError, match=r"packed in steps of .* inverse variances"):
+                read_spectrum(tmp_path / "a.fits")
+        else:
+            found = read_spectrum(tmp_path / "a.fits")
+            assert found.flux == pytest.approx(FLUX / scale, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["QUAL", "DQ", "PIXMASK"])
 def test_bad_pixels_may_be_called_otherwise(tmp_path, name):
     columns = {name if key == "ANDMASK" else key: values for key, values in COLUMNS.items()}
