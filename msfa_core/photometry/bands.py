@@ -1,4 +1,8 @@
-"""Whether G, BP and RP of a table are Gaia's: BP and RP add up to G, or nearly."""
+"""Whether magnitudes are those that a table calls them, by how they stand to each other.
+
+G, BP and RP are Gaia's where BP and RP add up to G, or nearly; g, r and i are those of Pan-STARRS
+where they make the colours that stars of a BP−RP have, whatever dust is before them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,11 @@ import numpy as np
 import pandas as pd
 
 from msfa_core.columns import numbers
-from msfa_core.constants import GAIA_AB_LESS_VEGA, GAIA_VEGA_ZERO_POINT
+from msfa_core.constants import (
+    GAIA_AB_LESS_VEGA,
+    GAIA_VEGA_ZERO_POINT,
+    PANSTARRS_SATURATION,
+)
 from msfa_core.errors import CatalogueError
 from msfa_core.photometry.cmd import corrected_excess_factor
 from msfa_core.typing import FloatArray
@@ -22,6 +30,16 @@ _OF_STEPS: Final = 0.75  # of |C*| that magnitudes in steps of 1 mag may have; 0
 _STEPS: Final = (1.0, 0.5, 0.25, 0.2, 0.1)  # mag, that files are rounded to
 _FEWEST_STEPS: Final = 5  # magnitudes that lie on a step by chance less than once in 10⁵ tables
 _ON_STEP: Final = 1e-6
+_NOT_RED: Final = (-0.3, 1.0)  # mag in BP−RP; between them colours run straight …
+_COLOURS: Final = {  # … as a + b BP−RP; to 0.05 mag of STELIB's 255 stars, and along reddening
+    ("g", "r"): (-0.21, 0.75),
+    ("r", "i"): (-0.22, 0.43),
+}
+_VEGA: Final = (0.12, 0.40)  # mag: colours of Vega magnitudes lie 0.23 above those
+_OTHER_BAND: Final = 0.3  # mag
+_WIDE: Final = 0.3  # mag in BP−RP of the middle 68 %, which tell …
+_TOLD: Final = 40  # … of so many stars …
+_UNRELATED: Final = 0.3  # … whose colours are not ranked as they are; 0.95 of stars
 _COARSE: Final = 0.2  # mag; a step from which on colours place no star
 
 
@@ -97,6 +115,60 @@ def check_bands(gaia: pd.DataFrame, what: str) -> None:
         "magnitude, or two of them are exchanged; correct their names, or take them out. If the "
         "stars are crowded, add phot_bp_rp_excess_factor."
     )
+
+
+def check_panstarrs(found: pd.DataFrame, bp_rp: FloatArray, what: str) -> None:
+    """Refuse g, r and i that make other colours than stars of a BP−RP have in Pan-STARRS.
+
+    Vega magnitudes, bands that were exchanged and rows of other stars do. Few stars, and those so
+    bright that the camera saturates, tell nothing.
+
+    Parameters
+    ----------
+    found : (n,) DataFrame
+        ``ps_g_mag, ps_r_mag, ps_i_mag`` [mag], of which some may be missing.
+    bp_rp : (n,) array [mag]
+        Of the same stars.
+    what : str
+        The table, for messages.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    off, ranked = {}, {}
+    for (blue, red), (level, slope) in _COLOURS.items():
+        one, other = (
+            np.where(values > float(PANSTARRS_SATURATION[band]), values, np.nan)
+            for band, values in ((b, numbers(found, f"ps_{b}_mag")) for b in (blue, red))
+        )
+        known = np.isfinite(one - other) & (bp_rp > _NOT_RED[0]) & (bp_rp < _NOT_RED[1])
+        if known.sum() < _FEWEST_BRIGHT:
+            continue
+        colour = (one - other)[known]
+        off[f"{blue}−{red}"] = float(np.median(colour - level - slope * bp_rp[known]))
+        low, high = np.quantile(bp_rp[known], (0.16, 0.84))
+        if known.sum() >= _TOLD and high - low > _WIDE and np.ptp(colour) > 0:
+            pair = (pd.Series(each).rank() for each in (colour, bp_rp[known]))
+            ranked[f"{blue}−{red}"] = float(np.corrcoef(*pair)[0, 1])
+    words = ", ".join(f"{name} by {size:+.2f} mag" for name, size in off.items())
+    if len(off) == len(_COLOURS) and all(_VEGA[0] < one < _VEGA[1] for one in off.values()):
+        raise CatalogueError(
+            f"{what}: its colours are redder than those of stars of their BP−RP in Pan-STARRS "
+            f"({words} in the middle), as those of Vega magnitudes are; give AB magnitudes."
+        )
+    if any(abs(one) > _OTHER_BAND for one in off.values()):
+        raise CatalogueError(
+            f"{what}: its colours differ from those of stars of their BP−RP in Pan-STARRS "
+            f"({words} in the middle): two bands are exchanged, or a column is another magnitude; "
+            "correct their names, or take them out."
+        )
+    if ranked and max(ranked.values()) < _UNRELATED:
+        raise CatalogueError(
+            f"{what}: its colours have nothing to do with BP−RP of the stars that they are joined "
+            f"to (rank correlation {max(ranked.values()):.2f}): rows may have slipped, or been "
+            "sorted without their identifiers; mend them."
+        )
 
 
 def _off(

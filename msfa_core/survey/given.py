@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
+from msfa_core.columns import numbers
 from msfa_core.counting import counted
 from msfa_core.durable import write_parquet
 from msfa_core.errors import SurveyError, shown
@@ -366,7 +367,7 @@ def added_up(parts: Sequence[pd.DataFrame], kind: Kind = GAIA_KIND) -> pd.DataFr
 
 
 def _with_motions(survey: Survey, spectra: pd.DataFrame, pending: list[Given]) -> pd.DataFrame:
-    """Return the spectra with the proper motions that Gaia gives their stars, where it does."""
+    """Return the spectra with the motions and colours that Gaia gives their stars."""
     parts = [_read(survey, path) for path in parts_of(survey, GAIA_KIND)]
     parts += [one.rows for one in pending if one.path.parent.name == GAIA_FOLDER]
     if not parts:
@@ -375,7 +376,7 @@ def _with_motions(survey: Survey, spectra: pd.DataFrame, pending: list[Given]) -
     return spectra.assign(
         **{
             name: found[name].fillna(spectra[name]) if name in spectra else found[name]
-            for name in ("pmra", "pmdec")
+            for name in ("pmra", "pmdec", "bp_rp")
         }
     )
 
@@ -398,6 +399,11 @@ def _photometry(
     if not matched.n:
         raise none_matched(opened, matched, spectra, (kind.key, "obsid", "ra", "dec"), radius)
     check_slipped(matched, opened.path)
+    if kind == PANSTARRS_KIND and "bp_rp" in spectra:
+        from msfa_core.photometry.bands import check_panstarrs  # noqa: PLC0415
+
+        found = kind.joined(spectra, rows, radius)
+        check_panstarrs(found, numbers(spectra, "bp_rp"), opened.path)
     folder = survey.path / kind.folder
     before = same_source(folder, opened.path, pending)
     earlier = [_read(survey, one) for one in parts_of(survey, kind) if one not in before]

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from msfa_core.errors import CatalogueError
-from msfa_core.photometry.bands import check_bands, coarse_bands, step_of_bands
+from msfa_core.photometry.bands import (
+    check_bands,
+    check_panstarrs,
+    coarse_bands,
+    step_of_bands,
+)
 from msfa_core.photometry.cmd import corrected_excess_factor
 
 
@@ -78,3 +83,29 @@ def test_crowded_stars_are_believed_where_their_excess_factor_says_the_same():
     wrong = crowded.rename(columns={"bp_mag": "rp_mag", "rp_mag": "bp_mag"})
     with pytest.raises(CatalogueError, match="do not add up to G"):
         check_bands(wrong, "a.csv")
+
+
+@pytest.mark.parametrize("reddest", [0.2, 1.6])
+@pytest.mark.parametrize("ebv", [0.0, 0.5])
+def test_colours_of_pan_starrs_are_those_of_their_bp_rp(reddest, ebv):
+    rng = np.random.default_rng(7)
+    n = 80
+    blue, dust = rng.uniform(-0.2, reddest, n), rng.uniform(0.0, 1.0, n) * ebv
+    bp_rp = blue + 1.26 * dust + rng.normal(0, 0.02, n)
+    g = rng.uniform(16.0, 19.0, n)
+    r = g - (-0.24 + 0.75 * blue + 0.9 * dust) + rng.normal(0, 0.02, n)
+    i = r - (-0.23 + 0.43 * blue + 0.59 * dust) + rng.normal(0, 0.02, n)
+    honest = pd.DataFrame({"ps_g_mag": g, "ps_r_mag": r, "ps_i_mag": i})
+    bright = honest - 3.0 + rng.normal(0, 0.5, (n, 3))  # where the camera saturates
+    for fine in (honest, honest.drop(columns="ps_i_mag"), honest.head(19), bright):
+        check_panstarrs(fine, bp_rp[: len(fine)], "ps.csv")
+    vega = honest + [0.09, -0.15, -0.38]
+    with pytest.raises(CatalogueError, match="as those of Vega magnitudes"):
+        check_panstarrs(vega, bp_rp, "ps.csv")
+    if reddest < 1.0 and not ebv:
+        two = honest.rename(columns={"ps_g_mag": "ps_r_mag", "ps_r_mag": "ps_g_mag"})
+        with pytest.raises(CatalogueError, match="two bands are exchanged"):
+            check_panstarrs(two[["ps_g_mag", "ps_r_mag"]], bp_rp, "ps.csv")
+    elif reddest > 1.0 and not ebv:
+        with pytest.raises(CatalogueError, match="nothing to do with BP−RP"):
+            check_panstarrs(honest.sample(frac=1.0, random_state=2), bp_rp, "ps.csv")
