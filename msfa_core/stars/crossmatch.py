@@ -40,6 +40,7 @@ _SAME_STEP: Final = 1e-6
 _ENOUGH_VELOCITIES: Final = 10  # rows
 _OTHER_VELOCITY: Final = 20.0  # km/s in the middle; of one star two pipelines give less …
 _SAME_VELOCITY: Final = 10.0  # … and as little as this seldom by chance
+_VELOCITIES: Final = ("rv", "z")  # of a catalogue
 _SLIPPED: Final = "slipped"
 _TURNED: Final = "turned"
 
@@ -109,9 +110,7 @@ FAR_AWAY: Final = "far from the star that their identifier names"
 OF_ANOTHER: Final = (
     "of another observation than their identifier, by night, file, star, S/N or velocity"
 )
-TURNED_RV: Final = (
-    "rv is left out: it agrees with the redshifts of the spectra with its sign turned only"
-)
+TURNED: Final = "is left out: it agrees with the redshifts of the spectra with its sign turned only"
 PLACED: Final = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "mjd", "lmjd")
 
 
@@ -327,9 +326,10 @@ def joined_catalogue(
             f"{far}). Name the file of the same data release, with a column 'obsid' or "
             f"'filename'; it has {opened.has_words()}.{opened.reasons()}"
         )
-    if opened.has("rv") and _velocities(where, table, row) == _TURNED:
-        opened = replace(opened, table=table.drop(columns="rv"))
-        matched = replace(matched, notes=(*matched.notes, TURNED_RV))
+    for name in _VELOCITIES:
+        if _velocities(where, table, row, name) == _TURNED:
+            opened = replace(opened, table=opened.table.drop(columns=name))
+            matched = replace(matched, notes=(*matched.notes, f"{name} {TURNED}"))
     joined = _filled(candidates, opened, row)
     theirs = _keys(table, "obsid")
     if by.get("file") and theirs is not None:  # files that state no obsid: numbered by their name
@@ -374,15 +374,15 @@ def _of_another(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> NDAr
             pairs = [one["snr_g"][known].rank() for one in (ours, theirs)]
             if min(np.ptp(one) for one in pairs) and abs(np.corrcoef(*pairs)[0, 1]) < _UNLIKE:
                 other[at] = True
-    if _velocities(where, table, row) == _SLIPPED:
+    if any(_velocities(where, table, row, name) == _SLIPPED for name in _VELOCITIES):
         other[at] = True
     if {"ra", "dec"} <= set(where.columns) and "gaia_source_id" in table and "ra" not in table:
         other[at] |= _of_other_places(where, at, theirs["gaia_source_id"])
     return other
 
 
-def _velocities(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> str:
-    """Return what the redshifts of the spectra say of the velocities of a catalogue.
+def _velocities(where: pd.DataFrame, table: pd.DataFrame, row: IntArray, name: str) -> str:
+    """Return what the redshifts of the spectra say of one of the velocities of a catalogue.
 
     Returns
     -------
@@ -390,11 +390,10 @@ def _velocities(where: pd.DataFrame, table: pd.DataFrame, row: IntArray) -> str:
         `_SLIPPED` where they are those of the rows beside, `_TURNED` where they agree with the
         other sign only; nothing else is said.
     """
-    if "z" not in where or not {"rv", "z"} & set(table.columns):
+    if "z" not in where or name not in table:
         return ""
     light = float(SPEED_OF_LIGHT)
-    theirs = table["rv"] if "rv" in table else light * table["z"]
-    velocity = theirs.to_numpy(np.float64, na_value=np.nan)
+    velocity = table[name].to_numpy(np.float64, na_value=np.nan) * (light if name == "z" else 1.0)
     at = np.flatnonzero(row >= 0)
     ours = light * where["z"].to_numpy(np.float64, na_value=np.nan)[at]
 

@@ -17,7 +17,11 @@ import pandas as pd
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.contradictions import contradictions, unlikely
-from msfa_core.tables.errors_beside import check_errors, leave_out_orphans
+from msfa_core.tables.errors_beside import (
+    check_errors,
+    check_errors_together,
+    leave_out_orphans,
+)
 from msfa_core.tables.formats import read_file
 from msfa_core.tables.identities import elsewhere, identity, older_release
 from msfa_core.tables.names import plain, recognise
@@ -33,7 +37,7 @@ from msfa_core.tables.units import (
     UnitProblem,
     says_nothing,
 )
-from msfa_core.tables.zeros import unfilled
+from msfa_core.tables.zeros import clipped, unfilled
 
 __all__ = ["Use", "of_frame", "open_table", "understand"]
 
@@ -185,6 +189,7 @@ def _result(reading: Reading) -> OutsideTable:
     elsewhere(reading)
     if not reading.trusted:
         unfilled(reading)
+        clipped(reading)
     _contradictions(reading)
     others = pd.DataFrame()
     if reading.use.keep_others:
@@ -237,6 +242,7 @@ def _contradictions(reading: Reading) -> None:
         reading.left_out[reading.columns.pop(house).name] = why
         del reading.values[house]
     check_errors(reading)
+    check_errors_together(reading)
     leave_out_orphans(reading)
 
 

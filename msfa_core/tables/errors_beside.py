@@ -7,10 +7,12 @@ beside them are those of something else, or in another unit; some that are below
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Final
 
 import numpy as np
 
+from msfa_core.tables.colours_beside import rank_correlation
 from msfa_core.tables.quantities import ERRORS, quantity
 from msfa_core.tables.reading import Reading
 from msfa_core.tables.units import UnitProblem
@@ -21,6 +23,12 @@ _ENOUGH: Final = 5  # rows by which two columns are held against each other
 _BELOW_ZERO: Final = 0.2  # of a column
 _WIDER: Final = 5.0  # times the range of all values; those of one cluster may share an error …
 _FEWEST: Final = 10  # … and few values may lie together by chance
+_TOGETHER: Final = ("teff_err", "logg_err", "feh_err", "rv_err")  # of one fit: they grow together
+_AGAINST: Final = -0.5  # rank correlation of an error with one that is an inverse …
+_SIGMA: Final = 5.0  # … and by so much below zero
+_CLOSELY: Final = 0.8  # rank correlation of errors of which one may be seen to be a variance …
+_TWICE: Final = (1.7, 2.4)  # … as its logarithm spreads so many times as far as those of two others
+_ALIKE: Final = 1.25  # … which spread alike
 _OF_TEFF: Final = 0.4  # of Teff in the middle; hot subdwarfs reach 0.15
 
 
@@ -37,6 +45,54 @@ def check_errors(reading: Reading) -> None:
             why := _too_wide(_numbers(reading, error), values, house)
         ):
             _leave_out(reading, error, why)
+
+
+def check_errors_together(reading: Reading) -> None:
+    """Leave out an error that falls where the others of its row grow, or grows as their square."""
+    errors = {
+        name: np.where((one := _numbers(reading, name)) > 0, one, np.nan)
+        for name in _TOGETHER
+        if name in reading.values
+    }
+    for name, one in errors.items():
+        others = {other: values for other, values in errors.items() if other != name}
+        rest = [(a, b) for a, b in combinations(others, 2)]
+        words = " and ".join(reading.found[other].name for other in others)
+        if others and all(_is_against(one, other) for other in others.values()):
+            if any(_is_against(errors[a], errors[b]) for a, b in rest):
+                continue
+            _leave_out(
+                reading, name, f"it falls where {words} grow{'s' * (len(others) == 1)}: one is an "
+                "inverse variance, or of something else; give the errors themselves",
+            )  # fmt: skip
+        elif rest and all(
+            (rank_correlation(*pair) or 0.0) > _CLOSELY for pair in combinations(errors.values(), 2)
+        ):
+            ratios = [_spread(one) / _spread(other) for other in others.values()]
+            if (
+                _TWICE[0] < min(ratios)
+                and max(ratios) < _TWICE[1]
+                and max(ratios) < _ALIKE * min(ratios)
+            ):
+                _leave_out(
+                    reading, name, f"it grows as the square of {words}: it is a variance; give the "
+                    "error itself",
+                )  # fmt: skip
+
+
+def _is_against(one: FloatArray, other: FloatArray) -> bool:
+    """Tell whether two errors of the same rows go against each other, and not by chance."""
+    found = rank_correlation(one, other)
+    if found is None or found > _AGAINST:
+        return False
+    n = int(np.count_nonzero(np.isfinite(one) & np.isfinite(other)))
+    return bool(np.arctanh(max(found, -0.999)) * np.sqrt(n - 3) < -_SIGMA)
+
+
+def _spread(errors: FloatArray) -> float:
+    """Return how far the middle 68 % of errors spread, as logarithms."""
+    low, high = np.nanquantile(np.log(errors), (0.16, 0.84))
+    return max(float(high - low), 1e-9)
 
 
 def leave_out_orphans(reading: Reading) -> None:

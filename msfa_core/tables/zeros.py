@@ -24,6 +24,8 @@ _MOTION: Final = ("parallax_mas", "pmra", "pmdec")  # no star has 0 in all of th
 _RECURS: Final = 3  # rows in which two columns have one number
 _MOSTLY: Final = 0.9  # of the rows that have it
 _MANY: Final = 10  # rows: no star of a table is at 0, 0 to a millionth of a degree
+_OFTEN: Final = 5  # rows at the edge of a grid, and so many times as often as other values
+_SPREAD: Final = 20  # other values of a column that is measured, and not one of few numbers
 _LABELS: Final = tuple(f"{name}{end}" for name in LABELS for end in ("", "_err"))
 _BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
 _TELLS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # whose 0 says it, of what
@@ -67,6 +69,38 @@ def unfilled(reading: Reading) -> None:
             reading.values[name] = reading.values[name].mask(rows)
             reading.missing[name] = reading.missing.get(name, 0) + fresh
             reading.no_values[column] = reading.no_values.get(column, 0) + fresh
+
+
+def clipped(reading: Reading) -> None:
+    """Take labels that stand in many rows at the edge of their grid for missing, and name them.
+
+    Also an [Fe/H] of 0 that was put in. A star with several rows may have one value in all of them.
+    """
+    for name in LABELS:
+        if name not in reading.values:
+            continue
+        values = reading.values[name].to_numpy(np.float64, na_value=np.nan)
+        distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+        if len(distinct) < _SPREAD:
+            continue
+        doubtful = np.isin(distinct, [distinct[0], distinct[-1], *([0.0] if name == "feh" else [])])
+        usual = int(counts[~doubtful].max())
+        found = distinct[doubtful & (counts >= _OFTEN * max(usual, 1))]
+        for value in found:
+            rows = values == value
+            if _is_one_star(reading, name, rows):
+                continue
+            why = "is, as no other value so often, the edge of a grid or a number put in"
+            column = reading.by_name[reading.columns[name].name]
+            reading.implausible.append(reading.cells(column, rows, why))
+            reading.values[name] = reading.values[name].mask(rows)
+
+
+def _is_one_star(reading: Reading, name: str, rows: BoolArray) -> bool:
+    """Tell whether rows are of one star, or of few, by what else they say."""
+    beside = [one for one in (*LABELS, "ra") if one != name and one in reading.values]
+    several = [2 * reading.values[one][rows].nunique() >= rows.sum() for one in beside]
+    return bool(several) and not any(several)
 
 
 def _as_beside(reading: Reading) -> dict[str, BoolArray]:

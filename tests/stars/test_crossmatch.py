@@ -342,6 +342,27 @@ def test_velocities_tell_rows_that_slipped_and_a_sign_that_was_turned():
     assert found["teff"].tolist() == told["teff"].tolist()
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_redshifts_of_a_catalogue_are_held_against_those_of_the_spectra(beside):
+    rng = np.random.default_rng(4)
+    z = rng.normal(0.0, 120.0, 40) / 3e5
+    own = pd.DataFrame({"obsid": 900 + np.arange(40), "z": np.where(np.arange(40) < 30, z, np.nan)})
+    told = pd.DataFrame({"obsid": own["obsid"], "z": z, "teff": 8000.0})
+    if beside:
+        told["rv"] = z * 299_792.458
+
+    def joined(table):
+        return joined_catalogue(own, of_frame(table, CATALOGUE_USE), placed=own)
+
+    assert joined(told)[0]["z"].tolist() == pytest.approx(z.tolist())
+    turned = told.assign(z=-z, rv=-told["rv"]) if beside else told.assign(z=-z)
+    found, matched = joined(turned)
+    assert any(note.startswith("z is left out") for note in matched.notes)
+    assert found["z"].isna().tolist() == own["z"].isna().tolist()
+    with pytest.raises(CatalogueError, match="star, S/N or velocity"):
+        joined(told.drop(columns="rv", errors="ignore").assign(z=np.roll(z, 1)))
+
+
 def test_a_number_that_is_none_is_named(candidates):
     with pytest.raises(
         CatalogueError, match="column teff has 'hot' in row 2 where a number belongs"

@@ -72,3 +72,40 @@ def test_the_error_of_what_is_left_out_is_left_out_with_it():
     found = opened(teff=np.log10(TRUE["teff"]), teff_err=300.0)
     assert "name the unit" in found.left_out["teff"]
     assert found.left_out["teff_err"] == "as teff, whose error it is"
+
+
+def together(n=60, seed=2):
+    """Labels with errors of one fit, which grow together."""
+    rng = np.random.default_rng(seed)
+    size = np.exp(rng.normal(0.0, 0.4, n))
+    columns = {
+        "obsid": 600_000_000 + np.arange(n), "teff": rng.normal(8600.0, 700.0, n),
+        "logg": rng.normal(3.3, 0.4, n), "feh": rng.normal(-1.7, 0.4, n),
+        "rv": rng.normal(0.0, 120.0, n),
+    }  # fmt: skip
+    for name, unit in (("teff", 60.0), ("logg", 0.1), ("feh", 0.08), ("rv", 5.0)):
+        columns[f"{name}_err"] = unit * size * np.exp(rng.normal(0.0, 0.05, n))
+    return pd.DataFrame(columns)
+
+
+@pytest.mark.parametrize("name", ["teff_err", "logg_err", "feh_err", "rv_err"])
+def test_a_variance_or_an_inverse_among_errors_of_one_fit_is_left_out(name):
+    honest = together()
+    assert of_frame(honest, CATALOGUE_USE).left_out == {}
+    assert of_frame(honest[["obsid", "teff", "teff_err", "rv", "rv_err"]], CATALOGUE_USE).has(
+        "teff_err", "rv_err"
+    )
+    inverse = honest.assign(**{name: honest[name].median() ** 3 / honest[name] ** 2})
+    for wrong, words in (
+        (honest.assign(**{name: honest[name] ** 2}), "variance|as the square"),
+        (inverse, "inverse variance"),
+    ):
+        found = of_frame(wrong, CATALOGUE_USE)
+        assert list(found.left_out) == [name]
+        assert pd.Series(found.left_out[name]).str.contains(words).all()
+
+
+def test_two_errors_that_go_against_each_other_are_left_out_both():
+    table = together()[["obsid", "logg", "logg_err", "rv", "rv_err"]]
+    found = of_frame(table.assign(rv_err=1 / table["rv_err"] ** 2), CATALOGUE_USE)
+    assert set(found.left_out) == {"logg_err", "rv_err"}

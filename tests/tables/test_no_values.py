@@ -80,3 +80,28 @@ def test_the_corrected_excess_is_no_excess_factor():
     corrected = STARS.assign(phot_bp_rp_excess_factor=RNG.normal(0.02, 0.02, N).clip(0.001))
     found = of_frame(corrected, GAIA_USE)
     assert "is it the corrected one, C*?" in found.left_out["phot_bp_rp_excess_factor"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("feh", 0.0), ("feh", -2.5), ("logg", 5.0), ("teff", 12_000.0)]
+)
+def test_labels_at_the_edge_of_a_grid_are_no_measurements(name, value):
+    limit = {"feh": -2.49, "logg": 4.99, "teff": 11_990.0}[name]
+    honest = LABELS.assign(
+        **{name: LABELS[name].clip(*((limit, 9) if name == "feh" else (0, limit)))}
+    )
+    wrong = honest.assign(**{name: honest[name].mask(SOME, value)})
+    found = of_frame(wrong, CATALOGUE_USE)
+    assert found.table[name].isna().tolist() == SOME.tolist()
+    assert any("edge of a grid" in cells.why for cells in found.implausible)
+    others = [one for one in ("teff", "logg", "feh") if one != name]
+    assert found.table[others].notna().all().all()
+
+
+def test_one_star_of_many_rows_and_rounded_labels_keep_theirs():
+    coarse = LABELS.assign(logg=LABELS["logg"].round(1), feh=(LABELS["feh"] * 2).round() / 2)
+    assert of_frame(coarse, CATALOGUE_USE).table[["logg", "feh"]].notna().all().all()
+    star = LABELS.assign(ra=np.where(SOME, 10.0, 20.0 + np.arange(N)), dec=30.0)
+    for name, value in (("teff", 12_000.0), ("logg", 4.6), ("feh", 0.0)):
+        star[name] = star[name].mask(SOME, value)
+    assert of_frame(star, CATALOGUE_USE).table[["teff", "logg", "feh"]].notna().all().all()
