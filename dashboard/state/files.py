@@ -26,7 +26,7 @@ def _squeezed(file: Path, _when: int) -> bytes:
     return gzip.compress(file.read_bytes(), compresslevel=3, mtime=1)
 
 
-def _add_headers(self: StaticFileHandler, path: str) -> None:  # noqa: ARG001
+def _add_headers(self: StaticFileHandler, path: str) -> None:
     """Say how long a file is kept, and have it sent squeezed to a browser that takes it so."""
     if "v" not in self.request.arguments:
         # of libraries a version is in force as long as it is installed; a file of ours is new today

@@ -136,7 +136,7 @@ def _project(sums, state):  # type: ignore[no-untyped-def]
     sy, ye = sums[_SY], sums[_YE]
     n_low, n_high = N_LOW - 1.0, N_HIGH - 1.0
     determinant = s * ee - e * e
-    if determinant > 1e-14 * s * ee:  # noqa: PLR2004
+    if determinant > 1e-14 * s * ee:
         n = (ee * sy - e * ye) / determinant
         a = (e * sy - s * ye) / determinant
     else:
@@ -217,12 +217,12 @@ def _solve(hessian, slope, damping, free, step):  # type: ignore[no-untyped-def]
     l00 = math.sqrt(h00)
     l10, l20 = h01 / l00, h02 / l00
     v11 = h11 - l10 * l10
-    if v11 <= 1e-12 * h11:  # noqa: PLR2004
+    if v11 <= 1e-12 * h11:
         return False
     l11 = math.sqrt(v11)
     l21 = (h12 - l20 * l10) / l11
     v22 = h22 - l20 * l20 - l21 * l21
-    if v22 <= 1e-12 * h22:  # noqa: PLR2004
+    if v22 <= 1e-12 * h22:
         return False
     l22 = math.sqrt(v22)
     z0 = b0 / l00

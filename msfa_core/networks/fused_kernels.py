@@ -47,7 +47,7 @@ def _store(row: Any, channel: int, value: Any) -> None:
 
 
 @overload(_load, inline="always")
-def _load_typed(row: Any, channel: int) -> Any:  # noqa: ARG001 - numba asks by name
+def _load_typed(row: Any, channel: int) -> Any:
     if row.dtype == types.uint16:
 
         def load(row: Any, channel: int) -> Any:
@@ -62,7 +62,7 @@ def _load_typed(row: Any, channel: int) -> Any:  # noqa: ARG001 - numba asks by 
 
 
 @overload(_store, inline="always")
-def _store_typed(row: Any, channel: int, value: Any) -> Any:  # noqa: ARG001
+def _store_typed(row: Any, channel: int, value: Any) -> Any:
     if row.dtype == types.uint16:
 
         def store(row: Any, channel: int, value: Any) -> Any:
