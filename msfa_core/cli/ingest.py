@@ -76,7 +76,7 @@ def _print_ingest(report: IngestReport, survey: Survey) -> None:
         how = f"; {report.differing[file]}" if file in report.differing else ""
         print(f"duplicate: {file} has obsid {obsid} of {kept}, which is kept{how}")
     for file, obsid in report.changed[:_REASONS]:
-        print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was read anew")
+        print(f"changed: {file} (obsid {obsid}) differs from what was stored, and was taken anew")
     for file, words in report.noted[:_REASONS]:
         print(f"noted: {file}: {words}")
     if len(report.noted) > _REASONS:

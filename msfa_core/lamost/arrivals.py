@@ -23,7 +23,8 @@ from typing import Any, Final, Protocol
 
 from msfa_core.durable import held, write_error, write_whole
 from msfa_core.errors import MsfaError, SurveyError
-from msfa_core.spectra.readers import read_spectrum
+from msfa_core.spectra.readers import READER_VERSION, read_spectrum
+from msfa_core.spectra.shards import READ_BY
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.spectra.writers import lamost_name
 from msfa_core.survey.folder import Survey
@@ -314,4 +315,6 @@ class _InUse(SurveyError):
 def _named(spectrum: Spectrum) -> Spectrum:
     """Return a spectrum under LAMOST's name of its file, without what only a file needs."""
     meta = {key: value for key, value in spectrum.meta.items() if key != "andmask"}
-    return replace(spectrum, file=Path(_name(spectrum)).name, meta=meta)
+    return replace(
+        spectrum, file=Path(_name(spectrum)).name, meta={**meta, READ_BY: READER_VERSION}
+    )

@@ -16,7 +16,7 @@ from msfa_core.simulate.instrument import as_spectrum_list
 from msfa_core.simulate.survey import SurveyPlan, demo_plan, simulate_chunk, sky_fibres_of
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.folder import Survey
-from msfa_core.survey.ingest import Storing
+from msfa_core.survey.storing import Storing
 from msfa_core.typing import Progress, no_progress
 
 TRUTH: Final = "true_"  # prefix of the columns that only a simulation knows

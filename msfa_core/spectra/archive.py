@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.errors import SurveyError
-from msfa_core.spectra.shards import TEMPORARY, Batch, Layout, Shard, layout_of, write_shard
+from msfa_core.spectra.shards import (
+    HOUSEKEEPING,
+    TEMPORARY,
+    Batch,
+    Layout,
+    Shard,
+    layout_of,
+    write_shard,
+)
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 
 _OPEN_SHARDS: Final = 96  # three maps each: stays below the usual limit of 1024 open files
@@ -104,6 +112,13 @@ class Archive:
             self._used(shard)
         if not tables:
             return pd.DataFrame({"obsid": np.empty(0, np.int64)})
+        return pd.concat(tables, ignore_index=True)
+
+    def housekeeping(self) -> pd.DataFrame:
+        """Return what is known of the files and of what read them: one row per obsid."""
+        tables = [shard.housekeeping() for shard in self.shards]
+        if not tables:
+            return pd.DataFrame(columns=list(HOUSEKEEPING), dtype="Int64")
         return pd.concat(tables, ignore_index=True)
 
     def spectra(self, obsids: Iterable[int] | NDArray[np.integer]) -> Spectra:
@@ -227,6 +242,26 @@ class Archive:
             self._open.pop(old.name, None)
             self._remove(old.name)
         return written
+
+    def note(self, said: Mapping[int, Sequence[int]]) -> None:
+        """Write anew what is known of the files of some spectra, which stay as they are.
+
+        Parameters
+        ----------
+        said : dict of int to the values of `HOUSEKEEPING`
+            By obsid.
+
+        Raises
+        ------
+        SurveyError
+            When an obsid is not stored, or the disk is full.
+        """
+        shards, place = self._find(np.array(list(said), dtype=np.int64))
+        values = np.array(list(said.values()), dtype=np.int64).reshape(len(said), -1)
+        for number in np.unique(place[:, 0]):
+            own = place[:, 0] == number
+            columns = dict(zip(HOUSEKEEPING, values[own].T, strict=True))
+            shards[int(number)].note(place[own, 1], columns)
 
     def _remove(self, name: str) -> None:
         gone = self.path / f"{TEMPORARY}{name}"

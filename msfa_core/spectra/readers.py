@@ -39,6 +39,10 @@ from msfa_core.tables.identifiers import identifier
 from msfa_core.tables.quantities import FASTEST_STAR, is_plausible
 
 # House name -> header card, as written by LAMOST; the writers use the same list.
+# Raised by whoever changes what a file gives, as an archive keeps it: what another version has read
+# is told, and read anew when its file is ingested again.
+READER_VERSION: Final = 1
+
 META_CARDS: Final = {
     "class": "CLASS",
     "subclass": "SUBCLASS",

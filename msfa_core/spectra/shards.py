@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from msfa_core.constants import LAMOST_GRID, LogGrid
-from msfa_core.durable import sync, write_error
+from msfa_core.durable import sync, write_error, write_whole
 from msfa_core.errors import SurveyError
 from msfa_core.spectra.spectrum import Spectra, Spectrum, log_offset, log_pixels, on_grid
 
@@ -41,6 +41,10 @@ FORMAT: Final = 1
 SHARD_FILE: Final = "shard.json"
 META_FILE: Final = "meta.parquet"
 TEMPORARY: Final = ".writing-"
+FILE_SIZE: Final = "file_size"  # what is known of the file of a spectrum, and what read it
+FILE_TIME: Final = "file_mtime_ns"
+READ_BY: Final = "reader_version"
+HOUSEKEEPING: Final = (FILE_SIZE, FILE_TIME, READ_BY)  # no columns of the table
 _WIDEST_LOG_GRID: Final = 8000  # pixels; a wider "logarithmic" spectrum keeps its own wavelengths
 _ROUNDING: Final = 0.005  # pixel; less is the float32 of the files
 _FIELDS: Final = ("obsid", "file", "ra", "dec", "snr_g", "z")  # of a Spectrum
@@ -165,6 +169,34 @@ class Shard:
             except (OSError, EOFError, ValueError) as error:
                 raise _damaged(self.folder, error) from error
         return self._metadata
+
+    def housekeeping(self) -> pd.DataFrame:
+        """Return what is known of the files and of what read them, missing where it is not."""
+        import pyarrow.parquet as pq  # noqa: PLC0415 (a third of a second)
+
+        try:
+            file = pq.ParquetFile(self.folder / META_FILE)
+            known = [name for name in HOUSEKEEPING if name in file.schema_arrow.names]
+            table = file.read(columns=known).to_pandas() if known else pd.DataFrame()
+        except (OSError, EOFError, ValueError) as error:
+            raise _damaged(self.folder, error) from error
+        return table.reindex(index=range(len(self)), columns=list(HOUSEKEEPING)).astype("Int64")
+
+    def note(self, rows: NDArray[np.integer], said: Mapping[str, NDArray[np.int64]]) -> None:
+        """Write anew what is known of the files of some rows; their spectra stay.
+
+        Raises
+        ------
+        SurveyError
+            When the disk is full or refuses; what was known before is untouched.
+        """
+        table = self.metadata().copy()
+        for name, values in said.items():
+            column = table.get(name, pd.Series(pd.NA, index=table.index)).astype("Int64")
+            column.iloc[rows] = values
+            table[name] = column
+        write_whole(self.folder / META_FILE, table.to_parquet(index=False))
+        self._metadata = None
 
     def spectra(self, rows: NDArray[np.integer] | None = None) -> Spectra:
         """Return spectra on ``LAMOST_GRID`` (all of them, or these rows), float32."""

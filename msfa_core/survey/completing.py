@@ -24,7 +24,7 @@ from msfa_core.columns import BY_NAME, COLUMNS
 from msfa_core.errors import SurveyError, typed
 from msfa_core.rules import OF_REST, rest_redshifts, words_of
 from msfa_core.spectra.archive import Archive
-from msfa_core.spectra.shards import Shard
+from msfa_core.spectra.shards import HOUSEKEEPING, Shard
 from msfa_core.spectra.spectrum import Spectra, Spectrum
 from msfa_core.typing import BoolArray
 
@@ -36,7 +36,6 @@ _SAME_SHIFT: Final = 1e-5  # Doppler shift: what catalogues and headers round di
 _POLE: Final = 90.0  # deg
 _CIRCLE: Final = 360.0  # deg
 _NUMBERED: Final = re.compile(r"\d{4,} .*\.parquet")
-_HOUSEKEEPING: Final = ("file_size", "file_mtime_ns")  # of the archive; no columns of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ def identities(archive: Archive) -> pd.DataFrame:
     word.
     """
     table = archive.metadata()
-    table = table.drop(columns=[name for name in _HOUSEKEEPING if name in table.columns])
+    table = table.drop(columns=[name for name in HOUSEKEEPING if name in table.columns])
     words = [name for name in COMPLETED_WORDS if name in table.columns]
     table = table.assign(**{name: table[name].where(table[name] != "") for name in words})
     if {"ra", "dec"} <= set(table.columns):

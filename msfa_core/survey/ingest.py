@@ -9,38 +9,19 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-
-import pandas as pd
 
 from msfa_core.errors import CatalogueError, ReadError, SurveyError, shown
-from msfa_core.machine.parallel import in_order, n_cores
-from msfa_core.spectra.files import FileRead, read_file, read_files
-from msfa_core.spectra.shards import layout_of
+from msfa_core.machine.parallel import n_cores
 from msfa_core.spectra.spectrum import Spectrum
-from msfa_core.survey.archives import ARCHIVES, CLOSED, is_archive, members
+from msfa_core.survey.archives import ARCHIVES, CLOSED
 from msfa_core.survey.decisions import restore
 from msfa_core.survey.folder import CATALOGUE_FOLDER, Survey
 from msfa_core.survey.given import Given, name_of, numbered
 from msfa_core.survey.joining import join, read_catalogues
-from msfa_core.survey.sameness import (
-    FIRST_MADE,
-    are_apart,
-    are_equal,
-    difference,
-    is_another,
-    number_of_content,
-)
+from msfa_core.survey.storing import SUFFIXES, Storing
 from msfa_core.typing import Progress, no_progress
-
-SUFFIXES: Final = (
-    *(".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz"),
-    *(".fits.bz2", ".fits.xz"),
-)
-MANY_FILES: Final = 1000  # from here on, worker processes are worth their start (0.8 s each)
-CHUNK: Final = 32  # files that a worker reads at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +35,8 @@ class IngestReport:
     n_stored : int
         Spectra that are new in the survey.
     n_unchanged : int
-        Files whose spectrum was stored before (same path, size and time, or same path and
-        obsid).
+        Files whose spectrum was stored before (same path, size and time, read by this version,
+        or the same spectrum at the same path).
     duplicates : tuple of (file, obsid, kept)
         Files whose obsid is stored from another file, ``kept``.
     rejected : tuple of (file, reason)
@@ -65,7 +46,8 @@ class IngestReport:
     tables : tuple of str
         What became of each catalogue, in one line.
     changed : tuple of (file, obsid)
-        Files that hold another spectrum than before, and were read anew.
+        Files that hold another spectrum than was stored, or are read otherwise by this version
+        than by the one that stored it.
     differing : dict of str to str
         Of the duplicates, files that hold something else than the one that is kept, and what.
     passed_over : dict of str to int
@@ -273,163 +255,3 @@ def _record(survey: Survey, report: IngestReport, paths: Sequence[str | Path]) -
         catalogues=report.joined,
         seconds=round(report.seconds, 1),
     )
-
-
-class Storing:
-    """Spectra on their way into the archive: gathered by layout, committed by the shard."""
-
-    def __init__(self, survey: Survey, progress: Progress, total: int) -> None:
-        self.survey, self.progress, self.total = survey, progress, total
-        self.shard_size = max(survey.settings.shard_size, 1)
-        self.pending: dict[object, list[Spectrum]] = {}
-        self.n_done = self.n_stored = self.n_unchanged = 0
-        self.n_within = 0  # files of archives, less the archives
-        self.duplicates: list[tuple[str, int, str]] = []
-        self.differing: dict[str, str] = {}
-        self.rejected: list[tuple[str, str]] = []
-        self.changed: list[tuple[str, int]] = []
-        self.noted: list[tuple[str, str]] = []
-        self.replacing: dict[int, Spectrum] = {}
-        self.read: list[str] = []
-        stored = survey.archive.metadata()
-        names = stored["file"] if "file" in stored else pd.Series([""] * len(stored))
-        self.kept: dict[int, str] = dict(zip(stored["obsid"].tolist(), names.tolist(), strict=True))
-        self.obsid_of = {file: obsid for obsid, file in self.kept.items() if file}
-        self.unchanged: dict[str, tuple[int, int]] = {}
-        if {"file_size", "file_mtime_ns"} <= set(stored.columns):
-            known = stored.dropna(subset=["file_size", "file_mtime_ns"])
-            sizes = known["file_size"].astype("int64").tolist()
-            times = known["file_mtime_ns"].astype("int64").tolist()
-            self.unchanged = dict(
-                zip(known["file"].tolist(), zip(sizes, times, strict=True), strict=True)
-            )
-
-    def take(self, files: Sequence[Path], workers: int) -> None:
-        """Read and store files; what was committed stays, whatever happens after."""
-        archives = [file for file in files if is_archive(file)]
-        new = [file for file in files if not (is_archive(file) or self._is_stored(file))]
-        files = [file for file in files if not is_archive(file)]
-        self.n_done = self.n_unchanged = len(files) - len(new)
-        self.progress("ingest", self.n_done, self.total)
-        chunks = [new[at : at + CHUNK] for at in range(0, len(new), CHUNK)]
-        many = len(new) > MANY_FILES
-        try:
-            for results in in_order(read_files, chunks, workers if many else 1):
-                for result in results:
-                    self._sort(result)
-                self.progress("ingest", self.n_done, self.total)
-            for archive in archives:
-                self._take_archive(archive)
-            self.finish()
-        finally:
-            self.survey.reject(self.rejected, forgive=self.read)
-
-    def _take_archive(self, archive: Path) -> None:
-        """Read the spectra of an archive one after another."""
-        said = archive.stat()
-        stamp = said.st_size, said.st_mtime_ns
-        n = 0
-        try:
-            for name, content in members(archive, SUFFIXES):
-                n += 1
-                file = archive / name
-                if self.unchanged.get(shown(file)) == stamp:
-                    self.n_done += 1
-                    self.n_unchanged += 1
-                else:
-                    self._sort(read_file(file, content, archive))
-                self.total = max(self.total, self.n_done)
-                self.progress("ingest", self.n_done, self.total)
-            if not n:
-                raise ReadError(
-                    f"{archive}: holds no spectra (files ending in {', '.join(SUFFIXES)}); give "
-                    "the archive that does."
-                )
-            self.read.append(shown(archive))
-        except ReadError as error:
-            self.rejected.append((shown(archive), shown(error)))
-            n += 1
-        self.n_within += n - 1
-
-    def add(self, spectra: Iterable[Spectrum]) -> None:
-        """Store spectra that were made in memory, unless they are there."""
-        for spectrum in spectra:
-            if spectrum.obsid not in self.kept:
-                self._keep(spectrum)
-        self.progress("ingest", self.n_done, self.total)
-
-    def finish(self) -> None:
-        """Commit what is still in hand."""
-        for layout in list(self.pending):
-            self._commit(layout)
-        if self.replacing:
-            self.survey.forget_results(self.replacing)  # first: nobody sees old beside new
-            self.survey.archive.replace(list(self.replacing.values()))
-            self.replacing = {}
-
-    def _is_stored(self, file: Path) -> bool:
-        known = self.unchanged.get(shown(file))
-        if known is None:
-            return False
-        said = file.stat()
-        return known == (said.st_size, said.st_mtime_ns)
-
-    def _sort(self, result: FileRead) -> None:
-        self.n_done += 1
-        if result.spectrum is None:
-            self.rejected.append((result.file, result.reason))
-            return
-        self.read.append(result.file)
-        if result.noted:
-            self.noted.append((result.file, result.noted))
-        spectrum = self._numbered(result.spectrum)
-        obsid, kept = spectrum.obsid, self.kept.get(spectrum.obsid)
-        if kept is None:
-            self._keep(spectrum)
-        elif kept != result.file:
-            self.duplicates.append((result.file, obsid, kept))
-            if words := difference(self._stored(obsid), spectrum):
-                self.differing[result.file] = words
-        elif are_equal(self._stored(obsid), spectrum):
-            self.n_unchanged += 1
-        else:
-            self.replacing[obsid] = spectrum
-            self.changed.append((result.file, obsid))
-
-    def _numbered(self, spectrum: Spectrum) -> Spectrum:
-        """Tell files of one name apart, where only the name gave the number."""
-        if spectrum.obsid < FIRST_MADE:
-            return spectrum
-        earlier = self.obsid_of.get(spectrum.file)  # of this very file
-        if earlier is not None and not are_apart(self._stored(earlier), spectrum):
-            return replace(spectrum, obsid=earlier)
-        kept = self.kept.get(spectrum.obsid)
-        if kept is None or (
-            kept != spectrum.file and not is_another(self._stored(spectrum.obsid), spectrum)
-        ):
-            return spectrum
-        return replace(spectrum, obsid=number_of_content(spectrum))
-
-    def _stored(self, obsid: int) -> Spectrum:
-        """Return a spectrum that is in hand or in the archive."""
-        if obsid in self.replacing:
-            return self.replacing[obsid]
-        for spectra in self.pending.values():
-            for spectrum in spectra:
-                if spectrum.obsid == obsid:
-                    return spectrum
-        return self.survey.archive.original(obsid)
-
-    def _keep(self, spectrum: Spectrum) -> None:
-        self.kept[spectrum.obsid] = spectrum.file
-        self.obsid_of[spectrum.file] = spectrum.obsid
-        layout = layout_of(spectrum)
-        self.pending.setdefault(layout, []).append(spectrum)
-        if len(self.pending[layout]) >= self.shard_size:
-            self._commit(layout)
-
-    def _commit(self, layout: object) -> None:
-        spectra = self.pending.pop(layout)
-        for shard in self.survey.archive.append(spectra):
-            self.n_stored += len(shard)
-            self.progress("ingest", self.n_done, self.total, shard.name)

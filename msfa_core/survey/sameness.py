@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from msfa_core.spectra.names import identity_from_name
+from msfa_core.spectra.shards import HOUSEKEEPING
 from msfa_core.spectra.spectrum import Spectrum
 from msfa_core.survey.completing import COMPLETED_WORDS
 
@@ -51,6 +53,20 @@ def are_equal(one: Spectrum, other: Spectrum) -> bool:
         and np.array_equal(one.ivar, other.ivar, equal_nan=True)
         and np.allclose(one.wavelength, other.wavelength, rtol=1e-6, atol=0)
     )
+
+
+def say_the_same(one: Spectrum, other: Spectrum) -> bool:
+    """Tell whether equal spectra have equal warnings, too, and headers that say the same."""
+    soft = [np.asarray(s.meta.get("soft_mask", s.meta.get("ormask", 0))) != 0 for s in (one, other)]
+    said = [
+        {
+            name: value
+            for name, value in spectrum.meta.items()
+            if np.isscalar(value) and not pd.isna(value) and name not in HOUSEKEEPING
+        }
+        for spectrum in (one, other)
+    ]
+    return said[0] == said[1] and bool(np.all(soft[0] == soft[1]))
 
 
 def difference(kept: Spectrum, other: Spectrum) -> str:

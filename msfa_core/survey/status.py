@@ -30,6 +30,8 @@ from msfa_core.rules import (
     star_numbers,
     words_of,
 )
+from msfa_core.spectra.readers import READER_VERSION
+from msfa_core.spectra.shards import READ_BY
 from msfa_core.survey.folder import STEPS_FOLDER, Survey
 from msfa_core.survey.given import known_names, name_of
 from msfa_core.typing import BoolArray
@@ -393,15 +395,30 @@ def _missing(survey: Survey, table: pd.DataFrame) -> list[str]:
 
 
 def not_followed(survey: Survey) -> list[str]:
-    """Return what ``msfa.toml`` and catalogues say now and the table does not follow yet."""
+    """Return what ``msfa.toml``, catalogues and readers say now and the table does not follow."""
     used, now = survey.settings_used.of_results(), survey.settings.of_results()
-    return [
+    catalogues = [
         f"the catalogue {name_of(Path(name))} was joined after the steps ran; "
         f"`msfa run {typed(survey.path)}` makes the table follow it"
         for name in survey.not_followed
-    ] + [
+    ]
+    settings = [
         f"the setting {name} = {now[name]}: the table follows {name} = {value}; "
         f"`msfa run {typed(survey.path)}` makes it follow"
         for name, value in used.items()
         if now[name] != value
+    ]
+    return _read_otherwise(survey) + catalogues + settings
+
+
+def _read_otherwise(survey: Survey) -> list[str]:
+    """Return a sentence of spectra that another version of the reader has stored, if any."""
+    known = survey.archive.housekeeping()
+    n = int((known.notna().any(axis=1) & (known[READ_BY].fillna(0) != READER_VERSION)).sum())
+    if not n:
+        return []
+    return [
+        f"{counted(n, 'spectrum was', 'spectra were')} read by another version of this software, "
+        "which may have taken pixels and values otherwise; "
+        f"`msfa ingest {typed(survey.path)} FILES` reads their files anew"
     ]

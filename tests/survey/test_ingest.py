@@ -21,7 +21,7 @@ from msfa_core.spectra import files as module_of_files
 from msfa_core.spectra import shards
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.spectra.writers import write_lamost
-from msfa_core.survey import ingest as module
+from msfa_core.survey import storing as module
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import find_files, ingest
 from msfa_core.survey.sameness import are_equal
@@ -549,3 +549,102 @@ def test_status_counts_no_results_of_shards_that_are_gone(survey, files):
         pd.DataFrame({"obsid": range(5)}).to_parquet(folder / f"{name}.parquet")
     done = {one.step: one.n_done for one in status(survey).steps}
     assert done["measure"] == 5
+
+
+def outdated(survey, obsids=None):
+    """Have spectra been read by an earlier version, of which the archive keeps no number."""
+    known = survey.archive.housekeeping().assign(reader_version=0)
+    said = dict(zip(survey.archive.obsid.tolist(), known.to_numpy(int).tolist(), strict=True))
+    survey.archive.note({obsid: said[obsid] for obsid in obsids or said})
+
+
+def of_another_reader(survey):
+    return [line for line in status(survey).missing if "read by another version" in line]
+
+
+def test_what_another_version_read_is_told_and_read_anew(survey, files):
+    ingest(survey, [files])
+    before = with_results(survey)
+    assert not of_another_reader(survey)
+    one, other = survey.archive.obsid[[3, 11]].tolist()
+    stored = survey.archive.original(one)
+    mask = np.where(np.arange(len(stored.mask)) < 7, ~stored.mask, stored.mask)
+    survey.archive.replace([replace(stored, mask=mask)])
+    stored = survey.archive.original(other)
+    survey.archive.replace([replace(stored, meta={**stored.meta, "planid": "as it was"})])
+    assert ingest(survey, [files]).n_unchanged == 24  # by size and time alone
+    outdated(survey)
+    assert of_another_reader(survey)[0].startswith("24 spectra were read by another version")
+    report = ingest(survey, [files])
+    assert {obsid for _, obsid in report.changed} == {one, other}
+    assert (report.n_stored, report.n_unchanged) == (0, 22)
+    assert not of_another_reader(survey)
+    path = Path(survey.archive.original(one).file)
+    assert are_equal(survey.archive.original(one), read_spectrum(path))
+    after = survey.table().set_index("obsid").loc[before.index]
+    assert after.loc[[one, other], list(MADE)].isna().all(axis=None)
+    rest = before.index.drop([one, other])
+    pd.testing.assert_frame_equal(after.loc[rest], before.loc[rest])
+    assert (ingest(survey, [files]).n_unchanged, of_another_reader(survey)) == (24, [])
+
+
+def test_one_spectrum_of_another_version_is_told_of_in_the_singular(survey, files):
+    ingest(survey, [files])
+    outdated(survey, survey.archive.obsid[:1].tolist())
+    assert of_another_reader(survey)[0].startswith("1 spectrum was read by another version")
+
+
+def test_many_read_anew_are_put_in_their_places_a_few_at_a_time(survey, files, monkeypatch):
+    ingest(survey, [files])
+    mine = survey.archive.obsid[::2].tolist()
+    survey.archive.replace([replace(one, z=0.5) for one in map(survey.archive.original, mine)])
+    outdated(survey)
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    report = ingest(survey, [files])
+    assert sorted(obsid for _, obsid in report.changed) == sorted(mine)
+    assert not (survey.table()["z"] == 0.5).any()
+    assert not of_another_reader(survey)
+
+
+def test_what_another_version_took_and_this_one_refuses_counts_as_bad(survey, files, monkeypatch):
+    ingest(survey, [files])
+    with_results(survey)
+    path = find_files([files])[5]
+    obsid, n = read_spectrum(path).obsid, len(survey.obsid)
+    outdated(survey)
+
+    def refused(file):
+        if file == path:
+            raise ReadError(f"{file}: its wavelengths are none.")
+        return read_spectrum(file)
+
+    monkeypatch.setattr(module_of_files, "read_spectrum", refused)
+    for _ in range(2):  # again: it is read again, and refused again
+        report = ingest(survey, [files])
+        assert [file for file, _ in report.rejected] == [str(path)]
+        assert survey.archive.original(obsid).mask.all()
+        assert survey.table().set_index("obsid").loc[obsid, list(MADE)].isna().all()
+        assert (len(survey.obsid), of_another_reader(survey)) == (n, [])
+    assert "with all its pixels bad" in ingest_words(survey, path)
+    monkeypatch.setattr(module_of_files, "read_spectrum", read_spectrum)
+    assert ingest(survey, [files]).changed == ((str(path), obsid),)
+    assert are_equal(survey.archive.original(obsid), read_spectrum(path))
+
+
+def ingest_words(survey, path):
+    """Why a file was rejected, when it was first."""
+    rejected = survey.rejected.set_index("file")
+    return rejected.loc[str(path), "reason"]
+
+
+def test_a_file_that_was_broken_since_leaves_what_was_read_of_it(survey, files):
+    ingest(survey, [files])
+    path = find_files([files])[5]
+    obsid = read_spectrum(path).obsid
+    stored = survey.archive.original(obsid)
+    outdated(survey)
+    path.write_bytes(path.read_bytes()[:500])
+    report = ingest(survey, [files])
+    assert [file for file, _ in report.rejected] == [str(path)]
+    assert are_equal(survey.archive.original(obsid), stored)
+    assert of_another_reader(survey)[0].startswith("1 spectrum was read by another version")
