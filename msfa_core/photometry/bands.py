@@ -31,7 +31,7 @@ _STEPS: Final = (1.0, 0.5, 0.25, 0.2, 0.1)  # mag, that files are rounded to
 _FEWEST_STEPS: Final = 5  # magnitudes that lie on a step by chance less than once in 10⁵ tables
 _ON_STEP: Final = 1e-6
 _NOT_RED: Final = (-0.3, 1.0)  # mag in BP−RP; between them colours run straight …
-_COLOURS: Final = {  # … as a + b BP−RP; to 0.05 mag of STELIB's 255 stars, and along reddening
+_COLOURS: Final = {  # … as a + b BP−RP, along reddening too; to 0.1 and 0.05 mag of STELIB
     ("g", "r"): (-0.21, 0.75),
     ("r", "i"): (-0.22, 0.43),
 }
