@@ -92,11 +92,13 @@ def asked_for(name: str) -> str:
     return pn.state.session_args.get(name, [b""])[0].decode("utf-8", errors="replace")
 
 
-def _made_from(survey: Survey) -> tuple[Any, ...]:
+def _made_from(survey: Survey, reference: str | Path | None) -> tuple[Any, ...]:
     """Return what a page is made from besides the table and the store."""
     files = [one for one in survey.path.iterdir() if "sqlite" not in one.name]
-    stamps = sorted((one.name, one.stat().st_mtime_ns) for one in files)
-    return date.today(), *stamps
+    if reference is not None and Path(reference).exists():
+        files.append(Path(reference))
+    said = [(one, one.stat()) for one in files]
+    return date.today(), *sorted((str(one), it.st_mtime_ns, it.st_size) for one, it in said)
 
 
 class VettingApp(pn.viewable.Viewer):
@@ -124,7 +126,8 @@ class VettingApp(pn.viewable.Viewer):
         carry_styles()
         if not isinstance(survey, Survey):
             survey = Survey.open(survey)
-        made_from = _made_from(survey)  # before it is read: what changes meanwhile is not on it
+        # before it is read: what changes meanwhile is not on it
+        made_from = _made_from(survey, reference)
         name, is_locked = reviewer_of_session() if reviewer is None else (reviewer, False)
         self.state = Session(survey=survey, reviewer=name, login=name if is_locked else "")
         self.state.verdicts.blind = self._is_blind_for(name)
@@ -175,7 +178,7 @@ class VettingApp(pn.viewable.Viewer):
             pn.state.on_session_destroyed(partial(self._close, pn.state.curdoc))
             if not (self.state.verdicts.door.login or self.state.data.assignment or learn):
                 waiting = Waiting(
-                    lambda: _made_from(survey) == made_from,
+                    lambda: _made_from(survey, reference) == made_from,
                     lambda: self.state.verdicts.news() is not None,
                     self._bring_up,
                 )

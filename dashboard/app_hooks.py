@@ -25,7 +25,7 @@ def on_server_loaded(server_context: Any) -> None:
         sys.path.insert(0, str(ROOT))
     from dashboard.making import DemoMaker, options  # noqa: PLC0415
     from dashboard.state.files import keep_what_is_asked_for, serve_files_lightly  # noqa: PLC0415
-    from dashboard.state.gone import let_leave  # noqa: PLC0415
+    from dashboard.state.gone import let_close_twice, let_leave  # noqa: PLC0415
     from dashboard.state.head import send_heads_first  # noqa: PLC0415
     from dashboard.state.spare import SparePage  # noqa: PLC0415
     from dashboard.warming import warm_up  # noqa: PLC0415
@@ -33,6 +33,7 @@ def on_server_loaded(server_context: Any) -> None:
     serve_files_lightly()
     keep_what_is_asked_for()
     let_leave(server_context.application_context.io_loop.asyncio_loop)
+    let_close_twice()
     survey = options(GIVEN).survey
     maker = DemoMaker.where_wanted(survey)
     gc.freeze()  # what was imported stays: not searched whenever a page is closed

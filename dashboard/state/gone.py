@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import panel as pn
 from bokeh.document import Document
+from bokeh.server.views.ws import WSHandler
 from panel.links import Callback
 from tornado.websocket import WebSocketClosedError
 
@@ -78,3 +79,22 @@ def let_leave(loop: asyncio.AbstractEventLoop) -> None:
             tell(loop, context)
 
     loop.set_exception_handler(hear)
+
+
+def let_close_twice() -> None:
+    """Have nothing fail where a socket that is closing was found closed before.
+
+    Bokeh's pulse lets go of a page whose socket can be sent nothing; when the socket is closed at
+    last, Bokeh asks its connection for the page that it has no more, and fails with a traceback.
+    """
+    close = WSHandler.on_close
+    if getattr(close, "lets_close_twice", False):
+        return
+
+    def on_close(self: WSHandler) -> None:
+        if self.connection is not None and self.connection._session is None:
+            self.connection = None
+        close(self)
+
+    on_close.lets_close_twice = True  # type: ignore[attr-defined]  # a mark
+    setattr(WSHandler, "on_close", on_close)  # noqa: B010 (mypy refuses a method's assignment)

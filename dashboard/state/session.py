@@ -301,7 +301,9 @@ class Session:
             if self.data.rows([last.obsid])[0] >= 0:
                 self.status.attempt(self.screen.select, last.obsid)
             name = str(last.obsid)
-            self.status.say(f"withdrawn: {last.verdict} · {name} · {_clock(withdrawal.decided_at)}")
+            what = "final verdict withdrawn" if last.is_final else "withdrawn"
+            self.status.say(f"{what}: {last.verdict} · {name} · {_clock(withdrawal.decided_at)}")
+            self.verdicts.taken_back = last
             self.verdicts.changed()
         return last
 

@@ -33,7 +33,7 @@ from tornado.ioloop import IOLoop
 
 from dashboard.state.gone import give_back_all
 from dashboard.state.page_thread import PageThread
-from dashboard.state.turns import is_live
+from dashboard.state.turns import OF_PROXIES, is_live
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,12 @@ NOT_OF_THE_PAGE: Final = (  # headers that say which browser it is and how it ca
     "accept", "cache-control", "connection", "cookie", "dnt", "if-modified-since", "if-none-match",
     "pragma", "priority", "referer", "save-data", "sec-", "upgrade-insecure-requests",
     "user-agent",
+)  # fmt: skip
+NUMBERED: Final = (  # headers by which proxies tell requests apart: never who asks
+    "b3", "baggage", "cf-ray", "sentry-trace", "traceparent", "tracestate", "x-amz-cf-id",
+    "x-amzn-trace-id", "x-arr-log-id", "x-b3-", "x-cloud-trace-context", "x-correlation-id",
+    "x-datadog-", "x-envoy-", "x-queue-start", "x-request-id", "x-request-start", "x-trace-id",
+    "x-unique-id", "x-varnish",
 )  # fmt: skip
 NAMED: Final = "msfa-reviewer-"  # begins the cookie of a name that was typed
 LINKED: Final = "obj"  # the star that an address names
@@ -80,10 +86,10 @@ def may_wait(document: Document | None, waiting: Waiting) -> None:
 def asked(request: HTTPServerRequest) -> tuple[Any, ...]:
     """Return all that a page is made from of who asks for what, and cannot be made up for later."""
     headers = sorted(
-        # of a proxy it says for whom it asks: that it is one, counts
-        (name.lower(), "" if name.lower() == "x-forwarded-for" else value)
+        # a proxy says for which computer it asks: that it is one, counts
+        (name.lower(), "" if name.lower() in OF_PROXIES else value)
         for name, value in request.headers.get_all()
-        if not name.lower().startswith(NOT_OF_THE_PAGE)
+        if not name.lower().startswith((*NOT_OF_THE_PAGE, *NUMBERED))
     )
     cookies = sorted(
         (name, one.value) for name, one in request.cookies.items() if not name.startswith(NAMED)

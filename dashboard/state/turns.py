@@ -21,19 +21,30 @@ def is_live(document: Document | None) -> bool:
 
 
 _LOCALHOST: Final = ("127.0.0.1", "::1", "localhost")
+OF_PROXIES: Final = frozenset({  # headers by which a proxy says for which computer it asks
+    "cf-connecting-ip", "client-ip", "fastly-client-ip", "forwarded", "true-client-ip", "via",
+    "x-client-ip", "x-cluster-client-ip", "x-forwarded", "x-forwarded-for",
+    "x-original-forwarded-for", "x-real-ip",
+})  # fmt: skip
 
 
 def header_of(document: Document | None, name: str) -> str:
     """Return what the request of a page said in a header; empty for nothing."""
+    return _headers_of(document).get(name.lower(), "")
+
+
+def _headers_of(document: Document | None) -> dict[str, str]:
+    """Return all that the request of a page said, by names in small letters."""
     context = document.session_context if document is not None else None
     request = context.request if context is not None else None
-    return str((getattr(request, "headers", None) or {}).get(name, ""))
+    headers = getattr(request, "headers", None) or {}
+    return {str(name).lower(): str(value) for name, value in headers.items()}
 
 
 def is_local(document: Document | None) -> bool:
     """Whether the browser of a document runs on the server's own computer, as far as is known."""
     host = header_of(document, "Host").rsplit(":", 1)[0].strip("[]")
-    return host in _LOCALHOST and not header_of(document, "X-Forwarded-For")
+    return host in _LOCALHOST and OF_PROXIES.isdisjoint(_headers_of(document))
 
 
 def in_turn(document: Document | None, action: Callable[[], Any]) -> None:

@@ -74,6 +74,7 @@ class Verdicts(Part):
     blind = param.Boolean(doc="Hide other reviewers and the machine's opinion")
     table = param.DataFrame(doc="Candidates with their verdicts of record")
     version = param.Integer(doc="Rises when verdicts of the table change")
+    taken_back = param.Parameter(doc="The decision that was withdrawn last on this page")
 
     def __init__(self, survey: Survey, reviewer: str = "", login: str = "", **params: Any) -> None:
         super().__init__(survey=survey, reviewer=login or reviewer, **params)

@@ -11,6 +11,9 @@ const TO_VERDICT_BAR = new Set([
   "confidence",
 ])
 
+// A page beside the spectrum's that shows the star and the last verdict, too.
+const TELLS = ".msfa-compare-page"
+
 // What takes return and space itself; the tools of a figure are no <button>.
 const BUTTONS = "button, a, [role=tab], .bk-ClickButton, .bk-OnOffButton"
 
@@ -129,7 +132,8 @@ export function render({model}) {
     else if (!help.hidden) return
     else if (key.action === "search") find(document, ".msfa-search")?.shadowRoot?.querySelector("input")?.focus()
     else if (TO_VERDICT_BAR.has(key.action)) {
-      const detail = {action: key.action, value: key.value}
+      const is_told = Boolean(find(document, TELLS)?.getClientRects().length)
+      const detail = {action: key.action, value: key.value, is_told}
       window.dispatchEvent(new CustomEvent("msfa:action", {detail}))
     } else model.send_msg({action: key.action})
   }

@@ -7,6 +7,7 @@ const ANSWERED = 800 // ms: without an answer by then, the line says that nothin
 const AGAIN = 3000 // ms until a verdict is given again to a database server that is away
 const LOOKED = 350 // ms: nobody judges a star that was painted within them by a click
 const PAGES = "msfa-pages" // class of the buttons that turn pages
+const LIST = ".msfa-queue-table" // lists of stars
 const SOURCE = "msfa-painted" // name of the data source whose tag is the obsid on screen
 
 function element(tag, css = "", text = "") {
@@ -415,8 +416,9 @@ export function render({model, view}) {
   const name_painted = () => {
     if (!is_stepping && !gate.line.includes(select_named)) name_in_address(gate.painted)
   }
-  const act = (action, value) => {
-    if (bar.offsetParent === null) return // another page is shown: nothing is judged unseen
+  const act = (action, value, is_told = false) => {
+    const is_seen = bar.offsetParent !== null || (action === "undo" && is_told)
+    if (!is_seen) return // another page is shown: nothing is judged unseen
     if (model.refused && (VERDICTS.has(action) || action === "undo")) {
       say(`Not saved: ${model.refused}`, "error")
       return
@@ -436,6 +438,18 @@ export function render({model, view}) {
       return {...given, ahead: is_lost || !message.reviewer ? "" : ring.go(painted, "decide")}
     })
   }
+  const open_star = (obsid) => {
+    if (is_lost) { on_connection_lost(); return }
+    gate.ask(painted => ({action: "select", value: obsid, painted, reviewer: reviewer.value.trim()}))
+  }
+  // A row of a list opens the star that stands in it, whatever the server lists by now.
+  const on_row = (event) => {
+    const parts = event.composedPath().filter(part => part instanceof Element)
+    if (!parts.some(part => part.matches(LIST))) return
+    const cell = parts.find(part => part.matches(".tabulator-row"))?.querySelector("[tabulator-field=obsid]")
+    if (cell) open_star(cell.textContent.trim())
+  }
+  window.addEventListener("click", on_row)
   // The second click of a double click meant the star before: it judges none.
   const click = (event, action, value) => {
     const is_seen = !gate.busy && performance.now() - painted_at > LOOKED
@@ -444,11 +458,11 @@ export function render({model, view}) {
   const needs_name = () => {
     reviewer.classList.toggle("msfa-missing", !reviewer.value.trim())
   }
-  const on_action = ({detail: {action, value}}) => {
+  const on_action = ({detail: {action, value, is_told}}) => {
     if (action === "comment") comment.focus()
     else if (action === "flag") show_flags(true)
     else if (action === "confidence") set_confidence(((draft.confidence ?? 0) + 1) % 5 || null)
-    else act(action, value)
+    else act(action, value, is_told)
   }
   window.addEventListener("msfa:action", on_action)
 
@@ -483,7 +497,7 @@ export function render({model, view}) {
     if (with_star) {
       const link = button("msfa-link", decision.star)
       link.title = decision.uid ? `obsid ${decision.obsid} = ${decision.uid}` : `obsid ${decision.obsid}`
-      link.addEventListener("click", () => act("select", decision.obsid))
+      link.addEventListener("click", () => open_star(decision.obsid))
       item.append(link)
     }
     item.append(element("span", "msfa-by", decision.reviewer))
@@ -572,6 +586,9 @@ export function render({model, view}) {
   }
   watch_connection()
 
-  model.on("remove", () => window.removeEventListener("msfa:action", on_action))
+  model.on("remove", () => {
+    window.removeEventListener("msfa:action", on_action)
+    window.removeEventListener("click", on_row)
+  })
   return bar
 }

@@ -146,11 +146,14 @@ class CompareView(Page):
         self._go_to_star = go_to_star
         self.verdicts = pd.DataFrame()
         self.disputed = pd.DataFrame()
+        self._drafts: dict[int, str] = {}  # comments that were begun on other stars
+        self._commented = 0  # the star whose comment is being written; 0 for none
         self._build()
         self.param.watch(self._choose, ["first", "second"])
         self.param.watch(lambda *_: self._draw(), "unsettled")
         self.follow(self.refresh, "verdicts.version", "verdicts.blind", "verdicts.table")
         self.follow(self._draw_star, "screen.star")
+        self.follow(self._restore, "verdicts.taken_back")
         self.refresh()
 
     def _build(self) -> None:
@@ -169,7 +172,6 @@ class CompareView(Page):
             self.param.unsettled, label="without a final verdict only", **wide
         )
         self._list = ReadTable(self._rows(), _LEAST_WIDTHS, min_height=160)
-        self._list.on_click(self._open)
         self._queue = quiet_button(
             "put them in the queue", self.queue_disputed,
             "Limit the queue to these stars and look at them one by one", "queue-disputed",
@@ -191,7 +193,8 @@ class CompareView(Page):
         self._settlers = [
             quiet_button(
                 f"final: {verdict}", partial(self.settle, verdict),
-                "Settles the star; the verdicts of both are kept", f"final-{verdict}",
+                "Settles the star; the verdicts of both are kept (key z takes it back)",
+                f"final-{verdict}",
             )
             for verdict in Verdict
         ]  # fmt: skip
@@ -306,6 +309,7 @@ class CompareView(Page):
             by, when = final[0].reviewer, final[0].decided_at[:10]
             words = f"final verdict: {final[0].verdict}, by {by} on {when}"
         name = "no star on screen" if star is None else names_words(star)
+        self._open_draft(0 if star is None else star.obsid)
         self._record.object = f"<h2>{escape(name)}</h2><p>{escape(words)}</p>"
         self._mark(star)
 
@@ -322,12 +326,6 @@ class CompareView(Page):
         self._said.object = f"<p class='msfa-tone-{tone}'>{escape(self.state.status.message)}</p>"
 
     # --- hands -----------------------------------------------------------------------------------
-    def _open(self, event: Any) -> None:
-        if int(event.row) < len(self.disputed):
-            self.state.status.attempt(
-                self.state.screen.select, int(self.disputed.index[int(event.row)])
-            )
-
     def queue_disputed(self) -> None:
         """Limit the queue to the listed disagreements, and turn to the first."""
         state = self.state
@@ -345,11 +343,34 @@ class CompareView(Page):
         """Store the final verdict on the star that this page shows."""
         star = self.state.screen.star
         shown = "" if star is None else star.obsid
-        comment = self._comment.value_input or self._comment.value or ""
         if self.state.status.attempt(
-            self.state.settle, verdict, painted_obsid=shown, comment=comment
+            self.state.settle, verdict, painted_obsid=shown, comment=self._typed
         ):
-            self._comment.param.update(value="", value_input="")
+            self._write("")
+
+    # --- the comment: what is typed belongs to the star that was shown -------------------------
+    @property
+    def _typed(self) -> str:
+        return str(self._comment.value_input or self._comment.value or "")
+
+    def _write(self, words: str) -> None:
+        self._comment.param.update(value=words, value_input=words)
+
+    def _open_draft(self, obsid: int) -> None:
+        """Show what was begun on a star; what was begun on the one before is kept."""
+        if obsid != self._commented:
+            self._drafts[self._commented] = self._typed
+            self._write(self._drafts.pop(obsid, ""))
+            self._commented = obsid
+
+    def _restore(self) -> None:
+        """Offer the comment of a final verdict that was taken back again."""
+        last = self.state.verdicts.taken_back
+        if last is not None and last.is_final and last.comment:
+            self._drafts[last.obsid] = last.comment
+            if self._commented == last.obsid:
+                self._commented = 0
+            self._draw_star()
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(self._notice, self._page, sizing_mode="stretch_both", margin=0)

@@ -16,7 +16,6 @@ from bokeh.models import (
     DataRange1d,
     HoverTool,
     PrintfTickFormatter,
-    Whisker,
 )
 from bokeh.plotting import figure
 
@@ -177,12 +176,9 @@ class EpochsView(pn.viewable.Viewer):
             level="underlay",
         )  # fmt: skip
         plot.add_layout(self._band)
-        plot.add_layout(
-            Whisker(
-                base="x", lower="low", upper="high", source=self.source, line_color=colours.muted,
-                upper_head=None, lower_head=None,
-            )
-        )  # fmt: skip
+        plot.segment(  # a Whisker would not count for the range
+            "x", "low", "x", "high", source=self.source, line_color=colours.muted
+        )
         dots = plot.scatter(
             "x", "rv", source=self.source, size="size", fill_color="colour",
             line_color=colours.surface,

@@ -137,7 +137,6 @@ class QueueView(pn.viewable.Viewer):
         self._waiting: list[Any] = []
         self._follows = False  # the menu follows the queue, which it leads else
         self._seeing = ""  # what was shown before the reviewer went blind
-        self.table.on_click(self._open)
         self.search.param.watch(self._find, "value")
         self.scope.param.watch(self._filter, "value")
         self.verdict.param.watch(self._filter, "value")
@@ -311,11 +310,6 @@ class QueueView(pn.viewable.Viewer):
         if event.new.strip():
             self.state.status.attempt(self.state.screen.find, event.new)
             self.search.value = ""
-
-    def _open(self, event: Any) -> None:
-        place = self.page * PAGE + int(event.row)
-        if place < len(self.state.queue.obsids):
-            self.state.status.attempt(self.state.screen.select, int(self.state.queue.obsids[place]))
 
     # --- what is shown -----------------------------------------------------------------------
     def _refill(self, *_: Any) -> None:

@@ -1,4 +1,8 @@
-"""A list of stars that is read and clicked, never written in."""
+"""A list of stars that is read and clicked, never written in.
+
+A click opens the star whose obsid stands in the row that was clicked (``verdict.js``). The number
+of the row would not do: the server may list other stars by the time it hears of the click.
+"""
 
 from __future__ import annotations
 

@@ -307,6 +307,9 @@ class VerdictBar(Script):
 
     def _taken_back(self, last: Decision, withdrawal: Decision) -> None:
         self._state.taken_back(last, withdrawal)
+        self._restore = {}  # of a final verdict, the page on which it was given has them
+        if last.is_final:
+            return
         self._restore = {
             "comment": last.comment,
             "confidence": last.confidence,
@@ -374,6 +377,6 @@ class VerdictBar(Script):
                 "saved": saved if is_done else "",
                 "again": again and is_verdict,
                 "needs_name": is_verdict and not state.verdicts.reviewer.strip(),
-                "restore": self._restore if action == "undo" and is_done else None,
+                "restore": (self._restore or None) if action == "undo" and is_done else None,
             }
         )

@@ -63,6 +63,23 @@ def test_the_columns_carry_the_reviewers_names_as_text(view, reviewed, survey):
     assert (sent["one"], sent["other"]) == ("anna", "&lt;script&gt;alert(1)&lt;/script&gt;")
 
 
+def test_what_is_typed_belongs_to_the_star_that_was_shown(view, reviewed):
+    state, obsids = reviewed
+    state.screen.select(obsids[3])
+    view._comment.value_input = "metals are strong"
+    state.screen.select(obsids[5])
+    assert view._typed == ""
+    view.settle(Verdict.ACCEPT)
+    assert state.data.store.decisions(obsid=obsids[5])[0].comment == ""
+    state.screen.select(obsids[3])
+    assert view._typed == "metals are strong"
+    view.settle(Verdict.REJECT)
+    assert view._typed == ""
+    state.screen.select(obsids[5])
+    state.undo()  # takes the last one back, and its comment can be used again
+    assert (state.screen.star.obsid, view._typed) == (obsids[3], "metals are strong")
+
+
 def test_a_star_that_nobody_judged_is_not_offered_as_if_it_were_of_the_list(view, reviewed):
     state, obsids = reviewed
     state.screen.select(max(state.data.obsid.tolist()))

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from bokeh.models import Segment
 from pytest import approx
 
 from dashboard.state import Session, answers
@@ -33,6 +34,12 @@ def test_every_epoch_has_its_velocity(state, view):
     assert view.source.data["rv"] == approx(list(z * SPEED_OF_LIGHT))
     assert view.source.data["obsid"] == [str(obsid) for obsid in state.screen.star.epochs["obsid"]]
     assert epochs_html(state.screen.star).count("km/s") == 4
+
+
+def test_error_bars_are_drawn_by_what_counts_for_the_range_of_the_figure(view):
+    """A bar of 80 km/s ended outside a frame of 25 km/s."""
+    ends = [(one.y0, one.y1) for one in view.figure.select(type=Segment)]
+    assert ends == [("low", "high")]
 
 
 def test_a_velocity_that_varies_is_called_so(state):

@@ -48,14 +48,6 @@ def test_the_list_follows_the_star_on_screen(view, state):
     assert view.table.selection == [2]
 
 
-def test_a_click_brings_that_star_on_screen(view, state):
-    class Click:
-        row = 4
-
-    view._open(Click())
-    assert state.screen.selected == str(state.queue.obsids[4])
-
-
 def test_a_verdict_is_written_in_its_row_without_a_new_table(view, state):
     table = view.table.value
     state.decide("reject", painted_obsid=state.screen.selected)

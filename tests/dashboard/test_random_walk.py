@@ -137,7 +137,7 @@ class Walk:
         shown = self.app.queue.table.value["obsid"]
         if len(shown):
             row = self.rng.randrange(len(shown))
-            self.app.queue._open(SimpleNamespace(row=row))
+            self.browser.say("select", shown.iloc[row])
             assert self.browser.painted == shown.iloc[row]
 
     def search(self):

@@ -20,18 +20,22 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.core.types import ID
 from bokeh.models import Div
 from bokeh.server.contexts import ApplicationContext
+from bokeh.server.server import Server as BokehServer
 from bokeh.util.token import generate_jwt_token
 from panel.io.state import set_curdoc
+from tornado.httpclient import AsyncHTTPClient
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.ioloop import IOLoop
+from tornado.tcpclient import TCPClient
 from tornado.websocket import WebSocketClosedError
 
 import dashboard.state.spare
 from dashboard.app import VettingApp
 from dashboard.state import Session
 from dashboard.state.door import Door
-from dashboard.state.gone import give_back_all, let_leave
+from dashboard.state.gone import give_back_all, let_close_twice, let_leave
 from dashboard.state.spare import SparePage, Waiting, is_written_ahead, may_wait
+from dashboard.state.turns import is_local
 from msfa_core.survey.subsets import name_subset
 from msfa_core.vetting.decision import Verdict
 
@@ -162,6 +166,10 @@ def test_who_asks_for_the_same_gets_the_page_that_lies_ready_and_what_is_sent_is
         request(Authorization="Basic YmVydDp4"),
         request(**{"X-Forwarded-For": "10.0.0.1"}),
         request(**{"X-Forwarded-User": "bert"}),
+        request(**{"X-Real-IP": "10.0.0.1"}),
+        request(Forwarded="for=10.0.0.1"),
+        request(**{"Remote-User": "bert"}),
+        request(**{"X-Auth-Request-Groups": "admins"}),
     ],
     ids=lambda one: f"{one.uri} {one.headers}",
 )
@@ -175,6 +183,38 @@ def test_a_page_made_for_one_is_not_given_to_another(other):
         assert (await server.ready()).id not in ("page 1", "page 2")
 
     run(plain, visit)
+
+
+@pytest.mark.parametrize("login", [{}, {"X-Forwarded-User": "anna"}])
+def test_behind_a_proxy_the_number_of_a_request_and_its_computer_do_not_matter(login):
+    def asks(number, **said):
+        return request(
+            **{
+                "X-Real-IP": f"10.0.0.{number}", "X-Forwarded-For": f"10.0.0.{number}",
+                "Forwarded": f"for=10.0.0.{number}", "X-Request-Id": f"{number}",
+                "Traceparent": f"00-{number}-01", "Cf-Ray": f"{number}", "Via": "1.1 proxy",
+            },
+            **login | said,
+        )  # fmt: skip
+
+    async def visit(server):
+        await server.page(asks(1))
+        spare = await server.ready()
+        assert await server.page(asks(2)) is spare
+        spare = await server.ready()
+        assert await server.page(asks(3, **{"X-Forwarded-User": "bert"})) is not spare
+
+    run(plain, visit)
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-real-ip", "FORWARDED", "Via"])
+def test_who_comes_through_a_proxy_is_not_taken_for_the_user_of_this_computer(name):
+    def document(**headers):
+        asked = SimpleNamespace(headers={"Host": "localhost:5006"} | headers)
+        return SimpleNamespace(session_context=SimpleNamespace(request=asked))
+
+    assert is_local(document())
+    assert not is_local(document(**{name: "10.0.0.1"}))
 
 
 @pytest.mark.parametrize(
@@ -505,7 +545,16 @@ def rewrite(survey):
     (survey.path / "new").rename(table)
 
 
-@pytest.mark.parametrize("change", [name, rewrite])
+def refer(survey):
+    reference = reference_of(survey)
+    reference.write_text(reference.read_text() + "0.1,0.6\n")
+
+
+def reference_of(survey):
+    return survey.path.with_name("reference.csv")
+
+
+@pytest.mark.parametrize("change", [name, rewrite, refer])
 @pytest.mark.parametrize("is_early", [True, False])
 def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(
     survey, monkeypatch, change, is_early
@@ -518,10 +567,11 @@ def test_a_page_of_a_survey_is_true_until_anything_changes_that_it_is_made_from(
         return lay_out(app)
 
     monkeypatch.setattr(VettingApp, "_lay_out", change_and_lay_out)
+    reference_of(survey).write_text("bp_rp,abs_mag_g\n0.0,0.5\n")
 
     def make(document):
         with set_curdoc(document):
-            VettingApp(survey, reviewer="anna").servable()
+            VettingApp(survey, reviewer="anna", reference=reference_of(survey)).servable()
 
     async def visit(server):
         await server.page()
@@ -666,3 +716,36 @@ def test_a_page_that_is_left_while_it_is_sent_something_is_no_fault(fault, is_to
 
     asyncio.run(serve())
     assert told == [fault] * is_told
+
+
+def test_a_socket_that_the_pulse_found_closed_is_closed_without_a_traceback(caplog):
+    """One that says what is no message is closed by the server, and need not answer it."""
+    let_close_twice()
+
+    async def visit():
+        server = BokehServer(
+            plain, port=0, io_loop=IOLoop.current(), keep_alive_milliseconds=20
+        )  # fmt: skip
+        server.start()
+        where = f"localhost:{server.port}"
+        page = (await AsyncHTTPClient().fetch(f"http://{where}/")).body.decode()
+        token = re.search(r'"token":"([^"]+)"', page)[1]
+        asks = (
+            f"GET /ws HTTP/1.1\r\nHost: {where}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Protocol: bokeh, {token}\r\n\r\n"
+        )
+        socket = await TCPClient().connect("localhost", server.port)
+        await socket.write(asks.encode())
+        await socket.read_until(b"ACK")
+        await socket.write(bytes((0x82, 0x81, 0, 0, 0, 0)) + b"?")  # no text
+        await asyncio.sleep(0.3)
+        socket.close()
+        await asyncio.sleep(0.1)
+        n_left = len(server._tornado._clients)
+        server.stop()
+        return n_left
+
+    assert asyncio.run(visit()) == 0
+    assert "protocol error" in caplog.text  # of bokeh, which closes it
+    assert "Traceback" not in caplog.text

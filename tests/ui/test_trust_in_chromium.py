@@ -22,6 +22,7 @@ from served_dashboard import (
     served,
 )
 
+from msfa_core.vetting.decision import Verdict
 from msfa_core.vetting.store import Store
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow]
@@ -449,6 +450,84 @@ def test_behind_a_prefix_all_is_found_and_a_verdict_is_given(chromium, small_sur
         assert len(decisions(small_survey)) == 1
         assert [url for url in failed if not url.endswith("favicon.ico")] == []
         page.context.close()
+    assert_quiet(log)
+
+
+def disputed(chromium, server, n):
+    """Anna and Bert after they have disagreed on the first ``n`` stars; Anna looks at Compare."""
+    anna, bert = open_page(chromium, server), open_page(chromium, server)
+    bert.locator(".msfa-reviewer").fill("bert")
+    bert.locator(".msfa-reviewer").press("Enter")
+    for _ in range(n):
+        press(anna, "a")
+        press(bert, "r")
+    anna.get_by_role("button", name="Compare", exact=True).click()
+    rows = anna.locator(".msfa-compare-page .tabulator-row")
+    rows.nth(n - 1).wait_for(timeout=30_000)
+    return anna, bert, rows
+
+
+@pytest.mark.parametrize("where", ["Vet", "Compare"])
+def test_a_click_opens_the_star_of_its_row_whatever_the_server_lists_by_then(
+    chromium, small_survey, tmp_path, where
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        anna, bert, rows = disputed(chromium, server, 4)
+        if where == "Vet":
+            anna.get_by_role("button", name="Vet", exact=True).click()
+            rows = anna.locator(".msfa-left .tabulator-row")
+        listed = rows.locator("[tabulator-field=obsid]")
+        first, wanted = listed.nth(0).inner_text(), listed.nth(2).inner_text()
+        rows.first.click()
+        anna.wait_for_selector(f"[data-painted='{first}']:not(.msfa-busy)", state="attached")
+        server.process.send_signal(signal.SIGSTOP)
+        if where == "Compare":
+            anna.get_by_role("button", name="final: accept").click()  # and the list is shorter
+        else:
+            anna.get_by_label("order").select_option(index=2)
+        rows.nth(2).click()
+        server.process.send_signal(signal.SIGCONT)
+        anna.wait_for_selector(
+            f"[data-painted='{wanted}']:not(.msfa-busy)", state="attached", timeout=30_000
+        )
+        anna.context.close()
+        bert.context.close()
+    assert_quiet(log)
+
+
+def test_undo_on_the_page_of_two_reviewers_takes_a_final_verdict_back(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        anna, bert, rows = disputed(chromium, server, 2)
+        star = rows.first.locator("[tabulator-field=obsid]").inner_text()
+        rows.first.click()
+        anna.get_by_role("heading", name=star).wait_for(timeout=20_000)
+        anna.get_by_placeholder("why (kept").fill("Hδ is narrow")
+        anna.get_by_role("button", name="final: accept").click()
+        anna.get_by_text("final verdict: accept, by anna").wait_for(timeout=20_000)
+        anna.keyboard.press("z")
+        told = anna.locator(".msfa-compare-page p")
+        told.get_by_text(f"final verdict withdrawn: accept · {star}").wait_for(timeout=20_000)
+        anna.get_by_text("2 stars on which they disagree").wait_for(timeout=20_000)
+        anna.get_by_role("heading", name=star).wait_for(timeout=20_000)
+        assert anna.get_by_placeholder("why (kept").input_value() == "Hδ is narrow"
+        anna.get_by_role("button", name="Export", exact=True).click()
+        anna.locator(".export-download a").wait_for(timeout=60_000)
+        anna.keyboard.press("z")  # nothing is taken back unseen
+        anna.wait_for_timeout(500)
+        anna.get_by_role("button", name="Vet", exact=True).click()
+        assert anna.locator(".msfa-open-flags").inner_text().startswith("issues\n")
+        assert anna.locator(".msfa-comment").input_value() == ""
+        press(anna, "u")
+        last = decisions(small_survey)
+        assert [d.is_final for d in last[-3:]] == [True, False, False]
+        assert [d.is_withdrawal for d in last[-3:]] == [False, True, False]
+        assert (last[-1].verdict, last[-1].comment) == (Verdict.UNSURE, "")
+        anna.context.close()
+        bert.context.close()
     assert_quiet(log)
 
 
