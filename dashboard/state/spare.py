@@ -105,6 +105,9 @@ def write_ahead(document: Document) -> None:
     """Work out now what a browser is sent of a page; any change of the page makes it worthless."""
     with set_curdoc(document):  # Panel does this as it gives the page out
         root = f"{pn.state.rel_path}/{LOCAL_DIST}" if pn.state.rel_path else LOCAL_DIST
+    # what is added later is dressed from here, too; a page that is made when its socket opens (with
+    # --num-procs, --reuse-sessions) is not given out, and had asked another computer for it
+    document._template_variables["dist_url"] = root
     for model in document.roots:
         patch_model_css(model, dist_url=root)
     written = [document.to_json()]

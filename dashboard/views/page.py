@@ -74,7 +74,7 @@ class Leaf:
     def __init__(self, words: str, make: Callable[[], Page], **options: Any) -> None:
         self._make = make
         self.page: Page | None = None
-        self._shut = ""
+        self._letter = self._shut = ""  # what is to be shown in place of all, and what is
         self._words = pn.pane.HTML(
             f"<p role='status'>{escape(words)}</p>", css_classes=["msfa-awaited"],
             stylesheets=[stylesheet()], sizing_mode="stretch_width", margin=0,
@@ -90,13 +90,22 @@ class Leaf:
             self.page.param.watch(lambda *_: self._tell(), "is_true")
         if self.page is not None:
             self.page.in_sight = is_seen
+        self._put()
         self._tell()
 
     def shut(self, html: str) -> None:
         """Show a letter in place of all; an empty one opens it again."""
-        if html != self._shut:
-            self._shut = html
-            self.column[:] = [letter(html)] if html else [self._words, self._body]
+        self._letter = html
+        self._put()
+
+    def _put(self) -> None:
+        """Put the letter in, or out; while nobody looks, a page that was never made hides nothing.
+
+        To change what stands on a page, Panel looks through all of it: 0.1 s.
+        """
+        if self._letter != self._shut and (self.page is not None or self.column.visible):
+            self._shut = self._letter
+            self.column[:] = [letter(self._shut)] if self._shut else [self._words, self._body]
 
     def _tell(self) -> None:
         """Show the page where it is true, else what is awaited."""

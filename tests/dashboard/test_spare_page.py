@@ -12,13 +12,14 @@ from base64 import b64decode
 from types import SimpleNamespace
 
 import numpy as np
+import panel as pn
 import pytest
 from bokeh.application import Application
 from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.types import ID
-from bokeh.models import Div
+from bokeh.models import Div, ImportedStyleSheet
 from bokeh.server.contexts import ApplicationContext
 from bokeh.server.server import Server as BokehServer
 from bokeh.util.token import generate_jwt_token
@@ -289,6 +290,32 @@ def test_what_was_decided_since_is_made_up_for_while_nobody_is_at_work(monkeypat
         assert await server.page() is spare
 
     run(lambda document: plain(document, is_late=lambda: is_late[0], bring_up=bring_up), visit)
+
+
+def test_a_page_that_is_made_when_its_socket_opens_is_dressed_by_its_own_server():
+    """With --num-procs or --reuse-sessions nothing is given out of it before."""
+    tables = []
+
+    def make(document):
+        with set_curdoc(document):
+            column = pn.Column()
+            column.server_doc(document)
+        tables.append(column)
+
+    async def visit(server):
+        page = await server.page()
+
+        def add():
+            with set_curdoc(page.document):
+                tables[0].append(pn.widgets.Tabulator())
+
+        await page.with_document_locked(add)
+        await asyncio.sleep(0.2)
+        sheets = list(page.document.select({"type": ImportedStyleSheet}))
+        assert [one.url for one in sheets if "://" in one.url] == []
+        assert len(sheets) > 1
+
+    run(make, visit)
 
 
 def test_who_asks_while_a_page_is_made_ready_gets_it():
