@@ -40,7 +40,7 @@ def audit_html(table: pd.DataFrame) -> str:
         values = row | {"decided_at": str(row["decided_at"])[:19].replace("T", " ")}
         values |= {"decision": said} if said else {}
         values["weights"] = _CHECKSUM.sub(r"\1 …", str(row["weights"]))  # whole in the file
-        cells = "".join(f"<td>{escape(str(values[name]))}</td>" for name in _SHOWN)
+        cells = "".join(f"<td><div>{escape(str(values[name]))}</div></td>" for name in _SHOWN)
         rows.append(f"<tr class='{'msfa-changed' if row['other_numbers'] else ''}'>{cells}</tr>")
     table = f"<thead><tr>{head}</tr></thead>{''.join(rows)}"
     return f"<table class='msfa-preview msfa-record'>{table}</table>"

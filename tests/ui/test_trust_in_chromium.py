@@ -496,6 +496,32 @@ def test_a_click_opens_the_star_of_its_row_whatever_the_server_lists_by_then(
     assert_quiet(log)
 
 
+def test_a_long_comment_leaves_the_rest_of_the_page_in_sight(chromium, small_survey, tmp_path):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        first = painted(page)
+        page.locator(".msfa-comment").fill("word " * 790)
+        page.keyboard.press("Escape")
+        press(page, "a")
+        bert = open_page(chromium, server, f"?obj={first}")
+        bert.locator(".msfa-reviewer").fill("bert")
+        bert.locator(".msfa-reviewer").press("Enter")
+        press(bert, "r")
+        bert.get_by_role("button", name="Compare", exact=True).click()
+        bert.locator(".msfa-compare-page .tabulator-row").click()
+        comment = bert.locator(".msfa-side blockquote")
+        comment.wait_for(timeout=20_000)
+        assert comment.bounding_box()["height"] < 200
+        bert.get_by_role("button", name="record", exact=True).click()
+        rows = bert.locator(".msfa-record tr")
+        rows.nth(2).wait_for(timeout=20_000)
+        assert all(row.bounding_box()["height"] < 200 for row in rows.all())
+        for one in (page, bert):
+            one.context.close()
+    assert_quiet(log)
+
+
 def test_undo_on_the_page_of_two_reviewers_takes_a_final_verdict_back(
     chromium, small_survey, tmp_path
 ):
