@@ -22,6 +22,7 @@ from msfa_core.typing import FloatArray
 
 COVERAGE_LEAST: Final = 0.65  # share of either half of the window
 CONTINUUM_SEEN_LEAST: Final = 0.5
+USED_LEAST: Final = 30  # pixels, 39 to 63 of 2 Å and 16 to 25 of 5 Å: those do not resolve a core
 CORE_GAP_MOST: Final = 4.5  # Å
 REVERSAL_LEAST: Final = 0.03  # of the continuum: the core above its shoulders …
 REVERSAL_SIGMA: Final = 4.0
@@ -69,7 +70,7 @@ def flags_of(z: FloatArray, raw: FloatArray, rest: FloatArray) -> NDArray[np.int
         (raw[..., kernel.RAW_CONTINUUM_SEEN] >= CONTINUUM_SEEN_LEAST)
         & (raw[..., kernel.RAW_LEFT] >= COVERAGE_LEAST)
         & (raw[..., kernel.RAW_RIGHT] >= COVERAGE_LEAST)
-        & (raw[..., kernel.RAW_USED] >= kernel.LEAST_PIXELS)
+        & (raw[..., kernel.RAW_USED] >= USED_LEAST)
     )
     fitted = np.isfinite(n)
     emission = (

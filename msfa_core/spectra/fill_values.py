@@ -2,7 +2,8 @@
 
 Noise does not repeat itself: of 380 real spectra none has a number but zero three times, and a zero
 by itself is as seldom. What stands in a row, again and again off the pixels beside it, or alone and
-made of nines far beyond all else, was put there: the zeros in which LAMOST's red arm ends, 99999.
+made of nines far beyond all else, was put there: the zeros in which LAMOST's red arm ends, 99999;
+and a largest flux that recurs is where a detector was full.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _NEAR: Final = 50  # pixels on either side of a row: counts grow and fall along 
 _RECURS: Final = 3  # times; twice is chance in single precision
 _FEW: Final = 20  # numbers that stand beside themselves: more are steps of coarse values
 _REPEATED: Final = 0.05  # share of pixels whose number others have too; 0.003 in real spectra
+_ALTERNATE: Final = 0.5  # share of signs that change; 0.73 in noise
 _OFF: Final = 5.0  # σ from the pixels beside it
 _BEYOND: Final = 3.0  # times the largest of all others; 2.98 in real spectra
 _LONGEST: Final = 12  # digits
@@ -58,7 +60,9 @@ def are_fill_values(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -
         n_held = int(np.count_nonzero(held))
         is_telling = n_held >= _RECURS or (n_held > 0 and _is_nines(flux.dtype.type(value)))
         if is_telling and (
-            _are_beyond(flux, held, usable) or _are_put_in(flux, ivar, held, usable)
+            _are_beyond(flux, held, usable)
+            or _are_put_in(flux, ivar, held, usable)
+            or (value == measured.max() and _are_cut_off(flux, held, usable))
         ):
             found |= held
     return found if found.any() else None
@@ -94,14 +98,35 @@ def _are_put_in(flux: NDArray[Any], ivar: NDArray[Any], held: BoolArray, usable:
     """Whether a number recurs off the pixels beside it, where others hardly recur at all."""
     if np.count_nonzero(held) < _RECURS:
         return False
-    others = flux[usable & ~held]
-    if len(others) < _FEWEST_PIXELS or len(np.unique(others)) < (1 - _REPEATED) * len(others):
+    if not _do_others_differ(flux, held, usable):
         return False
     at, known = np.flatnonzero(held), np.flatnonzero(usable & ~held)
     right = known.searchsorted(at)
     beside = flux[known[[np.maximum(right - 1, 0), np.minimum(right, len(known) - 1)]]]
     off = np.abs(beside - flux[at]).min(axis=0) * np.sqrt(ivar[at])
     return bool(np.median(off) > _OFF)
+
+
+def _do_others_differ(flux: NDArray[Any], held: BoolArray, usable: BoolArray) -> bool:
+    """Whether the other numbers hardly recur at all."""
+    others = flux[usable & ~held]
+    return len(others) >= _FEWEST_PIXELS and (
+        len(np.unique(others)) >= (1 - _REPEATED) * len(others)
+    )
+
+
+def _are_cut_off(flux: NDArray[Any], held: BoolArray, usable: BoolArray) -> bool:
+    """Whether the largest number recurs above others that hold noise: a detector that was full.
+
+    Of noise second differences change their sign from pixel to pixel, of a model, whose continuum
+    may be 1 throughout, they do not.
+    """
+    if np.count_nonzero(held) < _RECURS or not _do_others_differ(flux, held, usable):
+        return False
+    bend = np.diff(np.where(usable & ~held, flux, np.nan).astype(np.float64), n=2)
+    product = bend[1:] * bend[:-1]
+    product = product[np.isfinite(product)]
+    return len(product) >= _FEWEST_PIXELS and bool((product < 0).mean() > _ALTERNATE)
 
 
 def _is_nines(value: np.floating[Any]) -> bool:

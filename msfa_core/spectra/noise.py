@@ -28,6 +28,9 @@ _NO_NOISE: Final = 1e-4  # σ: a model, which says nothing of its noise
 _SURE: Final = 1.5  # between the S/N of header and pixels: ivar is one; 1.4 among real spectra
 _RISES: Final = -0.15  # power of ivar by which scatter goes: −0.5 ± 0.1 for 1/σ², +1 and +0.5 …
 _RISES_SURELY: Final = 0.0  # … for σ and σ²; of pieces −0.23 at most among 380 real spectra
+_FALLS: Final = -0.75  # … and −1 for 1/σ; as steep are lines alone (−0.98 among them), where …
+_SCATTERS: Final = (0.3, 3.0)  # σ … 1/σ² says how far neighbours scatter
+_HIGHEST: Final = 2000.0  # S/N of a pixel that flat fields allow; a tenth of _SCATTER denies more
 _PIECES: Final = 24
 _LEAST_LEVER: Final = 0.1  # rms of ln ivar over the pieces
 _MEDIAN_SECOND: Final = 0.6745 * 1.5**0.5  # median of a second difference of noise [σ]
@@ -65,6 +68,7 @@ def check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float)
     agree = 1 / _SNR_FACTOR < snr / told < _SNR_FACTOR
     is_near = not snr_g < told and 1 / _SNR_DENIED < snr / told < _SNR_DENIED
     if not (snr_g > _TELLING_SNR and 1 / _SURE < snr / snr_g < _SURE):
+        _check_ones(path, content)
         _check_sense(path, content)
     if is_near and _USUAL_SNR[0] < snr < _USUAL_SNR[1]:
         return math.nan
@@ -72,7 +76,7 @@ def check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float)
     second = np.abs(flux[1:-1] - (flux[:-2] + flux[2:]) / 2) * np.sqrt(ivar[1:-1])
     second = second[np.isfinite(second) & (second > 0.0)]
     scatter = float(np.median(second)) / _MEDIAN_SECOND if len(second) else 0.0
-    apart = 1.0 if agree else _WITH_HEADER
+    apart = 1.0 if agree and snr < _HIGHEST else _WITH_HEADER
     too_large = scatter > _SCATTER[1] / apart and snr > min(_USUAL_SNR[1], told)
     too_small = _NO_NOISE < scatter < _SCATTER[0] * apart and snr < max(_USUAL_SNR[0], told)
     if too_large or too_small or snr < _NO_SIGNAL:
@@ -85,29 +89,57 @@ def check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float)
     return snr if _CONFIRMED[0] < scatter < _CONFIRMED[1] else math.nan
 
 
+def _check_ones(path: Path, content: Content) -> None:
+    """Refuse an inverse variance of 1 in all pixels that differ by far more than that."""
+    flux, ivar = content.pixels[:2]
+    if not all(((part == 1.0) | ~(part > 0.0)).all() for part in (ivar[:_PIECES], ivar)):
+        return
+    second, _ = _seconds(flux, ivar, 1)
+    scatter = float(np.median(second)) / _MEDIAN_SECOND if len(second) else 0.0
+    if scatter > _SCATTERS[1]:
+        reason = (
+            f"its inverse variance is 1 in all pixels, and neighbouring ones differ by "
+            f"{scatter:.2g} σ: it stands there for none"
+        )
+        raise problem(path, reason, "give 1/σ² of the flux that is in the file")
+
+
 def _check_sense(path: Path, content: Content) -> None:
     """Refuse an inverse variance that is large where neighbouring pixels scatter much.
 
-    Of σ and σ² the scatter goes as a positive power, of 1/σ² as −1/2; and it is theirs in size,
-    which that of lines, where these are all there is, is not. One pixel in so many is looked at,
-    and medians of pieces of all pixels where these say so.
+    Of σ and σ² the scatter goes as a positive power, of 1/σ² as −1/2, of 1/σ as −1; and it is
+    theirs in size, which that of lines, where these are all there is, is not. One pixel in so many
+    is looked at, and medians of pieces of all pixels where these say so.
     """
     flux, ivar = content.pixels[:2]
     some = _seconds(flux, ivar, _NOISE_EVERY)
-    if len(some[0]) < _NOISE_PIXELS or _power(*some) < _RISES:
+    if len(some[0]) < _NOISE_PIXELS or _FALLS < _power(*some) < _RISES:
         return
     second, scale = _seconds(flux, ivar, 1)
-    sizes = (float(np.median(second / of)) / _MEDIAN_SECOND for of in (scale, np.sqrt(scale)))
     n = len(second) // _PIECES
     pieces = (np.median(one[: n * _PIECES].reshape(_PIECES, n), axis=1) for one in (second, scale))
-    if _power(*pieces) > _RISES_SURELY and any(
-        _CONFIRMED[0] < size < _CONFIRMED[1] for size in sizes
+    power = _power(*pieces)
+    remedy = "give 1/σ² of the flux that is in the file"
+    if power > _RISES_SURELY and (
+        _is_of(second / scale, _CONFIRMED) or _is_of(second / np.sqrt(scale), _CONFIRMED)
     ):
         reason = (
             "its inverse variance is large where neighbouring pixels differ most: it may hold σ "
             "or σ²"
         )
-        raise problem(path, reason, "give 1/σ² of the flux that is in the file")
+        raise problem(path, reason, remedy)
+    if (
+        -math.inf < power < _FALLS
+        and _is_of(second * scale, _CONFIRMED)
+        and not _is_of(second * np.sqrt(scale), _SCATTERS)
+    ):
+        reason = "neighbouring pixels differ by one over its inverse variance: it may hold 1/σ"
+        raise problem(path, reason, remedy)
+
+
+def _is_of(scatter: NDArray[np.float64], limits: tuple[float, float]) -> bool:
+    """Whether second differences over what should be their size are of it."""
+    return limits[0] < float(np.median(scatter)) / _MEDIAN_SECOND < limits[1]
 
 
 def _seconds(

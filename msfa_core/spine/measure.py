@@ -42,7 +42,7 @@ def measure(spectra: Spectra, _rows: pd.DataFrame) -> pd.DataFrame:
 
 MEASURE: Final = Step(
     "measure",
-    version=10,
+    version=11,
     work=measure,
     columns=(),
     inputs=_inputs,

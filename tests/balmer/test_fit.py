@@ -420,6 +420,27 @@ def test_a_line_in_the_joint_of_the_arms_is_nan_and_says_so(star):
     )
 
 
+@pytest.mark.parametrize(("wide", "is_measured"), [(2, True), (5, False), (10, False)])
+def test_pixels_too_wide_for_a_core_measure_nothing(batch, wide, is_measured):
+    """Binned by five (4.7 Å), fm of a BHB star is 0.30 in place of 0.23."""
+
+    def mean(values):
+        return values[..., : values.shape[-1] // wide * wide].reshape(-1, wide).mean(axis=1)
+
+    row = batch[[0]]
+    binned = Spectrum(
+        obsid=1,
+        wavelength=mean(row.wavelength),
+        flux=mean(row.flux),
+        ivar=mean(row.ivar) * wide,
+        mask=np.zeros(row.flux.shape[-1] // wide, bool),
+        z=float(row.z[0]),
+    )
+    fits = fit_lines(binned)
+    assert bool(np.isfinite(fits.d02).all()) == is_measured
+    assert bool(flags_of(fits) & FitFlag.NO_COVERAGE) != is_measured
+
+
 def test_a_good_line_has_no_flag(star):
     fits = fit_lines(star)
     assert fits.flags.tolist() == [[0, 0]]

@@ -374,3 +374,52 @@ def test_wavelengths_in_micrometres_are_converted(tmp_path, unit):
     columns = {**COLUMNS, "WAVELENGTH": WAVELENGTH / 1e4}
     found = read_spectrum(table(tmp_path / "a.fits", columns, of_table={"TUNIT3": unit}))
     assert found.wavelength == pytest.approx(WAVELENGTH)
+
+
+def star(snr=60.0, n=3000):
+    """Counts with photon noise along a spectrum that falls, and their 1/σ²."""
+    wavelength = 10 ** (3.5682 + 1e-4 * np.arange(n))
+    level = 4e4 * (wavelength / 3700) ** -3
+    sigma = np.sqrt(level * level[n // 3]) / snr
+    return wavelength, np.random.default_rng(8).normal(level, sigma), sigma
+
+
+@pytest.mark.parametrize(
+    ("stands_for_it", "words"),
+    [
+        (lambda sigma: 1 / sigma, "it may hold 1/σ"),
+        (lambda sigma: sigma**0, "is 1 in all pixels"),
+        (lambda sigma: np.where(np.arange(len(sigma)) < 30, 0, 1.0), "is 1 in all pixels"),
+        (lambda sigma: (sigma / 40) ** -2.0, "makes a S/N of"),
+    ],
+)
+def test_errors_that_are_too_small_by_far_are_refused(tmp_path, stands_for_it, words):
+    wavelength, flux, sigma = star()
+    honest = {"FLUX": flux, "IVAR": sigma**-2, "WAVELENGTH": wavelength}
+    read_spectrum(table(tmp_path / "a.fits", honest, SNRG=None))
+    with pytest.raises(ReadError, match=words):
+        wrong = honest | {"IVAR": stands_for_it(sigma)}
+        read_spectrum(table(tmp_path / "a.fits", wrong, SNRG=None))
+    counted = {"FLUX": flux / sigma, "IVAR": sigma**0, "WAVELENGTH": wavelength}
+    read_spectrum(table(tmp_path / "a.fits", counted, SNRG=None))
+
+
+def test_an_image_of_other_rows_is_refused_though_it_has_five(tmp_path):
+    """As IRAF's apall writes them: flux, raw flux, sky, σ, continuum."""
+    _, flux, sigma = star(n=N)
+    rows = np.array([flux, flux * 1.1, flux * 0.1, sigma / 1000, np.ones(N)])
+    unit = fits.PrimaryHDU(rows)
+    unit.header.update({**CARDS, **SCALE})
+    unit.writeto(tmp_path / "a.fits")
+    with pytest.raises(ReadError, match="should be the and-mask holds no whole numbers"):
+        read_spectrum(tmp_path / "a.fits")
+
+
+def test_pixels_in_which_a_detector_was_full_are_bad(tmp_path):
+    wavelength, flux, sigma = star()
+    top = np.percentile(flux, 90)
+    columns = {"FLUX": np.minimum(flux, top), "IVAR": sigma**-2, "WAVELENGTH": wavelength}
+    assert (read_spectrum(table(tmp_path / "a.fits", columns)).mask == (flux >= top)).all()
+    model = 1 - 0.6 * np.exp(-(np.abs(wavelength - 4341.7) / 9))  # its continuum is 1 throughout
+    columns["FLUX"] = np.where(model > 0.99, 1.0, model) * 1e4
+    assert not read_spectrum(table(tmp_path / "b.fits", columns)).mask.any()
