@@ -68,7 +68,6 @@ def check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float)
     agree = 1 / _SNR_FACTOR < snr / told < _SNR_FACTOR
     is_near = not snr_g < told and 1 / _SNR_DENIED < snr / told < _SNR_DENIED
     if not (snr_g > _TELLING_SNR and 1 / _SURE < snr / snr_g < _SURE):
-        _check_ones(path, content)
         _check_sense(path, content)
     if is_near and _USUAL_SNR[0] < snr < _USUAL_SNR[1]:
         return math.nan
@@ -87,21 +86,6 @@ def check_noise(path: Path, content: Content, power: NDArray[Any], snr_g: float)
         )
         raise problem(path, reason, "give 1/σ² of the flux that is in the file")
     return snr if _CONFIRMED[0] < scatter < _CONFIRMED[1] else math.nan
-
-
-def _check_ones(path: Path, content: Content) -> None:
-    """Refuse an inverse variance of 1 in all pixels that differ by far more than that."""
-    flux, ivar = content.pixels[:2]
-    if not all(((part == 1.0) | ~(part > 0.0)).all() for part in (ivar[:_PIECES], ivar)):
-        return
-    second, _ = _seconds(flux, ivar, 1)
-    scatter = float(np.median(second)) / _MEDIAN_SECOND if len(second) else 0.0
-    if scatter > _SCATTERS[1]:
-        reason = (
-            f"its inverse variance is 1 in all pixels, and neighbouring ones differ by "
-            f"{scatter:.2g} σ: it stands there for none"
-        )
-        raise problem(path, reason, "give 1/σ² of the flux that is in the file")
 
 
 def _check_sense(path: Path, content: Content) -> None:

@@ -388,8 +388,6 @@ def star(snr=60.0, n=3000):
     ("stands_for_it", "words"),
     [
         (lambda sigma: 1 / sigma, "it may hold 1/σ"),
-        (lambda sigma: sigma**0, "is 1 in all pixels"),
-        (lambda sigma: np.where(np.arange(len(sigma)) < 30, 0, 1.0), "is 1 in all pixels"),
         (lambda sigma: (sigma / 40) ** -2.0, "makes a S/N of"),
     ],
 )
