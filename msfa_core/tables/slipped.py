@@ -19,6 +19,7 @@ _STEPS: Final = (-3, -2, -1, 1, 2, 3)  # rows
 _BLOCK: Final = 64  # rows of which a part of a table is held against itself
 _MOST: Final = 100_000  # rows looked at
 _FEWEST: Final = 20  # rows
+_CARRY: Final = 8.0  # rows that a correlation rests on: rare values stand side by side by chance
 _TOGETHER: Final = 0.5  # rank correlation with another row …
 _SIGMA: Final = 5.0  # … above that with its own by so much, of a table …
 _SIGMA_OF_PART: Final = 7.0  # … and of one of its many parts
@@ -116,12 +117,13 @@ def _beside(
     for size, limit in ((n, _SIGMA), (_BLOCK, _SIGMA_OF_PART)):
         if size > n:
             continue
-        own, n_own = _correlations(ranks[0], target, size)
+        own, n_own, _ = _correlations(ranks[0], target, size)
         for step in _STEPS:
-            there, n_there = _correlations(ranks[step], target, size)
+            there, n_there, n_carry = _correlations(ranks[step], target, size)
             sigma = np.sqrt(2.0 / np.maximum(np.minimum(n_own, n_there) - 3.0, 1.0))
             more = (np.arctanh(there) - np.arctanh(own)) / sigma
             told = (np.minimum(n_own, n_there) >= _FEWEST) & (there > _TOGETHER) & (more > limit)
+            told &= n_carry >= _CARRY
             if told.any():
                 k = int(np.argmax(np.where(told, more, -np.inf)))
                 rows = (
@@ -152,8 +154,10 @@ def _ranks(values: FloatArray) -> FloatArray:
     return 2.0 * ranks / max(len(ranks), 1) - 1.0
 
 
-def _correlations(one: FloatArray, other: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
-    """(block,) correlations of whole blocks of rows, and how many rows each has of both."""
+def _correlations(
+    one: FloatArray, other: FloatArray, size: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(block,) correlations of blocks of rows, rows that have both, and rows that carry it."""
     n = len(one) // size * size
     x, y = (values[:n].reshape(-1, size) for values in (one, other))
     known = np.isfinite(x) & np.isfinite(y)
@@ -161,7 +165,9 @@ def _correlations(one: FloatArray, other: FloatArray, size: int) -> tuple[FloatA
     least = np.maximum(count, 1.0)
     x, y = (np.where(known, each, 0.0) for each in (x, y))
     x, y = (np.where(known, each - (each.sum(axis=1) / least)[:, None], 0.0) for each in (x, y))
+    share = np.abs(x * y)
+    carry = share.sum(axis=1) ** 2 / np.maximum((share**2).sum(axis=1), 1e-30)
     size_of = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.where(size_of > 0, (x * y).sum(axis=1) / size_of, 0.0)
-    return np.clip(found, -0.999, 0.999), count
+    return np.clip(found, -0.999, 0.999), count, carry

@@ -25,6 +25,7 @@ _RECURS: Final = 3  # rows in which two columns have one number
 _MOSTLY: Final = 0.9  # of the rows that have it
 _MANY: Final = 10  # rows: no star of a table is at 0, 0 to a millionth of a degree
 _OFTEN: Final = 5  # rows at the edge of a grid, and so many times as often as other values
+_ONE_CLUSTER: Final = 0.3  # of the distance from their centre that other rows have in the middle
 _SPREAD: Final = 20  # other values of a column that is measured, and not one of few numbers
 _LABELS: Final = tuple(f"{name}{end}" for name in LABELS for end in ("", "_err"))
 _BANDS: Final = ("j_mag", "h_mag", "ks_mag", *(f"ps_{band}_mag" for band in "grizy"))
@@ -74,7 +75,8 @@ def unfilled(reading: Reading) -> None:
 def clipped(reading: Reading) -> None:
     """Take labels that stand in many rows at the edge of their grid for missing, and name them.
 
-    Also an [Fe/H] of 0 that was put in. A star with several rows may have one value in all of them.
+    Also an [Fe/H] of 0 that was put in. A star with several rows may have one value in all of them,
+    and the stars of a cluster one [Fe/H].
     """
     for name in LABELS:
         if name not in reading.values:
@@ -88,7 +90,7 @@ def clipped(reading: Reading) -> None:
         found = distinct[doubtful & (counts >= _OFTEN * max(usual, 1))]
         for value in found:
             rows = values == value
-            if _is_one_star(reading, name, rows):
+            if _is_one_star(reading, name, rows) or (name == "feh" and _is_cluster(reading, rows)):
                 continue
             why = "is, as no other value so often, the edge of a grid or a number put in"
             column = reading.by_name[reading.columns[name].name]
@@ -101,6 +103,25 @@ def _is_one_star(reading: Reading, name: str, rows: BoolArray) -> bool:
     beside = [one for one in (*LABELS, "ra") if one != name and one in reading.values]
     several = [2 * reading.values[one][rows].nunique() >= rows.sum() for one in beside]
     return bool(several) and not any(several)
+
+
+def _is_cluster(reading: Reading, rows: BoolArray) -> bool:
+    """Tell whether rows lie together on the sky, and the others of the table do not lie there."""
+    if not {"ra", "dec"} <= reading.values.keys():
+        return False
+    ra, dec = (
+        np.radians(reading.values[name].to_numpy(np.float64, na_value=np.nan))
+        for name in ("ra", "dec")
+    )
+    place = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+    known = np.isfinite(place).all(axis=1)
+    if not (known & rows).any() or not (known & ~rows).any():
+        return False
+    away, others = (
+        float(np.median(np.linalg.norm(place[some] - np.median(place[some], axis=0), axis=1)))
+        for some in (known & rows, known & ~rows)
+    )
+    return away < _ONE_CLUSTER * others
 
 
 def _as_beside(reading: Reading) -> dict[str, BoolArray]:

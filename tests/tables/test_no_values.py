@@ -105,3 +105,23 @@ def test_one_star_of_many_rows_and_rounded_labels_keep_theirs():
     for name, value in (("teff", 12_000.0), ("logg", 4.6), ("feh", 0.0)):
         star[name] = star[name].mask(SOME, value)
     assert of_frame(star, CATALOGUE_USE).table[["teff", "logg", "feh"]].notna().all().all()
+
+
+@pytest.mark.parametrize("feh", [-2.31, 0.14])
+@pytest.mark.parametrize("field", [180.0, 2.5])
+def test_stars_of_a_cluster_keep_its_metals_where_no_other_star_is_poorer_or_richer(feh, field):
+    sky = {"ra": 150.0, "dec": 20.0}
+    beside = LABELS.assign(
+        feh=LABELS["feh"].clip(-2.3, 0.1) + RNG.uniform(0, 0.01, N),
+        **{
+            one: mid + RNG.uniform(-field, field, N) / (1 + (one == "dec"))
+            for one, mid in sky.items()
+        },
+    )
+    members = {
+        one: np.where(SOME, mid + RNG.normal(0, 0.1, N), beside[one]) for one, mid in sky.items()
+    }
+    table = beside.assign(feh=beside["feh"].mask(SOME, feh), **members)
+    assert of_frame(table, CATALOGUE_USE).table["feh"].notna().all()
+    apart = table.assign(ra=beside["ra"], dec=beside["dec"])
+    assert of_frame(apart, CATALOGUE_USE).table["feh"].isna().tolist() == SOME.tolist()

@@ -8,7 +8,7 @@ from msfa_core.errors import CatalogueError
 from msfa_core.photometry.gaia import GAIA_USE
 from msfa_core.photometry.panstarrs import PANSTARRS_USE
 from msfa_core.stars.crossmatch import CATALOGUE_USE
-from msfa_core.tables.door import open_table
+from msfa_core.tables.door import of_frame, open_table
 
 
 def stars(n=120, seed=3):
@@ -118,3 +118,21 @@ def test_a_band_of_pan_starrs_that_slipped_refuses_the_table(tmp_path):
     table = bands(0.01)
     with pytest.raises(CatalogueError, match="slipped"):
         opened(tmp_path, table.assign(rMeanPSFMag=np.roll(table["rMeanPSFMag"], 1)), PANSTARRS_USE)
+
+
+@pytest.mark.parametrize(("n", "seeds"), [(30, 60), (2000, 12)])
+def test_rare_values_that_stand_side_by_side_by_chance_are_no_slip(n, seeds):
+    """Of errors that come in two sizes: a single row made a correlation of 1."""
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        rare = rng.random((2, n)) < 1 / min(n, 64)
+        table = pd.DataFrame(
+            {
+                "obsid": 600_000_000 + np.arange(n),
+                "teff": rng.normal(8600.0, 700.0, n),
+                "logg": rng.normal(3.3, 0.3, n),
+                "teff_err": np.where(rare[0], 300.0, 100.0),
+                "logg_err": np.where(rare[1], 0.5, 0.2),
+            }
+        )
+        assert of_frame(table, CATALOGUE_USE).has("teff_err", "logg_err")
