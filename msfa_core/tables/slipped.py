@@ -111,17 +111,22 @@ def _types(subclass: pd.Series) -> FloatArray:
 def _beside(
     columns: Mapping[str, FloatArray], one: str, other: str, sign: int
 ) -> tuple[int, float, float, str] | None:
-    """Return with which row of another a column goes: step, correlations, and where it does so."""
+    """Return with which row of another a column goes: step, correlations, and where it does so.
+
+    More closely than with its own row, and than with any: fainter stars that lie behind more dust
+    are redder than the absolute magnitude of any other parallax tells, too.
+    """
     n, target = len(columns[one]), sign * _ranks(columns[other])
     ranks = {step: _ranks(_moved(columns, one, other, step)) for step in (0, *_STEPS)}
     for size, limit in ((n, _SIGMA), (_BLOCK, _SIGMA_OF_PART)):
         if size > n:
             continue
         own, n_own, _ = _correlations(ranks[0], target, size)
-        for step in _STEPS:
-            there, n_there, n_carry = _correlations(ranks[step], target, size)
+        found = [_correlations(ranks[step], target, size) for step in _STEPS]
+        any_row = np.median(np.arctanh([there for there, _, _ in found]), axis=0)
+        for step, (there, n_there, n_carry) in zip(_STEPS, found, strict=True):
             sigma = np.sqrt(2.0 / np.maximum(np.minimum(n_own, n_there) - 3.0, 1.0))
-            more = (np.arctanh(there) - np.arctanh(own)) / sigma
+            more = (np.arctanh(there) - np.maximum(np.arctanh(own), any_row)) / sigma
             told = (np.minimum(n_own, n_there) >= _FEWEST) & (there > _TOGETHER) & (more > limit)
             told &= n_carry >= _CARRY
             if told.any():

@@ -136,3 +136,25 @@ def test_rare_values_that_stand_side_by_side_by_chance_are_no_slip(n, seeds):
             }
         )
         assert of_frame(table, CATALOGUE_USE).has("teff_err", "logg_err")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("order", [None, "phot_g_mean_mag", "bp_rp", "parallax", "ra"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_what_goes_with_any_other_row_as_well_is_no_slip(tmp_path, seed, order, twice):
+    """Of stars of one branch behind dust their magnitudes tell colours, whatever the parallax."""
+    rng, n = np.random.default_rng(seed), 2000
+    blue, distance = rng.uniform(-0.15, 0.25, n), 10 ** rng.uniform(-0.3, 1.2, n)
+    ebv = 0.08 * distance
+    g = 0.7 - 3 * blue + 5 * np.log10(100 * distance) + 2.3 * ebv + rng.normal(0, 0.05, n)
+    error = np.maximum(0.02, 0.02 * 10 ** (0.25 * (g - 14)))
+    table = pd.DataFrame(
+        {
+            "ra": rng.uniform(0, 360, n), "dec": rng.uniform(-10, 60, n), "phot_g_mean_mag": g,
+            "bp_rp": 0.3 * blue + 1.3 * ebv, "parallax": rng.normal(1 / distance, error),
+            "parallax_error": error,
+        }
+    ).round(4)  # fmt: skip
+    table = table if order is None else table.sort_values(order)
+    table = table.loc[table.index.repeat(2)] if twice else table
+    assert opened(tmp_path, table).left_out == {}
