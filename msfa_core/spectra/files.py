@@ -33,7 +33,7 @@ class FileRead:
     noted : str
         What was taken otherwise than a header says it, or brought to our scale.
     stamp : (int, int)
-        Size and time of the file; zeros where it is not there.
+        Size and time of the file; zeros where nobody has seen what is in it.
     """
 
     file: str
@@ -60,14 +60,15 @@ def read_file(
             raise ReadError(f"{file}: is a pipe, which may wait for ever; give a file.")
         spectrum = read_spectrum(file) if content is None else spectrum_of(file, content())
     except MsfaError as error:
-        return FileRead(shown(file), None, shown(error), stamp=stamp)
+        is_seen = not isinstance(error.__cause__, OSError)
+        return FileRead(shown(file), None, shown(error), stamp=stamp if is_seen else (0, 0))
     except FileNotFoundError:
         reason = f"{file}: no such file; where it is a link, what it leads to is gone."
         return FileRead(shown(file), None, shown(reason))
     except Exception as error:  # one strange file must not stop thousands of others
         reason = " ".join(str(error).split()) or "no further reason given"
         reason = f"{file}: cannot be read ({type(error).__name__}: {reason})."
-        return FileRead(shown(file), None, shown(reason), stamp=stamp)
+        return FileRead(shown(file), None, shown(reason))
     kept = {FILE_SIZE: stamp[0], FILE_TIME: stamp[1], READ_BY: READER_VERSION}
     meta = {key: value for key, value in spectrum.meta.items() if key not in _NOT_KEPT}
     words = [str(spectrum.meta[key]) for key in ("noted",) if key in spectrum.meta]

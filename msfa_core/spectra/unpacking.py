@@ -56,7 +56,7 @@ def read_bytes(path: Path) -> bytes:
     except IsADirectoryError:
         raise problem(path, "is a folder", "name a file in it, or ingest the folder") from None
     except OSError as error:
-        raise problem(path, f"cannot be opened ({error.strerror})", "check the disk") from None
+        raise problem(path, f"cannot be opened ({error.strerror})", "check the disk") from error
     if raw is None:
         raise problem(path, "is too large for one spectrum", "give one spectrum a file")
     return unpacked(path, raw)

@@ -156,7 +156,7 @@ class Storing:
         if max(len(self.replacing), len(self.noting)) >= AT_ONCE:
             self._renew()
         if result.spectrum is None:
-            if self.outdated.get(result.file) == result.stamp:
+            if self.outdated.get(result.file) in (result.stamp, _NO_FILE):
                 self._empty(result.file)
             is_empty = self.unchanged.get(result.file) == _NO_FILE
             words = f" {_EMPTIED}" if is_empty else ""
@@ -169,12 +169,12 @@ class Storing:
         obsid, kept = spectrum.obsid, self.kept.get(spectrum.obsid)
         if kept is None:
             self._keep(spectrum)
-        elif kept != result.file:
+        elif kept != result.file and not self._is_gone(kept):
             self.duplicates.append((result.file, obsid, kept))
             if words := difference(self._stored(obsid), spectrum):
                 self.differing[result.file] = words
         elif are_equal(stored := self._stored(obsid), spectrum) and (
-            result.file not in self.outdated or say_the_same(stored, spectrum)
+            kept not in self.outdated or say_the_same(stored, spectrum)
         ):
             self.n_unchanged += 1
             if obsid not in self.replacing and all(name in spectrum.meta for name in HOUSEKEEPING):
@@ -182,7 +182,16 @@ class Storing:
         else:
             self.noting.pop(obsid, None)
             self.replacing[obsid] = spectrum
+            self.kept[obsid], self.obsid_of[result.file] = result.file, obsid
             self.changed.append((result.file, obsid))
+
+    def _is_gone(self, file: str) -> bool:
+        """Tell whether a file that another version has read is not where it was, nor its archive.
+
+        It was moved, and what holds its observation now is read in its place.
+        """
+        path = Path(file)
+        return file in self.outdated and not any(one.is_file() for one in (path, *path.parents))
 
     def _empty(self, file: str) -> None:
         """Have no pixel count of what an earlier version read of a file that this one refuses."""

@@ -18,7 +18,7 @@ from msfa_core.errors import CatalogueError, ReadError, SurveyError
 from msfa_core.simulate.filling import simulate
 from msfa_core.simulate.survey import SurveyPlan
 from msfa_core.spectra import files as module_of_files
-from msfa_core.spectra import shards
+from msfa_core.spectra import shards, unpacking
 from msfa_core.spectra.readers import read_spectrum
 from msfa_core.spectra.writers import write_lamost
 from msfa_core.survey import storing as module
@@ -648,3 +648,71 @@ def test_a_file_that_was_broken_since_leaves_what_was_read_of_it(survey, files):
     assert [file for file, _ in report.rejected] == [str(path)]
     assert are_equal(survey.archive.original(obsid), stored)
     assert of_another_reader(survey)[0].startswith("1 spectrum was read by another version")
+
+
+@pytest.mark.parametrize("what", ["disk", "memory"])
+def test_what_could_not_be_read_for_once_is_not_refused_and_keeps_its_results(
+    survey, files, monkeypatch, what
+):
+    ingest(survey, [files])
+    before = with_results(survey)
+    path = find_files([files])[5]
+    stored = survey.archive.original(obsid := read_spectrum(path).obsid)
+    outdated(survey)
+    opened = unpacking.FileIO
+
+    def failing(file):
+        if file != path:
+            return opened(file)
+        raise OSError(errno.EIO, "Input/output error") if what == "disk" else MemoryError
+
+    monkeypatch.setattr(unpacking, "FileIO", failing)
+    assert [file for file, _ in ingest(survey, [files]).rejected] == [str(path)]
+    assert are_equal(survey.archive.original(obsid), stored)
+    pd.testing.assert_frame_equal(survey.table().set_index("obsid").loc[before.index], before)
+    assert of_another_reader(survey)[0].startswith("1 spectrum was read by another version")
+
+
+def test_what_several_versions_refuse_is_told_of_once(survey, files, monkeypatch):
+    ingest(survey, [files])
+    outdated(survey)
+
+    def refused(file):
+        raise ReadError(f"{file}: its wavelengths are none.")
+
+    monkeypatch.setattr(module_of_files, "read_spectrum", refused)
+    for _ in range(2):
+        assert len(ingest(survey, [files]).rejected) == 24
+        assert not of_another_reader(survey)
+        outdated(survey)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_files_that_were_moved_are_read_anew_where_they_are(survey, files, is_packed):
+    def given(folder):
+        if not is_packed:
+            return files.rename(folder)
+        return Path(shutil.make_archive(str(folder), "zip", files)).absolute()
+
+    here = given(files.with_name("here"))
+    ingest(survey, [here])
+    before = with_results(survey)
+    obsid = survey.archive.obsid[3]
+    survey.archive.replace([replace(survey.archive.original(obsid), z=0.5)])
+    outdated(survey)
+    there = here.rename(here.with_name(f"there{here.suffix}"))
+    report = ingest(survey, [there])
+    assert (len(report.changed), report.n_unchanged, report.duplicates) == (1, 23, ())
+    assert not of_another_reader(survey)
+    assert survey.archive.original(obsid).z != 0.5
+    assert survey.archive.original(obsid).file.startswith(str(there))
+    after = survey.table().set_index("obsid").loc[before.index].drop(index=obsid)
+    pd.testing.assert_frame_equal(after, before.drop(index=obsid))
+
+
+def test_a_copy_of_a_file_that_is_still_there_is_a_duplicate_whatever_read_it(survey, files):
+    ingest(survey, [files])
+    outdated(survey)
+    copy = shutil.copytree(files, files.with_name("copy"))
+    assert len(ingest(survey, [copy]).duplicates) == 24
+    assert of_another_reader(survey)[0].startswith("24 spectra")
