@@ -41,6 +41,7 @@ MANY_FILES: Final = 1000  # from here on, worker processes are worth their start
 CHUNK: Final = 32  # files that a worker reads at a time
 AT_ONCE: Final = 4096  # spectra read anew that wait for their place: 200 MB
 _NO_FILE: Final = (-1, -1)  # size and time of none
+_NOT_KNOWN: Final = -2  # size and time of what was fetched and stored without a file
 _EMPTIED: Final = "What an earlier version read of it is kept with all its pixels bad."
 
 
@@ -67,12 +68,13 @@ class Storing:
         self.obsid_of = {file: obsid for obsid, file in self.kept.items() if file}
         self.unchanged: dict[str, tuple[int, int]] = {}  # files as this version has read them
         self.outdated: dict[str, tuple[int, int]] = {}  # as another one has
-        if {FILE_SIZE, FILE_TIME} <= set(stored.columns):
-            known = stored.dropna(subset=[FILE_SIZE, FILE_TIME])
-            stamps = list(map(tuple, known[[FILE_SIZE, FILE_TIME]].astype("int64").to_numpy()))
-            by = known.get(READ_BY, pd.Series(0, index=known.index)).fillna(0) == READER_VERSION
-            for file, stamp, is_ours in zip(known["file"], stamps, by, strict=True):
-                (self.unchanged if is_ours else self.outdated)[file] = stamp
+        known = stored.reindex(columns=["file", *HOUSEKEEPING]).dropna(
+            how="all", subset=HOUSEKEEPING
+        )
+        stamps = known[[FILE_SIZE, FILE_TIME]].astype("Int64").fillna(_NOT_KNOWN).astype("int64")
+        is_ours = known[READ_BY].astype("Int64").eq(READER_VERSION).fillna(False)
+        for file, *stamp, ours in zip(known["file"], *stamps.T.to_numpy(), is_ours, strict=True):
+            (self.unchanged if ours else self.outdated)[file] = (int(stamp[0]), int(stamp[1]))
 
     def take(self, files: Sequence[Path], workers: int) -> None:
         """Read and store files; what was committed stays, whatever happens after."""

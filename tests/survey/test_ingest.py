@@ -26,6 +26,7 @@ from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import find_files, ingest
 from msfa_core.survey.sameness import are_equal
 from msfa_core.survey.status import status
+from msfa_core.typing import no_progress
 
 PLAN = SurveyPlan(12, seed=4, chunk=6)
 
@@ -716,3 +717,17 @@ def test_a_copy_of_a_file_that_is_still_there_is_a_duplicate_whatever_read_it(su
     copy = shutil.copytree(files, files.with_name("copy"))
     assert len(ingest(survey, [copy]).duplicates) == 24
     assert of_another_reader(survey)[0].startswith("24 spectra")
+
+
+def test_what_came_without_a_file_of_ours_is_read_anew_from_one_that_is_given(survey, files):
+    """As LAMOST's archive on the network gives it: under a name, without size and time."""
+    path = find_files([files])[5]
+    one = read_spectrum(path)
+    given = replace(one, file=path.name, z=0.5, meta={**one.meta, "reader_version": 0})
+    storing = module.Storing(survey, no_progress, 1)
+    storing.add([given])
+    storing.finish()
+    assert of_another_reader(survey)
+    assert ingest(survey, [path]).changed == ((str(path), one.obsid),)
+    assert survey.archive.original(one.obsid).z == one.z
+    assert not of_another_reader(survey)
