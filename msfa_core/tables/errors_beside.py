@@ -28,6 +28,7 @@ _AGAINST: Final = -0.5  # rank correlation of an error with one that is an inver
 _SIGMA: Final = 5.0  # … and by so much below zero
 _CLOSELY: Final = 0.8  # rank correlation of errors of which one may be seen to be a variance …
 _TWICE: Final = (1.7, 2.4)  # … as its logarithm spreads so many times as far as those of two others
+_TWICE_OF_HALF: Final = (1.5, 2.8)  # … above and below the middle, where a least error bends it …
 _ALIKE: Final = 1.25  # … which spread alike
 _OF_TEFF: Final = 0.4  # of Teff in the middle; hot subdwarfs reach 0.15
 
@@ -48,18 +49,23 @@ def check_errors(reading: Reading) -> None:
 
 
 def check_errors_together(reading: Reading) -> None:
-    """Leave out an error that falls where the others of its row grow, or grows as their square."""
+    """Leave out an error that falls where the others of its row grow, or grows as their square.
+
+    Honest errors may do so with the temperature (gravities of hot stars are known better), and
+    those with a least value beside one without it spread less, but not by one power throughout.
+    """
     errors = {
         name: np.where((one := _numbers(reading, name)) > 0, one, np.nan)
         for name in _TOGETHER
         if name in reading.values
     }
+    teff = _numbers(reading, "teff") if "teff" in reading.values else None
     for name, one in errors.items():
         others = {other: values for other, values in errors.items() if other != name}
         rest = [(a, b) for a, b in combinations(others, 2)]
         words = " and ".join(reading.found[other].name for other in others)
-        if others and all(_is_against(one, other) for other in others.values()):
-            if any(_is_against(errors[a], errors[b]) for a, b in rest):
+        if others and all(_is_against(one, other, teff) for other in others.values()):
+            if any(_is_against(errors[a], errors[b], teff) for a, b in rest):
                 continue
             _leave_out(
                 reading, name, f"it falls where {words} grow{'s' * (len(others) == 1)}: one is an "
@@ -68,11 +74,13 @@ def check_errors_together(reading: Reading) -> None:
         elif rest and all(
             (rank_correlation(*pair) or 0.0) > _CLOSELY for pair in combinations(errors.values(), 2)
         ):
-            ratios = [_spread(one) / _spread(other) for other in others.values()]
+            ratios = np.array([_spreads(one) / _spreads(other) for other in others.values()])
+            whole, halves = ratios[:, 0], ratios[:, 1:]
             if (
-                _TWICE[0] < min(ratios)
-                and max(ratios) < _TWICE[1]
-                and max(ratios) < _ALIKE * min(ratios)
+                _TWICE[0] < whole.min()
+                and whole.max() < min(_TWICE[1], _ALIKE * whole.min())
+                and _TWICE_OF_HALF[0] < halves.min()
+                and halves.max() < _TWICE_OF_HALF[1]
             ):
                 _leave_out(
                     reading, name, f"it grows as the square of {words}: it is a variance; give the "
@@ -80,19 +88,23 @@ def check_errors_together(reading: Reading) -> None:
                 )  # fmt: skip
 
 
-def _is_against(one: FloatArray, other: FloatArray) -> bool:
-    """Tell whether two errors of the same rows go against each other, and not by chance."""
+def _is_against(one: FloatArray, other: FloatArray, teff: FloatArray | None) -> bool:
+    """Tell whether two errors go against each other, not by chance nor with the temperature."""
     found = rank_correlation(one, other)
     if found is None or found > _AGAINST:
         return False
     n = int(np.count_nonzero(np.isfinite(one) & np.isfinite(other)))
-    return bool(np.arctanh(max(found, -0.999)) * np.sqrt(n - 3) < -_SIGMA)
+    if teff is not None:
+        pair = [rank_correlation(each, teff) or 0.0 for each in (one, other)]
+        alone = np.prod([max(1 - size**2, 1e-6) for size in pair]) ** 0.5
+        found = float(np.clip((found - pair[0] * pair[1]) / alone, -0.999, 0.999))
+    return found < _AGAINST and bool(np.arctanh(max(found, -0.999)) * np.sqrt(n - 3) < -_SIGMA)
 
 
-def _spread(errors: FloatArray) -> float:
-    """Return how far the middle 68 % of errors spread, as logarithms."""
-    low, high = np.nanquantile(np.log(errors), (0.16, 0.84))
-    return max(float(high - low), 1e-9)
+def _spreads(errors: FloatArray) -> FloatArray:
+    """(3,) how far the middle 68 % of errors spread, and below and above the middle: logarithms."""
+    low, middle, high = np.nanquantile(np.log(errors), (0.16, 0.5, 0.84))
+    return np.maximum(np.array([high - low, middle - low, high - middle]), 1e-9)
 
 
 def leave_out_orphans(reading: Reading) -> None:

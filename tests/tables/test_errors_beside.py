@@ -109,3 +109,26 @@ def test_two_errors_that_go_against_each_other_are_left_out_both():
     table = together()[["obsid", "logg", "logg_err", "rv", "rv_err"]]
     found = of_frame(table.assign(rv_err=1 / table["rv_err"] ** 2), CATALOGUE_USE)
     assert set(found.left_out) == {"logg_err", "rv_err"}
+
+
+@pytest.mark.parametrize("n", [30, 300])
+@pytest.mark.parametrize("least", ["teff_err", "logg_err", "feh_err", "rv_err"])
+def test_an_error_without_a_least_value_beside_some_with_one_is_no_variance(n, least):
+    table, rng = together(n), np.random.default_rng(n)
+    noise = 10 / 10 ** rng.uniform(0.0, 1.0, n)
+    for name, unit in (("teff_err", 60.0), ("logg_err", 0.1), ("feh_err", 0.1), ("rv_err", 3.0)):
+        floor = 0.0 if name == least else 3.0
+        table[name] = unit / 3 * np.hypot(floor, noise)
+    assert of_frame(table, CATALOGUE_USE).left_out == {}
+
+
+@pytest.mark.parametrize("n", [30, 300])
+@pytest.mark.parametrize("names", [["teff_err", "logg_err"], ["teff_err", "logg_err", "feh_err"]])
+def test_errors_that_go_against_each_other_with_the_temperature_stay(n, names):
+    table, rng = together(n), np.random.default_rng(n)
+    table["teff"] = rng.uniform(7000.0, 12_000.0, n)
+    for name, unit, power in (("teff_err", 50, 3), ("logg_err", 0.1, -2), ("feh_err", 0.1, 4)):
+        scatter = np.exp(rng.normal(0.0, 0.05, n))
+        table[name] = unit * (table["teff"] / 8000.0) ** power * scatter
+    columns = ["obsid", "teff", "logg", "feh", *names]
+    assert of_frame(table[columns], CATALOGUE_USE).left_out == {}
