@@ -364,13 +364,14 @@ class CompareView(Page):
             self._commented = obsid
 
     def _restore(self) -> None:
-        """Offer the comment of a final verdict that was taken back again."""
+        """Offer the comment of a final verdict that was taken back again; not for a newer one."""
         last = self.state.verdicts.taken_back
-        if last is not None and last.is_final and last.comment:
-            self._drafts[last.obsid] = last.comment
-            if self._commented == last.obsid:
-                self._commented = 0
-            self._draw_star()
+        if last is None or not (last.is_final and last.comment):
+            return
+        if self._commented != last.obsid:
+            self._drafts[last.obsid] = self._drafts.get(last.obsid) or last.comment
+        elif not self._typed:
+            self._write(last.comment)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return pn.Column(self._notice, self._page, sizing_mode="stretch_both", margin=0)

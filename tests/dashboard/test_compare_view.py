@@ -143,6 +143,16 @@ def test_a_final_verdict_is_nobody_s_own_and_can_be_taken_back(view, reviewed):
     assert (row["verdict"], row["n_reviews"]) == ("disputed", 2)
 
 
+def test_what_was_typed_since_stays_where_a_final_verdict_is_taken_back(view, reviewed):
+    state, obsids = reviewed
+    state.screen.select(obsids[5])
+    view._comment.value_input = "settled"
+    view.settle(Verdict.UNSURE)
+    view._comment.value_input = "typed since"
+    state.undo()
+    assert view._comment.value_input == "typed since"
+
+
 def test_without_a_name_nothing_is_settled_and_the_page_says_so(view, reviewed):
     state, obsids = reviewed
     state.verdicts.reviewer = ""
