@@ -15,7 +15,24 @@ FEWEST_TO_COMPARE: Final = 20  # rows by which columns are held against each oth
 TURNED: Final = 0.8  # rank correlation of the other sign; −0.95 and beyond of stars with Teff
 _PANSTARRS: Final = "grizy"
 _FEWEST_BANDS: Final = 3
+_FEWEST_ROWS: Final = 3  # that have all of the magnitudes and their colour
+_SAME_COLOUR: Final = 0.01  # mag in the middle; of two decimals 0.004
 _AGREE: Final = 0.6  # rank correlation of neighbouring colours, and of exchanged ones below −0.6
+
+
+def as_g(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
+    """Return why G is BP or RP under its name: with it they make the colour that is given."""
+    if "g_mag" not in values:
+        return ""
+    bp_rp, g, bp, rp = (numbers_of(values[name]) for name in ("bp_rp", "g_mag", "bp_mag", "rp_mag"))
+    for other, colour in (("bp_mag", g - rp), ("rp_mag", bp - g)):
+        known = np.isfinite(bp_rp) & np.isfinite(colour)
+        if known.sum() >= _FEWEST_ROWS and np.median(np.abs(bp_rp - colour)[known]) < _SAME_COLOUR:
+            return (
+                f"with it in place of {names[other]} the two make {names['bp_rp']}: they were "
+                "exchanged; exchange their names"
+            )
+    return ""
 
 
 def exchanged_bands(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from msfa_core.constants import KM_S_PER_MAS_YR, SPEED_OF_LIGHT
 from msfa_core.tables.colours_beside import (
     FEWEST_TO_COMPARE,
     TURNED,
+    as_g,
     exchanged_bands,
     mixed_bands,
     numbers_of,
@@ -53,7 +54,6 @@ _RICH: Final = 1.0  # [Fe/H] that few peculiar stars have; a fifth of the stars 
 _RICH_SHARE: Final = 0.1
 _RICHEST: Final = 1.5  # … of which some go far beyond
 _TOO_RICH: Final = 0.7  # [Fe/H] in the middle; stars of the bulge and metallic-line stars have less
-_SAME_COLOUR: Final = 0.01  # mag in the middle; of two decimals 0.004
 _NEAR_INFRARED: Final = ("j_mag", "h_mag", "ks_mag")
 _BLUEST_INFRARED: Final = -0.25  # J−H and H−Ks in the middle; −0.1 of hot subdwarfs
 _POOR: Final = 0.1  # in the middle of ratios of the halo …
@@ -157,24 +157,9 @@ def contradictions(values: Mapping[str, pd.Series], names: Mapping[str, str]) ->
         )
         first, *others = one.names
         found |= {first: why, **dict.fromkeys(others, f"as {names[first]} before it")}
-    if "bp_rp" in found and (why := _as_g(values, names)):
+    if "bp_rp" in found and (why := as_g(values, names)):
         found["g_mag"] = why
     return found
-
-
-def _as_g(values: Mapping[str, pd.Series], names: Mapping[str, str]) -> str:
-    """Return why G is BP or RP under its name: with it they make the colour that is given."""
-    if "g_mag" not in values:
-        return ""
-    bp_rp, g, bp, rp = (numbers_of(values[name]) for name in ("bp_rp", "g_mag", "bp_mag", "rp_mag"))
-    for other, colour in (("bp_mag", g - rp), ("rp_mag", bp - g)):
-        known = np.isfinite(bp_rp) & np.isfinite(colour)
-        if known.sum() >= _ENOUGH and np.median(np.abs(bp_rp - colour)[known]) < _SAME_COLOUR:
-            return (
-                f"with it in place of {names[other]} the two make {names['bp_rp']}: they were "
-                "exchanged; exchange their names"
-            )
-    return ""
 
 
 def unlikely(
