@@ -44,7 +44,7 @@ def are_fill_values(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -
     (pixel,) bool array or None
         None where there is none.
     """
-    measured = flux[usable]
+    measured = flux if usable.all() else flux[usable]
     if len(measured) < _FEWEST_PIXELS:
         return None
     found = np.zeros(len(flux), bool)
@@ -54,12 +54,13 @@ def are_fill_values(flux: NDArray[Any], ivar: NDArray[Any], usable: BoolArray) -
     numbers = set(beside_itself.tolist()) - {0.0}
     if len(numbers) >= _FEW:
         numbers = set()
-    largest = float(np.abs(measured).max())
-    for value in numbers | ({largest, -largest} - {0.0}):
+    ends = float(measured.min()), float(measured.max())
+    largest = max(map(abs, ends))
+    for value in numbers | ({end for end in ends if abs(end) == largest} - {0.0}):
+        if np.count_nonzero(measured == value) < _RECURS and not _is_nines(measured.dtype, value):
+            continue
         held = (flux == value) & usable
-        n_held = int(np.count_nonzero(held))
-        is_telling = n_held >= _RECURS or (n_held > 0 and _is_nines(flux.dtype.type(value)))
-        if is_telling and (
+        if (
             _are_beyond(flux, held, usable)
             or _are_put_in(flux, ivar, held, usable)
             or (value == measured.max() and _are_cut_off(flux, held, usable))
@@ -74,14 +75,18 @@ def _are_rows_of_zeros(zero: BoolArray) -> BoolArray:
     Their share in all the spectrum, or beside the row where there are more.
     """
     n, at = len(zero), np.flatnonzero(zero)
-    breaks = np.flatnonzero(np.diff(at) > 1)
-    starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, -1)] + 1
+    if at[-1] - at[0] < len(at):  # one row, as nearly always: nothing beside it
+        is_end = at[0] == 0 or at[-1] == n - 1
+        is_found = (2.0 if is_end else n) * (len(at) / n) ** len(at) < _CHANCE
+        return zero if is_found else np.zeros(n, bool)
+    is_new = at[1:] - at[:-1] > 1
+    starts, ends = at[np.append(True, is_new)], at[np.append(is_new, True)] + 1
+    length = ends - starts
     places = np.where((starts == 0) | (ends == n), 2.0, n)
     first, last = np.maximum(starts - _NEAR, 0), np.minimum(ends + _NEAR, n)
-    before = np.append(0, np.cumsum(zero))
-    apart = (last - first) - (ends - starts)
-    beside = (before[last] - before[first] - (ends - starts)) / np.maximum(apart, 1)
-    chance = places * np.maximum(len(at) / n, beside) ** (ends - starts)
+    apart = last - first - length
+    beside = (at.searchsorted(last) - at.searchsorted(first) - length) / np.maximum(apart, 1)
+    chance = places * np.maximum(len(at) / n, beside) ** length
     found = np.zeros(n, bool)
     for start, end in zip(starts[chance < _CHANCE], ends[chance < _CHANCE], strict=True):
         found[start:end] = True
@@ -129,7 +134,7 @@ def _are_cut_off(flux: NDArray[Any], held: BoolArray, usable: BoolArray) -> bool
     return len(product) >= _FEWEST_PIXELS and bool((product < 0).mean() > _ALTERNATE)
 
 
-def _is_nines(value: np.floating[Any]) -> bool:
+def _is_nines(precision: np.dtype[Any], value: float) -> bool:
     """Whether a number is written in nines alone: 999, −9999.0, 99.99 (in its own precision)."""
-    digits = f"{float(str(abs(value))):.{_LONGEST}g}".replace(".", "")
+    digits = f"{float(str(abs(precision.type(value)))):.{_LONGEST}g}".replace(".", "")
     return len(digits) > 1 and set(digits) == {"9"}

@@ -190,12 +190,14 @@ def _lamost_image(path: Path, primary: Hdu, image: NDArray[Any]) -> Content:
     if len(flux) > _TELLING and _is_monotonic(flux):
         reason = "the first row of its image is no flux: it rises or falls throughout"
         raise problem(path, reason, f"order the rows as {', '.join(_IMAGE_ROWS)}")
-    for name, row in zip(_IMAGE_ROWS[3:], (andmask, ormask), strict=True):
+    pixels = Pixels(flux, ivar, _bits(andmask), _bits(ormask))
+    for name, row, bits in zip(_IMAGE_ROWS[3:], (andmask, ormask), pixels[2:], strict=True):
+        if (row == bits).all():
+            continue
         parts = np.mod(row[np.isfinite(row)], 1.0)  # of packed bits few, of numbers all differ
         if parts.any() and len(np.unique(parts)) > len(row) // 2:
             reason = f"the row of its image that should be the {name} holds no whole numbers"
             raise problem(path, reason, f"order the rows as {', '.join(_IMAGE_ROWS)}")
-    pixels = Pixels(flux, ivar, _bits(andmask), _bits(ormask))
     rows = str(primary.card("EXTEN0")).lower()
     if "wavelength" in rows or ("subcontinuum" not in rows and _is_monotonic(third)):
         return Content("lamost-image", third, pixels)

@@ -175,8 +175,7 @@ def _check_steps(path: Path, wavelength: NDArray[Any]) -> None:
     half = (len(wavelength) - _TRIPLES) // 2
     if half < _TRIPLES:
         return
-    at = np.arange(_TRIPLES)
-    three = wavelength[np.stack([at, at + half, at + 2 * half])].astype(np.float64)
+    three = np.array([wavelength[at : at + _TRIPLES] for at in (0, half, 2 * half)], np.float64)
     bend, noise = _bend(three)
     if not (_LEAST_BEND < abs(bend) < _LARGEST_BEND and noise < _EVEN * abs(bend)):
         return
@@ -195,7 +194,9 @@ def _check_steps(path: Path, wavelength: NDArray[Any]) -> None:
 def _bend(three: NDArray[np.float64]) -> tuple[float, float]:
     """Return how far steps of log λ are from even along a spectrum, and the error of that."""
     bends = three[0] * three[2] / np.square(three[1]) - 1.0
-    return float(bends.mean()), float(bends.std()) / len(bends) ** 0.5
+    mean = float(bends.sum()) / len(bends)
+    bends -= mean
+    return mean, math.sqrt(bends.dot(bends)) / len(bends)
 
 
 def _air(unit: Hdu) -> str:

@@ -82,7 +82,8 @@ def test_gz_reading_against_astropy(real_data, tmp_path, beside, layout, dtype):
         assert spectrum.ivar.tobytes() == ivar.tobytes()
         assert spectrum.wavelength.tobytes() == wavelength.tobytes()
         assert np.array_equal(spectrum.meta["andmask"], andmask)
-        assert np.array_equal(spectrum.mask, mask)
+        assert spectrum.mask[mask].all()
+        assert not flux[spectrum.mask & ~mask].any()  # the zeros in which the red arm ends
     rounds = [(seconds(with_astropy, paths), seconds(read_spectrum, paths)) for _ in range(ROUNDS)]
     peer, ours = (len(paths) / statistics.median(times) for times in zip(*rounds, strict=True))
     task, unit = f"gz FITS reading, {layout} {dtype}", "files/s"
