@@ -22,7 +22,7 @@ GAIA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
         *("dr3_source_id", "edr3_source_id", "source_id_dr3", "source_id_edr3", "dr3_id"),
         *("gaiadr3_source_id", "gaiaedr3_source_id", "gaia_sourceid", "gaiasourceid"),
         *("gaia_id", "gaiaid", "sourceid", "source", "dr3name", "edr3name", "gaia_name"),
-        *("gaia", "designation"),
+        *("gaia", "edr3_id", "designation"),
     ),
     "obsid": ("obsid", "lamost_obsid", "obs_id"),
     "ra": (

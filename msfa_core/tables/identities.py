@@ -27,6 +27,10 @@ _LARGEST_PANSTARRS: Final = 220_000_000_000_000_000  # at the pole: (dec + 90°)
 _SOURCE_BITS: Final = 35  # of a source_id, behind the HEALPix pixel (level 12, nested) of its place
 _SOURCE_NSIDE: Final = 2**12
 _SMALL_SOURCE: Final = 2**55  # the first 1/192 of the sky
+_SMALLEST: Final = {  # survey, and numbers below which none is a star of its sky
+    "gaia_source_id": ("Gaia", _SMALL_SOURCE),
+    "ps_id": ("Pan-STARRS", 10**16),  # within 2° of the southern pole
+}
 _ZONES: Final = 120  # of Pan-STARRS, to a degree of declination
 PLACE_IN_NUMBER_ARCSEC: Final = 300.0  # pixels are 0.9′ wide, and the fastest star has gone 3′
 _STEPS: Final = 5.0  # of the middle distance of a column: more is no rounding
@@ -194,12 +198,13 @@ def _left_out(
         reading.unreadable.append(reading.cells(column, bad, why))
         return
     slipped = 2 * of_others.sum() > len(far)
-    small = house == "gaia_source_id" and np.median(numbers) < _SMALL_SOURCE
+    survey, smallest = _SMALLEST[house]
+    small = np.median(numbers) < smallest
     if slipped or small:
         reading.left_out[column.name] = (
             "its numbers name the places of other rows: it has slipped against them"
             if slipped
-            else "its numbers are too small for those of Gaia at these places"
+            else f"its numbers are too small for those of {survey} at these places"
         )
         del reading.values[house], reading.columns[house]
     elif far.all():

@@ -26,6 +26,7 @@ from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.packing import split_path
 from msfa_core.tables.pieces import Catalogue, open_catalogue
 from msfa_core.tables.raw import RawColumn, RawTable
+from msfa_core.tables.reading import QUALITY_OF_2MASS
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.row_keys import file_key
 from msfa_core.tables.text import problem, text_tables
@@ -33,7 +34,7 @@ from msfa_core.typing import IntArray
 
 LARGE: Final = 2**25  # bytes on the disk: from here on a table is read in pieces
 _KEYS: Final = ("obsid", "file")
-_BESIDE: Final = ("ref_epoch", "epoch", "equinox")  # which tell of others
+_BESIDE: Final = ("ref_epoch", "epoch", "equinox", *QUALITY_OF_2MASS)  # which tell of others
 _HEAD: Final = 2**18  # bytes that say what the columns are
 _TEXT: Final = 65536  # characters of a header
 _MOST: Final = 0.5  # of a column's first rows

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from msfa_core.tables.cells import DASHES
+from msfa_core.tables.quantities import ERRORS
 from msfa_core.tables.units import is_sexagesimal, unit_of
 
 Vocabulary = Mapping[str, tuple[str, ...]]
@@ -66,6 +67,9 @@ _KINDRED: Final = {  # columns that are near a quantity and are not it, and why
         "it is an extinction and no E(B-V): divide it by R(V) and call it ebv",
     ),
 }
+_UPPER_AND_LOWER: Final = (
+    "of errors above and below either could be meant: give one column of errors"
+)
 _GAIA_COLOURS: Final = {
     *("bpmag", "rpmag", "bp_mag", "rp_mag", "bp_rp", "bp-rp", "phot_bp_mean_mag"),
     *("phot_rp_mean_mag", "bp", "rp", "g_bp", "g_rp", "gbp", "grp", "bprp"),
@@ -171,8 +175,8 @@ def recognise(
                 if len(exact) == 1 and (len(same) == 1 or alias != alias.lower()):
                     same = exact
                 why = _doubt(house, same[0].name, alias, lower)
-                if why:
-                    doubtful[same[0].name] = why
+                if doubts := {same[0].name: why} if why else _above_and_below(house, same):
+                    doubtful |= doubts
                     continue
                 if len(same) > 1:
                     rivals[house] = tuple(same)
@@ -321,9 +325,10 @@ def _take_sides(
                     continue
                 far = min((abs(order[name] - place) for place in places), default=0)
                 options.append((far, -order[name], name))
-        if options:
-            found[house] = Found(min(options)[2])
-            if either := _either(house, [name for *_, name in sorted(options)]):
+        near = _no_limits(house, [name for *_, name in sorted(options)], found, doubtful)
+        if near:
+            found[house] = Found(near[0])
+            if either := _either(house, near):
                 rivals[house] = either
     ra, dec = (found.get(one) if one in vocabulary else None for one in ("ra", "dec"))
     if ra is not None and dec is not None:  # both of one side
@@ -336,6 +341,24 @@ def _take_sides(
                 if match and match["name"] in names_of_dec and match["side"] == side["side"]:
                     found["dec"] = Found(name)
     return rivals
+
+
+def _above_and_below(house: str, same: Sequence[Found]) -> dict[str, str]:
+    """Return why neither of ``E_Teff`` and ``e_Teff`` is taken, errors above and below."""
+    are_both = {one.name.strip()[:2] for one in same} == {"E_", "e_"}
+    return {one.name: _UPPER_AND_LOWER for one in same} if house in ERRORS and are_both else {}
+
+
+def _no_limits(
+    house: str, names: list[str], found: Mapping[str, Found], doubtful: dict[str, str]
+) -> list[str]:
+    """Return columns of a side; none where they are errors above and below of one column."""
+    value = found.get(ERRORS.get(house, ""))
+    sides = {name.strip()[-1:] for name in names}
+    if value is None or sides != {"1", "2"} or value.name.strip()[-1:] in sides:
+        return names
+    doubtful |= dict.fromkeys(names, _UPPER_AND_LOWER)
+    return []
 
 
 def _either(house: str, names: list[str]) -> tuple[Found, ...]:

@@ -67,7 +67,7 @@ _TOGETHER: Final = (  # names of a column that holds both
     *("coord", "coords", "coordinate", "coordinates", "skycoord", "sky_coord", "radec", "ra_dec"),
     *("ra,dec", "ra/dec", "ra_de", "rade", "position", "positions", "pos", "place", "radec_j2000"),
     *("coord_j2000", "coordinates_j2000", "coord_icrs", "raj2000_dej2000"),
-    *("pos_eq", "coo", "coord1"),
+    *("pos_eq", "coo", "coord1", "ra-dec", "ra-de", "ra_and_dec"),
 )
 _NAMED: Final = (  # names of a column of names that may give places
     *("designation", "desig", "lamost", "sdss", "iau_name", "iauname", "name", "starname", "star"),
@@ -166,7 +166,7 @@ def place_of(text: str) -> tuple[float, float] | None:
     ``11h56m15.3s +19d37m08s``), or a name (``J115615.30+193708.0``).
     """
     word = clean(text)
-    halves = _of_name(word) or _halves(word)
+    halves = _halves(word)
     if halves is None or is_missing(word):
         return None
     ra, dec = (angle(half, hours=k == 0) for k, half in enumerate(halves))
@@ -175,6 +175,8 @@ def place_of(text: str) -> tuple[float, float] | None:
 
 def _halves(word: str) -> tuple[str, str] | None:
     """Return RA and Dec of a cell that holds both, as text."""
+    if (named := _of_name(word)) is not None:
+        return named
     word = word.strip("()[]{}<> ")
     for mark in (",", ";", "/", "|"):
         if word.count(mark) == 1:

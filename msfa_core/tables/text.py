@@ -38,6 +38,7 @@ from msfa_core.tables.heads import (
 _RULE: Final = re.compile(r"\s*\|?\s*:?-{2,}[\s\-|;,+:]*")
 _SNIFFED: Final = 30  # lines
 _WORDS_OF_A_NAME: Final = 3
+_FEW_ODD: Final = 0.1  # of the rows: the others are fields between blanks
 _ENOUGH_DECIMALS: Final = 7  # what is cut behind them matters no more
 _TYPE: Final = re.compile(  # what tells a row of types (RDB: 10N, S)
     r"|\d*[NSMD]|(?:big|small)?int(?:eger)?(?:8|16|32|64)?|long|short|real|double(?: precision)?"
@@ -226,7 +227,17 @@ def _separated_by_blanks(path: Path, header: str, body: str) -> tuple[str, str] 
     if len(names) > 1 and lacks_a_name(path, names, rows[:_SNIFFED], " "):
         header = f"row {header}"
     fields = [next(csv.reader([_as_tabs(line)], delimiter="\t"), []) for line in [header, *rows]]
-    if len(fields[0]) <= 1 or len(fields) == 1 or len({len(one) for one in fields}) != 1:
+    if len(fields[0]) <= 1 or len(fields) == 1:
+        return None
+    odd = [i for i, one in enumerate(fields) if len(one) != len(fields[0])]
+    if odd and len(odd) <= _FEW_ODD * (len(fields) - 1) and len(fields[0]) > _WORDS_OF_A_NAME:
+        row, n = odd[0], len(fields[0])
+        reason = (
+            f"has {len(fields[row])} fields between blanks in row {row} ({rows[row - 1][:40]!r}), "
+            f"and {n} names of columns"
+        )
+        raise problem(path, reason, "part the cells that have run together, or remove the row")
+    if odd:
         return None
     return _as_tabs(header), "\n".join(_as_tabs(line) for line in rows)
 

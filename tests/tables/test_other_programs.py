@@ -620,3 +620,78 @@ def test_one_cell_of_another_kind_leaves_the_hours_of_the_others(tmp_path, cell,
     true = [15 * (hour + 0.5) for hour in range(20)]
     true[3] = expected
     np.testing.assert_allclose(found, true)
+
+
+# --- errors above and below, limits of 2MASS --------------------------------------------------
+ERRORS_ABOVE_AND_BELOW = ("E_Teff\te_Teff", "teff_err1\tteff_err2", "e_teff_1\te_teff_2")
+
+
+@pytest.mark.parametrize("names", ERRORS_ABOVE_AND_BELOW)
+def test_errors_above_and_below_are_left_out_and_the_rest_is_read(tmp_path, names):
+    rows = [f"{101 + 7 * i}\t{8000 + 10 * i}\t{90 + i}\t{70 + i}\t-1.5" for i in range(6)]
+    text = "\n".join([f"obsid\tTeff\t{names}\t[Fe/H]", *rows]) + "\n"
+    found = opened(tmp_path, text, CATALOGUE_USE)
+    assert found.table["teff"].tolist() == [8000.0 + 10 * i for i in range(6)]
+    assert found.has("feh")
+    assert not found.has("teff_err")
+    for name in names.split("\t"):
+        assert "give one column of errors" in found.left_out[name]
+
+
+def test_errors_of_a_pair_of_tables_are_those_of_their_side(tmp_path):
+    text = "obsid,teff_1,teff_err_1,teff_2,teff_err_2\n7,8000,90,8100,70\n8,8200,91,8300,71\n"
+    found = opened(tmp_path, text, CATALOGUE_USE).table
+    assert found["teff_err"].tolist() == [90.0, 91.0]
+
+
+@pytest.mark.parametrize("name", ["Qflg", "ph_qual", "Qfl"])
+def test_a_magnitude_of_2mass_that_is_but_a_limit_is_no_value(tmp_path, monkeypatch, name):
+    rows = ["1,15.1,14.9,14.8,AAB", "2,16.9,16.1,15.2,CUU", "3,17.1,16.0,15.1,UUU", "4,,,,null"]
+    text = f"obsid,Jmag,Hmag,Kmag,{name}\n" + "\n".join(rows) + "\n"
+    found = opened(tmp_path, text)
+    assert found.table["j_mag"].tolist() == pytest.approx([15.1, 16.9, np.nan, np.nan], nan_ok=True)
+    assert found.table["h_mag"].tolist() == pytest.approx([14.9, *[np.nan] * 3], nan_ok=True)
+    assert found.table["ks_mag"].tolist() == pytest.approx([14.8, *[np.nan] * 3], nan_ok=True)
+    assert "2 values of Kmag: only a limit, left out" in line(found)
+    monkeypatch.setattr(large, "LARGE", 0)
+    table = large.open_large(tmp_path / "t.csv", GAIA_USE)
+    long = table.rows_of(np.array([1, 3]), pd.Series([], dtype="str")).table
+    assert long["h_mag"].tolist() == pytest.approx([14.9, np.nan], nan_ok=True)
+
+
+def test_quality_of_something_else_is_none_of_2mass(tmp_path):
+    found = opened(tmp_path, "obsid,Jmag,Hmag,Kmag,Qfl\n1,15,15,15,U\n2,16,16,16,good\n")
+    assert found.table["j_mag"].tolist() == [15.0, 16.0]
+
+
+# --- identifiers, places, rows ----------------------------------------------------------------
+def test_identifiers_of_edr3_are_taken_where_those_of_dr2_stand_beside_them(tmp_path):
+    rows = csv_text(truth()).splitlines()
+    rows[0] = rows[0].replace("source_id", "EDR3 id") + ",DR2 id"
+    text = "\n".join([rows[0], *(f"{row},{row.split(',')[1]}" for row in rows[1:])]) + "\n"
+    found = opened(tmp_path, text)
+    assert found.columns["gaia_source_id"].name == "EDR3 id"
+    assert not found.has("ref_epoch")  # that of DR2 is not that of these places
+
+
+def test_numbers_too_small_for_pan_starrs_are_left_out(tmp_path):
+    rows = [f"{353285958 + i},{10.0 + i},{5.0 + i},15.{i}" for i in range(5)]
+    text = "\n".join(["objID,raMean,decMean,gMeanPSFMag", *rows]) + "\n"
+    found = opened(tmp_path, text, PANSTARRS_USE)
+    assert "too small for those of Pan-STARRS" in found.left_out["objID"]
+    assert found.has("ps_g_mag", "ra")
+
+
+def test_a_place_in_one_column_needs_no_marks_between_its_numbers(tmp_path):
+    text = "RA-DEC,Teff\n094107.47-001949.70,8100\n101435.26+123015.0,8200\n"
+    found = opened(tmp_path, text, PLACE_USE).table
+    assert found["ra"].tolist() == pytest.approx([145.281125, 153.646917])
+    assert found["dec"].tolist() == pytest.approx([-0.330472, 12.504167], abs=1e-6)
+
+
+def test_a_row_whose_cells_ran_together_is_named(tmp_path):
+    rows = [f"{101 + 7 * i} {8000 + i} 3.2 -1.5 0.1" for i in range(12)]
+    rows[7] = rows[7].replace(" 3.2 ", " 3.2")
+    text = "\n".join(["obsid Teff logg feh ebv", *rows]) + "\n"
+    with pytest.raises(CatalogueError, match="has 4 fields between blanks in row 8 .'150 8007 3"):
+        opened(tmp_path, text, CATALOGUE_USE)
