@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.places import SEVEN, pairs, seven_columns
 from msfa_core.tables.quantities import FASTEST_STAR, quantity
 from msfa_core.tables.raw import RawColumn, RawFile, RawTable
-from msfa_core.tables.reading import Reading, Use
+from msfa_core.tables.reading import Reading, Use, is_text
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.skies import other_places
 from msfa_core.tables.slipped import slipped
@@ -40,6 +41,8 @@ from msfa_core.tables.units import (
 from msfa_core.tables.zeros import clipped, unfilled
 
 __all__ = ["Use", "of_frame", "open_table", "understand"]
+_FEW_NAMES: Final = 3  # of quantities in a first column: by chance it holds fewer
+_MANY_NAMES: Final = 2000  # no table has so many columns
 
 
 def open_table(path: str | Path, use: Use) -> OutsideTable:
@@ -162,7 +165,27 @@ def understand(raw: RawTable, use: Use, what: str) -> OutsideTable:
     CatalogueError
         When a column holds too much that is no value, or two columns differ in case only.
     """
+    _check_lying(raw, use, what)
     return _result(Reading(raw, use, what))
+
+
+def _check_lying(raw: RawTable, use: Use, what: str) -> None:
+    """Refuse a table that lies on its side: names of its first column, and none above the others.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    if not raw.columns or not is_text(raw.columns[0].values) or len(raw) > _MANY_NAMES:
+        return
+    first = raw.columns[0]
+    named = recognise([first.name, *first.values.dropna().unique()], use.vocabulary).found
+    if len(named) >= _FEW_NAMES and len(recognise(raw.names, use.vocabulary).found) <= 1:
+        some = ", ".join(one.name for one in list(named.values())[:_FEW_NAMES])
+        raise CatalogueError(
+            f"{what}: the names of its columns ({some}) stand in its first column; exchange its "
+            "rows and columns."
+        )
 
 
 def _result(reading: Reading) -> OutsideTable:

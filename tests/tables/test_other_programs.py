@@ -695,3 +695,17 @@ def test_a_row_whose_cells_ran_together_is_named(tmp_path):
     text = "\n".join(["obsid Teff logg feh ebv", *rows]) + "\n"
     with pytest.raises(CatalogueError, match="has 4 fields between blanks in row 8 .'150 8007 3"):
         opened(tmp_path, text, CATALOGUE_USE)
+
+
+@pytest.mark.parametrize("use", [GAIA_USE, PLACE_USE])
+def test_a_table_that_lies_on_its_side_is_refused_and_told(tmp_path, use):
+    rows = [row.split(",") for row in csv_text(truth()).splitlines()]
+    text = "\n".join(",".join(row) for row in zip(*rows, strict=True)) + "\n"
+    with pytest.raises(CatalogueError, match="stand in its first column; exchange its rows"):
+        opened(tmp_path, text, use)
+
+
+def test_names_of_stars_are_no_names_of_columns(tmp_path):
+    rows = [f"{name},{10.0 + i},{5.0 + i}" for i, name in enumerate(["Alpha", "Delta", "G", "RA"])]
+    found = opened(tmp_path, "\n".join(["star,ra,dec", *rows]) + "\n", PLACE_USE)
+    assert found.table["ra"].tolist() == [10.0, 11.0, 12.0, 13.0]
