@@ -709,3 +709,15 @@ def test_names_of_stars_are_no_names_of_columns(tmp_path):
     rows = [f"{name},{10.0 + i},{5.0 + i}" for i, name in enumerate(["Alpha", "Delta", "G", "RA"])]
     found = opened(tmp_path, "\n".join(["star,ra,dec", *rows]) + "\n", PLACE_USE)
     assert found.table["ra"].tolist() == [10.0, 11.0, 12.0, 13.0]
+
+
+def test_a_catalogue_has_gaias_columns_under_vizier_s_names(tmp_path):
+    names = "obsid,GaiaDR3,Plx,e_Plx,pmRA,e_pmRA,pmDE,e_pmDE,Gmag,BPmag,RPmag"
+    rows = [
+        f"{101 + i},{(2**60 + i) | 1},0.5,0.03,-3.5,0.04,2.5,0.05,15,15.1,14.9" for i in range(4)
+    ]
+    found = opened(tmp_path, "\n".join([names, *rows]) + "\n", CATALOGUE_USE)
+    assert found.has("gaia_source_id", "parallax_mas", "parallax_error_mas", "bp_mag", "rp_mag")
+    motion = found.table[["pmra", "pmra_error", "pmdec", "pmdec_error"]]
+    assert motion.iloc[0].tolist() == [-3.5, 0.04, 2.5, 0.05]
+    assert not found.unused
