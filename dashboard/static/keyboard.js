@@ -21,6 +21,18 @@ function is_field(target) {
   return target instanceof Element && (FIELDS.has(target.tagName) || target.isContentEditable)
 }
 
+function is_search(target) {
+  return target instanceof HTMLInputElement && Boolean(target.getRootNode().host?.matches(".msfa-search"))
+}
+
+// The verdict bar has it found: the next key judges the star that was found, no sooner.
+function search_for(field) {
+  const wanted = field.value.trim()
+  field.value = "" // nothing has changed for the field's own way, which is not taken
+  field.blur()
+  if (wanted) window.dispatchEvent(new CustomEvent("msfa:find", {detail: wanted}))
+}
+
 // First element of this class, inside any shadow root.
 function find(root, selector) {
   const found = root.querySelector(selector)
@@ -113,12 +125,17 @@ export function render({model}) {
     const target = event.composedPath()[0]
     if (event.key === "Escape") {
       help.hidden = true
-      // a search that is left is not made
-      if (target instanceof HTMLInputElement && target.getRootNode().host?.matches(".msfa-search")) target.value = ""
+      if (is_search(target)) target.value = "" // a search that is left is not made
       if (target instanceof HTMLElement && target !== document.body) target.blur()
       return
     }
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return
+    if (event.key === "Enter" && is_search(target)) {
+      const field = target.getRootNode().host
+      if (field.matches(".msfa-find")) search_for(target)
+      else if (field.matches(".msfa-own-line")) setTimeout(() => target.blur()) // the next key is the star's
+      return
+    }
     const is_menu = target instanceof HTMLSelectElement // its own keys are ↑ ↓, space and return
     if (is_field(target) && !is_menu) return
     if (is_menu && IN_MENUS.has(event.key)) return
@@ -130,7 +147,7 @@ export function render({model}) {
     event.preventDefault()
     if (key.action === "help") show_help()
     else if (!help.hidden) return
-    else if (key.action === "search") find(document, ".msfa-search")?.shadowRoot?.querySelector("input")?.focus()
+    else if (key.action === "search") find(document, ".msfa-find")?.shadowRoot?.querySelector("input")?.focus()
     else if (TO_VERDICT_BAR.has(key.action)) {
       const is_told = Boolean(find(document, TELLS)?.getClientRects().length)
       const detail = {action: key.action, value: key.value, is_told}

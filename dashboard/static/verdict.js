@@ -438,10 +438,12 @@ export function render({model, view}) {
       return {...given, ahead: is_lost || !message.reviewer ? "" : ring.go(painted, "decide")}
     })
   }
-  const open_star = (obsid) => {
+  const open_star = (value, action = "select") => {
     if (is_lost) { on_connection_lost(); return }
-    gate.ask(painted => ({action: "select", value: obsid, painted, reviewer: reviewer.value.trim()}))
+    gate.ask(painted => ({action, value, painted, reviewer: reviewer.value.trim()}))
   }
+  const on_find = ({detail}) => open_star(detail, "find")
+  window.addEventListener("msfa:find", on_find)
   // A row of a list opens the star that stands in it, whatever the server lists by now.
   const on_row = (event) => {
     const parts = event.composedPath().filter(part => part instanceof Element)
@@ -589,6 +591,7 @@ export function render({model, view}) {
   model.on("remove", () => {
     window.removeEventListener("msfa:action", on_action)
     window.removeEventListener("click", on_row)
+    window.removeEventListener("msfa:find", on_find)
   })
   return bar
 }

@@ -78,7 +78,7 @@ class QueueView(pn.viewable.Viewer):
         self.search = pn.widgets.TextInput(
             label="search",
             placeholder="obsid, Gaia, position, file ( / )",
-            css_classes=["msfa-search"],
+            css_classes=["msfa-search", "msfa-find"],
             **wide,
         )
         self.scope = pn.widgets.Select(

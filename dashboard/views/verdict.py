@@ -269,6 +269,8 @@ class VerdictBar(Script):
                 state.screen.previous()
             elif action == "select":
                 state.screen.select(str(message.get("value", "")))
+            elif action == "find":
+                state.screen.find(str(message.get("value", "")))
             else:
                 raise SurveyError(f"unknown action {action!r}")
             answer(is_done=True)

@@ -204,3 +204,31 @@ def test_the_last_decisions_end_before_the_edge_whatever_a_reviewer_is_called(
         assert max(rows.evaluate_all(beyond)) <= 1
         page.context.close()
     assert_quiet(log)
+
+
+@pytest.mark.parametrize("size", [(1093, 614), (1024, 768), (1280, 720)])
+def test_in_a_small_window_every_page_verdict_and_the_comment_are_in_sight(
+    chromium, small_survey, tmp_path, size
+):
+    """A screen of 1366 × 768 whose reader takes letters of 125 %: the page scrolls sideways."""
+    log = tmp_path / "server.log"
+    width, height = size
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server, viewport={"width": width, "height": height})
+        bar = ".msfa-verdict button:visible, .msfa-verdict textarea, .msfa-verdict input:visible"
+        for scrolled in (0, 200):
+            page.evaluate("x => window.scrollTo(x, 0)", scrolled)
+            for css in (".msfa-header .bk-btn", ".msfa-witness", bar):
+                found = [one.bounding_box() for one in page.locator(css).all()]
+                assert len(found) >= 5, css
+                assert all(one["x"] >= 0 for one in found), css
+                assert all(one["x"] + one["width"] <= width for one in found), css
+                assert all(one["y"] + one["height"] <= height for one in found), css
+        buttons = page.locator(".msfa-verdict .msfa-row button:visible").all()
+        boxes = [one.bounding_box() for one in buttons]
+        for k, one in enumerate(boxes):
+            assert not any(lie_over(one, other) for other in boxes[k + 1 :])
+        page.get_by_text("Export", exact=True).first.click()
+        page.locator(".msfa-export:visible").first.wait_for(timeout=60_000)
+        page.context.close()
+    assert_quiet(log)

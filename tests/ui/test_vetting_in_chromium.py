@@ -96,6 +96,32 @@ def test_a_burst_of_keys_loses_none_and_judges_only_painted_stars(chromium, smal
     assert_quiet(log)
 
 
+def test_after_a_search_the_next_key_judges_the_star_that_was_found(
+    chromium, small_survey, tmp_path
+):
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        page = open_page(chromium, server)
+        wanted = str(Survey.open(small_survey).table()["obsid"].iloc[-1])
+        assert wanted != painted(page)
+        page.keyboard.press("/")
+        page.keyboard.type(wanted)
+        page.keyboard.press("Enter")
+        page.keyboard.press("a")  # at once: the star is not there yet
+        page.locator(".msfa-status", has_text="saved: accept").wait_for(timeout=20_000)
+        assert [str(one.obsid) for one in decisions(small_survey)] == [wanted]
+        page.wait_for_selector(f"{PAINTED}:not(.msfa-busy)")
+        page.keyboard.press("/")
+        page.keyboard.type("no such star")
+        page.keyboard.press("Enter")
+        page.keyboard.press("r")  # nor is this one, ever
+        page.locator(".msfa-status", has_text="no such star").wait_for(timeout=20_000)
+        page.wait_for_timeout(500)
+        assert len(decisions(small_survey)) == 1
+        page.context.close()
+    assert_quiet(log)
+
+
 def test_keys_in_fields_and_held_keys_decide_nothing(chromium, small_survey, tmp_path):
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
