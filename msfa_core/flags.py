@@ -106,6 +106,11 @@ class FitFlag(SentenceFlag):
         262144,
         f"The line falls where the blue and red arms meet ({ARM_JOINT[0]:g}–{ARM_JOINT[1]:g} Å).",
     )
+    HALPHA_EMISSION = (
+        524288,
+        "Hα stands in emission (nebula, disk, sky): the line core may be filled in, too, and fm "
+        "too large.",
+    )
 
 
 class MatchFlag(SentenceFlag):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from msfa_core.balmer import kernel
 from msfa_core.balmer.continuum import N_COEFFICIENTS, continuum_level
+from msfa_core.balmer.emission import halpha_stands_in_emission
 from msfa_core.balmer.flags import FATAL
 from msfa_core.balmer.interop import as_batches, in_pieces, plain_arrays
 from msfa_core.balmer.results import LineFits, assemble, line_index
@@ -110,10 +111,12 @@ def fit_lines(
     z = np.full(n, np.nan)
     raw = np.full((n, len(chosen), kernel.N_RAW), np.nan)
     covariance = np.full((n, len(chosen), kernel.N_SWS, kernel.N_SWS), np.nan)
+    emission = np.zeros(n, dtype=bool)
     for rows, batch in in_pieces(batches):
         raw[rows], covariance[rows], *_ = _measure(batch, chosen)
         obsid[rows], z[rows] = batch.obsid, batch.z
-    return assemble(obsid, z, chosen, raw, covariance)
+        emission[rows] = halpha_stands_in_emission(batch)
+    return assemble(obsid, z, chosen, raw, covariance, emission)
 
 
 def _measure(

@@ -198,8 +198,9 @@ def assemble(
     lines: tuple[str, ...],
     raw: FloatArray,
     covariance: FloatArray,
+    emission: NDArray[np.bool_],
 ) -> LineFits:
-    """Turn raw values into measurements, errors and flags."""
+    """Turn raw values into measurements, errors and flags; in which spectra Hα is in emission."""
     rest = np.array([BALMER_LINES[line] for line in lines], dtype=np.float64)
     flags = flags_of(z, raw, rest)
     shape = flags.shape
@@ -269,6 +270,7 @@ def assemble(
         lines, *map(trusted, (measured["d02"], d02_fit, measured["fm"], fm_fit))
     )
     flags |= np.where(disagree, int(FitFlag.LINES_DISAGREE), 0)[:, None]
+    flags |= np.where(emission, int(FitFlag.HALPHA_EMISSION), 0)[:, None]
     return LineFits(
         obsid=obsid,
         lines=lines,

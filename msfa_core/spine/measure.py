@@ -42,7 +42,7 @@ def measure(spectra: Spectra, _rows: pd.DataFrame) -> pd.DataFrame:
 
 MEASURE: Final = Step(
     "measure",
-    version=11,
+    version=12,
     work=measure,
     columns=(),
     inputs=_inputs,
