@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ class Archive:
         self._guard = threading.RLock()
         self._seen = -1  # mtime of the folder when it was last listed
         self._index = _Index.of([])
-        self._outdated: set[str] = set()  # shards that another one stands for
+        self._aside: set[str] = set()  # shards on disk that do not count
         self._open: OrderedDict[str, Shard] = OrderedDict()
 
     def __len__(self) -> int:
@@ -198,10 +198,9 @@ class Archive:
         groups: dict[Layout, list[Spectrum]] = {}
         for spectrum in spectra:
             groups.setdefault(layout_of(spectrum), []).append(spectrum)
-        written = []
-        for layout, group in groups.items():
-            written.append(self._write(layout, group))
-        return written
+        self.sweep()
+        written = {self._write(layout, group) for layout, group in groups.items()}
+        return [shard for shard in self.shards if shard.name in written]
 
     def replace(self, spectra: Sequence[Spectrum]) -> list[Shard]:
         """Put spectra in the place of stored ones with the same obsid.
@@ -223,25 +222,22 @@ class Archive:
         SurveyError
             When an obsid is not stored, or the disk is full.
         """
+        self.sweep()
         new = {spectrum.obsid: spectrum for spectrum in spectra}
         shards, place = self._find(np.array(list(new), dtype=np.int64))
-        written = []
+        written: set[str] = set()
         for number in np.unique(place[:, 0]):
             old = shards[int(number)]
             groups: dict[Layout, list[Spectrum]] = {}
-            order = np.argsort(np.isin(old.obsid, list(new)), kind="stable").tolist()
-            for row in order:  # those that stay first: their shard stands for the old one
-                obsid = int(old.obsid[row])
+            for row, obsid in enumerate(old.obsid.tolist()):
                 spectrum = new[obsid] if obsid in new else old.original(row)
                 groups.setdefault(layout_of(spectrum), []).append(spectrum)
-            stands_for = old.name
             for layout, group in groups.items():
-                written.append(self._write(layout, group, stands_for))
-                stands_for = ""
+                written.add(self._write(layout, group, old.name, len(groups)))
             old.close()
             self._open.pop(old.name, None)
             self._remove(old.name)
-        return written
+        return [shard for shard in self.shards if shard.name in written]
 
     def note(self, said: Mapping[int, Sequence[int]]) -> None:
         """Write anew what is known of the files of some spectra, which stay as they are.
@@ -275,20 +271,19 @@ class Archive:
         for folder in self.path.glob(f"{TEMPORARY}*"):
             shutil.rmtree(folder, ignore_errors=True)
         self._current()
-        for name in self._outdated:
+        for name in self._aside:
             self._remove(name)
 
-    def _write(self, layout: Layout, spectra: Sequence[Spectrum], stands_for: str = "") -> Shard:
+    def _write(
+        self, layout: Layout, spectra: Sequence[Spectrum], stands_for: str = "", together: int = 1
+    ) -> str:
+        """Write a shard and return its name."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if not stands_for:
-            self.sweep()
-        number = 1 + max((int(shard.name.split("-")[0]) for shard in self.shards), default=0)
-        if stands_for:
-            number = max(number, 1 + int(stands_for.split("-", maxsplit=1)[0]))
+        number = 1 + max((int(name.split("-")[0]) for name in _names(self.path)), default=0)
         name = f"{number:06d}-{layout.grid}"
-        write_shard(self.path / name, layout, spectra, stands_for)
+        write_shard(self.path / name, layout, spectra, stands_for, together)
         self._seen = -1
-        return self._current().shards[-1]
+        return name
 
     def _current(self) -> _Index:
         """Return the index, made anew when the folder has changed."""
@@ -298,17 +293,12 @@ class Archive:
             return self._index
         with self._guard:
             if changed != self._seen:
-                names = sorted(
-                    entry.name
-                    for entry in os.scandir(self.path)
-                    if entry.is_dir() and not entry.name.startswith(".")
-                )
+                names = _names(self.path)
                 known = {shard.name: shard for shard in self._index.shards}
                 if names != list(known):
                     shards = [known.get(name) or Shard(self.path / name) for name in names]
-                    self._outdated = {shard.stands_for for shard in shards} - {""}
-                    shards = [one for one in shards if one.name not in self._outdated]
-                    self._index = _Index.of(shards)
+                    self._aside = _do_not_count(shards)
+                    self._index = _Index.of([one for one in shards if one.name not in self._aside])
                 self._seen = changed
             return self._index
 
@@ -341,3 +331,17 @@ class Archive:
             self._open.move_to_end(shard.name)
             while len(self._open) > _OPEN_SHARDS:
                 self._open.popitem(last=False)[1].close()
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names of the shards in a folder, in the order they were written."""
+    entries = (entry for entry in os.scandir(path) if entry.is_dir())
+    return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def _do_not_count(shards: Sequence[Shard]) -> set[str]:
+    """Return the names of shards that others stand for, or that are not yet all that will."""
+    n_written = Counter(shard.stands_for for shard in shards)
+    names = {shard.name for shard in shards}
+    old = {shard.stands_for for shard in shards if n_written[shard.stands_for] >= shard.together}
+    return old & names | {shard.name for shard in shards if shard.stands_for in names - old}

@@ -125,6 +125,11 @@ class Shard:
         return str(self._card.get("stands_for", ""))
 
     @property
+    def together(self) -> int:
+        """Number of shards that stand for that one together, and count when all are there."""
+        return int(self._card.get("together", 1))
+
+    @property
     def grid(self) -> LogGrid | None:
         """Grid of the stored pixels; None when each spectrum has its own wavelengths."""
         if self._card["grid"] == "explicit":
@@ -350,7 +355,11 @@ def _metadata_of(spectra: Sequence[Spectrum]) -> pd.DataFrame:
 
 
 def write_shard(
-    folder: Path, layout: Layout, spectra: Sequence[Spectrum], stands_for: str = ""
+    folder: Path,
+    layout: Layout,
+    spectra: Sequence[Spectrum],
+    stands_for: str = "",
+    together: int = 1,
 ) -> None:
     """Write a shard: the whole folder or nothing.
 
@@ -361,6 +370,8 @@ def write_shard(
     spectra : sequence of Spectrum
     stands_for : str
         Name of an older shard, which is not to be read any more.
+    together : int
+        Number of shards that stand for it.
 
     Raises
     ------
@@ -372,7 +383,7 @@ def write_shard(
         temporary.mkdir()
         card, arrays = _stack(layout, spectra)
         if stands_for:
-            card["stands_for"] = stands_for
+            card |= {"stands_for": stands_for, "together": together}
         for key, array in arrays.items():
             _write_array(temporary / f"{key}.npy", array)
         (temporary / META_FILE).write_bytes(_metadata_of(spectra).to_parquet(index=False))

@@ -298,6 +298,58 @@ def test_a_writer_killed_at_any_moment_leaves_whole_shards_only(tmp_path):
     assert len(obsid)
 
 
+_REPLACED_AND_KILLED = """
+import os, shutil, signal, sys
+sys.path.insert(0, {tests!r})
+from test_archive import Archive, replace, spectrum, wide
+
+def watched(call):
+    def watch(*args, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **options)
+    return watch
+
+for moment in range(200):
+    path = {path!r} + str(moment)
+    shutil.copytree({path!r}, path)
+    if os.fork() == 0:
+        left = [moment]
+        for name in ("fsync", "rename", "unlink", "rmdir"):
+            setattr(os, name, watched(getattr(os, name)))
+        Archive(path).replace([wide(2), replace(spectrum(13), obsid=3)])
+        os._exit(0)
+    if os.wait()[1] == 0:
+        break
+"""
+
+
+@pytest.mark.slow
+def test_spectra_that_take_the_place_of_others_do_so_together_whenever_it_is_killed(tmp_path):
+    """At every call by which something is kept, renamed or removed on the disk."""
+    given = [spectrum(obsid) for obsid in range(1, 5)]
+    new = [given[0], wide(2), replace(spectrum(13), obsid=3), given[3]]
+    path = tmp_path / "archive"
+    Archive(path).append(given)
+    script = _REPLACED_AND_KILLED.format(tests=str(Path(__file__).parent), path=str(path))
+    subprocess.run([sys.executable, "-c", script], check=True)
+    n_old = 0
+    for moment in range(len(list(tmp_path.iterdir())) - 1):
+        archive = Archive(tmp_path / f"archive{moment}")
+        assert sorted(archive.obsid) == [1, 2, 3, 4], moment
+        is_old = equal(archive.original(2), given[1])
+        n_old += is_old
+        expected = given if is_old else new
+        assert all(equal(archive.original(one.obsid), one) for one in expected), moment
+        archive.sweep()
+        archive.replace(new[1:3])
+        assert all(equal(archive.original(one.obsid), one) for one in new), moment
+        assert len(list(archive.path.iterdir())) == len(archive.shards)
+    assert n_old > 10
+    assert not is_old
+
+
 @pytest.mark.real
 def test_all_real_spectra_come_back_as_their_files_hold_them(real_data, tmp_path):
     from msfa_core.spectra.readers import read_spectrum
