@@ -41,7 +41,22 @@ def write_error(path: Path, error: OSError) -> SurveyError:
             "is complete; free some space and give the same command again."
         )
     reason = error.strerror or str(error)
-    return SurveyError(f"cannot write to {path}: {reason}. Check its permissions.")
+    return SurveyError(
+        f"cannot write to {path}: {reason}. Check its permissions, or copy it to where you may "
+        "write."
+    )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before anything else is changed.
+
+    Raises
+    ------
+    SurveyError
+        Naming it.
+    """
+    if not os.access(folder, os.W_OK):
+        raise write_error(folder, OSError(errno.EROFS, "it may only be read"))
 
 
 @contextmanager

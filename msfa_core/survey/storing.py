@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from msfa_core.durable import check_writable
 from msfa_core.errors import ReadError, shown
 from msfa_core.machine.parallel import in_order
 from msfa_core.spectra.files import FileRead, read_file, read_files
@@ -75,6 +76,7 @@ class Storing:
         is_ours = known[READ_BY].astype("Int64").eq(READER_VERSION).fillna(False)
         for file, *stamp, ours in zip(known["file"], *stamps.T.to_numpy(), is_ours, strict=True):
             (self.unchanged if ours else self.outdated)[file] = (int(stamp[0]), int(stamp[1]))
+        self.outdated_by_name = {(_name(file), said): file for file, said in self.outdated.items()}
 
     def take(self, files: Sequence[Path], workers: int) -> None:
         """Read and store files; what was committed stays, whatever happens after."""
@@ -138,6 +140,8 @@ class Storing:
 
     def _renew(self) -> None:
         """Put spectra that were read anew in their places, and note which are as they were."""
+        if self.replacing or self.noting:
+            check_writable(self.survey.archive.path)
         if self.replacing:
             self.survey.forget_results(self.replacing)  # first: nobody sees old beside new
             self.survey.archive.replace(list(self.replacing.values()))
@@ -158,8 +162,8 @@ class Storing:
         if max(len(self.replacing), len(self.noting)) >= AT_ONCE:
             self._renew()
         if result.spectrum is None:
-            if self.outdated.get(result.file) in (result.stamp, _NO_FILE):
-                self._empty(result.file)
+            if stored_from := self._stored_from(result):
+                self._empty(stored_from, result.file)
             is_empty = self.unchanged.get(result.file) == _NO_FILE
             words = f" {_EMPTIED}" if is_empty else ""
             self.rejected.append((result.file, result.reason + words))
@@ -195,14 +199,26 @@ class Storing:
         path = Path(file)
         return file in self.outdated and not any(one.is_file() for one in (path, *path.parents))
 
-    def _empty(self, file: str) -> None:
+    def _stored_from(self, refused: FileRead) -> str:
+        """Return where another version read a file that this one refuses; empty for nowhere.
+
+        It may have been moved since: its name, size and time are the same then.
+        """
+        if self.outdated.get(refused.file) in (refused.stamp, _NO_FILE):
+            return refused.file
+        file = self.outdated_by_name.get((_name(refused.file), refused.stamp), "")
+        return file if file and self._is_gone(file) else ""
+
+    def _empty(self, stored_from: str, file: str) -> None:
         """Have no pixel count of what an earlier version read of a file that this one refuses."""
-        stored = self._stored(obsid := self.obsid_of[file])
+        stored = self._stored(obsid := self.obsid_of.pop(stored_from))
         nothing = np.zeros_like(stored.ivar), np.ones_like(stored.mask)
         said = dict(zip(HOUSEKEEPING, (*_NO_FILE, READER_VERSION), strict=True))  # read it again
         self.replacing[obsid] = replace(
-            stored, ivar=nothing[0], mask=nothing[1], meta={**stored.meta, **said}
+            stored, file=file, ivar=nothing[0], mask=nothing[1], meta={**stored.meta, **said}
         )
+        self.outdated.pop(stored_from)
+        self.kept[obsid], self.obsid_of[file] = file, obsid
         self.unchanged[file] = _NO_FILE
 
     def _numbered(self, spectrum: Spectrum) -> Spectrum:
@@ -242,3 +258,8 @@ class Storing:
         for shard in self.survey.archive.append(spectra):
             self.n_stored += len(shard)
             self.progress("ingest", self.n_done, self.total, shard.name)
+
+
+def _name(file: str) -> str:
+    """Return the name of a file without its folder."""
+    return file.rpartition("/")[2]

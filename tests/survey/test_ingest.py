@@ -632,6 +632,57 @@ def test_what_another_version_took_and_this_one_refuses_counts_as_bad(survey, fi
     assert are_equal(survey.archive.original(obsid), read_spectrum(path))
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_what_was_moved_since_and_is_refused_counts_as_bad(survey, files, monkeypatch, is_packed):
+    def given(folder):
+        if not is_packed:
+            return files.rename(folder)
+        return Path(shutil.make_archive(str(folder), "zip", files)).absolute()
+
+    here = given(files.with_name("here"))
+    ingest(survey, [here])
+    outdated(survey)
+    there = here.rename(here.with_name(f"there{here.suffix}"))
+    obsid = int(survey.archive.obsid[5])
+    name = Path(survey.archive.original(obsid).file).name
+
+    def refusing(read):
+        def refused(file, *more):
+            if Path(file).name == name:
+                raise ReadError(f"{file}: its wavelengths are none.")
+            return read(file, *more)
+
+        return refused
+
+    for read in ("read_spectrum", "spectrum_of"):
+        monkeypatch.setattr(module_of_files, read, refusing(getattr(module_of_files, read)))
+    for _ in range(2):
+        ((file, reason),) = ingest(survey, [there]).rejected
+        assert Path(file).name == name
+        assert "with all its pixels bad" in reason
+        assert survey.archive.original(obsid).mask.all()
+        assert survey.archive.original(obsid).file == file
+        assert (len(survey.obsid), of_another_reader(survey)) == (24, [])
+    monkeypatch.undo()
+    assert ingest(survey, [there]).changed == ((file, obsid),)
+    assert not survey.archive.original(obsid).mask.all()
+
+
+def test_where_the_archive_may_only_be_read_nothing_is_changed(survey, files, monkeypatch):
+    ingest(survey, [files])
+    obsid = int(survey.archive.obsid[3])
+    survey.archive.replace([replace(survey.archive.original(obsid), z=0.5)])
+    outdated(survey)
+    before = with_results(survey)
+    monkeypatch.setattr("os.access", lambda path, _: path != survey.archive.path)
+    with pytest.raises(SurveyError, match="archive: it may only be read.*copy it to where you"):
+        ingest(survey, [files])
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(survey.table().set_index("obsid"), before)
+    assert of_another_reader(survey)
+    assert survey.archive.original(obsid).z == 0.5
+
+
 def ingest_words(survey, path):
     """Why a file was rejected, when it was first."""
     rejected = survey.rejected.set_index("file")
@@ -731,3 +782,67 @@ def test_what_came_without_a_file_of_ours_is_read_anew_from_one_that_is_given(su
     assert ingest(survey, [path]).changed == ((str(path), one.obsid),)
     assert survey.archive.original(one.obsid).z == one.z
     assert not of_another_reader(survey)
+
+
+KILLED_AT = """
+import os, signal, sys
+from msfa_core.survey.folder import Survey
+from msfa_core.survey.ingest import ingest
+
+def watched(call):
+    def watch(*args, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **options)
+    return watch
+
+files, survey, *moments = sys.argv[1:]
+for moment in moments:
+    if os.fork() == 0:
+        left = [int(moment)]
+        for name in ("fsync", "rename", "replace", "unlink", "rmdir"):
+            setattr(os, name, watched(getattr(os, name)))
+        ingest(Survey(survey + moment), [files], workers=1)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.slow
+def test_an_ingest_that_reads_anew_and_is_killed_is_resumed_to_the_same(survey, files, tmp_path):
+    """At some of the calls by which something is kept, renamed or removed on the disk."""
+    paths = find_files([files])
+    for path in paths[9:]:
+        path.unlink()
+    ingest(survey, [files])
+    with_results(survey)
+    stored = survey.archive.original(read_spectrum(paths[0]).obsid)
+    survey.archive.replace([replace(stored, z=0.5)])  # as an earlier version had read it
+    one = read_spectrum(paths[2])  # no float32 holds it: it goes into a shard of its own
+    double = replace(one, flux=one.flux.astype(float) * 1.1)
+    write_lamost(double, paths[2], layout="lamost-image")
+    paths[7].write_bytes(gzip.compress(b"none any more"))
+    outdated(survey)
+    size, time = (said := paths[7].stat()).st_size, said.st_mtime_ns
+    refused = survey.table().set_index("file").loc[str(paths[7]), "obsid"]
+    survey.archive.note({int(refused): (size, time, 0)})
+    moments = (2, 12, 24, 35, 40, 55)
+    for moment in moments:
+        shutil.copytree(survey.path, f"{survey.path}{moment}")
+    said = [str(files), str(survey.path), *map(str, moments)]
+    subprocess.run([sys.executable, "-c", KILLED_AT, *said], check=True)
+    ingest(survey, [files])
+    obsids = sorted(survey.archive.obsid.tolist())
+    for moment in moments:
+        killed = Survey(f"{survey.path}{moment}")
+        assert sorted(killed.archive.obsid.tolist()) == obsids, moment
+        assert sorted(killed.table()["obsid"]) == obsids, moment
+        assert of_another_reader(killed), "it was at its end already"
+        ingest(killed, [files])
+        assert not of_another_reader(killed)
+        pd.testing.assert_frame_equal(killed.table(), survey.table())
+        for obsid in obsids:
+            assert are_equal(killed.archive.original(obsid), survey.archive.original(obsid))
+        assert killed.rejected["file"].tolist() == survey.rejected["file"].tolist()
+        assert not list(killed.path.rglob("*.writing*"))
