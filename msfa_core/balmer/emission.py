@@ -14,16 +14,17 @@ REACH: Final = 5.0  # Å from Hα at rest: of 230 km/s between star and nebula
 CONTINUUM: Final = (40.0, 90.0)  # Å from it, on either side
 LEAST: Final = 0.1  # of the continuum above it
 SIGMA: Final = 4.0
-_WIDTH: Final = 3  # pixels of 1.5 Å, LAMOST's resolution there
+_WIDTH: Final = 4.5  # Å: three pixels of LAMOST, its resolution there; narrower is no line
+_FEWEST_PIXELS: Final = 3
 _FEWEST: Final = 10  # pixels of the continuum
 
 
 def halpha_stands_in_emission(batch: Spectra) -> NDArray[np.bool_]:
-    """Return for which spectra three pixels in a row stand above the continuum at Hα.
+    """Return for which spectra pixels in a row stand above the continuum at Hα.
 
     Of a nebula or a disk Hδ has about a tenth of the flux of Hα (case B, 10⁴ K: Hα : Hδ = 2.86 :
     0.26, Osterbrock & Ferland 2006), and a hot star's continuum is higher there: what does not
-    fill up Hα fills Hδ by less than 0.02 of its continuum. False where there is no Hα.
+    fill up Hα fills Hδ by about 0.03 of its continuum at most. False where there is no Hα.
 
     Parameters
     ----------
@@ -55,9 +56,10 @@ def halpha_stands_in_emission(batch: Spectra) -> NDArray[np.bool_]:
             continue
         above = np.where(good[at], flux[at] / level - 1.0, -np.inf)
         error = 1.0 / np.sqrt(np.where(good[at], batch.ivar[row, first:last][at], 1.0)) / level
-        for k in range(len(at) - _WIDTH + 1):
-            three = above[k : k + _WIDTH]
-            noise = np.sqrt(np.square(error[k : k + _WIDTH]).sum()) / _WIDTH
-            if np.median(three) > 0 and three.mean() > max(LEAST, SIGMA * noise):
+        width = max(round(_WIDTH * (len(off) - 1) / (off[-1] - off[0])), _FEWEST_PIXELS)
+        for k in range(len(at) - width + 1):
+            some = above[k : k + width]
+            noise = np.sqrt(np.square(error[k : k + width]).sum()) / width
+            if np.median(some) > 0 and some.mean() > max(LEAST, SIGMA * noise):
                 found[row] = True
     return found

@@ -49,6 +49,19 @@ def test_filled_cores_are_told_and_those_of_stars_alone_are_not(stars):
         assert are_told([with_nebula(one, 0.1, velocity) for one in stars])[known].mean() > 0.95
 
 
+def test_a_spike_in_fine_pixels_is_no_emission(stars):
+    """Three pixels of 0.3 Å are narrower than any line of LAMOST."""
+    one = stars[0]
+    wavelength = np.arange(3700.0, 9000.0, 0.3)
+    known = {
+        name: np.interp(wavelength, one.wavelength, getattr(one, name)) for name in ("flux", "ivar")
+    }
+    at = np.abs(wavelength / (1 + one.z) - BALMER_LINES["halpha"]).argmin()
+    known["flux"][at - 1 : at + 2] *= 4.0
+    mask = np.zeros(len(wavelength), bool)
+    assert not are_told([replace(one, wavelength=wavelength, mask=mask, meta={}, **known)]).any()
+
+
 def test_a_spike_at_halpha_or_a_spectrum_that_ends_before_it_say_nothing(stars):
     spiked, cut = [], []
     for one in stars:
