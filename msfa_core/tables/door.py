@@ -28,8 +28,8 @@ from msfa_core.tables.identities import elsewhere, identity, older_release
 from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.places import SEVEN, pairs, seven_columns
 from msfa_core.tables.quantities import FASTEST_STAR, quantity
-from msfa_core.tables.raw import RawColumn, RawFile, RawTable
-from msfa_core.tables.reading import Reading, Use, is_text
+from msfa_core.tables.raw import RawColumn, RawFile, RawTable, is_text
+from msfa_core.tables.reading import Reading, Use
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.skies import other_places
 from msfa_core.tables.slipped import slipped

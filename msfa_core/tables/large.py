@@ -22,11 +22,11 @@ from msfa_core.tables.described import fits_words
 from msfa_core.tables.door import Use, understand
 from msfa_core.tables.formats import KNOWN_FORMATS, arrow_table
 from msfa_core.tables.identifiers import read_identifiers
+from msfa_core.tables.limits import QUALITY_OF_2MASS
 from msfa_core.tables.names import plain, recognise
 from msfa_core.tables.packing import split_path
 from msfa_core.tables.pieces import Catalogue, open_catalogue
 from msfa_core.tables.raw import RawColumn, RawTable
-from msfa_core.tables.reading import QUALITY_OF_2MASS
 from msfa_core.tables.report import OutsideTable
 from msfa_core.tables.row_keys import file_key
 from msfa_core.tables.text import problem, text_tables

@@ -14,7 +14,7 @@ import pandas as pd
 
 from msfa_core.columns import BY_NAME
 from msfa_core.tables.formats import read_file
-from msfa_core.tables.raw import RawColumn
+from msfa_core.tables.raw import RawColumn, is_text
 from msfa_core.tables.text import problem
 
 _DTYPES: Final = {"int": "Int64", "float": "float64", "bool": "boolean", "str": "str"}
@@ -61,15 +61,13 @@ def _kinds(path: Path) -> dict[str, str]:
 
 def _typed(column: RawColumn, kind: str) -> pd.Series:
     values = column.values
-    is_text = not (
-        pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)
-    )
-    if is_text:
+    has_words = is_text(values)
+    if has_words:
         values = values.mask((values == "").fillna(True))
     if not kind:
         return values
-    if kind == "bool" and is_text:
+    if kind == "bool" and has_words:
         values = values.str.lower().map(_YES_NO)
-    elif kind == "int" and is_text:
+    elif kind == "int" and has_words:
         values = pd.Series([None if pd.isna(one) else int(one) for one in values], dtype="Int64")
     return values.astype(_DTYPES[kind])

@@ -112,3 +112,10 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return str(value).strip()
+
+
+def is_text(values: pd.Series) -> bool:
+    """Tell whether a column holds text."""
+    return not (
+        pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)
+    )

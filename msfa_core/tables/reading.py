@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from msfa_core.counting import counted
 from msfa_core.errors import CatalogueError
 from msfa_core.tables.cells import Style, angles, clean, is_missing, numbers
+from msfa_core.tables.limits import limits
 from msfa_core.tables.names import Found, Vocabulary, plain, recognise
 from msfa_core.tables.quantities import Quantity, limit_words, quantity
-from msfa_core.tables.raw import RawColumn, RawTable
+from msfa_core.tables.raw import RawColumn, RawTable, is_text
 from msfa_core.tables.report import EXAMPLES, Cells, Understood
 from msfa_core.tables.said import of_all, otherwise
 from msfa_core.tables.scales import differ, said_above, said_of_one, scaled, unit_in_words
@@ -62,12 +63,6 @@ _ENOUGH_NINES: Final = 3  # digits
 _LAST_WHOLE: Final = (32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0)  # of 16 and 32 bits
 _ABSURD: Final = 1e10
 _NAMELESS: Final = re.compile(r"column_\d+|row|unnamed: \d+|index|true_\w+", re.IGNORECASE)
-_BANDS_OF_2MASS: Final = ("j_mag", "h_mag", "ks_mag")
-QUALITY_OF_2MASS: Final = (  # of the three bands of 2MASS
-    *("qflg", "qfl", "ph_qual", "phqual", "tmass_ph_qual", "tmass_phqual", "q_2mass"),
-    *("qflag", "quality_flag", "2mass_ph_qual", "2mass_qflg"),
-)
-_LIMITS: Final = ("<", ">", "<=", ">=", "≤", "≥", "<~", ">~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,39 +252,14 @@ class Reading:
             no_value |= possible & (_lonely_nines(known) | _recurring_stand_ins(known))
         if no_value.any():
             self.no_values[column.name] = int(no_value.sum())
-        limits = self._limits(one, column) & ~missing & ~no_value
-        if n := int(limits.sum()):
+        only_limits, beside = limits(self.raw, one.name, column.name)
+        self.looked_at |= beside
+        only_limits &= ~missing & ~no_value
+        if n := int(only_limits.sum()):
             words = counted(n, "value", "values")
             self.notes.append(f"{words} of {column.name}: only a limit, left out")
-        gone = no_value | limits
+        gone = no_value | only_limits
         return np.where(gone, np.nan, values), missing | gone
-
-    def _limits(self, one: Quantity, column: RawColumn) -> BoolArray:
-        """(n,) rows in which a column beside it (``l_Teff``, as CDS calls it) says < or >.
-
-        Of 2MASS a letter for each band says it: U is an upper limit.
-        """
-        if one.name in _BANDS_OF_2MASS:
-            return self._undetected(_BANDS_OF_2MASS.index(one.name))
-        key = f"l_{plain(column.name)}"
-        beside = next((one for one in self.raw.columns if plain(one.name) == key), None)
-        self.looked_at |= {beside.name} if beside is not None else set()
-        if beside is None or not is_text(beside.values):
-            return np.zeros(len(self.raw), bool)
-        return beside.values.str.strip().isin(_LIMITS).to_numpy(bool)
-
-    def _undetected(self, band: int) -> BoolArray:
-        """(n,) rows that the quality of 2MASS (``AAU``) says to have but a limit in a band."""
-        none = np.zeros(len(self.raw), bool)
-        named = [one for one in self.raw.columns if plain(one.name) in QUALITY_OF_2MASS]
-        if not named or not is_text(named[0].values):
-            return none
-        letters = named[0].values.fillna("").map(lambda word: clean(str(word)))
-        known = letters[~letters.map(is_missing).to_numpy(bool)]
-        if not len(known) or not known.str.fullmatch(r"[A-FUX]{3}").all():
-            return none
-        self.looked_at.add(named[0].name)
-        return (letters.str[band] == "U").to_numpy(bool)
 
     def _led_by_error(self, values: FloatArray, error: Conversion, one: Quantity) -> Conversion:
         """Give a quantity the unit that its error tells, if it can be in that unit."""
@@ -462,13 +432,6 @@ def _recurring_stand_ins(values: FloatArray) -> BoolArray:
 def without_letter(years: pd.Series) -> pd.Series:
     """Return epochs and equinoxes without their letter (``J2016.0``, ``B1950.0``)."""
     return years.str.strip().str.lstrip("BJbj") if is_text(years) else years
-
-
-def is_text(values: pd.Series) -> bool:
-    """Tell whether a column holds text."""
-    return not (
-        pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)
-    )
 
 
 def _has_comma(values: pd.Series) -> bool:

@@ -16,8 +16,8 @@ import pandas as pd
 from msfa_core.tables.cells import NAME_OF_PLACE, angle, angles, clean, is_missing
 from msfa_core.tables.names import Found, Vocabulary, recognise
 from msfa_core.tables.quantities import Quantity
-from msfa_core.tables.raw import RawColumn
-from msfa_core.tables.reading import Reading, is_text
+from msfa_core.tables.raw import RawColumn, is_text
+from msfa_core.tables.reading import Reading
 from msfa_core.tables.report import Understood
 from msfa_core.tables.units import convert, says_nothing, unit_of
 from msfa_core.typing import FloatArray

@@ -721,3 +721,8 @@ def test_a_catalogue_has_gaias_columns_under_vizier_s_names(tmp_path):
     motion = found.table[["pmra", "pmra_error", "pmdec", "pmdec_error"]]
     assert motion.iloc[0].tolist() == [-3.5, 0.04, 2.5, 0.05]
     assert not found.unused
+
+
+def test_a_limit_of_2mass_may_be_told_as_cds_does(tmp_path):
+    found = opened(tmp_path, "obsid,l_Jmag,Jmag,Hmag,Kmag\n1,>,17.1,15.0,14.9\n2,,16.1,15.9,15.8\n")
+    assert found.table["j_mag"].tolist() == pytest.approx([np.nan, 16.1], nan_ok=True)
