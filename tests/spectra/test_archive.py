@@ -299,25 +299,16 @@ def test_a_writer_killed_at_any_moment_leaves_whole_shards_only(tmp_path):
 
 
 _REPLACED_AND_KILLED = """
-import os, shutil, signal, sys
-sys.path.insert(0, {tests!r})
+import os, shutil, sys
+sys.path[:0] = {tests!r}
+from killed import die_at
 from test_archive import Archive, replace, spectrum, wide
-
-def watched(call):
-    def watch(*args, **options):
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*args, **options)
-    return watch
 
 for moment in range(200):
     path = {path!r} + str(moment)
     shutil.copytree({path!r}, path)
     if os.fork() == 0:
-        left = [moment]
-        for name in ("fsync", "rename", "unlink", "rmdir"):
-            setattr(os, name, watched(getattr(os, name)))
+        die_at(moment)
         Archive(path).replace([wide(2), replace(spectrum(13), obsid=3)])
         os._exit(0)
     if os.wait()[1] == 0:
@@ -332,7 +323,8 @@ def test_spectra_that_take_the_place_of_others_do_so_together_whenever_it_is_kil
     new = [given[0], wide(2), replace(spectrum(13), obsid=3), given[3]]
     path = tmp_path / "archive"
     Archive(path).append(given)
-    script = _REPLACED_AND_KILLED.format(tests=str(Path(__file__).parent), path=str(path))
+    here = Path(__file__).parent
+    script = _REPLACED_AND_KILLED.format(tests=[str(here), str(here.parent)], path=str(path))
     subprocess.run([sys.executable, "-c", script], check=True)
     n_old = 0
     for moment in range(len(list(tmp_path.iterdir())) - 1):

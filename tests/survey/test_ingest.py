@@ -632,14 +632,17 @@ def test_what_another_version_took_and_this_one_refuses_counts_as_bad(survey, fi
     assert are_equal(survey.archive.original(obsid), read_spectrum(path))
 
 
+def renamed_or_packed(files, name, is_packed):
+    """Give a folder another name, or pack it under that name; return where it is."""
+    folder = files.with_name(name)
+    if not is_packed:
+        return files.rename(folder)
+    return Path(shutil.make_archive(str(folder), "zip", files)).absolute()
+
+
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_what_was_moved_since_and_is_refused_counts_as_bad(survey, files, monkeypatch, is_packed):
-    def given(folder):
-        if not is_packed:
-            return files.rename(folder)
-        return Path(shutil.make_archive(str(folder), "zip", files)).absolute()
-
-    here = given(files.with_name("here"))
+    here = renamed_or_packed(files, "here", is_packed)
     ingest(survey, [here])
     outdated(survey)
     there = here.rename(here.with_name(f"there{here.suffix}"))
@@ -741,12 +744,7 @@ def test_what_several_versions_refuse_is_told_of_once(survey, files, monkeypatch
 
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_files_that_were_moved_are_read_anew_where_they_are(survey, files, is_packed):
-    def given(folder):
-        if not is_packed:
-            return files.rename(folder)
-        return Path(shutil.make_archive(str(folder), "zip", files)).absolute()
-
-    here = given(files.with_name("here"))
+    here = renamed_or_packed(files, "here", is_packed)
     ingest(survey, [here])
     before = with_results(survey)
     obsid = survey.archive.obsid[3]
@@ -785,24 +783,17 @@ def test_what_came_without_a_file_of_ours_is_read_anew_from_one_that_is_given(su
 
 
 KILLED_AT = """
-import os, signal, sys
+import os, sys
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.ingest import ingest
 
-def watched(call):
-    def watch(*args, **options):
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*args, **options)
-    return watch
+tests, files, survey, *moments = sys.argv[1:]
+sys.path.insert(0, tests)
+from killed import die_at
 
-files, survey, *moments = sys.argv[1:]
 for moment in moments:
     if os.fork() == 0:
-        left = [int(moment)]
-        for name in ("fsync", "rename", "replace", "unlink", "rmdir"):
-            setattr(os, name, watched(getattr(os, name)))
+        die_at(int(moment))
         ingest(Survey(survey + moment), [files], workers=1)
         os._exit(0)
     os.wait()
@@ -830,7 +821,7 @@ def test_an_ingest_that_reads_anew_and_is_killed_is_resumed_to_the_same(survey, 
     moments = (2, 12, 24, 35, 40, 55)
     for moment in moments:
         shutil.copytree(survey.path, f"{survey.path}{moment}")
-    said = [str(files), str(survey.path), *map(str, moments)]
+    said = [str(Path(__file__).parents[1]), str(files), str(survey.path), *map(str, moments)]
     subprocess.run([sys.executable, "-c", KILLED_AT, *said], check=True)
     ingest(survey, [files])
     obsids = sorted(survey.archive.obsid.tolist())
