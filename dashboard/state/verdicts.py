@@ -160,7 +160,7 @@ class Verdicts(Part):
         """How long this session's last verdicts took each [s]; NaN before there are a few."""
         moments = [datetime.fromisoformat(d.decided_at) for d in self._own[-N_PACED:]]
         gaps = [(b - a).total_seconds() for a, b in pairwise(moments)]
-        at_work = [gap for gap in gaps if gap < PAUSE]
+        at_work = [gap for gap in gaps if 0 <= gap < PAUSE]  # not where a clock was set back
         return float(np.median(at_work)) if len(at_work) >= LEAST_PACED else float("nan")
 
     def by_reviewer(self) -> pd.DataFrame:

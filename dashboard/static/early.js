@@ -83,6 +83,18 @@ function draw_the_table_once() {
   }
 }
 
+// Where other rows come, Panel goes to the row that is chosen, and then back to where the list was:
+// the star on the screen would be out of sight until the next one.
+function keep_the_star_in_sight() {
+  const table = model("tabulator.DataTabulator").default_view.prototype
+  const {postUpdate} = table
+  table.postUpdate = function () {
+    postUpdate.call(this)
+    if (!this.model.source.selected.indices.length) return
+    this._lastVerticalScrollbarTopPosition = this.tabulator.rowManager.element.scrollTop
+  }
+}
+
 import_as_browsers_do() // first: without it there are no parts
 quicken_painting()
 keep_what_drags()
@@ -90,3 +102,4 @@ reload_when_lost()
 fetch_what_renders()
 lay_out_once()
 draw_the_table_once()
+keep_the_star_in_sight()

@@ -74,6 +74,10 @@ REASON_COLOURS: Final = {  # Okabe & Ito, then Tol, and a violet: safe for colou
     LabelFlag.AT_EDGE: "#8C6BB1",
     LabelFlag.NOT_CONVERGED: "#7A7A7A",
 }
+REASON_COLOURS_DARK: Final = {  # of Tol too, for what would be lost in the dark
+    LabelFlag.POOR_CHI2: "#FFAABB",
+    LabelFlag.FOLDED: "#EEDD88",
+}
 NO_LABELS: Final = "this star has no labels"
 REMEDY: Final = (
     "This survey has no Teff, log g or [Fe/H]: they are measured by SLAM, or come from a catalogue "
@@ -94,6 +98,11 @@ def are_unlabelled(table: pd.DataFrame) -> NDArray[np.bool_]:
     return ~known.to_numpy(dtype=bool)
 
 
+def reason_colours(colours: Palette) -> dict[LabelFlag, str]:
+    """Return the colour of every reason in a theme."""
+    return REASON_COLOURS | (REASON_COLOURS_DARK if colours.is_dark else {})
+
+
 def outlier_groups(
     flags: NDArray[np.int64], unlabelled: NDArray[np.bool_], colours: Palette
 ) -> Groups:
@@ -105,18 +114,22 @@ def outlier_groups(
     unlabelled : (n,) bool array
     colours : Palette
     """
-    colour = {WITHIN: CLASS_COLOURS["BHB"], **{SHORT[r]: REASON_COLOURS[r] for r in REASONS}}
+    reason = reason_colours(colours)
+    colour = {WITHIN: CLASS_COLOURS["BHB"], **{SHORT[r]: reason[r] for r in REASONS}}
     colour |= {UNLABELLED: colours.cloud}
     codes = first_reason(flags) + 1
     codes[unlabelled] = len(colour) - 1
     return Groups(pd.Categorical.from_codes(codes, categories=list(colour)), colour)
 
 
-def legend_html(counts: Mapping[LabelFlag, int], n_within: int, state: Session) -> str:
+def legend_html(
+    counts: Mapping[LabelFlag, int], n_within: int, state: Session, colours: Palette
+) -> str:
     """Return the reasons that occur, each with its colour and how many stars have it."""
     marks = [(WITHIN, CLASS_COLOURS["BHB"], n_within, "no reason to set it aside")]
+    of_reason = reason_colours(colours)
     marks += [
-        (SHORT[reason], REASON_COLOURS[reason], n, state.labels.reason_sentence(reason))
+        (SHORT[reason], of_reason[reason], n, state.labels.reason_sentence(reason))
         for reason, n in counts.items()
         if n
     ]
@@ -296,7 +309,7 @@ class ParametersView(LinkedView):
         flags = self.state.labels.flags
         self._sentence = counts_sentence(flags, self.unlabelled)
         within = int((~has_reason(flags) & ~self.unlabelled).sum())
-        words = legend_html(self.state.labels.reason_counts(), within, self.state)
+        words = legend_html(self.state.labels.reason_counts(), within, self.state, self.colours)
         self._legend.object = "" if self.blind else f"<div>{words}</div>"
 
     def _move_limits(self) -> None:

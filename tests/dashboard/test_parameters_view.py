@@ -5,11 +5,18 @@ import pytest
 from pytest import approx
 
 from dashboard.state import Session
-from dashboard.views.parameters import ParametersView, counts_sentence, star_sentence
+from dashboard.theme import CLASS_COLOURS, DARK, EPOCH_COLOURS, LIGHT, VERDICT_COLOURS
+from dashboard.views.parameters import (
+    ParametersView,
+    counts_sentence,
+    reason_colours,
+    star_sentence,
+)
 from msfa_core.photometry.zahb import EVOLUTION_MOST, zahb_logg
 from msfa_core.rules import in_kiel_band
 
 FIRST = 1_230_412_000
+LEAST_CONTRAST = 2.0  # of a point against its panel; Okabe & Ito's orange on white has 2.25
 
 
 @pytest.fixture
@@ -165,3 +172,20 @@ def test_blind_labels_tell_values_and_no_reasons(state, view):
     for told in ("limits", "set aside", "log g >", "class", "band"):
         assert told not in words.split("\n")[0].split("title=")[0], told
     assert set(view.groups().colour) == {"stars"}
+
+
+def luminance(colour):
+    parts = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda one: one.name)
+def test_points_of_every_colour_stand_out_from_their_panel(colours):
+    marks = [*CLASS_COLOURS.values(), *VERDICT_COLOURS.values(), *EPOCH_COLOURS, colours.cloud]
+    reasons = list(reason_colours(colours).values())
+    assert len(set(reasons)) == len(reasons)
+    panel = luminance(colours.surface)
+    for mark in marks + reasons:
+        dark, light = sorted((luminance(mark), panel))
+        assert (light + 0.05) / (dark + 0.05) >= LEAST_CONTRAST, mark

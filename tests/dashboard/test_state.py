@@ -1,5 +1,8 @@
 """A reviewer's session: queue, star on screen, verdicts, others at work on the same survey."""
 
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from dashboard.state import Session, shared_data
 from dashboard.state.data import in_one_piece
 from msfa_core.errors import ConflictError, StoreError, SurveyError
+from msfa_core.vetting import store as store_module
 from msfa_core.vetting.filters import Filter, preset_filters
 from msfa_core.vetting.record import verdict_of_record
 
@@ -335,3 +339,34 @@ def test_a_star_is_found_by_its_gaia_number_and_by_its_position(state):
         state.screen.find("0.0 -89.5")
     with pytest.raises(SurveyError, match="nothing in this survey"):
         state.screen.find("123456789012345678901234")
+
+
+def test_a_clock_that_is_set_back_loses_and_exchanges_nothing(survey, monkeypatch):
+    """Numbers give the order, not dates; what was judged last is taken back first."""
+    moment = [datetime(2026, 3, 29, 3, 0, tzinfo=UTC)]
+    clock = SimpleNamespace(now=lambda _zone: moment[0])
+    monkeypatch.setattr(store_module, "datetime", clock)
+    anna, bert = Session(survey, "anna"), Session(survey, "bert")
+    given = []
+    for k in range(4):
+        given.append(int(anna.screen.selected))
+        decide(anna)
+        moment[0] += timedelta(hours=-1) if k == 1 else timedelta(seconds=10)
+    assert [one.obsid for one in anna.verdicts.recent()] == given[::-1]
+    bert.verdicts.take_over(bert.verdicts.news())
+    assert [one.obsid for one in bert.verdicts.recent()] == given[::-1]
+    assert np.isnan(anna.verdicts.seconds_per_star)  # two times of work are too few
+    anna.screen.select(str(given[0]))
+    decide(anna, "reject")  # dated before the verdict that it replaces
+    row = anna.data.row(given[0])
+    for page in (anna, bert, Session(survey, "cleo")):
+        page.verdicts.take_over(page.verdicts.news())
+        assert page.verdicts.table["verdict"].iloc[row] == "reject"
+    assert anna.verdicts.mine[row] == "reject"
+    assert anna.verdicts.seconds_per_star == 10.0
+    undone = []
+    for _ in range(5):
+        undone.append(anna.verdicts.take_back()[0])
+        anna.verdicts.appended(anna.verdicts.recent()[0])
+    assert [one.obsid for one in undone] == [given[0], *given[::-1]]
+    assert anna.verdicts.data.store.standing().empty

@@ -122,6 +122,31 @@ def test_after_a_search_the_next_key_judges_the_star_that_was_found(
     assert_quiet(log)
 
 
+def test_the_star_on_screen_stays_in_sight_in_a_list_of_another_order(
+    chromium, small_survey, tmp_path
+):
+    """It was chosen in it, and the list went back to where it stood before."""
+    table = Survey.open(small_survey).table().sort_values("obsid", ignore_index=True)
+    by_p = table["p_bhb"].rank(ascending=False, method="first")
+    far = str(table["obsid"].iloc[(by_p - table.index).abs().idxmax()])  # its places in both orders
+    log = tmp_path / "server.log"
+    with served(small_survey, log, MSFA_REVIEWER="anna") as server:
+        size = {"width": 1366, "height": 600}
+        page = open_page(chromium, server, f"?show=all&obj={far}", size)
+        frame = page.locator(".msfa-left .tabulator-tableholder")
+        chosen = page.locator(".msfa-left .tabulator-row.tabulator-selected")
+        for _ in range(3):
+            page.wait_for_timeout(1500)  # the list follows
+            assert chosen.count() == 1
+            assert far in chosen.inner_text()
+            row, held = chosen.bounding_box(), frame.bounding_box()
+            assert held["y"] <= row["y"] + 1
+            assert row["y"] + row["height"] <= held["y"] + held["height"] + 1
+            page.keyboard.press("b")  # blind, the list is in the order of the numbers
+        page.context.close()
+    assert_quiet(log)
+
+
 def test_keys_in_fields_and_held_keys_decide_nothing(chromium, small_survey, tmp_path):
     log = tmp_path / "server.log"
     with served(small_survey, log, MSFA_REVIEWER="anna") as server:
