@@ -30,6 +30,7 @@ from msfa_core.balmer.locus import (
     above_dividing_line,
     calcium_loci,
     dividing_line,
+    dividing_line_errors,
 )
 from msfa_core.columns import numbers
 from msfa_core.spine.witnesses import calcium_teff_max
@@ -114,7 +115,9 @@ def star_sentence(row: pd.Series, axis: Axis, blind: bool = False) -> str:
     above = float(above_dividing_line([kp], [x], axis.column)[0])
     if not np.isfinite(above):
         return f"{words}, beyond the ends of the line"
-    sigma = sigma_words(above, error)
+    x_err = number(row, axis.error) if axis.error else np.nan
+    of_height = dividing_line_errors([error], [x], [x_err], axis.column)
+    sigma = sigma_words(above, float(of_height[0]))
     side = "above the line: Population I side" if above > 0 else "below the line: BHB side"
     return f"{words}, {abs(above):.2f} Å{sigma} {side}"
 

@@ -152,3 +152,32 @@ def above_dividing_line(kp: ArrayLike, x: ArrayLike, abscissa: str) -> FloatArra
         position, *line, left=np.nan, right=np.nan
     )
     return height
+
+
+def dividing_line_errors(
+    kp_err: ArrayLike, x: ArrayLike, x_err: ArrayLike, abscissa: str
+) -> FloatArray:
+    """Return errors of `above_dividing_line`: that of KP, and that of where the line is read.
+
+    Parameters
+    ----------
+    kp_err : (n,) array [Å]
+    x, x_err : (n,) array
+        In the unit of the abscissa; one without an error (NaN) counts as exact.
+    abscissa : str
+
+    Returns
+    -------
+    (n,) array [Å]
+        NaN beyond the ends of the line, and without an error of KP.
+    """
+    line = dividing_line(abscissa)
+    first, last = line[0][0], line[0][-1]
+    position = np.asarray(x, dtype=np.float64)
+    position = np.where((position >= first) & (position <= last), position, np.nan)
+    error = np.nan_to_num(np.asarray(x_err, dtype=np.float64))
+    reach = np.maximum(error, np.diff(line[0]).max())  # the line has bends: a mean slope counts
+    low, high = np.clip(position - reach, first, last), np.clip(position + reach, first, last)
+    slope = (np.interp(high, *line) - np.interp(low, *line)) / (high - low)
+    errors: FloatArray = np.hypot(np.asarray(kp_err, dtype=np.float64), slope * error)
+    return errors

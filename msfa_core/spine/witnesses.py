@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from msfa_core.balmer.locus import above_dividing_line, calcium_loci
+from msfa_core.balmer.locus import above_dividing_line, calcium_loci, dividing_line_errors
 from msfa_core.columns import is_true, numbers
 from msfa_core.config import Settings
 from msfa_core.constants import CONFIDENCE_MIN, StellarClass
@@ -152,8 +152,9 @@ def calcium_teff_max() -> float:
 
 
 def _calcium(table: pd.DataFrame, _settings: Settings) -> Stances:
-    above = above_dividing_line(numbers(table, "kp"), numbers(table, _ABSCISSA), _ABSCISSA)
-    error = numbers(table, "kp_err")
+    x, x_err = numbers(table, _ABSCISSA), numbers(table, f"{_ABSCISSA}_err")
+    above = above_dividing_line(numbers(table, "kp"), x, _ABSCISSA)
+    error = dividing_line_errors(numbers(table, "kp_err"), x, x_err, _ABSCISSA)
     cool = ~(numbers(table, "teff") > calcium_teff_max())
     return _stances(is_beyond(-above, error) & cool, is_beyond(above, error))
 

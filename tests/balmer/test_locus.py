@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from library_spectra import at_lamost, library_stars, manifest, read_miles
+from pytest import approx
 
 from msfa_core.balmer import calcium_k, fit_lines
 from msfa_core.balmer.locus import (
@@ -11,6 +12,7 @@ from msfa_core.balmer.locus import (
     above_dividing_line,
     calcium_loci,
     dividing_line,
+    dividing_line_errors,
 )
 from msfa_core.errors import ConfigError, ModelError
 from msfa_core.rules import in_kiel_band
@@ -64,6 +66,22 @@ def test_beyond_the_ends_of_the_line_nothing_is_said():
     x, _ = dividing_line("teff")
     height = above_dividing_line([1.0, 1.0, np.nan], [x[0] - 1, x[-1] + 1, 9000.0], "teff")
     assert np.isnan(height).all()
+
+
+def test_heights_scatter_by_the_errors_of_both_axes():
+    x, kp = dividing_line("d02_hdelta")
+    at, kp_err, x_err = x[len(x) // 2], 0.05, 0.7
+    rng = np.random.default_rng(11)
+    drawn = at + x_err * rng.standard_normal(20_000), kp_err * rng.standard_normal(20_000)
+    scatter = np.nanstd(above_dividing_line(drawn[1], drawn[0], "d02_hdelta"))
+    found = dividing_line_errors([kp_err], [at], [x_err], "d02_hdelta")
+    assert found == approx(scatter, rel=0.1)
+    assert scatter > 1.5 * kp_err
+    edges = dividing_line_errors(
+        [kp_err, np.nan, kp_err], [at, at, x[-1] + 1], [np.nan, x_err, x_err], "d02_hdelta"
+    )
+    assert edges[0] == approx(kp_err)  # an abscissa without an error counts as exact
+    assert np.isnan(edges[1:]).all()  # no error of KP; beyond the line
 
 
 def test_an_unknown_abscissa_and_a_foreign_table_are_refused(tmp_path):

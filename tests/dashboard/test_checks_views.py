@@ -1,5 +1,7 @@
 """Line-to-line checks, the Ca II K planes and reference stars behind the survey's own."""
 
+import re
+
 import numpy as np
 import pytest
 from bokeh.events import SelectionGeometry
@@ -147,9 +149,17 @@ def test_stars_are_counted_on_either_side_and_the_bhb_side_can_be_queued(joined)
 def test_the_caption_says_on_which_side_of_the_line_a_star_lies(joined):
     row = joined.verdicts.table.iloc[0].copy()
     axis = ABSCISSAE["Teff"].axis
-    row["kp"], row["kp_err"], row["teff"] = 0.5, 0.1, 8000.0
+    row["kp"], row["kp_err"], row["teff"], row["teff_err"] = 0.5, 0.1, 8000.0, 0.0
     assert calcium_sentence(row, axis).endswith("below the line: BHB side")
     assert "KP 0.50 ± 0.10 Å" in calcium_sentence(row, axis)
+    below = abs(float(above_dividing_line([0.5], [8000.0], "teff")[0]))
+    assert f"{below:.2f} Å ({below / 0.1:.0f}σ) below" in calcium_sentence(row, axis)
+    row["teff_err"] = 100.0  # the line falls with Teff
+    on_either_side = above_dividing_line([0.5] * 2, [7900.0, 8100.0], "teff")
+    error = np.hypot(0.1, np.ptp(on_either_side) / 2)
+    assert error > 0.14
+    told = float(re.search(r"\((.*)σ\)", calcium_sentence(row, axis))[1])
+    assert told == approx(below / error, rel=0.1)
     row["kp"] = 4.0
     assert calcium_sentence(row, axis).endswith("above the line: Population I side")
     row["teff"] = 12_000.0

@@ -161,6 +161,18 @@ def test_within_its_error_calcium_cannot_tell():
     assert not stances(table, Settings())["Ca K"].any()
 
 
+def test_a_line_read_at_an_uncertain_width_of_hdelta_leaves_calcium_silent():
+    """Between 20.6 and 28.2 Å of D0.2 the line falls by 1.7 Å of KP: 4 Å are 0.9 Å."""
+    x, kp = midway()
+    table = table_of(
+        d02_hdelta=[x] * 4, d02_hdelta_err=[4.0, 4.0, 0.4, 0.4],
+        kp=[kp - 0.5, kp + 0.5] * 2, kp_err=[0.1] * 4,
+    )  # fmt: skip
+    assert list(stances(table, Settings())["Ca K"]) == [
+        Stance.SILENT, Stance.SILENT, Stance.FOR, Stance.AGAINST,
+    ]  # fmt: skip
+
+
 def test_within_its_errors_the_plane_does_not_speak_against():
     """D0.2 29.2 ± 2.3 Å beside a limit of 28.5 Å, as on real stars; 29.2 ± 0.2 Å is outside."""
     x, kp = midway()
