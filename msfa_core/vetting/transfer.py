@@ -25,9 +25,11 @@ from msfa_core.counting import counted
 from msfa_core.errors import StoreError
 from msfa_core.vetting.database import as_url, name_for_sqlite, only_read
 from msfa_core.vetting.decision import Decision
+from msfa_core.vetting.record import standing, verdict_text
 from msfa_core.vetting.store import Store
 
 NAMED: Final = 5  # spectra that a complaint names
+_DAY: Final = len("2026-01-31")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Taken:
     n_new, n_known : int
         Decisions and withdrawals that were stored now, and those that were there already.
     conflicts : tuple of str
-        Stars on which a reviewer of the newcomers says something else than was said here.
+        Spectra of which a reviewer says something else among the newcomers than here, and which
+        of both counts.
     """
 
     n_new: int
@@ -152,16 +155,35 @@ def take_over(store: Store, decisions: Iterable[Decision], *, dry_run: bool = Fa
 
 
 def _conflicts(here: list[Decision], new: list[Decision]) -> list[str]:
-    """Return where a newcomer's reviewer has said something else of the same spectrum here."""
-    said = {(row.reviewer, row.obsid): row for row in here if not row.is_withdrawal}
-    return [
-        f"obsid {row.obsid}: {row.reviewer} said {said[row.reviewer, row.obsid].verdict} here, "
-        f"{row.verdict} there"
-        for row in new
-        if not row.is_withdrawal
-        and (row.reviewer, row.obsid) in said
-        and said[row.reviewer, row.obsid].verdict != row.verdict
-    ]
+    """Return where a reviewer stands by one verdict here and by another among the newcomers.
+
+    Newcomers get the higher numbers, and of a reviewer the highest counts.
+    """
+    ours, theirs = _standing_by_reviewer(here), _standing_by_reviewer(new)
+    said = []
+    for name in sorted(ours.keys() & theirs.keys(), key=lambda name: (name[1], name[0])):
+        one, other = ours[name], theirs[name]
+        if (one.verdict, one.verdict_class) == (other.verdict, other.verdict_class):
+            continue
+        line = f"obsid {one.obsid}: {one.reviewer} said {_in_words(one)} here, "
+        line += f"{_in_words(other)} there, which counts"
+        if other.decided_at < one.decided_at:
+            line += (
+                " although it was said earlier: decide on the star again, or take the decisions "
+                "over the other way round"
+            )
+        said.append(line)
+    return said
+
+
+def _standing_by_reviewer(decisions: list[Decision]) -> dict[tuple[str, int], Decision]:
+    """Return what each reviewer last said of each spectrum and has not taken back."""
+    return {(row.reviewer, row.obsid): row for row in reversed(standing(decisions))}
+
+
+def _in_words(row: Decision) -> str:
+    said = verdict_text(str(row.verdict), row.verdict_class, row.is_final)
+    return f"{said} ({row.decided_at[:_DAY]})"
 
 
 def back_up(store: Store, path: str | Path) -> Path:

@@ -10,6 +10,7 @@ from local_postgres import new_database
 
 from msfa_core.errors import StoreError
 from msfa_core.vetting.decision import Decision, Verdict
+from msfa_core.vetting.record import verdict_of_record
 from msfa_core.vetting.store import Store
 from msfa_core.vetting.transfer import back_up, check, history_of, take_over
 
@@ -53,11 +54,39 @@ def test_taking_over_twice_changes_nothing(store, tmp_path):
 
 
 def test_what_one_reviewer_says_differently_in_two_stores_is_named(store, tmp_path):
+    store.append_decision(decision(1, "reject", decided_at="2026-01-02T00:00:00Z"))
+    store.append_decision(decision(2, "accept", "Bob", decided_at="2026-01-02T00:00:00Z"))
+    gone = store.append_decision(decision(3, "unsure", decided_at="2026-01-02T00:00:00Z"))
+    store.withdraw(gone.decision_id, "Ann")
+    with Store(tmp_path / "other.sqlite") as other:
+        for one in (
+            decision(1, "accept", decided_at="2026-01-01T00:00:00Z"),
+            decision(2, "unsure", "Bob", decided_at="2026-01-03T00:00:00Z"),
+            decision(2, "reject", "Bob", verdict_class="WD", decided_at="2026-01-04T00:00:00Z"),
+            decision(3, "reject", decided_at="2026-01-03T00:00:00Z"),
+        ):
+            other.append_decision(one)
+        first, second = take_over(store, other.decisions(), dry_run=True).conflicts
+        assert first.startswith(
+            "obsid 1: Ann said reject (2026-01-02) here, accept (2026-01-01) there, which counts "
+            "although it was said earlier: decide on the star again"
+        )
+        assert second == (
+            "obsid 2: Bob said accept (2026-01-02) here, reject as WD (2026-01-04) there, which "
+            "counts"
+        )
+        take_over(store, other.decisions())
+    stars = pd.DataFrame({"obsid": [1, 2, 3]})
+    record = verdict_of_record(store.decisions(), stars, "agreement")
+    assert record["verdict"].tolist() == ["accept", "reject", "reject"]  # as it was said
+
+
+def test_one_reviewer_who_says_the_same_in_two_stores_is_no_conflict(store, tmp_path):
     store.append_decision(decision(1, "reject"))
     with Store(tmp_path / "other.sqlite") as other:
-        fill(other)
-        taken = take_over(store, other.decisions(), dry_run=True)
-    assert taken.conflicts == ("obsid 1: Ann said reject here, accept there",)
+        for verdict in ("accept", "reject"):
+            other.append_decision(decision(1, verdict))
+        assert take_over(store, other.decisions()).conflicts == ()
 
 
 def test_rows_without_keys_are_known_again_even_when_they_are_twins(tmp_path):
