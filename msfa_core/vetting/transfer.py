@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +42,7 @@ class Taken:
     n_new, n_known : int
         Decisions and withdrawals that were stored now, and those that were there already.
     conflicts : tuple of str
-        Spectra of which a reviewer says something else among the newcomers than here, and which
-        of both counts.
+        Spectra of which a reviewer of the newcomers said something else here.
     """
 
     n_new: int
@@ -122,7 +122,9 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 def take_over(store: Store, decisions: Iterable[Decision], *, dry_run: bool = False) -> Taken:
     """Store the decisions of another store that this one lacks: all of them or none.
 
-    Their times, order and withdrawals stay; into an empty store their numbers as well.
+    Their times, order and withdrawals stay; into an empty store their numbers as well. Numbers
+    rise as rows are appended, so what a reviewer said there before what they said of the star here
+    is stored as taken back: of one reviewer the later verdict counts, wherever it was given.
 
     Parameters
     ----------
@@ -139,46 +141,78 @@ def take_over(store: Store, decisions: Iterable[Decision], *, dry_run: bool = Fa
     """
     here, newcomers = keyed(store.decisions()), keyed(decisions)
     number = {row.key: row.decision_id for row in here}
+    gone = {row.withdraws for row in here} - {None}
     there = {row.decision_id: row.key for row in newcomers}
-    new = [row for row in newcomers if row.key not in number]
+    new = [
+        row
+        for row in newcomers
+        if row.key not in number and number.get(there.get(row.withdraws, "")) not in gone
+    ]
     for row in new:
         if row.withdraws is not None and row.withdraws not in there:
             raise StoreError(
                 f"A withdrawal of {row.reviewer} names decision {row.withdraws}, which is not "
                 "among those given: give the whole history."
             )
+    ours, theirs = standing(here), standing(new)
+    taken = Taken(len(new), len(newcomers) - len(new), tuple(_conflicts(ours, theirs)))
+    new += _replaced(ours, theirs)
     targets = [None if row.withdraws is None else there[row.withdraws] for row in new]
-    taken = Taken(len(new), len(newcomers) - len(new), tuple(_conflicts(here, new)))
     if new and not dry_run:
         store.take(new, targets, number, keep_numbers=not here)
     return taken
 
 
-def _conflicts(here: list[Decision], new: list[Decision]) -> list[str]:
-    """Return where a reviewer stands by one verdict here and by another among the newcomers.
+def _replaced(ours: list[Decision], theirs: list[Decision]) -> list[Decision]:
+    """Return withdrawals of what a reviewer said there before what they said here of the star.
 
-    Newcomers get the higher numbers, and of a reviewer the highest counts.
+    A final verdict is replaced by a later final one alone.
+
+    Parameters
+    ----------
+    ours, theirs : list of Decision
+        What stands, newest first.
     """
-    ours, theirs = _standing_by_reviewer(here), _standing_by_reviewer(new)
-    said = []
-    for name in sorted(ours.keys() & theirs.keys(), key=lambda name: (name[1], name[0])):
-        one, other = ours[name], theirs[name]
-        if (one.verdict, one.verdict_class) == (other.verdict, other.verdict_class):
+    latest: dict[tuple[str, int | str, bool], Decision] = {}
+    for one in ours:
+        for star, is_final in product(_names_of_star(one), {False, one.is_final}):
+            known = latest.setdefault((one.reviewer, star, is_final), one)
+            if known.decided_at < one.decided_at:
+                latest[one.reviewer, star, is_final] = one
+    rows = []
+    for old in theirs:
+        found = [latest.get((old.reviewer, star, old.is_final)) for star in _names_of_star(old)]
+        later = [one for one in found if one is not None and one.decided_at > old.decided_at]
+        if not later:
             continue
-        line = f"obsid {one.obsid}: {one.reviewer} said {_in_words(one)} here, "
-        line += f"{_in_words(other)} there, which counts"
-        if other.decided_at < one.decided_at:
-            line += (
-                " although it was said earlier: decide on the star again, or take the decisions "
-                "over the other way round"
+        digest = hashlib.sha256(old.key.encode()).hexdigest()
+        rows.append(
+            Decision(
+                old.obsid, old.uid, old.verdict, old.reviewer,
+                comment=f"{_in_words(later[0])} was said later", decided_at=later[0].decided_at,
+                withdraws=old.decision_id, key=f"replaced-{digest[:40]}",
             )
-        said.append(line)
-    return said
+        )  # fmt: skip
+    return rows
 
 
-def _standing_by_reviewer(decisions: list[Decision]) -> dict[tuple[str, int], Decision]:
-    """Return what each reviewer last said of each spectrum and has not taken back."""
-    return {(row.reviewer, row.obsid): row for row in reversed(standing(decisions))}
+def _names_of_star(row: Decision) -> list[int | str]:
+    """Return what the star of a decision goes by: its spectrum, and its name where it has one."""
+    return [row.obsid, row.uid] if row.uid else [row.obsid]
+
+
+def _conflicts(ours: list[Decision], theirs: list[Decision]) -> list[str]:
+    """Return where a reviewer said one thing of a spectrum here and another there."""
+    here, there = (
+        {(row.obsid, row.reviewer): row for row in reversed(rows)} for rows in (ours, theirs)
+    )
+    pairs = ((here[name], there[name]) for name in sorted(here.keys() & there.keys()))
+    return [
+        f"obsid {one.obsid}: {one.reviewer} said {_in_words(one)} here, {_in_words(other)} there; "
+        "the later one counts"
+        for one, other in pairs
+        if (one.verdict, one.verdict_class) != (other.verdict, other.verdict_class)
+    ]
 
 
 def _in_words(row: Decision) -> str:
@@ -242,9 +276,9 @@ def check(store: Store, table: pd.DataFrame | None = None) -> list[str]:
     for before, after in zip(rows, rows[1:], strict=False):
         if after.decided_at < before.decided_at:
             found.append(
-                f"the clock went backwards: decision {after.decision_id} is dated "
-                f"{after.decided_at}, before decision {before.decision_id} ({before.decided_at}); "
-                "the order of the numbers counts"
+                f"the clock went backwards, or decisions were taken over: decision "
+                f"{after.decision_id} is dated {after.decided_at}, before decision "
+                f"{before.decision_id} ({before.decided_at}); the order of the numbers counts"
             )
     for row in rows:
         target = by_number.get(row.withdraws) if row.is_withdrawal else row

@@ -9,14 +9,15 @@ import sqlalchemy as sa
 from local_postgres import new_database
 
 from msfa_core.errors import StoreError
+from msfa_core.vetting.agreement import latest_by_reviewer
 from msfa_core.vetting.decision import Decision, Verdict
 from msfa_core.vetting.record import verdict_of_record
 from msfa_core.vetting.store import Store
-from msfa_core.vetting.transfer import back_up, check, history_of, take_over
+from msfa_core.vetting.transfer import Taken, back_up, check, history_of, take_over
 
 
-def decision(obsid=1, verdict="accept", reviewer="Ann", **fields):
-    return Decision(obsid, "G1", Verdict(verdict), reviewer, **fields)
+def decision(obsid=1, verdict="accept", reviewer="Ann", uid="", **fields):
+    return Decision(obsid, uid or f"G{obsid}", Verdict(verdict), reviewer, **fields)
 
 
 def fill(store):
@@ -53,40 +54,91 @@ def test_taking_over_twice_changes_nothing(store, tmp_path):
     assert [row.decided_at for row in once[:4]] == [row.decided_at for row in rows]
 
 
-def test_what_one_reviewer_says_differently_in_two_stores_is_named(store, tmp_path):
-    store.append_decision(decision(1, "reject", decided_at="2026-01-02T00:00:00Z"))
-    store.append_decision(decision(2, "accept", "Bob", decided_at="2026-01-02T00:00:00Z"))
-    gone = store.append_decision(decision(3, "unsure", decided_at="2026-01-02T00:00:00Z"))
-    store.withdraw(gone.decision_id, "Ann")
+STARS = pd.DataFrame({"obsid": [1, 2, 3], "uid": ["G1", "G2", "G3"]})
+
+
+def day(n):
+    return f"2026-01-{n:02d}T00:00:00.000Z"
+
+
+def record(store):
+    return verdict_of_record(store.decisions(), STARS, "agreement")["verdict"].tolist()
+
+
+def test_of_one_reviewer_the_later_verdict_counts_whichever_store_it_was_given_in(store, tmp_path):
+    """A new store was begun when the old one was lost, and the old one's backup is found."""
     with Store(tmp_path / "other.sqlite") as other:
         for one in (
-            decision(1, "accept", decided_at="2026-01-01T00:00:00Z"),
-            decision(2, "unsure", "Bob", decided_at="2026-01-03T00:00:00Z"),
-            decision(2, "reject", "Bob", verdict_class="WD", decided_at="2026-01-04T00:00:00Z"),
-            decision(3, "reject", decided_at="2026-01-03T00:00:00Z"),
+            decision(1, "reject", decided_at=day(5)),
+            decision(2, "accept", "Bob", decided_at=day(5)),
+            decision(3, "unsure", uid="G3", decided_at=day(5)),
+        ):
+            store.append_decision(one)
+        for one in (
+            decision(1, "unsure", decided_at=day(1)),
+            decision(1, "accept", decided_at=day(2)),
+            decision(2, "reject", "Bob", verdict_class="WD", decided_at=day(6)),
+            decision(33, "reject", uid="G3", decided_at=day(2)),  # another spectrum of the star
+            decision(33, "reject", "Bob", uid="G3", decided_at=day(2)),
         ):
             other.append_decision(one)
-        first, second = take_over(store, other.decisions(), dry_run=True).conflicts
-        assert first.startswith(
-            "obsid 1: Ann said reject (2026-01-02) here, accept (2026-01-01) there, which counts "
-            "although it was said earlier: decide on the star again"
+        said = (
+            "obsid 1: Ann said reject (2026-01-05) here, accept (2026-01-02) there; the later one "
+            "counts",
+            "obsid 2: Bob said accept (2026-01-05) here, reject as WD (2026-01-06) there; the "
+            "later one counts",
         )
-        assert second == (
-            "obsid 2: Bob said accept (2026-01-02) here, reject as WD (2026-01-04) there, which "
-            "counts"
-        )
-        take_over(store, other.decisions())
-    stars = pd.DataFrame({"obsid": [1, 2, 3]})
-    record = verdict_of_record(store.decisions(), stars, "agreement")
-    assert record["verdict"].tolist() == ["accept", "reject", "reject"]  # as it was said
+        assert take_over(store, other.decisions(), dry_run=True).conflicts == said
+        for one, another in ((store, other), (other, store)) * 2:
+            taken = take_over(one, another.decisions())
+        assert taken == Taken(0, len(store.decisions()), ())  # both have all of it
+        assert record(store) == record(other) == ["reject", "reject", "unsure"]
+        for one in (store, other):
+            own = latest_by_reviewer(one.decisions(), STARS.replace({"obsid": {3: 33}}))
+            assert own.loc[33, "Bob"] == "reject"
+    taken_back = [row for row in store.decisions() if row.is_withdrawal]
+    assert {row.comment for row in taken_back} == {
+        "reject (2026-01-05) was said later", "unsure (2026-01-05) was said later",
+        "reject as WD (2026-01-06) was said later",
+    }  # fmt: skip
 
 
-def test_one_reviewer_who_says_the_same_in_two_stores_is_no_conflict(store, tmp_path):
-    store.append_decision(decision(1, "reject"))
+def test_a_final_verdict_stays_final_though_its_reviewer_gave_an_ordinary_one_later(
+    store, tmp_path
+):
+    store.append_decision(decision(1, "reject", decided_at=day(5)))
     with Store(tmp_path / "other.sqlite") as other:
-        for verdict in ("accept", "reject"):
-            other.append_decision(decision(1, verdict))
+        other.append_decision(decision(1, "accept", issue_flags=["final"], decided_at=day(2)))
+        take_over(store, other.decisions())
+    assert record(store)[0] == "accept"
+    store.append_decision(decision(1, "unsure", issue_flags=["final"], decided_at=day(6)))
+    with Store(tmp_path / "third.sqlite") as third:
+        third.append_decision(decision(1, "reject", issue_flags=["final"], decided_at=day(3)))
+        take_over(store, third.decisions())
+    assert record(store)[0] == "unsure"
+
+
+def test_one_who_says_the_same_in_two_stores_or_took_it_back_is_in_no_conflict(store, tmp_path):
+    store.append_decision(decision(1, "reject"))
+    gone = store.append_decision(decision(2, "unsure"))
+    store.withdraw(gone.decision_id, "Ann")
+    with Store(tmp_path / "other.sqlite") as other:
+        for one in (decision(1, "accept"), decision(1, "reject"), decision(2, "accept")):
+            other.append_decision(one)
         assert take_over(store, other.decisions()).conflicts == ()
+
+
+def test_what_was_taken_back_in_both_stores_is_taken_back_once(store, tmp_path):
+    first = store.append_decision(decision(1))
+    with Store(tmp_path / "other.sqlite") as other:
+        take_over(other, store.decisions())
+        for one in (store, other):
+            one.withdraw(first.decision_id, "Ann")
+        other.append_decision(decision(2))
+        assert take_over(store, other.decisions()) == Taken(1, 2, ())
+        assert take_over(store, other.decisions()) == Taken(0, 3, ())
+    assert store.standing()["obsid"].tolist() == [2]
+    assert check(store) == []
 
 
 def test_rows_without_keys_are_known_again_even_when_they_are_twins(tmp_path):
