@@ -26,8 +26,8 @@ from msfa_core.survey.funnel import funnel_in_words
 from msfa_core.survey.subsets import quoted, subset_filter
 from msfa_core.tables.beside import flags_left_out
 from msfa_core.tables.export import PROVENANCE_SUFFIX, choose_columns, export
+from msfa_core.vetting.by_reviewer import anonymous
 from msfa_core.vetting.filters import Filter, verdict_filters
-from msfa_core.vetting.record import anonymous
 
 FORMAT_TEXT: Final = {
     "Machine-readable table (MRT)": "mrt",

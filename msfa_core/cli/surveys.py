@@ -275,7 +275,7 @@ def export(
                 f"of `msfa serve {typed(survey)}`, behind + filter."
             )
     if anonymous:
-        from msfa_core.vetting.record import anonymous as unnamed  # noqa: PLC0415
+        from msfa_core.vetting.by_reviewer import anonymous as unnamed  # noqa: PLC0415
 
         table = unnamed(table)
     if mec:

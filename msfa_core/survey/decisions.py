@@ -31,6 +31,7 @@ from msfa_core.tables.door import Use, open_table
 from msfa_core.tables.names import plain
 from msfa_core.tables.report import Matched, as_record, check_slipped
 from msfa_core.tables.row_keys import PLACE_USE
+from msfa_core.vetting.by_reviewer import by_reviewer
 from msfa_core.vetting.decision import (
     CONFIDENCE,
     FINAL_FLAG,
@@ -39,7 +40,7 @@ from msfa_core.vetting.decision import (
     Verdict,
     reviewer_name,
 )
-from msfa_core.vetting.record import are_final, by_reviewer
+from msfa_core.vetting.record import are_final
 from msfa_core.vetting.transfer import keyed, take_over
 
 if TYPE_CHECKING:

@@ -472,7 +472,8 @@ class Survey:
             Those that go out, with their verdicts: the header then says what they are and who
             decided on them.
         """
-        from msfa_core.vetting.record import reviewers_in_words, rule_in_words  # noqa: PLC0415
+        from msfa_core.vetting.by_reviewer import reviewers_in_words  # noqa: PLC0415
+        from msfa_core.vetting.record import rule_in_words  # noqa: PLC0415
 
         last = {"verdict rule": rule_in_words(self.settings.verdict_rule)}
         if rows is not None:

@@ -1,8 +1,10 @@
 """The verdict of record: what the decisions of all reviewers on a star add up to.
 
 A withdrawn decision no longer stands, and whatever its reviewer decided before it counts again.
-Of each reviewer the latest standing decision on a star counts, and the rule named in the settings
-(`constants.VERDICT_RULES`) makes one verdict of them:
+Of each reviewer the latest standing decision on a star counts (the highest number), and the rule
+named in the settings (`constants.VERDICT_RULES`) makes one verdict of them. Between reviewers the
+time decides which is the latest: of decisions taken over from another store the numbers say when
+they came, not when they were made.
 
 ``agreement``
     the verdict that all who decided share, else *disputed*, until a final verdict settles it;
@@ -17,9 +19,6 @@ together.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -32,16 +31,10 @@ from msfa_core.columns import check_columns, columns_of
 from msfa_core.constants import VERDICT_RULES
 from msfa_core.errors import CatalogueError, ConfigError
 from msfa_core.rules import star_numbers
+from msfa_core.vetting.by_reviewer import issues_text, listed, verdict_text
 from msfa_core.vetting.decision import DECISION_COLUMNS, FINAL_FLAG, Decision, decisions_table
 
 DISPUTED: Final = "disputed"  # reviewers disagree, and no final verdict has settled it
-_NEEDS_QUOTES: Final = re.compile(r'^["\s]|[;\n"]|\s$|: |:$')
-_LISTED: Final = (
-    "verdicts_by_reviewer", "comments_by_reviewer", "issues_by_reviewer", "dates_by_reviewer",
-)  # fmt: skip
-_PART: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^;]*?): ("(?:[^"\\]|\\.)*"|[^;]*)(?:; |$)')
-
-
 _TEXTS: Final = ("verdict_class", "comment", "decided_at", "issue_flags")
 
 
@@ -79,14 +72,15 @@ def _of_record(own: Sequence[_Said], final: _Said | None, rule: str) -> dict[str
     Parameters
     ----------
     own : sequence of _Said
-        The latest standing decision of each reviewer, newest first; not empty.
+        The latest standing decision of each reviewer; not empty.
     final : _Said, optional
         The latest standing final decision.
     rule : str
     """
+    own = _latest_first(own)
     verdicts = [said.verdict for said in own]
     is_one = rule == "latest" or len(set(verdicts)) == 1
-    counting = [final] if final is not None else list(own) if is_one else []
+    counting = [final] if final is not None else own if is_one else []
     newest = counting[0] if counting else None
     classes = {said.verdict_class for said in counting if said.verdict_class}
     if rule == "latest":
@@ -103,6 +97,11 @@ def _of_record(own: Sequence[_Said], final: _Said | None, rule: str) -> dict[str
         "agreement": verdicts.count(shared) / len(own),
         **_by_reviewer_columns(own),
     }
+
+
+def _latest_first(said: Iterable[_Said]) -> list[_Said]:
+    """Return decisions of several reviewers by their time, those of one time as they came."""
+    return sorted(said, key=lambda one: one.decided_at, reverse=True)
 
 
 # --- who said what, in one cell ------------------------------------------------------------
@@ -125,110 +124,8 @@ def _verdict_text(said: _Said) -> str:
     return verdict_text(said.verdict, said.verdict_class, said.is_final)
 
 
-def verdict_text(verdict: str, verdict_class: str, is_final: bool) -> str:
-    """Return a verdict, with the class and whether it is final: ``reject as HSD, final``."""
-    text = verdict + (f" as {verdict_class}" if verdict_class else "")
-    return f"{text}, final" if is_final else text
-
-
 def _issues_text(said: _Said) -> str:
     return issues_text(said.issue_flags)
-
-
-def issues_text(issue_flags: str) -> str:
-    """Return the issue flags that a reviewer set, of those with semicolons: ``cosmic ray, sky``."""
-    return ", ".join(one for one in issue_flags.split(";") if one not in ("", FINAL_FLAG))
-
-
-def listed(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return names and texts in one line: ``Ann: accept; Bob: reject``.
-
-    Text that could be misread (a semicolon, a line end) stands in quotes, as JSON writes it;
-    `by_reviewer` reads the line back.
-    """
-    return "; ".join(f"{_quoted(name)}: {_quoted(text)}" for name, text in pairs)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else text
-
-
-def by_reviewer(line: str) -> dict[str, str]:
-    """Return what each reviewer said, from a line that `listed` wrote.
-
-    Raises
-    ------
-    CatalogueError
-        When it is no such line.
-    """
-    said, place = {}, 0
-    while place < len(line):
-        part = _PART.match(line, place)
-        if part is None:
-            raise CatalogueError(f"{line!r} is not of the form `name: text; name: text`.")
-        name, text = (json.loads(one) if one.startswith('"') else one for one in part.groups())
-        said[name] = text
-        place = part.end()
-    return said
-
-
-def reviewers_in_words(table: pd.DataFrame) -> str:
-    """Return who decided on the stars of a table and when, as headers of exports say it.
-
-    Parameters
-    ----------
-    table : (n,) DataFrame
-        With the ``vet`` columns and ``uid``.
-    """
-    rows = table[table["dates_by_reviewer"].notna()]
-    again = pd.Series(star_numbers(rows)).duplicated().to_numpy()  # further spectra of a star
-    dates: dict[str, list[str]] = {}
-    for line in rows["dates_by_reviewer"][~again].tolist():
-        for name, date in by_reviewer(line).items():
-            dates.setdefault(name, []).append(date[:10])
-    said = []
-    for name, days in sorted(dates.items()):
-        first, last = min(days), max(days)
-        when = first if first == last else f"{first} to {last}"
-        said.append(f"{name}: {len(days):,} star{'s' if len(days) > 1 else ''}, {when}")
-    return "; ".join(said) or "nobody has decided on these stars"
-
-
-def anonymous(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose reviewers are R1, R2 …, also where comments name them.
-
-    The numbers follow no order that a reader could know; equal names give equal numbers.
-
-    Parameters
-    ----------
-    table : (n,) DataFrame
-        With the ``vet`` columns.
-    """
-    lines = {name: table[name] for name in _LISTED if name in table}
-    read = {
-        line: by_reviewer(line)
-        for values in lines.values() for line in values.dropna().unique().tolist()
-    }  # fmt: skip
-    names = {name for said in read.values() for name in said}
-    names |= set(table["reviewer"].dropna().tolist()) if "reviewer" in table else set()
-    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    number = {name: f"R{k}" for k, name in enumerate(ordered, start=1)}
-    spoken = sorted(number, key=len, reverse=True)  # Anna-Lena before Anna
-    named = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in spoken) or "(?!)")
-
-    def without(text: str) -> str:
-        return named.sub(lambda found: number[found[0]], text)
-
-    hidden = {
-        line: listed(sorted((number[name], without(text)) for name, text in said.items()))
-        for line, said in read.items()
-    }
-    changed = {name: values.map(hidden, na_action="ignore") for name, values in lines.items()}
-    if "reviewer" in table:
-        changed["reviewer"] = table["reviewer"].map(number, na_action="ignore")
-    if "comment" in table:
-        changed["comment"] = table["comment"].map(without, na_action="ignore")
-    return table.assign(**{name: values.astype("str") for name, values in changed.items()})
 
 
 # --- one star ------------------------------------------------------------------------------
@@ -279,7 +176,11 @@ def vet_columns(decisions: Iterable[Decision], rule: str) -> dict[str, Any]:
     own: dict[str, _Said] = {}
     for said in counting:
         own.setdefault(said.reviewer, said)
-    final = next((said for said in counting if said.is_final), None)
+    finals: dict[str, _Said] = {}
+    for said in counting:
+        if said.is_final:
+            finals.setdefault(said.reviewer, said)
+    final = next(iter(_latest_first(finals.values())), None)
     return _of_record(list(own.values()), final, rule)
 
 
@@ -382,7 +283,9 @@ def verdict_of_record(
     own = rows.drop_duplicates(["star", "reviewer"], keep="last")
     n_reviews = own["star"].value_counts()
     alone = own["star"].map(n_reviews).to_numpy() == 1
-    final = rows[rows["is_final"]].drop_duplicates("star", keep="last").set_index("star")
+    finals = rows[rows["is_final"]].drop_duplicates(["star", "reviewer"], keep="last")
+    finals = finals.sort_values(["decided_at", "decision_id"])
+    final = finals.drop_duplicates("star", keep="last").set_index("star")
     by_star = pd.concat([_of_one(own[alone], final), _of_many(own[~alone], final, rule)])
     place = by_star.index.get_indexer(star)
     kinds = {c.name: text if c.dtype == "str" else c.dtype for c in columns_of("vet")}

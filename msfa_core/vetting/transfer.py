@@ -24,9 +24,10 @@ import pandas as pd
 
 from msfa_core.counting import counted
 from msfa_core.errors import StoreError
+from msfa_core.vetting.by_reviewer import verdict_text
 from msfa_core.vetting.database import as_url, name_for_sqlite, only_read
 from msfa_core.vetting.decision import Decision
-from msfa_core.vetting.record import standing, verdict_text
+from msfa_core.vetting.record import standing
 from msfa_core.vetting.store import Store
 
 NAMED: Final = 5  # spectra that a complaint names
@@ -278,7 +279,8 @@ def check(store: Store, table: pd.DataFrame | None = None) -> list[str]:
             found.append(
                 f"the clock went backwards, or decisions were taken over: decision "
                 f"{after.decision_id} is dated {after.decided_at}, before decision "
-                f"{before.decision_id} ({before.decided_at}); the order of the numbers counts"
+                f"{before.decision_id} ({before.decided_at}); of "
+                "one reviewer the order of the numbers counts"
             )
     for row in rows:
         target = by_number.get(row.withdraws) if row.is_withdrawal else row

@@ -154,7 +154,7 @@ def test_two_exports_of_one_state_are_equal_and_anonymous_ones_name_nobody(
 
 def test_anonymous_reviewers_keep_their_verdicts_apart(survey, tmp_path):
     from msfa_core.tables.own import read_export
-    from msfa_core.vetting.record import by_reviewer
+    from msfa_core.vetting.by_reviewer import by_reviewer
 
     with Survey(survey).store() as store:
         obsid = Survey(survey).table()["obsid"].tolist()

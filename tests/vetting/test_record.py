@@ -1,5 +1,7 @@
 """The verdict of record: agreement of all who decided, or the latest; one star and many."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +12,10 @@ from msfa_core.columns import columns_of
 from msfa_core.config import load_settings
 from msfa_core.constants import VERDICT_RULES
 from msfa_core.errors import CatalogueError, ConfigError
+from msfa_core.vetting.by_reviewer import by_reviewer, listed
 from msfa_core.vetting.decision import FINAL_FLAG, Decision, Verdict
 from msfa_core.vetting.record import (
     DISPUTED,
-    by_reviewer,
-    listed,
     orphaned_decisions,
     own_verdict,
     rule_in_words,
@@ -138,6 +139,31 @@ def test_the_old_rule_can_be_chosen():
     history = [decided(1, 10, "accept", "Ann"), decided(2, 10, "reject", "Bob")]
     row = of_record(*history, rule="latest")
     assert (row["verdict"], row["reviewer"], row["agreement"]) == ("reject", "Bob", 0.5)
+
+
+@pytest.mark.parametrize("rule", ["agreement", "latest"])
+def test_between_reviewers_the_time_decides_which_is_the_latest(rule):
+    """Decisions of a laptop that were taken over have the higher numbers and may be older."""
+
+    def on(day, number, verdict, reviewer, **fields):
+        moment = f"2026-01-{day:02d}T00:00:00Z"
+        return replace(decided(number, 10, verdict, reviewer, **fields), decided_at=moment)
+
+    taken_over = on(2, 2, "reject", "Bob", comment="on the train")
+    row = of_record(on(5, 1, "accept", "Ann"), taken_over, rule="latest")
+    assert (row["verdict"], row["reviewer"]) == ("accept", "Ann")
+    row = of_record(on(5, 1, "reject", "Ann", comment="at home"), taken_over, rule=rule)
+    assert (row["verdict"], row["reviewer"], row["comment"]) == ("reject", "Ann", "at home")
+    finals = (
+        on(5, 1, "accept", "Ann", issue_flags=("final",)),
+        on(2, 2, "reject", "Bob", issue_flags=("final",)),
+    )
+    assert of_record(*finals, rule=rule)["verdict"] == "accept"
+    # of one reviewer the number counts: the clock may have been set back
+    row = of_record(*finals, on(4, 3, "unsure", "Ann", issue_flags=("final",)), rule=rule)
+    assert row["verdict"] == "unsure"
+    row = of_record(*finals, on(1, 3, "unsure", "Ann", issue_flags=("final",)), rule=rule)
+    assert row["verdict"] == "reject"
 
 
 def test_a_rule_that_does_not_exist_is_refused_by_name(tmp_path):

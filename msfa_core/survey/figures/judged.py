@@ -21,7 +21,8 @@ from msfa_core.vetting.agreement import (
     latest_by_reviewer,
     verdict_matrix,
 )
-from msfa_core.vetting.record import are_final, issues_text, verdict_text
+from msfa_core.vetting.by_reviewer import issues_text, verdict_text
+from msfa_core.vetting.record import are_final
 
 BIN_EDGES: Final = np.linspace(0.0, 1.0, 11)  # of p_bhb
 
