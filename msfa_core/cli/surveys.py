@@ -166,13 +166,18 @@ def run(
         else:
             share = f"{100 * step.seconds / seconds:.0f} % of the time"
             print(f"{step.step}: done ({step.seconds:.1f} s, {share})")
+    found = "not known yet"
+    if report.n_candidates is not None:
+        found = f"{report.n_candidates:,}"
+        if report.n_in_region is not None:
+            words = f"of them in the D0.2–fm region ({report.selection})"
+            found += f", {report.n_in_region:,} {words}"
     print(
         f"{counted(report.n_spectra, 'spectrum', 'spectra')}, "
-        f"{report.n_in_domain:,} in the search domain, candidates: "
-        f"{report.n_candidates:,}, {report.n_in_region:,} of them in the D0.2–fm region "
-        f"({report.selection})"
+        f"{report.n_in_domain:,} in the search domain, candidates: {found}"
     )
-    print(f"next: msfa serve {typed(survey)}")
+    onward = "run" if report.n_candidates is None else "serve"
+    print(f"next: msfa {onward} {typed(survey)}")
 
 
 @app.command()

@@ -39,6 +39,7 @@ from msfa_core.spine.results import keep, kept, key_of, result_path, written_int
 from msfa_core.spine.step import Part, Step
 from msfa_core.survey.folder import Survey
 from msfa_core.survey.given import give
+from msfa_core.survey.status import CANDIDATES, IN_DOMAIN, IN_REGION, search_counts
 from msfa_core.typing import Progress, no_progress
 
 SPINE: Final = (
@@ -83,16 +84,18 @@ class RunReport:
     steps : tuple of StepReport
     selection : str
         D0.2–fm selection of the table.
-    n_spectra, n_in_domain, n_candidates, n_in_region : int
+    n_spectra, n_in_domain : int
         Of the whole survey, afterwards.
+    n_candidates, n_in_region : int or None
+        The same; None as long as no step tells.
     """
 
     steps: tuple[StepReport, ...]
     selection: str
     n_spectra: int
     n_in_domain: int
-    n_candidates: int
-    n_in_region: int
+    n_candidates: int | None
+    n_in_region: int | None
 
     @property
     def did_work(self) -> bool:
@@ -186,15 +189,15 @@ def run(
                 if reports[-1].n_done:
                     write_results(survey, base, results, settings)
         table = write_results(survey, base, results, settings)
-        candidate = is_true(table, "is_candidate")
+        counts = search_counts(table, settings)
         is_new_choice = _record_choice(survey, settings)
         report = RunReport(
             tuple(reports),
             settings.selection,
             len(table),
-            int(is_true(table, "in_search_domain").sum()),
-            int(candidate.sum()),
-            int((candidate & is_true(table, "in_bhb_region")).sum()),
+            counts[IN_DOMAIN],
+            counts.get(CANDIDATES),
+            counts.get(IN_REGION),
         )
         if report.did_work or is_new_choice:
             survey.record(

@@ -206,7 +206,7 @@ def status(survey: Survey | str | Path) -> StatusReport:
         by_class=_counts(kinds(table)),
         steps=tuple(_step_status(survey, step) for step in STEPS),
         selection=settings.selection,
-        counts=_search_counts(table, settings),
+        counts=search_counts(table, settings),
         meaning={
             IN_DOMAIN: domain_sentence(settings),
             CANDIDATES: candidate_sentence(settings),
@@ -243,8 +243,20 @@ def _step_status(survey: Survey, step: str) -> StepStatus:
     return StepStatus(step, n_done, times[-1] if times else ("unfinished" if n_done else ""))
 
 
-def _search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
-    """Count what the search has found so far; what is not known yet is left out, not zero."""
+def search_counts(table: pd.DataFrame, settings: Settings) -> dict[str, int]:
+    """Count what the search has found so far; what is not known yet is left out, not zero.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Table of the survey.
+    settings : Settings
+
+    Returns
+    -------
+    dict of str to int
+        By words such as `IN_DOMAIN`, `CANDIDATES` and `IN_REGION`.
+    """
     is_classified, is_measured, is_placed = (
         bool(table[name].notna().any())
         for name in ("is_candidate", "in_bhb_region", "in_cmd_trapezoid")

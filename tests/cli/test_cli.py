@@ -490,6 +490,10 @@ def test_tables_that_are_not_there_are_named_before_a_run(ingested, capsys):
 
 def test_a_run_stops_when_its_hours_are_over_and_goes_on_with_the_same_command(ingested, capsys):
     capsys.readouterr()
+    assert msfa("run", ingested, "--steps", "know", "--quiet") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].endswith(" in the search domain, candidates: not known yet")  # not 0
+    assert lines[-1] == f"next: msfa run {ingested}"
     run = ("run", ingested, "--steps", "classify,measure", "--workers", "1", "--quiet")
     assert msfa(*run, "--max-hours", "1e-9") == 1
     said = capsys.readouterr()
