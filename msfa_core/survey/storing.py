@@ -84,6 +84,8 @@ class Storing:
         new = [file for file in files if not (is_archive(file) or self._is_stored(file))]
         files = [file for file in files if not is_archive(file)]
         self.n_done = self.n_unchanged = len(files) - len(new)
+        if listed := set(self.survey.rejected["file"]):  # of a call killed before it forgave them
+            self.read += listed & {shown(file) for file in files} - {shown(file) for file in new}
         self.progress("ingest", self.n_done, self.total)
         chunks = [new[at : at + CHUNK] for at in range(0, len(new), CHUNK)]
         many = len(new) > MANY_FILES
@@ -108,6 +110,7 @@ class Storing:
                 n += 1
                 file = archive / name
                 if self.unchanged.get(shown(file)) == stamp:
+                    self.read.append(shown(file))
                     self.n_done += 1
                     self.n_unchanged += 1
                 else:

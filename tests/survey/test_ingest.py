@@ -837,3 +837,27 @@ def test_an_ingest_that_reads_anew_and_is_killed_is_resumed_to_the_same(survey, 
             assert are_equal(killed.archive.original(obsid), survey.archive.original(obsid))
         assert killed.rejected["file"].tolist() == survey.rejected["file"].tolist()
         assert not list(killed.path.rglob("*.writing*"))
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_file_read_at_last_by_a_call_that_was_killed_is_rejected_no_more(
+    survey, files, monkeypatch, is_packed
+):
+    def given():
+        return shutil.make_archive(str(files), "zip", files) if is_packed else files
+
+    first, last = find_files([files])[2:4]
+    contents = [path.read_bytes() for path in (first, last)]
+    for path in (first, last):
+        path.write_bytes(b"")
+    ingest(survey, [given()])
+    assert len(survey.rejected) == 2
+    first.write_bytes(contents[0])
+    source = given()
+    with monkeypatch.context() as killed:  # stored by then, but not said
+        killed.setattr(Survey, "reject", lambda *_, **__: None)
+        assert ingest(survey, [source]).n_stored == 1
+    report = ingest(survey, [source])
+    assert (report.n_stored, len(report.rejected)) == (0, 1)
+    (name,) = survey.rejected["file"]
+    assert Path(name).name == last.name
